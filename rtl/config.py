@@ -1,0 +1,136 @@
+"""Accelerator configurations: every parameter of the hardware, in frozen values with names."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+
+__all__ = ["GROUP", "KV_BLOCK", "UNIT_BYTES", "ISA_VERSION", "Config", "CONFIGS", "get"]
+
+
+GROUP = 32       # Weights and activations share a scale in groups of this many elements along K.
+KV_BLOCK = 32    # Positions per block of the KV cache; softmax maxima advance block by block.
+UNIT_BYTES = 64  # DRAM addresses and sizes in instructions count these, whatever the beat is.
+ISA_VERSION = 1  # Bumped whenever an image of yesterday would compute something else today.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One accelerator.
+
+    Parameters
+    ----------
+    beat_bits : :class:`int`
+        Width of the memory's data bus. The linear core's rows follow from it: 4-bit weights of
+        one beat fill `rows` rows of `GROUP` cells.
+    columns : :class:`int`
+        Activation vectors that one pass over the weights serves (M). 1 is enough for decoding.
+    lanes : :class:`int`
+        fp32 lanes of the vector unit: a power of two from 2 to 16.
+    queries : :class:`int`
+        Query heads that one pass over a KV head serves.
+    head_dim : :class:`int`
+        Elements of an attention head: a multiple of 64.
+    vector_words : :class:`int`
+        fp32 words of the vector memory.
+    act_groups : :class:`int`
+        Groups of `GROUP` activations, per column, that the activation buffer holds.
+    program_words : :class:`int`
+        Instructions that the program memory holds.
+    prefetch_beats : :class:`int`
+        Weight beats fetched ahead of the linear core.
+    clock_mhz : :class:`float`
+        Clock that figures in seconds are computed for. Assumed, not a timing result.
+    dram : :class:`str`
+        Name of the DRAM that the simulated FPGA models (:mod:`sim.dram`).
+    """
+    name: str
+    beat_bits: int
+    columns: int
+    lanes: int
+    queries: int = 3
+    head_dim: int = 64
+    vector_words: int = 8192
+    act_groups: int = 64
+    program_words: int = 1024
+    prefetch_beats: int = 512
+    clock_mhz: float = 100.0
+    dram: str = "ideal"
+    core: str = "systolic"
+
+    def __post_init__(self):
+        def check(ok, what, value):
+            if not ok:
+                raise ValueError(f"Configuration {self.name!r}: {what}, not {value!r}")
+
+        def power_of_two(value, low, high):
+            return isinstance(value, int) and low <= value <= high and value & (value - 1) == 0
+
+        check(power_of_two(self.beat_bits, 128, 512),
+              "beat_bits must be 128, 256 or 512", self.beat_bits)
+        check(isinstance(self.columns, int) and 1 <= self.columns <= 16,
+              "columns must be from 1 to 16", self.columns)
+        check(power_of_two(self.lanes, 2, 16),
+              "lanes must be a power of two from 2 to 16", self.lanes)
+        check(isinstance(self.queries, int) and 1 <= self.queries <= 16,
+              "queries must be from 1 to 16", self.queries)
+        check(self.head_dim in (64, 128), "head_dim must be 64 or 128", self.head_dim)
+        check(power_of_two(self.vector_words, 64, 1 << 18),
+              "vector_words must be a power of two from 64 to 262144", self.vector_words)
+        check(power_of_two(self.act_groups, 2, 1024),
+              "act_groups must be a power of two from 2 to 1024", self.act_groups)
+        check(power_of_two(self.program_words, 16, 4096),
+              "program_words must be a power of two from 16 to 4096", self.program_words)
+        check(power_of_two(self.prefetch_beats, 16, 4096),
+              "prefetch_beats must be a power of two from 16 to 4096", self.prefetch_beats)
+        check(self.core in ("systolic",), "core must be 'systolic'", self.core)
+
+    @property
+    def beat_bytes(self):
+        """Bytes of a memory beat."""
+        return self.beat_bits // 8
+
+    @property
+    def unit_beats(self):
+        """Beats of one `UNIT_BYTES` unit of DRAM."""
+        return UNIT_BYTES // self.beat_bytes
+
+    @property
+    def rows(self):
+        """Rows of the linear core (N): a 4-bit beat is one group of each."""
+        return self.beat_bits // (4 * GROUP)
+
+    @property
+    def block_rows(self):
+        """Matrix rows that share one beat of fp32 row scales in the packed weight stream."""
+        return self.beat_bytes // 4
+
+    @property
+    def kv_block_units(self):
+        """Units of one KV block: a unit of exponents, then the keys, then the values."""
+        return 1 + 2 * KV_BLOCK * self.head_dim // UNIT_BYTES
+
+    @property
+    def digest(self):
+        """128-bit hexadecimal digest of all that a program image depends on."""
+        what = {k: v for k, v in asdict(self).items()
+                if k not in ("name", "clock_mhz", "dram", "core", "prefetch_beats")}
+        text = json.dumps({"isa": ISA_VERSION, **what}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+CONFIGS = {c.name: c for c in [
+    # A DDR3-800 x16 board (ECPIX-5, OrangeCrab): 1.6 GB/s on both sides of the controller.
+    Config(name="small", beat_bits=128, columns=1, lanes=4, vector_words=8192,
+           clock_mhz=100.0, dram="ddr3-800-x16"),
+    # A DDR4-2400 x64 board (KV260 class): 19.2 GB/s.
+    Config(name="wide", beat_bits=512, columns=4, lanes=8, vector_words=32768,
+           clock_mhz=300.0, dram="ddr4-2400-x64"),
+]}
+
+
+def get(name):
+    """Look a configuration up by name."""
+    if name not in CONFIGS:
+        raise ValueError(f"Configuration must be one of {', '.join(CONFIGS)}, not {name!r}")
+    return CONFIGS[name]

@@ -1,0 +1,59 @@
+"""Payloads of the streams between units."""
+
+from amaranth import signed
+from amaranth.lib import data
+
+from .isa import WORD_BITS
+
+
+__all__ = ["PC_BITS", "Dispatched", "Fault", "ReadRequest", "WriteLine", "vector_write",
+           "Quantized", "ActivationWrite", "WeightBeat", "Logit"]
+
+
+PC_BITS = 12
+
+# An instruction in a unit's queue: registers are added already; `pc` is its index in the program.
+Dispatched = data.StructLayout({"word": WORD_BITS, "pc": PC_BITS})
+
+# Raised by a unit, held until reset: `info` says what was wrong (an address, an opcode).
+Fault = data.StructLayout({"pc": PC_BITS, "info": 32})
+
+# In units of 64 bytes. The beats come back in order.
+ReadRequest = data.StructLayout({"addr": 32, "size": 28})
+
+# One unit of DRAM, written where the strobe says.
+WriteLine = data.StructLayout({"addr": 32, "data": 512, "strobe": 64})
+
+
+def vector_write(config):
+    """Write to one line (`lanes` words) of the vector memory; `mask` selects words."""
+    return data.StructLayout({"line": (config.vector_words // config.lanes - 1).bit_length(),
+                              "mask": config.lanes,
+                              "data": data.ArrayLayout(32, config.lanes)})
+
+
+def Quantized(config):
+    """A run of quantized values of one group, in order; `exponent` belongs to the group."""
+    return data.StructLayout({"values": data.ArrayLayout(signed(16), config.lanes), "exponent": 8,
+                              "last": 1})  # last run of the group
+
+
+def ActivationWrite(config):
+    """A run of int8 values of one activation group. `clear`: first run of the vector."""
+    return data.StructLayout({"values": data.ArrayLayout(signed(8), config.lanes), "exponent": 8,
+                              "group": 10, "column": 4, "clear": 1, "last": 1})
+
+
+def WeightBeat(config):
+    """A weight beat with what belongs to it: scale and centre of each row's group."""
+    return data.StructLayout({"codes": config.beat_bits, "format": 2,
+                              "scale": data.ArrayLayout(8, config.rows),
+                              "centre": data.ArrayLayout(signed(8), config.rows),
+                              "group": 10,   # along K, from 0
+                              "half": 1,     # elements 16-31 of the group (S8)
+                              "first": 1,    # first beat of a tile of rows
+                              "last": 1})    # last beat of a tile of rows
+
+
+# A row of a product, as the best-logits search takes it; `value` is fp32.
+Logit = data.StructLayout({"id": 20, "value": 32})

@@ -1,0 +1,80 @@
+"""Attention of one position over an int8 KV cache: one pass, online softmax, exact integers.
+
+The one-pass cascade of FuseMax (running maximum, denominator, numerator) with integer maxima in
+the log2 domain, so that rescaling is a shift. The factor log2(e) / sqrt(head_dim) is part of the
+query. Two maxima run: of the scores (denominator) and of the scores plus the value's exponent
+(numerators), so that each keeps 16 significant bits whatever the values' scales are.
+"""
+
+import numpy as np
+
+from .numerics import f32, ftz
+
+
+__all__ = ["FRACTION", "BLOCK", "EXP2", "attend"]
+
+
+FRACTION = 10   # Fraction bits of a score.
+SCORE_BITS = 24
+BLOCK = 32      # Positions between updates of the maxima.
+EMPTY = -(1 << 15)
+SHIFT_LIMIT = 48
+
+# 2**(i / 1024) as a 16-bit integer with 15 fraction bits.
+EXP2 = np.round(np.exp2(np.arange(1 << FRACTION) / (1 << FRACTION)) * (1 << 15)).astype(np.int64)
+
+
+def scores(q, q_exponent, k, k_exponent):
+    """Scores in the log2 domain: (queries, positions), SCORE_BITS bits with FRACTION of fraction.
+
+    The exact dot product shifted left by q_exponent + k_exponent - 264, or right, rounding down,
+    where that is negative; then limited. 264 = 2 * 127 + 14 + 6 - FRACTION.
+    """
+    dots = q.astype(np.int64) @ k.astype(np.int64).T
+    shift = q_exponent.astype(np.int64)[:, None] + k_exponent.astype(np.int64)[None, :] - 264
+    shifted = (dots << np.clip(shift, 0, 24)) >> np.clip(-shift, 0, 40)
+    limit = 1 << SCORE_BITS - 1
+    return np.clip(shifted, -limit, limit - 1)
+
+
+def attend(q, q_exponent, k, k_exponent, v, v_exponent):
+    """Attend to all given positions.
+
+    Parameters
+    ----------
+    q, q_exponent : int16 (queries, head_dim), uint8 (queries,)
+        :func:`~sw_ref.numerics.quantize` with 16 bits, one group per head.
+    k, k_exponent, v, v_exponent : int8 (positions, head_dim), uint8 (positions,)
+        :func:`~sw_ref.numerics.quantize` with 8 bits, one group per head.
+
+    Returns
+    -------
+    numerators : float32 (queries, head_dim), denominators : float32 (queries,)
+        Their quotient is the result. Accumulators: 40 bits signed and 32 bits unsigned, which
+        cannot overflow below 65536 positions.
+    """
+    queries, head_dim = q.shape
+    score = scores(q, q_exponent, k, k_exponent)
+    whole, table = score >> FRACTION, EXP2[score & (1 << FRACTION) - 1]
+    lifted = whole + v_exponent.astype(np.int64)[None, :]
+    v = v.astype(np.int64)
+
+    top = np.full(queries, EMPTY, np.int64)           # running maximum of `whole`
+    lifted_top = np.full(queries, EMPTY, np.int64)    # running maximum of `lifted`
+    denominator = np.zeros(queries, np.int64)
+    numerator = np.zeros((queries, head_dim), np.int64)
+    for start in range(0, score.shape[1], BLOCK):
+        block = slice(start, start + BLOCK)
+        new_top = np.maximum(top, whole[:, block].max(1))
+        new_lifted = np.maximum(lifted_top, lifted[:, block].max(1))
+        denominator >>= np.minimum(new_top - top, SHIFT_LIMIT)
+        numerator >>= np.minimum(new_lifted - lifted_top, SHIFT_LIMIT)[:, None]
+        top, lifted_top = new_top, new_lifted
+        p = table[:, block] >> np.minimum(top[:, None] - whole[:, block], SHIFT_LIMIT)
+        w = table[:, block] >> np.minimum(lifted_top[:, None] - lifted[:, block], SHIFT_LIMIT)
+        denominator += p.sum(1)
+        numerator += w @ v[block]
+
+    # numerator * 2**(lifted_top - 15) * 2**-133 over denominator * 2**(top - 15)
+    exact = np.ldexp(numerator.astype(f32).astype(np.float64), (lifted_top - top - 133)[:, None])
+    return ftz(exact.astype(f32)), denominator.astype(f32)
