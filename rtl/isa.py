@@ -6,7 +6,8 @@ from typing import ClassVar, dataclass_transform
 from amaranth.lib import data, enum
 
 
-__all__ = ["WORD_BITS", "REGISTERS", "Op", "Unit", "Func", "Dest", "Source", "Insn", "decode",
+__all__ = ["WORD_BITS", "REGISTERS", "Op", "Unit", "Func", "Dest", "Source",
+           "WeightFormat", "Insn", "decode",
            "markdown", "Halt", "Loop", "Scalar", "Token", "Sync", "Load", "Stream", "MatMul",
            "Embed", "Vector", "Quant", "Append", "Attend"]
 

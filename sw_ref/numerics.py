@@ -7,7 +7,7 @@ zero of the same sign (tininess is detected before rounding). Integers are exact
 import numpy as np
 
 
-__all__ = ["GROUP", "WINDOW", "MAGIC", "ftz", "madd", "nmadd", "dot", "clamp", "scale", "recip_seed",
+__all__ = ["GROUP", "WINDOW", "MAGIC", "ftz", "product", "madd", "nmadd", "dot", "clamp", "scale", "recip_seed",
            "rsqrt_seed", "quantize", "dequantize", "group_shift", "aligned", "linear_scale", "linear"]
 
 
@@ -24,8 +24,16 @@ def ftz(x):
     return np.where(np.abs(x) < MIN_NORMAL, np.copysign(f32(0), x), x)
 
 
-def _mul(a, b):
+def product(a, b):
+    """a * b, rounded once."""
     exact = np.asarray(a, np.float64) * np.asarray(b, np.float64)  # 48 bits: exact
+    with np.errstate(over="ignore"):
+        rounded = exact.astype(f32)
+    return np.where(np.abs(exact) < MIN_NORMAL, np.copysign(f32(0), rounded), rounded)
+
+
+def _ldexp(a, n):
+    exact = np.ldexp(a.astype(np.float64), n)
     with np.errstate(over="ignore"):
         rounded = exact.astype(f32)
     return np.where(np.abs(exact) < MIN_NORMAL, np.copysign(f32(0), rounded), rounded)
@@ -33,12 +41,12 @@ def _mul(a, b):
 
 def madd(a, b, c):
     """a * b + c, rounded after the product and after the sum."""
-    return ftz(_mul(ftz(a), ftz(b)) + ftz(c))
+    return ftz(product(ftz(a), ftz(b)) + ftz(c))
 
 
 def nmadd(a, b, c):
     """c - a * b, rounded after the product and after the sum."""
-    return ftz(ftz(c) - _mul(ftz(a), ftz(b)))
+    return ftz(ftz(c) - product(ftz(a), ftz(b)))
 
 
 def dot(a, b):
@@ -47,7 +55,7 @@ def dot(a, b):
     Element i goes to partial sum i mod 64, in order, starting from +0; each product and each sum
     is rounded. The partial sums 32 to 63 are added to 0 to 31, then 16 to 31 to 0 to 15, and so on.
     """
-    products = _mul(ftz(a), ftz(b))
+    products = product(ftz(a), ftz(b))
     padding = -products.shape[-1] % 64
     products = np.pad(products, [(0, 0)] * (products.ndim - 1) + [(0, padding)])
     products = products.reshape(*products.shape[:-1], -1, 64)
@@ -73,9 +81,7 @@ def scale(a, t, sign=1):
     result below 2**-126 is a zero of the same sign, one of 2**128 or more an infinity.
     """
     n = np.asarray(t, f32).view(np.int32) << 22 >> 22
-    exact = np.ldexp(ftz(a).astype(np.float64), sign * n)
-    with np.errstate(over="ignore"):
-        return ftz(exact.astype(f32))
+    return _ldexp(ftz(a), sign * n)
 
 
 def recip_seed(a):
@@ -138,8 +144,8 @@ def linear_scale(acc, row_scale, exponent):
 
     `exponent` is the largest group exponent of the activation vector; 148 = 127 + 6 + WINDOW.
     """
-    product = _mul(np.asarray(acc).astype(f32), ftz(row_scale))
-    exact = np.ldexp(product.astype(np.float64), np.asarray(exponent, np.int32) - (127 + 6 + WINDOW))
+    scaled = product(np.asarray(acc).astype(f32), ftz(row_scale))
+    exact = np.ldexp(scaled.astype(np.float64), np.asarray(exponent, np.int32) - (127 + 6 + WINDOW))
     with np.errstate(over="ignore"):
         return ftz(exact.astype(f32))
 

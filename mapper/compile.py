@@ -1,0 +1,160 @@
+"""Compile a model for a configuration: quantize, tile, lay out, schedule, and pack an image."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from host.errors import UserError
+from host.image import Image
+from rtl.config import GROUP, UNIT_BYTES
+from rtl.formats import pack
+from rtl.isa import WeightFormat
+
+from .layout import Matrix, MemoryMap, VectorMap, layer_matrices
+from .quantize import integer_groups
+from .report import estimate
+from .schedule import COLUMN_WORDS, schedule
+
+
+__all__ = ["compile_model", "rope_table"]
+
+
+def rope_table(model, positions):
+    """Cosines, then sines, of each position's angles: float32 (positions, head_dim)."""
+    half = np.arange(0, model.head_dim, 2, dtype=np.float32) / np.float32(model.head_dim)
+    frequency = (1 / np.float64(model.rope_theta) ** half).astype(np.float32)
+    angles = (np.arange(positions, dtype=np.float32)[:, None] * frequency).astype(np.float64)
+    return np.concatenate([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+
+
+def _check(config, model, context):
+    def need(ok, what):
+        if not ok:
+            raise UserError(f"{model.path}: cannot be mapped to configuration {config.name!r}: {what}")
+
+    groups = max(model.hidden, model.ffn, model.heads * model.head_dim) // GROUP
+    need(model.head_dim == config.head_dim,
+         f"head_dim is {model.head_dim}, the attention unit is built for {config.head_dim}")
+    need(model.heads % model.kv_heads == 0,
+         f"{model.heads} query heads do not share {model.kv_heads} KV heads evenly")
+    need(groups <= config.act_groups,
+         f"{groups * GROUP} activations, the buffer holds {config.act_groups * GROUP}")
+    need(1 <= context <= model.context,
+         f"context must be from 1 to {model.context}, not {context}")
+    need(model.ffn % 64 == 0, f"the feed-forward size must be a multiple of 64, not {model.ffn}")
+    need(math.log2(max(model.vocab, 2)) <= 20, f"{model.vocab} tokens, the id has 20 bits")
+
+
+def _stack(matrix, linears):
+    """The rows of a matrix's parts, one below the other."""
+    parts = [linears[name] for name, _, _ in matrix.parts]
+    rows = [slice(start, end) for _, start, end in matrix.parts]
+
+    def join(field):
+        return np.concatenate([getattr(p, field)[r] for p, r in zip(parts, rows)])
+
+    return replace(parts[0], name=matrix.name, codes=join("codes"), d=join("d"),
+                   m=None if parts[0].m is None else join("m"))
+
+
+def _uniform(model, matrix, n, linears):
+    """Refuse a layer whose formats are not those that the program was made for."""
+    for name, _, _ in matrix.parts:
+        if linears[name].format != matrix.format:
+            raise UserError(
+                f"{model.path}: {linears[name].name} is {linears[name].source}, but all layers' "
+                f"{' and '.join(p for p, _, _ in matrix.parts)} must have {matrix.format.name} codes, "
+                f"since one program serves every layer. Quantize them alike")
+
+
+def _plan(model):
+    """Matrices of a layer, the same for all layers, with centre shifts that suit them."""
+    plan = []
+    samples = [layer.linears for layer in model.layers[::8]]
+    for name, parts, depth in layer_matrices(model):
+        matrix = Matrix(name, parts, samples[0][parts[0][0]].format, depth // GROUP)
+        for n, linears in enumerate(samples):
+            _uniform(model, matrix, n, linears)
+        if matrix.format == WeightFormat.U4:
+            shifts = [integer_groups(_stack(matrix, s)).centre_shift for s in samples]
+            matrix = replace(matrix, centre=max(set(shifts), key=shifts.count))
+        plan.append(matrix)
+    return plan
+
+
+def compile_model(model, config, context, progress=lambda what, done, total: None):
+    """Compile `model` (:class:`~mapper.model.Model`) to an :class:`~host.image.Image`.
+
+    `context` is the number of positions that the KV cache gets. `progress` is called with a
+    name, a count and the total. Raises :exc:`~host.errors.UserError` with the reason when the
+    configuration cannot run the model.
+    """
+    _check(config, model, context)
+    plan = _plan(model)
+    def vocabulary(name, linear):
+        if linear.format != WeightFormat.S8:
+            raise UserError(f"{model.path}: {linear.name} must have 8-bit codes (Q8_0, F16 or F32), "
+                            f"not {linear.source}")
+        return Matrix(name, ((name, 0, model.vocab),), linear.format, model.hidden // GROUP)
+
+    head = vocabulary("head", model.head)
+    embedding = head if model.tied else vocabulary("embedding", model.embedding)
+
+    vector = VectorMap(config, model, COLUMN_WORDS)
+    if vector.words > config.vector_words:
+        raise UserError(f"{model.path}: needs {vector.words} words of vector memory, configuration "
+                        f"{config.name!r} has {config.vector_words}")
+
+    def assemble(memory):
+        return schedule(config, model, memory, vector, plan, head)
+
+    # The program's size does not depend on the addresses in it.
+    draft = assemble(MemoryMap(config, model, context, 0, plan, head))
+    memory = MemoryMap(config, model, context, len(draft.words()) // UNIT_BYTES, plan, head)
+    program = assemble(memory)
+    if len(program.insns) > config.program_words:
+        raise UserError(f"{model.path}: the program has {len(program.insns)} instructions, "
+                        f"configuration {config.name!r} holds {config.program_words}")
+
+    errors = {}
+    data = np.zeros(memory.image_units * UNIT_BYTES, np.uint8)
+
+    def place(unit, raw):
+        raw = np.frombuffer(raw, np.uint8) if isinstance(raw, bytes) else raw.view(np.uint8).reshape(-1)
+        data[unit * UNIT_BYTES:unit * UNIT_BYTES + len(raw)] = raw
+        return unit + -(-len(raw) // UNIT_BYTES)
+
+    def packed(matrix, linear, factor=None):
+        q = integer_groups(linear, matrix.centre)
+        errors.setdefault(matrix.name, []).append(q.error)
+        row_scale = q.row_scale if factor is None else q.row_scale * np.float32(factor)
+        return pack(q.format, q.codes, q.scale, q.centre, row_scale, config.beat_bytes)
+
+    place(memory.program, program.words())
+    at = memory.layers
+    # Scores are in units of log2: the softmax's 1 / sqrt(head_dim) and log2(e) are the query's.
+    query_factor = math.log2(math.e) / math.sqrt(model.head_dim)
+    for n, layer in enumerate(model.layers):
+        progress("packing layers", n, len(model.layers))
+        for matrix in plan:
+            _uniform(model, matrix, n, layer.linears)
+            at = place(at, packed(matrix, _stack(matrix, layer.linears),
+                                  query_factor if matrix.name == "q" else None))
+        gains = np.concatenate([layer.attn_norm, layer.ffn_norm]).astype("<f4")
+        place(memory.gains + n * 2 * memory.gain_units, gains)
+    progress("packing layers", len(model.layers), len(model.layers))
+    place(memory.head, packed(head, model.head))
+    if not model.tied:
+        place(memory.embedding, packed(embedding, model.embedding))
+    place(memory.final_gain, model.norm.astype("<f4"))
+    place(memory.rope, rope_table(model, context).astype("<f4"))
+
+    weight_bytes = (memory.layers_units + memory.head_units + memory.embed_units) * UNIT_BYTES
+    return Image(
+        memory=data, memory_units=memory.end, program=memory.program, length=len(program.insns),
+        digest=config.digest, config=config.name, context=context, vocab=model.vocab,
+        weight_bytes=weight_bytes, model={"name": model.name, "sha256": model.sha256, "eos": list(model.eos), "bos": model.bos,
+               "layers": len(model.layers), "hidden": model.hidden},
+        tokenizer={"json": model.tokenizer, "chat_template": model.chat_template},
+        report=estimate(config, model, memory, vector, plan, head, program, errors))

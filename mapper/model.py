@@ -1,0 +1,207 @@
+"""A language model as the mapper sees it, whichever file it came from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from host.errors import UserError
+from rtl.config import GROUP
+from rtl.isa import WeightFormat
+
+
+__all__ = ["HEAD_DIMS", "LINEARS", "Linear", "Layer", "Layers", "Model", "half_split", "round_s8",
+           "round_u4"]
+
+
+HEAD_DIMS = (64, 128)                                    # what attention can be built for
+LINEARS = ("q", "k", "v", "o", "gate", "up", "down")     # matrices of a layer
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Linear:
+    """A matrix in groups of `GROUP` weights along K, with the parameters its file gave it.
+
+    A weight is d * code + m in ``U4``, and d * code in ``S8``.
+
+    Attributes
+    ----------
+    name : :class:`str`
+        Name of the tensor in the file.
+    source : :class:`str`
+        Type of the tensor in the file.
+    format : :class:`rtl.isa.WeightFormat`
+    codes : uint8 or int8 (rows, K)
+        0 to 15 in ``U4``; never rounded again when the file holds 4-bit codes.
+    d : float32 (rows, K / GROUP)
+    m : float32 (rows, K / GROUP), or None in ``S8``
+    """
+    name: str
+    source: str
+    format: WeightFormat
+    codes: np.ndarray
+    d: np.ndarray
+    m: np.ndarray | None = None
+
+    @property
+    def rows(self):
+        """Rows of the matrix."""
+        return self.codes.shape[0]
+
+    @property
+    def depth(self):
+        """Columns of the matrix (K)."""
+        return self.codes.shape[1]
+
+    def float32(self):
+        """The weights, float32 (rows, K), each product and each sum rounded once."""
+        weights = self.codes.reshape(*self.d.shape, GROUP).astype(np.float32)
+        weights *= self.d[..., None]
+        if self.m is not None:
+            weights += self.m[..., None]
+        return weights.reshape(self.codes.shape)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layer:
+    """One decoder layer: `linears` by the names in `LINEARS`, norms as float32 (hidden,)."""
+    linears: dict[str, Linear]
+    attn_norm: np.ndarray
+    ffn_norm: np.ndarray
+
+
+class Layers(Sequence):
+    """Layers that are read when asked for, so that one at a time need lie in memory."""
+    def __init__(self, count: int, load: Callable[[int], Layer]):
+        self.count, self.load = count, load
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[n] for n in range(*index.indices(self.count))]
+        if not -self.count <= index < self.count:
+            raise IndexError(f"Layer must be below {self.count}, not {index}")
+        return self.load(index % self.count)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A Llama-family model. Rows of Q and K are in half-split RoPE order (Hugging Face's).
+
+    Attributes
+    ----------
+    name : :class:`str`
+        What the file calls the model.
+    path : :class:`str`
+        Where it was read from, for messages.
+    sha256 : :class:`str`
+        Digest of what it was read from.
+    hidden, heads, kv_heads, head_dim, ffn, vocab : :class:`int`
+        Shape. The number of layers is ``len(model.layers)``.
+    context : :class:`int`
+        Positions the model was trained for.
+    rope_theta, rms_eps : :class:`float`
+    eos : tuple of :class:`int`
+        Tokens that end an answer.
+    bos : :class:`int` or None
+        Token put before every prompt, if any.
+    tokenizer : :class:`str`
+        JSON that :meth:`host.tokenizer.Tokenizer.from_json` understands.
+    chat_template : :class:`str` or None
+        Jinja template of the model's conversations.
+    layers : sequence of :class:`Layer`
+    norm : float32 (hidden,)
+        The last norm.
+    """
+    name: str
+    path: str
+    sha256: str
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int
+    vocab: int
+    context: int
+    rope_theta: float
+    rms_eps: float
+    eos: tuple[int, ...]
+    bos: int | None
+    tokenizer: str
+    chat_template: str | None
+    layers: Sequence[Layer]
+    norm: np.ndarray
+    load_embedding: Callable[[], Linear] = field(repr=False)
+    load_head: Callable[[], Linear] | None = field(repr=False, default=None)
+
+    def __post_init__(self):
+        def check(ok, what, value):
+            if not ok:
+                raise UserError(f"{self.path}: {what}, not {value!r}; this model cannot be mapped")
+
+        for name in ("hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context"):
+            check(1 <= getattr(self, name) < 1 << 24, f"{name} must be from 1 to 16777215",
+                  getattr(self, name))
+        check(1 <= len(self.layers) <= 1024, "layers must be from 1 to 1024", len(self.layers))
+        check(self.head_dim in HEAD_DIMS,
+              f"head_dim must be {' or '.join(map(str, HEAD_DIMS))}", self.head_dim)
+        check(self.heads % self.kv_heads == 0,
+              f"heads must be a multiple of the {self.kv_heads} KV heads", self.heads)
+        for name in ("hidden", "ffn"):
+            check(getattr(self, name) % GROUP == 0, f"{name} must be a multiple of {GROUP}",
+                  getattr(self, name))
+        for name in ("rope_theta", "rms_eps"):
+            check(np.isfinite(getattr(self, name)) and getattr(self, name) > 0,
+                  f"{name} must be positive", getattr(self, name))
+        for token in (*self.eos, *([] if self.bos is None else [self.bos])):
+            check(0 <= token < self.vocab, f"special tokens must be below {self.vocab}", token)
+
+    @property
+    def tied(self):
+        """Whether the head is the embedding."""
+        return self.load_head is None
+
+    @cached_property
+    def embedding(self):
+        """The embedding, :class:`Linear` (vocab, hidden)."""
+        return self.load_embedding()
+
+    @cached_property
+    def head(self):
+        """The head, :class:`Linear` (vocab, hidden): the embedding itself when they are tied."""
+        return self.embedding if self.load_head is None else self.load_head()
+
+    @staticmethod
+    def shapes(*, hidden, heads, kv_heads, head_dim, ffn):
+        """(rows, K) of the matrices of a layer, by name."""
+        return {"q": (heads * head_dim, hidden), "k": (kv_heads * head_dim, hidden),
+                "v": (kv_heads * head_dim, hidden), "o": (hidden, heads * head_dim),
+                "gate": (ffn, hidden), "up": (ffn, hidden), "down": (hidden, ffn)}
+
+
+def half_split(heads, head_dim):
+    """Row order that turns GGUF's interleaved-RoPE Q and K into half-split order."""
+    rows = np.arange(heads * head_dim).reshape(heads, head_dim // 2, 2)
+    return rows.swapaxes(1, 2).reshape(-1)
+
+
+def round_s8(name, source, weights):
+    """Round float32 (rows, K) to ``S8``: the largest magnitude of a group becomes 127."""
+    groups = weights.reshape(weights.shape[0], -1, GROUP)
+    d = np.abs(groups).max(-1) / np.float32(127)
+    codes = np.rint(groups / np.where(d > 0, d, 1)[..., None]).clip(-127, 127)
+    return Linear(name=name, source=source, format=WeightFormat.S8,
+                  codes=codes.astype(np.int8).reshape(weights.shape), d=d)
+
+
+def round_u4(name, source, weights):
+    """Round float32 (rows, K) to ``U4``: 16 steps from a group's minimum to its maximum."""
+    groups = weights.reshape(weights.shape[0], -1, GROUP)
+    m = groups.min(-1)
+    d = groups.max(-1) / np.float32(15) - m / np.float32(15)
+    codes = np.rint((groups - m[..., None]) / np.where(d > 0, d, 1)[..., None]).clip(0, 15)
+    return Linear(name=name, source=source, format=WeightFormat.U4,
+                  codes=codes.astype(np.uint8).reshape(weights.shape), d=d, m=m)

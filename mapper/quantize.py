@@ -1,0 +1,164 @@
+"""Group scales and minima as small integers, so that sums over groups stay exact.
+
+A file gives a weight as d * q + m, with d and m floats per group. The machine takes it as
+row_scale * integer (:mod:`rtl.formats`): the codes q stay what they are, d and m become bytes
+relative to one fp32 scale per row. What that costs is measured by :meth:`Quantized.error`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtl.config import GROUP
+from rtl.isa import WeightFormat
+
+from .model import Linear
+
+
+__all__ = ["Quantized", "integer_groups"]
+
+
+SHIFTS = range(8)                                # what the field MatMul.centre can say
+STRETCHES = np.linspace(1.0, 1.08, 9, dtype=np.float32)  # row scales tried, times the least one
+CHUNK = 1 << 18                                  # groups that are worked on at a time
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Quantized:
+    """A matrix in the machine's numbers, see :mod:`rtl.formats`.
+
+    Attributes
+    ----------
+    format : :class:`rtl.isa.WeightFormat`
+    codes : uint8 or int8 (rows, K)
+        The file's codes; mirrored in groups whose d is negative.
+    scale : uint8 (rows, K / GROUP)
+    centre : int8 (rows, K / GROUP)
+        Zeros in ``S8``.
+    row_scale : float32 (rows,)
+    centre_shift : :class:`int`
+    error : :class:`float`
+        Root of the mean squared difference to the file's weights, relative to theirs.
+    """
+    format: WeightFormat
+    codes: np.ndarray
+    scale: np.ndarray
+    centre: np.ndarray
+    row_scale: np.ndarray
+    centre_shift: int
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """What the choice of scales needs to know of the groups: weight = a * grid + b.
+
+    `grid` is the odd grid 2q - 15 in ``U4``, the code in ``S8``. `mean` and `square` are its mean and
+    mean square in each group. All are float32 (rows, K / GROUP).
+    """
+    a: np.ndarray
+    b: np.ndarray | None
+    mean: np.ndarray
+    square: np.ndarray
+
+    def slice(self, rows):
+        """The groups of some rows."""
+        return Groups(*(None if x is None else x[rows]
+                        for x in (self.a, self.b, self.mean, self.square)))
+
+
+def survey(linear):
+    """Mirror the groups whose d is negative. Returns codes and :class:`Groups`."""
+    flip = linear.d < 0
+    codes, a, b = linear.codes, np.abs(linear.d), None
+    if linear.format == WeightFormat.U4:
+        b = linear.m + np.float32(7.5) * linear.d  # the middle, from whichever end one counts
+        a = a * np.float32(0.5)
+    if flip.any():
+        groups = codes.reshape(*flip.shape, GROUP)
+        if linear.format == WeightFormat.U4:
+            groups = np.where(flip[..., None], 15 - groups, groups)
+        else:  # no byte holds +128: no known writer makes -128 with a negative scale either
+            groups = np.where(flip[..., None], -np.maximum(groups, -127), groups)
+        codes = groups.reshape(codes.shape)
+    # Tables of bytes and one reduction each: a whole model's codes pass through here.
+    values = np.arange(256).astype(np.uint8)
+    grid = 2 * values.astype(np.int16) - 15 if b is not None \
+        else values.view(np.int8).astype(np.int16)
+    index = codes.view(np.uint8).reshape(-1, GROUP)
+    mean, square = (np.add.reduce(table[index], 1, dtype=table.dtype).reshape(flip.shape)
+                    .astype(np.float32) / GROUP
+                    for table in (grid, grid.astype(np.int32) ** 2))
+    return codes, Groups(a, b, mean, square)
+
+
+def least_row_scale(groups, shift):
+    """The least fp32 row scale with which scale and centre fit their bytes."""
+    least = groups.a.max(1) / np.float32(255)
+    if groups.b is not None:
+        least = np.maximum(least, np.abs(groups.b).max(1) / np.float32(127 << shift))
+    return least
+
+
+def fit(groups, row_scale, shift):
+    """The best scale and centre for a row scale.
+
+    Returns them, and the mean squared error of each row, float64.
+    """
+    inverse = (1 / np.where(row_scale > 0, row_scale, 1))[:, None]
+    a = groups.a * inverse
+    scale = np.rint(a).clip(0, 255)
+    error = a - scale
+    if groups.b is None:
+        centre = np.zeros_like(a)
+        squared = error * error * groups.square
+    else:
+        b, step = groups.b * inverse, np.float32(1 << shift)
+        # The codes' mean is rarely the middle of the grid: the centre takes back what the
+        # rounding of the scale moved the group's mean by.
+        centre = np.rint((b + error * groups.mean) / step).clip(-128, 127)
+        offset = b - centre * step
+        squared = error * (error * groups.square + 2 * offset * groups.mean) + offset * offset
+    return scale, centre, squared.mean(1, dtype=np.float64) * row_scale.astype(np.float64) ** 2
+
+
+def best_shift(groups):
+    """The centre shift with the least squared error over the whole matrix."""
+    if groups.b is None:
+        return 0
+    return min(SHIFTS, key=lambda s: fit(groups, least_row_scale(groups, s), s)[2].sum())
+
+
+def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
+    """Find scales, centres, row scales and a centre shift that stand for a matrix's d and m.
+
+    A `shift` that is given is kept: one instruction serves a matrix of all layers.
+    """
+    codes, groups = survey(linear)
+    rows, count = linear.d.shape
+    step = max(1, CHUNK // count)
+    spans = [slice(at, at + step) for at in range(0, rows, step)]
+    # Every row of a large matrix says the same about the shift as a few hundred thousand groups.
+    if shift is None:
+        shift = centre_shift
+    if shift is None:
+        shift = best_shift(groups.slice(slice(None, None, -(-rows // step))))
+    scale, centre = np.empty((rows, count), np.uint8), np.empty((rows, count), np.int8)
+    row_scale, squared = np.empty(rows, np.float32), np.full(rows, np.inf)
+    for span in spans:
+        part = groups.slice(span)
+        least = least_row_scale(part, shift)
+        for stretch in STRETCHES:
+            tried = least * stretch
+            new_scale, new_centre, error = fit(part, tried, shift)
+            better = error < squared[span]
+            scale[span][better], centre[span][better] = new_scale[better], new_centre[better]
+            row_scale[span][better], squared[span][better] = tried[better], error[better]
+    power = groups.a.astype(np.float64) ** 2 * groups.square
+    if groups.b is not None:
+        b = groups.b.astype(np.float64)
+        power += 2 * groups.a * b * groups.mean + b * b
+    power = power.mean()
+    error = float(np.sqrt(max(squared.mean(), 0) / power)) if power > 0 else 0.0
+    return Quantized(format=linear.format, codes=codes, scale=scale, centre=centre,
+                     row_scale=row_scale, centre_shift=shift, error=error)
