@@ -140,8 +140,6 @@ def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
     spans = [slice(at, at + step) for at in range(0, rows, step)]
     # Every row of a large matrix says the same about the shift as a few hundred thousand groups.
     if shift is None:
-        shift = centre_shift
-    if shift is None:
         shift = best_shift(groups.slice(slice(None, None, -(-rows // step))))
     scale, centre = np.empty((rows, count), np.uint8), np.empty((rows, count), np.int8)
     row_scale, squared = np.empty(rows, np.float32), np.full(rows, np.inf)

@@ -126,9 +126,9 @@ class _Schedule:
         low, high = area, area[half:]
         from_high, from_low = self.at.rotated
         for func, d, a, b, c, strides in [
-            (Func.MADD, from_high, high, sin, 0.0, {"d": half, "a": dim}),
+            (Func.NMADD, from_high, high, sin, 0.0, {"d": half, "a": dim}),
             (Func.MADD, from_low, low, sin, 0.0, {"d": half, "a": dim}),
-            (Func.NMADD, low, low, cos, from_high, {"d": dim, "a": dim, "c": half}),
+            (Func.MADD, low, low, cos, from_high, {"d": dim, "a": dim, "c": half}),
             (Func.MADD, high, high, cos, from_low, {"d": dim, "a": dim, "c": half}),
         ]:
             self.asm.vector(func, d, a, b, c, inner=half, outer=heads, strides=strides)
@@ -246,11 +246,13 @@ class _Schedule:
         with self.asm.loop(source=Source.HEAD.value):
             self.emit(Stream(addr=self.memory.head, size=self.memory.head_units))
             self.load_gains(self.memory.final_gain, 0, 1)
-            self.emit(Scalar(rd=COLUMN, source=Source.COLUMNS.value, factor=1, offset=MINUS_ONE))
-            self.place_column()
-            self.norm(0)
+            with self.columns():
+                self.place_column()
+                self.norm(0)
+                self.next_column()
             self.asm.hand(VECTOR, LINEAR, ACTS)
-            self.emit(MatMul(format=self.head.format, rows=self.head.rows, groups=self.head.groups,
+            self.emit(Scalar(rd=COLUMN, source=Source.COLUMNS.value, factor=1, offset=MINUS_ONE),
+                      MatMul(format=self.head.format, rows=self.head.rows, groups=self.head.groups,
                              centre=self.head.centre, best=1, column_reg=COLUMN))
 
 

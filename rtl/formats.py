@@ -15,7 +15,8 @@ after tile and group after group, the weight beats, a scale beat before each run
 before every 8 beats, (scale, centre) byte pairs; in S8 before every 32 beats, scale bytes, both
 ordered [group beat][row]. A U4 beat holds one group of each of its N rows, 16 bytes a row, elements
 0-15 in the low and 16-31 in the high nibbles; in S8 two beats do, elements 0-15 and then 16-31.
-Blocks end at a beat; the whole matrix is padded with zeros to `UNIT_BYTES`.
+The whole matrix is padded with zeros to `UNIT_BYTES`; in S8 each block is, so that an embedding's
+row can be found by its block's address.
 """
 
 import numpy as np
@@ -45,16 +46,18 @@ def integers(fmt, codes, scale, centre, centre_shift, dtype=np.float64):
     return grid.reshape(rows, depth).astype(dtype)
 
 
-def block_beats(fmt, groups):
-    """Beats of one block of rows."""
+def block_beats(fmt, groups, beat_bytes):
+    """Beats of one block of rows, padding included."""
     weights = TILES * groups * BEATS_PER_GROUP[fmt]
-    return 1 + weights + -(-weights // SCALE_RUN[fmt])
+    beats = 1 + weights + -(-weights // SCALE_RUN[fmt])
+    unit_beats = UNIT_BYTES // beat_bytes
+    return -(-beats // unit_beats) * unit_beats if fmt == WeightFormat.S8 else beats
 
 
 def stream_units(fmt, rows, groups, beat_bytes):
     """Units of a packed matrix."""
     blocks = -(-rows // (beat_bytes // 4))
-    return -(-blocks * block_beats(fmt, groups) * beat_bytes // UNIT_BYTES)
+    return -(-blocks * block_beats(fmt, groups, beat_bytes) * beat_bytes // UNIT_BYTES)
 
 
 def pack(fmt, codes, scale, centre, row_scale, beat_bytes):
@@ -94,6 +97,8 @@ def pack(fmt, codes, scale, centre, row_scale, beat_bytes):
     out = [row_scale.view(np.uint8).reshape(blocks, 1, beat_bytes)]
     for n in range(runs):
         out += [pairs[:, n:n + 1], beats[:, n * run:(n + 1) * run]]
+    padding = block_beats(fmt, groups, beat_bytes) - 1 - runs - beats.shape[1]
+    out.append(np.zeros((blocks, padding, beat_bytes), np.uint8))
     data = np.concatenate(out, 1).tobytes()
     return data + bytes(-len(data) % UNIT_BYTES)
 
@@ -101,10 +106,11 @@ def pack(fmt, codes, scale, centre, row_scale, beat_bytes):
 def unpack(fmt, data, rows, groups, beat_bytes):
     """Undo :func:`pack`. Returns codes, scale, centre, row_scale; `centre` is zero in S8."""
     tile, blocks = beat_bytes // 16, -(-rows // (beat_bytes // 4))
-    total = block_beats(fmt, groups)
+    total, run = block_beats(fmt, groups, beat_bytes), SCALE_RUN[fmt]
     beats = np.frombuffer(data, np.uint8, blocks * total * beat_bytes)
     beats = beats.reshape(blocks, total, beat_bytes)
-    run, body = SCALE_RUN[fmt], np.arange(1, total)
+    weights = TILES * groups * BEATS_PER_GROUP[fmt]
+    body = np.arange(1, 1 + weights + -(-weights // run))
     is_scale = (body - 1) % (run + 1) == 0
     row_scale = np.ascontiguousarray(beats[:, 0]).view("<f4").reshape(-1)[:rows]
 

@@ -8,7 +8,7 @@ query. Two maxima run: of the scores (denominator) and of the scores plus the va
 
 import numpy as np
 
-from .numerics import f32, ftz
+from .numerics import f32, shifted
 
 
 __all__ = ["FRACTION", "BLOCK", "EXP2", "attend"]
@@ -76,5 +76,5 @@ def attend(q, q_exponent, k, k_exponent, v, v_exponent):
         numerator += w @ v[block]
 
     # numerator * 2**(lifted_top - 15) * 2**-133 over denominator * 2**(top - 15)
-    exact = np.ldexp(numerator.astype(f32).astype(np.float64), (lifted_top - top - 133)[:, None])
-    return ftz(exact.astype(f32)), denominator.astype(f32)
+    return (shifted(numerator.astype(f32), (lifted_top - top - 133)[:, None]),
+            denominator.astype(f32))

@@ -53,7 +53,7 @@ class Machine:
         self.exponents = np.zeros((config.columns, config.act_groups), np.uint8)
         self.best, self.logits = [], None
         self.trace = None
-        self._matrices, self._programs = {}, {}
+        self._matrices, self._programs, self._views = {}, {}, {}
 
     # Program flow
 
@@ -213,28 +213,41 @@ class Machine:
         return self.vector[start:start + count]
 
     def _strided(self, start, stride, outer, inner):
-        self._words(start, (outer - 1) * stride + inner)
-        return np.lib.stride_tricks.as_strided(self.vector[start:], (outer, inner), (stride * 4, 4))
+        """View of the vector memory; made once, since the same few hundred come again and again."""
+        key = start, stride, outer, inner
+        if key not in self._views:
+            self._words(start, (outer - 1) * stride + inner)
+            self._views[key] = np.lib.stride_tricks.as_strided(
+                self.vector[start:], (outer, inner), (stride * 4, 4))
+        return self._views[key]
 
-    def _operand(self, insn, name):
-        if getattr(insn, f"{name}_const", 0):
-            return np.uint32(getattr(insn, f"{name}_value")).view(np.float32)
-        lanes, start, stride = self.config.lanes, getattr(insn, name), getattr(insn, f"{name}_stride")
-        if getattr(insn, f"{name}_fill"):
-            line = self._strided(start, stride, insn.outer, lanes)
-            return np.tile(line, (1, insn.inner // lanes))
+    def _operand(self, insn, const, value, fill, start, stride):
+        if const:
+            return np.array([value], np.uint32).view(np.float32)
+        if fill:
+            lanes = self.config.lanes
+            return np.tile(self._strided(start, stride, insn.outer, lanes), (1, insn.inner // lanes))
         return self._strided(start, stride, insn.outer, insn.inner)
+
+    def _a(self, insn):
+        return self._operand(insn, 0, 0, insn.a_fill, insn.a, insn.a_stride)
+
+    def _b(self, insn):
+        return self._operand(insn, insn.b_const, insn.b_value, insn.b_fill, insn.b, insn.b_stride)
+
+    def _c(self, insn):
+        return self._operand(insn, insn.c_const, insn.c_value, insn.c_fill, insn.c, insn.c_stride)
 
     def _vector(self, insn):
         if insn.func == Func.DOT:
-            sums = numerics.dot(self._operand(insn, "a"), self._operand(insn, "b"))
+            sums = numerics.dot(self._a(insn), self._b(insn))
             self._strided(insn.d, insn.d_stride, insn.outer, self.config.lanes)[:] = sums[:, None]
             return
-        unary = insn.func in (Func.RECIP, Func.RSQRT)
-        a = self._operand(insn, "a")
-        b = None if unary or insn.func in (Func.SCALE, Func.NSCALE) else self._operand(insn, "b")
-        c = None if unary or insn.func == Func.CLAMP else self._operand(insn, "c")
-        self._strided(insn.d, insn.d_stride, insn.outer, insn.inner)[:] = FUNCTIONS[insn.func](a, b, c)
+        uses_b = insn.func in (Func.MADD, Func.NMADD, Func.CLAMP)
+        uses_c = insn.func in (Func.MADD, Func.NMADD, Func.SCALE, Func.NSCALE)
+        result = FUNCTIONS[insn.func](self._a(insn), self._b(insn) if uses_b else None,
+                                      self._c(insn) if uses_c else None)
+        self._strided(insn.d, insn.d_stride, insn.outer, insn.inner)[:] = result
 
     def _quant(self, insn):
         values = self._strided(insn.a, insn.stride, insn.outer, insn.inner)

@@ -8,7 +8,7 @@ import numpy as np
 
 
 __all__ = ["GROUP", "WINDOW", "MAGIC", "ftz", "product", "madd", "nmadd", "dot", "clamp", "scale", "recip_seed",
-           "rsqrt_seed", "quantize", "dequantize", "group_shift", "aligned", "linear_scale", "linear"]
+           "rsqrt_seed", "shifted", "quantize", "dequantize", "group_shift", "aligned", "linear_scale", "linear"]
 
 
 GROUP = 32
@@ -18,21 +18,30 @@ MIN_NORMAL = np.float32(2.0 ** -126)
 f32 = np.float32
 
 
+def _has_tiny(x):
+    """Whether a value may have to be flushed: one above 0 and not above 2**-126 in magnitude."""
+    bits = np.asarray(x, f32).view(np.uint32) & np.uint32(0x7fffffff)
+    return (bits - np.uint32(1) < np.uint32(0x00800000)).any()  # zeros wrap around
+
+
 def ftz(x):
     """Replace subnormal fp32 values by zeros of the same sign."""
     x = np.asarray(x, f32)
-    return np.where(np.abs(x) < MIN_NORMAL, np.copysign(f32(0), x), x)
+    return np.where(np.abs(x) < MIN_NORMAL, np.copysign(f32(0), x), x) if _has_tiny(x) else x
 
 
 def product(a, b):
     """a * b, rounded once."""
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = np.asarray(a, f32) * np.asarray(b, f32)
+    if not _has_tiny(rounded):
+        return rounded
     exact = np.asarray(a, np.float64) * np.asarray(b, np.float64)  # 48 bits: exact
-    with np.errstate(over="ignore"):
-        rounded = exact.astype(f32)
     return np.where(np.abs(exact) < MIN_NORMAL, np.copysign(f32(0), rounded), rounded)
 
 
-def _ldexp(a, n):
+def shifted(a, n):
+    """a * 2**n: exact, a zero below the normal range, an infinity above it."""
     exact = np.ldexp(a.astype(np.float64), n)
     with np.errstate(over="ignore"):
         rounded = exact.astype(f32)
@@ -69,9 +78,9 @@ def dot(a, b):
 
 
 def clamp(a, b):
-    """Limit a to [-|b|, |b|]."""
-    a, b = ftz(a), np.abs(ftz(b))
-    return np.minimum(np.maximum(a, -b), b)
+    """Limit a to [-|b|, |b|]. The result has the sign of a, also when it is zero."""
+    a, b = ftz(a), ftz(b)
+    return np.copysign(np.minimum(np.abs(a), np.abs(b)), a)
 
 
 def scale(a, t, sign=1):
@@ -81,7 +90,7 @@ def scale(a, t, sign=1):
     result below 2**-126 is a zero of the same sign, one of 2**128 or more an infinity.
     """
     n = np.asarray(t, f32).view(np.int32) << 22 >> 22
-    return _ldexp(ftz(a), sign * n)
+    return shifted(ftz(a), sign * n)
 
 
 def recip_seed(a):
@@ -144,10 +153,9 @@ def linear_scale(acc, row_scale, exponent):
 
     `exponent` is the largest group exponent of the activation vector; 148 = 127 + 6 + WINDOW.
     """
-    scaled = product(np.asarray(acc).astype(f32), ftz(row_scale))
-    exact = np.ldexp(scaled.astype(np.float64), np.asarray(exponent, np.int32) - (127 + 6 + WINDOW))
-    with np.errstate(over="ignore"):
-        return ftz(exact.astype(f32))
+    whole = np.asarray(acc, np.float64) + 0.0  # an integer has no -0
+    scaled = product(whole.astype(f32), ftz(row_scale))
+    return shifted(scaled, np.asarray(exponent, np.int32) - (127 + 6 + WINDOW))
 
 
 def linear(weight, row_scale, q, exponents):

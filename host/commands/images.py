@@ -1,0 +1,125 @@
+"""Images by model: compiled once, then kept under `build/images`."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from rtl import config as configs
+
+from ..errors import UserError
+from ..image import FORMAT_VERSION, Image
+from ..progress import progress
+
+
+__all__ = ["DEFAULT_CONFIG", "DEFAULT_CONTEXT", "add_arguments", "cache", "config_of", "compile_image",
+           "is_image", "obtain", "save"]
+
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_CONFIG = "small"
+DEFAULT_CONTEXT = 2048
+COMPILER = ("mapper", "rtl", "sw_ref")   # a change in any of these makes another image
+
+
+def add_arguments(parser):
+    """Options that say which image."""
+    parser.add_argument("--model", default="smollm2", metavar="MODEL",
+                        help="smollm2, a GGUF file, a folder with safetensors, or a program image "
+                             "(default: smollm2)")
+    parser.add_argument("--config", metavar="NAME", choices=configs.CONFIGS,
+                        help=f"accelerator: {', '.join(configs.CONFIGS)} (default: {DEFAULT_CONFIG}, "
+                             "or what the image was compiled for)")
+    parser.add_argument("--context", type=int, metavar="N",
+                        help=f"positions in the KV cache (default: {DEFAULT_CONTEXT}, or what the "
+                             "model was trained for if that is less)")
+    parser.add_argument("--bits", type=int, choices=(4, 8), default=8,
+                        help="for models in float: bits to round weights to (default: 8)")
+
+
+def is_image(name):
+    """Whether a model's name is a program image's."""
+    return str(name).endswith(".safetensors")
+
+
+def cache():
+    """Folder of the images that are kept."""
+    if (ROOT / "pyproject.toml").exists():
+        return ROOT / "build" / "images"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "headrace" / "images"
+
+
+def fingerprint():
+    """Digest of the compiler's own sources."""
+    digest = hashlib.sha256()
+    for folder in COMPILER:
+        # Components in subfolders compute what these files say, and change no image.
+        for path in sorted((ROOT / folder).glob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def compile_image(args):
+    """Compile what `args` ask for. Returns the model and the image."""
+    from mapper.compile import compile_model
+    config, model, context = wanted(args)
+    return model, build(compile_model, model, config, context)
+
+
+def build(compile_model, model, config, context):
+    with progress("compiling") as report:
+        return compile_model(model, config, context,
+                             lambda what, done, total: report(done, total, what))
+
+
+def save(image, path):
+    """Write an image, or nothing."""
+    try:
+        image.save(path)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be written: {reason}") from None
+
+
+def wanted(args):
+    """Configuration, model and context that `args` ask for."""
+    from mapper.find import load
+    if args.context is not None and args.context < 1:
+        raise UserError(f"--context must be at least 1, not {args.context}")
+    config, model = configs.get(args.config or DEFAULT_CONFIG), load(args.model, args.bits)
+    return config, model, args.context or min(DEFAULT_CONTEXT, model.context)
+
+
+def config_of(image, name=None):
+    """The configuration to run an image on: the one named, or the one it was compiled for."""
+    if name is None and image.config not in configs.CONFIGS:
+        raise UserError(f"the image was compiled for configuration {image.config!r}, which must be one of "
+                        f"{', '.join(configs.CONFIGS)}; compile the model again")
+    return configs.get(name or image.config)
+
+
+def obtain(args):
+    """The image that `args` ask for: read, found among those kept, or compiled and kept."""
+    if is_image(args.model):
+        if args.context is not None:
+            raise UserError(f"{args.model}: an image's context is fixed, --context must be left out; "
+                            "compile the model again with it")
+        return Image.load(args.model)
+    config, model, context = wanted(args)
+    what = [FORMAT_VERSION, model.sha256, args.bits, config.digest, context, fingerprint()]
+    key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+    stem = f"{Path(args.model).stem}-{config.name}-{context}"
+    path = cache() / f"{stem}-{key}.safetensors"
+    if path.exists():
+        try:
+            return Image.load(path)
+        except UserError:
+            path.unlink(missing_ok=True)
+    from mapper.compile import compile_model
+    image = build(compile_model, model, config, context)
+    save(image, path)
+    for other in cache().glob(f"{stem}-{'?' * 16}.safetensors"):
+        if other != path:  # an older compiler's
+            other.unlink(missing_ok=True)
+    return Image.load(path)

@@ -1,0 +1,140 @@
+"""`headrace run`: answer one prompt."""
+
+import json
+import sys
+from itertools import chain
+from pathlib import Path
+
+from ..devices import DEVICES, create
+from ..errors import UserError
+from ..generate import Session
+from ..progress import console, progress
+from ..sampling import BEST, Sampler, Sampling
+from ..statistics import Statistics
+from ..tokenizer import TextStream, Tokenizer
+from . import images
+
+
+def register(commands):
+    parser = commands.add_parser("run", help="answer a prompt",
+                                 description="Answer a prompt. Text comes as it is generated, then "
+                                 "cycles per token, utilization of the memory, and tokens/s at the "
+                                 "configured clock.")
+    images.add_arguments(parser)
+    parser.add_argument("--prompt", default="The capital of Germany is", metavar="TEXT")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--raw", action="store_true",
+                      help="continue the prompt as it stands (default: fewest tokens to read)")
+    form.add_argument("--chat", action="store_true", help="put the prompt into the chat template")
+    parser.add_argument("--tokens", type=int, default=32, metavar="N",
+                        help="tokens to generate at most (default: 32)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    add_device(parser, "sim")
+    add_sampling(parser, temperature=0.0, top_p=1.0)
+    parser.set_defaults(run=run)
+
+
+def add_device(parser, default):
+    """Options that say where to run."""
+    parser.add_argument("--device", default=default, metavar="NAME",
+                        help="model: functional model; sim: cycle-accurate simulated FPGA "
+                             f"(default: {default})")
+    parser.add_argument("--timeline", metavar="FILE",
+                        help="with --device sim: write what the units do, for Perfetto")
+
+
+def add_sampling(parser, temperature, top_p):
+    """Options that say how to choose tokens."""
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--greedy", action="store_const", const=0.0, dest="temperature",
+                        help="always the best token" + (" (default)" if not temperature else ""))
+    choice.add_argument("--temperature", type=float, metavar="T",
+                        help="0 is greedy" + (f" (default: {temperature})" if temperature else ""))
+    parser.set_defaults(temperature=temperature)
+    parser.add_argument("--top-k", type=int, default=BEST, metavar="K",
+                        help=f"choose among the K best, at most {BEST}")
+    parser.add_argument("--top-p", type=float, default=top_p, metavar="P",
+                        help="choose among the best that have this probability together")
+    parser.add_argument("--seed", type=int, metavar="N", help="make sampling repeatable")
+
+
+def sampler_of(args):
+    """What `args` say of sampling."""
+    return Sampler(Sampling(temperature=args.temperature, top_k=args.top_k, top_p=args.top_p,
+                            seed=args.seed))
+
+
+def tokenizer_of(image):
+    """The tokenizer that an image carries."""
+    return Tokenizer.from_json(image.tokenizer["json"], bos=image.model["bos"],
+                               eos=image.model["eos"], chat_template=image.tokenizer["chat_template"])
+
+
+def check_device(args):
+    """Refuse what cannot be created, before anything takes time."""
+    if args.device not in DEVICES:
+        raise UserError(f"--device must be one of {', '.join(DEVICES)}, not {args.device!r}")
+    if args.timeline is not None:
+        if args.device != "sim":
+            raise UserError(f"--timeline needs --device sim, not {args.device}")
+        if not Path(args.timeline).resolve().parent.is_dir():
+            raise UserError(f"{args.timeline}: its folder must exist")
+
+
+def device_of(args, config):
+    """The device that `args` ask for."""
+    options = {} if args.timeline is None else {"timeline": args.timeline}
+    if args.device == "sim":
+        options["build_progress"] = console().print
+    return create(args.device, config, **options)
+
+
+def session_of(device, image, config):
+    """A session on a device, with the image loaded."""
+    return Session(device, context=image.context, columns=config.columns, vocab=image.vocab,
+                   eos=image.model["eos"])
+
+
+def run(args):
+    if args.tokens < 1:
+        raise UserError(f"--tokens must be at least 1, not {args.tokens}")
+    if not args.prompt:
+        raise UserError("--prompt must be a text, it is empty")
+    check_device(args)
+    sampler = sampler_of(args)
+    image = images.obtain(args)
+    config, tokenizer = images.config_of(image, args.config), tokenizer_of(image)
+    text = tokenizer.chat([{"role": "user", "content": args.prompt}]) if args.chat else args.prompt
+    ids = tokenizer.encode(text)
+    session_of(None, image, config).check(ids)  # before a device takes minutes to build
+    device = device_of(args, config)
+    try:
+        device.load(image)
+        session = session_of(device, image, config)
+        if not (args.json or args.chat):
+            print(text, end="", flush=True)
+        tokens, stream = [], TextStream(tokenizer)
+        with progress("reading the prompt") as report:
+            device.progress = lambda cycles: report(what=f"reading the prompt, {cycles:,} cycles")
+            generated = session.generate(ids, args.tokens, sampler,
+                                         lambda done, total: report(done, total))
+            first = next(generated)
+            device.progress = None
+        for token in chain([first], generated):
+            tokens.append(token)
+            if not args.json:
+                print(stream.add(token.id), end="", flush=True)
+        if not args.json:
+            print(stream.finish(), flush=True)
+    finally:
+        device.close()
+    statistics = Statistics(image, config, tokens)
+    if args.json:
+        print(json.dumps({
+            "prompt_ids": ids, "token_ids": [t.id for t in tokens],
+            "text": tokenizer.decode([t.id for t in tokens]),
+            "top_ids": [t.top_ids for t in tokens], "top_logits": [t.top_logits for t in tokens],
+            "cycles": [t.cycles for t in tokens], "stopped": session.stopped, "device": args.device,
+            **statistics.figures}))
+    else:
+        print(statistics.line, file=sys.stderr)

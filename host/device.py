@@ -1,0 +1,214 @@
+"""What the host needs of a device, and what every device with registers does alike."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from rtl.config import UNIT_BYTES
+from rtl.csr import BEST, IDENTITY, REGISTERS, TOKENS, FaultCode
+from rtl.isa import decode
+
+from .errors import UserError
+
+
+__all__ = ["DeviceError", "DeviceFault", "Step", "Device", "RegisterDevice"]
+
+
+class DeviceError(UserError):
+    """The device, or the image for it, is not what was expected."""
+
+
+class DeviceFault(DeviceError):
+    """The machine stopped itself.
+
+    Attributes
+    ----------
+    code : :class:`rtl.csr.FaultCode` or :class:`int`
+    pc : :class:`int`
+        Index of the instruction.
+    info : :class:`int`
+        Depends on the code.
+    instruction : :class:`str`
+        That instruction, decoded.
+    """
+    def __init__(self, code, pc, info, instruction):
+        self.code, self.pc, self.info, self.instruction = code, pc, info, instruction
+        name = getattr(code, "name", code)
+        super().__init__(f"fault {name}, info {info:#x}, at instruction {pc}: {instruction}")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What came of one step.
+
+    Attributes
+    ----------
+    ids : int array
+        Tokens with the best logits, best first. Empty when no logits were asked for.
+    logits : float32 array
+        Their logits.
+    cycles : :class:`int` or None
+        Cycles that the device took, where it has any.
+    weight_beats : :class:`int`
+        Beats of weights that it read.
+    starved : :class:`int`
+        Cycles in which the linear unit waited for weights.
+    """
+    ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    logits: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    cycles: int | None = None
+    weight_beats: int = 0
+    starved: int = 0
+
+
+class Device(Protocol):
+    """An accelerator, of whatever kind: its functional model, its simulation, or a board."""
+    @property
+    def name(self):
+        """What to call it in messages."""
+
+    @property
+    def config(self):
+        """Its :class:`rtl.config.Config`."""
+
+    def load(self, image):
+        """Take a :class:`host.image.Image`; its KV cache is empty then.
+
+        Raises :exc:`DeviceError` if it is for another configuration.
+        """
+
+    def step(self, tokens, position, head):
+        """Feed `tokens` from `position` on, at most `config.columns` of them. Returns :class:`Step`.
+
+        Logits are those of the last token, and only there are any if `head` is true.
+        """
+
+    def close(self):
+        """Let go of it. May be called again, and after an exception."""
+
+
+class RegisterDevice:
+    """A device with the registers of :mod:`rtl.csr` and a memory.
+
+    A subclass implements :meth:`read`, :meth:`write`, :meth:`write_memory`, :meth:`run`.
+
+    Parameters
+    ----------
+    config : :class:`rtl.config.Config`
+    watchdog : :class:`int`
+        Cycles without progress after which the machine faults.
+    progress : callable or None
+        Called with the cycles of the current step, now and then while it runs.
+    """
+    name = "device"
+
+    def __init__(self, config, *, watchdog=1_000_000, progress=None):
+        self.config, self.watchdog, self.progress = config, watchdog, progress
+        self.image = None
+
+    # What a subclass provides.
+
+    def read(self, address):
+        """Read a register."""
+        raise NotImplementedError
+
+    def write(self, address, value):
+        """Write a register."""
+        raise NotImplementedError
+
+    def write_memory(self, memory, units):
+        """Provide `units` units of DRAM that begin with the bytes of `memory`; the rest is zero."""
+        raise NotImplementedError
+
+    def run(self):
+        """Let it work, for a fraction of a second at most."""
+        time.sleep(0.001)
+
+    def close(self):
+        """Let go of it."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    # What they have in common.
+
+    def get(self, name, index=0):
+        """Value of a register."""
+        return self.read(REGISTERS[name].address + 4 * index)
+
+    def set(self, name, value, index=0):
+        """Set a register."""
+        self.write(REGISTERS[name].address + 4 * index, value)
+
+    def check(self, image):
+        """Refuse an image for another configuration."""
+        if image.digest != self.config.digest:
+            raise DeviceError(
+                f"{self.name}: configuration {self.config.name!r} has digest {self.config.digest}, but "
+                f"the image was compiled for {image.digest}. Compile the model for this configuration")
+
+    def load(self, image):
+        """Take an image; see :meth:`Device.load`."""
+        self.check(image)
+        self.write_memory(image.memory, image.memory_units)
+        identity, digest = self.get("IDENTITY"), self.get("DIGEST")
+        if identity != IDENTITY:
+            raise DeviceError(f"{self.name}: register IDENTITY must be {IDENTITY:#010x}, not "
+                              f"{identity:#010x}. Is the link right, and the bitstream loaded?")
+        # The register holds the digest's first 32 bits, which is what its first 8 digits spell.
+        if digest != int(self.config.digest[:8], 16):
+            raise DeviceError(f"{self.name}: the device has configuration digest {digest:08x}, but "
+                              f"{self.config.name!r} has {self.config.digest[:8]}. Build it again")
+        self.set("CONTROL", 2)
+        self.set("PROGRAM", image.program)
+        self.set("LENGTH", image.length)
+        self.set("MEMORY", image.memory_units)
+        self.set("WATCHDOG", self.watchdog)
+        self.image = image
+
+    def step(self, tokens, position, head):
+        """Feed tokens; see :meth:`Device.step`."""
+        if self.image is None:
+            raise DeviceError(f"{self.name}: load an image first")
+        most = min(self.config.columns, TOKENS)
+        if not 1 <= len(tokens) <= most:
+            raise ValueError(f"Tokens of a step must be from 1 to {most}, not {len(tokens)}")
+        for n, token in enumerate(tokens):
+            self.set("TOKEN", int(token), n)
+        self.set("POSITION", position)
+        self.set("COLUMNS", len(tokens))
+        self.set("HEAD", int(bool(head)))
+        self.set("CONTROL", 1)
+        try:
+            while not (status := self.get("STATUS")) & 6:
+                self.run()
+                if self.progress is not None:
+                    self.progress(self.get("CYCLES"))
+        except KeyboardInterrupt:
+            self.set("CONTROL", 2)
+            raise
+        if status & 4:
+            self.fault()
+        counts = {"cycles": self.get("CYCLES") | self.get("CYCLES", 1) << 32,
+                  "weight_beats": self.get("WEIGHT_BEATS"), "starved": self.get("STARVED")}
+        if not head:
+            return Step(**counts)
+        best = np.array([self.get("BEST", n) for n in range(2 * BEST)], np.uint32).reshape(-1, 2)
+        return Step(best[:, 1].astype(np.int64), best[:, 0].copy().view(np.float32), **counts)
+
+    def fault(self):
+        """Raise :exc:`DeviceFault` for what the registers say, and reset the machine."""
+        code, pc, info = (self.get(name) for name in ("FAULT_CODE", "FAULT_PC", "FAULT_INFO"))
+        at = self.image.program * UNIT_BYTES + 32 * pc
+        word = int.from_bytes(bytes(self.image.memory[at:at + 32]), "little")
+        try:
+            text = str(decode(word)) if pc < self.image.length else "past the end of the program"
+        except ValueError as error:
+            text = f"{word:#x} ({error})"
+        self.set("CONTROL", 2)
+        raise DeviceFault(FaultCode(code) if code in list(FaultCode) else code, pc, info, text)

@@ -1,0 +1,194 @@
+"""Accumulators of the attention unit: numerators and denominators."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .delay import delayed
+from .products import PRODUCT_BITS
+from .softmax import Rescale
+from .tag import Tag
+
+
+__all__ = ["NUMERATOR_BITS", "DENOMINATOR_BITS", "Accumulators"]
+
+
+NUMERATOR_BITS = 40
+DENOMINATOR_BITS = 32
+
+
+class Accumulators(wiring.Component):
+    """Add up weighted values and weights, block by block; rescale before a block.
+
+    A rescaling shift is made of steps of 4 bits and of 1, head_dim / beat_bytes cycles each, that
+    all numerators of a query take together; the queries' steps are taken side by side. So a shift by
+    n takes n // 4 + n % 4 steps of the at most 12 there are. Elements of different chunks share an
+    adder, and a memory where there are several chunks.
+
+    Throughput is one beat per cycle, without stalls.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+        Its `queries`, `head_dim` and `beat_bits` are used.
+
+    Members
+    -------
+    rescale : :py:`In(stream.Signature(Rescale(config)))`
+        Before a block. Taken when the block before is complete and, where it was the last of its
+        head, read.
+    open : :py:`Out(1)`
+        Ready for the values of a block.
+    closing : :py:`In(1)`
+        The last of them is on its way.
+    tag : :py:`In(Tag(config))`
+        What the beat is that enters :class:`ProductArray` now.
+    shares : :py:`In(16).array(queries)`
+        What its position adds to the denominators.
+    products : :py:`In(signed(25)).array(queries, beat_bytes)`
+        Products that leave the products now.
+    result : :py:`Out(stream.Signature(data.ArrayLayout(8, queries)))`
+        Sums of a head are complete, and stay until this is taken. The payload tells how much larger
+        the numerators' exponents are than the denominators'.
+    chunk : :py:`In(range(head_dim / beat_bytes))`
+        Numerators to read meanwhile.
+    numerators : :py:`Out(signed(40)).array(queries, beat_bytes)`
+        Elements chunk * beat_bytes and following, at once.
+    denominators : :py:`Out(32).array(queries)`
+        Denominators.
+    """
+    def __init__(self, config):
+        self.config = config
+        chunk = range(config.head_dim // config.beat_bytes)
+        super().__init__({
+            "rescale":  In(stream.Signature(Rescale(config))),
+            "open":     Out(1),
+            "closing":  In(1),
+            "tag":      In(Tag(config)),
+            "shares":   In(16).array(config.queries),
+            "products": In(signed(PRODUCT_BITS)).array(config.queries, config.beat_bytes),
+            "result":   Out(stream.Signature(data.ArrayLayout(8, config.queries))),
+            "chunk":    In(chunk),
+            "numerators":   Out(signed(NUMERATOR_BITS)).array(config.queries, config.beat_bytes),
+            "denominators": Out(DENOMINATOR_BITS).array(config.queries),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        chunks = self.config.head_dim // self.config.beat_bytes
+        queries, width = self.config.queries, self.config.beat_bytes
+
+        numerator_left   = [Signal(6, name=f"numerator_left{q}") for q in range(queries)]
+        denominator_left = [Signal(6, name=f"denominator_left{q}") for q in range(queries)]
+        last      = Signal(reset_less=True)
+        scaling   = Signal()
+        step_chunk = Signal(range(chunks))
+        step_ends  = Signal()
+        m.d.comb += step_ends.eq(scaling & (step_chunk == chunks - 1))
+
+        # What the numerators do, decided a cycle ahead.
+        tag = delayed(m, self.tag.as_value(), 1)
+        tag = data.View(self.tag.shape(), tag)
+        address = Signal(range(chunks), reset_less=True)
+        add     = Signal()
+        shift   = Signal()
+        zero    = Signal(reset_less=True)
+        complete = Signal()
+        m.d.sync += [
+            address.eq(Mux(scaling, step_chunk, tag.chunk)),
+            add.eq(tag.value),
+            shift.eq(scaling),
+            zero.eq(tag.first & tag.open),
+            complete.eq(tag.value & tag.end & tag.close),
+        ]
+
+        with m.FSM():
+            with m.State("WAIT"):
+                m.d.comb += self.rescale.ready.eq(1)
+                m.d.sync += [
+                    last.eq(self.rescale.p.last),
+                    self.result.payload.eq(self.rescale.p.exponent),
+                ]
+                with m.If(self.rescale.valid):
+                    for q in range(queries):
+                        m.d.sync += [
+                            numerator_left[q].eq(
+                                Mux(self.rescale.p.first, 0, self.rescale.p.numerator[q])),
+                            denominator_left[q].eq(
+                                Mux(self.rescale.p.first, 0, self.rescale.p.denominator[q])),
+                        ]
+                    m.next = "SCALE"
+
+            with m.State("SCALE"):
+                m.d.comb += scaling.eq(Cat(numerator_left, denominator_left).any())
+                m.d.sync += step_chunk.eq(Mux(scaling & ~step_ends, step_chunk + 1, 0))
+                with m.If(~scaling):
+                    m.d.sync += self.open.eq(1)
+                    m.next = "ADD"
+
+            with m.State("ADD"):
+                with m.If(complete & last):
+                    m.next = "RESULT"
+                with m.Elif(complete):
+                    m.next = "WAIT"
+
+            with m.State("RESULT"):
+                m.d.comb += self.result.valid.eq(1)
+                with m.If(self.result.ready):
+                    m.next = "WAIT"
+        with m.If(self.closing):
+            m.d.sync += self.open.eq(0)
+
+        for q in range(queries):
+            with m.If(step_ends):
+                for left in (numerator_left[q], denominator_left[q]):
+                    with m.If(left >= 4):
+                        m.d.sync += left.eq(left - 4)
+                    with m.Elif(left != 0):
+                        m.d.sync += left.eq(left - 1)
+
+            total = Signal(DENOMINATOR_BITS, name=f"denominator{q}", reset_less=True)
+            m.d.comb += self.denominators[q].eq(total)
+            with m.If(step_ends):
+                with m.If(denominator_left[q] >= 4):
+                    m.d.sync += total.eq(total >> 4)
+                with m.Elif(denominator_left[q] != 0):
+                    m.d.sync += total.eq(total >> 1)
+            with m.If(self.tag.value & self.tag.start):
+                m.d.sync += total.eq(Mux(self.tag.first & self.tag.open, 0, total) + self.shares[q])
+
+            by4, by1 = Signal(name=f"by4_{q}"), Signal(name=f"by1_{q}")
+            m.d.sync += [
+                by4.eq(numerator_left[q] >= 4),
+                by1.eq((numerator_left[q] < 4) & (numerator_left[q] != 0)),
+            ]
+            for n in range(width):
+                old = Signal(signed(NUMERATOR_BITS), name=f"old{q}_{n}")
+                new = Signal(signed(NUMERATOR_BITS), name=f"new{q}_{n}")
+                with m.If(shift):
+                    m.d.comb += new.eq(Mux(by4, old >> 4, Mux(by1, old >> 1, old)))
+                with m.Else():
+                    m.d.comb += new.eq(Mux(zero, 0, old) + self.products[q][n])
+                m.d.comb += self.numerators[q][n].eq(old)
+
+                if chunks == 1:
+                    total = Signal(signed(NUMERATOR_BITS), name=f"numerator{q}_{n}",
+                                   reset_less=True)
+                    m.d.comb += old.eq(total)
+                    with m.If(add | shift):
+                        m.d.sync += total.eq(new)
+                else:
+                    memory = Memory(shape=signed(NUMERATOR_BITS), depth=chunks, init=[])
+                    m.submodules[f"numerator{q}_{n}"] = memory
+                    write_port = memory.write_port()
+                    read_port = memory.read_port(domain="comb")
+                    m.d.comb += [
+                        write_port.addr.eq(address),
+                        write_port.data.eq(new),
+                        write_port.en.eq(add | shift),
+                        read_port.addr.eq(Mux(self.result.valid, self.chunk, address)),
+                        old.eq(read_port.data),
+                    ]
+
+        return m

@@ -1,0 +1,227 @@
+"""Control: the host's registers, and what they start, stop and count."""
+
+from amaranth import *
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..bus.axi import AXI4Lite
+from ..csr import ADDRESS_BITS, BEST, IDENTITY, TOKENS, FaultCode
+from ..isa import Source, Unit
+from ..layouts import PC_BITS, Logit
+from .csr import RegisterFile
+
+
+__all__ = ["UNITS_BITS", "FaultReport", "Control"]
+
+
+UNITS_BITS = 1 + max(u.value for u in Unit)  # a bit per unit, in the place of its number
+
+# `code` is 0 as long as there is no fault.
+FaultReport = data.StructLayout({"code": 8, "pc": PC_BITS, "info": 32})
+
+
+class State(enum.Enum, shape=3):
+    """What the machine as a whole is doing."""
+    IDLE = 0    # nothing, or done
+    START = 1
+    FETCH = 2
+    BEGIN = 3   # the sequencer is not busy yet
+    RUN = 4
+    FAULT = 5
+    DRAIN = 6   # stopped, until memory has answered
+    RESET = 7
+
+
+class Control(wiring.Component):
+    """Start a program, see it through to its end or its first fault, and report.
+
+    A start fetches the program, clears the sequencer and the token counters, and runs. It is ignored
+    while busy, and after a fault until a reset. The first fault is kept and stops the machine: no
+    unit gets another instruction, and memory no request; the units stay as they are.
+
+    A reset, at any time, stops likewise, waits until memory has answered everything outstanding,
+    and then resets all units: no late beat can meet a unit that did not ask for it. STATUS is busy
+    meanwhile, for ever if memory never answers: then only resetting memory as well helps. Writing
+    both bits resets, then starts.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+        Configuration.
+    faults : :class:`int`
+        Places that faults come from.
+
+    Members
+    -------
+    axi : :py:`In(AXI4Lite(ADDRESS_BITS))`
+        Host.
+    memory_limit, program, length : :py:`Out(32)`
+        Registers MEMORY, PROGRAM and LENGTH.
+    fetch_start : :py:`Out(1)`
+        Start the fetcher.
+    fetch_busy : :py:`In(1)`
+        It is not done.
+    run_start : :py:`Out(1)`
+        Start the sequencer.
+    run_busy : :py:`In(1)`
+        It is not done.
+    sources : :py:`Out(32).array(len(Source))`
+        Values of each :class:`~rtl.isa.Source`, in its order.
+    token_index, token : :py:`In(range(TOKENS)), Out(32)`
+        Token of the `token_index` of the cycle before.
+    stop : :py:`Out(1)`
+        Start nothing more.
+    memory_idle : :py:`In(1)`
+        Nothing is outstanding; looked at some cycles after `stop`.
+    clear : :py:`Out(1)`
+        Reset the sequencer and the token counters.
+    reset : :py:`Out(1)`
+        Reset everything but this.
+    faults : :py:`In(FaultReport).array(faults)`
+        Faults; of simultaneous ones the first counts.
+    units : :py:`In(UNITS_BITS)`
+        Units that are busy, for the watchdog's report.
+    pc : :py:`In(PC_BITS)`
+        Index in the program of the instruction dispatched last.
+    progress : :py:`In(1)`
+        Something came to an end: the watchdog starts over.
+    weight_beat, starved : :py:`In(1)`
+        Counted in WEIGHT_BEATS and STARVED.
+    best_index, best_entry : :py:`Out(range(BEST)), In(Logit)`
+        Logit at the `best_index` of the cycle before.
+    """
+    def __init__(self, config, faults):
+        self.config = config
+        super().__init__({
+            "axi":          In(AXI4Lite(ADDRESS_BITS)),
+            "memory_limit": Out(32),
+            "program":      Out(32),
+            "length":       Out(32),
+            "fetch_start":  Out(1),
+            "fetch_busy":   In(1),
+            "run_start":    Out(1),
+            "run_busy":     In(1),
+            "sources":      Out(32).array(len(Source)),
+            "token_index":  In(range(TOKENS)),
+            "token":        Out(32),
+            "stop":         Out(1),
+            "memory_idle":  In(1),
+            "clear":        Out(1),
+            "reset":        Out(1),
+            "faults":       In(FaultReport).array(faults),
+            "units":        In(UNITS_BITS),
+            "pc":           In(PC_BITS),
+            "progress":     In(1),
+            "weight_beat":  In(1),
+            "starved":      In(1),
+            "best_index":   Out(range(BEST)),
+            "best_entry":   In(Logit),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.registers = registers = RegisterFile()
+        wiring.connect(m, wiring.flipped(self.axi), registers.axi)
+        fault = Signal(FaultReport)
+        busy, done = Signal(), Signal()
+        cycles = Signal(64)
+        m.d.comb += [
+            registers.identity.eq(IDENTITY),
+            registers.digest.eq(int(self.config.digest[:8], 16)),
+            registers.status.eq(Cat(busy, done, fault.code != 0)),
+            registers.fault_code.eq(fault.code),
+            registers.fault_pc.eq(fault.pc),
+            registers.fault_info.eq(fault.info),
+            registers.cycles.eq(cycles),
+            self.memory_limit.eq(registers.memory),
+            self.program.eq(registers.program),
+            self.length.eq(registers.length),
+            registers.token_index.eq(self.token_index),
+            self.token.eq(registers.token_word),
+            self.best_index.eq(registers.best_index >> 1),
+            registers.best_word.eq(Mux(registers.best_index[0], self.best_entry.id,
+                                       self.best_entry.value)),
+        ]
+        m.d.comb += [value.eq(getattr(registers, source.name.lower()))
+                     for source, value in zip(Source, self.sources)]
+
+        start, reset = registers.control_write[0], registers.control_write[1]
+        state = Signal(State)
+        running = Signal()
+        watch = Signal(32)
+        settle = Signal(range(8))  # until `memory_idle` may be trusted
+        restart = Signal()
+        m.d.comb += running.eq((state == State.FETCH) | (state == State.BEGIN)
+                               | (state == State.RUN))
+
+        with m.If(running):
+            m.d.sync += [
+                cycles.eq(cycles + 1),
+                registers.weight_beats.eq(registers.weight_beats + self.weight_beat),
+                registers.starved.eq(registers.starved + self.starved),
+                watch.eq(Mux(self.progress, 0, watch + 1)),
+            ]
+
+        m.d.comb += busy.eq((state != State.IDLE) & (state != State.FAULT))
+        with m.Switch(state):
+            with m.Case(State.IDLE):
+                with m.If(start):
+                    m.d.sync += state.eq(State.START)
+            with m.Case(State.START):
+                m.d.comb += self.clear.eq(1)
+                m.d.sync += [done.eq(0), cycles.eq(0), watch.eq(0)]
+                m.d.sync += [registers.weight_beats.eq(0), registers.starved.eq(0)]
+                with m.If(registers.length > self.config.program_words):
+                    m.d.sync += [
+                        fault.code.eq(FaultCode.PROGRAM),
+                        fault.pc.eq(0),
+                        fault.info.eq(registers.length),
+                        state.eq(State.FAULT),
+                    ]
+                with m.Else():
+                    m.d.comb += self.fetch_start.eq(1)
+                    m.d.sync += state.eq(State.FETCH)
+            with m.Case(State.FETCH):
+                with m.If(~self.fetch_busy):
+                    m.d.comb += self.run_start.eq(1)
+                    m.d.sync += state.eq(State.BEGIN)
+            with m.Case(State.BEGIN):
+                m.d.sync += state.eq(State.RUN)
+            with m.Case(State.RUN):
+                with m.If(~self.run_busy):
+                    m.d.sync += [done.eq(1), state.eq(State.IDLE)]
+            with m.Case(State.DRAIN):
+                m.d.sync += settle.eq(Mux(settle == 0, 0, settle - 1))
+                with m.If((settle == 0) & self.memory_idle):
+                    m.d.sync += state.eq(State.RESET)
+            with m.Case(State.RESET):
+                m.d.comb += self.reset.eq(1)
+                m.d.sync += [
+                    fault.eq(0),
+                    done.eq(0),
+                    self.stop.eq(0),
+                    state.eq(Mux(restart, State.START, State.IDLE)),
+                ]
+
+        with m.If(running):
+            with m.If((registers.watchdog != 0) & (watch == registers.watchdog)):
+                m.d.sync += [
+                    fault.code.eq(FaultCode.WATCHDOG),
+                    fault.pc.eq(self.pc),
+                    fault.info.eq(self.units),
+                    state.eq(State.FAULT),
+                    self.stop.eq(1),
+                ]
+            for report in reversed(self.faults):
+                with m.If(report.code != 0):
+                    m.d.sync += [fault.eq(report), state.eq(State.FAULT), self.stop.eq(1)]
+        with m.If(reset):
+            m.d.sync += [
+                state.eq(State.DRAIN),
+                self.stop.eq(1),
+                settle.eq(~0),
+                restart.eq(start),
+            ]
+
+        return m

@@ -1,0 +1,302 @@
+"""Sequencer: executes the control instructions, and dispatches the others to their units."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..csr import TOKENS, FaultCode
+from ..isa import REGISTERS, WORD_BITS, Insn, Loop, Op, Scalar, Source, Sync, Token, Unit
+from ..layouts import PC_BITS, Dispatched
+
+
+__all__ = ["LOOP_DEPTH", "Sequencer"]
+
+
+LOOP_DEPTH = 4
+HALF = 16  # bits of a factor, see Sequencer.multiply
+
+
+class Sequencer(wiring.Component):
+    """Execute a program up to its :class:`~rtl.isa.Halt`.
+
+    Loop, Scalar and Token are executed here. Whatever a unit executes gets register values added
+    to its `relative` fields, and goes to the unit's queue. When that is full, the sequencer waits.
+
+    One dispatch takes three cycles, Loop and Token five, Scalar ten.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+        Configuration.
+
+    Members
+    -------
+    start : :py:`In(1)`
+        Execute from instruction 0, with no loop. The registers are cleared by reset alone.
+    stop : :py:`In(1)`
+        Execute nothing more.
+    length : :py:`In(PC_BITS + 1)`
+        Instructions in the program.
+    sources : :py:`In(32).array(len(Source))`
+        Values of each :class:`~rtl.isa.Source`, in its order.
+    token_index : :py:`Out(range(TOKENS))`
+        Column whose token is wanted.
+    token : :py:`In(32)`
+        Token of the `token_index` of the cycle before.
+    index : :py:`Out(range(config.program_words))`
+        Instruction to read.
+    word : :py:`In(WORD_BITS)`
+        Instruction at the `index` of the cycle before.
+    queues : :py:`Out(stream.Signature(Dispatched)).array(len(Unit))`
+        Instructions for the queue of each :class:`~rtl.isa.Unit`, in its order.
+    idle : :py:`In(1)`
+        Every queue is empty and every unit idle.
+    busy : :py:`Out(1)`
+        High from the cycle after the start until all units are idle after Halt.
+    pc : :py:`Out(PC_BITS)`
+        Index in the program of the instruction dispatched last.
+    fault : :py:`Out(1)`
+        The program does what it must not, and was stopped. Held until reset, with those below.
+    fault_code : :py:`Out(FaultCode)`
+        OPCODE, PROGRAM or LOOP.
+    fault_pc : :py:`Out(PC_BITS)`
+        Index of the instruction.
+    fault_info : :py:`Out(32)`
+        See the code.
+    """
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "start":   In(1),
+            "stop":    In(1),
+            "length":  In(PC_BITS + 1),
+            "sources": In(32).array(len(Source)),
+            "token_index": Out(range(TOKENS)),
+            "token":   In(32),
+            "index":   Out(range(config.program_words)),
+            "word":    In(WORD_BITS),
+            "queues":  Out(stream.Signature(Dispatched)).array(len(Unit)),
+            "idle":    In(1),
+            "busy":    Out(1),
+            "pc":      Out(PC_BITS),
+            "fault":   Out(1),
+            "fault_code": Out(8),
+            "fault_pc":   Out(PC_BITS),
+            "fault_info": Out(32),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        pc = Signal(PC_BITS + 1)
+        insn = Signal(WORD_BITS, reset_less=True)
+        opcode = insn[:8]
+        loop, scalar, token, sync = (data.View(cls.layout, insn[:cls.layout.size])
+                                     for cls in (Loop, Scalar, Token, Sync))
+        registers = Array(Signal(32, name=f"r{n}") for n in range(REGISTERS))
+        operands = Array([*registers, *self.sources] + [C(0)] * (16 - REGISTERS - len(Source)))
+        # One wide multiplexer serves both operands of Scalar, one after the other.
+        select = Signal(4)
+        operand = Signal(32, reset_less=True)
+        m.d.sync += operand.eq(operands[select])
+        m.d.comb += [
+            select.eq(Mux(opcode == Op.LOOP, loop.source,
+                          Mux(opcode == Op.TOKEN, token.source, scalar.source))),
+            self.index.eq(pc),
+            self.token_index.eq(operand),
+        ]
+
+        accept, accepted, drained = self.dispatch(m, insn, pc, registers)
+
+        # The innermost loop is at the top of a stack that shifts.
+        frame = data.StructLayout({"start": PC_BITS, "end": PC_BITS + 1, "left": 32})
+        stack = [Signal(frame, name=f"loop{n}", reset_less=True) for n in range(LOOP_DEPTH)]
+        depth = Signal(range(LOOP_DEPTH + 1))
+        at_end = Signal()
+        again = Signal()
+        advance = Signal()
+        times = Signal(32, reset_less=True)
+        with m.If(advance):
+            m.d.sync += pc.eq(pc + 1)
+            with m.If(at_end):
+                m.d.sync += stack[0].left.eq(stack[0].left - 1)
+                with m.If(again):
+                    m.d.sync += pc.eq(stack[0].start)
+                with m.Else():
+                    m.d.sync += depth.eq(depth - 1)
+                    m.d.sync += [stack[n].eq(stack[n + 1]) for n in range(LOOP_DEPTH - 1)]
+
+        step = Signal(range(7))
+        result = self.multiply(m, step, scalar, operand)
+
+        def fault(code, info):
+            m.d.sync += [
+                self.fault.eq(1),
+                self.fault_code.eq(code),
+                self.fault_pc.eq(pc),
+                self.fault_info.eq(info),
+            ]
+            m.next = "FAULT"
+
+        with m.FSM() as fsm:
+            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+            with m.State("IDLE"):
+                m.d.sync += [pc.eq(0), depth.eq(0)]
+                with m.If(self.start):
+                    m.next = "READ"
+            with m.State("READ"):
+                m.d.sync += step.eq(0)
+                with m.If(pc >= self.length):
+                    fault(FaultCode.PROGRAM, self.length)
+                with m.Elif(~self.stop):
+                    m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.sync += [
+                    insn.eq(self.word),
+                    at_end.eq((depth != 0) & (pc == stack[0].end)),
+                    again.eq(stack[0].left != 1),
+                ]
+                m.next = "DECODE"
+            with m.State("DECODE"):
+                with m.Switch(opcode):
+                    with m.Case(Op.HALT):
+                        with m.If(drained & self.idle):
+                            m.next = "IDLE"
+                    with m.Case(Op.LOOP):
+                        m.next = "COUNT"
+                    with m.Case(Op.SCALAR):
+                        m.next = "SCALAR"
+                    with m.Case(Op.TOKEN):
+                        m.next = "TOKEN"
+                    with m.Case(Op.SYNC, *(op for op in Op if op.value >> 4)):
+                        with m.If((opcode == Op.SYNC) & ~Cat(sync.unit == u for u in Unit).any()):
+                            fault(FaultCode.OPCODE, opcode)
+                        with m.Else():
+                            m.d.comb += accept.eq(1)
+                            with m.If(accepted):
+                                m.d.comb += advance.eq(1)
+                                m.next = "READ"
+                    with m.Default():
+                        fault(FaultCode.OPCODE, opcode)
+            with m.State("COUNT"):
+                m.d.sync += times.eq(loop.count + operand)
+                m.next = "LOOP"
+            with m.State("LOOP"):
+                with m.If((times == 0) | (loop.length == 0)):
+                    m.d.sync += pc.eq(pc + loop.length + 1)
+                    m.next = "READ"
+                with m.Elif(depth == LOOP_DEPTH):
+                    fault(FaultCode.LOOP, depth)
+                with m.Else():
+                    m.d.sync += [
+                        pc.eq(pc + 1),
+                        depth.eq(depth + 1),
+                        stack[0].start.eq(pc + 1),
+                        stack[0].end.eq(pc + loop.length),
+                        stack[0].left.eq(times),
+                    ]
+                    m.d.sync += [stack[n + 1].eq(stack[n]) for n in range(LOOP_DEPTH - 1)]
+                    m.next = "READ"
+            with m.State("TOKEN"):
+                m.d.sync += step.eq(1)
+                with m.If(step == 1):
+                    with m.If(token.rd != 0):
+                        m.d.sync += registers[token.rd].eq(self.token)
+                    m.d.comb += advance.eq(1)
+                    m.next = "READ"
+            with m.State("SCALAR"):
+                m.d.sync += step.eq(step + 1)
+                m.d.comb += select.eq(scalar.plus)
+                with m.If(step == 6):
+                    with m.If(scalar.rd != 0):
+                        m.d.sync += registers[scalar.rd].eq(result)
+                    m.d.comb += advance.eq(1)
+                    m.next = "READ"
+            with m.State("FAULT"):
+                pass
+
+        return m
+
+    def multiply(self, m, step, scalar, operand):
+        """Compute Scalar's result by step 6, on one 16-bit multiplier.
+
+        `operand` is the source in step 0, and what is to be added in step 1.
+        """
+        x, total = Signal(32, reset_less=True), Signal(32, reset_less=True)
+        a, b = Signal(HALF, reset_less=True), Signal(HALF, reset_less=True)
+        product = Signal(2 * HALF, reset_less=True)
+        low, high = slice(None, HALF), slice(HALF, None)
+        m.d.sync += product.eq(a * b)
+        with m.Switch(step):
+            with m.Case(0):
+                m.d.sync += x.eq(operand >> scalar.shift)
+            with m.Case(1):
+                m.d.sync += [total.eq(scalar.offset + operand),
+                             a.eq(x[low]), b.eq(scalar.factor[low])]
+            with m.Case(2):
+                m.d.sync += [a.eq(x[low]), b.eq(scalar.factor[high])]
+            with m.Case(3):
+                m.d.sync += [total.eq(total + product),
+                             a.eq(x[high]), b.eq(scalar.factor[low])]
+            with m.Case(4, 5):
+                m.d.sync += total.eq(total + (product << HALF))
+        return total
+
+    def dispatch(self, m, insn, pc, registers):
+        """Add registers to the relative fields, and offer the result to the unit's queue.
+
+        Returns a request to take `insn`, whether it is taken, and whether none is in here.
+        """
+        accept, accepted, drained = Signal(), Signal(), Signal()
+        classes = [cls for op, cls in Insn.by_op.items() if op.value >> 4]
+        slots = range(max(len(cls.relative) for cls in classes))
+        widths = [max((cls.layout[field].width for cls in classes
+                       for field in list(cls.relative)[slot:slot + 1])) for slot in slots]
+        fields = [Signal(width, name=f"field{n}", reset_less=True) for n, width in enumerate(widths)]
+        addends = [Signal(width, name=f"addend{n}", reset_less=True) for n, width in enumerate(widths)]
+
+        word = Signal(WORD_BITS, reset_less=True)
+        word_pc = Signal(PC_BITS, reset_less=True)
+        word_valid = Signal()
+        out = Signal(Dispatched, reset_less=True)
+        unit = Signal(4, reset_less=True)
+        out_valid, out_ready = Signal(), Signal()
+        m.d.comb += [
+            accepted.eq(accept & (~word_valid | ~out_valid | out_ready)),
+            drained.eq(~word_valid & ~out_valid),
+        ]
+
+        numbers = [Signal(range(REGISTERS), name=f"number{n}") for n in slots]
+        with m.Switch(insn[:8]):
+            for cls in classes:
+                view = data.View(cls.layout, insn[:cls.layout.size])
+                with m.Case(cls.op):
+                    for slot, (field, register) in enumerate(cls.relative.items()):
+                        m.d.comb += numbers[slot].eq(view[register])
+                        with m.If(accepted):
+                            m.d.sync += fields[slot].eq(view[field])
+        with m.If(accepted):
+            m.d.sync += [word_valid.eq(1), word.eq(insn), word_pc.eq(pc)]
+            m.d.sync += [addend.eq(registers[number]) for addend, number in zip(addends, numbers)]
+
+        with m.If(~out_valid | out_ready):
+            m.d.sync += [out_valid.eq(word_valid), out.word.eq(word), out.pc.eq(word_pc)]
+            m.d.sync += unit.eq(Mux(word[:8] == Op.SYNC, word[8:12], word[4:8]))
+            with m.If(~accepted):
+                m.d.sync += word_valid.eq(0)
+            with m.Switch(word[:8]):
+                for cls in classes:
+                    patched = data.View(cls.layout, out.word[:cls.layout.size])
+                    with m.Case(cls.op):
+                        for name, field, addend in zip(cls.relative, fields, addends):
+                            m.d.sync += patched[name].eq(field + addend)
+
+        for u, queue in zip(Unit, self.queues):
+            chosen = unit == u.value
+            m.d.comb += [queue.payload.eq(out), queue.valid.eq(out_valid & chosen)]
+            with m.If(chosen):
+                m.d.comb += out_ready.eq(queue.ready)
+        with m.If(out_valid & out_ready):
+            m.d.sync += self.pc.eq(out.pc)
+
+        return accept, accepted, drained

@@ -1,0 +1,78 @@
+"""Token counters, by which the queues wait for each other."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+
+__all__ = ["COUNTERS", "COUNTER_BITS", "TokenPort", "TokenCounters"]
+
+
+COUNTERS = 16
+COUNTER_BITS = 8
+
+
+class TokenPort(wiring.Signature):
+    """What a queue shows the counters for the :class:`~rtl.isa.Sync` at its head.
+
+    Members
+    -------
+    valid : :py:`Out(1)`
+        Tokens are wanted or given.
+    take : :py:`Out(4)`
+        Counter to take a token from; 0 is none.
+    give : :py:`Out(4)`
+        Counter to give a token to; 0 is none.
+    done : :py:`In(1)`
+        Both happen in this cycle.
+    """
+    def __init__(self):
+        super().__init__({
+            "valid": Out(1),
+            "take":  Out(range(COUNTERS)),
+            "give":  Out(range(COUNTERS)),
+            "done":  In(1),
+        })
+
+
+class TokenCounters(wiring.Component):
+    """Count tokens: 15 counters of 8 bits; number 0 is none, and never waits.
+
+    Any number of queues give in one cycle. Of those that take from the same counter in one cycle,
+    the first does. A token given can be taken in the next cycle. A counter must not exceed 255:
+    the mapper bounds how far one queue runs ahead of another.
+
+    Parameters
+    ----------
+    queues : :class:`int`
+        Number of queues.
+
+    Members
+    -------
+    queues : :py:`In(TokenPort()).array(queues)`
+        The queues.
+    """
+    def __init__(self, queues):
+        if not isinstance(queues, int) or queues < 1:
+            raise ValueError(f"Number of queues must be a positive integer, not {queues!r}")
+        super().__init__({"queues": In(TokenPort()).array(queues)})
+
+    def elaborate(self, platform):
+        m = Module()
+
+        some = Signal(COUNTERS, init=1)
+        for n, queue in enumerate(self.queues):
+            wanted = Const(0)  # by a queue before this one
+            for other in self.queues[:n] if n else ():
+                wanted = wanted | (other.valid & (other.take == queue.take) & (queue.take != 0))
+            m.d.comb += queue.done.eq(queue.valid & some.bit_select(queue.take, 1) & ~wanted)
+
+        for k in range(1, COUNTERS):
+            count = Signal(COUNTER_BITS, name=f"count{k}")
+            given = sum(queue.done & (queue.give == k) for queue in self.queues)
+            taken = Cat(queue.done & (queue.take == k) for queue in self.queues).any()
+            following = Signal(COUNTER_BITS, name=f"following{k}")
+            m.d.comb += following.eq(count + given - taken)
+            m.d.sync += [count.eq(following), some[k].eq(following != 0)]
+
+        return m

@@ -1,0 +1,161 @@
+"""Systolic linear core."""
+
+from functools import reduce
+from operator import add
+
+from amaranth import *
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import GROUP, Config
+from ..isa import WeightFormat
+
+
+__all__ = ["CORE_WEIGHTS", "SUM_BITS", "SystolicCore"]
+
+
+SUM_BITS = 20  # 16 products of -128 and -128 are 2**18
+
+
+def CORE_WEIGHTS(config):
+    """What every linear core takes of a weight beat."""
+    return data.StructLayout({"codes": config.beat_bits, "format": 2})
+
+
+def adder_tree(m, terms, name):
+    """Sum signed `terms` with a register after every second level. Returns the sum, registered."""
+    stage = 0
+    while len(terms) > 1:
+        groups = [terms[n:n + 4] for n in range(0, len(terms), 4)]
+        terms = []
+        for n, group in enumerate(groups):
+            width = max(map(len, group)) + (len(group) - 1).bit_length()
+            terms.append(Signal(signed(width), name=f"{name}_{stage}_{n}", reset_less=True))
+            m.d.sync += terms[n].eq(reduce(add, group))
+        stage += 1
+    return terms[0]
+
+
+class SystolicCore(wiring.Component):
+    """Multiply weight beats with activations: a dense array of dot products, exact in integers.
+
+    The array has `rows` x `columns` cells of :data:`~rtl.config.GROUP` multipliers each. Weights
+    move from column to column through the cells' own operand registers (Kung and Leiserson 1978),
+    so that column m works m cycles behind column 0; activations are delayed on the way in, and sums
+    on the way out, to match. Per step, row n and column m:
+
+    - U4: the sum of (2 * code - 15) * act over the 32 elements of a group;
+    - S8: the sum of code * act over the 16 elements of half a group; acts 16 to 31 do not matter.
+
+    Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected: the
+    array itself never stops, for an enable of thousands of registers would be its slowest net, but
+    takes only steps for whose sums there is room in the FIFO behind it.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+        Accelerator.
+
+    Attributes
+    ----------
+    latency : :class:`int`
+        Cycles from a step's operands to its sums.
+    capacity : :class:`int`
+        Steps that the core holds at most, counting those whose sums are not taken.
+
+    Members
+    -------
+    weights : :py:`In(stream.Signature(CORE_WEIGHTS(config)))`
+        Weight beats, laid out as :mod:`rtl.formats` says. Taken together with `acts`.
+    acts : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(8), 32), columns)))`
+        Activations of each column. Taken together with `weights`.
+    sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), rows), columns)))`
+        Sums of the step, by column and row.
+    """
+    def __init__(self, config):
+        if not isinstance(config, Config):
+            raise TypeError(f"Configuration must be a Config, not {config!r}")
+        self.config = config
+        # Operands, products, three registers of the tree; the last column's delay; the FIFO.
+        self.latency = 5 + config.columns - 1 + 1
+        # A place is free again in the cycle after the sums are taken.
+        self.capacity = 1 << self.latency.bit_length()
+        super().__init__({
+            "weights": In(stream.Signature(CORE_WEIGHTS(config))),
+            "acts":    In(stream.Signature(
+                data.ArrayLayout(data.ArrayLayout(signed(8), GROUP), config.columns))),
+            "sums":    Out(stream.Signature(
+                data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), config.rows), config.columns))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.results = results = fifo.SyncFIFO(
+            width=self.sums.payload.as_value().shape().width, depth=self.capacity)
+        room = Signal(range(self.capacity + 1), init=self.capacity)
+        take, give = Signal(), Signal()
+        in_array = Signal(self.latency - 1)
+        m.d.comb += [
+            self.weights.ready.eq(self.acts.valid & (room != 0)),
+            self.acts.ready.eq(self.weights.valid & (room != 0)),
+            take.eq(self.weights.valid & self.weights.ready),
+            give.eq(self.sums.valid & self.sums.ready),
+            results.w_en.eq(in_array[-1]),
+            results.r_en.eq(give),
+            self.sums.valid.eq(results.r_rdy),
+            self.sums.payload.as_value().eq(results.r_data),
+        ]
+        m.d.sync += [
+            room.eq(room - take + give),
+            in_array.eq(Cat(take, in_array)),
+        ]
+
+        columns, rows = range(self.config.columns), range(self.config.rows)
+        acts = [self._acts(m, c) for c in columns]
+        sums = [self._row(m, n, acts) for n in rows]
+        m.d.comb += results.w_data.eq(Cat(sums[n][c] for c in columns for n in rows))
+
+        return m
+
+    def _acts(self, m, column):
+        """Operand registers of a column's activations, which its rows share."""
+        acts = self.acts.p[column]
+        for n in range(column + 1):
+            later = [Signal(signed(8), name=f"act_{column}_{n}_{k}", reset_less=True)
+                     for k in range(GROUP)]
+            m.d.sync += [later[k].eq(acts[k]) for k in range(GROUP)]
+            acts = later
+        return acts
+
+    def _operands(self, row):
+        """Signed multiplier operands of the row, one per element, from the beat in front."""
+        codes = self.weights.p.codes[4 * GROUP * row:4 * GROUP * (row + 1)]
+        u4 = self.weights.p.format == WeightFormat.U4
+        operands = []
+        for k in range(GROUP):
+            nibble = codes.word_select(2 * (k % 16) + k // 16, 4)
+            # 2 * code - 15 is the code with a one after it, and the top bit turned into a sign.
+            odd = Cat(1, nibble[:3], ~nibble[3]).as_signed()
+            operands.append(Mux(u4, odd, codes.word_select(k, 8).as_signed() if k < 16 else 0))
+        return operands
+
+    def _row(self, m, row, acts):
+        """Add the cells of one row. Returns its sums, column by column, all of the same step."""
+        sums, operands = [], self._operands(row)
+        for column in range(self.config.columns):
+            weights = [Signal(signed(8 if k < 16 else 5), name=f"weight_{row}_{column}_{k}",
+                              reset_less=True) for k in range(GROUP)]
+            products = [Signal(signed(len(w) + 8), name=f"product_{row}_{column}_{k}",
+                               reset_less=True) for k, w in enumerate(weights)]
+            m.d.sync += [w.eq(o) for w, o in zip(weights, operands)]
+            m.d.sync += [p.eq(w * a) for p, w, a in zip(products, weights, acts[column])]
+            total = adder_tree(m, products, f"sum_{row}_{column}")
+            for n in range(self.config.columns - 1 - column):
+                later = Signal.like(total, name=f"later_{row}_{column}_{n}")
+                m.d.sync += later.eq(total)
+                total = later
+            assert len(total) >= SUM_BITS
+            sums.append(total[:SUM_BITS])
+            operands = weights
+        return sums

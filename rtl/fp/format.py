@@ -1,0 +1,65 @@
+"""The fp32 format, and the steps that units computing in it share."""
+
+from amaranth import *
+from amaranth.lib import data
+
+
+__all__ = ["FLOAT32", "SIGNIFICAND_BITS", "QUIET_NAN", "INFINITY", "significand", "normalize",
+           "round_even", "finish"]
+
+
+FLOAT32 = data.StructLayout({"fraction": 23, "exponent": 8, "sign": 1})
+
+SIGNIFICAND_BITS = 24
+QUIET_NAN = 0x7fc00000  # the only one that units make
+INFINITY  = 0x7f800000  # of positive sign
+
+
+def significand(x):
+    """Significand of `x`, a :data:`FLOAT32`, with its leading one; 0 of zeros and subnormals."""
+    return Mux(x.exponent == 0, 0, Cat(x.fraction, 1))
+
+
+def normalize(m, value, shifts, name="normalized"):
+    """Shift `value` left by each of `shifts` in turn if as many of its leading bits are zeros.
+
+    With `shifts` the descending powers of two, the leading one comes to the top. Returns the shifted
+    value, and for each of `shifts` whether it was taken, the last in the lowest bit.
+    """
+    taken = []
+    for shift in shifts:
+        skip    = Signal(name=f"{name}_by_{shift}")
+        shifted = Signal(len(value), name=f"{name}_{shift}")
+        m.d.comb += [
+            skip.eq(value[len(value) - shift:] == 0),
+            shifted.eq(Mux(skip, value << shift, value)),
+        ]
+        taken.insert(0, skip)
+        value = shifted
+    return value, Cat(taken)
+
+
+def round_even(value, exponent):
+    """Round a normalized `value`, of more than 25 bits, to nearest even.
+
+    Returns the biased exponent, signed, above the 23 bits of the fraction. The carry of a
+    significand that rounds up to 2 has gone into it.
+    """
+    cut   = len(value) - SIGNIFICAND_BITS
+    up    = value[cut - 1] & (value[:cut - 1].any() | value[cut])
+    whole = Cat(value[cut:-1], exponent).as_signed()
+    return (whole + up)[:len(whole)].as_signed()
+
+
+def finish(m, o, sign, rounded, zero, infinite, nan=0):
+    """Assign to `o`, in the `sync` domain, what :func:`round_even` returned, or a special value.
+
+    The result is a zero if `zero` is set, and an infinity from the exponent 255 on.
+    """
+    m.d.sync += o.eq(Cat(rounded[:31], sign))
+    with m.If(nan):
+        m.d.sync += o.eq(QUIET_NAN)
+    with m.Elif(infinite | ~zero & (rounded[23:].as_signed() >= 255)):
+        m.d.sync += o.eq(Cat(C(INFINITY, 31), sign))
+    with m.Elif(zero):
+        m.d.sync += o.eq(Cat(C(0, 31), sign))

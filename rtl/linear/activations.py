@@ -1,0 +1,166 @@
+"""The activation buffer."""
+
+from amaranth import *
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import GROUP, Config
+from ..isa import WeightFormat
+from ..layouts import ActivationWrite
+
+
+__all__ = ["WINDOW", "ACTIVATION_READ", "Activations", "ActivationBuffer"]
+
+
+WINDOW = 15  # :data:`sw_ref.numerics.WINDOW`; rtl may not import sw_ref, a test compares the two.
+
+ACTIVATION_READ = data.StructLayout({"group": 10, "half": 1, "format": 2})
+
+
+def Activations(config):
+    """What one step of the linear core takes of each column, and its group's sum and shift."""
+    columns = config.columns
+    return data.StructLayout({
+        "values": data.ArrayLayout(data.ArrayLayout(signed(8), GROUP), columns),
+        "sums":   data.ArrayLayout(signed(13), columns),
+        "shift":  data.ArrayLayout(signed(6), columns)})
+
+
+class ActivationBuffer(wiring.Component):
+    """Quantized activation vectors, one per column, with what the linear core wants of each group.
+
+    A group's values lie in one word; beside it, its exponent and the sum of its values, which the
+    centres of a U4 matrix are multiplied by. The largest exponent of the vector is kept apart: by
+    its distance from it a group's sums are shifted (:func:`sw_ref.numerics.group_shift`).
+
+    Reads have a latency of two cycles and a throughput of one per cycle; backpressure is respected.
+    Writes are taken every cycle; reads and `top` show them two cycles later.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+        Accelerator.
+
+    Members
+    -------
+    write : :py:`In(stream.Signature(ActivationWrite(config)))`
+        Values of a group, in order and without those of another group in between. `exponent` is
+        the same in all runs of a group. `clear` begins a vector: `top` of the column starts anew.
+    read : :py:`In(stream.Signature(ACTIVATION_READ))`
+        A group, or, in S8, half a group.
+    o : :py:`Out(stream.Signature(Activations(config)))`
+        `values` are the group's 32, or the half's 16 followed by zeros; `sums` are the group's;
+        `shift` is 0 to 15, or -1 for a group that is too small to count.
+    top : :py:`Out(data.ArrayLayout(8, config.columns))`
+        Largest biased exponent of each column's vector.
+    """
+    def __init__(self, config):
+        if not isinstance(config, Config):
+            raise TypeError(f"Configuration must be a Config, not {config!r}")
+        self.config = config
+        super().__init__({
+            "write": In(stream.Signature(ActivationWrite(config))),
+            "read":  In(stream.Signature(ACTIVATION_READ)),
+            "o":     Out(stream.Signature(Activations(config))),
+            "top":   Out(data.ArrayLayout(8, config.columns)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        runs = GROUP // config.lanes
+        write = self.write.p
+
+        # First cycle of a write: the lanes are summed. Second: all goes to memory.
+        m.d.comb += self.write.ready.eq(1)
+        address   = Signal(range(config.act_groups), reset_less=True)
+        exponent  = Signal(8, reset_less=True)
+        values    = Signal(8 * config.lanes, reset_less=True)
+        lane_sum  = Signal(signed(13), reset_less=True)
+        place     = Signal(runs, reset_less=True)             # one-hot: the run's place in the group
+        begins, ends, clears = (Signal(reset_less=True, name=name)
+                                for name in ("begins", "ends", "clears"))
+        column    = Signal(config.columns)                    # one-hot: written in this cycle
+        next_run  = Signal(range(runs))
+        with m.If(self.write.valid):
+            m.d.sync += next_run.eq(Mux(write.last, 0, next_run + 1))
+        m.d.sync += [
+            address.eq(write.group),
+            exponent.eq(write.exponent),
+            values.eq(write.values.as_value()),
+            lane_sum.eq(sum(write.values)),
+            place.eq(1 << next_run),
+            begins.eq(next_run == 0),
+            ends.eq(write.last),
+            clears.eq(write.clear),
+            column.eq(Cat(self.write.valid & (write.column == n) for n in range(config.columns))),
+        ]
+        group_sum = Signal(signed(13))
+        sum_so_far = Signal(signed(13), reset_less=True)
+        m.d.comb += group_sum.eq(Mux(begins, 0, sum_so_far) + lane_sum)
+        with m.If(column.any()):
+            m.d.sync += sum_so_far.eq(group_sum)
+
+        # Reads: the memories' own output registers, then the payload.
+        advance, fetched = Signal(), Signal()
+        fmt  = Signal(WeightFormat, reset_less=True)
+        half = Signal(reset_less=True)
+        m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
+            self.read.ready.eq(advance),
+        ]
+        with m.If(advance):
+            m.d.sync += [
+                fetched.eq(self.read.valid),
+                self.o.valid.eq(fetched),
+                fmt.eq(WeightFormat(self.read.p.format)),
+                half.eq(self.read.p.half),
+            ]
+
+        info = data.StructLayout({"exponent": 8, "sum": signed(13)})
+        outputs = []
+        for n in range(config.columns):
+            cells = memory.Memory(shape=unsigned(8 * GROUP), depth=config.act_groups, init=[])
+            infos = memory.Memory(shape=info, depth=config.act_groups, init=[])
+            m.submodules[f"cells{n}"], m.submodules[f"infos{n}"] = cells, infos
+            cells_w, infos_w = cells.write_port(granularity=8 * config.lanes), infos.write_port()
+            cells_r, infos_r = cells.read_port(), infos.read_port()
+            m.d.comb += [
+                cells_w.addr.eq(address),
+                cells_w.data.eq(values.replicate(runs)),
+                cells_w.en.eq(Mux(column[n], place, 0)),
+                infos_w.addr.eq(address),
+                infos_w.data.exponent.eq(exponent),
+                infos_w.data.sum.eq(group_sum),
+                infos_w.en.eq(column[n] & ends),
+                cells_r.addr.eq(self.read.p.group),
+                cells_r.en.eq(advance),
+                infos_r.addr.eq(self.read.p.group),
+                infos_r.en.eq(advance),
+            ]
+            with m.If(column[n] & (clears | (exponent > self.top[n]))):
+                m.d.sync += self.top[n].eq(exponent)
+
+            # Nonnegative: `top` is at least the exponent of every group of its vector.
+            below = Signal(8, name=f"below{n}")
+            shift = Signal(signed(6), name=f"shift{n}")
+            low   = Signal(4 * GROUP, name=f"low{n}")
+            high  = Signal(4 * GROUP, name=f"high{n}")
+            wide = fmt == WeightFormat.S8
+            m.d.comb += [
+                below.eq(self.top[n] - infos_r.data.exponent),
+                shift.eq(Mux(below > WINDOW, -1, WINDOW - below[:4])),
+                low.eq(Mux(wide & half, cells_r.data[4 * GROUP:], cells_r.data[:4 * GROUP])),
+                high.eq(Mux(wide, 0, cells_r.data[4 * GROUP:])),
+            ]
+            outputs.append((Cat(low, high), infos_r.data.sum, shift))
+
+        with m.If(advance):
+            values, sums, shifts = zip(*outputs)
+            m.d.sync += [
+                self.o.p.values.as_value().eq(Cat(values)),
+                self.o.p.sums.as_value().eq(Cat(sums)),
+                self.o.p.shift.as_value().eq(Cat(shifts)),
+            ]
+
+        return m

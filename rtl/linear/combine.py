@@ -1,0 +1,88 @@
+"""Write combining."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..layouts import vector_write
+
+
+__all__ = ["WordWrite", "Combiner"]
+
+
+# An fp32 word for the vector memory; nothing may be waited for after the `last`.
+WordWrite = data.StructLayout({"addr": 18, "data": 32, "last": 1})
+
+
+class Combiner(wiring.Component):
+    """Combine writes of single words that fall into one line of the vector memory.
+
+    Neighbours in the stream that belong to the same line become one write. A line leaves when a
+    word of another comes, or after its `last` word. A word written twice keeps the later value.
+
+    Latency is two cycles from the word that ends a line; throughput is one word per cycle.
+    Backpressure is respected.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+        Its `lanes` and `vector_words` are used.
+
+    Members
+    -------
+    i : :py:`In(stream.Signature(WordWrite))`
+        Words. Addresses wrap at the end of the memory.
+    o : :py:`Out(stream.Signature(vector_write(config)))`
+        Lines.
+    busy : :py:`Out(1)`
+        A word that was taken has not been written yet.
+    """
+    def __init__(self, config):
+        if not isinstance(config, Config):
+            raise TypeError(f"Configuration must be a Config, not {config!r}")
+        self.config = config
+        super().__init__({
+            "i":    In(stream.Signature(WordWrite)),
+            "o":    Out(stream.Signature(vector_write(config))),
+            "busy": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        lane_bits = (self.config.lanes - 1).bit_length()
+
+        line = Signal.like(self.o.payload, reset_less=True)
+        held = Signal()   # `line` has words
+        ends = Signal()   # `line` has its last word
+
+        free = Signal()   # the output can take a line
+        same = Signal()   # the word at the input belongs to `line`
+        m.d.comb += [
+            free.eq(self.o.ready | ~self.o.valid),
+            same.eq(held & ~ends & (self.i.p.addr[lane_bits:][:len(line.line)] == line.line)),
+            self.i.ready.eq(free),
+            self.busy.eq(held | self.o.valid),
+        ]
+
+        with m.If(free):
+            m.d.sync += [
+                self.o.valid.eq(held & (ends | (self.i.valid & ~same))),
+                self.o.payload.eq(line),
+            ]
+            with m.If(self.i.valid):
+                m.d.sync += [
+                    held.eq(1),
+                    ends.eq(self.i.p.last),
+                    line.line.eq(self.i.p.addr[lane_bits:]),
+                ]
+                for lane in range(self.config.lanes):
+                    here = self.i.p.addr[:lane_bits] == lane
+                    m.d.sync += line.mask[lane].eq(here | (same & line.mask[lane]))
+                    with m.If(here):
+                        m.d.sync += line.data[lane].eq(self.i.p.data)
+            with m.Elif(ends):
+                m.d.sync += held.eq(0)
+                m.d.sync += ends.eq(0)
+
+        return m

@@ -1,0 +1,192 @@
+"""Row scaling: from exact sums to fp32 results."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..formats import TILES
+from ..fp.from_int import IntToFp
+from ..fp.mul import FpMul
+from .activations import WINDOW
+from .group_scale import ACC_BITS
+
+
+__all__ = ["BIAS", "ScaleCommand", "ScaledResult", "RowScaler"]
+
+
+BIAS = 127 + 6 + WINDOW  # of top exponents, see :func:`sw_ref.numerics.linear_scale`
+
+# A matrix to come: its rows, and whether only one column of its results is wanted.
+ScaleCommand = data.StructLayout({"rows": 20, "single": 1, "column": 4})
+
+# One fp32 result; `last` marks the matrix's last.
+ScaledResult = data.StructLayout({"value": 32, "row": 20, "column": 4, "last": 1})
+
+
+class RowScaler(wiring.Component):
+    """Scale the sums of a matrix product, one result after the other.
+
+    Computes :func:`sw_ref.numerics.linear_scale` bit for bit: the sum is rounded to fp32,
+    multiplied by the row's scale, and has the top exponent of the column's activation vector added.
+    Tile after tile, results come column by column, the rows of the tile in order. The rows that pad
+    the last block of the matrix are taken, but give no results.
+
+    Latency is `LATENCY` cycles; throughput is one result per cycle, so a tile takes N * M cycles,
+    or N where a single column is wanted. Backpressure is respected. A command is taken when the
+    results of the last one have left.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+        Its `rows` (N) and `columns` (M) are used.
+
+    Members
+    -------
+    command : :py:`In(stream.Signature(ScaleCommand))`
+        Matrix to come, of at least one row.
+    top : :py:`In(data.ArrayLayout(8, M))`
+        Largest biased group exponent of each column's activations. Sampled with `command`.
+    accs : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(52), N), M)))`
+        Exact sums, a payload per tile.
+    row_scales : :py:`In(stream.Signature(data.ArrayLayout(32, N)))`
+        fp32 scales of the tile's rows, a payload per tile. Taken together with `accs`.
+    o : :py:`Out(stream.Signature(ScaledResult))`
+        Results.
+    """
+    LATENCY = 2 + IntToFp.LATENCY + FpMul.LATENCY
+
+    def __init__(self, config):
+        if not isinstance(config, Config):
+            raise TypeError(f"Configuration must be a Config, not {config!r}")
+        self.config = config
+        n, m = config.rows, config.columns
+        super().__init__({
+            "command":    In(stream.Signature(ScaleCommand)),
+            "top":        In(data.ArrayLayout(8, m)),
+            "accs":       In(stream.Signature(data.ArrayLayout(
+                             data.ArrayLayout(signed(ACC_BITS), n), m))),
+            "row_scales": In(stream.Signature(data.ArrayLayout(32, n))),
+            "o":          Out(stream.Signature(ScaledResult)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        n_rows, n_columns = self.config.rows, self.config.columns
+
+        m.submodules.to_fp = to_fp = IntToFp(ACC_BITS)
+        m.submodules.mul   = mul   = FpMul()
+
+        # One enable for the whole pipeline: it moves whenever its end is free.
+        en = Signal()
+        m.d.comb += [
+            en.eq(self.o.ready | ~self.o.valid),
+            to_fp.en.eq(en),
+            mul.en.eq(en),
+        ]
+
+        def delayed(value, cycles, **kwargs):
+            for _ in range(cycles):
+                stage = Signal.like(value, name="stage", **kwargs)
+                with m.If(en):
+                    m.d.sync += stage.eq(value)
+                value = stage
+            return value
+
+        active   = Signal()
+        single   = Signal()
+        last_row = Signal(20)
+        top      = Signal.like(self.top)
+        start    = Signal(range(n_columns))  # column that each tile starts with
+        column   = Signal(range(n_columns))
+        row      = Signal(range(n_rows))
+        tile     = Signal(20 - (n_rows - 1).bit_length())
+
+        # Rows per tile are a power of two: the place of a row needs no addition.
+        here       = Signal(20)
+        tile_ends  = Signal()
+        row_ends   = Signal()
+        step       = Signal()
+        m.d.comb += [
+            here.eq(Cat(row, tile)),
+            row_ends.eq(row == n_rows - 1),
+            tile_ends.eq(row_ends & (single | (column == n_columns - 1))),
+            step.eq(active & self.accs.valid & self.row_scales.valid & en),
+            self.accs.ready.eq(step & tile_ends),
+            self.row_scales.ready.eq(step & tile_ends),
+        ]
+        with m.If(step):
+            m.d.sync += row.eq(Mux(row_ends, 0, row + 1))
+            with m.If(row_ends):
+                m.d.sync += column.eq(column + 1)
+            with m.If(tile_ends):
+                m.d.sync += column.eq(start)
+                m.d.sync += tile.eq(tile + 1)
+                with m.If((tile[:(TILES - 1).bit_length()] == TILES - 1) & (here >= last_row)):
+                    m.d.sync += active.eq(0)
+
+        # First the sum, which the stream holds still meanwhile, is picked out of the tile.
+        acc   = Signal(signed(ACC_BITS), reset_less=True)
+        scale = Signal(32, reset_less=True)
+        valid = Signal()
+        tag   = Signal(data.StructLayout({"row": 20, "column": column.shape(), "last": 1}),
+                       reset_less=True)
+        with m.If(en):
+            m.d.sync += [
+                acc.eq(self.accs.payload[column][row]),
+                scale.eq(self.row_scales.payload[row]),
+                valid.eq(step & (here <= last_row)),
+                tag.row.eq(here),
+                tag.column.eq(column),
+                tag.last.eq((here == last_row) & (single | (column == n_columns - 1))),
+            ]
+        m.d.comb += [
+            to_fp.i.eq(acc),
+            to_fp.exponent.eq(0),
+            mul.a.eq(to_fp.o),
+            mul.b.eq(delayed(scale, IntToFp.LATENCY, reset_less=True)),
+        ]
+        depth  = IntToFp.LATENCY + FpMul.LATENCY
+        valids = [valid]
+        for _ in range(depth):
+            valids.append(delayed(valids[-1], 1))
+        tag = delayed(tag, depth, reset_less=True)
+
+        # Then, after its rounding and flushing, the product is moved by the column's exponent.
+        exponent = Signal(signed(10))
+        empty    = Signal()
+        full     = Signal()
+        product  = mul.o
+        m.d.comb += [
+            exponent.eq(product[23:31] + top[tag.column] - BIAS),
+            empty.eq((product[23:31] == 0) | (exponent <= 0)),
+            full.eq((product[23:31] == 0xff) | (exponent >= 0xff)),
+        ]
+        with m.If(en):
+            m.d.sync += [
+                self.o.valid.eq(valids[-1]),
+                self.o.p.row.eq(tag.row),
+                self.o.p.column.eq(tag.column),
+                self.o.p.last.eq(tag.last),
+                self.o.p.value.eq(Cat(product[:23], exponent[:8], product[31])),
+            ]
+            with m.If(empty):
+                m.d.sync += self.o.p.value[:31].eq(0)
+            with m.Elif(full):
+                m.d.sync += self.o.p.value[:31].eq(0x7f800000)
+
+        m.d.comb += self.command.ready.eq(~active & ~Cat(valids).any() & ~self.o.valid)
+        with m.If(self.command.valid & self.command.ready):
+            first = Mux(self.command.p.single, self.command.p.column, 0)
+            m.d.sync += [
+                active.eq(1),
+                single.eq(self.command.p.single),
+                last_row.eq(self.command.p.rows - 1),
+                top.eq(self.top),
+                start.eq(first),
+                column.eq(first),
+                row.eq(0),
+                tile.eq(0),
+            ]
+
+        return m

@@ -1,0 +1,220 @@
+"""Linear unit."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import GROUP, Config
+from ..csr import BEST
+from ..formats import WeightFormat
+from ..isa import Embed, MatMul, Op
+from ..layouts import ActivationWrite, Dispatched, Logit, vector_write
+from .best import BestLogits
+from .combine import Combiner
+from .embed import Embedder
+from .pipeline import LinearPipeline
+from .row_scale import BIAS, RowScaler
+
+
+__all__ = ["LinearUnit"]
+
+
+class LinearUnit(wiring.Component):
+    """Execute :class:`~rtl.isa.MatMul` and :class:`~rtl.isa.Embed`.
+
+    A front takes the weights of one matrix after the other, a back scales and writes the results.
+    The next instruction is taken while the back still works on the last, so that the weight stream
+    does not wait for results to drain; `busy` falls when the last of all that were taken is
+    complete.
+
+    Throughput is a weight beat per cycle, or the results of a tile in N * M cycles where that is
+    more.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+
+    Members
+    -------
+    insn : :py:`In(stream.Signature(Dispatched))`
+        Instructions. Tokens may be given for an instruction once `busy` is low.
+    busy : :py:`Out(1)`
+        From the cycle after an instruction is taken until its results can be read.
+    beats : :py:`In(stream.Signature(config.beat_bits))`
+        Packed weights, see :mod:`rtl.formats`.
+    write_act : :py:`In(stream.Signature(ActivationWrite(config)))`
+        Writes to the activation buffer.
+    write : :py:`Out(stream.Signature(vector_write(config)))`
+        Results.
+    best_index : :py:`In(6)`
+        Place in the list of the best logits.
+    best : :py:`Out(Logit)`
+        Logit at the `best_index` of the cycle before, see :class:`~rtl.linear.best.BestLogits`.
+    starved : :py:`Out(1)`
+        A weight beat could have been taken in this cycle, but there was none.
+    """
+    def __init__(self, config):
+        if not isinstance(config, Config):
+            raise TypeError(f"Configuration must be a Config, not {config!r}")
+        self.config = config
+        super().__init__({
+            "insn":       In(stream.Signature(Dispatched)),
+            "busy":       Out(1),
+            "beats":      In(stream.Signature(config.beat_bits)),
+            "write_act":  In(stream.Signature(ActivationWrite(config))),
+            "write":      Out(stream.Signature(vector_write(config))),
+            "best_index": In(range(BEST)),
+            "best":       Out(Logit),
+            "starved":    Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+
+        m.submodules.front    = front    = LinearPipeline(config)
+        m.submodules.embedder = embedder = Embedder(config)
+        m.submodules.scaler   = scaler   = RowScaler(config)
+        m.submodules.combiner = combiner = Combiner(config)
+        m.submodules.search   = search   = BestLogits()
+
+        wiring.connect(m, wiring.flipped(self.beats), front.beats)
+        wiring.connect(m, wiring.flipped(self.write_act), front.write)
+        wiring.connect(m, front.embed, embedder.weights)
+        wiring.connect(m, combiner.o, wiring.flipped(self.write))
+        m.d.comb += [
+            search.index.eq(self.best_index),
+            self.best.eq(search.entry),
+            self.starved.eq(front.beats.ready & ~self.beats.valid),
+        ]
+
+        # The front starts an instruction at once; what the back needs of it waits its turn.
+        back = data.StructLayout({"embed": 1, "best": 1, "column": 4, "rows": 20, "row": 20,
+                                  "dst": 18, "stride": 16})
+        word    = self.insn.p.word
+        matmul  = data.View(MatMul.layout, word[:MatMul.layout.size])
+        embed   = data.View(Embed.layout, word[:Embed.layout.size])
+        pending = Signal()
+        waiting = Signal(back, reset_less=True)  # taken, while `pending`
+        current = Signal(back, reset_less=True)  # what the back works on
+        m.d.comb += [
+            front.command.valid.eq(self.insn.valid & ~pending),
+            self.insn.ready.eq(front.command.ready & ~pending),
+        ]
+        with m.If(word[:8] == Op.EMBED):
+            m.d.comb += [
+                front.command.p.embed.eq(1),
+                front.command.p.format.eq(WeightFormat.S8),
+                front.command.p.rows.eq(config.block_rows),
+                front.command.p.groups.eq(embed.groups),
+            ]
+        with m.Else():
+            m.d.comb += [
+                front.command.p.format.eq(matmul.format),
+                front.command.p.rows.eq(matmul.rows),
+                front.command.p.groups.eq(matmul.groups),
+                front.command.p.centre.eq(matmul.centre),
+                front.command.p.act.eq(matmul.act),
+            ]
+        with m.If(self.insn.valid & self.insn.ready):
+            m.d.sync += pending.eq(1)
+            with m.If(word[:8] == Op.EMBED):
+                m.d.sync += [
+                    waiting.embed.eq(1),
+                    waiting.best.eq(0),
+                    waiting.column.eq(0),
+                    waiting.rows.eq(embed.groups * GROUP),
+                    waiting.row.eq(embed.row),
+                    waiting.dst.eq(embed.dst),
+                ]
+            with m.Else():
+                m.d.sync += [
+                    waiting.embed.eq(0),
+                    waiting.best.eq(matmul.best),
+                    waiting.column.eq(matmul.column),
+                    waiting.rows.eq(matmul.rows),
+                    waiting.dst.eq(matmul.dst),
+                    waiting.stride.eq(matmul.stride),
+                ]
+
+        # The back is one matrix deep. Its parts are idle before the next one's first sums come.
+        activate = Signal()
+        m.d.comb += [
+            activate.eq(pending & scaler.command.ready & embedder.command.ready & ~search.busy),
+            scaler.command.valid.eq(activate),
+            scaler.command.p.rows.eq(waiting.rows),
+            scaler.command.p.single.eq(waiting.best | waiting.embed),
+            scaler.command.p.column.eq(waiting.column),
+            scaler.top.eq(front.top),
+            embedder.command.valid.eq(activate & waiting.embed),
+            embedder.command.payload.eq(waiting.row),
+            search.clear.eq(activate & waiting.best),
+        ]
+        with m.If(waiting.embed):
+            m.d.comb += scaler.top[0].eq(BIAS)  # times one
+        with m.If(activate):
+            m.d.sync += pending.eq(0)
+            m.d.sync += current.eq(waiting)
+
+        def join(o, i, chosen):
+            m.d.comb += o.ready.eq(i.ready & chosen)
+            with m.If(chosen):
+                m.d.comb += i.valid.eq(o.valid)
+                m.d.comb += i.payload.eq(o.payload)
+
+        join(front.accs,       scaler.accs,         ~current.embed)
+        join(front.row_scales, scaler.row_scales,   ~current.embed)
+        join(embedder.accs,    scaler.accs,         current.embed)
+        join(embedder.scales,  scaler.row_scales,   current.embed)
+        # Both take row scales only while they work.
+        with m.If(current.embed):
+            m.d.comb += front.row_scales.ready.eq(embedder.row_scales.ready)
+        m.d.comb += [
+            embedder.row_scales.valid.eq(front.row_scales.valid & current.embed),
+            embedder.row_scales.payload.eq(front.row_scales.payload),
+        ]
+
+        # Columns follow each other, so the stride is added rather than multiplied.
+        result = scaler.o
+        placed = Signal()
+        near   = Signal(18, reset_less=True)  # dst + row
+        far    = Signal(18, reset_less=True)  # column * stride
+        column = Signal(4, reset_less=True)   # of `far`
+        ended  = Signal(reset_less=True)
+        value  = Signal(32, reset_less=True)
+        m.d.comb += [
+            search.i.valid.eq(result.valid & current.best),
+            search.i.p.id.eq(result.p.row),
+            search.i.p.value.eq(result.p.value),
+            result.ready.eq(Mux(current.best, search.i.ready, combiner.i.ready | ~placed)),
+            combiner.i.valid.eq(placed),
+            combiner.i.p.addr.eq(near + far),
+            combiner.i.p.data.eq(value),
+            combiner.i.p.last.eq(ended),
+        ]
+        with m.If(combiner.i.ready):
+            m.d.sync += placed.eq(0)
+        with m.If(result.valid & result.ready & ~current.best):
+            m.d.sync += [
+                placed.eq(1),
+                near.eq(current.dst + result.p.row),
+                ended.eq(result.p.last),
+                value.eq(result.p.value),
+                column.eq(result.p.column),
+            ]
+            with m.If(result.p.column == 0):
+                m.d.sync += far.eq(0)
+            with m.Elif(result.p.column != column):
+                m.d.sync += far.eq(far + current.stride)
+
+        # A line can be read two cycles after it was taken.
+        active = Signal()
+        settle = Signal()
+        m.d.comb += [
+            active.eq(pending | ~scaler.command.ready | ~embedder.command.ready | search.busy
+                      | placed | combiner.busy),
+            self.busy.eq(active | settle),
+        ]
+        m.d.sync += settle.eq(active)
+
+        return m

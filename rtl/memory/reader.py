@@ -1,0 +1,187 @@
+"""Reads DRAM for several clients."""
+
+from amaranth import *
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..bus.axi import INCR, AXI4Read
+from ..config import UNIT_BYTES
+from ..csr import FaultCode
+from ..layouts import ReadRequest
+from .splitter import MAX_BURST_UNITS, Splitter
+
+
+__all__ = ["ADDR_WIDTH", "ID_WIDTH", "MemoryReader"]
+
+
+ADDR_WIDTH = 40
+ID_WIDTH = 4
+MAX_BURST_BEATS = 64
+
+
+class MemoryReader(wiring.Component):
+    """Serve read requests of several clients from one AXI4 port.
+
+    A request becomes INCR bursts of at most 64 beats, a quarter of the client's buffer and 4 KB.
+    A burst is issued only when the client's buffer has room for all of it: memory is never held
+    up (`rready` is constant), a client that waits does not block another, and many bursts are
+    outstanding. Among clients that can issue, the one with the highest number does: let number 0
+    be the one that runs ahead furthest. A burst's identifier is its client's number; bursts of
+    different clients may be answered in any order or interleaved.
+
+    Latency is seven cycles from request to `arvalid`, three from a beat on the bus to the same
+    beat at the client. Throughput is one beat per cycle, for a client whose buffer covers the
+    latency of memory plus a burst.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+        Configuration.
+    depths : iterable of :class:`int`
+        Beats that each client's buffer holds: powers of two, at least 4 units.
+
+    Attributes
+    ----------
+    burst_units : :class:`list` of :class:`int`
+        Longest burst of each client.
+
+    Members
+    -------
+    req : :py:`In(stream.Signature(ReadRequest)).array(clients)`
+        Requests of each client.
+    data : :py:`Out(stream.Signature(config.beat_bits)).array(clients)`
+        Beats of each client, in the order of its requests.
+    axi : :py:`Out(AXI4Read(40, config.beat_bits, 4))`
+        Memory.
+    limit : :py:`In(32)`
+        Units of DRAM that may be addressed.
+    halt : :py:`In(1)`
+        Issue nothing more.
+    idle : :py:`Out(1)`
+        Nothing is outstanding. May be trusted from four cycles after `halt`: then a reset loses
+        the contents of the buffers, but no answer of memory meets a reader that forgot asking.
+    beat : :py:`Out(1)`
+        A beat arrived from memory.
+    fault : :py:`Out(1)`
+        A request, which is never accepted then, reaches beyond `limit`, or memory answered with
+        an error. Held until reset, with the three below.
+    fault_code : :py:`Out(FaultCode)`
+        ADDRESS or BUS.
+    fault_info : :py:`Out(32)`
+        First unit of the refused request, or the AXI response.
+    fault_client : :py:`Out(range(clients))`
+        Client concerned.
+    """
+    def __init__(self, config, depths):
+        self.config = config
+        self.depths = list(depths)
+        if not 1 <= len(self.depths) <= 1 << ID_WIDTH:
+            raise ValueError(f"Clients must be from 1 to {1 << ID_WIDTH}, not {len(self.depths)}")
+        for depth in self.depths:
+            if not isinstance(depth, int) or depth < 4 * config.unit_beats or depth & (depth - 1):
+                raise ValueError(f"Depth must be a power of two of at least "
+                                 f"{4 * config.unit_beats} beats, not {depth!r}")
+        self.burst_units = [min(MAX_BURST_BEATS, depth // 4) // config.unit_beats
+                            for depth in self.depths]
+        clients = len(self.depths)
+        super().__init__({
+            "req":   In(stream.Signature(ReadRequest)).array(clients),
+            "data":  Out(stream.Signature(config.beat_bits)).array(clients),
+            "axi":   Out(AXI4Read(ADDR_WIDTH, config.beat_bits, ID_WIDTH)),
+            "limit": In(32),
+            "halt":  In(1),
+            "idle":  Out(1, init=1),
+            "beat":  Out(1),
+            "fault": Out(1),
+            "fault_code": Out(8),
+            "fault_info": Out(32),
+            "fault_client": Out(range(clients)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        axi, unit_beats = self.axi, self.config.unit_beats
+
+        # Beats enter a register first: the bus crosses the chip, and fans out to every buffer.
+        r_valid = Signal()
+        r = Signal(data.StructLayout({"id": ID_WIDTH, "data": self.config.beat_bits, "resp": 2,
+                                      "last": 1}), reset_less=True)
+        m.d.comb += [axi.rready.eq(1), self.beat.eq(r_valid)]
+        m.d.sync += [
+            r_valid.eq(axi.rvalid),
+            r.id.eq(axi.rid),
+            r.data.eq(axi.rdata),
+            r.resp.eq(axi.rresp),
+            r.last.eq(axi.rlast),
+        ]
+
+        free = Signal()
+        m.d.comb += [
+            free.eq(~axi.arvalid | axi.arready),
+            axi.arsize.eq((self.config.beat_bytes - 1).bit_length()),
+            axi.arburst.eq(INCR),
+        ]
+        with m.If(axi.arready):
+            m.d.sync += axi.arvalid.eq(0)
+
+        refused = Signal(len(self.depths))
+        eligible = Signal(len(self.depths))
+        claimed = Const(0)  # by a client of higher number
+        for n in reversed(range(len(self.depths))):
+            splitter = m.submodules[f"splitter{n}"] = Splitter(self.burst_units[n])
+            wiring.connect(m, wiring.flipped(self.req[n]), splitter.i)
+            burst = splitter.o.payload
+            m.d.comb += [splitter.limit.eq(self.limit), refused[n].eq(splitter.fault)]
+
+            # One more than the depth: the queue keeps one entry in its output register.
+            depth = self.depths[n]
+            buffer = m.submodules[f"buffer{n}"] = fifo.SyncFIFOBuffered(
+                width=self.config.beat_bits, depth=depth + 1)
+            m.d.comb += [buffer.w_data.eq(r.data), buffer.w_en.eq(r_valid & (r.id == n))]
+            wiring.connect(m, buffer.r_stream, wiring.flipped(self.data[n]))
+
+            room = Signal(range(depth + 1), init=depth)  # beats neither buffered nor on the way
+            beats = Signal(range(MAX_BURST_UNITS * unit_beats + 1))
+            grant = Signal(name=f"grant{n}")
+            m.d.comb += [
+                beats.eq(burst.units << unit_beats.bit_length() - 1),
+                grant.eq(eligible[n] & free & ~claimed),
+                splitter.o.ready.eq(grant),
+            ]
+            m.d.sync += [
+                eligible[n].eq(splitter.o.valid & (room >= beats) & ~grant & ~self.halt),
+                room.eq(room + (buffer.r_rdy & buffer.r_en) - Mux(grant, beats, 0)),
+            ]
+            with m.If(grant):
+                m.d.sync += [
+                    axi.arvalid.eq(1),
+                    axi.arid.eq(n),
+                    axi.araddr.eq(burst.addr << UNIT_BYTES.bit_length() - 1),
+                    axi.arlen.eq(beats - 1),
+                ]
+            claimed = claimed | eligible[n]
+
+        bursts = Signal(range(sum(self.depths) + 1))
+        m.d.sync += [
+            bursts.eq(bursts + (eligible.any() & free) - (r_valid & r.last)),
+            self.idle.eq((bursts == 0) & ~eligible.any()),
+        ]
+
+        with m.If(~self.fault):
+            with m.If(r_valid & r.resp[1]):
+                m.d.sync += [
+                    self.fault.eq(1),
+                    self.fault_code.eq(FaultCode.BUS),
+                    self.fault_info.eq(r.resp),
+                    self.fault_client.eq(r.id),
+                ]
+            for n, request in enumerate(self.req):
+                with m.Elif(refused[n]):
+                    m.d.sync += [
+                        self.fault.eq(1),
+                        self.fault_code.eq(FaultCode.ADDRESS),
+                        self.fault_info.eq(request.payload.addr),
+                        self.fault_client.eq(n),
+                    ]
+
+        return m

@@ -1,0 +1,201 @@
+"""The accelerator: everything wired."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .attention.unit import AttentionUnit
+from .bus.axi import AXI4, AXI4Lite, flat, gather
+from .config import Config
+from .control.control import UNITS_BITS, Control
+from .control.fetch import Fetch
+from .control.queue import UnitQueue
+from .control.sequencer import Sequencer
+from .control.tokens import TokenCounters
+from .csr import ADDRESS_BITS
+from .isa import Unit
+from .linear.unit import LinearUnit
+from .memory.load import LoadUnit
+from .memory.reader import ADDR_WIDTH, ID_WIDTH, MemoryReader
+from .memory.stream import StreamUnit
+from .memory.writer import MemoryWriter
+from .vector.memory import VectorMemory
+from .vector.unit import VectorUnit
+
+
+__all__ = ["Accelerator"]
+
+
+# The vector unit's instructions are many and short: a long queue lets the sequencer run ahead.
+QUEUE_DEPTHS = {Unit.LOAD: 8, Unit.STREAM: 8, Unit.LINEAR: 8, Unit.VECTOR: 64, Unit.ATTENTION: 8}
+WEIGHTS, KV, LOAD, FETCH = CLIENTS = range(4)
+KV_BEATS, LOAD_BEATS, FETCH_BEATS = 128, 64, 64
+
+
+class Accelerator(wiring.Component):
+    """Headrace: decodes a language model from weights in DRAM.
+
+    The host writes a program image to DRAM and its address to a register, starts, and reads the
+    best logits. :mod:`rtl.isa` says what programs do, :mod:`rtl.csr` what the registers are.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+        Configuration.
+
+    Members
+    -------
+    s_axi_awaddr, … : :py:`In(AXI4Lite(ADDRESS_BITS))`, flat
+        Registers.
+    m_axi_awaddr, … : :py:`Out(AXI4(40, config.beat_bits, 4))`, flat
+        DRAM.
+    activity : :py:`Out(UNITS_BITS)`
+        Who is at work: the bit of each :class:`~rtl.isa.Unit`'s number; bit 0 is the sequencer.
+    """
+    def __init__(self, config):
+        if not isinstance(config, Config):
+            raise TypeError(f"Configuration must be a Config, not {config!r}")
+        self.config = config
+        self.host = AXI4Lite(ADDRESS_BITS)
+        self.dram = AXI4(ADDR_WIDTH, config.beat_bits, ID_WIDTH)
+        super().__init__({
+            **flat("s_axi", self.host.flip()),
+            **flat("m_axi", self.dram),
+            "activity": Out(UNITS_BITS),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+
+        depths = {WEIGHTS: config.prefetch_beats, KV: KV_BEATS, LOAD: LOAD_BEATS, FETCH: FETCH_BEATS}
+        control   = Control(config, faults=3)
+        fetch     = Fetch(config)
+        sequencer = Sequencer(config)
+        tokens    = TokenCounters(len(Unit))
+        queues    = {unit: UnitQueue(depth) for unit, depth in QUEUE_DEPTHS.items()}
+        reader    = MemoryReader(config, [depths[client] for client in CLIENTS])
+        writer    = MemoryWriter(config)
+        memory    = VectorMemory(config, writers=4)
+        load, stream = LoadUnit(config), StreamUnit()
+        linear, vector, attention = LinearUnit(config), VectorUnit(config), AttentionUnit(config)
+        units = {Unit.LOAD: load, Unit.STREAM: stream, Unit.LINEAR: linear, Unit.VECTOR: vector,
+                 Unit.ATTENTION: attention}
+
+        # What a reset by the host reaches, unlike the registers and their bus.
+        core = Module()
+        m.submodules.control = control
+        m.submodules.core = ResetInserter(control.reset)(core)
+        core.submodules.fetch     = fetch
+        core.submodules.sequencer = ResetInserter(control.clear)(sequencer)
+        core.submodules.tokens    = ResetInserter(control.clear)(tokens)
+        core.submodules.reader    = reader
+        core.submodules.writer    = writer
+        core.submodules.memory    = memory
+        for unit in Unit:
+            core.submodules[f"{unit.name.lower()}_queue"] = queues[unit]
+            core.submodules[unit.name.lower()] = units[unit]
+
+        wiring.connect(m, gather(self, "s_axi", self.host.flip()), control.axi)
+        self.connect_dram(m, reader, writer)
+
+        for n, unit in enumerate(Unit):
+            queue = queues[unit]
+            wiring.connect(core, sequencer.queues[n], queue.i)
+            wiring.connect(core, queue.o, units[unit].insn)
+            wiring.connect(core, queue.tokens, tokens.queues[n])
+            core.d.comb += [queue.busy.eq(units[unit].busy), queue.stop.eq(control.stop)]
+
+        wiring.connect(core, stream.req, reader.req[WEIGHTS])
+        wiring.connect(core, attention.req, reader.req[KV])
+        wiring.connect(core, load.req, reader.req[LOAD])
+        wiring.connect(core, fetch.req, reader.req[FETCH])
+        wiring.connect(core, reader.data[WEIGHTS], linear.beats)
+        wiring.connect(core, reader.data[KV], attention.data)
+        wiring.connect(core, reader.data[LOAD], load.data)
+        wiring.connect(core, reader.data[FETCH], fetch.data)
+        wiring.connect(core, attention.line, writer.line)
+        core.d.comb += attention.written.eq(writer.written)
+
+        for name in "abc":
+            wiring.connect(core, getattr(vector, name), getattr(memory, name))
+        for unit, port in zip((vector, linear, attention, load), memory.writers):
+            wiring.connect(core, unit.write, port)
+        wiring.connect(core, vector.act, linear.write_act)
+        wiring.connect(core, vector.query, attention.query)
+        wiring.connect(core, vector.kv, attention.kv)
+
+        core.d.comb += [
+            fetch.start.eq(control.fetch_start),
+            fetch.program.eq(control.program),
+            fetch.length.eq(control.length),
+            fetch.index.eq(sequencer.index),
+            sequencer.word.eq(fetch.word),
+            sequencer.start.eq(control.run_start),
+            sequencer.stop.eq(control.stop),
+            sequencer.length.eq(control.length),
+            sequencer.token.eq(control.token),
+            reader.limit.eq(control.memory_limit),
+            reader.halt.eq(control.stop),
+            writer.limit.eq(control.memory_limit),
+            writer.halt.eq(control.stop),
+            linear.best_index.eq(control.best_index),
+        ]
+        core.d.comb += [i.eq(o) for i, o in zip(sequencer.sources, control.sources)]
+
+        busy = Signal(UNITS_BITS)
+        was_busy = Signal(UNITS_BITS)
+        busy_units = Cat(units[unit].busy for unit in Unit)
+        m.d.comb += [
+            busy.eq(Cat(sequencer.busy, busy_units)),
+            sequencer.idle.eq(Cat(queue.empty for queue in queues.values()).all()
+                              & ~busy_units.any() & writer.written),
+            self.activity.eq(was_busy),
+        ]
+        m.d.sync += was_busy.eq(busy)
+        assert [unit.value for unit in Unit] == list(range(1, UNITS_BITS))
+
+        m.d.comb += [
+            control.fetch_busy.eq(fetch.busy),
+            control.run_busy.eq(sequencer.busy),
+            control.token_index.eq(sequencer.token_index),
+            control.memory_idle.eq(reader.idle & writer.idle),
+            control.units.eq(was_busy),
+            control.pc.eq(sequencer.pc),
+            control.weight_beat.eq(linear.beats.valid & linear.beats.ready),
+            control.starved.eq(linear.starved),
+            control.best_entry.eq(linear.best),
+        ]
+        m.d.sync += control.progress.eq(
+            reader.beat | writer.beat | (was_busy & ~busy).any()
+            | Cat(queue.passed for queue in queues.values()).any())
+        self.report_faults(m, control, sequencer, reader, writer, queues)
+
+        return m
+
+    def connect_dram(self, m, reader, writer):
+        """Reads and writes share nothing but the port."""
+        dram = gather(self, "m_axi", self.dram)
+        for unit in (reader, writer):
+            for name, member in unit.axi.signature.members.items():
+                ours, theirs = getattr(unit.axi, name), getattr(dram, name)
+                m.d.comb += theirs.eq(ours) if member.flow == Out else ours.eq(theirs)
+
+    def report_faults(self, m, control, sequencer, reader, writer, queues):
+        """Name the instruction: a unit's requests are those of the one that it took last."""
+        of_sequencer, of_reader, of_writer = control.faults
+        with m.If(sequencer.fault):
+            m.d.comb += [
+                of_sequencer.code.eq(sequencer.fault_code),
+                of_sequencer.pc.eq(sequencer.fault_pc),
+                of_sequencer.info.eq(sequencer.fault_info),
+            ]
+        with m.If(reader.fault):
+            m.d.comb += [of_reader.code.eq(reader.fault_code), of_reader.info.eq(reader.fault_info)]
+        with m.Switch(reader.fault_client):
+            for client, unit in {WEIGHTS: Unit.STREAM, KV: Unit.ATTENTION, LOAD: Unit.LOAD}.items():
+                with m.Case(client):
+                    m.d.comb += of_reader.pc.eq(queues[unit].pc)
+        with m.If(writer.fault):
+            m.d.comb += [of_writer.code.eq(writer.fault_code), of_writer.info.eq(writer.fault_info)]
+        m.d.comb += of_writer.pc.eq(queues[Unit.ATTENTION].pc)

@@ -1,0 +1,98 @@
+"""Vector memory: on-chip fp32 words, read by the vector unit and written by all."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..layouts import vector_write
+
+
+__all__ = ["VectorMemory", "VectorRead"]
+
+
+class VectorRead(wiring.Signature):
+    """Read port of the vector memory, as its user sees it.
+
+    Members
+    -------
+    line : :py:`Out(…)`
+        Line to read.
+    en : :py:`Out(1)`
+        Read it. Without, `data` keeps its value.
+    data : :py:`In(data.ArrayLayout(32, lanes))`
+        Words of the line, from the next cycle on.
+    """
+    def __init__(self, config):
+        super().__init__({
+            "line": Out(vector_write(config)["line"].shape),
+            "en":   Out(1),
+            "data": In(data.ArrayLayout(32, config.lanes)),
+        })
+
+
+class VectorMemory(wiring.Component):
+    """Keep `vector_words` fp32 words, in lines of `lanes` words.
+
+    Three lines are read and one is written per cycle, from three copies of the same contents. Among
+    the writers the first that has something goes; the others wait, so that the first is always
+    ready. Read latency is one cycle. A write accepted in cycle t is seen by reads whose line is
+    presented in cycle t + 2 or later: a unit that is busy during t and idle in t + 1 has made its
+    writes visible to every instruction dispatched after.
+
+    Contents are undefined after power-up, and survive reset.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+    writers : :class:`int`
+        Number of writers.
+
+    Members
+    -------
+    a, b, c : :py:`In(VectorRead(config))`
+        Read ports.
+    writers : :py:`In(stream.Signature(vector_write(config))).array(writers)`
+        Writes, the most urgent writer first.
+    """
+    def __init__(self, config, writers):
+        if not isinstance(writers, int) or writers < 1:
+            raise ValueError(f"Number of writers must be a positive integer, not {writers!r}")
+        self.config = config
+        super().__init__({
+            **{name: In(VectorRead(config)) for name in "abc"},
+            "writers": In(stream.Signature(vector_write(config))).array(writers),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # A register between the choice of a writer and the memories, which lie far apart.
+        write = Signal(vector_write(self.config), reset_less=True)
+        valid = Signal()
+        taken = C(0, 1)
+        for writer in self.writers:
+            m.d.comb += writer.ready.eq(~taken)
+            taken = taken | writer.valid
+        m.d.sync += valid.eq(taken)
+        for writer in reversed(self.writers):
+            with m.If(writer.valid):
+                m.d.sync += write.eq(writer.payload)
+
+        shape = data.ArrayLayout(32, self.config.lanes)
+        for name in "abc":
+            read = getattr(self, name)
+            memory = Memory(shape=shape, depth=self.config.vector_words // self.config.lanes, init=[])
+            m.submodules[f"copy_{name}"] = memory
+            write_port = memory.write_port(granularity=1)
+            read_port = memory.read_port()
+            m.d.comb += [
+                write_port.addr.eq(write.line),
+                write_port.data.eq(write.data),
+                write_port.en.eq(write.mask & valid.replicate(self.config.lanes)),
+                read_port.addr.eq(read.line),
+                read_port.en.eq(read.en),
+                read.data.eq(read_port.data),
+            ]
+
+        return m

@@ -1,0 +1,230 @@
+"""Vector unit: executes Vector and Quant instructions."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..isa import Dest, Func, Op, Quant, Vector
+from ..layouts import ActivationWrite, Dispatched, Quantized, vector_write
+from .datapath import Datapath
+from .memory import VectorRead
+from .quantizer import Quantizer
+from .walk import Walk
+
+
+__all__ = ["VectorUnit"]
+
+
+def fields(layout, word):
+    """The instruction in `word`."""
+    return data.View(layout, word[:layout.size])
+
+
+class VectorUnit(wiring.Component):
+    """Execute :class:`~rtl.isa.Vector` and :class:`~rtl.isa.Quant` instructions, one at a time.
+
+    Elements are read, computed and written one line per cycle. An instruction begins when all
+    results of the one before can be read, so that a sequence behaves as if executed in order; but
+    within one instruction, operands must not depend on its results: `d` may be the very lines of an
+    operand (in place), and must not otherwise overlap with what is yet to be read.
+
+    With N = outer * inner / lanes, the next instruction is accepted after these cycles:
+
+    - MADD, NMADD: N + 9.
+    - CLAMP, SCALE, NSCALE, RECIP, RSQRT: N + 4.
+    - DOT: N + 1 + outer * (4 + the cycles of :class:`~rtl.vector.reduce.Reduce`).
+    - Quant: when its last run has been accepted by the destination; lines are read as fast as the
+      :class:`~rtl.vector.quantizer.Quantizer` takes them.
+
+    An `outer` or `inner` of zero does nothing. Other opcodes must not be sent.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+
+    Members
+    -------
+    insn : :py:`In(stream.Signature(Dispatched))`
+        Instructions.
+    busy : :py:`Out(1)`
+        An instruction is executing. Once low, its results can be read (by instructions accepted in
+        the same cycle or later), and its groups have been accepted.
+    a, b, c : :py:`Out(VectorRead(config))`
+        Read ports of the vector memory.
+    write : :py:`Out(stream.Signature(vector_write(config)))`
+        Results. Must always be accepted, and be visible two cycles later.
+    act : :py:`Out(stream.Signature(ActivationWrite(config)))`
+        Groups for the activation buffer.
+    query : :py:`Out(stream.Signature(Quantized(config)))`
+        Groups for attention's query registers.
+    kv : :py:`Out(stream.Signature(Quantized(config)))`
+        Groups for attention's append.
+    """
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "insn":  In(stream.Signature(Dispatched)),
+            "busy":  Out(1),
+            **{name: Out(VectorRead(config)) for name in "abc"},
+            "write": Out(stream.Signature(vector_write(config))),
+            "act":   Out(stream.Signature(ActivationWrite(config))),
+            "query": Out(stream.Signature(Quantized(config))),
+            "kv":    Out(stream.Signature(Quantized(config))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.datapath = datapath = Datapath(self.config)
+        m.submodules.quantizer = quantizer = Quantizer(self.config)
+
+        lines = len(self.write.p.line)
+        word_bits = (self.config.lanes - 1).bit_length()     # of an address, below the line's number
+        in_lines = slice(word_bits, word_bits + lines)
+        new_vector = fields(Vector.layout, self.insn.p.word)
+        new_quant = fields(Quant.layout, self.insn.p.word)
+        new_is_quant = new_vector.op == Op.QUANT
+        start = Signal()
+        m.d.comb += start.eq(self.insn.valid & self.insn.ready)
+
+        word = Signal.like(self.insn.p.word, reset_less=True)
+        vector, quant = fields(Vector.layout, word), fields(Quant.layout, word)
+        is_quant = Signal()
+        with m.If(start):
+            m.d.sync += [word.eq(self.insn.p.word), is_quant.eq(new_is_quant)]
+
+        # Lines left of the repetition, and repetitions left.
+        step, wrap = Signal(), Signal()
+        inner = Signal(range((1 << 14) // self.config.lanes), reset_less=True)
+        outer = Signal(8, reset_less=True)
+        new_inner = Mux(new_is_quant, new_quant.inner, new_vector.inner)[word_bits:]
+        new_outer = Mux(new_is_quant, new_quant.outer, new_vector.outer)
+        m.d.comb += wrap.eq(inner == 1)
+        with m.If(start):
+            m.d.sync += [inner.eq(new_inner), outer.eq(Mux(new_inner.any(), new_outer, 0))]
+        with m.Elif(step & wrap):
+            m.d.sync += [inner.eq(Mux(is_quant, quant.inner, vector.inner)[word_bits:]),
+                         outer.eq(outer - 1)]
+        with m.Elif(step):
+            m.d.sync += inner.eq(inner - 1)
+
+        walks = {name: Walk(lines) for name in "abcd"}
+        for name, walk in walks.items():
+            m.submodules[f"walk_{name}"] = walk
+            m.d.comb += [
+                walk.start.eq(start),
+                walk.step.eq(step),
+                walk.wrap.eq(wrap),
+                walk.base.eq(new_vector[name][in_lines]),
+                walk.stride.eq(vector[f"{name}_stride"][word_bits:]),
+            ]
+        for name in "abc":
+            m.d.comb += [
+                getattr(self, name).line.eq(walks[name].line),
+                walks[name].fill.eq(vector[f"{name}_fill"]),
+            ]
+        m.d.comb += walks["d"].fill.eq(vector.func == Func.DOT)
+        with m.If(new_is_quant):
+            m.d.comb += walks["a"].base.eq(new_quant.a[in_lines])
+        with m.If(is_quant):
+            m.d.comb += [walks["a"].stride.eq(quant.stride[word_bits:]), walks["a"].fill.eq(0)]
+
+        taken = Signal()    # The quantizer can take a line, or there is none.
+        left = Signal()     # Runs are left in the quantizer.
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.insn.ready.eq(1)
+                with m.If(start):
+                    m.next = "READ"
+                    with m.If((new_inner == 0) | (new_outer == 0)):
+                        m.next = "DRAIN"
+                    with m.Elif(new_is_quant):
+                        m.next = "QUANTIZE"
+
+            with m.State("READ"):
+                m.d.comb += [
+                    self.busy.eq(1),
+                    step.eq(1),
+                    self.a.en.eq(1),
+                    self.b.en.eq(~vector.b_const),
+                    self.c.en.eq(~vector.c_const),
+                ]
+                with m.If(wrap & ((vector.func == Func.DOT) | (outer == 1))):
+                    m.next = "DRAIN"
+
+            with m.State("QUANTIZE"):
+                m.d.comb += [self.busy.eq(1), step.eq(taken), self.a.en.eq(taken)]
+                with m.If(taken & wrap & (outer == 1)):
+                    m.next = "DRAIN"
+
+            with m.State("DRAIN"):
+                m.d.comb += self.busy.eq(1)
+                with m.If(is_quant):
+                    with m.If(~left):
+                        m.next = "IDLE"
+                with m.Elif(~datapath.pending):
+                    m.next = "IDLE"
+                    with m.If(outer.any()):
+                        m.next = "READ"
+
+        self.compute(m, datapath, vector, walks["d"].line, step & ~is_quant, wrap)
+        self.quantize(m, quantizer, quant, start, step & is_quant, taken, left)
+        return m
+
+    def compute(self, m, datapath, vector, line, step, last):
+        """Send what is read through the datapath."""
+        m.d.sync += [
+            datapath.i.valid.eq(step),
+            datapath.i.p.line.eq(line),
+            datapath.i.p.last.eq(last),
+        ]
+        m.d.comb += [
+            datapath.func.eq(vector.func),
+            datapath.i.p.a.eq(self.a.data),
+            datapath.i.p.b.eq(self.b.data),
+            datapath.i.p.c.eq(self.c.data),
+            self.write.valid.eq(datapath.o.valid),
+            self.write.payload.eq(datapath.o.payload),
+        ]
+        with m.If(vector.b_const):
+            m.d.comb += datapath.i.p.b.as_value().eq(vector.b_value.replicate(self.config.lanes))
+        with m.If(vector.c_const):
+            m.d.comb += datapath.i.p.c.as_value().eq(vector.c_value.replicate(self.config.lanes))
+
+    def quantize(self, m, quantizer, quant, start, step, taken, left):
+        """Send what is read through the quantizer, and its groups to their destination."""
+        m.d.comb += [
+            taken.eq(quantizer.i.ready | ~quantizer.i.valid),
+            quantizer.i.p.values.eq(self.a.data),
+            quantizer.i.p.head.eq(quant.dest != Dest.ACT),
+            quantizer.i.p.wide.eq(quant.dest == Dest.QUERY),
+        ]
+        with m.If(taken):
+            m.d.sync += quantizer.i.valid.eq(step)
+
+        o = quantizer.o
+        accepted = Signal()
+        runs = Signal(21)    # Read but not accepted: at most outer * inner / lanes.
+        m.d.sync += runs.eq(runs + step - accepted)
+        m.d.comb += [accepted.eq(o.valid & o.ready), left.eq(runs.any())]
+
+        clear = Signal()
+        group = Signal.like(quant.act, reset_less=True)
+        with m.If(start):
+            m.d.sync += [clear.eq(1), group.eq(fields(Quant.layout, self.insn.p.word).act)]
+        with m.Elif(accepted):
+            m.d.sync += [clear.eq(0), group.eq(group + o.p.last)]
+
+        m.d.comb += [
+            self.query.payload.eq(o.payload),
+            self.kv.payload.eq(o.payload),
+            *(act.eq(value) for act, value in zip(self.act.p.values, o.p.values)),
+            self.act.p.exponent.eq(o.p.exponent),
+            self.act.p.group.eq(group),
+            self.act.p.column.eq(quant.column),
+            self.act.p.clear.eq(clear),
+            self.act.p.last.eq(o.p.last),
+        ]
+        with m.Switch(quant.dest):
+            for dest, port in ((Dest.ACT, self.act), (Dest.QUERY, self.query), (Dest.KV, self.kv)):
+                with m.Case(dest):
+                    m.d.comb += [port.valid.eq(o.valid), o.ready.eq(port.ready)]

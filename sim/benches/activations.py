@@ -1,0 +1,58 @@
+"""Bench of the activation buffer."""
+
+import cocotb
+import numpy as np
+
+from rtl.config import GROUP, get
+from rtl.isa import WeightFormat
+from rtl.layouts import ActivationWrite
+from rtl.linear.activations import ACTIVATION_READ, ActivationBuffer, Activations
+from sw_ref import numerics
+
+from ..bench import Sink, Source, case, cycles, get_port, rng, start
+from ._matrix import ODD, activation_writes, activations, generator
+
+
+CONFIGS = {"small": get("small"), "odd": ODD}
+CASES = {name: lambda config=config: ActivationBuffer(config) for name, config in CONFIGS.items()}
+
+
+def expected(config, q, exponents, group, half, fmt):
+    """Payload for a read of a vector's group."""
+    values = q.reshape(config.columns, -1, GROUP)[:, group]
+    sums = values.sum(-1)
+    if fmt == WeightFormat.S8:
+        values = np.pad(values[:, 16 * half:16 * half + 16], [(0, 0), (0, 16)])
+    return {"values": values.tolist(), "sums": sums.tolist(),
+            "shift": numerics.group_shift(exponents)[:, group].tolist()}
+
+
+async def check(dut, gap, stall, groups, first):
+    config = CONFIGS[case()]
+    random = rng(f"{gap} {stall} {groups}")
+    q, exponents = activations(config, generator(random), groups)
+    write = Source(dut, "write", ActivationWrite(config), gap=gap)
+    read = Source(dut, "read", ACTIVATION_READ, gap=gap)
+    o = Sink(dut, "o", Activations(config), stall=stall)
+    await write.send_all(activation_writes(config, q, exponents, first))
+    await cycles(dut)  # the second of the two cycles that a write takes
+    top = int(get_port(dut, "top").value)
+    assert [top >> 8 * c & 255 for c in range(config.columns)] == exponents.max(-1).tolist()
+
+    reads = [(random.randrange(groups), random.randrange(2), random.choice(list(WeightFormat)))
+             for _ in range(3 * groups)]
+    cocotb.start_soon(read.send_all([{"group": first + g, "half": half, "format": fmt.value}
+                                     for g, half, fmt in reads]))
+    await o.expect_all([expected(config, q, exponents, *what) for what in reads])
+    await o.expect_none(5)
+
+
+@cocotb.test()
+async def vectors(dut):
+    """Vectors shorter and longer than the one before, the last one as long as the buffer."""
+    await start(dut)
+    groups = CONFIGS[case()].act_groups
+    for gap, stall in [(0, 0), (0.5, 0), (0, 0.5), (0.3, 0.3)]:
+        await check(dut, gap, stall, 1, 0)
+        await check(dut, gap, stall, 5, groups - 5)
+        await check(dut, gap, stall, groups, 0)

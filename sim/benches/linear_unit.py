@@ -1,0 +1,201 @@
+"""Linear unit: packed matrices and blocks in, lines of the vector memory and best logits out."""
+
+from dataclasses import dataclass
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge
+from rtl.config import GROUP, Config, get
+from rtl.csr import BEST
+from rtl.formats import WeightFormat, integers, pack
+from rtl.isa import Embed, MatMul
+from rtl.layouts import ActivationWrite, Dispatched, Logit, vector_write
+from rtl.linear.unit import LinearUnit
+from sim.bench import Sink, Source, case, cycles, rng, start
+from sw_ref.numerics import linear, product, quantize
+
+
+CASES = {
+    "small": lambda: LinearUnit(get("small")),
+    "three": lambda: LinearUnit(Config(name="three", beat_bits=256, columns=3, lanes=8)),
+}
+
+f32 = np.float32
+
+
+@dataclass
+class Matrix:
+    """Random quantized matrix."""
+    format: WeightFormat
+    codes: np.ndarray
+    scale: np.ndarray
+    centre: np.ndarray
+    row_scale: np.ndarray
+
+    @classmethod
+    def random(cls, random, fmt, rows, groups):
+        shape = rows, groups
+        low, high, kind = {WeightFormat.U4: (0, 16, np.uint8),
+                           WeightFormat.S8: (-128, 128, np.int8)}[fmt]
+        return cls(format=fmt,
+                   codes=random.integers(low, high, (rows, groups * GROUP)).astype(kind),
+                   scale=random.integers(0, 256 if fmt == WeightFormat.U4 else 128, shape)
+                   .astype(np.uint8),
+                   centre=random.integers(-128, 128, shape).astype(np.int8)
+                   * (fmt == WeightFormat.U4),
+                   row_scale=(random.standard_normal(rows) * 1e-4).astype(f32))
+
+    def integers(self, shift):
+        return integers(self.format, self.codes, self.scale, self.centre, shift)
+
+    def beats(self, config):
+        packed = pack(self.format, self.codes, self.scale, self.centre, self.row_scale,
+                      config.beat_bytes)
+        return [int.from_bytes(packed[n:n + config.beat_bytes], "little")
+                for n in range(0, len(packed), config.beat_bytes)]
+
+
+class Harness:
+    """The unit with a vector memory, and streams around it."""
+    def __init__(self, dut, config, gap, stall):
+        self.dut, self.config = dut, config
+        self.insns = Source(dut, "insn", Dispatched, gap=0)
+        self.beats = Source(dut, "beats", config.beat_bits, gap=gap)
+        self.acts = Source(dut, "write_act", ActivationWrite(config), gap=gap)
+        self.sink = Sink(dut, "write", vector_write(config), stall=stall, limit=1 << 30)
+        self.memory = np.full(config.vector_words, 0xdeadbeef, np.uint32)
+        self.taking = cocotb.start_soon(self.take_writes())
+
+    async def take_writes(self):
+        lanes = self.config.lanes
+        while True:
+            line = await self.sink.receive()
+            for lane in range(lanes):
+                if line["mask"] >> lane & 1:
+                    self.memory[line["line"] * lanes + lane] = line["data"][lane]
+
+    async def write_activations(self, first, q, exponents):
+        """Vectors (M, K) to the activation buffer, from the group `first` on."""
+        for column, (values, exps) in enumerate(zip(q, exponents)):
+            runs = values.reshape(-1, self.config.lanes)
+            per_group = GROUP // self.config.lanes
+            for n, run in enumerate(runs.tolist()):
+                group, place = divmod(n, per_group)
+                await self.acts.send({"values": run, "exponent": int(exps[group]),
+                                      "group": first + group, "column": column,
+                                      "clear": int(n == 0), "last": int(place == per_group - 1)})
+        await cycles(self.dut, 3)
+
+    async def execute(self, insns, matrices):
+        """Run instructions back to back; returns once the unit is idle."""
+        async def feed():
+            for matrix in matrices:
+                await self.beats.send_all(matrix.beats(self.config))
+        feeding = cocotb.start_soon(feed())
+        for insn in insns:
+            await self.insns.send({"word": insn.encode(), "pc": 0})
+        await self.idle()
+        await feeding
+
+    async def idle(self, limit=20000):
+        for _ in range(limit):
+            await FallingEdge(self.dut.clk)
+            if not int(self.dut.busy.value):
+                return await cycles(self.dut)
+        raise AssertionError(f"still busy after {limit} cycles")
+
+    async def best(self):
+        entries = []
+        for place in range(BEST):
+            self.dut.best_index.value = place
+            await cycles(self.dut)
+            await FallingEdge(self.dut.clk)
+            entry = Logit.from_bits(int(self.dut.best.value))
+            entries.append((entry.value, entry.id))
+        await cycles(self.dut)
+        return entries
+
+
+def bits(x):
+    return np.asarray(x, f32).view(np.uint32)
+
+
+@cocotb.test()
+async def executes(dut):
+    design, seed = CASES[case()](), rng().getrandbits(32)
+    config, random = design.config, np.random.default_rng(seed)
+    await start(dut)
+    for gap, stall in [(0, 0), (0.3, 0.3), (0.6, 0), (0, 0.7)]:
+        unit = Harness(dut, config, gap, stall)
+        groups, shift, first = 3, 2, 5
+        x = (random.standard_normal((config.columns, groups * GROUP))
+             * 10.0 ** random.integers(-3, 4, (config.columns, 1))).astype(f32)
+        q, exponents = quantize(x)
+        await unit.write_activations(first, q, exponents)
+
+        # A matrix that is not a multiple of anything, an embedding, and a whole number of blocks.
+        a = Matrix.random(random, WeightFormat.U4, 3 * config.block_rows + 1, groups)
+        e = Matrix.random(random, WeightFormat.S8, config.block_rows, groups)
+        b = Matrix.random(random, WeightFormat.S8, 2 * config.block_rows, groups)
+        row = int(random.integers(1 << 20))
+        base = {"a": 3, "e": 500 + int(random.integers(9)), "b": 1000}
+        stride = 111
+        common = {"groups": groups, "centre": shift, "act": first, "stride": stride}
+        await unit.execute([
+            MatMul(format=a.format, rows=len(a.codes), dst=base["a"], **common),
+            Embed(row=row, groups=groups, dst=base["e"]),
+            MatMul(format=b.format, rows=len(b.codes), dst=base["b"], **common),
+        ], [a, e, b])
+        want = np.full_like(unit.memory, 0xdeadbeef)
+        for name, matrix in [("a", a), ("b", b)]:
+            result = linear(matrix.integers(shift), matrix.row_scale, q, exponents)
+            for column, values in enumerate(bits(result)):
+                at = base[name] + column * stride
+                want[at:at + len(values)] = values
+        r = row % config.block_rows
+        embedding = product(e.integers(0)[r].astype(f32), e.row_scale[r])
+        want[base["e"]:base["e"] + groups * GROUP] = bits(embedding)
+        wrong = np.flatnonzero(unit.memory != want)
+        assert not len(wrong), (wrong, unit.memory[wrong], want[wrong])
+
+        # More logits than are kept, then fewer.
+        for rows in (150, 10):
+            logits = Matrix.random(random, WeightFormat.U4, rows, groups)
+            column = int(random.integers(config.columns))
+            await unit.execute([MatMul(format=logits.format, rows=rows, best=1, column=column,
+                                       **common)], [logits])
+            values = linear(logits.integers(shift), logits.row_scale, q, exponents)[column]
+            order = np.argsort(-values, kind="stable")[:BEST]
+            expected = [(int(bits(values)[n]), int(n)) for n in order]
+            expected += [(0xff800000, 0)] * (BEST - len(order))
+            assert await unit.best() == expected
+        assert np.array_equal(unit.memory, want)
+        unit.taking.cancel()
+
+
+@cocotb.test()
+async def keeps_up(dut):
+    """Back to back, and with beats at hand, small matrices cost few cycles over their beats."""
+    design, seed = CASES[case()](), rng().getrandbits(32)
+    config, random = design.config, np.random.default_rng(seed)
+    await start(dut)
+    unit = Harness(dut, config, 0, 0)
+    groups = 8
+    q, exponents = quantize(random.standard_normal((config.columns, groups * GROUP)).astype(f32))
+    await unit.write_activations(0, q, exponents)
+    matrices = [Matrix.random(random, WeightFormat.U4, config.block_rows, groups) for _ in range(8)]
+    count, starved = 0, 0
+
+    async def watch():
+        nonlocal count, starved
+        while True:
+            await FallingEdge(dut.clk)
+            count += 1
+            starved += int(dut.starved.value)
+    watching = cocotb.start_soon(watch())
+    await unit.execute([MatMul(format=m.format, rows=len(m.codes), groups=groups, dst=64 * n,
+                               stride=16) for n, m in enumerate(matrices)], matrices)
+    watching.cancel()
+    beats = sum(len(m.beats(config)) for m in matrices)
+    dut._log.info("%d beats in %d cycles, starved for %d", beats, count, starved)
+    assert count <= beats + 6 * len(matrices) + 80, (beats, count)

@@ -1,0 +1,107 @@
+"""Memory writer: against a memory that cocotbext-axi models; responses, halt and faults."""
+
+import logging
+
+import cocotb
+from cocotb.triggers import FallingEdge
+from cocotbext.axi import AxiRamWrite, AxiWriteBus
+
+from rtl.config import get
+from rtl.csr import FaultCode
+from rtl.layouts import WriteLine
+from rtl.memory.writer import MemoryWriter
+from sim.bench import Source, cycles, rng, start
+
+
+CONFIGS = {"small": get("small"), "wide": get("wide")}
+CASES = {name: lambda config=config: MemoryWriter(config) for name, config in CONFIGS.items()}
+LIMIT = 64
+
+
+async def begin(dut, pause=0):
+    logging.getLogger("cocotb.memory_writer").setLevel(logging.WARNING)
+    await start(dut)
+    dut.limit.value = LIMIT
+    ram = AxiRamWrite(AxiWriteBus.from_prefix(dut, "axi_"), dut.clk, dut.rst, size=64 * LIMIT)
+    ram.write(0, bytes(range(256)) * (LIMIT // 4))
+    for name in ("aw_channel", "w_channel", "b_channel") if pause else ():
+        random = rng(name)
+        getattr(ram, name).set_pause_generator(iter(lambda r=random: r.random() < pause, None))
+    return ram
+
+
+def random_line(random):
+    return {"addr": random.choice([0, LIMIT - 1, random.randrange(LIMIT)]),
+            "data": random.getrandbits(512),
+            "strobe": random.choice([0, (1 << 64) - 1, random.getrandbits(64),
+                                     random.getrandbits(64) & random.getrandbits(64)])}
+
+
+@cocotb.test()
+@cocotb.parametrize(pause=[0, 0.3, 0.8], gap=[0, 0.5])
+async def lines(dut, pause, gap):
+    ram = await begin(dut, pause)
+    random = rng("lines")
+    want = bytearray(ram.read(0, 64 * LIMIT))
+    sent = [random_line(random) for _ in range(60)]
+    for line in sent:
+        for n in range(64):
+            if line["strobe"] >> n & 1:
+                want[64 * line["addr"] + n] = line["data"] >> 8 * n & 0xff
+    assert int(dut.written.value)
+    await Source(dut, "line", WriteLine, gap=gap).send_all(sent)
+    # The last line was accepted in the cycle before this one.
+    for _ in range(1000):
+        await FallingEdge(dut.clk)
+        if int(dut.written.value):
+            break
+    assert ram.read(0, 64 * LIMIT) == want
+    assert int(dut.idle.value) and not int(dut.fault.value)
+
+
+@cocotb.test()
+async def written_waits_for_the_response(dut):
+    ram = await begin(dut)
+    random = rng()
+    ram.b_channel.pause = True
+    source = Source(dut, "line", WriteLine, gap=0)
+    sender = cocotb.start_soon(source.send_all(random_line(random) for _ in range(40)))
+    await FallingEdge(dut.clk)
+    assert int(dut.written.value)
+    for _ in range(400):
+        await FallingEdge(dut.clk)
+        assert not int(dut.written.value)
+    assert 2 <= source.count <= 16
+    dut.halt.value = 1
+    ram.b_channel.pause = False
+    await cycles(dut, 100)
+    assert int(dut.idle.value) and int(dut.written.value) and source.count <= 17
+    dut.halt.value = 0
+    await sender
+
+
+@cocotb.test()
+async def faults(dut):
+    for addr in (LIMIT, (1 << 32) - 1):
+        await begin(dut)
+        line = {"addr": addr, "data": 1, "strobe": 1}
+        await Source(dut, "line", WriteLine).send(line)
+        await cycles(dut, 50)
+        assert int(dut.fault.value) and int(dut.fault_code.value) == FaultCode.ADDRESS
+        assert int(dut.fault_info.value) == addr
+        assert int(dut.idle.value) and not int(dut.written.value)
+        assert not int(dut.axi__awvalid.value) and not int(dut.axi__wvalid.value)
+
+
+@cocotb.test()
+async def bus_fault(dut):
+    await begin(dut)
+    dut.axi__bvalid.value = 0
+    assert not int(dut.fault.value)
+    dut.axi__bresp.value = 3
+    dut.axi__bvalid.value = 1
+    await cycles(dut, 1)
+    dut.axi__bvalid.value = 0
+    await cycles(dut, 2)
+    assert int(dut.fault.value) and int(dut.fault_code.value) == FaultCode.BUS
+    assert int(dut.fault_info.value) == 3

@@ -1,0 +1,134 @@
+"""Quantizer against :func:`sw_ref.numerics.quantize`."""
+
+from dataclasses import replace
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge, RisingEdge
+from rtl.config import GROUP, get
+from rtl.layouts import Quantized
+from rtl.vector.quantizer import Floats, Quantizer
+from sim.bench import Sink, Source, case, cycles, rng, start
+from sim.benches._pipeline import EDGES, floats, pattern
+from sw_ref.numerics import quantize
+
+
+CASES = {
+    "small":  lambda: Quantizer(get("small")),
+    "narrow": lambda: Quantizer(replace(get("small"), lanes=2, head_dim=128)),
+    "widest": lambda: Quantizer(replace(get("wide"), lanes=16)),
+}
+
+FINITE = [x for x in EDGES if x & 0x7fffffff <= 0x7f800000]
+
+
+def group(random, size):
+    """Patterns of one group: usually of near exponents, sometimes of all kinds, or zeros."""
+    top = random.choice([random.randrange(1, 255), random.randrange(1, 20), 254, 127])
+    kinds = {
+        "near":  lambda: pattern(random, range(max(top - 3, 0), top + 1)),
+        "far":   lambda: pattern(random, range(max(top - 20, 0), top + 1)),
+        "any":   lambda: pattern(random, range(255)),
+        "edges": lambda: random.choice(FINITE),
+        "zeros": lambda: random.getrandbits(1) << 31 | random.choice([0, random.getrandbits(23)]),
+        # One bit below the finest step of either kind, and what is just less.
+        "ties":  lambda: (random.getrandbits(1) << 31) | top << 23 | random.choice(
+                     [1 << 16, 1 << 8, 0x18000, 0x180, 0x7f0000, 0x7fff00, 0xffff, 0xff]),
+    }
+    kind = random.choice([*kinds, "near", "far"])
+    values = [kinds[kind]() for _ in range(size)]
+    if random.random() < 0.3:   # A single large value, anywhere.
+        values[random.randrange(size)] = pattern(random, [min(top + random.randrange(20), 254)])
+    return values
+
+
+def expected(values, wide):
+    """Integers and exponent of a group."""
+    with np.errstate(all="ignore"):
+        q, exponent = quantize(floats(values), group=len(values), bits=16 if wide else 8)
+    return q.tolist(), int(exponent[0])
+
+
+def traffic(config, random, kinds):
+    """Runs at `i` and at `o`, of groups that are (wide, head)."""
+    runs, results = [], []
+    for wide, head in kinds:
+        size = config.head_dim if head else GROUP
+        values = group(random, size)
+        q, exponent = expected(values, wide)
+        for n in range(0, size, config.lanes):
+            runs.append({"values": values[n:n + config.lanes], "wide": wide, "head": head})
+            results.append({"values": q[n:n + config.lanes], "exponent": exponent,
+                            "last": int(n + config.lanes == size)})
+    return runs, results
+
+
+@cocotb.test()
+async def matches_reference(dut):
+    config, random = CASES[case()]().config, rng()
+    await start(dut)
+    for gap, stall in [(0, 0), (0.3, 0.3), (0, 0.6), (0.6, 0), (0.02, 0.02)]:
+        i = Source(dut, "i", Floats(config), gap=gap)
+        o = Sink(dut, "o", Quantized(config), stall=stall, limit=1000)
+        kinds = [(random.getrandbits(1), random.random() < 0.4) for _ in range(80)]
+        runs, results = traffic(config, random, [(wide, int(head)) for wide, head in kinds])
+        sending = cocotb.start_soon(i.send_all(runs))
+        await o.expect_all(results)
+        await sending
+        await o.expect_none()
+
+
+@cocotb.test()
+async def takes_and_gives_a_run_per_cycle(dut):
+    """The first run leaves `latency` cycles after its group's last; then one follows every cycle."""
+    unit, random = CASES[case()](), rng()
+    config = unit.config
+    await start(dut)
+    for head in (0, 1):
+        size = (config.head_dim if head else GROUP) // config.lanes
+        i = Source(dut, "i", Floats(config), gap=0)
+        runs, _ = traffic(config, random, [(0, head)] * 24)
+        dut.o__ready.value = 1
+        sending = cocotb.start_soon(i.send_all(runs))
+        valid = []
+        for _ in range(len(runs) + size - 1 + unit.latency):
+            await FallingEdge(dut.clk)
+            valid.append(int(dut.o__valid.value))
+            await RisingEdge(dut.clk)
+        first = size - 1 + unit.latency
+        assert valid == [0] * first + [1] * len(runs), (head, first, valid)
+        await sending
+
+
+@cocotb.test()
+async def fills_and_waits(dut):
+    """A buffer that nobody drains holds two heads, and then stops the input."""
+    config, random = CASES[case()]().config, rng()
+    await start(dut)
+    i = Source(dut, "i", Floats(config), gap=0)
+    o = Sink(dut, "o", Quantized(config), stall=0)
+    for kind in [(0, 0), (1, 1)]:
+        runs, results = traffic(config, random, [kind] * 40)
+        sending = cocotb.start_soon(i.send_all(runs))
+        await cycles(dut, 2 * len(runs))
+        assert not int(dut.i__ready.value)
+        await o.expect_all(results)
+        await sending
+
+
+@cocotb.test()
+async def infinities_give_the_limit(dut):
+    config, random = CASES[case()]().config, rng()
+    await start(dut)
+    i = Source(dut, "i", Floats(config), gap=0)
+    o = Sink(dut, "o", Quantized(config), stall=0)
+    for wide in (0, 1):
+        values = [random.choice([0x7f800000, 0xff800000, pattern(random, range(230, 255))])
+                  for _ in range(GROUP)]
+        values[random.randrange(GROUP)] = 0xff800000
+        q, exponent = expected(values, wide)
+        for n in range(0, GROUP, config.lanes):
+            await i.send({"values": values[n:n + config.lanes], "wide": wide, "head": 0})
+        got = await o.receive_all(GROUP // config.lanes)
+        assert sum((run["values"] for run in got), []) == q
+        assert {run["exponent"] for run in got} == {exponent}

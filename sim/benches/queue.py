@@ -1,0 +1,153 @@
+"""Instruction queues with their token counters: order, and who waits for whom."""
+
+import cocotb
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from cocotb.triggers import FallingEdge
+
+from rtl.control.queue import UnitQueue
+from rtl.control.tokens import TokenCounters
+from rtl.isa import Load, Sync
+from rtl.layouts import PC_BITS, Dispatched
+from sim.bench import Sink, Source, cycles, get_port, rng, start
+
+
+QUEUES = 4
+
+
+class Queues(wiring.Component):
+    """Several queues on one set of counters."""
+    def __init__(self, depth):
+        self.depth = depth
+        super().__init__({
+            "i":     In(stream.Signature(Dispatched)).array(QUEUES),
+            "o":     Out(stream.Signature(Dispatched)).array(QUEUES),
+            "busy":  In(1).array(QUEUES),
+            "stop":  In(1),
+            "empty": Out(1).array(QUEUES),
+            "pc":    Out(PC_BITS).array(QUEUES),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.tokens = tokens = TokenCounters(QUEUES)
+        for n in range(QUEUES):
+            queue = m.submodules[f"queue{n}"] = UnitQueue(self.depth)
+            wiring.connect(m, wiring.flipped(self.i[n]), queue.i)
+            wiring.connect(m, queue.o, wiring.flipped(self.o[n]))
+            wiring.connect(m, queue.tokens, tokens.queues[n])
+            m.d.comb += [
+                queue.busy.eq(self.busy[n]),
+                queue.stop.eq(self.stop),
+                self.empty[n].eq(queue.empty),
+                self.pc[n].eq(queue.pc),
+            ]
+        return m
+
+
+CASES = {"deep": lambda: Queues(8), "shallow": lambda: Queues(2)}
+
+
+class Unit:
+    """Takes instructions, is busy with each, and keeps when each began and ended."""
+    def __init__(self, dut, n, stall):
+        self.dut, self.n, self.random = dut, n, rng(f"unit{n}")
+        self.sink = Sink(dut, f"o.{n}", Dispatched, stall=stall)
+        self.spans, self.pcs = [], []
+        cocotb.start_soon(self.run())
+
+    async def run(self):
+        busy = get_port(self.dut, f"busy.{self.n}")
+        while True:
+            self.pcs.append((await self.sink.receive())["pc"])
+            began = cocotb.utils.get_sim_time("ns")
+            busy.value = 1
+            await cycles(self.dut, self.random.choice([1, 2, 9]))
+            busy.value = 0
+            self.spans.append((began, cocotb.utils.get_sim_time("ns")))
+
+
+async def execute(dut, programs, *, gap, stall):
+    """Run a list of instructions per queue; returns the units."""
+    units = [Unit(dut, n, stall) for n in range(QUEUES)]
+    sources = [cocotb.start_soon(
+        Source(dut, f"i.{n}", Dispatched, gap=gap).send_all(
+            {"word": insn.encode(), "pc": pc} for pc, insn in enumerate(program)))
+        for n, program in enumerate(programs)]
+    for source in sources:
+        await source
+    works = [[pc for pc, insn in enumerate(program) if isinstance(insn, Load)] for program in programs]
+    for _ in range(5000):
+        await FallingEdge(dut.clk)
+        if all(int(get_port(dut, f"empty.{n}").value) for n in range(QUEUES)) and \
+                [unit.pcs for unit in units] == works and \
+                all(len(unit.spans) == len(unit.pcs) for unit in units):
+            break
+    else:
+        raise AssertionError(f"queues not empty: units got {[len(u.pcs) for u in units]} "
+                             f"of {[len(w) for w in works]} instructions")
+    await cycles(dut)
+    return units
+
+
+WORK = Load(addr=1)
+
+
+@cocotb.test()
+@cocotb.parametrize(gap=[0, 0.4], stall=[0, 0.4])
+async def chain(dut, gap, stall):
+    """Item n passes from queue to queue, and two items at most are on the way."""
+    await start(dut)
+    items = 40
+    last = QUEUES - 1
+    programs = [[] for _ in range(QUEUES)]
+    programs[last] += [Sync(give=15), Sync(give=15)]
+    for n in range(QUEUES):
+        take = n if n else 15
+        give = n + 1 if n < last else 15
+        programs[n] += [Sync(take=take), WORK, Sync(give=give)] * items
+    # Those to spare at the end are taken, so that the counters are at zero again.
+    programs[last] += [Sync(take=15), Sync(take=15)]
+    units = await execute(dut, programs, gap=gap, stall=stall)
+    for before, after in zip(units, units[1:]):
+        assert all(b[1] < a[0] for b, a in zip(before.spans, after.spans))
+    assert all(e[1] < b[0] for e, b in zip(units[last].spans, units[0].spans[2:]))
+
+
+@cocotb.test()
+async def shared_counter(dut):
+    """Several queues take from one counter what another gives: each token is taken once."""
+    await start(dut)
+    share = 15
+    programs = [[WORK, Sync(give=7)] * (share * (QUEUES - 1))]
+    programs += [[Sync(take=7, give=8), WORK] * share for _ in range(QUEUES - 1)]
+    programs[0] += [Sync(take=8)] * (share * (QUEUES - 1)) + [WORK]
+    units = await execute(dut, programs, gap=0, stall=0)
+    given = [end for _, end in units[0].spans]
+    taken = sorted(began for unit in units[1:] for began, _ in unit.spans)
+    assert all(g < t for g, t in zip(given, taken))
+
+
+@cocotb.test()
+async def sync_waits_for_unit(dut):
+    """A token is not given while the unit before it is busy; and stop holds everything."""
+    await start(dut)
+    first = Source(dut, "i.0", Dispatched, gap=0)
+    second = Source(dut, "i.1", Dispatched, gap=0)
+    one, two = Sink(dut, "o.0", Dispatched, stall=0), Sink(dut, "o.1", Dispatched, stall=0)
+    await second.send({"word": Sync(take=3).encode(), "pc": 1})
+    await second.send({"word": WORK.encode(), "pc": 2})
+    await first.send({"word": WORK.encode(), "pc": 3})
+    await first.send({"word": Sync(give=3).encode(), "pc": 4})
+    await one.receive()
+    get_port(dut, "busy.0").value = 1
+    await two.expect_none(30)
+    dut.stop.value = 1
+    get_port(dut, "busy.0").value = 0
+    await two.expect_none(30)
+    dut.stop.value = 0
+    assert (await two.receive())["pc"] == 2
+    await cycles(dut)
+    assert int(get_port(dut, "pc.0").value) == 3
+    assert int(get_port(dut, "pc.1").value) == 2

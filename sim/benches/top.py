@@ -1,0 +1,219 @@
+"""The whole accelerator: one program through every unit, faults, and resets at bad moments."""
+
+import logging
+
+import cocotb
+import numpy as np
+from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
+
+from rtl.config import Config, get
+from rtl.csr import BEST, IDENTITY, REGISTERS, FaultCode
+from rtl.formats import WeightFormat, pack, stream_units
+from rtl.isa import (Append, Attend, Dest, Embed, Halt, Load, Loop, MatMul, Quant, Scalar, Source,
+                     Stream, Sync, Token, Unit, Vector)
+from rtl.top import Accelerator
+from sim.bench import case, cycles, rng, start
+from sw_ref.machine import Machine
+
+from ._matrix import Matrix, generator
+
+
+CONFIGS = {
+    "small": get("small"),
+    "large": Config(name="large", beat_bits=512, columns=2, lanes=16),
+}
+CASES = {name: lambda config=config: Accelerator(config) for name, config in CONFIGS.items()}
+UNITS = 1024
+PROGRAM, DATA, WEIGHTS, EMBEDDING, CACHE = 16, 64, 128, 384, 640
+POSITION, TOKEN = 5, 6
+ROWS, GROUPS = 64, 2
+
+
+def image(config):
+    """Random vectors, weights and KV cache."""
+    gen = generator(rng("image"))
+    memory = np.zeros(64 * UNITS, np.uint8)
+    memory[64 * CACHE:] = gen.integers(0, 256, 64 * (UNITS - CACHE))
+    for unit in range(CACHE, UNITS, config.kv_block_units):
+        memory[64 * unit:64 * (unit + 1)] = gen.integers(110, 130, 64)[:len(memory) - 64 * unit]
+    memory[64 * DATA:64 * DATA + 1024] = gen.standard_normal(256).astype("<f4").view(np.uint8)
+    for at, fmt in ((WEIGHTS, WeightFormat.U4), (EMBEDDING, WeightFormat.S8)):
+        matrix = Matrix.random(config, gen, fmt, ROWS, GROUPS)
+        packed = np.frombuffer(pack(fmt, matrix.codes, matrix.scale, matrix.centre, matrix.row_scale,
+                                    config.beat_bytes), np.uint8)
+        memory[64 * at:64 * at + len(packed)] = packed
+    return memory
+
+
+def program(config):
+    """Embed, load, compute, multiply, append, attend, search; all that comes out is appended too."""
+    block = config.kv_block_units
+    embedding = stream_units(WeightFormat.S8, config.block_rows, GROUPS, config.beat_bytes)
+    weights = stream_units(WeightFormat.U4, ROWS, GROUPS, config.beat_bytes)
+    append = dict(heads=1, position_reg=7)
+    return [
+        Scalar(rd=7, source=Source.POSITION.value, factor=1),
+        Token(rd=1, source=0),
+        Scalar(rd=2, source=1, shift=(config.block_rows - 1).bit_length(), factor=embedding),
+        Stream(addr=EMBEDDING, size=embedding, addr_reg=2),
+        Embed(groups=GROUPS, dst=128, row_reg=1),
+        Sync(unit=Unit.LINEAR, give=6),
+        Load(addr=DATA, size=8, dst=0),
+        Sync(unit=Unit.LOAD, give=1),
+        Stream(addr=WEIGHTS, size=weights),
+        Stream(addr=WEIGHTS, size=weights),
+        Sync(unit=Unit.VECTOR, take=1),
+        Sync(unit=Unit.VECTOR, take=6),
+        Scalar(rd=3, source=0, factor=1, offset=64),
+        Loop(length=2, count=3),
+        Vector(outer=1, inner=64, d=0, a=0, b_const=1, b_value=0x3fc00000, c=64, a_reg=3, d_reg=3),
+        Vector(outer=1, inner=64, d=192, a=128, b=64, c=64),
+        Quant(dest=Dest.ACT, outer=1, inner=64, a=0, a_reg=3),
+        Sync(unit=Unit.VECTOR, give=2),
+        Quant(dest=Dest.KV, outer=1, inner=64, a=192),
+        Append(addr=CACHE, **append),
+        Quant(dest=Dest.KV, outer=1, inner=64, a=64),
+        Append(addr=CACHE, value=1, **append),
+        Quant(dest=Dest.QUERY, outer=1, inner=128, a=0),
+        Attend(heads=1, queries=2, addr=CACHE, length=1, dst=256, sums=512, length_reg=7),
+        Sync(unit=Unit.ATTENTION, give=4),
+        Sync(unit=Unit.LINEAR, take=2),
+        MatMul(rows=ROWS, groups=GROUPS, centre=2, dst=768, stride=ROWS),
+        Sync(unit=Unit.LINEAR, give=5),
+        MatMul(rows=ROWS, groups=GROUPS, centre=2, best=1),
+        Sync(unit=Unit.VECTOR, take=4),
+        Quant(dest=Dest.KV, outer=1, inner=128, a=256),
+        Append(addr=CACHE + block, heads=2, stride=block, position_reg=7),
+        Sync(unit=Unit.VECTOR, take=5),
+        Quant(dest=Dest.KV, outer=1, inner=64, a=768),
+        Append(addr=CACHE + block, value=1, **append),
+        Halt(),
+    ]
+
+
+class Host:
+    """Registers and DRAM of one accelerator."""
+    @classmethod
+    async def begin(cls, dut, pause=0):
+        logging.getLogger("cocotb.top").setLevel(logging.WARNING)
+        await start(dut)
+        self = cls()
+        self.dut = dut
+        self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
+        self.ram = AxiRam(AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, size=64 * UNITS)
+        random = rng("pauses")
+        if pause:
+            for channel in (self.ram.read_if.ar_channel, self.ram.read_if.r_channel,
+                            self.ram.write_if.aw_channel, self.ram.write_if.w_channel,
+                            self.ram.write_if.b_channel):
+                channel.set_pause_generator(iter(lambda: random.random() < pause, None))
+        self.config = CONFIGS[case()]
+        return self
+
+    async def write(self, name, value, n=0):
+        await self.registers.write_dword(REGISTERS[name].address + 4 * n, value)
+
+    async def read(self, name, n=0):
+        return await self.registers.read_dword(REGISTERS[name].address + 4 * n)
+
+    async def start(self, insns, memory, control=1):
+        """Put the program into DRAM, and start."""
+        words = b"".join(insn.encode().to_bytes(32, "little") for insn in insns)
+        memory[64 * PROGRAM:64 * PROGRAM + len(words)] = np.frombuffer(words, np.uint8)
+        self.ram.write(0, memory.tobytes())
+        for name, value in {"PROGRAM": PROGRAM, "LENGTH": len(insns), "MEMORY": UNITS,
+                            "POSITION": POSITION, "COLUMNS": 1, "HEAD": 1, "TOKEN": TOKEN}.items():
+            await self.write(name, value)
+        await self.write("CONTROL", control)
+
+    async def finish(self, limit=2000):
+        """Poll until not busy; returns STATUS."""
+        for _ in range(limit):
+            if not (status := await self.read("STATUS")) & 1:
+                return status
+        raise AssertionError(f"busy after {limit} polls")
+
+    async def fault(self):
+        return [await self.read(name) for name in ("FAULT_CODE", "FAULT_PC", "FAULT_INFO")]
+
+    async def whole_program(self, control=1):
+        """Run the program on hardware and functional model, and compare all they leave."""
+        insns, memory = program(self.config), image(self.config)
+        await self.start(insns, memory, control)
+        machine = Machine(self.config, memory.copy())
+        machine.run([insn.encode() for insn in insns], tokens=[TOKEN], position=POSITION)
+        assert await self.finish() == 0b010, await self.fault()
+        got = np.frombuffer(self.ram.read(0, len(memory)), np.uint8)
+        different = np.flatnonzero(got != machine.memory)
+        assert not different.size, f"DRAM differs in {different.size} bytes from {different[0]:#x}"
+        best = [await self.read("BEST", n) for n in range(2 * BEST)]
+        want = [(int(value.view(np.uint32)), token) for token, value in machine.best]
+        assert list(zip(best[::2], best[1::2])) == want
+
+
+@cocotb.test()
+@cocotb.parametrize(pause=[0, 0.5])
+async def every_unit(dut, pause):
+    host = await Host.begin(dut, pause)
+    assert await host.read("IDENTITY") == IDENTITY
+    assert await host.read("DIGEST") == int(host.config.digest[:8], 16)
+    await host.whole_program()
+    beats = await host.read("WEIGHT_BEATS")
+    assert beats == host.config.unit_beats * sum(
+        insn.size for insn in program(host.config) if isinstance(insn, Stream))
+    assert 0 < await host.read("STARVED") < await host.read("CYCLES")
+    # Once more, without a reset.
+    await host.whole_program()
+
+
+FAULTS = {
+    "load":   ([Load(addr=UNITS - 1, size=1), Load(addr=UNITS - 1, size=2), Halt()],
+               [FaultCode.ADDRESS, 1, UNITS - 1]),
+    "stream": ([Scalar(rd=1, factor=0, offset=5), Stream(addr=UNITS, size=1, addr_reg=1), Halt()],
+               [FaultCode.ADDRESS, 1, UNITS + 5]),
+    "append": ([Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=1 << 30), Halt()],
+               [FaultCode.ADDRESS, 1, (1 << 30) + 1]),  # the elements go before the exponent
+    "attend": ([Quant(dest=Dest.QUERY, outer=1, inner=64),
+                Attend(heads=1, queries=1, addr=UNITS, length=1), Halt()],
+               [FaultCode.ADDRESS, 1, UNITS]),
+    "end":    ([Load(size=1)], [FaultCode.PROGRAM, 1, 1]),
+    "token":  ([Sync(unit=Unit.VECTOR, take=3), Vector(), Halt()], [FaultCode.WATCHDOG, 1, 1]),
+    "beats":  ([Quant(dest=Dest.ACT, outer=1, inner=32), MatMul(rows=16, groups=1), Halt()],
+               [FaultCode.WATCHDOG, 1, 1 | 1 << Unit.LINEAR.value]),
+}
+
+
+@cocotb.test()
+@cocotb.parametrize(name=list(FAULTS))
+async def fault_then_reset(dut, name):
+    host = await Host.begin(dut)
+    insns, want = FAULTS[name]
+    await host.write("WATCHDOG", 2000)
+    await host.start(insns, image(host.config))
+    assert await host.finish() == 0b100
+    assert await host.fault() == want
+    await host.write("CONTROL", 1)  # ignored
+    assert await host.finish() == 0b100
+    await host.write("CONTROL", 2)
+    assert await host.finish() == 0
+    assert await host.fault() == [0, 0, 0]
+    await host.whole_program()
+
+
+@cocotb.test()
+@cocotb.parametrize(after=[1, 30, 77, 300, 700, 1200])
+async def reset_while_running(dut, after):
+    """Whatever is outstanding then, the next run is none the worse."""
+    host = await Host.begin(dut, 0.3)
+    await host.start(program(host.config), image(host.config))
+    await cycles(dut, after)
+    await host.whole_program(control=3)
+
+
+@cocotb.test()
+async def program_too_long(dut):
+    host = await Host.begin(dut)
+    await host.write("LENGTH", host.config.program_words + 1)
+    await host.write("CONTROL", 1)
+    assert await host.finish() == 0b100
+    assert await host.fault() == [FaultCode.PROGRAM, 0, host.config.program_words + 1]

@@ -1,0 +1,169 @@
+"""Compile C++, and the accelerator's Verilog by way of Verilator, into shared libraries."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from ..dram import header
+from ..tools import ROOT, ToolError, environment, verilator
+
+
+__all__ = ["library", "accelerator_library", "program", "dram_library"]
+
+
+HERE = Path(__file__).resolve().parent
+CACHE = ROOT / "build" / "sim"
+FLAGS = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3", "-Wno-fatal",
+         "-Wno-lint", "-Wno-style"]
+# Without splitting, the compiler takes minutes over large designs; small ones are faster whole.
+SPLIT = ["--output-split", "20000", "--output-split-cfuncs", "1000"]
+SPLIT_ABOVE = 500_000  # bytes of Verilog
+OPTIMIZE = ["-O3", "-march=native"]
+
+
+def _machine():
+    # -march=native makes libraries that another machine may not run.
+    try:
+        flags = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("flags")]
+        return flags[0] if flags else platform.processor()
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+def _execute(command, folder):
+    with open(folder / "build.log", "a") as log:
+        log.write(f"$ {' '.join(map(str, command))}\n")
+        log.flush()
+        result = subprocess.run(command, cwd=folder, env=environment(), stdout=log,
+                                stderr=subprocess.STDOUT)
+    if result.returncode:
+        tail = (folder / "build.log").read_text().splitlines()[-15:]
+        raise ToolError("\n".join([f"{Path(command[0]).name} failed; the end of "
+                                   f"{folder / 'build.log'}:", *tail]))
+
+
+def _cached(folder, name, inputs, build):
+    """Path of the library `name`, which `build(folder)` makes when `inputs` have changed."""
+    digest = hashlib.sha256("\0".join([*inputs, _machine()]).encode()).hexdigest()
+    stamp, target = folder / "digest", folder / name
+    if target.exists() and stamp.exists() and stamp.read_text() == digest:
+        return target
+    # Built aside and then renamed: an interrupted build leaves nothing that looks complete.
+    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    build(part)
+    (part / "digest").write_text(digest)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        part.rename(folder)
+    except OSError:  # another process was faster
+        shutil.rmtree(part, ignore_errors=True)
+    return target
+
+
+def _sources(*names):
+    return [header(), *((HERE / name).read_text() for name in names)]
+
+
+def library(name, verilog, *, beat_bytes, key=None, trace=False, progress=None):
+    """Shared library of the simulated FPGA for the Verilog of an accelerator.
+
+    Its interface is that of `harness.cpp`. It is kept in `build/sim/NAME`, and built again when
+    anything that it is made of has changed.
+
+    Parameters
+    ----------
+    name : :class:`str`
+        What to call it.
+    verilog : callable
+        Returns its text; the top module is named `accelerator`. Called only if `key` has changed.
+    beat_bytes : :class:`int`
+        Bytes of the memory bus.
+    key : :class:`str` or None
+        What the text depends on. None: the text itself.
+    trace : :class:`bool`
+        Compile in FST tracing, which is slower even while it is off.
+    progress : callable or None
+        Called with a line of text before each long step.
+    """
+    key_text = verilog() if key is None else key
+    say = progress or (lambda text: None)
+    folder = CACHE / (f"{name}-trace" if trace else name)
+    tool = [str(verilator()), str(verilator().stat().st_mtime_ns)]
+
+    def translate(part):
+        say("writing Verilog")
+        text = key_text if key is None else verilog()
+        (part / "accelerator.v").write_text(text)
+        say("Verilator: translating to C++")
+        _execute([verilator(), "--cc", "--top-module", "accelerator", "--prefix", "Vtop",
+                  "-Mdir", "obj", *FLAGS, *(["--trace-fst"] if trace else []),
+                  *(SPLIT if len(text) > SPLIT_ABOVE else []), "-CFLAGS", "-fPIC",
+                  "accelerator.v"], part)
+        say("g++: compiling")
+        _execute(["make", "-C", "obj", "-f", "Vtop.mk", f"-j{min(2, os.cpu_count() or 1)}",
+                  f"OPT_FAST={' '.join(OPTIMIZE)}", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2",
+                  "Vtop__ALL.a", "libverilated.a"], part)
+        for path in (part / "obj").iterdir():
+            if path.suffix in (".o", ".cpp", ".gch", ".d"):
+                path.unlink()
+
+    model = _cached(folder / "model", "obj/Vtop__ALL.a",
+                    [key_text, str(trace), *FLAGS, *SPLIT, *OPTIMIZE, *tool], translate)
+
+    def link(part):
+        (part / "dram_params.hpp").write_text(header())
+        (part / "params.hpp").write_text(f"#define BEAT_BYTES {beat_bytes}\n")
+        include = verilator().parent.parent / "share" / "verilator" / "include"
+        say("g++: linking")
+        _execute(["g++", "-std=c++17", "-shared", "-fPIC", *OPTIMIZE, f"-DVM_TRACE_FST={int(trace)}",
+                  f"-DVM_TRACE={int(trace)}", "-I.", f"-I{model.parent}", f"-I{HERE}",
+                  f"-isystem{include}", f"-isystem{include / 'vltstd'}", HERE / "harness.cpp",
+                  model, model.with_name("libverilated.a"), "-pthread",
+                  *(["-llz4", "-lz"] if trace else []), "-o", "accelerator.so"], part)
+
+    # The harness is not part of the model, which takes minutes.
+    return _cached(folder / "library", "accelerator.so",
+                   [(model.parent.parent / "digest").read_text(), str(beat_bytes),
+                    *_sources("dram.hpp", "memory.hpp", "harness.cpp")], link)
+
+
+def accelerator_library(config, *, trace=False, progress=None):
+    """:func:`library` of the accelerator for a :class:`rtl.config.Config`."""
+    def text():
+        from amaranth.back import verilog
+
+        from rtl.top import Accelerator
+        return verilog.convert(Accelerator(config), name="accelerator", strip_internal_attrs=True)
+
+    sources = sorted((ROOT / "rtl").rglob("*.py"))
+    key = "\0".join([repr(config), version("amaranth"), *(path.read_text() for path in sources)])
+    return library(config.name, text, beat_bytes=config.beat_bytes, key=key, trace=trace,
+                   progress=progress)
+
+
+def program(name, text, main):
+    """Program of the Verilog module `name` (`text`) and the C++ text `main`, which includes `VNAME.h`."""
+    def build(folder):
+        (folder / f"{name}.v").write_text(text)
+        (folder / "main.cpp").write_text(main)
+        _execute([verilator(), "--cc", "--exe", "--build", "--top-module", name, "-Mdir", "obj",
+                  *FLAGS, "-o", f"../{name}", f"{name}.v", "main.cpp"], folder)
+
+    inputs = [text, main, *FLAGS, str(verilator()), str(verilator().stat().st_mtime_ns)]
+    return _cached(CACHE / name, name, inputs, build)
+
+
+def dram_library():
+    """Shared library of `dram_trace.cpp`: the DRAM model alone."""
+    def build(folder):
+        (folder / "dram_params.hpp").write_text(header())
+        _execute(["g++", "-std=c++17", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-I.",
+                  f"-I{HERE}", str(HERE / "dram_trace.cpp"), "-o", "dram.so"], folder)
+
+    return _cached(CACHE / "dram", "dram.so", _sources("dram.hpp", "dram_trace.cpp"), build)

@@ -1,0 +1,48 @@
+"""Timelines of what the units did, as Chrome trace JSON: https://ui.perfetto.dev opens it."""
+
+import json
+
+from rtl.isa import Unit
+
+
+__all__ = ["UNITS", "spans", "write"]
+
+
+# Bits of the accelerator's port `activity`.
+UNITS = ("sequencer", *(unit.name.lower() for unit in Unit))
+
+
+def spans(transitions, end, units=UNITS):
+    """Yield (unit, first cycle, cycles) of each stretch of activity.
+
+    Parameters
+    ----------
+    transitions : sequence of (cycle, bits)
+        From this cycle on these units are active, bit n being `units[n]`.
+    end : :class:`int`
+        Cycle at which the recording ends.
+    """
+    since = {}
+    for cycle, bits in [*((int(c), int(b)) for c, b in transitions), (end, 0)]:
+        for n, unit in enumerate(units):
+            if bits >> n & 1:
+                since.setdefault(unit, cycle)
+            elif unit in since:
+                start = since.pop(unit)
+                if cycle > start:
+                    yield unit, start, cycle - start
+
+
+def write(path, transitions, end, *, clock_mhz, name="accelerator", units=UNITS):
+    """Write a timeline; :func:`spans` describes the arguments. Times are in simulated time."""
+    micros = 1 / clock_mhz
+    events = [{"ph": "M", "pid": 1, "name": "process_name", "args": {"name": name}}]
+    for n, unit in enumerate(units):
+        events += [{"ph": "M", "pid": 1, "tid": n, "name": "thread_name", "args": {"name": unit}},
+                   {"ph": "M", "pid": 1, "tid": n, "name": "thread_sort_index",
+                    "args": {"sort_index": n}}]
+    events += [{"ph": "X", "pid": 1, "tid": units.index(unit), "name": unit,
+                "ts": start * micros, "dur": length * micros, "args": {"cycle": start, "cycles": length}}
+               for unit, start, length in spans(transitions, end, units)]
+    with open(path, "w") as file:
+        json.dump({"traceEvents": events, "displayTimeUnit": "ns"}, file)

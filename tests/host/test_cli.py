@@ -1,0 +1,207 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import host.devices
+from host.cli import main
+from host.commands import images
+from tests.mapper import synthetic
+
+from . import fake
+
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """A GGUF, with devices that are not real and a cache of its own."""
+    monkeypatch.setattr(images, "cache", lambda: tmp_path / "cache")
+    for name in ("model", "sim"):
+        monkeypatch.setitem(host.devices.DEVICES, name, "tests.host.fake:Device")
+    fake.Device.made.clear()
+    kinds = {"token_embd.weight": synthetic.Type.Q8_0}
+    return synthetic.write(tmp_path / "tiny.gguf", kinds=kinds)
+
+
+def call(capsys, *args):
+    """Exit code, stdout and stderr of a command."""
+    code = main([str(a) for a in args])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def error(capsys, *args):
+    """The one line that a command that must be refused prints."""
+    code, out, err = call(capsys, *args)
+    assert code == 2 and out == "" and err.startswith("headrace: ") and err.count("\n") == 1, err
+    return err.removeprefix("headrace: ").rstrip("\n")
+
+
+def test_run_json(model, capsys):
+    code, out, err = call(capsys, "run", "--model", model, "--prompt", "hello world", "--tokens", 4,
+                          "--device", "model", "--greedy", "--json")
+    result = json.loads(out)
+    assert code == 0 and err == ""
+    ids = result["prompt_ids"]
+    assert len(ids) == 2
+    for token in result["token_ids"]:
+        assert token == fake.answer(ids)
+        ids.append(token)
+    assert len(result["token_ids"]) == 4 and result["cycles"] == [2000, 1000, 1000, 1000]
+    assert [len(x) for x in result["top_ids"]] == [len(x) for x in result["top_logits"]] == [64] * 4
+    assert isinstance(result["text"], str) and result["utilization"] == 0.9 and result["seconds"] >= 0
+    assert result["cycles_per_token"] == 1000 and result["stopped"] == "tokens"
+
+
+def test_run_text(model, capsys):
+    code, out, err = call(capsys, "run", "--model", model, "--prompt", "hello", "--tokens", 3)
+    assert code == 0 and out.startswith("hello") and "1,000 cycles/token; " in err
+    assert "tokens/s at 100 MHz (small)" in err
+
+
+def test_seed(model, capsys):
+    def text(*args):
+        return call(capsys, "run", "--model", model, "--tokens", 8, "--temperature", 3, *args)[1]
+
+    assert text("--seed", 1) == text("--seed", 1) != text("--seed", 2)
+
+
+def test_compile_then_run(model, capsys, tmp_path):
+    image = tmp_path / "out" / "tiny.safetensors"
+    code, out, _ = call(capsys, "compile", "--model", model, "-o", image, "--config", "wide",
+                        "--context", 64)
+    assert code == 0 and image.exists() and "cycles per token" in out
+    assert json.loads(call(capsys, "compile", "--model", model, "-o", image, "--json")[1])
+    code, out, _ = call(capsys, "run", "--model", image, "--tokens", 1, "--json", "--prompt", "hi")
+    assert code == 0 and json.loads(out)["config"] == "small"
+    assert "--context must be left out" in error(capsys, "run", "--model", image, "--context", 9)
+    assert "this is an image already" in error(capsys, "compile", "--model", image, "-o", image)
+
+
+def test_images_are_kept(model, capsys, tmp_path):
+    run = "run", "--model", model, "--tokens", 1, "--prompt", "hi", "--context", 64
+    call(capsys, *run)
+    kept = list((tmp_path / "cache").iterdir())
+    stamp = kept[0].stat().st_mtime_ns
+    call(capsys, *run)
+    assert [p.stat().st_mtime_ns for p in (tmp_path / "cache").iterdir()] == [stamp]
+    kept[0].write_bytes(b"damaged")  # is compiled again
+    assert call(capsys, *run)[0] == 0
+    call(capsys, *run[:-1], 32)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+@pytest.mark.parametrize("args, message", [
+    (["--prompt", ""], "--prompt must be a text, it is empty"),
+    (["--prompt", "x" * 300], "prompt: its 300 tokens must fit in the context of 256 positions; "
+                              "shorten it, or compile with a larger --context"),
+    (["--tokens", "0"], "--tokens must be at least 1, not 0"),
+    (["--tokens", "many"], "argument --tokens: invalid int value: 'many'; see headrace run --help"),
+    (["--context", "0"], "--context must be at least 1, not 0"),
+    (["--device", "tpu"], "--device must be one of model, sim, not 'tpu'"),
+    (["--temperature", "-1"], "temperature must be 0 or more, not -1.0"),
+    (["--top-k", "65"], "top-k must be from 1 to 64, the logits that a device returns, not 65"),
+    (["--chat"], "chat: the model file has no chat template; use --raw"),
+    (["--device", "model", "--timeline", "x"], "--timeline needs --device sim, not model"),
+])
+def test_run_refuses(model, capsys, args, message):
+    assert error(capsys, "run", "--model", model, *args) == message
+
+
+def test_no_such_model(capsys, tmp_path):
+    assert error(capsys, "run", "--model", tmp_path / "none").startswith(f"{tmp_path}/none: no such model; "
+                                                                         "give a GGUF file")
+    (tmp_path / "a.safetensors").write_bytes(b"no")
+    assert "expected a program image" in error(capsys, "run", "--model", tmp_path / "a.safetensors")
+    (tmp_path / "a.gguf").write_bytes(b"no")
+    assert "a GGUF file must begin with" in error(capsys, "run", "--model", tmp_path / "a.gguf")
+
+
+def test_failed_compile_leaves_nothing(model, capsys, tmp_path):
+    data = model.read_bytes()
+    model.write_bytes(data[:-100])
+    target = tmp_path / "out" / "x.safetensors"
+    assert "the file is damaged" in error(capsys, "compile", "--model", model, "-o", target)
+    assert not target.parent.exists()
+    model.write_bytes(data)
+    (tmp_path / "file").write_bytes(b"")
+    assert "cannot be written" in error(capsys, "compile", "--model", model, "-o",
+                                        tmp_path / "file" / "x.safetensors")
+
+
+def test_interrupted(model, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fake.Device, "step", interrupted)
+    code, out, err = call(capsys, "run", "--model", model, "--prompt", "hello")
+    assert (code, out, err) == (130, "hello", "\nheadrace: interrupted\n")
+    assert fake.Device.made[-1].closed
+
+
+def test_chat(model, capsys, monkeypatch, tmp_path):
+    template = "{% for m in messages %}{{ m.content }}{% endfor %}:"
+    monkeypatch.setattr("host.commands.chat.tokenizer_of", lambda image: _with(image, template))
+    read = subprocess.Popen(["printf", r"hello\n\n/reset\nworld\n/exit\nnever\n"],
+                            stdout=subprocess.PIPE, text=True)
+    monkeypatch.setattr(sys, "stdin", read.stdout)
+    code, out, err = call(capsys, "chat", "--model", model, "--tokens", 3, "--greedy")
+    assert code == 0 and err == "" and out.count("\n") >= 2
+    assert [p for _, p, _ in fake.Device.made[-1].calls].count(0) == 2
+
+
+def _with(image, template):
+    from host.commands.run import tokenizer_of
+    tokenizer = tokenizer_of(image)
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def test_eval_oracle(model, capsys, tmp_path):
+    path = [5, 6, 7]
+    right = [*path, fake.answer(path)]
+    items = [{"prompt_ids": path, "f32_gen_ids": [right[3], fake.answer(right)]},
+             {"prompt_ids": path, "f32_gen_ids": [right[3] ^ 1, 9]}]
+    oracle = tmp_path / "oracle.json"
+    oracle.write_text(json.dumps({"items": items}))
+    code, out, _ = call(capsys, "eval", "--model", model, "--oracle", oracle, "--json")
+    assert code == 0 and json.loads(out) == {"positions": 4, "top1_agreement": 0.5}
+    oracle.write_text("[]")
+    assert "must be JSON with 'items'" in error(capsys, "eval", "--model", model, "--oracle", oracle)
+    assert "must be given" in error(capsys, "eval", "--model", model)
+
+
+def test_docs(capsys):
+    assert "## MATMUL" in call(capsys, "docs", "isa")[1]
+    assert "`FAULT_PC`" in call(capsys, "docs", "registers")[1]
+
+
+def test_help(capsys):
+    for command in ([], ["run"], ["chat"], ["compile"], ["eval"], ["verilog"], ["doctor"], ["docs"]):
+        with pytest.raises(SystemExit) as info:
+            main([*command, "--help"])
+        assert info.value.code == 0
+    capsys.readouterr()
+    assert error(capsys, "fly").endswith("see headrace --help")
+    assert "are required: COMMAND" in error(capsys)
+
+
+def test_run_needs_no_torch():
+    """Nor the mapper, nor a simulator, before it is asked for."""
+    done = subprocess.run([sys.executable, "-c", "import sys; from host.cli import parser; parser();"
+                           "print(*(m for m in ('torch', 'mapper', 'sim', 'cocotb') if m in sys.modules))"],
+                          cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_closed_pipe():
+    """`headrace docs isa | head -1` ends without a traceback."""
+    command = f"{sys.executable} -m host.cli docs isa | head -1"
+    done = subprocess.run(command, cwd=ROOT, shell=True, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    assert done.stderr == "" and done.stdout.startswith("## ")

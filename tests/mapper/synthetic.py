@@ -1,0 +1,77 @@
+"""A Llama of a few kilobytes, in files of any format."""
+
+import gguf
+import numpy as np
+from gguf import GGMLQuantizationType as Type
+
+
+LAYERS, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, FFN, VOCAB = 2, 64, 2, 1, 64, 128, 288
+SHAPES = {"attn_q": (128, 64), "attn_k": (64, 64), "attn_v": (64, 64), "attn_output": (64, 128),
+          "ffn_gate": (128, 64), "ffn_up": (128, 64), "ffn_down": (64, 128)}
+MERGES = ["h e", "l l", "Ġ w", "he ll", "hell o", "o r", "Ġw or", "l d", "Ġwor ld"]
+
+
+def tokens():
+    """Tokens and their types: three special ones, every byte, what the merges make, filling."""
+    letters = [chr(b) if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174 else None for b in range(256)]
+    spare = iter(range(256, 512))
+    alphabet = [c or chr(next(spare)) for c in letters]
+    made = [merge.replace(" ", "") for merge in MERGES]
+    names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *alphabet, *made]
+    filling = [f"<unused{n}>" for n in range(VOCAB - len(names))]
+    return names + filling, [3] * 3 + [1] * (256 + len(made)) + [5] * len(filling)
+
+
+def weights(seed=1):
+    """Float weights by GGUF's tensor names."""
+    rng = np.random.default_rng(seed)
+
+    def random(*shape):
+        return rng.normal(0, 0.05, shape).astype(np.float32)
+
+    out = {"token_embd.weight": random(VOCAB, HIDDEN), "output_norm.weight": 1 + random(HIDDEN)}
+    for i in range(LAYERS):
+        for name, shape in SHAPES.items():
+            out[f"blk.{i}.{name}.weight"] = random(*shape)
+        for name in ("attn_norm", "ffn_norm"):
+            out[f"blk.{i}.{name}.weight"] = 1 + random(HIDDEN)
+    return out
+
+
+def write(path, *, kind=Type.Q4_1, kinds={}, arch="llama", metadata={}, without=(), tensors=None):
+    """Write a GGUF. Matrices are of the type `kind`, or what `kinds` says by name; `metadata`
+    overrides integers, None leaves a key out; `tensors` adds or replaces."""
+    writer = gguf.GGUFWriter(path, arch)
+    numbers = {f"{arch}.block_count": LAYERS, f"{arch}.context_length": 256,
+               f"{arch}.embedding_length": HIDDEN, f"{arch}.feed_forward_length": FFN,
+               f"{arch}.attention.head_count": HEADS, f"{arch}.attention.head_count_kv": KV_HEADS,
+               f"{arch}.attention.key_length": HEAD_DIM, f"{arch}.attention.value_length": HEAD_DIM,
+               f"{arch}.rope.dimension_count": HEAD_DIM, f"{arch}.vocab_size": VOCAB,
+               "tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.bos_token_id": 1, **metadata}
+    for key, value in numbers.items():
+        if value is not None:
+            writer.add_uint32(key, value)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    names, types = tokens()
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_add_bos_token(False)
+    writer.add_token_list(names)
+    writer.add_token_types(types)
+    writer.add_token_merges(MERGES)
+    for name, values in {**weights(), **(tensors or {})}.items():
+        if name in without:
+            continue
+        type_ = kinds.get(name, kind) if values.ndim == 2 else Type.F32
+        if type_ == Type.F32:
+            writer.add_tensor(name, values)
+        elif type_ == Type.F16:
+            writer.add_tensor(name, values.astype(np.float16))
+        else:
+            writer.add_tensor(name, gguf.quantize(values, type_), raw_dtype=type_)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path

@@ -1,0 +1,183 @@
+import json
+import re
+from random import Random
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from host.errors import UserError
+from host.tokenizer import Tokenizer
+from mapper import gguf
+from mapper.hf import NORMS, PARTS, read
+from mapper.gguf import LAYER_TENSORS
+from mapper.model import round_s8, round_u4
+from rtl.isa import WeightFormat
+
+from . import synthetic
+
+
+CONFIG = {"model_type": "llama", "hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1,
+          "head_dim": 64, "intermediate_size": 128, "num_hidden_layers": 2, "vocab_size": 288,
+          "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+          "tie_word_embeddings": True, "hidden_act": "silu", "eos_token_id": 2, "bos_token_id": 1}
+
+
+def tensors():
+    """The synthetic weights under Hugging Face's names, Q and K in its order."""
+    out = {}
+    for name, values in synthetic.weights().items():
+        if name.endswith(("attn_q.weight", "attn_k.weight")):
+            values = values.reshape(-1, 32, 2, 64).swapaxes(1, 2).reshape(values.shape)
+        parts = name.split(".")
+        if parts[0] == "blk":
+            ours = {v: PARTS[k] for k, v in LAYER_TENSORS.items()} | NORMS
+            name = f"model.layers.{parts[1]}.{ours[parts[2]]}.weight"
+        else:
+            name = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}[parts[0]] + ".weight"
+        out[name] = np.ascontiguousarray(values)
+    return out
+
+
+def tokenizer():
+    names, types = synthetic.tokens()
+    what = {"model": "gpt2", "pre": "smollm", "tokens": names, "types": types, "merges": synthetic.MERGES}
+    return Tokenizer.from_json(json.dumps({"gguf": what}))
+
+
+def write(folder, *, config={}, dtype=np.float32, without=(), shards=1, more={}):
+    folder.mkdir(exist_ok=True)
+    config = {k: v for k, v in {**CONFIG, **config}.items() if v is not None}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text(tokenizer().inner.to_str())
+    out = {k: v.astype(dtype) for k, v in {**tensors(), **more}.items() if k not in without}
+    names = sorted(out)
+    for n in range(shards):
+        save_file({k: out[k] for k in names[n::shards]}, folder / f"model-{n}.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("bits, rounding", [(8, round_s8), (4, round_u4)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_weights_are_rounded(tmp_path, bits, rounding, dtype):
+    model, floats = read(write(tmp_path / "m", dtype=dtype), bits), tensors()
+    for layer in model.layers:
+        for linear in layer.linears.values():
+            expected = rounding("", "", floats[linear.name].astype(dtype).astype(np.float32))
+            np.testing.assert_array_equal(linear.codes, expected.codes)
+            np.testing.assert_array_equal(linear.float32(), expected.float32())
+    assert model.embedding.format == WeightFormat.S8 and model.head is model.embedding
+
+
+def test_same_as_the_gguf(tmp_path):
+    ours = read(write(tmp_path / "m", shards=3))
+    other = gguf.read(synthetic.write(tmp_path / "m.gguf", kind=synthetic.Type.F32))
+    for a, b in zip(ours.layers, other.layers):
+        for name in a.linears:
+            np.testing.assert_array_equal(a.linears[name].float32(), b.linears[name].float32())
+        np.testing.assert_array_equal(a.attn_norm, b.attn_norm)
+        np.testing.assert_array_equal(a.ffn_norm, b.ffn_norm)
+    np.testing.assert_array_equal(ours.norm, other.norm)
+    for name in ("hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context", "rope_theta",
+                 "eos", "bos", "tied"):
+        assert getattr(ours, name) == getattr(other, name), name
+    ids = tokenizer().encode("hello world<|im_end|>")
+    for model in ours, other:
+        assert Tokenizer.from_json(model.tokenizer).encode("hello world<|im_end|>") == ids
+
+
+def test_bfloat16(tmp_path):
+    """Written by hand, since numpy has none."""
+    folder, floats = write(tmp_path / "m"), tensors()
+    header, body = {}, b""
+    for name, values in floats.items():
+        raw = (values.view("<u4") >> 16).astype("<u2").tobytes()
+        header[name] = {"dtype": "BF16", "shape": values.shape, "data_offsets": [len(body), len(body) + len(raw)]}
+        body += raw
+    text = json.dumps(header).encode()
+    (folder / "model-0.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + body)
+    np.testing.assert_array_equal(read(folder).norm,
+                                  (floats["model.norm.weight"].view("<u4") >> 16 << 16).view("<f4"))
+
+
+def test_untied_head(tmp_path):
+    head = np.ones((288, 64), np.float32)
+    model = read(write(tmp_path / "m", config={"tie_word_embeddings": None}, more={"lm_head.weight": head}))
+    assert not model.tied
+    np.testing.assert_allclose(model.head.float32(), 1, rtol=1e-6)
+
+
+def test_other_files(tmp_path):
+    folder = write(tmp_path / "m", config={"rope_theta": None, "head_dim": None, "num_attention_heads": 1,
+                                           "rope_parameters": {"rope_theta": 500.0, "rope_type": "default"}},
+                   more={f"model.layers.{n}.self_attn.{p}_proj.weight": np.ones((64, 64), np.float32)
+                         for n in range(2) for p in "qo"})
+    (folder / "tokenizer_config.json").write_text(json.dumps({"add_bos_token": True, "chat_template": "{{ 1 }}"}))
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 0]}))
+    model = read(folder)
+    assert (model.rope_theta, model.head_dim, model.bos, model.eos, model.chat_template) \
+        == (500.0, 64, 1, (2, 0), "{{ 1 }}")
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(config={"model_type": "gpt2"}), "'model_type' must be 'llama', not 'gpt2'"),
+    (dict(config={"model_type": None}), "'model_type' must be 'llama', not None"),
+    (dict(config={"hidden_act": "gelu"}), "'hidden_act' must be 'silu', not 'gelu'"),
+    (dict(config={"attention_bias": True}), "'attention_bias' must be False, not True"),
+    (dict(config={"rope_scaling": {"factor": 2}}), "'rope_scaling' must be None"),
+    (dict(config={"rope_parameters": {"rope_type": "llama3"}}), "'rope_type' must be 'default', not 'llama3'"),
+    (dict(config={"hidden_size": None}), "'hidden_size' is missing"),
+    (dict(config={"hidden_size": "64"}), "'hidden_size' must be a positive int, not '64'"),
+    (dict(config={"rms_norm_eps": 0}), "'rms_norm_eps' must be a positive float, not 0"),
+    (dict(config={"intermediate_size": 96}), "tensor 'model.layers.0.mlp.gate_proj.weight' must have the "
+                                             "shape [96, 64] by config.json, not [128, 64]"),
+    (dict(config={"eos_token_id": 288}), "'eos_token_id' must be below 288, not 288"),
+    (dict(config={"num_hidden_layers": 1}), "has no place in a Llama of 1 layers"),
+    (dict(without=["model.norm.weight"]), "tensor 'model.norm.weight' is missing"),
+    (dict(config={"tie_word_embeddings": False}), "tensor 'lm_head.weight' is missing"),
+    (dict(dtype=np.float64), "must be F32, F16, BF16, not 'F64'"),
+])
+def test_refused(tmp_path, change, message):
+    with pytest.raises(UserError, match=re.escape(message)) as info:
+        read(write(tmp_path / "m", **change))
+    assert str(info.value).startswith(str(tmp_path)) and "\n" not in str(info.value)
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(UserError, match="config.json: cannot be read: No such file"):
+        read(tmp_path)
+    folder = write(tmp_path / "m")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match="tokenizer.json: cannot be read: No such file"):
+        read(folder)
+    (folder / "model-0.safetensors").unlink()
+    with pytest.raises(UserError, match="there must be a .safetensors file, there is none"):
+        read(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(UserError, match="config.json: must be JSON"):
+        read(folder)
+
+
+@pytest.mark.parametrize("name", ["model-0.safetensors", "config.json"])
+def test_damaged_anywhere(tmp_path, name):
+    rng, folder = Random(3), write(tmp_path / "m")
+    file = folder / name
+    content, refused = file.read_bytes(), 0
+    for n in range(250):
+        broken = bytearray(content)
+        if n % 5 == 0:
+            del broken[rng.randrange(len(broken)):]
+        else:
+            at = rng.randrange(min(len(broken), 3000))
+            broken[at] = rng.choice([broken[at] ^ 1 << rng.randrange(8), 0, 255])
+        file.write_bytes(broken)
+        try:
+            model = read(folder)
+            for layer in model.layers:
+                assert layer.linears["q"].float32().dtype == np.float32
+        except UserError as error:
+            refused += 1
+            assert "\n" not in str(error)
+        else:
+            assert n % 5, f"{len(broken)} of {len(content)} bytes were taken"
+    assert refused > 100

@@ -1,0 +1,96 @@
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+
+from rtl import config as configs
+from rtl.config import CONFIGS, GROUP, KV_BLOCK, UNIT_BYTES, Config, get
+
+
+SMALL = get("small")
+
+
+@pytest.mark.parametrize("field, values, text", [
+    ("beat_bits",      (64, 192, 1024, "128"), "beat_bits must be 128, 256 or 512"),
+    ("columns",        (0, 17, 1.0),           "columns must be from 1 to 16"),
+    ("lanes",          (1, 3, 32, None),       "lanes must be a power of two from 2 to 16"),
+    ("queries",        (0, 17, 2.0),           "queries must be from 1 to 16"),
+    ("head_dim",       (32, 96, 256),          "head_dim must be 64 or 128"),
+    ("vector_words",   (32, 8000, 1 << 19),
+     "vector_words must be a power of two from 64 to 262144"),
+    ("act_groups",     (1, 48, 2048),          "act_groups must be a power of two from 2 to 1024"),
+    ("program_words",  (8, 1000, 8192),        "program_words must be a power of two from 16 to 4096"),
+    ("prefetch_beats", (8, 500, 8192),         "prefetch_beats must be a power of two from 16 to 4096"),
+    ("core",           ("lut", None),          "core must be 'systolic'"),
+])
+def test_wrong(field, values, text):
+    for value in values:
+        with pytest.raises(ValueError) as error:
+            replace(SMALL, **{field: value})
+        assert str(error.value) == f"Configuration 'small': {text}, not {value!r}"
+
+
+@pytest.mark.parametrize("field, low, high", [
+    ("beat_bits", 128, 512), ("columns", 1, 16), ("lanes", 2, 16), ("queries", 1, 16),
+    ("head_dim", 64, 128), ("vector_words", 64, 1 << 18), ("act_groups", 2, 1024),
+    ("program_words", 16, 4096), ("prefetch_beats", 16, 4096),
+])
+def test_limits_are_legal(field, low, high):
+    for value in (low, high):
+        assert getattr(replace(SMALL, **{field: value}), field) == value
+
+
+def test_frozen():
+    with pytest.raises(FrozenInstanceError):
+        SMALL.columns = 2
+
+
+# An image depends on all of the hardware that a program can see, and on nothing else.
+CHANGES = {
+    "beat_bits": (512, True), "columns": (2, True), "lanes": (8, True), "queries": (4, True),
+    "head_dim": (128, True), "vector_words": (4096, True), "act_groups": (128, True),
+    "program_words": (512, True),
+    "name": ("other", False), "prefetch_beats": (64, False), "clock_mhz": (200.0, False),
+    "dram": ("ddr4-2400-x64", False), "core": ("systolic", False),
+}
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(Config)])
+def test_digest(field):
+    value, changes = CHANGES[field]
+    assert (replace(SMALL, **{field: value}).digest != SMALL.digest) is changes
+
+
+def test_digest_names_the_instruction_set(monkeypatch):
+    before = SMALL.digest
+    monkeypatch.setattr(configs, "ISA_VERSION", configs.ISA_VERSION + 1)
+    assert SMALL.digest != before
+
+
+def test_digest_is_128_bits_and_distinct():
+    digests = {c.digest for c in CONFIGS.values()}
+    assert len(digests) == len(CONFIGS)
+    assert all(len(bytes.fromhex(d)) == 16 for d in digests)
+
+
+@pytest.mark.parametrize("beat_bits", [128, 256, 512])
+@pytest.mark.parametrize("head_dim", [64, 128])
+def test_sizes(beat_bits, head_dim):
+    config = replace(SMALL, beat_bits=beat_bits, head_dim=head_dim)
+    assert config.beat_bytes * config.unit_beats == UNIT_BYTES
+    assert config.rows * GROUP * 4 == beat_bits         # a beat is a group of 4 bits of each row
+    assert config.block_rows * 32 == beat_bits          # a beat of fp32 row scales
+    assert config.block_rows == 4 * config.rows
+    # Exponents of 32 keys and as many values, in bytes, fill the first unit.
+    assert 2 * KV_BLOCK <= UNIT_BYTES
+    assert config.kv_block_units * UNIT_BYTES == UNIT_BYTES + 2 * KV_BLOCK * head_dim
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_get(name):
+    assert get(name).name == name
+
+
+def test_get_wrong():
+    with pytest.raises(ValueError) as error:
+        get("huge")
+    assert str(error.value) == f"Configuration must be one of {', '.join(CONFIGS)}, not 'huge'"

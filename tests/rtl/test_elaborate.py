@@ -1,0 +1,54 @@
+"""Every component elaborates at the ends of the parameters' ranges, whatever benches there are."""
+
+import inspect
+import warnings
+from importlib import import_module
+from pkgutil import walk_packages
+
+import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Fragment
+from amaranth.lib import wiring
+
+import rtl
+from rtl.config import CONFIGS, Config
+
+
+CONFIGURATIONS = {c.name: c for c in [
+    Config(name="smallest", beat_bits=128, columns=1, lanes=2, queries=1, head_dim=64,
+           vector_words=64, act_groups=2, program_words=16, prefetch_beats=16),
+    Config(name="large", beat_bits=512, columns=8, lanes=16, queries=8, head_dim=128,
+           vector_words=1 << 18, act_groups=1024, program_words=4096, prefetch_beats=4096),
+    *CONFIGS.values(),
+]}
+# What constructors take beside `config`.
+OTHERS = {"MemoryReader": {"depths": [16, 64]}, "VectorMemory": {"writers": 4},
+          "Control": {"faults": 3}}
+
+
+def components():
+    """All components under rtl/ whose constructor takes a configuration."""
+    for found in walk_packages(rtl.__path__, "rtl."):
+        module = import_module(found.name)
+        for name, cls in inspect.getmembers(module, inspect.isclass):
+            if cls.__module__ == found.name and issubclass(cls, wiring.Component) \
+                    and "config" in inspect.signature(cls).parameters:
+                yield pytest.param(cls, id=f"{found.name.removeprefix('rtl.')}.{name}")
+
+
+@pytest.mark.parametrize("config", CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys())
+@pytest.mark.parametrize("cls", list(components()))
+def test_elaborates(cls, config):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        component = cls(config, **OTHERS.get(cls.__name__, {}))
+        if config.name == "smallest":
+            rtlil.convert(component)  # finds more, and takes ten times as long
+        else:
+            Fragment.get(component, None).prepare()
+
+
+def test_something_is_found():
+    names = {param.id.rpartition(".")[2] for param in components()}
+    assert {"Accelerator", "SystolicCore", "VectorUnit", "AttentionUnit"} <= names
+    assert set(OTHERS) <= names

@@ -1,0 +1,115 @@
+"""numpy and PyTorch read the definition of the arithmetic alike, to the bit."""
+
+import numpy as np
+import pytest
+import torch
+
+from rtl.formats import integers
+from rtl.isa import WeightFormat
+from sw_ref import numerics, torch_ops
+from sw_ref.attention import attend
+from sw_ref.sequences import RECIPROCAL, SILU_GATE, evaluate, norm_scale
+
+
+EDGES = np.array([0, 0x80000000, 1, 0x80000001, 0x7fffff, 0x800000, 0x800001, 0x3f800000, 0xbf800000,
+                  0x3f7fffff, 0x7f7fffff, 0xff7fffff, 0x4b400000, 0x00ffffff], np.uint32).view(np.float32)
+
+
+def values(rng, count, spread=30):
+    """Floats of many magnitudes, with the edges among them."""
+    made = (rng.normal(size=count) * np.exp2(rng.integers(-spread, spread, count))).astype(np.float32)
+    made[:len(EDGES)] = EDGES
+    return made
+
+
+def same(a, b):
+    np.testing.assert_array_equal(np.asarray(a).view(np.uint32), b.numpy().view(np.uint32))
+
+
+@pytest.mark.parametrize("spread", [3, 30, 100])
+def test_elementwise(spread):
+    rng = np.random.default_rng(spread)
+    a, b, c = (rng.permutation(values(rng, 5000, spread)) for _ in range(3))
+    tensors = [torch.tensor(x) for x in (a, b, c)]
+    with np.errstate(all="ignore"):
+        same(numerics.madd(a, b, c), torch_ops.madd(*tensors))
+        same(numerics.nmadd(a, b, c), torch_ops.nmadd(*tensors))
+
+
+@pytest.mark.parametrize("length", [4, 64, 100, 576])
+def test_dot(length):
+    a, b = (np.random.default_rng(length).normal(size=(7, length)).astype(np.float32) for _ in range(2))
+    same(numerics.dot(a, b), torch_ops.dot(torch.tensor(a), torch.tensor(b)))
+
+
+def test_sequences():
+    rng = np.random.default_rng(4)
+    x, up = (rng.normal(0, 30, 4000).astype(np.float32) for _ in range(2))
+    positive = np.abs(x) + np.float32(1e-3)
+    same(evaluate(RECIPROCAL, d=positive)["r"], torch_ops.reciprocal(torch.tensor(positive)))
+    same(evaluate(norm_scale(576, 1e-5), s=positive)["r"],
+         torch_ops.rsqrt(torch_ops.madd(torch.tensor(positive), 1 / 576, 1e-5)))
+    same(evaluate(SILU_GATE, g=x, up=up)["g"], torch_ops.silu_gate(torch.tensor(x), torch.tensor(up)))
+
+
+def test_sequences_are_what_they_are_called():
+    x = np.linspace(-100, 100, 20001).astype(np.float32)
+    exact = x.astype(np.float64)
+    positive = np.exp(np.linspace(-60, 60, 20001)).astype(np.float32)
+    silu = evaluate(SILU_GATE, g=x, up=np.ones_like(x))["g"]
+    np.testing.assert_allclose(silu, exact / (1 + np.exp(-exact)), rtol=5e-6, atol=1e-30)
+    np.testing.assert_allclose(evaluate(RECIPROCAL, d=positive)["r"], 1 / positive.astype(np.float64),
+                               rtol=2e-7)
+    np.testing.assert_allclose(evaluate(norm_scale(1, 0.0), s=positive)["r"],
+                               1 / np.sqrt(positive.astype(np.float64)), rtol=3e-7)
+
+
+@pytest.mark.parametrize("group, bits", [(32, 8), (64, 8), (64, 16), (128, 16)])
+def test_quantize(group, bits):
+    x = values(np.random.default_rng(bits), 128 * 20, 20).reshape(5, -1)
+    x[:, :group] = 0
+    x[np.abs(x) > 1e38] = 3.0
+    q, exponent = numerics.quantize(x, group, bits)
+    expected, expected_exponent = torch_ops.quantize(torch.tensor(x), group, bits)
+    np.testing.assert_array_equal(q, expected)
+    np.testing.assert_array_equal(exponent, expected_exponent)
+    # The error is at most half a step, or one where the limit cuts a value that rounds up to it.
+    step = np.exp2(exponent.astype(int) - 127.0 - (bits - 2)).repeat(group, 1)
+    assert (np.abs(numerics.dequantize(q, exponent, bits) - numerics.ftz(x)) <= step).all()
+
+
+@pytest.mark.parametrize("fmt", WeightFormat)
+def test_linear(fmt):
+    rng = np.random.default_rng(6)
+    rows, depth = 40, 256
+    codes = (rng.integers(0, 16, (rows, depth)).astype(np.uint8) if fmt == WeightFormat.U4 else
+             rng.integers(-128, 128, (rows, depth)).astype(np.int8))
+    scale = rng.integers(0, 256, (rows, depth // 32)).astype(np.uint8)
+    centre = rng.integers(-128, 128, (rows, depth // 32)).astype(np.int8)
+    weight = integers(fmt, codes, scale, centre, 3)
+    row_scale = rng.normal(0, 1e-3, rows).astype(np.float32)
+    x = rng.normal(size=(4, depth)) * np.exp2(rng.integers(-12, 12, (4, depth // 32))).repeat(32, 1)
+    x = x.astype(np.float32)
+    same(numerics.linear(weight, row_scale, *numerics.quantize(x)),
+         torch_ops.linear(torch.tensor(weight), torch.tensor(row_scale), torch.tensor(x)))
+
+
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 100])
+@pytest.mark.parametrize("spread", [0.0, 3.0])
+def test_attend(length, spread):
+    rng = np.random.default_rng(length)
+    q, k, v = (rng.normal(size=(n, 64)) * np.exp2(rng.normal(0, spread, (n, 1)).round()) * 2
+               for n in (3, length, length))
+    q, k, v = (x.astype(np.float32) for x in (q, k, v))
+    kq, ke = numerics.quantize(k, 64)
+    vq, ve = numerics.quantize(v, 64)
+    qq, qe = numerics.quantize(q, 64, 16)
+    got = attend(qq, qe[:, 0], kq, ke[:, 0], vq, ve[:, 0])
+    for a, b in zip(got, torch_ops.attend(*(torch.tensor(x) for x in (q, k, v)))):
+        same(a, b)
+    # And it is attention: softmax in base 2 over exact scores.
+    scores = q.astype(np.float64) @ k.astype(np.float64).T
+    weights = np.exp2(scores - scores.max(1, keepdims=True))
+    exact = weights / weights.sum(1, keepdims=True) @ v
+    size = np.abs(v).max()
+    np.testing.assert_allclose(got[0] / got[1][:, None], exact, atol=0.1 * size)

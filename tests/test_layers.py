@@ -1,0 +1,93 @@
+"""The import graph between top-level folders only ever points downwards."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).parent.parent
+SPEC = {"rtl.isa", "rtl.csr", "rtl.config", "rtl.formats"}  # declarations anyone may import
+MAY_IMPORT = {
+    "rtl":    {"rtl"},
+    "sw_ref": {"sw_ref"} | SPEC,
+    # The image format belongs to its consumer.
+    "mapper": {"mapper", "sw_ref", "host.errors", "host.image"} | SPEC,
+    "host":   {"host"} | SPEC,
+    "sim":    {"sim", "rtl", "sw_ref", "host"},
+    "boards": {"boards", "rtl", "host"},
+}
+# Tools that take a model all the way from its file to figures.
+USES_MAPPER = {"sim/measure.py", "sim/compare.py"}
+# The outermost layer: within functions, so that a command needs only what it uses.
+COMMANDS = {"mapper", "rtl", "sim", "sw_ref"}
+# The run path does without torch: it belongs to the reference models.
+USES_TORCH = {"sw_ref/llama.py", "sw_ref/torch_ops.py"}
+
+FILES = [str(p.relative_to(ROOT)) for d in MAY_IMPORT for p in sorted((ROOT / d).rglob("*.py"))]
+
+
+def imports(path, text):
+    """Yield (dotted name, whether it is imported when the module is) of all imports in a file."""
+    package = list(Path(path).parts[:-1])
+
+    def walk(node, eager):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, eager) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) - node.level + 1] if node.level else []
+            base = ".".join([*base, *filter(None, [node.module])])
+            yield from ((f"{base}.{alias.name}".strip("."), eager) for alias in node.names)
+        lazy = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, eager and not lazy)
+
+    yield from walk(ast.parse(text), True)
+
+
+def misplaced(path, text):
+    """Imports of the project's own code that the file must not have."""
+    for name, eager in imports(path, text):
+        parts = name.split(".")
+        allowed = MAY_IMPORT[path.split("/")[0]]
+        if path in USES_MAPPER:
+            allowed = allowed | {"mapper"}
+        if path.startswith("host/commands/") and not eager:
+            allowed = allowed | COMMANDS
+        if parts[0] in MAY_IMPORT and not {parts[0], ".".join(parts[:2])} & allowed:
+            yield name
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_imports_point_downwards(path):
+    assert not list(misplaced(path, (ROOT / path).read_text())), f"{path} must not import these"
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_external_imports(path):
+    for name, eager in imports(path, (ROOT / path).read_text()):
+        assert not eager or name.split(".")[0] != "torch" or path in USES_TORCH, \
+            f"{path} must not import torch"
+        assert name != "amaranth.sim" or path.startswith("tests/"), \
+            f"{path} must import names from amaranth.sim, which would shadow the project's sim"
+
+
+@pytest.mark.parametrize("path, text, found", [
+    ("rtl/vector/unit.py",   "from ..isa import Op",                       []),
+    ("rtl/vector/unit.py",   "from ...sw_ref import numerics",             ["sw_ref.numerics"]),
+    ("rtl/top.py",           "from .control.fetch import Fetch",           []),
+    ("sw_ref/machine.py",    "from rtl import isa, layouts",               ["rtl.layouts"]),
+    ("sw_ref/machine.py",    "import rtl.formats, rtl.top",                ["rtl.top"]),
+    ("mapper/compile.py",    "def f():\n from host.device import Device",  ["host.device.Device"]),
+    ("mapper/compile.py",    "from host.image import Image",               []),
+    ("host/generate.py",     "def f():\n import sw_ref.machine",           ["sw_ref.machine"]),
+    ("host/commands/run.py", "import mapper.compile",                      ["mapper.compile"]),
+    ("host/commands/run.py", "if x:\n from sim import dram",               ["sim.dram"]),
+    ("host/commands/run.py", "def f():\n import mapper.compile",           []),
+    ("host/commands/run.py", "from ..errors import UserError",             []),
+    ("sim/runner.py",        "from mapper import compile",                 ["mapper.compile"]),
+    ("sim/measure.py",       "from mapper import compile",                 []),
+    ("sim/runner.py",        "import rtlsdr",                              []),
+])
+def test_rules(path, text, found):
+    assert list(misplaced(path, text)) == found
