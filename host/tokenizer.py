@@ -86,7 +86,12 @@ class Tokenizer:
         except Exception as error:  # the library raises bare Exception
             line = " ".join(str(error).split())
             raise UserError(f"tokenizer: the model file's description is damaged: {line}") from None
-        return cls(inner, **kwargs)
+        tokenizer = cls(inner, **kwargs)
+        if tokenizer.bos is None and "huggingface" in what:
+            # Newer files say it in the tokenizer alone.
+            added = inner.encode("").ids
+            tokenizer.bos = added[0] if len(added) == 1 else None
+        return tokenizer
 
     def encode(self, text):
         """Tokens of a text, in which the names of special tokens stand for these."""

@@ -21,20 +21,25 @@ def register(commands):
 
 
 def run(args):
-    from amaranth.back import verilog
     from rtl import csr, isa
-    from rtl.top import Top
+    from rtl.verilog import emit
     config, folder = configs.get(args.config), Path(args.output)
-    with console().status("generating Verilog"):
-        text = verilog.convert(Top(config), name="headrace", strip_internal_attrs=True)
-    files = {"headrace.v": text, "registers.md": "\n".join(csr.markdown()) + "\n",
-             "isa.md": "\n".join(isa.markdown()) + "\n"}
+
+    def text(lines):
+        return lambda path: path.write_text("\n".join(lines) + "\n")
+
+    files = {"headrace.v": lambda path: emit(config, path),
+             "registers.md": text(csr.markdown()), "isa.md": text(isa.markdown())}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            part = folder / f".{name}.part"
-            part.write_text(content)
-            part.replace(folder / name)
+        with console().status("generating Verilog"):
+            for name, write in files.items():
+                part = folder / f".{name}.part"
+                try:
+                    write(part)
+                    part.replace(folder / name)
+                finally:
+                    part.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from None
     console(stderr=False).print(f"{folder}: {', '.join(files)} (configuration {config.name}, "

@@ -12,7 +12,7 @@ from ..dram import header
 from ..tools import ROOT, ToolError, environment, verilator
 
 
-__all__ = ["library", "accelerator_library", "program", "dram_library"]
+__all__ = ["library", "accelerator_library", "dram_library"]
 
 
 HERE = Path(__file__).resolve().parent
@@ -145,18 +145,6 @@ def accelerator_library(config, *, trace=False, progress=None):
     key = "\0".join([repr(config), version("amaranth"), *(path.read_text() for path in sources)])
     return library(config.name, text, beat_bytes=config.beat_bytes, key=key, trace=trace,
                    progress=progress)
-
-
-def program(name, text, main):
-    """Program of the Verilog module `name` (`text`) and the C++ text `main`, which includes `VNAME.h`."""
-    def build(folder):
-        (folder / f"{name}.v").write_text(text)
-        (folder / "main.cpp").write_text(main)
-        _execute([verilator(), "--cc", "--exe", "--build", "--top-module", name, "-Mdir", "obj",
-                  *FLAGS, "-o", f"../{name}", f"{name}.v", "main.cpp"], folder)
-
-    inputs = [text, main, *FLAGS, str(verilator()), str(verilator().stat().st_mtime_ns)]
-    return _cached(CACHE / name, name, inputs, build)
 
 
 def dram_library():

@@ -3,6 +3,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import tokenizers
 
 from host.errors import UserError
 from host.tokenizer import TextStream, Tokenizer
@@ -83,6 +84,16 @@ def test_special_tokens(tiny):
     with_bos = Tokenizer(tiny.inner, bos=1)
     assert with_bos.encode("a") == [1, *tiny.encode("a")]
     assert with_bos.encode("<|im_start|>a") == [1, *tiny.encode("a")]
+
+
+def test_bos_that_the_tokenizer_adds(tiny):
+    inner = tokenizers.Tokenizer.from_str(tiny.inner.to_str())
+    plain = Tokenizer.from_json(json.dumps({"huggingface": json.loads(inner.to_str())}))
+    assert plain.encode("a") == tiny.encode("a")
+    inner.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)])
+    adding = Tokenizer.from_json(json.dumps({"huggingface": json.loads(inner.to_str())}))
+    assert adding.encode("a") == [1, *tiny.encode("a")]
 
 
 def test_no_chat_template(tiny):
