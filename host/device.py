@@ -13,7 +13,8 @@ from rtl.isa import decode
 from .errors import UserError
 
 
-__all__ = ["DeviceError", "DeviceFault", "Step", "Device", "RegisterDevice"]
+__all__ = ["DeviceError", "DeviceFault", "Step", "Device", "RegisterDevice", "check_digest",
+           "instruction_text"]
 
 
 class DeviceError(UserError):
@@ -34,9 +35,30 @@ class DeviceFault(DeviceError):
         That instruction, decoded.
     """
     def __init__(self, code, pc, info, instruction):
-        self.code, self.pc, self.info, self.instruction = code, pc, info, instruction
-        name = getattr(code, "name", code)
+        self.code = FaultCode(code) if code in list(FaultCode) else code
+        self.pc, self.info, self.instruction = pc, info, instruction
+        name = getattr(self.code, "name", code)
         super().__init__(f"fault {name}, info {info:#x}, at instruction {pc}: {instruction}")
+
+
+def instruction_text(image, pc):
+    """The instruction of that index, decoded as far as it can be."""
+    if pc >= image.length:
+        return "past the end of the program"
+    at = image.program * UNIT_BYTES + 32 * pc
+    word = int.from_bytes(bytes(image.memory[at:at + 32]), "little")
+    try:
+        return str(decode(word))
+    except ValueError as error:
+        return f"{word:#x} ({error})"
+
+
+def check_digest(device, image):
+    """Refuse an image for another configuration than the device's."""
+    if image.digest != device.config.digest:
+        raise DeviceError(
+            f"{device.name}: configuration {device.config.name!r} has digest {device.config.digest}, but "
+            f"the image was compiled for {image.digest}. Compile the model for this configuration")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,16 +167,9 @@ class RegisterDevice:
         """Set a register."""
         self.write(REGISTERS[name].address + 4 * index, value)
 
-    def check(self, image):
-        """Refuse an image for another configuration."""
-        if image.digest != self.config.digest:
-            raise DeviceError(
-                f"{self.name}: configuration {self.config.name!r} has digest {self.config.digest}, but "
-                f"the image was compiled for {image.digest}. Compile the model for this configuration")
-
     def load(self, image):
         """Take an image; see :meth:`Device.load`."""
-        self.check(image)
+        check_digest(self, image)
         self.write_memory(image.memory, image.memory_units)
         identity, digest = self.get("IDENTITY"), self.get("DIGEST")
         if identity != IDENTITY:
@@ -204,11 +219,5 @@ class RegisterDevice:
     def fault(self):
         """Raise :exc:`DeviceFault` for what the registers say, and reset the machine."""
         code, pc, info = (self.get(name) for name in ("FAULT_CODE", "FAULT_PC", "FAULT_INFO"))
-        at = self.image.program * UNIT_BYTES + 32 * pc
-        word = int.from_bytes(bytes(self.image.memory[at:at + 32]), "little")
-        try:
-            text = str(decode(word)) if pc < self.image.length else "past the end of the program"
-        except ValueError as error:
-            text = f"{word:#x} ({error})"
         self.set("CONTROL", 2)
-        raise DeviceFault(FaultCode(code) if code in list(FaultCode) else code, pc, info, text)
+        raise DeviceFault(code, pc, info, instruction_text(self.image, pc))

@@ -1,10 +1,7 @@
 """Program image: all that a device needs to run a model, in one safetensors file."""
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -13,6 +10,7 @@ from safetensors.numpy import save_file
 from rtl.config import UNIT_BYTES
 
 from .errors import UserError
+from .files import replacing
 
 
 __all__ = ["FORMAT_VERSION", "Image"]
@@ -72,20 +70,18 @@ class Image:
         raw = bytes(self.memory[start:start + 32 * self.length])
         return [int.from_bytes(raw[n:n + 32], "little") for n in range(0, len(raw), 32)]
 
+    def dram(self):
+        """All of the DRAM as a device first sees it: `memory`, then zeros."""
+        dram = np.zeros(self.memory_units * UNIT_BYTES, np.uint8)
+        dram[:len(self.memory)] = self.memory
+        return dram
+
     def save(self, path):
         """Write the file. It appears under its name only when it is complete."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         about = {k: v for k, v in vars(self).items() if k != "memory"}
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-        os.close(handle)
-        try:
+        with replacing(path) as partial:
             save_file({"memory": np.ascontiguousarray(self.memory)}, partial,
                       {"headrace": json.dumps({"format": FORMAT_VERSION, **about})})
-            os.replace(partial, path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
 
     @classmethod
     def load(cls, path):

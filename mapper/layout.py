@@ -13,8 +13,8 @@ __all__ = ["FFN_CHUNKS", "Matrix", "MemoryMap", "VectorMap", "ffn_chunks", "laye
 
 
 # Shares of the feed-forward rows, in the order in which they are computed. The gate runs on one
-# chunk while the core streams the next; only the last one's gate is exposed, so it is small.
-FFN_CHUNKS = (0.31, 0.31, 0.25, 0.13)
+# chunk while the core streams the next; only the last one's gate is exposed, so they get smaller.
+FFN_CHUNKS = (8 / 24, 8 / 24, 5 / 24, 2 / 24, 1 / 24)
 
 
 @dataclass(frozen=True)

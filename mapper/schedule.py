@@ -19,7 +19,8 @@ __all__ = ["COLUMN_WORDS", "schedule"]
 
 # Registers.
 POSITION, KV_BLOCK_AT, COLUMN, COLUMN_WORDS, GAINS, KV_LAYER, TEMP = range(1, 8)
-MINUS_ONE = 0xffffffff
+# After a loop over the columns COLUMN is their number; added to -1, in four bits, the last one's.
+LAST_COLUMN = {"column": 15, "column_reg": COLUMN}
 
 # Tokens, named by who waits for what.
 ACTS, RESULT, GAINS_READY, GAINS_FREE, ATTENDED = range(1, 6)
@@ -116,7 +117,7 @@ class _Schedule:
     def matmul(self, name, dst):
         m = self.layer[name]
         self.emit(MatMul(format=m.format, rows=m.rows, groups=m.groups, centre=m.centre,
-                         dst=dst.start, stride=self.at.column_words))
+                         dst=dst.start, stride=self.at.column_words, **LAST_COLUMN))
         self.emit(Sync(unit=LINEAR, give=RESULT))
 
     def rotate(self, area, heads):
@@ -251,9 +252,8 @@ class _Schedule:
                 self.norm(0)
                 self.next_column()
             self.asm.hand(VECTOR, LINEAR, ACTS)
-            self.emit(Scalar(rd=COLUMN, source=Source.COLUMNS.value, factor=1, offset=MINUS_ONE),
-                      MatMul(format=self.head.format, rows=self.head.rows, groups=self.head.groups,
-                             centre=self.head.centre, best=1, column_reg=COLUMN))
+            self.emit(MatMul(format=self.head.format, rows=self.head.rows, groups=self.head.groups,
+                             centre=self.head.centre, best=1, **LAST_COLUMN))
 
 
 def schedule(config, model, memory, vector, layer, head):

@@ -43,6 +43,8 @@ class Config:
         Clock that figures in seconds are computed for. Assumed, not a timing result.
     dram : :class:`str`
         Name of the DRAM that the simulated FPGA models (:mod:`sim.dram`).
+    dram_peak : :class:`float`
+        Bytes per second that its data bus carries at most: what utilization is a share of.
     """
     name: str
     beat_bits: int
@@ -53,9 +55,10 @@ class Config:
     vector_words: int = 8192
     act_groups: int = 64
     program_words: int = 1024
-    prefetch_beats: int = 512
+    prefetch_beats: int = 1024
     clock_mhz: float = 100.0
     dram: str = "ideal"
+    dram_peak: float = 1.6e9
     core: str = "systolic"
 
     def __post_init__(self):
@@ -83,6 +86,7 @@ class Config:
               "program_words must be a power of two from 16 to 4096", self.program_words)
         check(power_of_two(self.prefetch_beats, 16, 4096),
               "prefetch_beats must be a power of two from 16 to 4096", self.prefetch_beats)
+        check(self.dram_peak > 0, "dram_peak must be positive", self.dram_peak)
         check(self.core in ("systolic",), "core must be 'systolic'", self.core)
 
     @property
@@ -114,7 +118,7 @@ class Config:
     def digest(self):
         """128-bit hexadecimal digest of all that a program image depends on."""
         what = {k: v for k, v in asdict(self).items()
-                if k not in ("name", "clock_mhz", "dram", "core", "prefetch_beats")}
+                if k not in ("name", "clock_mhz", "dram", "dram_peak", "core", "prefetch_beats")}
         text = json.dumps({"isa": ISA_VERSION, **what}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -122,10 +126,10 @@ class Config:
 CONFIGS = {c.name: c for c in [
     # A DDR3-800 x16 board (ECPIX-5, OrangeCrab): 1.6 GB/s on both sides of the controller.
     Config(name="small", beat_bits=128, columns=1, lanes=4, vector_words=8192,
-           clock_mhz=100.0, dram="ddr3-800-x16"),
+           clock_mhz=100.0, dram="ddr3-800-x16", dram_peak=1.6e9),
     # A DDR4-2400 x64 board (KV260 class): 19.2 GB/s.
     Config(name="wide", beat_bits=512, columns=4, lanes=8, vector_words=32768,
-           clock_mhz=300.0, dram="ddr4-2400-x64"),
+           clock_mhz=300.0, dram="ddr4-2400-x64", dram_peak=19.2e9),
 ]}
 
 

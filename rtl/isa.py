@@ -227,8 +227,8 @@ class Stream(Insn, op=Op.STREAM):
 
 class MatMul(Insn, op=Op.MATMUL):
     """vector[dst + m * stride + n] = sum over k of weight[n, k] * act[m, k], rounded as
-    :func:`sw_ref.numerics.linear`, for every row n and every column m; or, with `best`, offer
-    the products of one column to the best-logits search instead, which is cleared first."""
+    :func:`sw_ref.numerics.linear`, for every row n and the columns m up to `column`; or, with
+    `best`, offer the products of that column to the best-logits search, which is cleared first."""
     format: WeightFormat = bits(2, "Packed format of the weights.", WeightFormat, WeightFormat.U4)
     rows:   int = bits(20, "Rows of the matrix. The stream is padded to a multiple of the block.")
     groups: int = bits(10, "Columns of the matrix, in groups of 32.")
@@ -237,7 +237,7 @@ class MatMul(Insn, op=Op.MATMUL):
     dst:    int = bits(18, "Vector memory address.")
     stride: int = bits(16, "Vector memory words from column to column.")
     best:   int = bits(1,  "Search the best logits.")
-    column: int = bits(4,  "Column to search.")
+    column: int = bits(4,  "Last column; with `best` the only one.")
     dst_reg:    int = reg(target="dst")
     column_reg: int = reg(target="column")
 

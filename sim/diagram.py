@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 __all__ = ["WIDTH", "HEIGHT", "FRAMES", "BOXES", "WIRES", "NOTES", "text_width", "svg"]
 
 
-WIDTH, HEIGHT = 1200, 862
+WIDTH, HEIGHT = 1200, 832
 TITLE, SMALL = 15, 12.5          # font sizes
 FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
@@ -25,6 +25,8 @@ STROKES = {                     # colour, width, dashes
     "weights": ("#2671b8", 5.0, ""),
     "control": ("#8492a6", 1.5, "5 4"),
 }
+
+HEADS = {"data": 9, "weights": 14, "control": 9}  # length of the arrow heads
 
 
 @dataclass(frozen=True)
@@ -71,117 +73,124 @@ class Wire:
 
 def place(text):
     name, _, side = text.partition(".")
-    return BOXES[name].edge(side)
+    return (BOXES.get(name) or FRAMES[name]).edge(side)
 
 
 FRAMES = {
-    "queues":    Box(24, 150, 1152, 84, "control", "Queues, each in order; they hand each other tokens"),
-    "linear":    Box(168, 264, 432, 334, "linear", "Linear unit"),
-    "vector":    Box(726, 264, 208, 334, "vector", "Vector unit"),
-    "attention": Box(974, 264, 202, 334, "attention", "Attention unit"),
-    "dram":      Box(24, 728, 1152, 84, "memory", "DRAM: one program image, and the KV cache"),
+    "queues":    Box(24, 150, 1152, 62, "control", ""),
+    "linear":    Box(168, 244, 432, 342, "linear", "Linear unit"),
+    "vector":    Box(726, 244, 208, 342, "vector", "Vector unit"),
+    "attention": Box(974, 244, 202, 342, "attention", "Attention unit"),
+    "dram":      Box(24, 722, 1152, 62, "memory", "DRAM"),
 }
 
 BOXES = {
-    "host":      Box(44, 52, 120, 58, "outside", "Host", ("AXI4-Lite",)),
-    "registers": Box(220, 52, 210, 58, "control", "Control, registers", ("start, tokens, best, faults",)),
-    "fetch":     Box(486, 52, 160, 58, "control", "Fetch", ("program memory",)),
-    "sequencer": Box(702, 52, 232, 58, "control", "Sequencer", ("loops, registers, addresses",)),
+    "host":      Box(36, 48, 140, 58, "outside", "Host", ("AXI4-Lite",)),
+    "registers": Box(252, 48, 240, 58, "control", "Control, registers", ("start, tokens, logits, faults",)),
+    "fetch":     Box(568, 48, 190, 58, "control", "Fetch", ("program memory",)),
+    "sequencer": Box(834, 48, 330, 58, "control", "Sequencer", ("loops, registers, addresses",)),
 
-    "q_stream":    Box(36, 186, 96, 34, "outside", "STREAM"),
-    "q_linear":    Box(330, 186, 108, 34, "outside", "LINEAR"),
-    "q_load":      Box(618, 186, 92, 34, "outside", "LOAD"),
-    "q_vector":    Box(776, 186, 108, 34, "outside", "VECTOR"),
-    "q_attention": Box(1015, 186, 120, 34, "outside", "ATTENTION"),
+    "q_stream":    Box(36, 164, 96, 34, "outside", "STREAM"),
+    "q_linear":    Box(321, 164, 108, 34, "outside", "LINEAR"),
+    "q_load":      Box(617, 164, 92, 34, "outside", "LOAD"),
+    "q_vector":    Box(776, 164, 108, 34, "outside", "VECTOR"),
+    "q_attention": Box(1015, 164, 120, 34, "outside", "ATTENTION"),
 
-    "stream": Box(36, 298, 96, 58, "memory", "Stream", ("prefetch",)),
-    "load":   Box(618, 530, 92, 52, "memory", "Load", ("tables",)),
+    "stream": Box(36, 280, 96, 58, "memory", "Stream", ("prefetch",)),
+    "load":   Box(617, 522, 92, 48, "memory", "Load", ("tables",)),
 
-    "acts":    Box(319, 298, 130, 58, "linear", "Activations", ("int8, 32 a group",)),
-    "unpack":  Box(184, 394, 106, 74, "linear", "Unpack", ("codes, scales,", "centres")),
-    "core":    Box(319, 394, 130, 74, "linear", "Systolic core", ("N × 32 × M cells", "exact sums")),
-    "groups":  Box(478, 394, 106, 74, "linear", "Group scale", ("exact, 52 bits",)),
-    "embed":   Box(184, 506, 106, 58, "linear", "Embed", ("one row",)),
-    "best":    Box(319, 506, 130, 58, "linear", "Best logits", ("64 best, sorted",)),
-    "rows":    Box(478, 506, 106, 58, "linear", "Row scale", ("to fp32",)),
+    "acts":   Box(310, 280, 130, 58, "linear", "Activations", ("int8, 32 a group",)),
+    "unpack": Box(184, 380, 102, 74, "linear", "Unpack", ("codes, scales,", "centres")),
+    "core":   Box(310, 380, 130, 74, "linear", "Systolic core", ("N × 32 × M cells,", "exact sums")),
+    "groups": Box(464, 380, 120, 74, "linear", "Group scale", ("exact, 52 bits",)),
+    "embed":  Box(184, 494, 102, 54, "linear", "Embed", ("one row",)),
+    "best":   Box(310, 494, 130, 54, "linear", "Best logits", ("64 best, sorted",)),
+    "rows":   Box(464, 494, 120, 54, "linear", "Row scale", ("to fp32",)),
 
-    "quant":  Box(742, 298, 176, 58, "vector", "Quantizer", ("power-of-two scales",)),
-    "lanes":  Box(742, 394, 132, 74, "vector", "fp32 lanes", ("a·b + c, dot,", "seeds, clamp")),
-    "vmem":   Box(742, 506, 176, 76, "vector", "Vector memory", ("fp32 words,", "one write, three reads")),
+    "quant": Box(742, 280, 176, 58, "vector", "Quantizer", ("power-of-two scales",)),
+    "lanes": Box(742, 380, 136, 74, "vector", "fp32 lanes", ("a·b + c, dot,", "seeds, clamp")),
+    "vmem":  Box(742, 494, 176, 76, "vector", "Vector memory", ("fp32 words,", "one write, three reads")),
 
-    "append":  Box(990, 298, 142, 58, "attention", "Append", ("int8 K and V",)),
-    "queries": Box(990, 394, 142, 58, "attention", "Queries", ("int16",)),
-    "attend":  Box(990, 490, 142, 92, "attention", "Attend", ("one pass: scores,", "2^x, running", "maxima, all integer")),
+    "append":  Box(990, 280, 146, 58, "attention", "Append", ("int8 keys, values",)),
+    "queries": Box(990, 380, 146, 54, "attention", "Queries", ("int16",)),
+    "attend":  Box(990, 478, 146, 92, "attention", "Attend", ("one pass, integer:", "scores, powers of 2,", "running maxima")),
 
-    "reader": Box(24, 640, 1044, 52, "memory", "Memory reader", ("AXI4 bursts; a FIFO each for weights, tables, KV and program",)),
-    "writer": Box(1092, 640, 84, 52, "memory", "Writer", ("AXI4",)),
+    "reader": Box(24, 630, 1044, 54, "memory", "Memory reader", ("AXI4 bursts; a FIFO each for weights, tables, KV and program",)),
+    "writer": Box(1092, 630, 84, 54, "memory", "Writer", ("AXI4",)),
 
-    "d_program": Box(36, 764, 96, 36, "outside", "program"),
-    "d_weights": Box(144, 764, 440, 36, "outside", "weights: layers, LM head and embedding"),
-    "d_tables":  Box(596, 764, 176, 36, "outside", "norm gains, RoPE"),
-    "d_kv":      Box(784, 764, 380, 36, "outside", "KV cache: blocks of 32 positions"),
+    "d_program": Box(106, 735, 98, 36, "outside", "program"),
+    "d_weights": Box(216, 735, 376, 36, "outside", "weights: layers, LM head, embedding"),
+    "d_tables":  Box(604, 735, 158, 36, "outside", "gains, RoPE"),
+    "d_kv":      Box(774, 735, 390, 36, "outside", "KV cache: blocks of 32 positions"),
 }
 
 BUS = 130  # where instructions fan out to the queues
+RESULT_ROW = 508  # of the linear unit's results
 WIRES = [
     Wire("control", ("host.e", "registers.w"), both=True),
     Wire("control", ("registers.e", "fetch.w")),
     Wire("control", ("fetch.e", "sequencer.w")),
     *[Wire("control", ("sequencer.s", (None, BUS), (f"{q}.n", None), f"{q}.n"))
-      for q in ("q_stream", "q_linear", "q_load", "q_vector", "q_attention")],
+      for q in ("q_stream", "q_attention")],
+    *[Wire("control", ((f"{q}.n", BUS), f"{q}.n")) for q in ("q_linear", "q_load", "q_vector")],
     Wire("control", ("q_stream.s", "stream.n")),
-    Wire("control", ("q_linear.s", (None, 264))),
+    Wire("control", ("q_linear.s", (None, "linear.n"))),
     Wire("control", ("q_load.s", "load.n")),
-    Wire("control", ("q_vector.s", (None, 264))),
-    Wire("control", ("q_attention.s", (None, 264))),
+    Wire("control", ("q_vector.s", (None, "vector.n"))),
+    Wire("control", ("q_attention.s", (None, "attention.n"))),
     Wire("control", ("stream.s", (None, "reader.n"))),
     Wire("control", ("d_program.n", (None, "reader.s"))),
-    Wire("control", ("reader.w", (10, None), (None, 22), ("fetch.n", None), "fetch.n")),
+    Wire("control", ("reader.w", (10, None), (None, 20), ("fetch.n", None), "fetch.n")),
 
     Wire("weights", ("d_weights.n", (None, "reader.s"))),
-    Wire("weights", ((150, 640), (None, "unpack.w"), "unpack.w")),
+    Wire("weights", ((150, "reader.n"), (None, "unpack.w"), "unpack.w")),
     Wire("weights", ("unpack.e", "core.w")),
     Wire("data", ("acts.s", "core.n")),
     Wire("data", ("core.e", "groups.w")),
     Wire("data", ("groups.s", "rows.n")),
     Wire("data", ("rows.w", "best.e")),
     Wire("data", ("unpack.s", "embed.n")),
-    Wire("data", ("embed.s", (None, 582), ("rows.s", None), "rows.s")),
-    Wire("data", ("rows.e", (742, None))),
+    Wire("data", ("embed.s", (None, 568), ("rows.s", None), "rows.s")),
+    Wire("data", (("rows.e", RESULT_ROW), ("vmem.w", None))),
 
     Wire("data", ("d_tables.n", (None, "reader.s"))),
-    Wire("data", (("load.s", 640), "load.s")),
-    Wire("data", ("load.e", (742, None))),
+    Wire("data", (("load.s", "reader.n"), "load.s")),
+    Wire("data", ("load.e", ("vmem.w", None))),
 
     Wire("data", (("lanes.s30", "vmem.n"), "lanes.s30")),
     Wire("data", ("lanes.s70", (None, "vmem.n"))),
-    Wire("data", ((898, 506), (None, "quant.s"))),
+    Wire("data", ((898, "vmem.n"), (None, "quant.s"))),
     Wire("data", ("quant.w", "acts.e")),
 
     Wire("data", ("quant.e", "append.w")),
     Wire("data", ("quant.e", (954, None), (None, "queries.w"), "queries.w")),
     Wire("data", ("queries.s", "attend.n")),
-    Wire("data", ("attend.w", (918, None))),
-    Wire("data", ((1030, 640), (None, "attend.s"))),
-    Wire("data", ((1030, 764), (None, "reader.s"))),
-    Wire("data", ("append.e", (1152, None), (None, "writer.n"))),
+    Wire("data", ("attend.w", ("vmem.e", None))),
+    Wire("data", ((1030, "reader.n"), (None, "attend.s"))),
+    Wire("data", ((1030, "d_kv.n"), (None, "reader.s"))),
+    Wire("data", ("append.e", (1154, None), (None, "writer.n"))),
     Wire("data", ("writer.s", (None, "d_kv.n"))),
 ]
 
 # Text beside wires: x, y, anchor, text.
 NOTES = [
-    (160, 626, "start", "weight beats"),
-    (672, 616, "start", "tables"),
-    (1022, 626, "end", "keys, values"),
-    (663, 321, "middle", "int8"),
-    (663, 529, "middle", "fp32"),
-    (502, 124, "start", ""),
+    (146, 178, "start", "A queue per unit, each"),
+    (146, 194, "start", "in order …"),
+    (445, 178, "start", "… and counted tokens"),
+    (445, 194, "start", "from queue to queue"),
+    (160, 614, "start", "weight beats"),
+    (673, 614, "start", "fp32"),
+    (1022, 614, "end", "keys, values"),
+    (1144, 614, "end", "appended"),
+    (632, 302, "middle", "int8"),
+    (632, 501, "middle", "fp32"),
+    (950, 515, "middle", "fp32"),
 ]
 
 
 def text_width(text, size):
-    """Width of a text in a wide sans serif: an upper bound for those in :data:`FONT`."""
-    return 0.62 * size * len(text)
+    """Width of a text in a wide sans serif, near enough."""
+    return 0.58 * size * len(text)
 
 
 def _text(x, y, text, size, colour=INK, anchor="middle", weight=400):
@@ -197,7 +206,9 @@ def _rect(box, radius, fill, stroke, width):
 def _frame(box):
     fill, stroke = COLOURS[box.kind]
     yield _rect(box, 12, fill, stroke, 1.2)
-    yield _text(box.x + 14, box.y + 23, box.title, TITLE, stroke, "start", 600)
+    if box.title:
+        y = box.y + (24 if box.h > 100 else box.h / 2 + TITLE * 0.36)
+        yield _text(box.x + 14, y, box.title, TITLE, stroke, "start", 600)
 
 
 def _box(box):
@@ -213,13 +224,23 @@ def _box(box):
 def _wire(wire):
     colour, width, dashes = STROKES[wire.kind]
     points = list(wire.coordinates())
+    # The line ends within the head, so that its end does not blunt the tip.
+    back = HEADS[wire.kind] - 2
+    points[-1] = _short(points[-2], points[-1], back)
+    if wire.both:
+        points[0] = _short(points[1], points[0], back)
     path = "M" + " L".join(f"{x:g} {y:g}" for x, y in points)
     head = f"url(#{wire.kind})"
-    # A halo keeps crossing wires apart.
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
     start = f' marker-start="{head}"' if wire.both else ""
     yield (f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}" '
            f'stroke-linejoin="round"{dashed}{start} marker-end="{head}"/>')
+
+
+def _short(a, b, by):
+    """b, moved `by` towards a; the two share a coordinate."""
+    (ax, ay), (bx, by_) = a, b
+    return (bx - by * ((bx > ax) - (bx < ax)), by_ - by * ((by_ > ay) - (by_ < ay)))
 
 
 def _legend():
@@ -240,11 +261,13 @@ def svg():
            f'width="{WIDTH}" height="{HEIGHT}" font-family="{FONT}" role="img">')
     yield "<title>Architecture of the Headrace accelerator</title>"
     yield "<defs>"
-    for kind, (colour, width, _) in STROKES.items():
-        size = 9 if width < 3 else 15
-        yield (f'<marker id="{kind}" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="{size}" '
-               f'markerHeight="{size}" markerUnits="userSpaceOnUse" orient="auto-start-reverse">'
-               f'<path d="M0 0.8 L10 5 L0 9.2 z" fill="{colour}"/></marker>')
+    for kind, (colour, _, _) in STROKES.items():
+        size = HEADS[kind]
+        yield (f'<marker id="{kind}" viewBox="0 0 {size} {size}" refX="2" refY="{size / 2:g}" '
+               f'markerWidth="{size}" markerHeight="{size}" markerUnits="userSpaceOnUse" '
+               f'orient="auto-start-reverse">'
+               f'<path d="M0 {size * 0.1:g} L{size} {size / 2:g} L0 {size * 0.9:g} z" '
+               f'fill="{colour}"/></marker>')
     yield "</defs>"
     yield (f'<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{HEIGHT - 1}" rx="14" fill="{PAPER}" '
            f'stroke="#d0d7de"/>')
@@ -257,7 +280,6 @@ def svg():
     for box in BOXES.values():
         yield from _box(box)
     for x, y, anchor, text in NOTES:
-        if text:
-            yield _text(x, y, text, SMALL, SOFT, anchor)
+        yield _text(x, y, text, SMALL, SOFT, anchor)
     yield from _legend()
     yield "</svg>"

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from host.device import DeviceError, Step
-from rtl.config import UNIT_BYTES
-from sw_ref.machine import Machine
+from host.device import DeviceError, DeviceFault, Step, check_digest, instruction_text
+from rtl.csr import FaultCode
+from rtl.isa import decode
+from sw_ref.machine import Machine, MachineError
 
 
 __all__ = ["ModelDevice"]
@@ -16,7 +17,9 @@ class ModelDevice:
     Attributes
     ----------
     machine : :class:`~sw_ref.machine.Machine`
-        Of the loaded image: its memories may be looked at, and `logits` after a step.
+        Of the loaded image: its memories may be looked at.
+    logits : float32 (columns, vocabulary)
+        All logits of each column of the last step that had a head.
     trace : callable or None
         Passed to :meth:`sw_ref.machine.Machine.run`.
     """
@@ -26,22 +29,31 @@ class ModelDevice:
         self.config, self.progress = config, progress
         self.machine = self.image = self.trace = None
 
+    @property
+    def logits(self):
+        return self.machine.logits
+
     def load(self, image):
         """Take an image; see :meth:`host.device.Device.load`."""
-        if image.digest != self.config.digest:
-            raise DeviceError(
-                f"{self.name}: configuration {self.config.name!r} has digest {self.config.digest}, but "
-                f"the image was compiled for {image.digest}. Compile the model for this configuration")
-        memory = np.zeros(image.memory_units * UNIT_BYTES, np.uint8)
-        memory[:len(image.memory)] = image.memory
-        self.image, self.program = image, tuple(image.instructions)
-        self.machine = Machine(self.config, memory)
+        check_digest(self, image)
+        program = tuple(image.instructions)
+        for pc, word in enumerate(program):
+            try:
+                decode(word)
+            except ValueError:
+                raise DeviceFault(FaultCode.OPCODE, pc, word & 0xff, instruction_text(image, pc)) from None
+        self.image, self.program = image, program
+        self.machine = Machine(self.config, image.dram())
 
     def step(self, tokens, position, head):
         """Feed tokens; see :meth:`host.device.Device.step`."""
         if self.machine is None:
             raise DeviceError(f"{self.name}: load an image first")
-        self.machine.run(self.program, tokens=tokens, position=position, head=head, trace=self.trace)
+        try:
+            self.machine.run(self.program, tokens=tokens, position=position, head=head,
+                             trace=self.trace)
+        except MachineError as error:
+            raise DeviceError(f"{self.name}: {error}") from error
         if not head:
             return Step()
         ids, logits = zip(*self.machine.best)

@@ -14,7 +14,7 @@ from cocotb_tools.runner import Verilator
 
 from host.errors import UserError
 
-from .tools import ROOT, environment, verilator
+from .tools import ROOT, WARNINGS, environment, verilator
 
 
 __all__ = ["BenchError", "cases", "run"]
@@ -83,8 +83,8 @@ def run(unit, case, *, seed=0, waves=False, only=None):
               component.signature.flatten(component) if member.flow == In]
 
     folder = ROOT / "build" / "benches" / f"{unit}-{case}{'-waves' if waves else ''}"
-    args = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint",
-            "-Wno-style", *(["--trace-fst"] if waves else [])]
+    args = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", *WARNINGS,
+            *(["--trace-fst"] if waves else [])]
     tools = [str(verilator()), str(verilator().stat().st_mtime_ns), sys.executable, *args]
     digest = hashlib.sha256("\n".join([text, *tools]).encode()).hexdigest()
     runtime = folder.parent / ".runtime" / hashlib.sha256("\n".join(tools).encode()).hexdigest()[:12]

@@ -8,10 +8,14 @@ from pathlib import Path
 from host.errors import UserError
 
 
-__all__ = ["ROOT", "ToolError", "verilator", "environment"]
+__all__ = ["ROOT", "WARNINGS", "ToolError", "verilator", "environment"]
 
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Generated Verilog is not meant to please. But a process without inputs, which yosys makes of a
+# constant assigned beside a Switch, never runs: its outputs would silently stay what they are.
+WARNINGS = ["-Wno-fatal", "-Wno-lint", "-Wno-style", "-Werror-ALWNEVER"]
 
 
 class ToolError(UserError):

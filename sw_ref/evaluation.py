@@ -22,33 +22,33 @@ def windows(ids, context):
 
 
 def losses(logits, ids):
-    """Negative log-likelihoods, in nats, of ids[1:] given logits of all positions before."""
-    logits = np.asarray(logits[:len(ids) - 1], np.float64)
+    """Negative log-likelihoods, in nats, of each of `ids`, given the logits before it."""
+    logits = np.asarray(logits, np.float64)
     top = logits.max(-1, keepdims=True)
     total = np.log(np.exp(logits - top).sum(-1)) + top[:, 0]
-    return total - logits[np.arange(len(logits)), ids[1:]]
+    return total - logits[np.arange(len(logits)), ids]
 
 
-def device_memory(image):
-    """DRAM as a device sees it: the image, then room for the KV cache."""
-    memory = np.zeros(image.memory_units * 64, np.uint8)
-    memory[:len(image.memory)] = image.memory
-    return memory
+def batches(machine, image, ids):
+    """Run a sequence, as many tokens at a time as there are columns; yield where each began."""
+    program, columns = tuple(image.instructions), machine.config.columns
+    for at in range(0, len(ids), columns):
+        machine.run(program, tokens=ids[at:at + columns], position=at)
+        yield at
 
 
 def machine_losses(image, config, texts, progress=lambda done: None):
-    """Losses of the functional machine, over `texts`, lists of ids no longer than the context."""
-    machine, program = Machine(config, device_memory(image)), tuple(image.instructions)
-    result, done = [], 0
+    """Losses of the functional machine, over `texts`, lists of ids no longer than the context.
+
+    `progress` is told how many ids are done.
+    """
+    machine, result, done = Machine(config, image.dram()), [], 0
     for ids in texts:
-        logits = []
-        for at in range(0, len(ids), config.columns):
-            batch = ids[at:at + config.columns]
-            machine.run(program, tokens=batch, position=at)
-            logits.append(machine.logits)
-            done += len(batch)
-            progress(done)
-        result.append(losses(np.concatenate(logits), ids))
+        for at in batches(machine, image, ids[:-1]):
+            expected = ids[at + 1:at + 1 + config.columns]
+            result.append(losses(machine.logits, expected))
+            progress(done + at + len(expected))
+        done += len(ids)
     return np.concatenate(result)
 
 
@@ -57,12 +57,10 @@ def top1_agreement(image, config, items, progress=lambda done: None):
 
     `items` are pairs (prompt ids, the reference's ids after it).
     """
-    machine, program = Machine(config, device_memory(image)), tuple(image.instructions)
-    positions = agree = 0
+    machine, positions, agree = Machine(config, image.dram()), 0, 0
     for prompt, expected in items:
-        ids, best = list(prompt) + list(expected[:-1]), []
-        for at in range(0, len(ids), config.columns):
-            machine.run(program, tokens=ids[at:at + config.columns], position=at)
+        best = []
+        for _ in batches(machine, image, [*prompt, *expected[:-1]]):
             best += machine.logits.argmax(-1).tolist()
         agree += sum(a == b for a, b in zip(best[len(prompt) - 1:], expected))
         positions += len(expected)
@@ -73,6 +71,7 @@ def top1_agreement(image, config, items, progress=lambda done: None):
 def float32_losses(model, texts, progress=lambda done: None):
     """Losses of the model in float32, in numpy: layer after layer over all texts.
 
+    `progress` is told how many layers are done.
     `model` is a :class:`~mapper.model.Model`. :class:`sw_ref.llama.Float32` is the same in PyTorch,
     which this does without, so that an evaluation needs no more than a run.
     """
@@ -111,7 +110,10 @@ def float32_losses(model, texts, progress=lambda done: None):
             x = x + attention(q, k, v) @ w["o"]
             h = norm(x, layer.ffn_norm)
             gate = h @ w["gate"]
-            states[i] = x + (gate / (1 + np.exp(-gate)) * (h @ w["up"])) @ w["down"]
+            with np.errstate(over="ignore"):  # 1 / inf is the 0 that is meant
+                gate /= 1 + np.exp(-gate)
+            states[i] = x + (gate * (h @ w["up"])) @ w["down"]
         progress(n + 1)
     head = embedding if model.tied else model.head.float32()
-    return np.concatenate([losses(norm(x, model.norm) @ head.T, ids) for x, ids in zip(states, texts)])
+    return np.concatenate([losses(norm(x[:-1], model.norm) @ head.T, ids[1:])
+                           for x, ids in zip(states, texts)])

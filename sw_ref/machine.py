@@ -289,7 +289,8 @@ class Machine:
     def _matmul(self, insn):
         weight, row_scale = self._matrix(insn.format, insn.rows, insn.groups, insn.centre)
         groups = slice(insn.act, insn.act + insn.groups)
-        columns = len(self.tokens)
+        # Evaluation looks at the logits of all columns, though hardware searches only one.
+        columns = len(self.tokens) if insn.best else insn.column + 1
         q = self.act[:columns, groups].reshape(columns, -1)
         result = numerics.linear(weight, row_scale, q, self.exponents[:columns, groups])
         if insn.best:

@@ -32,8 +32,10 @@ def test_packages():
 
 
 def test_tests_are_packages():
-    # Without these tests/rtl/__init__.py would make `rtl` mean the test folder.
-    assert (ROOT / "tests" / "__init__.py").exists()
+    # Without tests/__init__.py, tests/rtl/__init__.py would make `rtl` mean the test folder; and
+    # without that one, tests of the same name in two folders would be taken for each other.
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        assert (path.parent / "__init__.py").exists(), f"{path.parent} must have an __init__.py"
 
 
 def test_command():

@@ -17,7 +17,7 @@ __all__ = ["BIAS", "ScaleCommand", "ScaledResult", "RowScaler"]
 
 BIAS = 127 + 6 + WINDOW  # of top exponents, see :func:`sw_ref.numerics.linear_scale`
 
-# A matrix to come: its rows, and whether only one column of its results is wanted.
+# A matrix to come: its rows, and the last column of which results are wanted; or the only one.
 ScaleCommand = data.StructLayout({"rows": 20, "single": 1, "column": 4})
 
 # One fp32 result; `last` marks the matrix's last.
@@ -32,8 +32,8 @@ class RowScaler(wiring.Component):
     Tile after tile, results come column by column, the rows of the tile in order. The rows that pad
     the last block of the matrix are taken, but give no results.
 
-    Latency is `LATENCY` cycles; throughput is one result per cycle, so a tile takes N * M cycles,
-    or N where a single column is wanted. Backpressure is respected. A command is taken when the
+    Latency is `LATENCY` cycles; throughput is one result per cycle, so a tile takes N cycles for
+    each column that is wanted. Backpressure is respected. A command is taken when the
     results of the last one have left.
 
     Parameters
@@ -94,10 +94,10 @@ class RowScaler(wiring.Component):
             return value
 
         active   = Signal()
-        single   = Signal()
         last_row = Signal(20)
         top      = Signal.like(self.top)
         start    = Signal(range(n_columns))  # column that each tile starts with
+        end      = Signal(range(n_columns))  # and ends with
         column   = Signal(range(n_columns))
         row      = Signal(range(n_rows))
         tile     = Signal(20 - (n_rows - 1).bit_length())
@@ -110,7 +110,7 @@ class RowScaler(wiring.Component):
         m.d.comb += [
             here.eq(Cat(row, tile)),
             row_ends.eq(row == n_rows - 1),
-            tile_ends.eq(row_ends & (single | (column == n_columns - 1))),
+            tile_ends.eq(row_ends & (column == end)),
             step.eq(active & self.accs.valid & self.row_scales.valid & en),
             self.accs.ready.eq(step & tile_ends),
             self.row_scales.ready.eq(step & tile_ends),
@@ -138,7 +138,7 @@ class RowScaler(wiring.Component):
                 valid.eq(step & (here <= last_row)),
                 tag.row.eq(here),
                 tag.column.eq(column),
-                tag.last.eq((here == last_row) & (single | (column == n_columns - 1))),
+                tag.last.eq((here == last_row) & (column == end)),
             ]
         m.d.comb += [
             to_fp.i.eq(acc),
@@ -180,10 +180,10 @@ class RowScaler(wiring.Component):
             first = Mux(self.command.p.single, self.command.p.column, 0)
             m.d.sync += [
                 active.eq(1),
-                single.eq(self.command.p.single),
                 last_row.eq(self.command.p.rows - 1),
                 top.eq(self.top),
                 start.eq(first),
+                end.eq(self.command.p.column),
                 column.eq(first),
                 row.eq(0),
                 tile.eq(0),

@@ -140,7 +140,8 @@ async def executes(dut):
         row = int(random.integers(1 << 20))
         base = {"a": 3, "e": 500 + int(random.integers(9)), "b": 1000}
         stride = 111
-        common = {"groups": groups, "centre": shift, "act": first, "stride": stride}
+        common = {"groups": groups, "centre": shift, "act": first, "stride": stride,
+                  "column": config.columns - 1}
         await unit.execute([
             MatMul(format=a.format, rows=len(a.codes), dst=base["a"], **common),
             Embed(row=row, groups=groups, dst=base["e"]),
@@ -162,8 +163,8 @@ async def executes(dut):
         for rows in (150, 10):
             logits = Matrix.random(random, WeightFormat.U4, rows, groups)
             column = int(random.integers(config.columns))
-            await unit.execute([MatMul(format=logits.format, rows=rows, best=1, column=column,
-                                       **common)], [logits])
+            await unit.execute([MatMul(format=logits.format, rows=rows, best=1,
+                                       **common | {"column": column})], [logits])
             values = linear(logits.integers(shift), logits.row_scale, q, exponents)[column]
             order = np.argsort(-values, kind="stable")[:BEST]
             expected = [(int(bits(values)[n]), int(n)) for n in order]
@@ -194,7 +195,7 @@ async def keeps_up(dut):
             starved += int(dut.starved.value)
     watching = cocotb.start_soon(watch())
     await unit.execute([MatMul(format=m.format, rows=len(m.codes), groups=groups, dst=64 * n,
-                               stride=16) for n, m in enumerate(matrices)], matrices)
+                               stride=16, column=config.columns - 1) for n, m in enumerate(matrices)], matrices)
     watching.cancel()
     beats = sum(len(m.beats(config)) for m in matrices)
     dut._log.info("%d beats in %d cycles, starved for %d", beats, count, starved)

@@ -54,7 +54,7 @@ async def matches_reference(dut):
                             for t in tiles])),
                        cocotb.start_soon(row_scales.send_all([scales[t:t + n] for t in tiles]))]
 
-            columns = [column] if single else range(m)
+            columns = [column] if single else range(column + 1)
             expected = []
             with np.errstate(all="ignore"):
                 results = linear_scale(np.array(sums, np.float64),

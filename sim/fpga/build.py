@@ -1,15 +1,17 @@
 """Compile C++, and the accelerator's Verilog by way of Verilator, into shared libraries."""
 
+import fcntl
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 from ..dram import header
-from ..tools import ROOT, ToolError, environment, verilator
+from ..tools import ROOT, WARNINGS, ToolError, environment, verilator
 
 
 __all__ = ["library", "accelerator_library", "dram_library"]
@@ -17,8 +19,7 @@ __all__ = ["library", "accelerator_library", "dram_library"]
 
 HERE = Path(__file__).resolve().parent
 CACHE = ROOT / "build" / "sim"
-FLAGS = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3", "-Wno-fatal",
-         "-Wno-lint", "-Wno-style"]
+FLAGS = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3", *WARNINGS]
 # Without splitting, the compiler takes minutes over large designs; small ones are faster whole.
 SPLIT = ["--output-split", "20000", "--output-split-cfuncs", "1000"]
 SPLIT_ABOVE = 500_000  # bytes of Verilog
@@ -46,23 +47,35 @@ def _execute(command, folder):
                                    f"{folder / 'build.log'}:", *tail]))
 
 
-def _cached(folder, name, inputs, build):
+@contextmanager
+def _alone(folder, say):
+    """Keep other processes from building `folder`; they get what this one has built."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # The lock goes with the process, however that ends.
+    with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another process that builds this")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _cached(folder, name, inputs, build, say=lambda text: None):
     """Path of the library `name`, which `build(folder)` makes when `inputs` have changed."""
     digest = hashlib.sha256("\0".join([*inputs, _machine()]).encode()).hexdigest()
     stamp, target = folder / "digest", folder / name
-    if target.exists() and stamp.exists() and stamp.read_text() == digest:
-        return target
-    # Built aside and then renamed: an interrupted build leaves nothing that looks complete.
-    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    build(part)
-    (part / "digest").write_text(digest)
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        part.rename(folder)
-    except OSError:  # another process was faster
+    with _alone(folder, say):
+        if target.exists() and stamp.exists() and stamp.read_text() == digest:
+            return target
+        # Built aside and then renamed: an interrupted build leaves nothing that looks complete.
+        part = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        build(part)
+        (part / "digest").write_text(digest)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
     return target
 
 
@@ -114,7 +127,7 @@ def library(name, verilog, *, beat_bytes, key=None, trace=False, progress=None):
                 path.unlink()
 
     model = _cached(folder / "model", "obj/Vtop__ALL.a",
-                    [key_text, str(trace), *FLAGS, *SPLIT, *OPTIMIZE, *tool], translate)
+                    [key_text, str(trace), *FLAGS, *SPLIT, *OPTIMIZE, *tool], translate, say)
 
     def link(part):
         (part / "dram_params.hpp").write_text(header())
@@ -130,7 +143,7 @@ def library(name, verilog, *, beat_bytes, key=None, trace=False, progress=None):
     # The harness is not part of the model, which takes minutes.
     return _cached(folder / "library", "accelerator.so",
                    [(model.parent.parent / "digest").read_text(), str(beat_bytes),
-                    *_sources("dram.hpp", "memory.hpp", "harness.cpp")], link)
+                    *_sources("dram.hpp", "memory.hpp", "harness.cpp")], link, say)
 
 
 def accelerator_library(config, *, trace=False, progress=None):

@@ -20,6 +20,7 @@ SMALL = get("small")
     ("act_groups",     (1, 48, 2048),          "act_groups must be a power of two from 2 to 1024"),
     ("program_words",  (8, 1000, 8192),        "program_words must be a power of two from 16 to 4096"),
     ("prefetch_beats", (8, 500, 8192),         "prefetch_beats must be a power of two from 16 to 4096"),
+    ("dram_peak",      (0.0, -1.6e9),          "dram_peak must be positive"),
     ("core",           ("lut", None),          "core must be 'systolic'"),
 ])
 def test_wrong(field, values, text):
@@ -50,7 +51,7 @@ CHANGES = {
     "head_dim": (128, True), "vector_words": (4096, True), "act_groups": (128, True),
     "program_words": (512, True),
     "name": ("other", False), "prefetch_beats": (64, False), "clock_mhz": (200.0, False),
-    "dram": ("ddr4-2400-x64", False), "core": ("systolic", False),
+    "dram": ("ddr4-2400-x64", False), "dram_peak": (1e9, False), "core": ("systolic", False),
 }
 
 

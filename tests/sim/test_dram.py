@@ -5,6 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
+from rtl.config import CONFIGS
 from sim.dram import DRAMS, c_struct, get
 from sim.fpga.build import dram_library
 
@@ -89,3 +90,8 @@ def test_unknown_name():
     with pytest.raises(ValueError, match=r"^DRAM must be one of ddr3-800-x16, ddr4-2400-x64, ideal, "
                                          r"not 'ddr9'$"):
         get("ddr9")
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=lambda config: config.name)
+def test_configurations_know_their_peak(config):
+    assert config.dram_peak == pytest.approx(get(config.dram).peak, rel=1e-3)
