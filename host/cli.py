@@ -12,7 +12,7 @@ from .errors import UserError
 __all__ = ["main"]
 
 
-COMMANDS = ("run", "chat", "compile", "eval", "verilog", "doctor", "docs")
+COMMANDS = ("run", "chat", "compile", "eval", "compare", "verilog", "doctor")
 
 
 class Parser(argparse.ArgumentParser):

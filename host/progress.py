@@ -1,13 +1,14 @@
-"""Progress on the terminal: bars on stderr, so that stdout has nothing but the answer."""
+"""Progress on the terminal: on stderr, so that stdout has nothing but the answer."""
 
 import sys
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn,
+                           TimeElapsedColumn)
 
 
-__all__ = ["console", "progress"]
+__all__ = ["console", "progress", "steps"]
 
 
 def console(stderr=True):
@@ -15,12 +16,16 @@ def console(stderr=True):
     return Console(file=sys.stderr if stderr else sys.stdout, highlight=False)
 
 
+def live(*columns):
+    # What is printed meanwhile goes above the bar, but never from stdout's file to the terminal.
+    return Progress(*columns, TimeElapsedColumn(), console=console(), transient=True,
+                    redirect_stdout=sys.stdout.isatty(), disable=not sys.stderr.isatty())
+
+
 @contextmanager
 def progress(what):
     """Show a bar that goes away when done. Gives a function of any of (done, total, what)."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console(), transient=True,
-                  disable=not sys.stderr.isatty()) as bars:
+    with live(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()) as bars:
         task = bars.add_task(what, total=None)
 
         def report(done=None, total=None, what=None):
@@ -28,3 +33,24 @@ def progress(what):
             bars.update(task, completed=done, total=total, description=what)
 
         yield report
+
+
+@contextmanager
+def steps(what):
+    """Show which step is being done. Gives a function of a step's name; without steps, shows nothing.
+
+    Where nothing can be shown and go away again, each step is a line.
+    """
+    with live(SpinnerColumn(), TextColumn("{task.description}")) as bars:
+        tasks = []
+
+        def step(name):
+            text = f"{what}: {name}"
+            if bars.disable:
+                bars.console.print(text, soft_wrap=True)
+            elif tasks:
+                bars.update(tasks[0], description=text)
+            else:
+                tasks.append(bars.add_task(text, total=None))
+
+        yield step

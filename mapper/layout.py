@@ -112,7 +112,9 @@ class VectorMap:
         self.normed = area(model.hidden, column_reg)
         self.y = area(model.hidden, column_reg)
         self.rope = area(model.head_dim, column_reg)
-        self.scalars = [area(lanes, column_reg) for _ in range(5)]
+        self.turn = area(model.head_dim, column_reg)
+        self.rms = area(lanes, column_reg)
+        self.scalars = [area(lanes, column_reg) for _ in range(4)]
         overlay = self.end
         half = model.head_dim // 2
         self.kv = area(2 * model.kv_heads * model.head_dim, column_reg)

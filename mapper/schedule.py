@@ -94,17 +94,35 @@ class _Schedule:
                  dst=self.at.gains.start))
         self.asm.hand(LOAD, VECTOR, GAINS_READY)
 
-    def norm(self, which):
-        """x times gain times 1 / rms(x), quantized into the activation buffer."""
+    def weighted(self, which):
+        """x times the gain of a norm."""
+        gain = self.at.gains[which * self.model.hidden:(which + 1) * self.model.hidden]
+        self.asm.vector(Func.MADD, self.at.normed, self.at.x, gain, 0.0, inner=self.model.hidden)
+
+    def reciprocal_rms(self):
+        """1 / rms(x) of the column, which stays in `at.rms`."""
         at, hidden = self.at, self.model.hidden
-        s, v, h, r, u = at.scalars
-        gain = at.gains[which * hidden:(which + 1) * hidden]
+        s, v, h, u = at.scalars
         self.asm.vector(Func.DOT, s, at.x, at.x, inner=hidden)
-        self.asm.vector(Func.MADD, at.normed, at.x, gain, 0.0, inner=hidden)
         self.asm.steps(norm_scale(hidden, self.model.rms_eps),
-                       {"s": s, "v": v, "h": h, "r": r, "u": u}, inner=self.config.lanes)
-        self.asm.vector(Func.MADD, at.normed, at.normed, ("fill", r), 0.0, inner=hidden)
-        self.quant_act(at.normed, hidden)
+                       {"s": s, "v": v, "h": h, "r": at.rms, "u": u}, inner=self.config.lanes)
+
+    def norm(self, which):
+        """Quantize x times the gain of a norm, for the products that follow.
+
+        1 / rms(x) is one number, and products are linear: it comes after them, so that the core
+        need not wait for it, and is found while the weights stream.
+        """
+        with self.columns():
+            self.place_column()
+            self.weighted(which)
+            self.quant_act(self.at.normed, self.model.hidden)
+            self.next_column()
+        self.asm.hand(VECTOR, LINEAR, ACTS)
+        with self.columns():
+            self.place_column()
+            self.reciprocal_rms()
+            self.next_column()
 
     def quant_act(self, area, words):
         self.emit(Quant(dest=Dest.ACT, outer=1, inner=words, a=area.start, a_reg=area.reg,
@@ -121,9 +139,12 @@ class _Schedule:
         self.emit(Sync(unit=LINEAR, give=RESULT))
 
     def rotate(self, area, heads):
-        """Rotary embedding of `heads` heads, elements i and i + head_dim / 2 of each a pair."""
+        """Rotary embedding of `heads` heads, elements i and i + head_dim / 2 of each a pair.
+
+        The norm's 1 / rms(x) is in the cosines and sines.
+        """
         half, dim = self.model.head_dim // 2, self.model.head_dim
-        cos, sin = self.at.rope[:half], self.at.rope[half:]
+        cos, sin = self.at.turn[:half], self.at.turn[half:]
         low, high = area, area[half:]
         from_high, from_low = self.at.rotated
         for func, d, a, b, c, strides in [
@@ -136,12 +157,9 @@ class _Schedule:
 
     def attention_block(self):
         model, at = self.model, self.at
+        dim, lanes = model.head_dim, self.config.lanes
         self.load_gains(self.memory.gains, GAINS, 2)
-        with self.columns():
-            self.place_column()
-            self.norm(0)
-            self.next_column()
-        self.asm.hand(VECTOR, LINEAR, ACTS)
+        self.norm(0)
         self.matmul("kv", at.kv)
         self.matmul("q", at.q)
         # Keys and values are rotated, quantized and appended while the queries' rows stream.
@@ -149,7 +167,10 @@ class _Schedule:
         with self.columns():
             self.place_column()
             self.place_position()
+            self.asm.vector(Func.MADD, at.turn, at.rope, ("fill", at.rms), 0.0, inner=dim)
             self.rotate(at.kv, model.kv_heads)
+            values = at.kv[model.kv_heads * dim:]
+            self.asm.vector(Func.MADD, values, values, ("fill", at.rms), 0.0, inner=values.size)
             self.quant_heads(Dest.KV, at.kv, 2 * model.kv_heads)
             for value in (0, 1):
                 self.emit(Append(value=value, heads=model.kv_heads, addr=self.memory.kv,
@@ -164,7 +185,6 @@ class _Schedule:
             self.quant_heads(Dest.QUERY, at.q, model.heads)
             self.attend()
             self.asm.hand(ATTENTION, VECTOR, ATTENDED)
-            lanes, dim = self.config.lanes, model.head_dim
             d, r, u = at.sums
             self.asm.steps(RECIPROCAL, {"d": d, "r": r, "u": u}, inner=model.heads * lanes)
             self.asm.vector(Func.MADD, at.attended, at.attended, ("fill", r), 0.0, inner=dim,
@@ -203,10 +223,9 @@ class _Schedule:
         with self.columns():
             self.place_column()
             self.add(at.y)
-            self.norm(1)
             self.next_column()
+        self.norm(1)
         self.emit(Sync(unit=VECTOR, give=GAINS_FREE))
-        self.asm.hand(VECTOR, LINEAR, ACTS)
         chunks = ffn_chunks(model.ffn)
         for n, (start, end) in enumerate(chunks):
             self.matmul(f"gate_up{n}", at.gate_up[2 * start:])
@@ -236,7 +255,7 @@ class _Schedule:
         """
         rows = end - start
         gate = self.at.gate_up[2 * start:2 * start + rows]
-        areas = {"g": gate, "up": self.at.gate_up[2 * start + rows:2 * end],
+        areas = {"s": ("fill", self.at.rms), "g": gate, "up": self.at.gate_up[2 * start + rows:2 * end],
                  **dict(zip("rtu", self.at.chunk))}
         *steps, last = SILU_GATE
         self.asm.steps(steps, areas, inner=rows)
@@ -247,9 +266,14 @@ class _Schedule:
         with self.asm.loop(source=Source.HEAD.value):
             self.emit(Stream(addr=self.memory.head, size=self.memory.head_units))
             self.load_gains(self.memory.final_gain, 0, 1)
+            # Logits leave the machine: here the norm is complete before the product.
             with self.columns():
                 self.place_column()
-                self.norm(0)
+                self.weighted(0)
+                self.reciprocal_rms()
+                self.asm.vector(Func.MADD, self.at.normed, self.at.normed, ("fill", self.at.rms), 0.0,
+                                inner=self.model.hidden)
+                self.quant_act(self.at.normed, self.model.hidden)
                 self.next_column()
             self.asm.hand(VECTOR, LINEAR, ACTS)
             self.emit(MatMul(format=self.head.format, rows=self.head.rows, groups=self.head.groups,

@@ -4,8 +4,6 @@ import numpy as np
 
 from rtl.config import Config
 
-from .machine import Machine
-
 
 __all__ = ["EVALUATION", "windows", "losses", "machine_losses", "float32_losses", "top1_agreement"]
 
@@ -29,39 +27,42 @@ def losses(logits, ids):
     return total - logits[np.arange(len(logits)), ids]
 
 
-def batches(machine, image, ids):
-    """Run a sequence, as many tokens at a time as there are columns; yield where each began."""
-    program, columns = tuple(image.instructions), machine.config.columns
+def batches(device, ids):
+    """Run a sequence, as many tokens at a time as there are columns; yield where each began.
+
+    `device` is a :class:`sim.functional.ModelDevice`, or whatever else has the `logits` of all columns.
+    """
+    columns = device.config.columns
     for at in range(0, len(ids), columns):
-        machine.run(program, tokens=ids[at:at + columns], position=at)
+        device.step(ids[at:at + columns], at, True)
         yield at
 
 
-def machine_losses(image, config, texts, progress=lambda done: None):
-    """Losses of the functional machine, over `texts`, lists of ids no longer than the context.
+def machine_losses(device, texts, progress=lambda done: None):
+    """Losses of the machine, over `texts`, lists of ids no longer than the context.
 
-    `progress` is told how many ids are done.
+    `progress` is told how many losses there are.
     """
-    machine, result, done = Machine(config, image.dram()), [], 0
+    result, done = [], 0
     for ids in texts:
-        for at in batches(machine, image, ids[:-1]):
-            expected = ids[at + 1:at + 1 + config.columns]
-            result.append(losses(machine.logits, expected))
-            progress(done + at + len(expected))
-        done += len(ids)
+        for at in batches(device, ids[:-1]):
+            expected = ids[at + 1:at + 1 + device.config.columns]
+            result.append(losses(device.logits[:len(expected)], expected))
+            done += len(expected)
+            progress(done)
     return np.concatenate(result)
 
 
-def top1_agreement(image, config, items, progress=lambda done: None):
-    """Positions, and how many of them have the reference's best token, teacher-forced.
+def top1_agreement(device, items, progress=lambda done: None):
+    """Positions, and in how many of them the machine's best token is the reference's, teacher-forced.
 
-    `items` are pairs (prompt ids, the reference's ids after it).
+    `items` are pairs (prompt's ids, the reference's ids after it).
     """
-    machine, positions, agree = Machine(config, image.dram()), 0, 0
+    positions = agree = 0
     for prompt, expected in items:
-        best = []
-        for _ in batches(machine, image, [*prompt, *expected[:-1]]):
-            best += machine.logits.argmax(-1).tolist()
+        ids, best = [*prompt, *expected[:-1]], []
+        for at in batches(device, ids):
+            best += device.logits[:len(ids) - at].argmax(-1).tolist()
         agree += sum(a == b for a, b in zip(best[len(prompt) - 1:], expected))
         positions += len(expected)
         progress(positions)
@@ -71,9 +72,9 @@ def top1_agreement(image, config, items, progress=lambda done: None):
 def float32_losses(model, texts, progress=lambda done: None):
     """Losses of the model in float32, in numpy: layer after layer over all texts.
 
-    `progress` is told how many layers are done.
-    `model` is a :class:`~mapper.model.Model`. :class:`sw_ref.llama.Float32` is the same in PyTorch,
-    which this does without, so that an evaluation needs no more than a run.
+    `model` is a :class:`~mapper.model.Model`; `progress` is told how many layers are done.
+    :class:`sw_ref.llama.Float32` is the same in PyTorch, which this does without, so that an
+    evaluation needs no more than a run.
     """
     f32 = np.float32
     longest = max(map(len, texts))

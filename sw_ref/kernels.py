@@ -26,8 +26,9 @@ kernel = njit(cache=True, nogil=True)
 # Numba takes enums' values only as globals.
 MADD, NMADD, DOT, CLAMP, SCALE, NSCALE, RECIP, RSQRT = (Func[name].value for name in (
     "MADD", "NMADD", "DOT", "CLAMP", "SCALE", "NSCALE", "RECIP", "RSQRT"))
-U4_RUN, S8_RUN = (SCALE_RUN[fmt] for fmt in (WeightFormat.U4, WeightFormat.S8))
-HALF = GROUP // 2       # A group's bytes in a beat: two nibbles each (U4), or half the group (S8).
+U4_RUN, S8_RUN = SCALE_RUN[WeightFormat.U4], SCALE_RUN[WeightFormat.S8]
+CHUNK = GROUP // 2      # Bytes of a row in a beat: a group's nibbles (U4), or half a group (S8).
+QUAD = 4                # Chunks taken at a time.
 PARTS = 64              # Partial sums of DOT.
 SIGN = np.int32(-1 << 31)
 ZERO = f32(0)
@@ -63,7 +64,8 @@ def _shifted(a, n):
 def _operand(memory, start, inner, lanes, fill, const, value, out):
     """Bring one repetition of an operand, subnormals and all, to `out`."""
     if const:
-        out[:inner] = value
+        for i in range(inner):
+            out[i] = value
     elif fill:
         for at in range(0, inner, lanes):
             for i in range(lanes):
@@ -77,8 +79,8 @@ def _operand(memory, start, inner, lanes, fill, const, value, out):
 def _dot(a, b, inner):
     """The sum of a * b, as :func:`sw_ref.numerics.dot`. The operands have room for `PARTS` more."""
     padded = inner + -inner % PARTS
-    a[inner:padded] = ZERO
-    b[inner:padded] = ZERO
+    for i in range(inner, padded):
+        a[i] = b[i] = ZERO
     sums = np.zeros(PARTS, np.float32)
     for at in range(0, padded, PARTS):
         for i in range(PARTS):
@@ -146,7 +148,9 @@ def vector(memory, lanes, func, outer, inner, d, a, b, c, d_stride, a_stride, b_
             _operand(memory, c + o * c_stride, inner, lanes, c_fill, c_const, constants[1], rows[2])
         at = d + o * d_stride
         if func == DOT:
-            memory[at:at + lanes] = _dot(rows[0], rows[1], inner)
+            result = _dot(rows[0], rows[1], inner)
+            for i in range(lanes):
+                memory[at + i] = result
         else:
             # Not in place: LLVM's vectorizer gives up where operands may overlap the result.
             _elementwise(func, inner, rows[0], rows[1], rows[2], rows[3])
@@ -155,37 +159,237 @@ def vector(memory, lanes, func, outer, inner, d, a, b, c, d_stride, a_stride, b_
 
 
 @kernel
-def quantize(x, group, bits):
-    """As :func:`sw_ref.numerics.quantize`, of contiguous (outer, inner) values.
+def quantize(memory, outer, inner, a, stride, group, bits):
+    """Quantize vector[a + o * stride : + inner], as :func:`sw_ref.numerics.quantize`.
 
-    Returns integers (groups, group) and their exponents (groups,).
+    Returns the integers, int16 (groups, group), and the exponents, uint8 (groups,).
     """
-    values = x.reshape(-1, group)
-    patterns = values.view(np.int32)
-    q = np.empty(values.shape, np.int16)
-    exponents = np.empty(len(values), np.uint8)
-    limit = float((1 << bits - 1) - 1)
-    for n in range(len(values)):
+    end = a + (outer - 1) * stride + inner
+    if end > len(memory):
+        raise IndexError("past the vector memory's end: address", end)
+    count = inner // group
+    q = np.empty((outer * count, group), np.int16)
+    exponents = np.empty(outer * count, np.uint8)
+    patterns = memory.view(np.int32)
+    limit = np.float64((1 << bits - 1) - 1)
+    for n in range(outer * count):
+        at = a + n // count * stride + n % count * group
         largest = np.int32(0)
         for i in range(group):
-            largest = max(largest, np.int32(patterns[n, i] & 0x7fffffff))
-        exponent = largest >> 23
-        exponents[n] = exponent
-        scale = _power(127 + bits - 2 - exponent)
+            largest = max(largest, np.int32(patterns[at + i] & 0x7fffffff))
+        exponents[n] = largest >> 23
+        scale = _power(127 + bits - 2 - (largest >> 23))
         for i in range(group):
-            # A subnormal that is not flushed would still become 0, in a group with exponent 0 too.
-            magnitude = min(np.floor(abs(np.float64(_ftz(values[n, i])) * scale) + 0.5), limit)
-            q[n, i] = np.int16(-magnitude if values[n, i] < 0 else magnitude)
+            x = _ftz(memory[at + i])
+            magnitude = min(np.floor(abs(x * scale) + 0.5), limit)
+            q[n, i] = np.int16(-magnitude if x < 0 else magnitude)
     return q, exponents
 
 
 # Weight stream
 
-@intrinsic
-def _chunk_sums(ctx, codes, at, packed, q, column, chunk, out, place):
-    """out[place + n] = sum of codes[at + 16 * n + i] * q[column, ..., chunk + n, i], n in range(4).
+def _quad(packed):
+    """Function that takes four chunks of the weight stream, codes[at + 16 * n + i], and writes to
+    values[to:] each one's share of its row's sum: of a group (U4, `packed`) or half of one (S8).
 
-    16 terms of bytes; with `packed`, of low nibbles times q[column, 0] and of high nibbles times
-    q[column, 1]. In vector instructions, since LLVM does not find them in loops this short.
+    `low`, `high`, `totals` and `shifts` are :func:`_spread`'s, `place` is the first chunk's in them.
+    It is written in vector operations: LLVM does not find them in loops as short as these.
     """
-    raise NotImplementedError
+    lanes = QUAD * CHUNK
+
+    def lanes_of(count, width):
+        return ir.VectorType(ir.IntType(width), count)
+
+    def emit(context, builder, signature, args):
+        def load(n, index, count):
+            return builder.load(pointer(n, index, count), align=1)
+
+        def pointer(n, index, count):
+            array = context.make_array(signature.args[n])(context, builder, args[n])
+            shape = lanes_of(count, signature.args[n].dtype.bitwidth)
+            return builder.bitcast(builder.gep(array.data, [index]), shape.as_pointer())
+
+        def pick(v, *indices):
+            return builder.shuffle_vector(v, v, ir.Constant(lanes_of(len(indices), 32), indices))
+
+        def constant(like, value):
+            return ir.Constant(like.type, [value] * like.type.count)
+
+        _, at, scales, _, _, _, _, place, centre_shift, tile, _, to = args
+        codes = load(0, at, lanes)
+        first = builder.mul(place, place.type(CHUNK))
+        low, high = load(3, first, lanes), load(4, first, lanes)
+        int32 = lanes_of(QUAD, 32)
+        # 16 bits hold the sum of two nibbles' products, or one byte's.
+        if packed:
+            products = builder.add(
+                builder.mul(builder.zext(builder.and_(codes, constant(codes, 15)), low.type), low),
+                builder.mul(builder.zext(builder.lshr(codes, constant(codes, 4)), low.type), high))
+        else:
+            products = builder.mul(builder.sext(codes, low.type), low)
+        sums = builder.sext(products, lanes_of(lanes, 32))
+        while (count := sums.type.count) > QUAD:
+            sums = builder.add(pick(sums, *range(0, count, 2)), pick(sums, *range(1, count, 2)))
+        if packed:
+            pairs = load(0, scales, 2 * QUAD)
+            scale, centre = pick(pairs, 0, 2, 4, 6), builder.sext(pick(pairs, 1, 3, 5, 7), int32)
+            shift = pick(builder.insert_element(ir.Constant(int32, None), builder.trunc(
+                centre_shift, int32.element), int32.element(0)), 0, 0, 0, 0)
+            totals = load(5, place, QUAD)
+            sums = builder.sub(builder.mul(sums, constant(sums, 2)),
+                               builder.mul(totals, constant(totals, 15)))
+            of_centre = builder.mul(totals, builder.shl(centre, shift))
+        else:
+            # Halves of a group are as far apart as there are rows in a tile.
+            scale, of_centre = load(0, scales, QUAD), ir.Constant(int32, None)
+            for rows, order in (2, (0, 1, 0, 1)), (1, (0, 0, 1, 1)):
+                scale = builder.select(builder.icmp_signed("==", tile, tile.type(rows)),
+                                       pick(scale, *order), scale)
+        sums = builder.add(builder.mul(sums, builder.zext(scale, int32)), of_centre)
+        values = builder.shl(builder.sext(sums, lanes_of(QUAD, 64)), load(6, place, QUAD))
+        builder.store(values, pointer(10, to, QUAD), align=8)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def quad(ctx, codes, at, scales, low, high, totals, shifts, place, centre_shift, tile, values, to):
+        at = types.intp
+        return types.void(codes, at, at, low, high, totals, shifts, at, at, at, values, at), emit
+
+    return quad
+
+
+_u4_quad, _s8_quad = _quad(packed=True), _quad(packed=False)
+
+
+@kernel
+def _largest(exponents):
+    top = 0
+    for exponent in exponents:
+        top = max(top, np.int64(exponent))
+    return top
+
+
+@kernel
+def _spread(q, exponents, columns, packed, tile):
+    """What each chunk of a tile of rows is multiplied with, chunks of all columns one after the other.
+
+    That is: the activations for the low nibbles (U4) or for the bytes (S8), those for the high
+    nibbles, the sum of both, and the shift. A dropped group's are zeros. Each column has as many
+    chunks as a tile, and then the first ones again, since quads may begin in one and end in the next.
+    """
+    groups = exponents.shape[1]
+    halves = 1 if packed else 2   # chunks per group and row
+    chunks = groups * halves * tile
+    width = chunks + QUAD - 1
+    low, high = np.zeros(columns * width * CHUNK, np.int16), np.zeros(columns * width * CHUNK, np.int16)
+    totals, shifts = np.zeros(columns * width, np.int32), np.zeros(columns * width, np.int64)
+    for m in range(columns):
+        top = _largest(exponents[m])
+        for n in range(width):
+            half = n % chunks // tile
+            g, half = half // halves, half % halves
+            shift = WINDOW - (top - exponents[m, g])
+            if shift < 0:
+                continue
+            to, total = m * width + n, 0
+            for i in range(CHUNK):
+                low[to * CHUNK + i] = q[m, g, half * CHUNK + i]
+                high[to * CHUNK + i] = q[m, g, CHUNK + i]
+                total += low[to * CHUNK + i] + high[to * CHUNK + i]
+            totals[to], shifts[to] = total, shift
+    return low, high, totals, shifts
+
+
+@kernel
+def linear(stream, packed, rows, beat_bytes, block_beats, centre_shift, q, exponents, out, stride):
+    """Product of a matrix, as it lies in DRAM, and quantized activation vectors.
+
+    `stream` is what :func:`rtl.formats.pack` made, uint8, U4 if `packed`, with `block_beats` beats
+    per block. The other operands, and the results' bits, are :func:`sw_ref.numerics.linear`'s, with
+    `q` int16 (M, groups, 32). Element n of column m's result becomes out[m * stride + n].
+    """
+    columns, groups = exponents.shape
+    tile = beat_bytes // CHUNK
+    block_rows = TILES * tile
+    run = (U4_RUN if packed else S8_RUN) * tile   # chunks between beats of scales
+    per_tile = groups * tile * (1 if packed else 2)
+    low, high, totals, shifts = _spread(q, exponents, packed, tile)
+    row_scales = stream.view(np.float32)
+    values = np.empty(TILES * per_tile, np.int64)
+    for block in range(-(-rows // block_rows)):
+        base = block * block_beats * beat_bytes
+        for m in range(columns):
+            first, chunk = m * (per_tile + QUAD - 1), 0
+            scales = base + beat_bytes
+            for start in range(0, TILES * per_tile, run):
+                at = scales + beat_bytes
+                count = min(run, TILES * per_tile - start)
+                for n in range(0, count, QUAD):
+                    if packed:
+                        _u4_quad(stream, at + n * CHUNK, scales + 2 * n, low, high, totals, shifts,
+                                 first + chunk, centre_shift, tile, values, start + n)
+                    else:
+                        _s8_quad(stream, at + n * CHUNK, scales + (n // 2 & -tile), low, high, totals,
+                                 shifts, first + chunk, centre_shift, tile, values, start + n)
+                    chunk += QUAD
+                    while chunk >= per_tile:
+                        chunk -= per_tile
+                scales = at + count * CHUNK
+            exponent = _largest(exponents[m]) - (127 + 6 + WINDOW)
+            for n in range(min(block_rows, rows - block * block_rows)):
+                total = 0
+                for i in range(n // tile * per_tile + n % tile, (n // tile + 1) * per_tile, tile):
+                    total += values[i]
+                scaled = _product(f32(total), _ftz(row_scales[base // 4 + n]))
+                out[m * stride + block * block_rows + n] = _shifted(scaled, exponent)
+
+
+# KV cache
+
+@kernel
+def attend(memory, at, length, q, exponents):
+    """Attend to the `length` first positions of the KV head at byte `at` of DRAM.
+
+    `q` and `exponents`, and the results, are :func:`sw_ref.attention.attend`'s.
+    """
+    queries, dim = q.shape
+    lines = memory.view(np.int8)
+    limit = 1 << SCORE_BITS - 1
+    numerators, denominators = np.empty((queries, dim), np.float32), np.empty(queries, np.float32)
+    table, whole = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
+    lifted, numerator, added = np.empty(BLOCK, np.int64), np.empty(dim, np.int64), np.empty(dim, np.int32)
+    for n in range(queries):
+        top, lifted_top, denominator = EMPTY, EMPTY, 0
+        numerator[:] = 0
+        for start in range(0, length, BLOCK):
+            # A block: exponents of keys, exponents of values, keys, values.
+            base = at + start // KV_BLOCK * (UNIT_BYTES + 2 * KV_BLOCK * dim)
+            count = min(BLOCK, length - start)
+            new_top, new_lifted = top, lifted_top
+            for p in range(count):
+                key, dot = base + UNIT_BYTES + p * dim, 0
+                for i in range(dim):
+                    dot += q[n, i] * lines[key + i]
+                shift = np.int64(exponents[n]) + memory[base + p] - 264
+                score = (dot << min(max(shift, 0), 24)) >> min(max(-shift, 0), 40)
+                score = min(max(score, -limit), limit - 1)
+                table[p], whole[p] = EXP2[score & (1 << FRACTION) - 1], score >> FRACTION
+                lifted[p] = whole[p] + memory[base + KV_BLOCK + p]
+                new_top, new_lifted = max(new_top, whole[p]), max(new_lifted, lifted[p])
+            denominator >>= min(new_top - top, SHIFT_LIMIT)
+            for i in range(dim):
+                numerator[i] >>= min(new_lifted - lifted_top, SHIFT_LIMIT)
+            top, lifted_top = new_top, new_lifted
+            added[:] = 0  # 32 bits hold a block's sums.
+            for p in range(count):
+                denominator += table[p] >> min(top - whole[p], SHIFT_LIMIT)
+                weight = np.int32(table[p] >> min(lifted_top - lifted[p], SHIFT_LIMIT))
+                value = base + UNIT_BYTES + (KV_BLOCK + p) * dim
+                for i in range(dim):
+                    added[i] += weight * lines[value + i]
+            for i in range(dim):
+                numerator[i] += added[i]
+        for i in range(dim):
+            numerators[n, i] = _shifted(f32(numerator[i]), lifted_top - top - 133)
+        denominators[n] = denominator
+    return numerators, denominators

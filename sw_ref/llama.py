@@ -32,8 +32,12 @@ class Float32:
         return x @ torch.tensor(linear.float32()).T
 
     def norm(self, x, gain):
+        """Normed values, and what is left to multiply their products with."""
         variance = x.pow(2).mean(-1, keepdim=True)
-        return x * torch.rsqrt(variance + self.model.rms_eps) * torch.tensor(gain)
+        return x * torch.rsqrt(variance + self.model.rms_eps) * torch.tensor(gain), torch.ones(len(x), 1)
+
+    def multiply(self, x, factor):
+        return x * factor
 
     def rotate(self, x, cos, sin):
         low, high = x.chunk(2, -1)
@@ -63,15 +67,18 @@ class Float32:
             def apply(name, values):
                 return self.linear(values, f"{n}.{name}", layer.linears[name])
 
-            h = self.norm(x, layer.attn_norm)
+            h, late = self.norm(x, layer.attn_norm)
             q, k, v = (apply(name, h).unflatten(-1, (-1, model.head_dim)) for name in "qkv")
-            h = self.attention(self.rotate(q, cos, sin), self.rotate(k, cos, sin), v)
+            late = late[:, None]
+            turn = self.multiply(cos, late), self.multiply(sin, late)
+            h = self.attention(self.rotate(q, *turn), self.rotate(k, *turn), self.multiply(v, late))
             x = self.add(x, apply("o", h))
-            h = self.norm(x, layer.ffn_norm)
-            x = self.add(x, apply("down", self.gate(apply("gate", h), apply("up", h))))
+            h, late = self.norm(x, layer.ffn_norm)
+            gate, up = (self.multiply(apply(name, h), late) for name in ("gate", "up"))
+            x = self.add(x, apply("down", self.gate(gate, up)))
             if trace:
                 trace(f"layer {n}", x)
-        return self.linear(self.norm(x, model.norm), "head", model.head)
+        return self.linear(self.multiply(*self.norm(x, model.norm)), "head", model.head)
 
 
 class MachineArithmetic(Float32):
@@ -97,7 +104,11 @@ class MachineArithmetic(Float32):
         return ops.linear(torch.tensor(weight), torch.tensor(row_scale), x)
 
     def norm(self, x, gain):
-        return ops.rms_norm(x, torch.tensor(gain), self.model.rms_eps)
+        # The reciprocal of the root comes after the product: the core need not wait for it.
+        return ops.madd(x, torch.tensor(gain), 0.0), ops.rms_reciprocal(x, self.model.rms_eps)[:, None]
+
+    def multiply(self, x, factor):
+        return ops.madd(x, factor, 0.0)
 
     def rotate(self, x, cos, sin):
         low, high = x.chunk(2, -1)

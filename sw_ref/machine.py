@@ -6,22 +6,24 @@ that lacks a token then computes something else, or stops with :exc:`MachineErro
 """
 
 from collections import deque
+from dataclasses import fields
 from random import Random
 
 import numpy as np
 
-from rtl.formats import integers, stream_units, unpack
+from rtl.formats import block_beats, stream_units, unpack
 from rtl.config import KV_BLOCK, UNIT_BYTES
 from rtl.csr import BEST
-from rtl.isa import (Append, Attend, Dest, Embed, Func, Halt, Load, Loop, MatMul, Quant,
+from rtl.isa import (Append, Attend, Dest, Embed, Halt, Load, Loop, MatMul, Quant,
                      Scalar, Source, Stream, Sync, Token, Unit, Vector, WeightFormat, decode)
 
-from . import numerics
-from .attention import attend
-from .sequences import FUNCTIONS
+from . import kernels, numerics
 
 
 __all__ = ["Machine", "MachineError"]
+
+
+VECTOR_OPERANDS = len(fields(Vector)) - len(Vector.relative) - 1
 
 
 class MachineError(Exception):
@@ -53,7 +55,7 @@ class Machine:
         self.exponents = np.zeros((config.columns, config.act_groups), np.uint8)
         self.best, self.logits = [], None
         self.trace = None
-        self._matrices, self._programs, self._views = {}, {}, {}
+        self._programs = {}
 
     # Program flow
 
@@ -212,58 +214,23 @@ class Machine:
             raise IndexError(f"vector memory address {start + count} is past {len(self.vector)}")
         return self.vector[start:start + count]
 
-    def _strided(self, start, stride, outer, inner):
-        """View of the vector memory; made once, since the same few hundred come again and again."""
-        key = start, stride, outer, inner
-        if key not in self._views:
-            self._words(start, (outer - 1) * stride + inner)
-            self._views[key] = np.lib.stride_tricks.as_strided(
-                self.vector[start:], (outer, inner), (stride * 4, 4))
-        return self._views[key]
-
-    def _operand(self, insn, const, value, fill, start, stride):
-        if const:
-            return np.array([value], np.uint32).view(np.float32)
-        if fill:
-            lanes = self.config.lanes
-            return np.tile(self._strided(start, stride, insn.outer, lanes), (1, insn.inner // lanes))
-        return self._strided(start, stride, insn.outer, insn.inner)
-
-    def _a(self, insn):
-        return self._operand(insn, 0, 0, insn.a_fill, insn.a, insn.a_stride)
-
-    def _b(self, insn):
-        return self._operand(insn, insn.b_const, insn.b_value, insn.b_fill, insn.b, insn.b_stride)
-
-    def _c(self, insn):
-        return self._operand(insn, insn.c_const, insn.c_value, insn.c_fill, insn.c, insn.c_stride)
-
     def _vector(self, insn):
-        if insn.func == Func.DOT:
-            sums = numerics.dot(self._a(insn), self._b(insn))
-            self._strided(insn.d, insn.d_stride, insn.outer, self.config.lanes)[:] = sums[:, None]
-            return
-        uses_b = insn.func in (Func.MADD, Func.NMADD, Func.CLAMP)
-        uses_c = insn.func in (Func.MADD, Func.NMADD, Func.SCALE, Func.NSCALE)
-        result = FUNCTIONS[insn.func](self._a(insn), self._b(insn) if uses_b else None,
-                                      self._c(insn) if uses_c else None)
-        self._strided(insn.d, insn.d_stride, insn.outer, insn.inner)[:] = result
+        # The kernel's parameters are the instruction's fields, in the order of declaration.
+        func, *fields = vars(insn).values()
+        kernels.vector(self.vector, self.config.lanes, func.value, *fields[:VECTOR_OPERANDS])
 
     def _quant(self, insn):
-        values = self._strided(insn.a, insn.stride, insn.outer, insn.inner)
-        if insn.dest == Dest.ACT:
-            q, exponents = numerics.quantize(np.ascontiguousarray(values))
-            groups = exponents.size
-            if insn.act + groups > self.config.act_groups:
-                raise IndexError(f"activation group {insn.act + groups} is past {self.config.act_groups}")
-            self.act[insn.column, insn.act:insn.act + groups] = q.reshape(groups, -1)
-            self.exponents[insn.column, insn.act:insn.act + groups] = exponents.reshape(-1)
-            return
-        wide = insn.dest == Dest.QUERY
-        head = self.config.head_dim
-        q, exponents = numerics.quantize(np.ascontiguousarray(values), head, 16 if wide else 8)
-        queue = self.queries if wide else self.kv
-        queue.extend(zip(q.reshape(-1, head), exponents.reshape(-1)))
+        act, wide = insn.dest == Dest.ACT, insn.dest == Dest.QUERY
+        q, exponents = kernels.quantize(
+            self.vector, insn.outer, insn.inner, insn.a, insn.stride,
+            numerics.GROUP if act else self.config.head_dim, 16 if wide else 8)
+        if act:
+            groups = slice(insn.act, insn.act + len(q))
+            if groups.stop > self.config.act_groups:
+                raise IndexError(f"activation group {groups.stop} is past {self.config.act_groups}")
+            self.act[insn.column, groups], self.exponents[insn.column, groups] = q, exponents
+        else:
+            (self.queries if wide else self.kv).extend(zip(q, exponents))
 
     def _take_stream(self, fmt, rows, groups):
         """Advance the weight stream by one matrix; the DRAM unit that it begins at."""
@@ -277,29 +244,20 @@ class Machine:
             self.beats.popleft()
         return start, units
 
-    def _matrix(self, fmt, rows, groups, centre):
-        start, units = self._take_stream(fmt, rows, groups)
-        key = start, fmt, rows, groups, centre
-        if key not in self._matrices:
-            codes, scale, middle, row_scale = unpack(fmt, self._dram(start, units), rows, groups,
-                                                     self.config.beat_bytes)
-            self._matrices[key] = integers(fmt, codes, scale, middle, centre), row_scale
-        return self._matrices[key]
-
     def _matmul(self, insn):
-        weight, row_scale = self._matrix(insn.format, insn.rows, insn.groups, insn.centre)
-        groups = slice(insn.act, insn.act + insn.groups)
-        # Evaluation looks at the logits of all columns, though hardware searches only one.
-        columns = len(self.tokens) if insn.best else insn.column + 1
-        q = self.act[:columns, groups].reshape(columns, -1)
-        result = numerics.linear(weight, row_scale, q, self.exponents[:columns, groups])
+        start, units = self._take_stream(insn.format, insn.rows, insn.groups)
+        groups, columns = slice(insn.act, insn.act + insn.groups), len(self.tokens)
         if insn.best:
-            order = np.argsort(-result[insn.column], kind="stable")[:BEST]
-            self.best = [(int(n), result[insn.column, n]) for n in order]
-            self.logits = result
-            return
-        for column in range(columns):
-            self._words(insn.dst + column * insn.stride, insn.rows)[:] = result[column]
+            self.logits = np.empty((columns, insn.rows), np.float32)
+            out, stride = self.logits.reshape(-1), insn.rows
+        else:
+            out, stride = self._words(insn.dst, (columns - 1) * insn.stride + insn.rows), insn.stride
+        beat_bytes = self.config.beat_bytes
+        kernels.linear(self._dram(start, units), insn.format == WeightFormat.U4, insn.rows, beat_bytes,
+                       block_beats(insn.format, insn.groups, beat_bytes), insn.centre,
+                       self.act[:columns, groups], self.exponents[:columns, groups], out, stride)
+        if insn.best:
+            self.best = best(self.logits[insn.column])
 
     def _embed(self, insn):
         block = self.config.block_rows
@@ -327,15 +285,23 @@ class Machine:
 
     def _attend(self, insn):
         dim, lanes = self.config.head_dim, self.config.lanes
+        size = -(-insn.length // KV_BLOCK) * self.config.kv_block_units
         for head in range(insn.heads):
-            groups = [self.queries.popleft() for _ in range(insn.queries)]
-            cache = self._cache(insn.addr + head * insn.stride, insn.length)
-            k, k_exponent, v, v_exponent = (
-                part.reshape(-1, *part.shape[2:])[:insn.length] for part in cache)
-            numerators, denominators = attend(
-                np.array([q for q, _ in groups]), np.array([e for _, e in groups]),
-                k, k_exponent, v, v_exponent)
-            for n in range(insn.queries):
-                query = head * insn.queries + n
-                self._words(insn.dst + query * dim, dim)[:] = numerators[n]
-                self._words(insn.sums + query * lanes, lanes)[:] = denominators[n]
+            q, exponents = zip(*(self.queries.popleft() for _ in range(insn.queries)))
+            addr = insn.addr + head * insn.stride
+            self._dram(addr, size)
+            numerators, denominators = kernels.attend(
+                self.memory, addr * UNIT_BYTES, insn.length, np.array(q), np.array(exponents))
+            first = head * insn.queries
+            self._words(insn.dst + first * dim, numerators.size)[:] = numerators.reshape(-1)
+            self._words(insn.sums + first * lanes, insn.queries * lanes)[:] = denominators.repeat(lanes)
+
+
+def best(logits):
+    """The `BEST` largest as (id, fp32 logit), largest first, equal ones by id."""
+    order = -logits
+    # What is not past the last place, rather than what is before it: NaN are last.
+    last = np.partition(order, min(BEST, len(order)) - 1)[min(BEST, len(order)) - 1]
+    ids = np.flatnonzero(~(order > last))
+    ids = ids[np.argsort(order[ids], kind="stable")][:BEST]
+    return [(int(n), logits[n]) for n in ids]

@@ -47,9 +47,12 @@ EXP2_POLY = (1.33979e-3, 9.67069e-3, 5.550336e-2, 2.402226e-1, 6.931472e-1, 1.0)
 
 LOG2E = 1.4426950408889634
 
-# g = g * sigmoid(g) * up. exp(-x) = 2**-n * 2**f, n = round(x log2 e), f = n - x log2 e. Beyond
-# +-80 the sigmoid is 0 or 1 in fp32, and 2**n stays finite.
+# g = g * sigmoid(g) * up, after both have been multiplied by s. exp(-x) = 2**-n * 2**f, with
+# n = round(x log2 e) and f = n - x log2 e. Beyond +-80 the sigmoid is 0 or 1 in fp32, and 2**n stays
+# finite.
 SILU_GATE = [
+    (M, "g", "g", "s", 0.0),
+    (M, "up", "up", "s", 0.0),
     (Func.CLAMP, "r", "g", 80.0, None),
     (M, "t", "r", LOG2E, MAGIC),
     (M, "u", "t", 1.0, -MAGIC),

@@ -8,7 +8,7 @@ import torch
 from torch import float32, float64, int32, int64
 
 
-__all__ = ["flush", "multiply", "madd", "nmadd", "dot", "reciprocal", "rsqrt", "silu_gate", "rms_norm",
+__all__ = ["flush", "multiply", "madd", "nmadd", "dot", "reciprocal", "rsqrt", "silu_gate", "rms_reciprocal",
            "quantize", "linear", "attend"]
 
 
@@ -95,10 +95,9 @@ def silu_gate(gate, up):
     return madd(madd(sigmoid, gate, 0.0), up, 0.0)
 
 
-def rms_norm(x, gain, eps):
-    """x * gain / rms(x), over the last axis."""
-    mean = madd(dot(x, x), 1.0 / x.shape[-1], eps)
-    return madd(madd(x, gain, 0.0), rsqrt(mean)[..., None], 0.0)
+def rms_reciprocal(x, eps):
+    """1 / rms(x), over the last axis."""
+    return rsqrt(madd(dot(x, x), 1.0 / x.shape[-1], eps))
 
 
 def quantize(x, group=32, bits=8):

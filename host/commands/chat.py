@@ -5,11 +5,11 @@ from itertools import chain
 
 from ..chat import Chat
 from ..errors import UserError
-from ..progress import console, progress
+from ..progress import console
 from ..statistics import Statistics
 from . import images
-from .run import (add_device, add_sampling, check_device, device_of, sampler_of, session_of,
-                  tokenizer_of)
+from .run import (add_device, add_sampling, check_device, device_of, reading, sampler_of,
+                  session_of, tokenizer_of)
 
 
 HELP = "/reset forgets the conversation, /exit or Ctrl-D ends, Ctrl-C stops an answer"
@@ -62,17 +62,18 @@ def run(args):
             if question == "/reset":
                 chat.reset()
             elif question:
-                answer(chat, question, args, sampler, lambda t: Statistics(image, config, t).line)
+                answer(chat, question, args, sampler, lambda: reading(device, image, config),
+                       lambda tokens: Statistics(image, config, tokens).line)
     finally:
         device.close()
 
 
-def answer(chat, question, args, sampler, summary):
+def answer(chat, question, args, sampler, reading, summary):
     """Print the answer to a question."""
     tokens, forgotten = [], chat.forgotten
     answering = chat.answer(question, args.tokens, sampler, lambda *done: report(*done))
     try:
-        with progress("reading") as report:
+        with reading() as report:
             first = next(answering)
         for token, text in chain([first], answering):
             tokens.append(token)

@@ -18,7 +18,7 @@ __all__ = ["DEFAULT_CONFIG", "DEFAULT_CONTEXT", "add_arguments", "cache", "confi
 
 
 ROOT = Path(__file__).resolve().parents[2]
-DEFAULT_CONFIG = "small"
+DEFAULT_CONFIG = "wide"     # answers sooner than the other, though its cycles are slower to simulate
 DEFAULT_CONTEXT = 2048
 COMPILER = ("mapper", "rtl", "sw_ref")   # a change in any of these makes another image
 
@@ -82,13 +82,13 @@ def save(image, path):
         raise UserError(f"{path}: cannot be written: {reason}") from None
 
 
-def wanted(args):
-    """Configuration, model and context that `args` ask for."""
+def wanted(args, config=None):
+    """Configuration, unless it is given, model and context that `args` ask for."""
     from mapper.find import load
     if args.context is not None and args.context < 1:
         raise UserError(f"--context must be at least 1, not {args.context}")
-    config, model = configs.get(args.config or DEFAULT_CONFIG), load(args.model, args.bits)
-    return config, model, args.context or min(DEFAULT_CONTEXT, model.context)
+    model = load(args.model, args.bits)
+    return config or configs.get(args.config or DEFAULT_CONFIG), model, args.context or min(DEFAULT_CONTEXT, model.context)
 
 
 def config_of(image, name=None):
@@ -99,14 +99,17 @@ def config_of(image, name=None):
     return configs.get(name or image.config)
 
 
-def obtain(args):
-    """The image that `args` ask for: read, found among those kept, or compiled and kept."""
+def obtain(args, config=None):
+    """The image that `args` ask for: read, found among those kept, or compiled and kept.
+
+    `config` is one that has no name.
+    """
     if is_image(args.model):
         if args.context is not None:
             raise UserError(f"{args.model}: an image's context is fixed, --context must be left out; "
                             "compile the model again with it")
         return Image.load(args.model)
-    config, model, context = wanted(args)
+    config, model, context = wanted(args, config)
     what = [FORMAT_VERSION, model.sha256, args.bits, config.digest, context, fingerprint()]
     key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
     stem = f"{Path(args.model).stem}-{config.name}-{context}"

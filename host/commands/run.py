@@ -2,13 +2,14 @@
 
 import json
 import sys
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
 from ..devices import DEVICES, create
 from ..errors import UserError
 from ..generate import Session
-from ..progress import console, progress
+from ..progress import progress, steps
 from ..sampling import BEST, Sampler, Sampling
 from ..statistics import Statistics
 from ..tokenizer import TextStream, Tokenizer
@@ -83,16 +84,35 @@ def check_device(args):
 
 def device_of(args, config):
     """The device that `args` ask for."""
+    if args.device != "sim":
+        return create(args.device, config)
     options = {} if args.timeline is None else {"timeline": args.timeline}
-    if args.device == "sim":
-        options["build_progress"] = console().print
-    return create(args.device, config, **options)
+    with steps(f"building the simulated FPGA, once ({config.name})") as step:
+        return create(args.device, config, build_progress=step, **options)
 
 
 def session_of(device, image, config):
     """A session on a device, with the image loaded."""
     return Session(device, context=image.context, columns=config.columns, vocab=image.vocab,
                    eos=image.model["eos"])
+
+
+@contextmanager
+def reading(device, image, config):
+    """Show how much of a prompt is read. Gives the `progress` of :meth:`~host.generate.Session.feed`."""
+    what, cycles, at, batch = "reading the prompt", image.report["estimated_cycles_per_token"], 0, 0
+
+    def fed(done, total):
+        nonlocal at, batch
+        at, batch = done, min(config.columns, total - done)
+        report(done, total)
+
+    with progress(what) as report:
+        device.progress = lambda n: report(at + batch * min(1, n / cycles), what=f"{what}, {n:,} cycles")
+        try:
+            yield fed
+        finally:
+            device.progress = None
 
 
 def run(args):
@@ -111,15 +131,12 @@ def run(args):
     try:
         device.load(image)
         session = session_of(device, image, config)
+        tokens, stream = [], TextStream(tokenizer)
+        with reading(device, image, config) as report:
+            generated = session.generate(ids, args.tokens, sampler, report)
+            first = next(generated)
         if not (args.json or args.chat):
             print(text, end="", flush=True)
-        tokens, stream = [], TextStream(tokenizer)
-        with progress("reading the prompt") as report:
-            device.progress = lambda cycles: report(what=f"reading the prompt, {cycles:,} cycles")
-            generated = session.generate(ids, args.tokens, sampler,
-                                         lambda done, total: report(done, total))
-            first = next(generated)
-            device.progress = None
         for token in chain([first], generated):
             tokens.append(token)
             if not args.json:

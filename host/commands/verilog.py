@@ -5,6 +5,7 @@ from pathlib import Path
 from rtl import config as configs
 
 from ..errors import UserError
+from ..files import replacing
 from ..progress import console
 from . import images
 
@@ -21,25 +22,20 @@ def register(commands):
 
 
 def run(args):
-    from rtl import csr, isa
     from rtl.verilog import emit
+    from sim.document import generate
     config, folder = configs.get(args.config), Path(args.output)
 
-    def text(lines):
-        return lambda path: path.write_text("\n".join(lines) + "\n")
+    def document(name):
+        return lambda path: path.write_text(generate(Path("docs") / name))
 
     files = {"headrace.v": lambda path: emit(config, path),
-             "registers.md": text(csr.markdown()), "isa.md": text(isa.markdown())}
+             "registers.md": document("registers.md"), "isa.md": document("isa.md")}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with console().status("generating Verilog"):
             for name, write in files.items():
-                part = folder / f".{name}.part"
-                try:
-                    write(part)
-                    part.replace(folder / name)
-                finally:
-                    part.unlink(missing_ok=True)
+                with replacing(folder / name) as path:
+                    write(path)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from None
     console(stderr=False).print(f"{folder}: {', '.join(files)} (configuration {config.name}, "

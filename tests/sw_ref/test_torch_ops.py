@@ -49,14 +49,15 @@ def test_sequences():
     same(evaluate(RECIPROCAL, d=positive)["r"], torch_ops.reciprocal(torch.tensor(positive)))
     same(evaluate(norm_scale(576, 1e-5), s=positive)["r"],
          torch_ops.rsqrt(torch_ops.madd(torch.tensor(positive), 1 / 576, 1e-5)))
-    same(evaluate(SILU_GATE, g=x, up=up)["g"], torch_ops.silu_gate(torch.tensor(x), torch.tensor(up)))
+    same(evaluate(SILU_GATE, g=x, up=up, s=up[:1])["g"],
+         torch_ops.silu_gate(*(torch_ops.madd(torch.tensor(v), torch.tensor(up[:1]), 0.0) for v in (x, up))))
 
 
 def test_sequences_are_what_they_are_called():
     x = np.linspace(-100, 100, 20001).astype(np.float32)
     exact = x.astype(np.float64)
     positive = np.exp(np.linspace(-60, 60, 20001)).astype(np.float32)
-    silu = evaluate(SILU_GATE, g=x, up=np.ones_like(x))["g"]
+    silu = evaluate(SILU_GATE, g=x, up=np.ones_like(x), s=1.0)["g"]
     np.testing.assert_allclose(silu, exact / (1 + np.exp(-exact)), rtol=5e-6, atol=1e-30)
     np.testing.assert_allclose(evaluate(RECIPROCAL, d=positive)["r"], 1 / positive.astype(np.float64),
                                rtol=2e-7)

@@ -1,0 +1,182 @@
+"""Programs that do what they must not, on the real accelerator: an error, and not a hang.
+
+They go wrong at position `BAD` alone, and at position 0 do what the toy model's does: so the machine
+shows that it recovers, with nothing loaded in between.
+"""
+
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from host.device import DeviceFault
+from rtl.config import UNIT_BYTES
+from rtl.csr import FaultCode
+from rtl.isa import (Append, Attend, Dest, Halt, Load, Loop, MatMul, Op, Quant, Scalar, Source,
+                     Stream, Sync, Unit)
+from sim.fpga.device import SimDevice
+
+from .devices import CONFIGS, pair, same_memory, same_step, toy_image
+
+
+BAD = 1
+OUTSIDE = 1 << 24    # DRAM address beyond any toy's memory
+WATCHDOG = 20_000
+LIMIT = 1_000_000    # cycles of a step: far more than any takes
+
+pytestmark = pytest.mark.seconds(3)
+
+
+def with_program(image, insns):
+    """The image with another program, which comes behind all else."""
+    words = [insn if isinstance(insn, int) else insn.encode() for insn in insns]
+    raw = np.frombuffer(b"".join(word.to_bytes(32, "little") for word in words), np.uint8)
+    memory = np.zeros(-(-(image.memory_units * UNIT_BYTES + len(raw)) // UNIT_BYTES) * UNIT_BYTES, np.uint8)
+    memory[:len(image.memory)] = image.memory
+    memory[image.memory_units * UNIT_BYTES:][:len(raw)] = raw
+    return replace(image, memory=memory, memory_units=len(memory) // UNIT_BYTES,
+                   program=image.memory_units, length=len(words))
+
+
+def limited(cycles):
+    assert cycles < LIMIT, f"still busy after {cycles} cycles"
+
+
+def device(name):
+    return SimDevice(CONFIGS[name], watchdog=WATCHDOG, progress=limited)
+
+
+def works(sim, model):
+    """Both give the same answers, from position 0 on."""
+    same_step(sim, model, [3], 0, True)
+    same_step(sim, model, [4] * sim.config.columns, 0, True)
+
+
+def goes_wrong(name, program, code, pc, info, text):
+    with device(name) as sim:
+        model = pair(name)[1]
+        sim.load(with_program(toy_image(name), program))
+        works(sim, model)
+        for _ in range(2):
+            with pytest.raises(DeviceFault) as caught:
+                sim.step([1], BAD, True)
+            fault = caught.value
+            assert (fault.code, fault.pc, fault.instruction) == (code, pc, text)
+            assert fault.info == info
+            assert str(fault) == f"fault {code.name}, info {info:#x}, at instruction {pc}: {text}"
+            works(sim, model)
+        sim.load(toy_image(name))
+        model.load(toy_image(name))
+        works(sim, model)
+        same_memory(sim, model)
+
+
+# What is done at position `BAD`; what comes of it, at which of these instructions.
+BODIES = {
+    "opcode":  ([0xee], FaultCode.OPCODE, 0, 0xee, "0xee (238 is not a valid Op)"),
+    "unit":    ([Op.SYNC.value | 7 << 8], FaultCode.OPCODE, 0, Op.SYNC.value, "0x708 (7 is not a valid Unit)"),
+    "load":    ([Scalar(rd=1, offset=OUTSIDE), Load(addr=5, size=1, addr_reg=1), Halt()],
+                FaultCode.ADDRESS, 1, OUTSIDE + 5, "load addr=5 size=1 addr_reg=1"),
+    "stream":  ([Stream(addr=OUTSIDE, size=4), Halt()],
+                FaultCode.ADDRESS, 0, OUTSIDE, f"stream addr={OUTSIDE} size=4"),
+    # The elements are written before the exponent.
+    "append":  ([Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=OUTSIDE), Halt()],
+                FaultCode.ADDRESS, 1, OUTSIDE + 1, f"append heads=1 addr={OUTSIDE}"),
+    "attend":  ([Quant(dest=Dest.QUERY, outer=1, inner=64),
+                 Attend(heads=1, queries=1, addr=OUTSIDE, length=1), Halt()],
+                FaultCode.ADDRESS, 1, OUTSIDE, f"attend heads=1 queries=1 addr={OUTSIDE} length=1"),
+    "deep":    ([*(Loop(length=n, count=1) for n in (4, 3, 2, 1)), Halt()],
+                FaultCode.LOOP, 3, 4, "loop length=1 count=1"),
+    "token":   ([Sync(unit=Unit.VECTOR, take=9), Halt()],
+                FaultCode.WATCHDOG, 0, 1, "sync unit=Unit.VECTOR take=9"),
+    "weights": ([Quant(dest=Dest.ACT, outer=1, inner=32), MatMul(rows=32, groups=1), Halt()],
+                FaultCode.WATCHDOG, 1, 1 | 1 << Unit.LINEAR.value, "matmul rows=32 groups=1"),
+    "groups":  ([Append(heads=1), Halt()],
+                FaultCode.WATCHDOG, 0, 1 | 1 << Unit.ATTENTION.value, "append heads=1"),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("body", BODIES)
+def test_fault(name, body):
+    insns, code, pc, info, text = BODIES[body]
+    program = [Loop(length=len(insns), source=Source.POSITION.value), *insns, *toy_image(name).instructions]
+    goes_wrong(name, program, code, pc + 1, info, text)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_past_the_end(name):
+    insns = toy_image(name).instructions
+    length = len(insns) + 2
+    # All that follows is skipped at position 1: the count is 1 less the position.
+    program = [Scalar(rd=1, source=Source.POSITION.value, factor=2**32 - 1),
+               Loop(length=len(insns), count=1, source=1), *insns]
+    goes_wrong(name, program, FaultCode.PROGRAM, length, length, "past the end of the program")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_program_that_cannot_be_fetched(name):
+    image, most = toy_image(name), CONFIGS[name].program_words
+    with device(name) as sim:
+        for broken, code, info in [(replace(image, length=most + 1), FaultCode.PROGRAM, most + 1),
+                                   (replace(image, program=OUTSIDE), FaultCode.ADDRESS, OUTSIDE)]:
+            sim.load(broken)
+            with pytest.raises(DeviceFault) as caught:
+                sim.step([1], 0, True)
+            assert (caught.value.code, caught.value.info) == (code, info)
+        model = pair(name)[1]
+        sim.load(image)
+        works(sim, model)
+
+
+def test_bus_error():
+    """The host promises more memory than there is."""
+    model = pair("small")[1]
+    body = [Load(addr=OUTSIDE, size=1), Halt()]
+    with device("small") as sim:
+        sim.load(with_program(toy_image("small"), [Loop(length=2, source=Source.POSITION.value), *body,
+                                                   *toy_image("small").instructions]))
+        sim.set("MEMORY", 2 * OUTSIDE)
+        works(sim, model)
+        with pytest.raises(DeviceFault, match=rf"^fault BUS, info 0x[23], at instruction 1: load "
+                                              rf"addr={OUTSIDE} size=1$"):
+            sim.step([1], BAD, True)
+        works(sim, model)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_interrupt(name):
+    """Ctrl-C in the middle of a step: the next one is none the worse."""
+    sim, model = pair(name)
+    with sim:
+        works(sim, model)
+        whole = sim.step([4], 0, True).cycles
+        # While the program is fetched, while it runs, and at its end.
+        for cycles in range(0, whole, whole // 5):
+            sim._slice = max(cycles, 1)
+
+            def interrupt(now):
+                raise KeyboardInterrupt
+
+            sim.progress = interrupt
+            with pytest.raises(KeyboardInterrupt):
+                sim.step([9], 0, True)
+            sim.progress = None
+            works(sim, model)
+        same_memory(sim, model)
+
+
+def test_interrupt_by_signal():
+    sim, model = pair("wide")
+    caught = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        with sim, pytest.raises(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            for _ in range(1000):
+                sim.step([1], 0, True)
+        sim.load(toy_image("wide"))
+        works(sim, model)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, caught)
