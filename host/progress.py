@@ -8,7 +8,7 @@ from rich.progress import (BarColumn, MofNCompleteColumn, Progress, SpinnerColum
                            TimeElapsedColumn)
 
 
-__all__ = ["console", "progress", "steps"]
+__all__ = ["below", "console", "progress", "steps"]
 
 
 def console(stderr=True):
@@ -54,3 +54,14 @@ def steps(what):
                 tasks.append(bars.add_task(text, total=None))
 
         yield step
+
+
+def below(text=""):
+    """Show a line below the one that stdout is in the middle of, in place of the last such line."""
+    terminal = console()
+    if not (terminal.is_terminal and sys.stdout.isatty()) or terminal.is_dumb_terminal:
+        return
+    sys.stdout.flush()
+    # Down and up again makes sure that there is a line below before the cursor is saved.
+    print(f"\x1bD\x1b[A\x1b7\r\n\x1b[2K\x1b[2m{text[:terminal.width - 1]}\x1b[m\x1b8", end="",
+          file=sys.stderr, flush=True)

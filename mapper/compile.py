@@ -8,8 +8,10 @@ import numpy as np
 from host.errors import UserError
 from host.image import Image
 from rtl.config import GROUP, UNIT_BYTES
-from rtl.formats import pack
+from rtl.formats import ACC_BITS, pack, sum_bits
 from rtl.isa import WeightFormat
+
+from sw_ref.numerics import WINDOW
 
 from .layout import Matrix, MemoryMap, VectorMap, layer_matrices
 from .quantize import integer_groups
@@ -100,6 +102,12 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
 
     head = vocabulary("head", model.head)
     embedding = head if model.tied else vocabulary("embedding", model.embedding)
+
+    for matrix in (*plan, head):
+        bits = sum_bits(matrix.format, matrix.groups, matrix.centre, WINDOW)
+        if bits > ACC_BITS:
+            raise UserError(f"{model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs may need "
+                            f"{bits} bits, the accumulators have {ACC_BITS}")
 
     vector = VectorMap(config, model, COLUMN_WORDS)
     if vector.words > config.vector_words:

@@ -25,13 +25,21 @@ from .config import GROUP, UNIT_BYTES
 from .isa import WeightFormat
 
 
-__all__ = ["WeightFormat", "SCALE_RUN", "BEATS_PER_GROUP", "integers", "block_beats", "stream_units",
+__all__ = ["ACC_BITS", "WeightFormat", "SCALE_RUN", "BEATS_PER_GROUP", "sum_bits", "integers", "block_beats", "stream_units",
            "pack", "unpack"]
 
 
 SCALE_RUN = {WeightFormat.U4: 8, WeightFormat.S8: 32}        # weight beats per scale beat
 BEATS_PER_GROUP = {WeightFormat.U4: 1, WeightFormat.S8: 2}   # weight beats per group of N rows
+ACC_BITS = 52                                                # of the core's accumulators
 TILES = 4                                                    # tiles of N rows per block
+
+
+def sum_bits(fmt, groups, centre_shift, window):
+    """Bits, sign included, that hold every sum over `groups` groups of activations within -127..127,
+    each group shifted left by up to `window`: the proof that an accumulator is wide enough."""
+    weight = 128 * 255 if fmt == WeightFormat.S8 else 15 * 255 + (128 << centre_shift)
+    return (groups * GROUP * 127 * weight << window).bit_length() + 1
 
 
 def integers(fmt, codes, scale, centre, centre_shift, dtype=np.float64):

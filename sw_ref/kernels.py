@@ -21,7 +21,7 @@ from .numerics import MIN_NORMAL, WINDOW, f32
 __all__ = ["vector", "quantize", "linear", "attend"]
 
 
-kernel = njit(cache=True, nogil=True)
+kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 # Numba takes enums' values only as globals.
 MADD, NMADD, DOT, CLAMP, SCALE, NSCALE, RECIP, RSQRT = (Func[name].value for name in (
@@ -270,14 +270,14 @@ def _largest(exponents):
 
 
 @kernel
-def _spread(q, exponents, columns, packed, tile):
+def _spread(q, exponents, packed, tile):
     """What each chunk of a tile of rows is multiplied with, chunks of all columns one after the other.
 
     That is: the activations for the low nibbles (U4) or for the bytes (S8), those for the high
     nibbles, the sum of both, and the shift. A dropped group's are zeros. Each column has as many
     chunks as a tile, and then the first ones again, since quads may begin in one and end in the next.
     """
-    groups = exponents.shape[1]
+    columns, groups = exponents.shape
     halves = 1 if packed else 2   # chunks per group and row
     chunks = groups * halves * tile
     width = chunks + QUAD - 1
@@ -353,7 +353,7 @@ def attend(memory, at, length, q, exponents):
     `q` and `exponents`, and the results, are :func:`sw_ref.attention.attend`'s.
     """
     queries, dim = q.shape
-    lines = memory.view(np.int8)
+    block_bytes = UNIT_BYTES + 2 * KV_BLOCK * dim
     limit = 1 << SCORE_BITS - 1
     numerators, denominators = np.empty((queries, dim), np.float32), np.empty(queries, np.float32)
     table, whole = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
@@ -362,19 +362,20 @@ def attend(memory, at, length, q, exponents):
         top, lifted_top, denominator = EMPTY, EMPTY, 0
         numerator[:] = 0
         for start in range(0, length, BLOCK):
-            # A block: exponents of keys, exponents of values, keys, values.
-            base = at + start // KV_BLOCK * (UNIT_BYTES + 2 * KV_BLOCK * dim)
+            block = memory[at + start // KV_BLOCK * block_bytes:][:block_bytes]
+            scale = block[:UNIT_BYTES].reshape(2, KV_BLOCK)
+            lines = block[UNIT_BYTES:].view(np.int8).reshape(2, KV_BLOCK, dim)
             count = min(BLOCK, length - start)
             new_top, new_lifted = top, lifted_top
             for p in range(count):
-                key, dot = base + UNIT_BYTES + p * dim, 0
+                dot = 0
                 for i in range(dim):
-                    dot += q[n, i] * lines[key + i]
-                shift = np.int64(exponents[n]) + memory[base + p] - 264
+                    dot += q[n, i] * lines[0, p, i]
+                shift = np.int64(exponents[n]) + scale[0, p] - 264
                 score = (dot << min(max(shift, 0), 24)) >> min(max(-shift, 0), 40)
                 score = min(max(score, -limit), limit - 1)
                 table[p], whole[p] = EXP2[score & (1 << FRACTION) - 1], score >> FRACTION
-                lifted[p] = whole[p] + memory[base + KV_BLOCK + p]
+                lifted[p] = whole[p] + scale[1, p]
                 new_top, new_lifted = max(new_top, whole[p]), max(new_lifted, lifted[p])
             denominator >>= min(new_top - top, SHIFT_LIMIT)
             for i in range(dim):
@@ -384,9 +385,8 @@ def attend(memory, at, length, q, exponents):
             for p in range(count):
                 denominator += table[p] >> min(top - whole[p], SHIFT_LIMIT)
                 weight = np.int32(table[p] >> min(lifted_top - lifted[p], SHIFT_LIMIT))
-                value = base + UNIT_BYTES + (KV_BLOCK + p) * dim
                 for i in range(dim):
-                    added[i] += weight * lines[value + i]
+                    added[i] += weight * lines[1, p, i]
             for i in range(dim):
                 numerator[i] += added[i]
         for i in range(dim):

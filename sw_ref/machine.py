@@ -7,6 +7,7 @@ that lacks a token then computes something else, or stops with :exc:`MachineErro
 
 from collections import deque
 from dataclasses import fields
+from operator import itemgetter
 from random import Random
 
 import numpy as np
@@ -23,11 +24,34 @@ from . import kernels, numerics
 __all__ = ["Machine", "MachineError"]
 
 
+KNOWN = 64   # Results of adding registers that are kept per instruction: as many as it has columns.
 VECTOR_OPERANDS = len(fields(Vector)) - len(Vector.relative) - 1
 
 
 class MachineError(Exception):
     """The program did what no correct program does; the message names the instruction."""
+
+
+class _Decoded:
+    """An instruction of the program, and what it becomes once registers are added to its fields."""
+    def __init__(self, insn):
+        self.insn, self.known = insn, {}
+        self.relative = [(name, getattr(insn, register), insn.layout[name].width)
+                         for name, register in insn.relative.items() if getattr(insn, register)]
+        self.bases = itemgetter(*{register for _, register, _ in self.relative}) if self.relative else None
+
+    def resolved(self, registers):
+        """The instruction with its registers added."""
+        key = self.bases(registers)
+        if key not in self.known:
+            if len(self.known) >= KNOWN:
+                self.known.clear()
+            insn = object.__new__(type(self.insn))
+            vars(insn).update(vars(self.insn))
+            for name, register, width in self.relative:
+                vars(insn)[name] = vars(insn)[name] + registers[register] & (1 << width) - 1
+            self.known[key] = insn
+        return self.known[key]
 
 
 class Machine:
@@ -81,10 +105,7 @@ class Machine:
     def _decoded(self, program):
         key = hash(bytes(program)) if isinstance(program, (bytes, bytearray)) else tuple(program)
         if key not in self._programs:
-            self._programs[key] = [(insn := decode(word), vars(insn),
-                                    [(f, getattr(insn, r), insn.layout[f].width)
-                                     for f, r in insn.relative.items() if getattr(insn, r)])
-                                   for word in program]
+            self._programs[key] = [_Decoded(decode(word)) for word in program]
         return self._programs[key]
 
     def _sequence(self, program):
@@ -93,7 +114,7 @@ class Machine:
         while True:
             if pc >= len(program):
                 raise MachineError(f"Program runs past its end, instruction {pc}")
-            insn, values, relative = program[pc]
+            insn = program[pc].insn
             match insn:
                 case Halt():
                     return
@@ -112,13 +133,8 @@ class Machine:
                 case Token():
                     self._write(insn.rd, self.tokens[self._value(insn.source)])
                 case _:
-                    if relative:
-                        values = dict(values)
-                        for name, register, width in relative:
-                            values[name] = values[name] + self.registers[register] & (1 << width) - 1
-                        resolved = object.__new__(type(insn))
-                        resolved.__dict__.update(values)
-                        insn = resolved
+                    if program[pc].bases:
+                        insn = program[pc].resolved(self.registers)
                     yield pc, insn
             if loops and pc == loops[-1][1]:
                 loops[-1][2] -= 1
@@ -255,7 +271,8 @@ class Machine:
         beat_bytes = self.config.beat_bytes
         kernels.linear(self._dram(start, units), insn.format == WeightFormat.U4, insn.rows, beat_bytes,
                        block_beats(insn.format, insn.groups, beat_bytes), insn.centre,
-                       self.act[:columns, groups], self.exponents[:columns, groups], out, stride)
+                       np.ascontiguousarray(self.act[:columns, groups]),
+                       np.ascontiguousarray(self.exponents[:columns, groups]), out, stride)
         if insn.best:
             self.best = best(self.logits[insn.column])
 

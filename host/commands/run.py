@@ -9,7 +9,7 @@ from pathlib import Path
 from ..devices import DEVICES, create
 from ..errors import UserError
 from ..generate import Session
-from ..progress import progress, steps
+from ..progress import below, console, progress, steps
 from ..sampling import BEST, Sampler, Sampling
 from ..statistics import Statistics
 from ..tokenizer import TextStream, Tokenizer
@@ -137,13 +137,16 @@ def run(args):
             first = next(generated)
         if not (args.json or args.chat):
             print(text, end="", flush=True)
+        device.progress = lambda cycles: below(f"{cycles:,} cycles")
         for token in chain([first], generated):
             tokens.append(token)
+            below()
             if not args.json:
                 print(stream.add(token.id), end="", flush=True)
         if not args.json:
             print(stream.finish(), flush=True)
     finally:
+        below()
         device.close()
     statistics = Statistics(image, config, tokens)
     if args.json:
@@ -154,4 +157,4 @@ def run(args):
             "cycles": [t.cycles for t in tokens], "stopped": session.stopped, "device": args.device,
             **statistics.figures}))
     else:
-        print(statistics.line, file=sys.stderr)
+        console().print(statistics.line, style="dim", soft_wrap=not sys.stderr.isatty())

@@ -5,9 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import GROUP, Config
-from ..formats import TILES
+from ..formats import ACC_BITS, TILES
 from ..layouts import WeightBeat
-from .group_scale import ACC_BITS
 
 
 __all__ = ["Embedder"]

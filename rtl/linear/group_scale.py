@@ -5,15 +5,14 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
+from ..formats import ACC_BITS
 from ..isa import WeightFormat
 
 
-__all__ = ["ACC_BITS", "GroupStep", "GroupScaler"]
+__all__ = ["GroupStep", "GroupScaler"]
 
 
 TILES_HELD = 8  # a matrix of one group, in which every step ends a tile, is not held up
-
-ACC_BITS = 52  # :func:`sw_ref.numerics.linear` shows that sums fit
 
 
 def GroupStep(config):

@@ -5,10 +5,11 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
+from ..formats import ACC_BITS
 from ..cores.systolic import SystolicCore
 from ..layouts import ActivationWrite, WeightBeat
 from .activations import ActivationBuffer
-from .group_scale import ACC_BITS, GroupScaler
+from .group_scale import GroupScaler
 from .unpack import WeightUnpacker
 
 

@@ -5,11 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..formats import TILES
+from ..formats import ACC_BITS, TILES
 from ..fp.from_int import IntToFp
 from ..fp.mul import FpMul
 from .activations import WINDOW
-from .group_scale import ACC_BITS
 
 
 __all__ = ["BIAS", "ScaleCommand", "ScaledResult", "RowScaler"]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rtl.config import UNIT_BYTES
-from rtl.formats import (BEATS_PER_GROUP, SCALE_RUN, WeightFormat, block_beats, integers, pack,
-                         stream_units, unpack)
+from rtl.formats import (ACC_BITS, BEATS_PER_GROUP, SCALE_RUN, WeightFormat, block_beats, integers,
+                         pack, stream_units, sum_bits, unpack)
 
 
 BEATS = pytest.mark.parametrize("beat_bytes", [16, 32, 64])
@@ -146,3 +146,13 @@ def test_depth_wrong(fmt):
     codes = np.zeros((4, 33), np.uint8 if fmt == WeightFormat.U4 else np.int8)
     with pytest.raises(ValueError, match=r"^K must be a multiple of 32, not 33$"):
         pack(fmt, codes, None, None, None, 16)
+
+
+@FORMATS
+def test_worst_sum_fits_the_bits_that_are_said(fmt):
+    groups, shift, window = 48, 3, 15
+    code = np.full((1, groups * 32), -128 if fmt == WeightFormat.S8 else 15)
+    weight = integers(fmt, code, np.full((1, groups), 255), np.full((1, groups), 127), shift, np.int64)
+    worst = int(np.abs(weight).sum()) * 127 << window
+    assert worst < 1 << sum_bits(fmt, groups, shift, window) - 1 <= 1 << ACC_BITS - 1
+    assert worst >= 1 << sum_bits(fmt, groups, shift, window) - 3   # and it is no idle bound
