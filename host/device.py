@@ -17,6 +17,9 @@ __all__ = ["DeviceError", "DeviceFault", "Step", "Device", "RegisterDevice", "ch
            "instruction_text"]
 
 
+PATIENCE = 10  # seconds
+
+
 class DeviceError(UserError):
     """The device, or the image for it, is not what was expected."""
 
@@ -198,9 +201,13 @@ class RegisterDevice:
         self.set("POSITION", position)
         self.set("COLUMNS", len(tokens))
         self.set("HEAD", int(bool(head)))
+        self.settle()
         self.set("CONTROL", 1)
         try:
             while not (status := self.get("STATUS")) & 6:
+                if not status & 1:
+                    raise DeviceError(f"{self.name}: register STATUS must be busy, done or fault after a "
+                                      f"start, not {status:#x}. Load the image again")
                 self.run()
                 if self.progress is not None:
                     self.progress(self.get("CYCLES"))
@@ -215,6 +222,15 @@ class RegisterDevice:
             return Step(**counts)
         best = np.array([self.get("BEST", n) for n in range(2 * BEST)], np.uint32).reshape(-1, 2)
         return Step(best[:, 1].astype(np.int64), best[:, 0].copy().view(np.float32), **counts)
+
+    def settle(self):
+        """Wait for the end of a reset: a start before it would be ignored."""
+        until = time.monotonic() + PATIENCE
+        while self.get("STATUS") & 1:
+            if time.monotonic() > until:
+                raise DeviceError(f"{self.name}: still busy {PATIENCE} seconds after a reset, so its memory "
+                                  "does not answer. Reset the memory too, and load the image again")
+            self.run()
 
     def fault(self):
         """Raise :exc:`DeviceFault` for what the registers say, and reset the machine."""

@@ -12,13 +12,14 @@ from random import Random
 
 import numpy as np
 
-from rtl.formats import block_beats, stream_units, unpack
+from rtl.formats import stream_units, unpack
 from rtl.config import KV_BLOCK, UNIT_BYTES
 from rtl.csr import BEST
 from rtl.isa import (Append, Attend, Dest, Embed, Halt, Load, Loop, MatMul, Quant,
                      Scalar, Source, Stream, Sync, Token, Unit, Vector, WeightFormat, decode)
 
 from . import kernels, numerics
+from .linear import linear
 
 
 __all__ = ["Machine", "MachineError"]
@@ -268,13 +269,11 @@ class Machine:
             out, stride = self.logits.reshape(-1), insn.rows
         else:
             out, stride = self._words(insn.dst, (columns - 1) * insn.stride + insn.rows), insn.stride
-        beat_bytes = self.config.beat_bytes
-        kernels.linear(self._dram(start, units), insn.format == WeightFormat.U4, insn.rows, beat_bytes,
-                       block_beats(insn.format, insn.groups, beat_bytes), insn.centre,
-                       np.ascontiguousarray(self.act[:columns, groups]),
-                       np.ascontiguousarray(self.exponents[:columns, groups]), out, stride)
+        linear(self._dram(start, units), insn.format, insn.rows, self.config.beat_bytes, insn.centre,
+               np.ascontiguousarray(self.act[:columns, groups]),
+               np.ascontiguousarray(self.exponents[:columns, groups]), out, stride)
         if insn.best:
-            self.best = best(self.logits[insn.column])
+            self.best = _best(self.logits[insn.column])
 
     def _embed(self, insn):
         block = self.config.block_rows
@@ -314,7 +313,7 @@ class Machine:
             self._words(insn.sums + first * lanes, insn.queries * lanes)[:] = denominators.repeat(lanes)
 
 
-def best(logits):
+def _best(logits):
     """The `BEST` largest as (id, fp32 logit), largest first, equal ones by id."""
     order = -logits
     # What is not past the last place, rather than what is before it: NaN are last.

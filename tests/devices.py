@@ -21,7 +21,7 @@ CONFIGS = {
     "wide": get("wide"),
     # A beat, columns and lanes of other sizes, and query heads that take three passes.
     "odd": Config(name="odd", beat_bits=256, columns=3, lanes=16, queries=2, vector_words=16384,
-                  act_groups=32, program_words=256, prefetch_beats=64, dram="ddr3-800-x16"),
+                  act_groups=32, program_words=512, prefetch_beats=64, dram="ddr3-800-x16"),
 }
 MODELS = {
     "small": dict(heads=6, kv_heads=2),

@@ -146,23 +146,22 @@ def test_bus_error():
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_interrupt(name):
+def test_interrupt(name, monkeypatch):
     """Ctrl-C in the middle of a step: the next one is none the worse."""
+    monkeypatch.setattr("sim.fpga.device.SLICE_SECONDS", 0)  # the fewest cycles between two looks
     sim, model = pair(name)
     with sim:
         works(sim, model)
         whole = sim.step([4], 0, True).cycles
-        # While the program is fetched, while it runs, and at its end.
-        for cycles in range(0, whole, whole // 5):
-            sim._slice = max(cycles, 1)
-
-            def interrupt(now):
-                raise KeyboardInterrupt
+        for at in range(0, whole - 2000, whole // 8):
+            def interrupt(cycles, at=at):
+                if cycles >= at:
+                    raise KeyboardInterrupt
 
             sim.progress = interrupt
             with pytest.raises(KeyboardInterrupt):
                 sim.step([9], 0, True)
-            sim.progress = None
+            sim.progress = limited
             works(sim, model)
         same_memory(sim, model)
 

@@ -47,8 +47,8 @@ def run(args):
         raise UserError(f"--tokens must be at least 1, not {args.tokens}")
     check_device(args)
     sampler = sampler_of(args)
-    image = images.obtain(args)
-    config, tokenizer = images.config_of(image, args.config), tokenizer_of(image)
+    image, config = images.obtain(args)
+    tokenizer = tokenizer_of(image)
     tokenizer.chat([{"role": "user", "content": ""}])  # before a device takes minutes to build
     device = device_of(args, config)
     try:

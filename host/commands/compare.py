@@ -37,8 +37,7 @@ def run(args):
     check_device(args)
     if not args.prompt:
         raise UserError("--prompt must be a text, it is empty")
-    image = images.obtain(args)
-    config = images.config_of(image, args.config)
+    image, config = images.obtain(args)
     span = layers_of(args.layers, image.model["layers"])
     ids = tokenizer_of(image).encode(args.prompt)
     session(None, image, config.columns).check(ids)  # before a device takes minutes to build

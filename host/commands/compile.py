@@ -4,6 +4,8 @@ import json
 
 from rich.table import Table
 
+from rtl import config as configs
+
 from ..errors import UserError
 from ..progress import console
 from . import images
@@ -47,7 +49,7 @@ def size(count):
 def show(model, image, path):
     """Print the report for people."""
     out, report = console(stderr=False), image.report
-    config = images.config_of(image)
+    config = configs.get(image.config)
     out.print(f"{model.name}, for configuration {image.config}: {path}", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for name in ("operation", "format"):

@@ -59,11 +59,10 @@ def run(args):
 def image_of(args):
     """The image to measure, and its configuration."""
     if args.device != "model" or args.config is not None or images.is_image(args.model):
-        image = images.obtain(args)
-        return image, images.config_of(image, args.config)
+        return images.obtain(args)
     # Numbers are the same in every configuration, so this takes the one that is done soonest.
     from sw_ref.evaluation import EVALUATION
-    return images.obtain(args, EVALUATION), EVALUATION
+    return images.obtain(args, EVALUATION)
 
 
 def read_oracle(path):

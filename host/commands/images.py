@@ -13,8 +13,8 @@ from ..image import FORMAT_VERSION, Image
 from ..progress import progress
 
 
-__all__ = ["DEFAULT_CONFIG", "DEFAULT_CONTEXT", "add_arguments", "cache", "config_of", "compile_image",
-           "is_image", "obtain", "save"]
+__all__ = ["DEFAULT_CONFIG", "DEFAULT_CONTEXT", "add_arguments", "cache", "compile_image", "is_image",
+           "obtain", "save"]
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,24 +91,31 @@ def wanted(args, config=None):
     return config or configs.get(args.config or DEFAULT_CONFIG), model, args.context or min(DEFAULT_CONTEXT, model.context)
 
 
-def config_of(image, name=None):
-    """The configuration to run an image on: the one named, or the one it was compiled for."""
-    if name is None and image.config not in configs.CONFIGS:
-        raise UserError(f"the image was compiled for configuration {image.config!r}, which must be one of "
-                        f"{', '.join(configs.CONFIGS)}; compile the model again")
-    return configs.get(name or image.config)
+def read(args):
+    """The program image that `args` name, and the configuration to run it on."""
+    if args.context is not None:
+        raise UserError(f"{args.model}: an image's context is fixed, --context must be left out; "
+                        "compile the model again with it")
+    image = Image.load(args.model)
+    name = args.config or image.config
+    if name not in configs.CONFIGS:
+        raise UserError(f"{args.model}: the image was compiled for configuration {name!r}, which must be one "
+                        f"of {', '.join(configs.CONFIGS)}; compile the model again")
+    config = configs.get(name)
+    # A device refuses it too, but may take minutes to build first.
+    if config.digest != image.digest:
+        raise UserError(f"{args.model}: the image was compiled for configuration {image.config!r} with digest "
+                        f"{image.digest}, but {name!r} has {config.digest}; compile the model again for it")
+    return image, config
 
 
 def obtain(args, config=None):
-    """The image that `args` ask for: read, found among those kept, or compiled and kept.
+    """The image that `args` ask for, and its configuration: read, or compiled and kept.
 
     `config` is one that has no name.
     """
     if is_image(args.model):
-        if args.context is not None:
-            raise UserError(f"{args.model}: an image's context is fixed, --context must be left out; "
-                            "compile the model again with it")
-        return Image.load(args.model)
+        return read(args)
     config, model, context = wanted(args, config)
     what = [FORMAT_VERSION, model.sha256, args.bits, config.digest, context, fingerprint()]
     key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
@@ -116,7 +123,7 @@ def obtain(args, config=None):
     path = cache() / f"{stem}-{key}.safetensors"
     if path.exists():
         try:
-            return Image.load(path)
+            return Image.load(path), config
         except UserError:
             path.unlink(missing_ok=True)
     from mapper.compile import compile_model
@@ -125,4 +132,4 @@ def obtain(args, config=None):
     for other in cache().glob(f"{stem}-{'?' * 16}.safetensors"):
         if other != path:  # an older compiler's
             other.unlink(missing_ok=True)
-    return Image.load(path)
+    return Image.load(path), config

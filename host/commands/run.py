@@ -122,8 +122,8 @@ def run(args):
         raise UserError("--prompt must be a text, it is empty")
     check_device(args)
     sampler = sampler_of(args)
-    image = images.obtain(args)
-    config, tokenizer = images.config_of(image, args.config), tokenizer_of(image)
+    image, config = images.obtain(args)
+    tokenizer = tokenizer_of(image)
     text = tokenizer.chat([{"role": "user", "content": args.prompt}]) if args.chat else args.prompt
     ids = tokenizer.encode(text)
     session_of(None, image, config).check(ids)  # before a device takes minutes to build
@@ -154,7 +154,8 @@ def run(args):
             "prompt_ids": ids, "token_ids": [t.id for t in tokens],
             "text": tokenizer.decode([t.id for t in tokens]),
             "top_ids": [t.top_ids for t in tokens], "top_logits": [t.top_logits for t in tokens],
-            "cycles": [t.cycles for t in tokens], "stopped": session.stopped, "device": args.device,
+            "cycles": [t.cycles for t in tokens],
+            "token_seconds": [t.seconds for t in tokens], "stopped": session.stopped, "device": args.device,
             **statistics.figures}))
     else:
         console().print(statistics.line, style="dim", soft_wrap=not sys.stderr.isatty())

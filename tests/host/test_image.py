@@ -1,0 +1,60 @@
+import json
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from host.errors import UserError
+from host.image import Image
+
+
+IMAGE = Image(memory=np.arange(256, dtype=np.uint8), memory_units=6, program=1, length=2, digest="00",
+              config="small", context=8, vocab=96, weight_bytes=64, model={"name": "toy"},
+              tokenizer={"json": "{}"}, report={"bytes": 1})
+
+
+def test_round_trip(tmp_path):
+    path = tmp_path / "new" / "image.safetensors"
+    IMAGE.save(path)
+    again = Image.load(path)
+    for f in fields(Image):
+        assert np.array_equal(getattr(again, f.name), getattr(IMAGE, f.name)), f.name
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_instructions_and_dram():
+    assert IMAGE.instructions == [int.from_bytes(range(64, 96), "little"),
+                                  int.from_bytes(range(96, 128), "little")]
+    dram = IMAGE.dram()
+    assert len(dram) == 6 * 64 and (dram[:256] == IMAGE.memory).all() and not dram[256:].any()
+
+
+def test_failure_leaves_what_was_there(tmp_path):
+    path = tmp_path / "image.safetensors"
+    IMAGE.save(path)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        replace(IMAGE, report={1j: object()}).save(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def written(path, about, memory=IMAGE.memory):
+    save_file({"memory": memory}, path, about and {"headrace": json.dumps(about)})
+
+
+@pytest.mark.parametrize("write, message", [
+    (lambda p: None, "cannot be read: "),
+    (lambda p: p.write_bytes(b""), "expected a program image"),
+    (lambda p: p.write_bytes(b"\xff" * 100), "expected a program image"),
+    (lambda p: written(p, None), "expected a program image"),
+    (lambda p: written(p, {"format": 99}), "expected image format 1, found 99. Compile the model again"),
+    (lambda p: written(p, {"format": 1, "speed": 3}), "image metadata is not of format 1: "),
+    (lambda p: (IMAGE.save(p), p.write_bytes(p.read_bytes()[:-1])), "expected a program image"),
+])
+def test_refused(tmp_path, write, message):
+    path = tmp_path / "a.safetensors"
+    write(path)
+    with pytest.raises(UserError) as info:
+        Image.load(path)
+    assert str(info.value).startswith(f"{path}: {message}") and "\n" not in str(info.value)

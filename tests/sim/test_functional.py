@@ -1,0 +1,77 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from host.device import DeviceError, DeviceFault
+from mapper.compile import compile_model
+from rtl.config import get
+from rtl.csr import FaultCode
+from rtl.isa import Load, decode
+from sim.functional import ModelDevice
+from tests.toy import toy_model
+
+
+CONFIG = get("wide")
+
+
+@pytest.fixture(scope="module")
+def image():
+    return compile_model(toy_model(), CONFIG, context=32)
+
+
+def patched(image, pc, word):
+    """The image with another instruction word."""
+    memory = image.memory.copy()
+    at = image.program * 64 + 32 * pc
+    memory[at:at + 32] = list(word.to_bytes(32, "little"))
+    return replace(image, memory=memory)
+
+
+def test_logits_of_all_columns(image):
+    device = ModelDevice(CONFIG)
+    device.load(image)
+    single = []
+    for position, token in enumerate((5, 80, 3)):
+        step = device.step([token], position, True)
+        single.append(device.logits[0].copy())
+    assert step.cycles is None and len(step.ids) == 64
+    np.testing.assert_array_equal(step.logits, single[-1][step.ids])
+    assert (np.diff(step.logits) <= 0).all()
+    device.load(image)
+    assert not len(device.step([5, 80], 0, False).ids)
+    device.step([5, 80, 3], 0, True)
+    np.testing.assert_array_equal(device.logits, single)
+
+
+def test_other_digest(image):
+    with pytest.raises(DeviceError, match="^model: configuration 'small' has digest "):
+        ModelDevice(get("small")).load(image)
+
+
+def test_nothing_loaded(image):
+    device = ModelDevice(CONFIG)
+    with pytest.raises(DeviceError, match="^model: load an image first$"):
+        device.step([1], 0, True)
+    device.load(image)
+    device.close()
+    device.close()
+    with pytest.raises(DeviceError, match="^model: load an image first$"):
+        device.step([1], 0, True)
+
+
+def test_invalid_opcode(image):
+    with pytest.raises(DeviceFault, match=r"^fault OPCODE, info 0xee, at instruction 3: 0xee \(238 is") as e:
+        ModelDevice(CONFIG).load(patched(image, 3, 0xee))
+    assert e.value.code is FaultCode.OPCODE and e.value.pc == 3
+
+
+def test_invalid_address(image):
+    pc = next(n for n, word in enumerate(image.instructions) if isinstance(decode(word), Load))
+    insn = replace(decode(image.instructions[pc]), addr=image.memory_units)
+    device = ModelDevice(CONFIG)
+    device.load(patched(image, pc, insn.encode()))
+    with pytest.raises(DeviceError, match=rf"^model: Instruction {pc} \(load addr=.*DRAM address \d+ is past"):
+        device.step([1], 0, True)
+    device.load(image)
+    device.step([1], 0, True)

@@ -1,0 +1,171 @@
+"""The kernels give the bits of the numpy functions that define them."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from rtl.config import KV_BLOCK, UNIT_BYTES
+from rtl.isa import Func, Vector
+from sw_ref import attention, kernels, numerics
+from sw_ref.machine import VECTOR_OPERANDS
+from sw_ref.sequences import FUNCTIONS
+
+
+LANES = 8
+EDGES = np.array([
+    0x00000000, 0x00000001, 0x00400000, 0x007fffff,  # zero and subnormals
+    0x00800000, 0x00800001, 0x00ffffff,              # about the smallest normal
+    0x1f800000, 0x1fffffff, 0x20000000, 0x1fb504f3,  # whose products are
+    0x3f000000, 0x3f7fffff, 0x3f800000, 0x3f800001,  # about 1
+    0x4b000000, 0x4b3fff80, 0x4b4001ff, 0x4b400200,  # MAGIC + n, with n at its limits
+    0x5f000000, 0x7f000000, 0x7f7fffff, 0x7f800000,  # up to infinity
+], np.uint32)
+EDGES = np.concatenate([EDGES, EDGES | 0x80000000]).view(np.float32)
+
+
+def same(got, expected):
+    got, expected = np.broadcast_arrays(got, expected)
+    nan = np.isnan(expected)
+    np.testing.assert_array_equal(np.isnan(got), nan)
+    np.testing.assert_array_equal(got[~nan].view(np.uint32), expected[~nan].view(np.uint32))
+
+
+def random_floats(rng, *shape):
+    """All patterns alike, but half of them close to 1."""
+    wild = rng.integers(0, 1 << 32, shape, np.uint32).view(np.float32)
+    return np.where(np.isnan(wild) | (rng.random(shape) < 0.5), rng.normal(size=shape).astype(np.float32), wild)
+
+
+def execute(memory, insn):
+    _, *fields = vars(insn).values()
+    kernels.vector(memory, LANES, insn.func.value, *fields[:VECTOR_OPERANDS])
+
+
+def expected(memory, insn):
+    """The memory after a Vector instruction, by its definition."""
+    at = {x: getattr(insn, x) + np.arange(insn.outer)[:, None] * getattr(insn, f"{x}_stride")
+          for x in "abcd"}
+    word = np.arange(insn.inner)
+    index = {x: at[x] + (word % LANES if getattr(insn, f"{x}_fill") else word) for x in "abc"}
+    a, b, c = (memory[np.minimum(index[x], len(memory) - 1)] for x in "abc")
+    if insn.b_const:
+        b = np.array([insn.b_value], np.uint32).view(np.float32)
+    if insn.c_const:
+        c = np.array([insn.c_value], np.uint32).view(np.float32)
+    after = memory.copy()
+    with np.errstate(all="ignore"):
+        if insn.func == Func.DOT:
+            after[at["d"] + np.arange(LANES)] = numerics.dot(a, b)[:, None]
+        else:
+            after[at["d"] + word] = FUNCTIONS[insn.func](a, b, c)
+    return after
+
+
+@pytest.mark.parametrize("func", Func, ids=lambda f: f.name)
+def test_vector_on_edge_values(func):
+    triples = np.array(list(itertools.product(EDGES, EDGES, EDGES)), np.float32)
+    count = 8192
+    for part in range(0, len(triples), count):
+        memory = np.zeros((4, count), np.float32)
+        memory[:3, :len(triples) - part] = triples[part:part + count].T
+        memory = memory.reshape(-1)
+        insn = Vector(func=func, outer=1, inner=count, a=0, b=count, c=2 * count, d=3 * count)
+        after = expected(memory, insn)
+        execute(memory, insn)
+        same(memory, after)
+
+
+@pytest.mark.parametrize("func", [Func.MADD, Func.NMADD])
+def test_no_fused_product(func):
+    # (1 + e)(1 - e) - 1 is 0 with a rounded product, -e**2 in one step.
+    memory = np.repeat(np.array([1 + 2.0**-23, 1 - 2.0**-23, 0, 9], np.float32), LANES)
+    one = int(np.float32(-1 if func == Func.MADD else 1).view(np.uint32))
+    execute(memory, Vector(func=func, outer=1, inner=8, a=0, b=8, c_const=1, c_value=one, d=24))
+    assert (memory[24:] == 0).all()
+
+
+@pytest.mark.parametrize("func", Func, ids=lambda f: f.name)
+@pytest.mark.parametrize("seed", range(4))
+def test_vector_operands(func, seed):
+    """Strides, filled lines, constants, lengths, results in place of an operand."""
+    rng = np.random.default_rng(seed)
+    for inner, outer in itertools.product((8, 24, 56, 64, 72, 136), (1, 3)):
+        memory = random_floats(rng, 8192)
+        fields = {x: 1024 * (n + 1) for n, x in enumerate("abcd")}
+        fields |= {f"{x}_stride": int(rng.choice([0, inner, 256])) for x in "abc"} | {"d_stride": 256}
+        fields |= {f"{x}_fill": int(rng.integers(2)) for x in "abc"}
+        fields |= {f"{x}_const": int(rng.integers(2)) for x in "bc"}
+        fields |= {f"{x}_value": int(rng.choice(EDGES).view(np.uint32)) for x in "bc"}
+        if func != Func.DOT and (place := rng.choice(list("abcd"))) != "d":
+            fields |= {"d": fields[place], f"{place}_stride": 256, f"{place}_fill": 0}
+        insn = Vector(func=func, outer=outer, inner=inner, **fields)
+        after = expected(memory, insn)
+        execute(memory, insn)
+        same(memory, after)
+
+
+@pytest.mark.parametrize("fields", [
+    {"d": 64 - 8, "d_stride": 8, "outer": 2}, {"a": 64}, {"a": 48, "inner": 24}, {"b": 128},
+    {"c": 60, "c_fill": 1}])
+def test_vector_past_the_end(fields):
+    memory = np.zeros(64, np.float32)
+    with pytest.raises(IndexError, match="past the end of the vector memory"):
+        execute(memory, Vector(**{"func": Func.MADD, "outer": 1, "inner": 8} | fields))
+    assert not memory.any()
+
+
+def test_unused_operands_lie_anywhere():
+    memory = np.ones(64, np.float32)
+    far = {"b": 1 << 17, "c": 1 << 17}
+    execute(memory, Vector(func=Func.RECIP, outer=1, inner=8, **far))
+    execute(memory, Vector(func=Func.DOT, outer=1, inner=8, c=1 << 17))
+    execute(memory, Vector(func=Func.MADD, outer=1, inner=8, b_const=1, c_const=1, **far))
+
+
+@pytest.mark.parametrize("group, bits", [(32, 8), (64, 8), (64, 16), (128, 16)])
+def test_quantize(group, bits):
+    rng = np.random.default_rng(0)
+    finite = EDGES[np.isfinite(EDGES)]
+    halves = np.float32([127, *(n + 0.5 for n in range(-63, 63))])   # ties
+    tiny = finite[np.abs(finite) < 2.0**-125]
+    rows = [random_floats(rng, group), np.zeros(group), np.full(group, -0.0), rng.choice(finite, group),
+            rng.choice(tiny, group), np.resize(halves, group), np.resize(halves, group) * 2.0**-100,
+            np.full(group, -np.inf)]
+    values = np.concatenate(rows).astype(np.float32).reshape(2, -1)
+    memory = np.full(8192, 7, np.float32)
+    stride = values.shape[1] + 96
+    for n in range(2):
+        memory[128 + n * stride:][:values.shape[1]] = values[n]
+    q, exponents = kernels.quantize(memory, 2, values.shape[1], 128, stride, group, bits)
+    expected_q, expected_exponents = numerics.quantize(values, group, bits)
+    np.testing.assert_array_equal(q.reshape(values.shape), expected_q)
+    np.testing.assert_array_equal(exponents.reshape(2, -1), expected_exponents)
+    assert q.dtype == expected_q.dtype and exponents.dtype == expected_exponents.dtype
+    with pytest.raises(IndexError, match="past the end of the vector memory"):
+        kernels.quantize(memory, 2, 64, 8192 - 128, 96, 32, 8)
+
+
+@pytest.mark.parametrize("dim", [64, 128])
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 64, 200])
+@pytest.mark.parametrize("spread", [0, 20, 255])
+def test_attend(dim, length, spread):
+    """Lengths about the blocks' size; exponents from alike to all there are."""
+    rng = np.random.default_rng(length)
+
+    def exponents(count):
+        return rng.integers(128 - (spread + 1) // 2, 128 + spread // 2 + 1, count).astype(np.uint8)
+
+    blocks = -(-length // KV_BLOCK)
+    memory = rng.integers(0, 256, UNIT_BYTES + blocks * (UNIT_BYTES + 2 * KV_BLOCK * dim)).astype(np.uint8)
+    cache = memory[UNIT_BYTES:].reshape(blocks, -1)
+    cache[:, :UNIT_BYTES] = exponents((blocks, UNIT_BYTES))
+    scale = cache[:, :UNIT_BYTES].reshape(blocks, 2, KV_BLOCK)
+    lines = cache[:, UNIT_BYTES:].reshape(blocks, 2, KV_BLOCK, dim).view(np.int8)
+    k, v = (lines[:, n].reshape(-1, dim)[:length] for n in range(2))
+    k_exponent, v_exponent = (scale[:, n].reshape(-1)[:length] for n in range(2))
+    q, q_exponent = rng.integers(-32767, 32768, (3, dim)).astype(np.int16), exponents(3)
+    q[0] = 32767
+    got = kernels.attend(memory, UNIT_BYTES, length, q, q_exponent)
+    for one, other in zip(got, attention.attend(q, q_exponent, k, k_exponent, v, v_exponent)):
+        same(one, other)
