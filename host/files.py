@@ -16,10 +16,12 @@ def replacing(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile's: that would keep the file from all other users, whatever the umask allows.
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        partial.touch()
+        mode = partial.stat().st_mode
         yield partial
+        partial.chmod(mode)  # some libraries keep what they write from all other users
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,5 +1,9 @@
 """The functional machine as a device: the same images, at interactive speed, with no cycles."""
 
+import signal
+import threading
+from contextlib import contextmanager
+
 import numpy as np
 
 from host.device import DeviceError, DeviceFault, Step, check_digest, instruction_text
@@ -9,6 +13,29 @@ from sw_ref.machine import Machine, MachineError
 
 
 __all__ = ["ModelDevice"]
+
+
+@contextmanager
+def between_instructions():
+    """Hold Ctrl-C back. Gives a function that lets it through, which happens at the end anyway.
+
+    Kernels are compiled when they are first used, and the compiler's callbacks swallow exceptions.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda *_: None
+        return
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda *args: pressed.append(args))
+
+    def check(*_):
+        if pressed and callable(before):
+            before(*pressed.pop())
+
+    try:
+        yield check
+        check()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class ModelDevice:
@@ -50,8 +77,9 @@ class ModelDevice:
         if self.machine is None:
             raise DeviceError(f"{self.name}: load an image first")
         try:
-            self.machine.run(self.program, tokens=tokens, position=position, head=head,
-                             trace=self.trace)
+            with between_instructions() as check:
+                self.machine.run(self.program, tokens=tokens, position=position, head=head,
+                                 trace=self.trace or check)
         except MachineError as error:
             raise DeviceError(f"{self.name}: {error}") from error
         if not head:

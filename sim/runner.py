@@ -139,8 +139,9 @@ def main():
         for case in [args.case] if args.case else cases(args.unit):
             count = run(args.unit, case, seed=args.seed, waves=args.waves, only=args.only)
             print(f"{args.unit}-{case}, seed {args.seed}: {count} tests passed")
-    except BenchError as error:
-        sys.exit(f"error: {error}")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

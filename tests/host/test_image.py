@@ -21,6 +21,8 @@ def test_round_trip(tmp_path):
     for f in fields(Image):
         assert np.array_equal(getattr(again, f.name), getattr(IMAGE, f.name)), f.name
     assert list(path.parent.iterdir()) == [path]
+    (other := tmp_path / "other").touch()
+    assert path.stat().st_mode == other.stat().st_mode   # safetensors would have made it 0600
 
 
 def test_instructions_and_dram():

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -74,4 +76,24 @@ def test_invalid_address(image):
     with pytest.raises(DeviceError, match=rf"^model: Instruction {pc} \(load addr=.*DRAM address \d+ is past"):
         device.step([1], 0, True)
     device.load(image)
+    device.step([1], 0, True)
+
+
+def test_interrupt_between_instructions(image):
+    device, seen = ModelDevice(CONFIG), []
+    device.load(image)
+    execute = device.machine._execute
+
+    def interrupted(insn):
+        seen.append(insn)
+        if len(seen) == 5:
+            signal.raise_signal(signal.SIGINT)
+        execute(insn)
+
+    device.machine._execute = interrupted
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        device.step([1], 0, True)
+    assert len(seen) == 5 and signal.getsignal(signal.SIGINT) is handler
+    del device.machine._execute
     device.step([1], 0, True)
