@@ -103,7 +103,7 @@ def _dot(a, b, inner):
     """The sum of a * b, as :func:`sw_ref.numerics.dot`. The operands have room for `PARTS` more."""
     padded = inner + -inner % PARTS
     for i in range(inner, padded):
-        a[i] = b[i] = ZERO
+        a[i], b[i] = ZERO, -ZERO  # -0 is what changes no sum
     sums = np.zeros(PARTS, np.float32)
     for at in range(0, padded, PARTS):
         for i in range(PARTS):

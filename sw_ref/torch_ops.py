@@ -55,7 +55,7 @@ def nmadd(a, b, c):
 def dot(a, b):
     """Sum of products over the last axis, through 64 interleaved partial sums."""
     terms = multiply(flush(a), flush(b))
-    terms = torch.nn.functional.pad(terms, (0, -terms.shape[-1] % 64)).unflatten(-1, (-1, 64))
+    terms = torch.nn.functional.pad(terms, (0, -terms.shape[-1] % 64), value=-0.0).unflatten(-1, (-1, 64))
     total = torch.zeros_like(terms[..., 0, :])
     for n in range(terms.shape[-2]):
         total = flush(total + terms[..., n, :])

@@ -49,7 +49,7 @@ class Softmax(wiring.Component):
     be so before the first score of the next block comes. :class:`BlockSequence` and
     :class:`Intake` see to it.
 
-    Throughput is one score and one set of weights per cycle. Latency is seven cycles from a block's
+    Throughput is one score and one set of weights per cycle. Latency is six cycles from a block's
     last score to its first weights.
 
     Parameters

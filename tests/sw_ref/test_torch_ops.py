@@ -114,3 +114,9 @@ def test_attend(length, spread):
     exact = weights / weights.sum(1, keepdims=True) @ v
     size = np.abs(v).max()
     np.testing.assert_allclose(got[0] / got[1][:, None], exact, atol=0.1 * size)
+
+
+def test_dot_of_underflows_alone():
+    """Nothing is added where there is no element: a sum of -0 stays one."""
+    a, b = np.full((1, 4), 1e-30, np.float32), np.full((1, 4), -1e-30, np.float32)
+    same(numerics.dot(a, b), torch_ops.dot(torch.tensor(a), torch.tensor(b)))
