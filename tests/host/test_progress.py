@@ -1,4 +1,56 @@
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
 from host.progress import below, progress, steps
+
+
+ROOT = Path(__file__).parent.parent.parent
+SCRIPT = """
+from host.progress import below, progress, steps
+with steps("building") as step:
+    step("one"); step("two")
+with progress("reading") as report:
+    report(1, 2, "reading on")
+    print("kept")
+print("text", end="")
+below("1,234 cycles")
+below()
+print(" and more")
+"""
+
+
+def on_terminal(script, stdout=None):
+    """What a script writes to a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=theirs, stderr=theirs,
+                          stdout=stdout or theirs, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(theirs)
+        seen = b""
+        try:
+            while part := os.read(ours, 4096):
+                seen += part
+        except OSError:  # all of the other side is closed
+            pass
+    os.close(ours)
+    assert process.returncode == 0
+    return seen.decode()
+
+
+def test_on_a_terminal():
+    seen = on_terminal(SCRIPT)
+    for part in "building: one", "reading on", "1/2", "kept", "1,234 cycles":
+        assert part in seen
+    # The cursor is saved and restored around the line below.
+    assert seen.endswith(" and more\r\n") and seen.count("\x1b7") == seen.count("\x1b8") == 2
+
+
+def test_stdout_has_nothing_but_the_answer(tmp_path):
+    with open(tmp_path / "out", "w") as out:
+        assert "reading on" in on_terminal(SCRIPT, out)
+    assert (tmp_path / "out").read_text() == "kept\ntext and more\n"
 
 
 def test_nothing_where_there_is_no_terminal(capsys):
