@@ -28,6 +28,10 @@ class BenchError(UserError):
 RUNTIME = ("verilated.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o")
 
 
+# A bench runs mostly Python, and is built for longer than it runs.
+OPTIMIZE = ["OPT_FAST=-O0", "OPT_SLOW=-O0"]
+
+
 class _Runner(Verilator):
     """cocotb's runner, with ports alone visible: far less to compile, and faster."""
     def _build_command(self):
@@ -35,7 +39,8 @@ class _Runner(Verilator):
         at = build.index("--public-flat-rw")
         build[at:at + 1] = ["--public-depth", "1"]
         # The copied runtime must look newer than the makefile that Verilator writes.
-        return [build, ["touch", "-c", *(str(self.build_dir / name) for name in RUNTIME)], make]
+        return [build, ["touch", "-c", *(str(self.build_dir / name) for name in RUNTIME)],
+                [*make, *OPTIMIZE]]
 
     def _waves_file(self):
         return "dump.fst"
@@ -85,7 +90,7 @@ def run(unit, case, *, seed=0, waves=False, only=None):
     folder = ROOT / "build" / "benches" / f"{unit}-{case}{'-waves' if waves else ''}"
     args = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", *WARNINGS,
             *(["--trace-fst"] if waves else [])]
-    tools = [str(verilator()), str(verilator().stat().st_mtime_ns), sys.executable, *args]
+    tools = [str(verilator()), str(verilator().stat().st_mtime_ns), sys.executable, *args, *OPTIMIZE]
     digest = hashlib.sha256("\n".join([text, *tools]).encode()).hexdigest()
     runtime = folder.parent / ".runtime" / hashlib.sha256("\n".join(tools).encode()).hexdigest()[:12]
     stamp, source = folder / "digest", folder / f"{unit}.v"

@@ -10,12 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from host.device import DeviceFault
+from host.device import DeviceError, DeviceFault
 from rtl.config import UNIT_BYTES
 from rtl.csr import FaultCode
 from rtl.isa import (Append, Attend, Dest, Halt, Load, Loop, MatMul, Op, Quant, Scalar, Source,
                      Stream, Sync, Unit)
 from sim.fpga.device import SimDevice
+from sim.functional import ModelDevice
 
 from .devices import CONFIGS, pair, same_memory, same_step, toy_image
 
@@ -32,10 +33,11 @@ def with_program(image, insns):
     """The image with another program, which comes behind all else."""
     words = [insn if isinstance(insn, int) else insn.encode() for insn in insns]
     raw = np.frombuffer(b"".join(word.to_bytes(32, "little") for word in words), np.uint8)
-    memory = np.zeros(-(-(image.memory_units * UNIT_BYTES + len(raw)) // UNIT_BYTES) * UNIT_BYTES, np.uint8)
+    start, units = image.memory_units * UNIT_BYTES, -(-len(raw) // UNIT_BYTES)
+    memory = np.zeros(start + units * UNIT_BYTES, np.uint8)
     memory[:len(image.memory)] = image.memory
-    memory[image.memory_units * UNIT_BYTES:][:len(raw)] = raw
-    return replace(image, memory=memory, memory_units=len(memory) // UNIT_BYTES,
+    memory[start:start + len(raw)] = raw
+    return replace(image, memory=memory, memory_units=image.memory_units + units,
                    program=image.memory_units, length=len(words))
 
 
@@ -75,7 +77,8 @@ def goes_wrong(name, program, code, pc, info, text):
 # What is done at position `BAD`; what comes of it, at which of these instructions.
 BODIES = {
     "opcode":  ([0xee], FaultCode.OPCODE, 0, 0xee, "0xee (238 is not a valid Op)"),
-    "unit":    ([Op.SYNC.value | 7 << 8], FaultCode.OPCODE, 0, Op.SYNC.value, "0x708 (7 is not a valid Unit)"),
+    "unit":    ([Op.SYNC.value | 7 << 8],
+                FaultCode.OPCODE, 0, Op.SYNC.value, "0x708 (7 is not a valid Unit)"),
     "load":    ([Scalar(rd=1, offset=OUTSIDE), Load(addr=5, size=1, addr_reg=1), Halt()],
                 FaultCode.ADDRESS, 1, OUTSIDE + 5, "load addr=5 size=1 addr_reg=1"),
     "stream":  ([Stream(addr=OUTSIDE, size=4), Halt()],
@@ -97,12 +100,27 @@ BODIES = {
 }
 
 
+def with_body(name, body):
+    insns = BODIES[body][0]
+    return [Loop(length=len(insns), source=Source.POSITION.value), *insns, *toy_image(name).instructions]
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("body", BODIES)
 def test_fault(name, body):
-    insns, code, pc, info, text = BODIES[body]
-    program = [Loop(length=len(insns), source=Source.POSITION.value), *insns, *toy_image(name).instructions]
-    goes_wrong(name, program, code, pc + 1, info, text)
+    _, code, pc, info, text = BODIES[body]
+    goes_wrong(name, with_body(name, body), code, pc + 1, info, text)
+
+
+# In program order nobody waits for a token.
+@pytest.mark.parametrize("body", sorted(set(BODIES) - {"token"}))
+def test_functional_model_refuses(body):
+    """The functional model names the same instruction."""
+    model = ModelDevice(CONFIGS["small"])
+    with pytest.raises(DeviceError, match=rf"nstruction {BODIES[body][2] + 1}\b"):
+        model.load(with_program(toy_image("small"), with_body("small", body)))
+        model.step([1], 0, True)
+        model.step([1], BAD, True)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

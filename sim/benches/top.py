@@ -20,7 +20,7 @@ from ._matrix import Matrix, generator
 
 CONFIGS = {
     "small": get("small"),
-    "large": Config(name="large", beat_bits=512, columns=2, lanes=16),
+    "large": Config(name="large", beat_bits=512, columns=2, lanes=8, queries=2),
 }
 CASES = {name: lambda config=config: Accelerator(config) for name, config in CONFIGS.items()}
 UNITS = 1024

@@ -4,6 +4,7 @@ accelerator."""
 import json
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,8 +17,10 @@ from rtl.config import get
 from rtl.csr import BEST, REGISTERS, FaultCode
 from rtl.isa import Halt
 from sim import dram
+from sim.fpga import build
 from sim.fpga.build import library
 from sim.fpga.device import SimDevice
+from sim.tools import ToolError
 
 from .tiny import BEATS, Tiny
 
@@ -164,3 +167,29 @@ def test_trace_needs_its_build(tmp_path):
 
 def test_registers_used_here_exist():
     assert {"IDENTITY", "CONTROL", "STATUS", "BEST"} <= set(REGISTERS)
+
+
+def test_process_that_never_runs(tmp_path, monkeypatch):
+    """Verilator would leave `c` as it is, with no more than a warning."""
+    monkeypatch.setattr(build, "CACHE", tmp_path)
+    text = """module accelerator(input clk, output reg [3:0] c);
+        always @* begin c = 4'd5; end
+        endmodule"""
+    with pytest.raises(ToolError, match="Error-ALWNEVER: accelerator.v:2"):
+        library("never", lambda: text, beat_bytes=16)
+
+
+def test_two_builds_at_once(tmp_path, monkeypatch):
+    """The second waits, and finds what the first has built."""
+    commands, execute = [], build._execute
+
+    def counted(command, folder):
+        commands.append(command)
+        time.sleep(0.2)
+        execute(command, folder)
+
+    monkeypatch.setattr(build, "CACHE", tmp_path)
+    monkeypatch.setattr(build, "_execute", counted)
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(lambda _: build.dram_library(), range(2))
+    assert first == second and first.exists() and len(commands) == 1
