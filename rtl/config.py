@@ -2,16 +2,32 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+
+from .isa import WeightFormat
 
 
-__all__ = ["GROUP", "KV_BLOCK", "UNIT_BYTES", "ISA_VERSION", "Config", "CONFIGS", "get"]
+__all__ = ["GROUP", "KV_BLOCK", "UNIT_BYTES", "ISA_VERSION", "CORES", "PATTERNS", "Config", "CONFIGS",
+           "get"]
 
 
 GROUP = 32       # Weights and activations share a scale in groups of this many elements along K.
 KV_BLOCK = 32    # Positions per block of the KV cache; softmax maxima advance block by block.
 UNIT_BYTES = 64  # DRAM addresses and sizes in instructions count these, whatever the beat is.
-ISA_VERSION = 1  # Bumped whenever an image of yesterday would compute something else today.
+ISA_VERSION = 2  # Bumped whenever an image of yesterday would compute something else today.
+
+# Linear cores, and the weight formats that each can be built for.
+SPARSE = ("SPARSE4", "SPARSE8")
+CORES = {
+    "systolic": ("U4", "S8", "TERNARY", *SPARSE),
+    "lut": ("U1", "U2", "U3", "U4", "S8", "TERNARY", *SPARSE),
+    "dspchain": ("U4", "S8", "TERNARY", *SPARSE),
+}
+# What the weights of embeddings, and of most heads, are in.
+NEEDED = ("S8",)
+# Non-zero weights of every so many that a block of a sparse matrix may be limited to; blocks of
+# zeros and dense blocks are always among them.
+PATTERNS = ("2:16", "4:16", "8:16", "2:4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +61,13 @@ class Config:
         Name of the DRAM that the simulated FPGA models (:mod:`sim.dram`).
     dram_peak : :class:`float`
         Bytes per second that its data bus carries at most: what utilization is a share of.
+    core : :class:`str`
+        Linear core: one of `CORES`. All give the same bits; a program image runs on any.
+    formats : tuple of :class:`str`
+        Weight formats that the hardware takes, by their names in :class:`~rtl.isa.WeightFormat`.
+        All that the core can be built for, when none are given.
+    patterns : tuple of :class:`str`
+        Of `PATTERNS`, those that blocks of sparse matrices may have.
     """
     name: str
     beat_bits: int
@@ -60,6 +83,8 @@ class Config:
     dram: str = "ideal"
     dram_peak: float = 1.6e9
     core: str = "systolic"
+    formats: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = PATTERNS
 
     def __post_init__(self):
         def check(ok, what, value):
@@ -87,7 +112,21 @@ class Config:
         check(power_of_two(self.prefetch_beats, 16, 4096),
               "prefetch_beats must be a power of two from 16 to 4096", self.prefetch_beats)
         check(self.dram_peak > 0, "dram_peak must be positive", self.dram_peak)
-        check(self.core in ("systolic",), "core must be 'systolic'", self.core)
+        check(self.core in CORES, f"core must be one of {', '.join(CORES)}", self.core)
+        known = CORES[self.core]
+        for name in self.formats:
+            check(name in known,
+                  f"the formats of core {self.core!r} must be of {', '.join(known)}", name)
+        # In the order of the enumeration, whatever order they came in.
+        chosen = self.formats or known
+        object.__setattr__(self, "formats",
+                           tuple(f.name for f in WeightFormat if f.name in chosen))
+        for name in NEEDED:
+            check(name in self.formats, f"formats must have {name}, which embeddings are in",
+                  self.formats)
+        for pattern in self.patterns:
+            check(pattern in PATTERNS, f"patterns must be of {', '.join(PATTERNS)}", pattern)
+        object.__setattr__(self, "patterns", tuple(p for p in PATTERNS if p in self.patterns))
 
     @property
     def beat_bytes(self):
@@ -105,6 +144,16 @@ class Config:
         return self.beat_bits // (4 * GROUP)
 
     @property
+    def sparse(self):
+        """Whether the hardware takes sparse matrices."""
+        return any(name in self.formats for name in SPARSE)
+
+    @property
+    def scaled_rows(self):
+        """Rows of a step of the widest format whose groups have scales, see :mod:`rtl.formats`."""
+        return self.rows * (4 if "U1" in self.formats else 2 if "U2" in self.formats else 1)
+
+    @property
     def block_rows(self):
         """Matrix rows that share one beat of fp32 row scales in the packed weight stream."""
         return self.beat_bytes // 4
@@ -118,7 +167,8 @@ class Config:
     def digest(self):
         """128-bit hexadecimal digest of all that a program image depends on."""
         what = {k: v for k, v in asdict(self).items()
-                if k not in ("name", "clock_mhz", "dram", "dram_peak", "core", "prefetch_beats")}
+                if k not in ("name", "clock_mhz", "dram", "dram_peak", "core", "formats", "patterns",
+                             "prefetch_beats")}
         text = json.dumps({"isa": ISA_VERSION, **what}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -131,6 +181,8 @@ CONFIGS = {c.name: c for c in [
     Config(name="wide", beat_bits=512, columns=4, lanes=8, vector_words=32768,
            clock_mhz=300.0, dram="ddr4-2400-x64", dram_peak=19.2e9),
 ]}
+CONFIGS |= {f"{c.name}-{core}": replace(c, name=f"{c.name}-{core}", core=core, formats=())
+            for c in list(CONFIGS.values()) for core in CORES if core != c.core}
 
 
 def get(name):

@@ -68,10 +68,16 @@ class Dest(enum.Enum, shape=2):
     KV = 2          # attention's append: int8, groups of head_dim
 
 
-class WeightFormat(enum.Enum, shape=2):
-    """Packed formats of the weight stream, see :mod:`rtl.formats`."""
+class WeightFormat(enum.Enum, shape=3):
+    """Packed formats of the weight stream, see :mod:`rtl.formats` and :mod:`rtl.sparse`."""
     U4 = 0
     S8 = 1
+    U1 = 2
+    U2 = 3
+    U3 = 4
+    TERNARY = 5
+    SPARSE4 = 6
+    SPARSE8 = 7
 
 
 def bits(width, doc, shape=None, default=0):
@@ -229,7 +235,7 @@ class MatMul(Insn, op=Op.MATMUL):
     """vector[dst + m * stride + n] = sum over k of weight[n, k] * act[m, k], rounded as
     :func:`sw_ref.numerics.linear`, for every row n and the columns m up to `column`; or, with
     `best`, offer the products of that column to the best-logits search, which is cleared first."""
-    format: WeightFormat = bits(2, "Packed format of the weights.", WeightFormat, WeightFormat.U4)
+    format: WeightFormat = bits(3, "Packed format of the weights.", WeightFormat, WeightFormat.U4)
     rows:   int = bits(20, "Rows of the matrix. The stream is padded to a multiple of the block.")
     groups: int = bits(10, "Columns of the matrix, in groups of 32.")
     centre: int = bits(3,  "Left shift of the group centres, in bits.")

@@ -3,7 +3,8 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 
 from rtl import config as configs
-from rtl.config import CONFIGS, GROUP, KV_BLOCK, UNIT_BYTES, Config, get
+from rtl.config import CONFIGS, CORES, GROUP, KV_BLOCK, PATTERNS, UNIT_BYTES, Config, get
+from rtl.isa import WeightFormat
 
 
 SMALL = get("small")
@@ -21,13 +22,72 @@ SMALL = get("small")
     ("program_words",  (8, 1000, 8192),        "program_words must be a power of two from 16 to 4096"),
     ("prefetch_beats", (8, 500, 8192),         "prefetch_beats must be a power of two from 16 to 4096"),
     ("dram_peak",      (0.0, -1.6e9),          "dram_peak must be positive"),
-    ("core",           ("lut", None),          "core must be 'systolic'"),
+    ("core",           ("LUT", "", None),      "core must be one of systolic, lut, dspchain"),
 ])
 def test_wrong(field, values, text):
     for value in values:
         with pytest.raises(ValueError) as error:
             replace(SMALL, **{field: value})
         assert str(error.value) == f"Configuration 'small': {text}, not {value!r}"
+
+
+@pytest.mark.parametrize("core, formats, text", [
+    ("systolic", ("U4", "S8", "U2"),
+     "the formats of core 'systolic' must be of U4, S8, TERNARY, SPARSE4, SPARSE8, not 'U2'"),
+    ("lut", ("s8",),
+     "the formats of core 'lut' must be of U1, U2, U3, U4, S8, TERNARY, SPARSE4, SPARSE8, not 's8'"),
+    ("dspchain", ("S8", "U1"),
+     "the formats of core 'dspchain' must be of U4, S8, TERNARY, SPARSE4, SPARSE8, not 'U1'"),
+    ("dspchain", (None,),
+     "the formats of core 'dspchain' must be of U4, S8, TERNARY, SPARSE4, SPARSE8, not None"),
+    ("systolic", ("U4", "TERNARY"), "formats must have S8, which embeddings are in, not ('U4', 'TERNARY')"),
+])
+def test_formats_wrong(core, formats, text):
+    with pytest.raises(ValueError) as error:
+        replace(SMALL, core=core, formats=formats)
+    assert str(error.value) == f"Configuration 'small': {text}"
+
+
+def test_patterns_wrong():
+    for pattern in ("1:16", "16:16", "2:8", None):
+        with pytest.raises(ValueError) as error:
+            replace(SMALL, patterns=("2:4", pattern))
+        assert str(error.value) == \
+            f"Configuration 'small': patterns must be of 2:16, 4:16, 8:16, 2:4, not {pattern!r}"
+
+
+def test_formats():
+    """All of the core's when none are given; those that are given, once, in the enumeration's order."""
+    for core, known in CORES.items():
+        config = replace(SMALL, core=core, formats=())
+        assert sorted(config.formats) == sorted(known)
+        assert list(config.formats) == [f.name for f in WeightFormat if f.name in known]
+    assert replace(SMALL, formats=("TERNARY", "S8", "TERNARY", "U4")).formats == ("U4", "S8", "TERNARY")
+    assert CORES["lut"] == (*("U1", "U2", "U3", "U4", "S8", "TERNARY"), "SPARSE4", "SPARSE8")
+    assert CORES["systolic"] == CORES["dspchain"] == ("U4", "S8", "TERNARY", "SPARSE4", "SPARSE8")
+
+
+def test_patterns():
+    assert SMALL.patterns == PATTERNS
+    assert replace(SMALL, patterns=("2:4", "2:16", "2:4")).patterns == ("2:16", "2:4")
+    assert replace(SMALL, patterns=()).patterns == ()
+
+
+@pytest.mark.parametrize("formats, sparse, scaled", [
+    (("U4", "S8"),                         False, 1),
+    (("S8", "TERNARY"),                    False, 1),
+    (("S8", "SPARSE4"),                    True,  1),
+    (("S8", "SPARSE8"),                    True,  1),
+    (("U4", "S8", "U3"),                   False, 1),
+    (("U4", "S8", "U2"),                   False, 2),
+    (("U4", "S8", "U1"),                   False, 4),
+    (("U4", "S8", "U1", "U2", "SPARSE4"),  True,  4),
+])
+def test_what_follows_from_formats(formats, sparse, scaled):
+    for beat_bits in (128, 512):
+        config = replace(SMALL, core="lut", beat_bits=beat_bits, formats=formats)
+        assert config.sparse is sparse
+        assert config.scaled_rows == scaled * config.rows
 
 
 @pytest.mark.parametrize("field, low, high", [
@@ -51,14 +111,18 @@ CHANGES = {
     "head_dim": (128, True), "vector_words": (4096, True), "act_groups": (128, True),
     "program_words": (512, True),
     "name": ("other", False), "prefetch_beats": (64, False), "clock_mhz": (200.0, False),
-    "dram": ("ddr4-2400-x64", False), "dram_peak": (1e9, False), "core": ("systolic", False),
+    "dram": ("ddr4-2400-x64", False), "dram_peak": (1e9, False),
+    # One image runs on every core; what it needs of these, its metadata says.
+    "core": ("lut", False), "formats": (("U4", "S8"), False), "patterns": (("2:4",), False),
 }
 
 
 @pytest.mark.parametrize("field", [f.name for f in fields(Config)])
 def test_digest(field):
     value, changes = CHANGES[field]
-    assert (replace(SMALL, **{field: value}).digest != SMALL.digest) is changes
+    other = replace(SMALL, **{field: value})
+    assert other != SMALL
+    assert (other.digest != SMALL.digest) is changes
 
 
 def test_digest_names_the_instruction_set(monkeypatch):
@@ -68,9 +132,20 @@ def test_digest_names_the_instruction_set(monkeypatch):
 
 
 def test_digest_is_128_bits_and_distinct():
-    digests = {c.digest for c in CONFIGS.values()}
-    assert len(digests) == len(CONFIGS)
-    assert all(len(bytes.fromhex(d)) == 16 for d in digests)
+    digests = {name: c.digest for name, c in CONFIGS.items()}
+    assert all(len(bytes.fromhex(d)) == 16 for d in digests.values())
+    assert digests["small"] != digests["wide"]
+    for name, digest in digests.items():
+        assert digest == digests[name.split("-")[0]]
+
+
+def test_named_configurations():
+    """Both boards with each core, and all the formats that it can have."""
+    assert set(CONFIGS) == {"small", "wide", "small-lut", "wide-lut", "small-dspchain", "wide-dspchain"}
+    for name, config in CONFIGS.items():
+        board, _, core = name.partition("-")
+        assert config == replace(get(board), name=name, core=core or "systolic", formats=())
+        assert set(config.formats) == set(CORES[config.core])
 
 
 @pytest.mark.parametrize("beat_bits", [128, 256, 512])

@@ -5,8 +5,8 @@ import pytest
 from amaranth.lib import enum
 
 from rtl import isa
-from rtl.isa import (WORD_BITS, Attend, Halt, Insn, Load, MatMul, Op, Source, Sync, Unit, WeightFormat,
-                     bits, decode)
+from rtl.isa import (WORD_BITS, Attend, Dest, Halt, Insn, Load, MatMul, Op, Quant, Source, Sync, Unit,
+                     WeightFormat, bits, decode)
 
 
 ALL = pytest.mark.parametrize("cls", Insn.by_op.values(), ids=lambda cls: cls.__name__)
@@ -108,11 +108,18 @@ def test_unknown_opcode():
 
 
 def test_unknown_enum_value():
-    word = MatMul(format=WeightFormat.U4).encode() | 3 << MatMul.layout["format"].offset
-    with pytest.raises(ValueError, match=r"^3 is not a valid WeightFormat$"):
+    word = Quant(dest=Dest.ACT).encode() | 3 << Quant.layout["dest"].offset
+    with pytest.raises(ValueError, match=r"^3 is not a valid Dest$"):
         decode(word)
     with pytest.raises(ValueError, match=r"^0 is not a valid Unit$"):
         decode(Op.SYNC.value)
+
+
+def test_formats_have_their_numbers():
+    # Images hold them.
+    assert {f.name: f.value for f in WeightFormat} == {
+        "U4": 0, "S8": 1, "U1": 2, "U2": 3, "U3": 4, "TERNARY": 5, "SPARSE4": 6, "SPARSE8": 7}
+    assert MatMul.layout["format"].width == 3
 
 
 def test_too_wide():
