@@ -12,7 +12,7 @@ from .errors import UserError
 __all__ = ["main"]
 
 
-COMMANDS = ("run", "chat", "compile", "eval", "compare", "verilog", "doctor")
+COMMANDS = ("run", "chat", "compile", "prune", "eval", "compare", "compare-cores", "verilog", "doctor")
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,7 +31,7 @@ def parser():
         pass
     commands = out.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for name in COMMANDS:
-        module = import_module(f"host.commands.{name}")
+        module = import_module(f"host.commands.{name.replace('-', '_')}")
         module.register(commands)
     return out
 

@@ -16,7 +16,7 @@ from .files import replacing
 __all__ = ["FORMAT_VERSION", "Image"]
 
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class Image:
         :attr:`rtl.config.Config.digest` of the configuration compiled for.
     config : :class:`str`
         That configuration's name, for messages.
+    formats, patterns : list of :class:`str`
+        Weight formats that it has, and patterns of sparse ones: of :class:`rtl.config.Config`'s.
     context : :class:`int`
         Positions that the KV cache has room for.
     vocab : :class:`int`
@@ -56,6 +58,8 @@ class Image:
     length: int
     digest: str
     config: str
+    formats: list
+    patterns: list
     context: int
     vocab: int
     weight_bytes: int
@@ -69,6 +73,19 @@ class Image:
         start = self.program * UNIT_BYTES
         raw = bytes(self.memory[start:start + 32 * self.length])
         return [int.from_bytes(raw[n:n + 32], "little") for n in range(0, len(raw), 32)]
+
+    def lacks(self, config):
+        """What hardware of a configuration cannot take of the weights, for a message; None if it takes all.
+
+        Configurations of the same digest may differ in this.
+        """
+        for what, needed, able in (("weights in the format", self.formats, config.formats),
+                                   ("sparse weights of the pattern", self.patterns, config.patterns)):
+            for name in needed:
+                if name not in able:
+                    return (f"the image has {what} {name}, but configuration {config.name!r} takes "
+                            f"{', '.join(able)}")
+        return None
 
     def dram(self):
         """All of the DRAM as a device first sees it: `memory`, then zeros."""

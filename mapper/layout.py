@@ -59,24 +59,23 @@ class MemoryMap:
 
     Parameters
     ----------
-    plan : list of :class:`Matrix`
-        Stream of a layer; all layers have the same, so that one loop serves them.
+    program_units : :class:`int`
+        Of the program.
+    layer_units : list of :class:`int`
+        Of each layer's matrices, as they are packed: layers of sparse ones differ. One instruction
+        streams them all.
     head : :class:`Matrix`
     """
-    def __init__(self, config, model, context, program_units, plan, head):
+    def __init__(self, config, model, context, program_units, layer_units, head):
         def allocate(units):
             start, self.end = self.end, self.end + units
             return start
 
-        def units(matrix):
-            return stream_units(matrix.format, matrix.rows, matrix.groups, config.beat_bytes)
-
         self.end = 0
         self.program = allocate(program_units)
-        self.layer_units = sum(map(units, plan))
-        self.layers = allocate(self.layer_units * len(model.layers))
-        self.layers_units = self.layer_units * len(model.layers)
-        self.head_units = units(head)
+        self.layer_units, self.layers_units = layer_units, sum(layer_units)
+        self.layers = allocate(self.layers_units)
+        self.head_units = stream_units(head.format, head.rows, head.groups, config.beat_bytes)
         self.head = allocate(self.head_units)
         self.embedding = self.head if model.tied else allocate(self.head_units)
         self.embed_units = stream_units(WeightFormat.S8, config.block_rows, head.groups,
@@ -90,6 +89,11 @@ class MemoryMap:
         self.kv_head_units = -(-context // KV_BLOCK) * config.kv_block_units
         self.kv_layer_units = self.kv_head_units * model.kv_heads
         self.kv = allocate(self.kv_layer_units * len(model.layers))
+
+    @property
+    def weight_units(self):
+        """What a decode step reads of the weights: layers, head, and the block of the token's embedding."""
+        return self.layers_units + self.head_units + self.embed_units
 
 
 class VectorMap:

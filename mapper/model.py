@@ -8,22 +8,32 @@ import numpy as np
 
 from host.errors import UserError
 from rtl.config import GROUP
-from rtl.isa import WeightFormat
+from rtl.formats import CODE_BITS, WeightFormat, grid
 
 
-__all__ = ["HEAD_DIMS", "LINEARS", "Linear", "Layer", "Layers", "Model", "half_split", "round_s8",
-           "round_u4"]
+__all__ = ["HEAD_DIMS", "LINEARS", "ODD", "RANGES", "Linear", "Layer", "Layers", "Model", "half_split",
+           "round_s8", "round_u"]
 
 
 HEAD_DIMS = (64, 128)                                    # what attention can be built for
 LINEARS = ("q", "k", "v", "o", "gate", "up", "down")     # matrices of a layer
 
+# Formats of an odd grid: unsigned codes, and a scale and a minimum for each group.
+ODD = {CODE_BITS[fmt]: fmt for fmt in CODE_BITS if fmt != WeightFormat.S8}   # by bits of a code
+# The least and the largest code of a format.
+RANGES = {**{fmt: (0, (1 << bits) - 1) for bits, fmt in ODD.items()},
+          WeightFormat.S8: (-128, 127), WeightFormat.TERNARY: (-1, 1), WeightFormat.SPARSE4: (-8, 7),
+          WeightFormat.SPARSE8: (-128, 127)}
+REFITS = 8   # of a group's line to its few codes, after which hardly any code changes
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear:
-    """A matrix in groups of `GROUP` weights along K, with the parameters its file gave it.
+    """A matrix with the parameters its file gave it, for groups of `GROUP` weights along K or for rows.
 
-    A weight is d * code + m in ``U4``, and d * code in ``S8``.
+    A weight is d * code + m in ``U1`` to ``U4``, and d * code in the other formats. ``TERNARY``,
+    ``SPARSE4`` and ``SPARSE8`` have one d per row; the other formats may. Then ``U1`` to ``U4`` have
+    no m, and the weight is d * (2 * code - 2**bits + 1): the odd grid about zero.
 
     Attributes
     ----------
@@ -32,10 +42,10 @@ class Linear:
     source : :class:`str`
         Type of the tensor in the file.
     format : :class:`rtl.isa.WeightFormat`
-    codes : uint8 or int8 (rows, K)
-        0 to 15 in ``U4``; never rounded again when the file holds 4-bit codes.
-    d : float32 (rows, K / GROUP)
-    m : float32 (rows, K / GROUP), or None in ``S8``
+    codes : uint8 (``U1`` to ``U4``) or int8 (rows, K)
+        Within `RANGES`; never rounded again when the file holds codes of the format.
+    d : float32 (rows, K / GROUP) or, one for each row, (rows, 1)
+    m : float32 (rows, K / GROUP), or None
     """
     name: str
     source: str
@@ -54,9 +64,15 @@ class Linear:
         """Columns of the matrix (K)."""
         return self.codes.shape[1]
 
+    @property
+    def by_row(self):
+        """Whether rows have a scale each, rather than their groups: the machine's own form."""
+        return self.m is None and self.d.shape[1] == 1
+
     def float32(self):
         """The weights, float32 (rows, K), each product and each sum rounded once."""
-        weights = self.codes.reshape(*self.d.shape, GROUP).astype(np.float32)
+        codes = grid(self.format, self.codes) if self.by_row else self.codes
+        weights = codes.reshape(*self.d.shape, -1).astype(np.float32)
         weights *= self.d[..., None]
         if self.m is not None:
             weights += self.m[..., None]
@@ -197,11 +213,34 @@ def round_s8(name, source, weights):
                   codes=codes.astype(np.int8).reshape(weights.shape), d=d)
 
 
-def round_u4(name, source, weights):
-    """Round float32 (rows, K) to ``U4``: 16 steps from a group's minimum to its maximum."""
+def round_u(name, source, weights, bits):
+    """Round float32 (rows, K) to codes of `bits` bits, 1 to 4: evenly spaced values for each group.
+
+    In 4 bits they reach from a group's minimum to its maximum. Fewer are too few for that: they are
+    moved to where the squared error is least.
+    """
     groups = weights.reshape(weights.shape[0], -1, GROUP)
+    top = np.float32((1 << bits) - 1)
     m = groups.min(-1)
-    d = groups.max(-1) / np.float32(15) - m / np.float32(15)
-    codes = np.rint((groups - m[..., None]) / np.where(d > 0, d, 1)[..., None]).clip(0, 15)
-    return Linear(name=name, source=source, format=WeightFormat.U4,
+    d = groups.max(-1) / top - m / top
+    codes = nearest(groups, d, m, top)
+    for _ in range(REFITS if bits < 4 else 0):
+        d, m = line(groups, codes)
+        codes = nearest(groups, d, m, top)
+    return Linear(name=name, source=source, format=ODD[bits],
                   codes=codes.astype(np.uint8).reshape(weights.shape), d=d, m=m)
+
+
+def nearest(groups, d, m, top):
+    """Codes from 0 to `top` that stand for the groups' values best."""
+    return np.rint((groups - m[..., None]) / np.where(d > 0, d, 1)[..., None]).clip(0, top)
+
+
+def line(groups, codes):
+    """The d and m of each group with the least squared error, given its codes."""
+    groups = groups.astype(np.float64)
+    middle = codes.mean(-1, dtype=np.float64)
+    apart = codes - middle[..., None]
+    spread = (apart * apart).mean(-1)
+    d = (apart * groups).mean(-1) / np.where(spread > 0, spread, 1)
+    return d.astype(np.float32), (groups.mean(-1) - d * middle).astype(np.float32)

@@ -2,7 +2,8 @@
 
 A file gives a weight as d * q + m, with d and m floats per group. The machine takes it as
 row_scale * integer (:mod:`rtl.formats`): the codes q stay what they are, d and m become bytes
-relative to one fp32 scale per row. What that costs is measured by :meth:`Quantized.error`.
+relative to one fp32 scale per row. What that costs is measured by :meth:`Quantized.error`. A matrix
+with one scale per row has the machine's form already, and costs nothing.
 """
 
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtl.config import GROUP
-from rtl.isa import WeightFormat
+from rtl.formats import WeightFormat, grid
 
-from .model import Linear
+from .model import ODD, RANGES, Linear
 
 
 __all__ = ["Quantized", "integer_groups"]
@@ -34,7 +35,7 @@ class Quantized:
         The file's codes; mirrored in groups whose d is negative.
     scale : uint8 (rows, K / GROUP)
     centre : int8 (rows, K / GROUP)
-        Zeros in ``S8``.
+        Zeros in formats that have none.
     row_scale : float32 (rows,)
     centre_shift : :class:`int`
     error : :class:`float`
@@ -53,8 +54,8 @@ class Quantized:
 class Groups:
     """What the choice of scales needs to know of the groups: weight = a * grid + b.
 
-    `grid` is the odd grid 2q - 15 in ``U4``, the code in ``S8``. `mean` and `square` are its mean and
-    mean square in each group. All are float32 (rows, K / GROUP).
+    `grid` is the odd grid 2q - (2**bits - 1) in ``U1`` to ``U4``, the code in ``S8``. `mean` and
+    `square` are its mean and mean square in each group. All are float32 (rows, K / GROUP).
     """
     a: np.ndarray
     b: np.ndarray | None
@@ -71,24 +72,24 @@ def survey(linear):
     """Mirror the groups whose d is negative. Returns codes and :class:`Groups`."""
     flip = linear.d < 0
     codes, a, b = linear.codes, np.abs(linear.d), None
-    if linear.format == WeightFormat.U4:
-        b = linear.m + np.float32(7.5) * linear.d  # the middle, from whichever end one counts
+    top = RANGES[linear.format][1]
+    if linear.format in ODD.values():
+        b = linear.m + np.float32(top / 2) * linear.d  # the middle, from whichever end one counts
         a = a * np.float32(0.5)
     if flip.any():
         groups = codes.reshape(*flip.shape, GROUP)
-        if linear.format == WeightFormat.U4:
-            groups = np.where(flip[..., None], 15 - groups, groups)
+        if linear.format in ODD.values():
+            groups = np.where(flip[..., None], top - groups, groups)
         else:  # no byte holds +128: no known writer makes -128 with a negative scale either
             groups = np.where(flip[..., None], -np.maximum(groups, -127), groups)
         codes = groups.reshape(codes.shape)
     # Tables of bytes and one reduction each: a whole model's codes pass through here.
     values = np.arange(256).astype(np.uint8)
-    grid = 2 * values.astype(np.int16) - 15 if b is not None \
-        else values.view(np.int8).astype(np.int16)
+    on_grid = grid(linear.format, values if b is not None else values.view(np.int8)).astype(np.int16)
     index = codes.view(np.uint8).reshape(-1, GROUP)
     mean, square = (np.add.reduce(table[index], 1, dtype=table.dtype).reshape(flip.shape)
                     .astype(np.float32) / GROUP
-                    for table in (grid, grid.astype(np.int32) ** 2))
+                    for table in (on_grid, on_grid.astype(np.int32) ** 2))
     return codes, Groups(a, b, mean, square)
 
 
@@ -129,11 +130,20 @@ def best_shift(groups):
     return min(SHIFTS, key=lambda s: fit(groups, least_row_scale(groups, s), s)[2].sum())
 
 
+def by_row(linear: Linear, shift: int) -> Quantized:
+    """A matrix with a scale per row as it is: its groups' scales are 1."""
+    groups = linear.rows, linear.depth // GROUP
+    return Quantized(format=linear.format, codes=linear.codes, scale=np.ones(groups, np.uint8),
+                     centre=np.zeros(groups, np.int8), row_scale=linear.d[:, 0], centre_shift=shift, error=0.0)
+
+
 def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
     """Find scales, centres, row scales and a centre shift that stand for a matrix's d and m.
 
     A `shift` that is given is kept: one instruction serves a matrix of all layers.
     """
+    if linear.by_row:
+        return by_row(linear, shift or 0)
     codes, groups = survey(linear)
     rows, count = linear.d.shape
     step = max(1, CHUNK // count)

@@ -1,38 +1,126 @@
 """Report: sizes of an image, and estimated cycles of each operation of a decode step."""
 
-from rtl.config import UNIT_BYTES
-from rtl.formats import stream_units
+from collections import Counter
+from dataclasses import dataclass, field
+
+from rtl.config import GROUP, UNIT_BYTES
+from rtl.formats import BEATS_PER_GROUP, ROW_SCALED, SPARSE, STEP_ROWS, TILES, WeightFormat
+from rtl.sparse import BLOCK, MODES, SLOTS, Mode, code_beats, walk
+
+from .layout import Matrix
 
 
-__all__ = ["estimate"]
+__all__ = ["Tally", "estimate"]
 
 
-def estimate(config, model, memory, vector, plan, head, program, errors):
-    """`errors` has each matrix's relative RMS error against the file's own scales, per layer.
+PATTERNS = {Mode.ZERO: "0:16", **{mode: name for name, mode in MODES.items()}, Mode.DENSE: "16:16"}
 
-    Returns sizes in bytes and cycles at one weight beat per cycle, as a JSON-ready dictionary.
 
-    Cycles are a bound: they leave out what vector work and DRAM timing add.
+@dataclass(kw_only=True)
+class Tally:
+    """What a matrix turns out to be once it is packed, all layers together.
+
+    Attributes
+    ----------
+    matrix : :class:`~mapper.layout.Matrix`
+    times : :class:`int`
+        Layers so far.
+    size : :class:`int`
+        Bytes in the weight stream.
+    steps : :class:`int`
+        Cycles that the core is busy with it at least.
+    nonzero : :class:`int`
+        Weights that are not zero, in formats with a zero of their own.
+    blocks : :class:`~collections.Counter`
+        Blocks of a sparse matrix, by pattern.
+    errors : list of :class:`float`
+        Relative RMS error against the file's own scales, per layer.
     """
-    def beats(matrix):
-        return stream_units(matrix.format, matrix.rows, matrix.groups,
-                            config.beat_bytes) * config.unit_beats
+    matrix: Matrix
+    times: int = 0
+    size: int = 0
+    steps: int = 0
+    nonzero: int = 0
+    blocks: Counter = field(default_factory=Counter)
+    errors: list = field(default_factory=list)
 
-    operations = [{"operation": m.name, "format": m.format.name, "rows": m.rows,
-                   "depth": m.groups * 32, "times": len(model.layers), "cycles": beats(m) * len(model.layers),
-                   "bytes": beats(m) * config.beat_bytes * len(model.layers)} for m in plan]
-    operations.append({"operation": "head", "format": head.format.name, "rows": head.rows,
-                       "depth": head.groups * 32, "times": 1, "cycles": beats(head),
-                       "bytes": beats(head) * config.beat_bytes})
+    @property
+    def weights(self):
+        """Number of weights."""
+        return self.matrix.rows * self.matrix.groups * GROUP * self.times
+
+    def add(self, config, quantized, raw):
+        """Count one layer's, :class:`~mapper.quantize.Quantized`, that was packed to `raw`."""
+        fmt = self.matrix.format
+        self.times += 1
+        self.size += len(raw)
+        self.errors.append(quantized.error)
+        if fmt in ROW_SCALED:
+            self.nonzero += int((quantized.codes != 0).sum())
+        if fmt in SPARSE:
+            modes = _modes(self.matrix, raw, config.beat_bytes)
+            self.blocks.update({PATTERNS[mode]: count for mode, count in modes.items()})
+            self.steps += sum(count * _block_steps(config.core, fmt, mode) for mode, count in modes.items())
+        else:
+            tiles = -(-self.matrix.rows // config.block_rows) * TILES // STEP_ROWS[fmt]
+            expanded = 2 if fmt == WeightFormat.TERNARY and config.core != "lut" else 1
+            self.steps += tiles * self.matrix.groups * BEATS_PER_GROUP[fmt] * expanded
+
+    def row(self, config):
+        """What the report says of it."""
+        about = {"operation": self.matrix.name, "format": self.matrix.format.name, "rows": self.matrix.rows,
+                 "depth": self.matrix.groups * GROUP, "times": self.times,
+                 "cycles": max(self.size // config.beat_bytes, self.steps), "bytes": self.size,
+                 "bits_per_weight": 8 * self.size / self.weights}
+        if self.matrix.format in ROW_SCALED:
+            about["density"] = self.nonzero / self.weights
+        if self.blocks:
+            about["blocks"] = {name: self.blocks[name] for name in PATTERNS.values()}
+        return about
+
+
+def _modes(matrix, raw, beat_bytes):
+    """How many blocks of a packed sparse matrix have which mode."""
+    found = Counter(mode for *_, mode, _ in walk(matrix.format, raw, matrix.rows, matrix.groups, beat_bytes))
+    del found[None]
+    stripes = -(-matrix.rows // (BLOCK * beat_bytes // 16))
+    found[Mode.ZERO] = stripes * matrix.groups * GROUP // BLOCK - found.total()
+    return found
+
+
+def _block_steps(core, fmt, mode):
+    """Cycles that a core needs for a block: one for each row of a lane of a code beat, or for four."""
+    if not SLOTS[mode]:
+        return 0
+    beats = code_beats(fmt, mode)
+    rows = BLOCK // beats
+    return beats * (-(-rows // 4) if core == "dspchain" else rows)
+
+
+def estimate(config, model, memory, vector, tallies, program):
+    """`tallies` are the :class:`Tally` of the layers' matrices and of the head.
+
+    Returns sizes in bytes and cycles, as a JSON-ready dictionary. Cycles are a bound, a beat of weights
+    or a step of the core each: they leave out what vector work and DRAM timing add.
+    """
+    operations = [tally.row(config) for tally in tallies]
+    size = memory.embed_units * UNIT_BYTES
+    operations.append({"operation": "embedding", "format": WeightFormat.S8.name, "rows": config.block_rows,
+                       "depth": model.hidden, "times": 1, "cycles": size // config.beat_bytes, "bytes": size,
+                       "bits_per_weight": 8 * size / (config.block_rows * model.hidden)})
+    layers = [t for t in tallies if t.matrix.name != "head"]
     return {
         "configuration": config.name,
         "program_instructions": len(program.insns),
         "program_bytes": len(program.insns) * 32,
-        "weight_bytes": (memory.layers_units + memory.head_units) * UNIT_BYTES,
+        "weight_bytes": memory.weight_units * UNIT_BYTES,
         "kv_cache_bytes": (memory.end - memory.image_units) * UNIT_BYTES,
         "memory_bytes": memory.end * UNIT_BYTES,
         "vector_words": vector.words,
         "estimated_cycles_per_token": sum(o["cycles"] for o in operations),
-        "scale_error": {name: {"mean": sum(e) / len(e), "max": max(e)} for name, e in errors.items()},
+        "layers_bits_per_weight": 8 * sum(t.size for t in layers) / sum(t.weights for t in layers),
+        "layer_units": memory.layer_units,
+        "scale_error": {t.matrix.name: {"mean": sum(t.errors) / t.times, "max": max(t.errors)}
+                        for t in tallies},
         "operations": operations,
     }

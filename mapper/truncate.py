@@ -22,7 +22,8 @@ def first_layers(image: Image, count) -> Image:
     # The loops over columns, and the one for the head, have a source instead of a count.
     loop = next(n for n, insn in enumerate(program) if isinstance(insn, Loop) and insn.count == layers)
     stream = max(n for n, insn in enumerate(program[:loop]) if isinstance(insn, Stream))
-    changes = {loop: {"count": count}, stream: {"size": program[stream].size // layers * count}}
+    # Layers of sparse matrices differ in size.
+    changes = {loop: {"count": count}, stream: {"size": sum(image.report["layer_units"][:count])}}
     memory = image.memory.copy()
     words = memory[image.program * UNIT_BYTES:][:32 * image.length].reshape(-1, 32)
     for n, fields in changes.items():

@@ -4,13 +4,16 @@ import numpy as np
 
 from rtl.config import Config
 
+from .decoder import Decoder
+
 
 __all__ = ["EVALUATION", "windows", "losses", "machine_losses", "float32_losses", "top1_agreement"]
 
 
-# The numbers do not depend on the configuration; this one runs fast on the functional machine.
+# The numbers do not depend on the configuration; this one runs fast on the functional machine, and its
+# core takes every format.
 EVALUATION = Config(name="evaluation", beat_bits=512, columns=16, lanes=16, queries=16,
-                    vector_words=1 << 17, act_groups=256, program_words=4096)
+                    vector_words=1 << 17, act_groups=256, program_words=4096, core="lut")
 
 
 def windows(ids, context):
@@ -76,45 +79,14 @@ def float32_losses(model, texts, progress=lambda done: None):
     :class:`sw_ref.llama.Float32` is the same in PyTorch, which this does without, so that an
     evaluation needs no more than a run.
     """
-    f32 = np.float32
-    longest = max(map(len, texts))
-    exponent = np.arange(0, model.head_dim, 2, dtype=f32) / f32(model.head_dim)
-    frequency = (1 / np.float64(model.rope_theta) ** exponent).astype(f32)
-    angles = (np.arange(longest, dtype=f32)[:, None] * frequency).astype(np.float64)
-    cos, sin = np.cos(angles).astype(f32)[:, None], np.sin(angles).astype(f32)[:, None]
-    shared = model.heads // model.kv_heads
-
-    def norm(x, gain):
-        return x / np.sqrt((x * x).mean(-1, keepdims=True) + f32(model.rms_eps)) * gain
-
-    def rotate(x):
-        low, high = np.split(x, 2, -1)
-        c, s = cos[:len(x)], sin[:len(x)]
-        return np.concatenate([low * c - high * s, high * c + low * s], -1)
-
-    def attention(q, k, v):
-        q, k, v = (x.transpose(1, 0, 2) for x in (rotate(q), np.repeat(rotate(k), shared, 1),
-                                                  np.repeat(v, shared, 1)))
-        scores = q @ k.transpose(0, 2, 1) / f32(np.sqrt(model.head_dim))
-        scores += np.triu(np.full(scores.shape[1:], -np.inf, f32), 1)
-        weights = np.exp(scores - scores.max(-1, keepdims=True))
-        weights /= weights.sum(-1, keepdims=True)
-        return (weights @ v).transpose(1, 0, 2).reshape(q.shape[1], -1)
-
+    decoder = Decoder(model, max(map(len, texts)))
     embedding = model.embedding.float32()
     states = [embedding[ids] for ids in texts]
     for n, layer in enumerate(model.layers):
         w = {name: linear.float32().T for name, linear in layer.linears.items()}
         for i, x in enumerate(states):
-            h = norm(x, layer.attn_norm)
-            q, k, v = ((h @ w[name]).reshape(len(x), -1, model.head_dim) for name in "qkv")
-            x = x + attention(q, k, v) @ w["o"]
-            h = norm(x, layer.ffn_norm)
-            gate = h @ w["gate"]
-            with np.errstate(over="ignore"):  # 1 / inf is the 0 that is meant
-                gate /= 1 + np.exp(-gate)
-            states[i] = x + (gate * (h @ w["up"])) @ w["down"]
+            states[i] = decoder.layer(x, layer, lambda names, h: [h @ w[name] for name in names])
         progress(n + 1)
     head = embedding if model.tied else model.head.float32()
-    return np.concatenate([losses(norm(x[:-1], model.norm) @ head.T, ids[1:])
+    return np.concatenate([losses(decoder.norm(x[:-1], model.norm) @ head.T, ids[1:])
                            for x, ids in zip(states, texts)])

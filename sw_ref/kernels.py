@@ -19,12 +19,13 @@ from .attention import BLOCK, EMPTY, EXP2, FRACTION, SCORE_BITS, SHIFT_LIMIT
 from .numerics import MIN_NORMAL, f32
 
 
-__all__ = ["kernel", "ftz", "product", "shifted", "vector", "quantize", "attend"]
+__all__ = ["kernel", "exact", "ftz", "product", "shifted", "largest", "vector", "quantize", "attend"]
 
 
 ROOT = Path(__file__).resolve().parents[1]
-CONSTANTS_OF = ("rtl/config.py", "rtl/formats.py", "rtl/isa.py", "sw_ref/attention.py", "sw_ref/kernels.py",
-                "sw_ref/linear.py", "sw_ref/numerics.py")
+CONSTANTS_OF = ("rtl/config.py", "rtl/formats.py", "rtl/isa.py", "rtl/sparse.py", "sw_ref/attention.py",
+                "sw_ref/blocks.py", "sw_ref/decoded.py", "sw_ref/kernels.py", "sw_ref/linear.py",
+                "sw_ref/numerics.py", "sw_ref/sparse.py")
 
 
 def _cache():
@@ -41,13 +42,18 @@ def _cache():
 CACHE = _cache()
 
 
-def kernel(function):
+def kernel(function, **options):
     """Decorator: compile a function when it is first called, and keep the result."""
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(CACHE)
     try:
-        return numba.njit(function, cache=True, nogil=True, error_model="numpy")
+        return numba.njit(function, cache=True, nogil=True, error_model="numpy", **options)
     finally:
         numba.config.CACHE_DIR = before
+
+
+def exact(function):
+    """The same for a function whose float sums are exact, so that their order does not matter."""
+    return kernel(function, fastmath={"reassoc"})
 
 
 # Numba takes enums' values only as globals.
@@ -81,6 +87,15 @@ def shifted(a, n):
     """a * 2**n, as :func:`sw_ref.numerics.shifted`."""
     exact = np.float64(a) * _power(n)
     return f32(exact) if not abs(exact) < MIN_NORMAL else f32(exact) * ZERO
+
+
+@kernel
+def largest(exponents):
+    """The largest of some exponents."""
+    top = 0
+    for exponent in exponents:
+        top = max(top, np.int64(exponent))
+    return top
 
 
 @kernel

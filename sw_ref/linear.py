@@ -12,15 +12,19 @@ from numba import types
 from numba.extending import intrinsic
 
 from rtl.config import GROUP
-from rtl.formats import SCALE_RUN, TILES, WeightFormat, block_beats
+from rtl.formats import CODE_BITS, SCALE_RUN, SPARSE, TILES, WeightFormat, block_beats
 
-from .kernels import ftz, kernel, product, shifted
+from .decoded import decoded
+from .kernels import ftz, kernel, largest, product, shifted
 from .numerics import WINDOW, f32
+from .sparse import BLOCK, stripes
 
 
-__all__ = ["linear"]
+__all__ = ["places", "linear"]
 
 
+QUADS = WeightFormat.U4, WeightFormat.S8   # Multiplied as they lie; other formats are decoded first.
+SPARSE_BITS = {WeightFormat.SPARSE4: 4, WeightFormat.SPARSE8: 8}
 U4_RUN, S8_RUN = SCALE_RUN[WeightFormat.U4], SCALE_RUN[WeightFormat.S8]
 CHUNK = GROUP // 2      # Bytes of a row in a beat: a group's nibbles (U4), or half a group (S8).
 QUAD = 4                # Chunks taken at a time.
@@ -34,31 +38,54 @@ def _threads(process):
     return ThreadPoolExecutor(CORES)
 
 
+def places(stream, fmt, rows, groups, beat_bytes):
+    """Bytes at which the blocks of a packed matrix begin, and at which the last one ends, int64.
+
+    Sparse matrices have stripes for blocks, as long as their own headers say: `stream` may go on
+    behind the matrix. Raises :exc:`ValueError` if it does not hold all of it.
+    """
+    if fmt in SPARSE:
+        return stripes(stream, SPARSE_BITS[fmt], rows, groups * (GROUP // BLOCK), beat_bytes)
+    count, size = -(-rows // (TILES * beat_bytes // CHUNK)), block_beats(fmt, groups, beat_bytes) * beat_bytes
+    if count * size > len(stream):
+        raise ValueError("the weight stream holds less than the matrix")
+    return np.arange(count + 1) * size
+
+
 def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, stride):
     """Product of a matrix, as it lies in DRAM, and quantized activation vectors.
 
     Parameters
     ----------
     stream : uint8
-        What :func:`rtl.formats.pack` made of a matrix of `rows` rows in the format `fmt`.
+        What :func:`rtl.formats.pack` made of a matrix of `rows` rows in the format `fmt`, and
+        whatever follows.
     q, exponents : int16 (M, K / 32, 32), uint8 (M, K / 32)
         As :func:`sw_ref.numerics.linear`'s.
     out : float32
         Element n of column m's result becomes out[m * stride + n].
+
+    Returns the number of bytes that the matrix takes of `stream`.
     """
     columns, groups = exponents.shape
-    blocks = -(-rows // (TILES * beat_bytes // CHUNK))
+    at = places(stream, fmt, rows, groups, beat_bytes)
+    blocks = len(at) - 1
     shares = min(CORES, blocks, rows * q.size // SHARE) or 1
     edges = [blocks * n // shares for n in range(shares + 1)]
 
     def share(begin, end):
-        _blocks(stream, fmt == WeightFormat.U4, begin, end, rows, beat_bytes,
-                block_beats(fmt, groups, beat_bytes), centre_shift, q, exponents, out, stride)
+        if fmt in QUADS:
+            _blocks(stream, fmt == WeightFormat.U4, begin, end, rows, beat_bytes,
+                    block_beats(fmt, groups, beat_bytes), centre_shift, q, exponents, out, stride)
+        else:
+            decoded(stream, at, CODE_BITS.get(fmt, 0), SPARSE_BITS.get(fmt, 0), begin, end, rows, beat_bytes,
+                    centre_shift, q, exponents, out, stride)
 
     others = [_threads(os.getpid()).submit(share, *edge) for edge in zip(edges[1:], edges[2:])]
     share(*edges[:2])
     for other in others:
         other.result()
+    return int(at[-1])
 
 
 def _quad(packed):
@@ -135,14 +162,6 @@ _u4_quad, _s8_quad = _quad(packed=True), _quad(packed=False)
 
 
 @kernel
-def _largest(exponents):
-    top = 0
-    for exponent in exponents:
-        top = max(top, np.int64(exponent))
-    return top
-
-
-@kernel
 def _spread(q, exponents, packed, tile):
     """What each chunk of a tile of rows is multiplied with, chunks of all columns one after the other.
 
@@ -157,7 +176,7 @@ def _spread(q, exponents, packed, tile):
     low, high = np.zeros(columns * width * CHUNK, np.int16), np.zeros(columns * width * CHUNK, np.int16)
     totals, shifts = np.zeros(columns * width, np.int32), np.zeros(columns * width, np.int64)
     for m in range(columns):
-        top = _largest(exponents[m])
+        top = largest(exponents[m])
         for n in range(width):
             half = n % chunks // tile
             g, half = half // halves, half % halves
@@ -204,7 +223,7 @@ def _blocks(stream, packed, begin, end, rows, beat_bytes, block_beats, centre_sh
                     while chunk >= per_tile:
                         chunk -= per_tile
                 scales = at + count * CHUNK
-            exponent = _largest(exponents[m]) - (127 + 6 + WINDOW)
+            exponent = largest(exponents[m]) - (127 + 6 + WINDOW)
             for n in range(min(block_rows, rows - block * block_rows)):
                 total = 0
                 for i in range(n // tile * per_tile + n % tile, (n // tile + 1) * per_tile, tile):

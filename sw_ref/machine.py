@@ -12,14 +12,14 @@ from random import Random
 
 import numpy as np
 
-from rtl.formats import stream_units, unpack
+from rtl.formats import unpack
 from rtl.config import KV_BLOCK, UNIT_BYTES
 from rtl.csr import BEST
 from rtl.isa import (Append, Attend, Dest, Embed, Halt, Load, Loop, MatMul, Quant,
                      Scalar, Source, Stream, Sync, Token, Unit, Vector, WeightFormat, decode)
 
 from . import kernels, numerics
-from .linear import linear
+from .linear import linear, places
 
 
 __all__ = ["Machine", "MachineError"]
@@ -254,37 +254,39 @@ class Machine:
         else:
             (self.queries if wide else self.kv).extend(zip(q, exponents))
 
-    def _take_stream(self, fmt, rows, groups):
-        """Advance the weight stream by one matrix; the DRAM unit that it begins at."""
-        units = stream_units(fmt, rows, groups, self.config.beat_bytes)
-        if not self.beats or self.beats[0][1] < units:
+    def _front(self):
+        """What is left of the stream in front."""
+        if not self.beats:
             raise ValueError("the weight stream holds less than the matrix")
-        start = self.beats[0][0]
+        return self._dram(*self.beats[0])
+
+    def _take(self, size):
+        """Advance the weight stream by one matrix of `size` bytes."""
+        units = -(-size // UNIT_BYTES)
         self.beats[0][0] += units
         self.beats[0][1] -= units
         if not self.beats[0][1]:
             self.beats.popleft()
-        return start, units
 
     def _matmul(self, insn):
-        start, units = self._take_stream(insn.format, insn.rows, insn.groups)
         groups, columns = slice(insn.act, insn.act + insn.groups), len(self.tokens)
         if insn.best:
             self.logits = np.empty((columns, insn.rows), np.float32)
             out, stride = self.logits.reshape(-1), insn.rows
         else:
             out, stride = self._words(insn.dst, (columns - 1) * insn.stride + insn.rows), insn.stride
-        linear(self._dram(start, units), insn.format, insn.rows, self.config.beat_bytes, insn.centre,
-               np.ascontiguousarray(self.act[:columns, groups]),
-               np.ascontiguousarray(self.exponents[:columns, groups]), out, stride)
+        self._take(linear(self._front(), insn.format, insn.rows, self.config.beat_bytes, insn.centre,
+                          np.ascontiguousarray(self.act[:columns, groups]),
+                          np.ascontiguousarray(self.exponents[:columns, groups]), out, stride))
         if insn.best:
             self.best = _best(self.logits[insn.column])
 
     def _embed(self, insn):
         block = self.config.block_rows
-        start, units = self._take_stream(WeightFormat.S8, block, insn.groups)
-        codes, scale, _, row_scale = unpack(WeightFormat.S8, self._dram(start, units), block,
-                                            insn.groups, self.config.beat_bytes)
+        stream = self._front()
+        size = places(stream, WeightFormat.S8, block, insn.groups, self.config.beat_bytes)[-1]
+        codes, scale, _, row_scale = unpack(WeightFormat.S8, stream, block, insn.groups, self.config.beat_bytes)
+        self._take(size)
         n = insn.row % block
         values = (codes[n].reshape(insn.groups, -1) * scale[n].astype(np.int32)[:, None]).reshape(-1)
         self._words(insn.dst, len(values))[:] = numerics.product(values, row_scale[n])

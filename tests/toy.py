@@ -2,15 +2,43 @@
 
 import numpy as np
 
-from mapper.model import Layer, Layers, Model, round_s8, round_u4
+from mapper.model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
+from rtl.formats import SPARSE
+from rtl.isa import WeightFormat
+from rtl.sparse import BLOCK
 
 
-__all__ = ["toy_model"]
+__all__ = ["prune", "round_rows", "toy_model"]
+
+
+def prune(rng, weights):
+    """Make blocks of 16 by 16 weights of every kind: none, 2, 4, 8 or 16 of 16, or 2 of 4, the largest."""
+    rows, depth = weights.shape
+    most = rng.choice([0, 2, 4, 8, 16, -2], (-(-rows // BLOCK), depth // BLOCK))
+    out = np.zeros_like(weights)
+    for row in range(rows):
+        for block, count in enumerate(most[row // BLOCK]):
+            part = weights[row, block * BLOCK:][:BLOCK].reshape(4 if count < 0 else 1, -1)
+            least = np.argsort(-np.abs(part), axis=-1)[:, abs(count):]
+            kept = part.copy()
+            np.put_along_axis(kept, least, 0, -1)
+            out[row, block * BLOCK:][:BLOCK] = kept.reshape(-1)
+    return out
+
+
+def round_rows(name, weights, fmt):
+    """Round to a format with a scale per row, negative ones among them. Ternary weights are near the mean magnitude."""
+    limit = RANGES[fmt][1]
+    largest = np.abs(weights).mean(1, keepdims=True) if limit == 1 else np.abs(weights).max(1, keepdims=True)
+    d = np.where(largest > 0, largest, 1) / np.float32(limit)
+    d[::5] *= -1
+    codes = np.rint(weights / d).clip(-limit, limit).astype(np.int8)
+    return Linear(name=name, source="toy", format=fmt, codes=codes, d=d.astype(np.float32))
 
 
 def toy_model(*, layers=2, hidden=128, heads=3, kv_heads=1, ffn=192, vocab=96, tied=True, seed=7,
-              context=128):
-    """A :class:`~mapper.model.Model` with U4 matrices and an S8 embedding.
+              context=128, format=WeightFormat.U4):
+    """A :class:`~mapper.model.Model` with matrices in a format and an S8 embedding.
 
     Weights are large enough that attention is sharp and the logits differ.
     """
@@ -24,8 +52,16 @@ def toy_model(*, layers=2, hidden=128, heads=3, kv_heads=1, ffn=192, vocab=96, t
         offset = np.repeat(rng.normal(0, 0.3, (rows, depth // 32)), 32, 1)
         return ((rng.normal(0, 1, (rows, depth)) + offset) * scale).astype(np.float32)
 
-    made = [Layer(linears={name: round_u4(f"blk.{n}.{name}", "toy", normal(*shape))
-                           for name, shape in shapes.items()},
+    def matrix(name, shape):
+        weights = normal(*shape)
+        bits = {fmt: bits for bits, fmt in ODD.items()}.get(format)
+        if bits is not None:
+            return round_u(name, "toy", weights, bits)
+        if format == WeightFormat.S8:
+            return round_s8(name, "toy", weights)
+        return round_rows(name, prune(rng, weights) if format in SPARSE else weights, format)
+
+    made = [Layer(linears={name: matrix(f"blk.{n}.{name}", shape) for name, shape in shapes.items()},
                   attn_norm=rng.uniform(0.5, 1.5, hidden).astype(np.float32),
                   ffn_norm=rng.uniform(0.5, 1.5, hidden).astype(np.float32))
             for n in range(layers)]

@@ -1,6 +1,7 @@
 """`headrace compile`: model file to program image, with a report."""
 
 import json
+from collections import Counter
 
 from rich.table import Table
 
@@ -14,7 +15,8 @@ from . import images
 def register(commands):
     parser = commands.add_parser("compile", help="compile a model to a program image",
                                  description="Compile a model to a program image, and report sizes, "
-                                 "estimated cycles, and what the machine's scales cost in accuracy.")
+                                 "bits per weight as they lie in memory, estimated cycles, and the "
+                                 "error that the machine's scales add.")
     images.add_arguments(parser)
     parser.add_argument("-o", "--output", metavar="FILE", required=True,
                         help="program image to write: *.safetensors")
@@ -51,21 +53,29 @@ def show(model, image, path):
     out, report = console(stderr=False), image.report
     config = configs.get(image.config)
     out.print(f"{model.name}, for configuration {image.config}: {path}", soft_wrap=True)
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("operation", "format"):
         table.add_column(name)
-    for name in ("rows", "depth", "times", "size", "cycles", "scale error, %"):
+    for name in ("rows", "depth", "times", "size", "bits", "nonzero", "cycles", "error"):
         table.add_column(name, justify="right")
     errors = report["scale_error"]
     for op in report["operations"]:
         error = errors.get(op["operation"])
         table.add_row(op["operation"], op["format"], str(op["rows"]), str(op["depth"]),
-                      str(op["times"]), size(op["bytes"]), f"{op['cycles']:,}",
-                      f"{100 * error['mean']:.2f}" if error else "")
+                      str(op["times"]), size(op["bytes"]), f"{op['bits_per_weight']:.2f}",
+                      f"{100 * op['density']:.1f} %" if "density" in op else "", f"{op['cycles']:,}",
+                      f"{100 * error['mean']:.2f} %" if error else "")
     out.print(table)
+    blocks = Counter()
+    for op in report["operations"]:
+        blocks.update(op.get("blocks", {}))
+    if blocks:
+        shares = (f"{100 * count / blocks.total():.1f} % {name}" for name, count in blocks.items() if count)
+        out.print(f"blocks of sparse weights: {', '.join(shares)}", soft_wrap=True)
     cycles = report["estimated_cycles_per_token"]
     out.print(f"program {report['program_instructions']} instructions, weights "
-              f"{size(report['weight_bytes'])}, KV cache {size(report['kv_cache_bytes'])} for "
+              f"{size(report['weight_bytes'])} ({report['layers_bits_per_weight']:.2f} bits per weight in the "
+              f"layers), KV cache {size(report['kv_cache_bytes'])} for "
               f"{image.context} positions, DRAM {size(report['memory_bytes'])}, vector memory "
               f"{report['vector_words']} of {config.vector_words} words", soft_wrap=True)
     out.print(f"at least {cycles:,} cycles per token: at most {config.clock_mhz * 1e6 / cycles:.2f} "

@@ -26,15 +26,15 @@ COMPILER = ("mapper", "rtl", "sw_ref")   # a change in any of these makes anothe
 def add_arguments(parser):
     """Options that say which image."""
     parser.add_argument("--model", default="smollm2", metavar="MODEL",
-                        help="smollm2, a GGUF file, a folder with safetensors, or a program image "
-                             "(default: smollm2)")
+                        help="smollm2, tiny, tiny-sparse, tiny-mixed, a GGUF file, a folder with "
+                             "safetensors, or a program image (default: smollm2)")
     parser.add_argument("--config", metavar="NAME", choices=configs.CONFIGS,
                         help=f"accelerator: {', '.join(configs.CONFIGS)} (default: {DEFAULT_CONFIG}, "
                              "or what the image was compiled for)")
     parser.add_argument("--context", type=int, metavar="N",
                         help=f"positions in the KV cache (default: {DEFAULT_CONTEXT}, or what the "
                              "model was trained for if that is less)")
-    parser.add_argument("--bits", type=int, choices=(4, 8), default=8,
+    parser.add_argument("--bits", type=int, choices=(1, 2, 3, 4, 8), default=8,
                         help="for models in float: bits to round weights to (default: 8)")
 
 
@@ -106,6 +106,9 @@ def read(args):
     if config.digest != image.digest:
         raise UserError(f"{args.model}: the image was compiled for configuration {image.config!r} with digest "
                         f"{image.digest}, but {name!r} has {config.digest}; compile the model again for it")
+    lacking = image.lacks(config)
+    if lacking is not None:
+        raise UserError(f"{args.model}: {lacking}; compile the model again for it")
     return image, config
 
 
@@ -117,7 +120,7 @@ def obtain(args, config=None):
     if is_image(args.model):
         return read(args)
     config, model, context = wanted(args, config)
-    what = [FORMAT_VERSION, model.sha256, args.bits, config.digest, context, fingerprint()]
+    what = [FORMAT_VERSION, model.sha256, args.bits, config.digest, config.patterns, context, fingerprint()]
     key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
     stem = f"{Path(args.model).stem}-{config.name}-{context}"
     path = cache() / f"{stem}-{key}.safetensors"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
-from ..devices import DEVICES, create
+from ..devices import check, create
 from ..errors import UserError
 from ..generate import Session
 from ..progress import below, console, progress, steps
@@ -38,8 +38,8 @@ def register(commands):
 def add_device(parser, default):
     """Options that say where to run."""
     parser.add_argument("--device", default=default, metavar="NAME",
-                        help="model: functional model; sim: cycle-accurate simulated FPGA "
-                             f"(default: {default})")
+                        help="model: functional model; sim: cycle-accurate simulated FPGA; "
+                             f"uart:PORT[:BAUD]: a board (default: {default})")
     parser.add_argument("--timeline", metavar="FILE",
                         help="with --device sim: write what the units do, for Perfetto")
 
@@ -73,8 +73,7 @@ def tokenizer_of(image):
 
 def check_device(args):
     """Refuse what cannot be created, before anything takes time."""
-    if args.device not in DEVICES:
-        raise UserError(f"--device must be one of {', '.join(DEVICES)}, not {args.device!r}")
+    check(args.device, "--device")
     if args.timeline is not None:
         if args.device != "sim":
             raise UserError(f"--timeline needs --device sim, not {args.device}")

@@ -1,5 +1,6 @@
-"""`headrace verilog`: the whole accelerator as plain Verilog."""
+"""`headrace verilog`: the whole accelerator, or a linear core, as plain Verilog."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from rtl import config as configs
@@ -11,26 +12,22 @@ from . import images
 
 
 def register(commands):
-    parser = commands.add_parser("verilog", help="write the accelerator as plain Verilog",
+    parser = commands.add_parser("verilog", help="write the accelerator, or a core, as plain Verilog",
                                  description="Write the whole accelerator as one Verilog file that needs "
-                                 "no framework, and what a driver must know: registers and instructions.")
+                                 "no framework, and what a driver must know: registers and instructions. Or write "
+                                 "a linear core alone, with its manual and a testbench.")
     parser.add_argument("--config", metavar="NAME", choices=configs.CONFIGS,
                         default=images.DEFAULT_CONFIG,
                         help=f"{', '.join(configs.CONFIGS)} (default: {images.DEFAULT_CONFIG})")
+    parser.add_argument("--core", metavar="NAME",
+                        help=f"only a linear core: {', '.join(configs.CORES)}")
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder to write to")
     parser.set_defaults(run=run)
 
 
 def run(args):
-    from rtl.verilog import emit
-    from sim.document import generate
-    config, folder = configs.get(args.config), Path(args.output)
-
-    def document(name):
-        return lambda path: path.write_text(generate(Path("docs") / name))
-
-    files = {"headrace.v": lambda path: emit(config, path),
-             "registers.md": document("registers.md"), "isa.md": document("isa.md")}
+    config, folder = config_of(args), Path(args.output)
+    files = accelerator(config) if args.core is None else core(config)
     try:
         with console().status("generating Verilog"):
             for name, write in files.items():
@@ -40,3 +37,39 @@ def run(args):
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from None
     console(stderr=False).print(f"{folder}: {', '.join(files)} (configuration {config.name}, "
                                 f"digest {config.digest[:8]})", soft_wrap=True)
+
+
+def config_of(args):
+    """The configuration that `args` ask for, with the core that they do."""
+    config = configs.get(args.config)
+    if args.core is None or args.core == config.core:
+        return config
+    if args.core not in configs.CORES:
+        raise UserError(f"--core must be one of {', '.join(configs.CORES)}, not {args.core!r}")
+    stem = args.config.removesuffix(f"-{config.core}")
+    return replace(config, name=f"{stem}-{args.core}", core=args.core, formats=())
+
+
+def accelerator(config):
+    """Files of the whole accelerator, as functions that write them."""
+    from rtl.verilog import emit
+    from sim.document import generate
+
+    def document(name):
+        return lambda path: path.write_text(generate(Path("docs") / name))
+
+    return {"headrace.v": lambda path: emit(config, path),
+            "registers.md": document("registers.md"), "isa.md": document("isa.md")}
+
+
+def core(config):
+    """Files of the linear core."""
+    from rtl.cores import create
+    from rtl.manual import manual
+    from rtl.standalone import Standalone
+    from rtl.testbench import testbench
+    from rtl.verilog import emit_core
+    core = Standalone(create(config))
+    return {f"{core.name}.v": lambda path: emit_core(core, path),
+            "README.md": lambda path: path.write_text(manual(core)),
+            "testbench.sv": lambda path: path.write_text(testbench(core))}

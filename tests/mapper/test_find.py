@@ -45,7 +45,18 @@ def test_not_installed(named, monkeypatch):
         find.find("a")
 
 
+def test_bundled(tmp_path, monkeypatch):
+    assert find.find("tiny").name == "tiny"
+    monkeypatch.setattr(find, "MODELS", tmp_path)
+    with pytest.raises(UserError, match=f"^{tmp_path}/tiny: the model must lie there, which comes with headrace; "
+                                        "install it again$"):
+        find.find("tiny")
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "config.json").touch()
+    assert find.find("tiny") == tmp_path / "tiny"
+
+
 def test_no_such_model(tmp_path):
     with pytest.raises(UserError, match=r"no such model; give a GGUF file, a safetensors folder, a program "
-                                        r"image, or one of: smollm2$"):
+                                        r"image, or one of: smollm2, tiny, tiny-sparse, tiny-mixed$"):
         find.find(tmp_path / "none")

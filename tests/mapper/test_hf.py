@@ -11,7 +11,7 @@ from host.tokenizer import Tokenizer
 from mapper import gguf
 from mapper.hf import NORMS, PARTS, read
 from mapper.gguf import LAYER_TENSORS
-from mapper.model import round_s8, round_u4
+from mapper.model import RANGES, round_s8, round_u
 from rtl.isa import WeightFormat
 
 from . import synthetic
@@ -57,13 +57,102 @@ def write(folder, *, config={}, dtype=np.float32, without=(), shards=1, more={})
     return folder
 
 
-@pytest.mark.parametrize("bits, rounding", [(8, round_s8), (4, round_u4)])
+def native(fmt, seed=2):
+    """Random integers of a format, and scales, under the same names."""
+    rng, out = np.random.default_rng(seed), {}
+    for name, values in tensors().items():
+        if values.ndim == 1:
+            out[name] = values
+            continue
+        which = WeightFormat.S8 if "embed" in name else fmt
+        low, high = RANGES[which]
+        codes = rng.integers(low, high, values.shape, endpoint=True)
+        if low == 0:
+            codes = 2 * codes - high
+        out[name], out[f"{name}_scale"] = codes.astype(np.int8), rng.normal(0, 0.01, len(values)).astype(np.float32)
+    return out
+
+
+def write_native(folder, fmt, *, about={}, changes={}, without=()):
+    """Write a folder of a format's integers; `changes` are functions of a tensor, by name."""
+    write(folder, config={"quantization_config": {"quant_method": "headrace", "format": fmt.name.lower(), **about}})
+    (folder / "model-0.safetensors").unlink()
+    made = {k: changes.get(k, lambda v: v)(v) for k, v in native(fmt).items() if k not in without}
+    save_file(made, folder / "model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)
+def test_native_weights(tmp_path, fmt):
+    """They are integer * scale, whatever `bits` says."""
+    model, made = read(write_native(tmp_path / "m", fmt), bits=4), native(fmt)
+    for layer in model.layers:
+        for linear in (*layer.linears.values(), model.embedding):
+            expected = made[linear.name] * made[f"{linear.name}_scale"][:, None]
+            np.testing.assert_array_equal(linear.float32(), expected)
+            assert linear.format == (WeightFormat.S8 if linear is model.embedding else fmt)
+            low, high = RANGES[linear.format]
+            assert linear.codes.min() == low and linear.codes.max() == high
+        np.testing.assert_array_equal(linear.d[:, 0], made[f"{linear.name}_scale"])
+
+
+DOWN = "model.layers.1.mlp.down_proj.weight"
+
+
+def put(value):
+    """Change of one element of a tensor."""
+    def change(values):
+        values[2, 3] = value
+        return values
+    return change
+
+
+@pytest.mark.parametrize("fmt, change, message", [
+    ("TERNARY", dict(about={"quant_method": "gptq"}), "'quant_method' must be 'headrace', not 'gptq'"),
+    ("TERNARY", dict(about={"format": "ternery"}), "'format' must be one of u4, s8, u1, u2, u3, ternary, sparse4, "
+                                                   "sparse8, not 'ternery'"),
+    ("TERNARY", dict(about={"format": None}), "'format' must be one of u4, "),
+    ("TERNARY", dict(changes={DOWN: put(2)}), f"tensor {DOWN!r} must have integers from -1 to 1, as ternary has, "
+                                              "not 2 in row 2, column 3"),
+    ("SPARSE4", dict(changes={DOWN: put(-9)}), "must have integers from -8 to 7, as sparse4 has, not -9 in row 2, "),
+    ("U2", dict(changes={DOWN: put(2)}), "must have odd integers from -3 to 3, as u2 has, not 2 in row 2, column 3"),
+    ("U3", dict(changes={DOWN: put(-9)}), "must have odd integers from -7 to 7, as u3 has, not -9 in row 2, "),
+    ("SPARSE8", dict(without=[f"{DOWN}_scale"]), f"tensor '{DOWN}_scale' is missing"),
+    ("SPARSE8", dict(changes={f"{DOWN}_scale": lambda v: v[:, None]}), "must have the shape [64] by config.json, not "
+                                                                     "[64, 1]"),
+    ("SPARSE8", dict(changes={f"{DOWN}_scale": lambda v: v * np.float32(np.inf)}), "must be finite"),
+    ("SPARSE8", dict(changes={DOWN: lambda v: v.astype(np.float32)}), f"tensor {DOWN!r} must be I8, not 'F32'"),
+    ("SPARSE8", dict(changes={"model.norm.weight": lambda v: v.astype(np.int8)}), "must be F32, F16, BF16, not 'I8'"),
+    ("SPARSE8", dict(changes={DOWN: lambda v: v.astype(np.int16)}), "must be F32, F16, BF16, I8, not 'I16'"),
+])
+def test_native_refused(tmp_path, fmt, change, message):
+    with pytest.raises(UserError, match=re.escape(message)) as info:
+        for layer in read(write_native(tmp_path / "m", WeightFormat[fmt], **change)).layers:
+            assert layer.linears["q"].codes.any()
+    assert str(info.value).startswith(str(tmp_path)) and "\n" not in str(info.value)
+
+
+def test_integers_of_unknown_meaning(tmp_path):
+    folder = write_native(tmp_path / "m", WeightFormat.S8)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    with pytest.raises(UserError, match="has no place in a Llama"):
+        read(folder)
+
+
+def test_bits_refused(tmp_path):
+    with pytest.raises(UserError, match="weights must be rounded to 1, 2, 3, 4, 8 bits, not 5$"):
+        read(tmp_path, 5)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_weights_are_rounded(tmp_path, bits, rounding, dtype):
+def test_weights_are_rounded(tmp_path, bits, dtype):
     model, floats = read(write(tmp_path / "m", dtype=dtype), bits), tensors()
     for layer in model.layers:
         for linear in layer.linears.values():
-            expected = rounding("", "", floats[linear.name].astype(dtype).astype(np.float32))
+            values = "", "", floats[linear.name].astype(dtype).astype(np.float32)
+            expected = round_s8(*values) if bits == 8 else round_u(*values, bits)
+            assert linear.format == expected.format == WeightFormat[f"{'S' if bits == 8 else 'U'}{bits}"]
             np.testing.assert_array_equal(linear.codes, expected.codes)
             np.testing.assert_array_equal(linear.float32(), expected.float32())
     assert model.embedding.format == WeightFormat.S8 and model.head is model.embedding
@@ -135,7 +224,7 @@ def test_other_files(tmp_path):
     (dict(config={"num_hidden_layers": 1}), "has no place in a Llama of 1 layers"),
     (dict(without=["model.norm.weight"]), "tensor 'model.norm.weight' is missing"),
     (dict(config={"tie_word_embeddings": False}), "tensor 'lm_head.weight' is missing"),
-    (dict(dtype=np.float64), "must be F32, F16, BF16, not 'F64'"),
+    (dict(dtype=np.float64), "must be F32, F16, BF16, I8, not 'F64'"),
 ])
 def test_refused(tmp_path, change, message):
     with pytest.raises(UserError, match=re.escape(message)) as info:

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 
-from mapper.model import Linear, half_split, round_s8, round_u4
+from mapper.model import ODD, RANGES, Linear, half_split, round_s8, round_u
 from mapper.quantize import integer_groups
 from rtl.formats import integers, pack, unpack
 from rtl.isa import WeightFormat
+
+
+GROUPED = [*ODD.values(), WeightFormat.S8]   # formats whose groups have scales of their own
 
 
 def random_linear(fmt, seed, rows=40, groups=5, m_spread=1.0, d_sign=1):
@@ -13,9 +16,10 @@ def random_linear(fmt, seed, rows=40, groups=5, m_spread=1.0, d_sign=1):
     d = np.abs(rng.normal(0.01, 0.004, shape)).astype(np.float16).astype(np.float32)
     if d_sign == 0:
         d *= rng.choice([-1, 1], shape)
-    if fmt == WeightFormat.U4:
-        codes = rng.integers(0, 16, (rows, groups * 32), np.uint8)
-        m = (-7.5 * d + m_spread * rng.normal(0, 0.02, shape)).astype(np.float32)
+    if fmt in ODD.values():
+        top = RANGES[fmt][1]
+        codes = rng.integers(0, top, (rows, groups * 32), np.uint8, endpoint=True)
+        m = (-top / 2 * d + m_spread * rng.normal(0, 0.02, shape)).astype(np.float32)
         return Linear(name="w", source="Q4_1", format=fmt, codes=codes, d=d, m=m)
     codes = rng.integers(-127, 128, (rows, groups * 32), np.int8)
     return Linear(name="w", source="Q8_0", format=fmt, codes=codes, d=d)
@@ -31,7 +35,7 @@ def relative(a, b):
     return np.sqrt(((a - b) ** 2).mean() / (b ** 2).mean())
 
 
-@pytest.mark.parametrize("fmt", WeightFormat)
+@pytest.mark.parametrize("fmt", GROUPED, ids=lambda f: f.name)
 @pytest.mark.parametrize("d_sign", [1, 0])
 @pytest.mark.parametrize("m_spread", [0.0, 1.0, 50.0])
 def test_close_and_honest(fmt, d_sign, m_spread):
@@ -41,17 +45,34 @@ def test_close_and_honest(fmt, d_sign, m_spread):
     assert relative(exact(q), weights) == pytest.approx(q.error, rel=1e-2)
 
 
-@pytest.mark.parametrize("fmt", WeightFormat)
+@pytest.mark.parametrize("fmt", GROUPED, ids=lambda f: f.name)
 def test_codes_are_kept(fmt):
     linear = random_linear(fmt, 4)
     np.testing.assert_array_equal(integer_groups(linear).codes, linear.codes)
 
 
-def test_negative_scales_mirror_the_codes():
-    linear = random_linear(WeightFormat.U4, 5, d_sign=0)
+@pytest.mark.parametrize("fmt", ODD.values(), ids=lambda f: f.name)
+def test_negative_scales_mirror_the_codes(fmt):
+    linear = random_linear(fmt, 5, d_sign=0)
     q = integer_groups(linear)
     mirrored = np.repeat(linear.d < 0, 32, 1)
-    np.testing.assert_array_equal(q.codes, np.where(mirrored, 15 - linear.codes, linear.codes))
+    np.testing.assert_array_equal(q.codes, np.where(mirrored, RANGES[fmt][1] - linear.codes, linear.codes))
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)
+def test_scales_of_rows_are_kept(fmt, groups):
+    """Negative ones, zeros and subnormals: nothing is lost."""
+    rng, (low, high) = np.random.default_rng(11), RANGES[fmt]
+    codes = rng.integers(low, high, (40, groups * 32), endpoint=True).astype(np.uint8 if low == 0 else np.int8)
+    d = rng.normal(0, 0.01, (40, 1)).astype(np.float32)
+    d[:4, 0] = 0, -0.0, 1e-40, 3e38 / 128
+    linear = Linear(name="w", source="", format=fmt, codes=codes, d=d)
+    for shift in None, 5:
+        q = integer_groups(linear, shift)
+        assert q.error == 0 and q.centre_shift == (shift or 0)
+        np.testing.assert_array_equal(q.row_scale, d[:, 0])
+        np.testing.assert_array_equal(exact(q).astype(np.float32), linear.float32())
 
 
 def test_no_better_by_another_shift():
@@ -66,7 +87,7 @@ def test_no_better_by_another_shift():
             assert q.error <= np.sqrt(other / mean_square) * 1.001
 
 
-@pytest.mark.parametrize("fmt", WeightFormat)
+@pytest.mark.parametrize("fmt", GROUPED, ids=lambda f: f.name)
 def test_edges(fmt):
     """Zeros, one outlier, and values near both ends of fp32."""
     linear = random_linear(fmt, 7, rows=8)
@@ -80,7 +101,7 @@ def test_edges(fmt):
             assert not exact(q).any() and q.error == 0
 
 
-@pytest.mark.parametrize("fmt", WeightFormat)
+@pytest.mark.parametrize("fmt", GROUPED, ids=lambda f: f.name)
 def test_survives_packing(fmt):
     q = integer_groups(random_linear(fmt, 8))
     packed = pack(q.format, q.codes, q.scale, q.centre, q.row_scale, 16)
@@ -89,8 +110,11 @@ def test_survives_packing(fmt):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("rounding, limit", [(round_s8, 0.006), (round_u4, 0.09)])
-def test_rounding_floats(rounding, limit):
+@pytest.mark.parametrize("bits, limit", [(8, 0.006), (4, 0.09), (3, 0.17), (2, 0.34), (1, 0.6)])
+def test_rounding_floats(bits, limit):
+    def rounding(*of):
+        return round_s8(*of) if bits == 8 else round_u(*of, bits)
+
     weights = np.random.default_rng(9).normal(0, 0.1, (32, 128)).astype(np.float32)
     weights[0] = 0
     weights[1, :32] = 0.25
@@ -98,6 +122,23 @@ def test_rounding_floats(rounding, limit):
     assert relative(linear.float32(), weights) < limit
     assert not linear.float32()[0].any()
     np.testing.assert_allclose(linear.float32()[1, :32], 0.25, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3])
+def test_few_bits_are_placed_well(bits):
+    """Moving a value or the step changes nothing for the better; and values that there are codes for are met."""
+    weights = np.random.default_rng(12).normal(0, 0.1, (16, 64)).astype(np.float32)
+    linear = round_u("w", "F32", weights, bits)
+    best = relative(linear.float32(), weights)
+    for d, m in ((1.02, 0), (0.98, 0), (1, 0.01), (1, -0.01)):
+        moved = Linear(name="w", source="", format=linear.format, codes=linear.codes,
+                       d=linear.d * np.float32(d), m=linear.m + np.float32(m))
+        assert relative(moved.float32(), weights) > best
+    few = np.random.default_rng(13).integers(0, 1 << bits, (16, 64)).astype(np.float32) * 0.3 - 0.7
+    few[:, ::32], few[:, 1::32] = -0.7, ((1 << bits) - 1) * 0.3 - 0.7
+    np.testing.assert_allclose(round_u("w", "F32", few, bits).float32(), few, rtol=1e-5, atol=1e-6)
+    huge = round_u("w", "F32", np.where(weights > 0, 1.7e38, -1.7e38).astype(np.float32), bits)
+    assert np.isfinite(huge.d).all() and np.isfinite(huge.m).all()
 
 
 def test_half_split():

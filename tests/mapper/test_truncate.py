@@ -7,13 +7,14 @@ from mapper.compile import compile_model
 from mapper.model import Layers
 from mapper.truncate import first_layers
 from rtl.config import get
+from rtl.isa import WeightFormat
 from sw_ref.machine import Machine
 from tests.toy import toy_model
 
 
-@pytest.fixture(scope="module")
-def model():
-    return toy_model(layers=3)
+@pytest.fixture(scope="module", params=["U4", "SPARSE4"])
+def model(request):
+    return toy_model(layers=3, format=WeightFormat[request.param])
 
 
 def logits(config, image):

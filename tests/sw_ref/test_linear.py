@@ -3,16 +3,26 @@
 import numpy as np
 import pytest
 
-from rtl.config import GROUP
-from rtl.formats import WeightFormat, integers, pack
+from rtl.config import GROUP, UNIT_BYTES
+from rtl.formats import SPARSE, WeightFormat, integers, pack
+from rtl.sparse import BLOCK, Mode, walk
 from sw_ref import linear as module, numerics
-from sw_ref.linear import linear
+from sw_ref.linear import linear, places
+from tests.toy import prune
+
+
+LOWEST = {WeightFormat.S8: -128, WeightFormat.TERNARY: -1, WeightFormat.SPARSE4: -8, WeightFormat.SPARSE8: -128}
+HIGHEST = {WeightFormat.U1: 1, WeightFormat.U2: 3, WeightFormat.U3: 7, WeightFormat.U4: 15, WeightFormat.S8: 127,
+           WeightFormat.TERNARY: 1, WeightFormat.SPARSE4: 7, WeightFormat.SPARSE8: 127}
+ALL = pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)
 
 
 def matrix(rng, fmt, rows, groups):
     """Random codes and scales, with the largest there are in the first row."""
-    low, high = (0, 16) if fmt == WeightFormat.U4 else (-128, 128)
+    low, high = LOWEST.get(fmt, 0), HIGHEST[fmt] + 1
     codes = rng.integers(low, high, (rows, groups * GROUP)).astype(np.int8 if low else np.uint8)
+    if fmt in SPARSE:
+        codes = prune(rng, codes)
     scale = rng.integers(0, 256, (rows, groups)).astype(np.uint8)
     centre = rng.integers(-128, 128, (rows, groups)).astype(np.int8)
     codes[0], scale[0], centre[0] = low, 255, -128
@@ -21,18 +31,22 @@ def matrix(rng, fmt, rows, groups):
     return codes, scale, centre
 
 
-def check(fmt, beat_bytes, rows, groups, columns, spread, seed=0, centre_shift=7):
+def check(fmt, beat_bytes, rows, groups, columns, spread, seed=0, centre_shift=7, codes=None):
     rng = np.random.default_rng(seed)
-    codes, scale, centre = matrix(rng, fmt, rows, groups)
+    made, scale, centre = matrix(rng, fmt, rows, groups)
+    codes = made if codes is None else codes
     row_scale = rng.normal(size=rows).astype(np.float32)
     row_scale[:4] = [1e-40, -0.0, 3e38, -2.0**-126][:rows]
-    stream = np.frombuffer(pack(fmt, codes, scale, centre, row_scale, beat_bytes), np.uint8)
+    packed = pack(fmt, codes, scale, centre, row_scale, beat_bytes)
+    # The stream goes on, with bytes that must not matter.
+    stream = np.frombuffer(packed + rng.bytes(1024), np.uint8)
     q = rng.integers(-127, 128, (columns, groups, GROUP)).astype(np.int16)
     q[0] = -127
     exponents = rng.integers(130 - spread, 131, (columns, groups)).astype(np.uint8)
     stride = rows + 5
     out = np.full(columns * stride, 7, np.float32)
-    linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, stride)
+    taken = linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, stride)
+    assert -(-taken // UNIT_BYTES) * UNIT_BYTES == len(packed)
     with np.errstate(over="ignore"):
         expected = numerics.linear(integers(fmt, codes, scale, centre, centre_shift), row_scale,
                                    q.reshape(columns, -1), exponents)
@@ -41,7 +55,7 @@ def check(fmt, beat_bytes, rows, groups, columns, spread, seed=0, centre_shift=7
     assert (out[:, rows:] == 7).all()
 
 
-@pytest.mark.parametrize("fmt", [WeightFormat.U4, WeightFormat.S8], ids=lambda f: f.name)
+@ALL
 @pytest.mark.parametrize("beat_bytes", [16, 32, 64])
 @pytest.mark.parametrize("groups", [1, 2, 3, 7, 8, 9, 16, 17, 32])
 def test_shapes(fmt, beat_bytes, groups):
@@ -51,19 +65,67 @@ def test_shapes(fmt, beat_bytes, groups):
             check(fmt, beat_bytes, max(rows, 4), groups, columns, spread, seed=rows)
 
 
-@pytest.mark.parametrize("fmt", [WeightFormat.U4, WeightFormat.S8], ids=lambda f: f.name)
+@ALL
 def test_largest(fmt):
     check(fmt, 16, 5, 512, 2, 0)
     check(fmt, 64, 17, 512, 16, 3, centre_shift=0)
 
 
+@pytest.mark.parametrize("fmt", [WeightFormat.SPARSE4, WeightFormat.SPARSE8], ids=lambda f: f.name)
+@pytest.mark.parametrize("beat_bytes", [16, 64])
+def test_every_mode(fmt, beat_bytes):
+    """Each mode on its own, mixed with others, and none at all; stripes of more blocks than a header has."""
+    rng = np.random.default_rng(5)
+    rows, groups = 3 * beat_bytes + 5, 17 * beat_bytes // 16 + 1
+    full = rng.choice([-8, -3, 1, 7], (rows, groups * GROUP)).astype(np.int8)
+    kept = {Mode.ZERO: np.arange(BLOCK) < 0, Mode.DENSE: np.arange(BLOCK) >= 0, Mode.PAIRS: np.arange(BLOCK) % 4 > 1,
+            Mode.N2: np.isin(np.arange(BLOCK), (14, 15)), Mode.N4: np.arange(BLOCK) > 11,
+            Mode.N8: np.arange(BLOCK) > 7}
+    for mode, of_block in kept.items():
+        codes = full[:beat_bytes + 5] * np.tile(of_block, groups * 2)
+        packed = pack(fmt, codes, None, None, np.ones(len(codes), np.float32), beat_bytes)
+        found = {m for *_, m, _ in walk(fmt, packed, len(codes), groups, beat_bytes) if m is not None}
+        assert found == {mode if mode != Mode.ZERO else Mode.N2}
+        check(fmt, beat_bytes, len(codes), groups, 2, 5, codes=codes)
+    order = rng.choice(list(kept), (-(-rows // 16), groups * 2))
+    mixed = np.stack([np.concatenate([kept[mode] for mode in line]) for line in order]).repeat(16, 0)[:rows]
+    mixed[beat_bytes:2 * beat_bytes] = False        # a stripe of zeros between others
+    mixed[:, -3 * BLOCK:] = False                   # zeros at each stripe's end
+    check(fmt, beat_bytes, rows, groups, 3, 5, codes=full * mixed)
+
+
+@pytest.mark.parametrize("fmt", [WeightFormat.SPARSE4, WeightFormat.SPARSE8], ids=lambda f: f.name)
+def test_damaged_stripes(fmt):
+    rows, groups = 40, 3
+    codes = np.ones((rows, groups * GROUP), np.int8)
+    packed = pack(fmt, codes, None, None, np.ones(rows, np.float32), 16)
+    for length in (0, 48, 64, 80, len(packed) - 64):
+        with pytest.raises(ValueError, match="^the weight stream holds less than the matrix$"):
+            places(np.frombuffer(packed, np.uint8)[:length], fmt, rows, groups, 16)
+    for at, value, message in (64, 0x47, "has a mode that there is none of"), (66, 0x44, "has no last block"):
+        damaged = np.frombuffer(packed, np.uint8).copy()
+        damaged[at] = value
+        with pytest.raises(ValueError, match=message):
+            places(damaged, fmt, rows, groups, 16)
+
+
+@pytest.mark.parametrize("fmt", [f for f in WeightFormat if f not in SPARSE], ids=lambda f: f.name)
+def test_stream_too_short(fmt):
+    codes, scale, centre = matrix(np.random.default_rng(2), fmt, 9, 3)
+    packed = pack(fmt, codes, scale, centre, np.ones(9, np.float32), 64)
+    with pytest.raises(ValueError, match="^the weight stream holds less than the matrix$"):
+        places(np.frombuffer(packed, np.uint8)[:-64], fmt, 9, 3, 64)
+
+
 @pytest.mark.parametrize("cores", [2, 3, 8])
-def test_shares(monkeypatch, cores):
+@pytest.mark.parametrize("fmt", [WeightFormat.U4, WeightFormat.U3, WeightFormat.TERNARY, WeightFormat.SPARSE4],
+                         ids=lambda f: f.name)
+def test_shares(monkeypatch, fmt, cores):
     """Any number of threads, also more than blocks."""
     monkeypatch.setattr(module, "CORES", cores)
     monkeypatch.setattr(module, "SHARE", 100)
-    for rows in (4, 16, 17, 50):
-        check(WeightFormat.U4, 64, rows, 3, 2, 5)
+    for rows in (4, 16, 17, 50, 150):
+        check(fmt, 64, rows, 3, 2, 5)
 
 
 def test_exponents_out_of_range():

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from mapper.compile import compile_model
-from mapper.layout import layer_matrices
+from mapper.model import ODD
 from mapper.quantize import integer_groups
 from rtl.config import Config, get
-from rtl.formats import integers
+from rtl.formats import SPARSE, integers
 from rtl.isa import WeightFormat
 from sw_ref.llama import Float32, MachineArithmetic
 from sw_ref.machine import Machine
@@ -19,6 +19,7 @@ CONFIGS = {
     "small": get("small"),
     "wide": get("wide"),
     "odd": Config(name="odd", beat_bits=256, columns=3, lanes=16, queries=2, vector_words=16384),
+    "lut": get("wide-lut"),
 }
 
 
@@ -41,17 +42,14 @@ def run(image, config, ids, **options):
     return machine, logits
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("tied", [True, False])
-def test_program_equals_pytorch(name, tied):
-    config, model = CONFIGS[name], toy_model(tied=tied, heads=6, kv_heads=2)
+def same_as_pytorch(config, model, length=37):
+    """Compile and run a model, and compare every logit."""
     image = compile_model(model, config, context=64)
-    ids = [int(n) for n in np.random.default_rng(1).integers(0, model.vocab, 37)]
+    ids = [int(n) for n in np.random.default_rng(1).integers(0, model.vocab, length)]
     machine, logits = run(image, config, ids)
 
     from mapper.compile import _plan
-    centres = {part: m.centre for m in _plan(model) for part, _, _ in m.parts
-               if m.format == WeightFormat.U4}
+    centres = {part: m.centre for m in _plan(model) for part, _, _ in m.parts if m.format in ODD.values()}
     factor = np.log2(np.e) / np.sqrt(model.head_dim)
 
     def of(which, linear):
@@ -61,11 +59,28 @@ def test_program_equals_pytorch(name, tied):
         return weight, row_scale
 
     expected = MachineArithmetic(model, of)(ids).numpy()
+    assert np.isfinite(expected).all() and len(np.unique(expected)) > expected.size // 2
     for at, got in zip(range(0, len(ids), config.columns), logits):
         np.testing.assert_array_equal(got, expected[at:at + config.columns])
     order = np.argsort(-expected[-1], kind="stable")[:64]
     assert [n for n, _ in machine.best] == order.tolist()
     np.testing.assert_array_equal([v for _, v in machine.best], expected[-1][order])
+    return image
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("tied", [True, False])
+def test_program_equals_pytorch(name, tied):
+    same_as_pytorch(CONFIGS[name], toy_model(tied=tied, heads=6, kv_heads=2))
+
+
+@pytest.mark.parametrize("name", ["small", "wide"])
+@pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)
+def test_formats_equal_pytorch(name, fmt):
+    config, model = get(f"{name}-lut"), toy_model(heads=6, kv_heads=2, hidden=160, ffn=320, format=fmt)
+    image = same_as_pytorch(config, model, length=9)
+    assert image.formats == [f.name for f in WeightFormat if f in (WeightFormat.S8, fmt)]
+    assert image.patterns == (["2:16", "4:16", "8:16", "2:4"] if fmt in SPARSE else [])
 
 
 def test_machine_arithmetic_is_near_float32():

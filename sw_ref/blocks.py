@@ -1,0 +1,106 @@
+"""Blocks of the packed formats, as :mod:`rtl.formats` lays them out, as the integers that they stand for.
+
+U1, U2, U3 and TERNARY; :mod:`sw_ref.linear` takes U4 and S8 as they lie. Integers are in float32,
+which holds them exactly.
+"""
+
+import numpy as np
+
+from rtl.config import GROUP
+from rtl.formats import GEAR, SCALE_RUN, WeightFormat
+
+from .kernels import kernel
+from .numerics import f32
+
+
+__all__ = ["block_of_codes", "block_of_trits"]
+
+
+# Of U1, U2 and U3, by the bits of a code.
+RUNS = np.array([0, *(SCALE_RUN[f] for f in (WeightFormat.U1, WeightFormat.U2, WeightFormat.U3))])
+CODE_GEAR, TRIT_GEAR = GEAR[WeightFormat.U3], GEAR[WeightFormat.TERNARY]
+PLANE = GROUP // 8             # Bytes of one bit of a group's codes.
+# What the eight bits of a byte add to integers on the odd grid, by plane and byte.
+BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
+BITS = np.stack([BITS << plane + 1 for plane in range(3)]).astype(np.float32)
+
+
+def _trit_table():
+    """The five trits, -1, 0 or 1, of each byte: the carries of times 3."""
+    rest, trits = np.arange(256), []
+    for _ in range(TRIT_GEAR):
+        trits.append((rest * 3 >> 8) - 1)
+        rest = rest * 3 & 255
+    return np.stack(trits, 1).astype(np.float32)
+
+
+TRITS = _trit_table()
+
+
+@kernel
+def _add_plane(stream, at, plane, values, first):
+    """Add a plane of a group's codes to its integers, values[first:]."""
+    for byte in range(PLANE):
+        value = stream[at + byte]
+        for i in range(8):
+            values[first + 8 * byte + i] += BITS[plane, value, i]
+
+
+@kernel
+def block_of_codes(stream, at, bits, beat_bytes, centre_shift, integers):
+    """Read the block of U1, U2 or U3 (`bits`) at byte `at` to `integers` (rows, K), float32."""
+    rows, depth = integers.shape
+    values, groups, top = integers.reshape(-1), depth // GROUP, (1 << bits) - 1
+    # A step has as many rows as a beat has room for; those of three planes leave a fourth of it.
+    row_bytes = 16 if bits == 3 else bits * PLANE
+    width = beat_bytes // row_bytes
+    before = np.zeros(CODE_GEAR - 1, np.int64)   # the beats of codes before, the last one last
+    scales, at = at, at + beat_bytes
+    for step in range(rows // width * groups):
+        tile, group = divmod(step, groups)
+        place = step % RUNS[bits]
+        if place == 0:
+            scales, at = at, at + beat_bytes
+        carried = bits == 3 and group % CODE_GEAR == CODE_GEAR - 1
+        if not carried:
+            before[:-1] = before[1:]
+            before[-1] = at
+            at += beat_bytes
+        for row in range(width):
+            first = (tile * width + row) * depth + group * GROUP
+            values[first:first + GROUP] = f32(-top)
+            for plane in range(bits):
+                if carried:
+                    _add_plane(stream, before[plane] + row * row_bytes + bits * PLANE, plane, values, first)
+                else:
+                    _add_plane(stream, before[-1] + row * row_bytes + plane * PLANE, plane, values, first)
+            pair = scales + 2 * (place * width + row)
+            scale, centre = f32(stream[pair]), f32(np.int64(np.int8(stream[pair + 1])) << centre_shift)
+            for i in range(first, first + GROUP):
+                values[i] = values[i] * scale + centre
+
+
+@kernel
+def block_of_trits(stream, at, beat_bytes, integers):
+    """Read the block of TERNARY at byte `at` to `integers` (rows, K), float32."""
+    rows, depth = integers.shape
+    values, row_bytes = integers.reshape(-1), GROUP // (TRIT_GEAR - 1)
+    width = beat_bytes // row_bytes
+    before = np.zeros(TRIT_GEAR - 1, np.int64)
+    at += beat_bytes
+    for tile in range(rows // width):
+        for group in range(depth // GROUP):
+            carried = group % TRIT_GEAR == TRIT_GEAR - 1
+            if not carried:
+                before[:-1] = before[1:]
+                before[-1] = at
+                at += beat_bytes
+            for row in range(width):
+                first = (tile * width + row) * depth + group * GROUP
+                for byte in range(row_bytes):
+                    for n in range(TRIT_GEAR - 1):
+                        if carried:
+                            trit = TRITS[stream[before[n] + row * row_bytes + byte], TRIT_GEAR - 1]
+                        else:
+                            trit = TRITS[stream[before[-1] + row * row_bytes + byte], n]
+                        values[first + 4 * byte + n] = trit

@@ -1,0 +1,65 @@
+"""Products of the formats that are first decoded to integers, a block at a time."""
+
+import numpy as np
+
+from rtl.config import GROUP
+from rtl.formats import TILES
+
+from .blocks import block_of_codes, block_of_trits
+from .kernels import exact, ftz, kernel, largest, product, shifted
+from .numerics import WINDOW, f32
+from .sparse import LANE, ROWS, stripe
+
+
+__all__ = ["decoded"]
+
+
+@exact
+def _dot(weights, activations):
+    """Sum of products: integers that stay below 2**52, see :func:`rtl.formats.sum_bits`."""
+    total = 0.0
+    for i in range(len(weights)):
+        total += np.float64(weights[i]) * activations[i]
+    return total
+
+
+@kernel
+def _aligned(q, exponents):
+    """As :func:`sw_ref.numerics.aligned`: float64 (M, K)."""
+    columns, groups = exponents.shape
+    values = np.zeros((columns, groups * GROUP))
+    for m in range(columns):
+        top = largest(exponents[m])
+        for g in range(groups):
+            shift = WINDOW - (top - exponents[m, g])
+            if shift >= 0:
+                for i in range(GROUP):
+                    values[m, g * GROUP + i] = np.int64(q[m, g, i]) << shift
+    return values
+
+
+@kernel
+def decoded(stream, places, code_bits, sparse_bits, begin, end, rows, beat_bytes, centre_shift, q,
+            exponents, out, stride):
+    """Do blocks `begin` to `end`, which begin at the bytes `places`, of :func:`sw_ref.linear.linear`'s.
+
+    One of `code_bits` (U1 to U3) and `sparse_bits` may be above 0; TERNARY has neither.
+    """
+    columns, groups = exponents.shape
+    block_rows = (ROWS if sparse_bits else TILES) * (beat_bytes // LANE)
+    integers = np.empty((block_rows, groups * GROUP), np.float32)
+    activations = _aligned(q, exponents)
+    for block in range(begin, end):
+        at = places[block]
+        if sparse_bits:
+            stripe(stream, at, sparse_bits, beat_bytes, integers)
+        elif code_bits:
+            block_of_codes(stream, at, code_bits, beat_bytes, centre_shift, integers)
+        else:
+            block_of_trits(stream, at, beat_bytes, integers)
+        row_scales = stream[at:at + 4 * block_rows].view(np.float32)
+        for m in range(columns):
+            exponent = largest(exponents[m]) - (127 + 6 + WINDOW)
+            for n in range(min(block_rows, rows - block * block_rows)):
+                scaled = product(f32(_dot(integers[n], activations[m])), ftz(row_scales[n]))
+                out[m * stride + block * block_rows + n] = shifted(scaled, exponent)

@@ -1,0 +1,72 @@
+"""The weight stream of the functional machine: matrices one after the other, as long as they are."""
+
+import numpy as np
+import pytest
+
+from rtl.config import GROUP, UNIT_BYTES, get
+from rtl.formats import SPARSE, WeightFormat, integers, pack
+from rtl.isa import Halt, MatMul, Stream
+from sw_ref import numerics
+from sw_ref.machine import Machine, MachineError
+from tests.toy import prune
+
+
+CONFIG, GROUPS, START = get("wide"), 3, 5
+FORMATS = [(fmt, rows) for fmt in WeightFormat for rows in (3, 70)]
+
+
+def matrices():
+    """Matrices of all formats, and how they are packed."""
+    rng = np.random.default_rng(8)
+    for fmt, rows in FORMATS:
+        signed = fmt in SPARSE or fmt in (WeightFormat.S8, WeightFormat.TERNARY)
+        codes = rng.integers(-1 if signed else 0, 2, (rows, GROUPS * GROUP)).astype(np.int8 if signed else np.uint8)
+        if fmt in SPARSE:
+            codes = prune(rng, codes)
+        scale = rng.integers(1, 256, (rows, GROUPS)).astype(np.uint8)
+        centre = np.zeros((rows, GROUPS), np.int8)
+        row_scale = rng.normal(size=rows).astype(np.float32)
+        yield (integers(fmt, codes, scale, centre, 0), row_scale,
+               pack(fmt, codes, scale, centre, row_scale, CONFIG.beat_bytes))
+
+
+def run(streams):
+    """All products, with weights in `streams`, (first unit, units). Returns the machine."""
+    packed = b"".join(raw for *_, raw in matrices())
+    memory = np.frombuffer(bytes(START * UNIT_BYTES) + packed + bytes(4096), np.uint8).copy()
+    machine = Machine(CONFIG, memory)
+    rng = np.random.default_rng(9)
+    machine.act[:] = rng.integers(-127, 128, machine.act.shape)
+    machine.exponents[:] = rng.integers(120, 130, machine.exponents.shape)
+    program, dst = [Stream(addr=addr, size=size) for addr, size in streams], 0
+    for fmt, rows in FORMATS:
+        program.append(MatMul(format=fmt, rows=rows, groups=GROUPS, dst=dst, stride=1024))
+        dst += rows
+    machine.run([insn.encode() for insn in (*program, Halt())], tokens=[1, 2], position=0)
+    return machine
+
+
+def test_one_stream():
+    """One instruction streams matrices of all formats, or each has one."""
+    sizes = [len(raw) // UNIT_BYTES for *_, raw in matrices()]
+    starts = START + np.cumsum([0, *sizes])
+    for streams in [(START, sum(sizes))], list(zip(starts.tolist(), sizes)):
+        machine, at = run(streams), 0
+        assert not machine.beats
+        q, exponents = machine.act[:2, :GROUPS].reshape(2, -1), machine.exponents[:2, :GROUPS]
+        for weights, row_scale, _ in matrices():
+            expected = numerics.linear(weights, row_scale, q, exponents)
+            for column in range(2):
+                np.testing.assert_array_equal(machine.vector[column * 1024 + at:][:len(weights)], expected[column])
+            at += len(weights)
+
+
+@pytest.mark.parametrize("cut", range(len(FORMATS)))
+def test_stream_too_short(cut):
+    """A stream ends within a matrix, or where one should begin."""
+    sizes = [len(raw) // UNIT_BYTES for *_, raw in matrices()]
+    for end in sum(sizes[:cut]), sum(sizes[:cut + 1]) - 1:
+        fmt, rows = FORMATS[cut]
+        with pytest.raises(MachineError, match=rf"^Instruction {1 + cut} \(matmul .*rows={rows} .*\): the weight stream "
+                                               "holds less than the matrix$"):
+            run([(START, end)])
