@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from rtl.config import UNIT_BYTES
-from rtl.csr import BEST, IDENTITY, REGISTERS, TOKENS, FaultCode
-from rtl.isa import decode
+from rtl.csr import IDENTITY, REGISTERS, TOKENS, FaultCode
+from rtl.isa import WeightFormat, decode
 
 from .errors import UserError
 
@@ -57,11 +57,14 @@ def instruction_text(image, pc):
 
 
 def check_digest(device, image):
-    """Refuse an image for another configuration than the device's."""
+    """Refuse an image for another configuration than the device's, or with weights that it cannot take."""
     if image.digest != device.config.digest:
         raise DeviceError(
             f"{device.name}: configuration {device.config.name!r} has digest {device.config.digest}, but "
             f"the image was compiled for {image.digest}. Compile the model for this configuration")
+    lacking = image.lacks(device.config)
+    if lacking is not None:
+        raise DeviceError(f"{device.name}: {lacking}. Build the device with it")
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +169,10 @@ class RegisterDevice:
         """Value of a register."""
         return self.read(REGISTERS[name].address + 4 * index)
 
+    def get_all(self, name):
+        """Values of all registers of a name."""
+        return [self.get(name, n) for n in range(REGISTERS[name].count)]
+
     def set(self, name, value, index=0):
         """Set a register."""
         self.write(REGISTERS[name].address + 4 * index, value)
@@ -174,6 +181,16 @@ class RegisterDevice:
         """Take an image; see :meth:`Device.load`."""
         check_digest(self, image)
         self.write_memory(image.memory, image.memory_units)
+        self.check_registers(image)
+        self.set("CONTROL", 2)
+        self.set("PROGRAM", image.program)
+        self.set("LENGTH", image.length)
+        self.set("MEMORY", image.memory_units)
+        self.set("WATCHDOG", self.watchdog)
+        self.image = image
+
+    def check_registers(self, image):
+        """Refuse a device that is no such accelerator, or cannot run the image."""
         identity, digest = self.get("IDENTITY"), self.get("DIGEST")
         if identity != IDENTITY:
             raise DeviceError(f"{self.name}: register IDENTITY must be {IDENTITY:#010x}, not "
@@ -182,12 +199,13 @@ class RegisterDevice:
         if digest != int(self.config.digest[:8], 16):
             raise DeviceError(f"{self.name}: the device has configuration digest {digest:08x}, but "
                               f"{self.config.name!r} has {self.config.digest[:8]}. Build it again")
-        self.set("CONTROL", 2)
-        self.set("PROGRAM", image.program)
-        self.set("LENGTH", image.length)
-        self.set("MEMORY", image.memory_units)
-        self.set("WATCHDOG", self.watchdog)
-        self.image = image
+        # Which the digest leaves open: one image is for all cores that have what it needs.
+        able = self.get("FORMATS")
+        for name in image.formats:
+            if not able >> WeightFormat[name].value & 1:
+                takes = ", ".join(fmt.name for fmt in WeightFormat if able >> fmt.value & 1)
+                raise DeviceError(f"{self.name}: the image has weights in the format {name}, but the device "
+                                  f"takes {takes}. Build it with {name}, or compile the model for it")
 
     def step(self, tokens, position, head):
         """Feed tokens; see :meth:`Device.step`."""
@@ -220,7 +238,7 @@ class RegisterDevice:
                   "weight_beats": self.get("WEIGHT_BEATS"), "starved": self.get("STARVED")}
         if not head:
             return Step(**counts)
-        best = np.array([self.get("BEST", n) for n in range(2 * BEST)], np.uint32).reshape(-1, 2)
+        best = np.array(self.get_all("BEST"), np.uint32).reshape(-1, 2)
         return Step(best[:, 1].astype(np.int64), best[:, 0].copy().view(np.float32), **counts)
 
     def settle(self):
