@@ -60,7 +60,7 @@ class Tally:
         if fmt in SPARSE:
             modes = _modes(self.matrix, raw, config.beat_bytes)
             self.blocks.update({PATTERNS[mode]: count for mode, count in modes.items()})
-            self.steps += sum(count * _block_steps(config.core, fmt, mode) for mode, count in modes.items())
+            self.steps += sum(count * _block_steps(config, fmt, mode) for mode, count in modes.items())
         else:
             tiles = -(-self.matrix.rows // config.block_rows) * TILES // STEP_ROWS[fmt]
             expanded = 2 if fmt == WeightFormat.TERNARY and config.core != "lut" else 1
@@ -88,13 +88,20 @@ def _modes(matrix, raw, beat_bytes):
     return found
 
 
-def _block_steps(core, fmt, mode):
-    """Cycles that a core needs for a block: one for each row of a lane of a code beat, or for four."""
+def _block_steps(config, fmt, mode):
+    """Cycles that a core needs for a block: one for each row of a lane of a code beat, or for four.
+
+    A chain that serves two lanes has half as many multipliers as a beat of 4-bit codes has slots, and does
+    but dense blocks in two passes.
+    """
     if not SLOTS[mode]:
         return 0
     beats = code_beats(fmt, mode)
     rows = BLOCK // beats
-    return beats * (-(-rows // 4) if core == "dspchain" else rows)
+    if config.core != "dspchain":
+        return beats * rows
+    twice = fmt == WeightFormat.SPARSE4 and config.rows > 1 and mode != Mode.DENSE
+    return beats * max(-(-rows // 4), 1 + twice)
 
 
 def estimate(config, model, memory, vector, tallies, program):

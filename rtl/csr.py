@@ -40,6 +40,7 @@ class Register:
 REGISTERS = {r.name: r for r in [
     Register("IDENTITY",      0x000, "r",  "0x44414548."),
     Register("DIGEST",        0x004, "r",  "First 32 bits of the configuration's digest."),
+    Register("FORMATS",       0x008, "r",  "Bit per weight format that the hardware takes, at the number of its WeightFormat."),
     Register("CONTROL",       0x010, "w",  "Bit 0: start. Bit 1: reset all units; clears fault and done."),
     Register("STATUS",        0x014, "r",  "Bit 0: busy. Bit 1: done. Bit 2: fault."),
     Register("PROGRAM",       0x018, "rw", "DRAM address of the program, in units of 64 bytes."),

@@ -3,11 +3,11 @@
 from amaranth import signed
 from amaranth.lib import data
 
-from .isa import WORD_BITS
+from .isa import WORD_BITS, WeightFormat
 
 
 __all__ = ["PC_BITS", "Dispatched", "Fault", "ReadRequest", "WriteLine", "vector_write",
-           "Quantized", "ActivationWrite", "WeightBeat", "Logit"]
+           "Quantized", "ActivationWrite", "WeightStep", "Logit"]
 
 
 PC_BITS = 12
@@ -44,15 +44,21 @@ def ActivationWrite(config):
                               "group": 10, "column": 4, "clear": 1, "last": 1})
 
 
-def WeightBeat(config):
-    """A weight beat with what belongs to it: scale and centre of each row's group."""
-    return data.StructLayout({"codes": config.beat_bits, "format": 2,
-                              "scale": data.ArrayLayout(8, config.rows),
-                              "centre": data.ArrayLayout(signed(8), config.rows),
+def WeightStep(config):
+    """A step of a matrix (:mod:`rtl.formats`), or a code beat of a sparse one (:mod:`rtl.sparse`), with
+    what belongs to it: scale and centre of each row's group, 1 and 0 where the format has none."""
+    return data.StructLayout({"codes": config.beat_bits, "format": WeightFormat,
+                              # of a code beat's slots
+                              "index": config.beat_bits if config.sparse else 0,
+                              "mode": 3,     # of a code beat's block
+                              "beat": 4,     # of a code beat: its place in the block
+                              "scale": data.ArrayLayout(8, config.scaled_rows),
+                              "centre": data.ArrayLayout(signed(8), config.scaled_rows),
                               "group": 10,   # along K, from 0
-                              "half": 1,     # elements 16-31 of the group (S8)
-                              "first": 1,    # first beat of a tile of rows
-                              "last": 1})    # last beat of a tile of rows
+                              "half": 1,     # elements 16-31 of the group (S8, sparse)
+                              "sub": 4,      # of the tile's slices of rows, in order, if it has several
+                              "first": 1,    # first of a tile's steps, or block's code beats
+                              "last": 1})    # last of them
 
 
 # A row of a product, as the best-logits search takes it; `value` is fp32.

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import AXI4Lite
 from ..csr import ADDRESS_BITS, BEST, IDENTITY, TOKENS, FaultCode
-from ..isa import Source, Unit
+from ..isa import Source, Unit, WeightFormat
 from ..layouts import PC_BITS, Logit
 from .csr import RegisterFile
 
@@ -129,6 +129,7 @@ class Control(wiring.Component):
         m.d.comb += [
             registers.identity.eq(IDENTITY),
             registers.digest.eq(int(self.config.digest[:8], 16)),
+            registers.formats.eq(sum(1 << WeightFormat[name].value for name in self.config.formats)),
             registers.status.eq(Cat(busy, done, fault.code != 0)),
             registers.fault_code.eq(fault.code),
             registers.fault_pc.eq(fault.pc),

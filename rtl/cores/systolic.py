@@ -18,8 +18,9 @@ SUM_BITS = 20  # 16 products of -128 and -128 are 2**18
 
 
 def CORE_WEIGHTS(config):
-    """What every linear core takes of a weight beat."""
-    return data.StructLayout({"codes": config.beat_bits, "format": 2})
+    """What a linear core takes of a step; one that multiplies sparse blocks as they are stored
+    takes their indices too."""
+    return data.StructLayout({"codes": config.beat_bits, "format": 3})
 
 
 def adder_tree(m, terms, name):
@@ -37,7 +38,7 @@ def adder_tree(m, terms, name):
 
 
 class SystolicCore(wiring.Component):
-    """Multiply weight beats with activations: a dense array of dot products, exact in integers.
+    """Multiply weights with activations: a dense array of dot products, exact in integers.
 
     The array has `rows` x `columns` cells of :data:`~rtl.config.GROUP` multipliers each. Weights
     move from column to column through the cells' own operand registers (Kung and Leiserson 1978),
@@ -45,7 +46,9 @@ class SystolicCore(wiring.Component):
     on the way out, to match. Per step, row n and column m:
 
     - U4: the sum of (2 * code - 15) * act over the 32 elements of a group;
-    - S8: the sum of code * act over the 16 elements of half a group; acts 16 to 31 do not matter.
+    - S8: the sum of code * act over the 16 elements of half a group; acts 16 to 31 do not matter;
+    - TERNARY: the sum of code * act over the 32 elements of a group, with codes of 4 bits in two's
+      complement, placed as those of U4.
 
     Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected: the
     array itself never stops, for an enable of thousands of registers would be its slowest net, but
@@ -62,11 +65,16 @@ class SystolicCore(wiring.Component):
         Cycles from a step's operands to its sums.
     capacity : :class:`int`
         Steps that the core holds at most, counting those whose sums are not taken.
+    lanes : :class:`int`
+        Rows of a payload of sums.
+    native : set of :class:`~rtl.isa.WeightFormat`
+        Formats whose steps the core takes as they come. It takes those of others N rows at a time,
+        ternary ones as TERNARY, the 16 elements of a row of a sparse block as S8.
 
     Members
     -------
     weights : :py:`In(stream.Signature(CORE_WEIGHTS(config)))`
-        Weight beats, laid out as :mod:`rtl.formats` says. Taken together with `acts`.
+        Codes of N rows, laid out as :mod:`rtl.formats` says. Taken together with `acts`.
     acts : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(8), 32), columns)))`
         Activations of each column. Taken together with `weights`.
     sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), rows), columns)))`
@@ -80,6 +88,8 @@ class SystolicCore(wiring.Component):
         self.latency = 5 + config.columns - 1 + 1
         # A place is free again in the cycle after the sums are taken.
         self.capacity = 1 << self.latency.bit_length()
+        self.lanes = config.rows
+        self.native = frozenset({WeightFormat.U4, WeightFormat.S8})
         super().__init__({
             "weights": In(stream.Signature(CORE_WEIGHTS(config))),
             "acts":    In(stream.Signature(
@@ -87,6 +97,10 @@ class SystolicCore(wiring.Component):
             "sums":    Out(stream.Signature(
                 data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), config.rows), config.columns))),
         })
+
+    def outputs(self, fmt, mode=0):
+        """Payloads of sums that a step gives."""
+        return 1
 
     def elaborate(self, platform):
         m = Module()
@@ -129,15 +143,19 @@ class SystolicCore(wiring.Component):
         return acts
 
     def _operands(self, row):
-        """Signed multiplier operands of the row, one per element, from the beat in front."""
+        """Signed multiplier operands of the row, one per element, from the step in front."""
         codes = self.weights.p.codes[4 * GROUP * row:4 * GROUP * (row + 1)]
-        u4 = self.weights.p.format == WeightFormat.U4
         operands = []
         for k in range(GROUP):
             nibble = codes.word_select(2 * (k % 16) + k // 16, 4)
-            # 2 * code - 15 is the code with a one after it, and the top bit turned into a sign.
-            odd = Cat(1, nibble[:3], ~nibble[3]).as_signed()
-            operands.append(Mux(u4, odd, codes.word_select(k, 8).as_signed() if k < 16 else 0))
+            operand = codes.word_select(k, 8).as_signed() if k < 16 else C(0)
+            if "U4" in self.config.formats:
+                # 2 * code - 15 is the code with a one after it, and the top bit turned into a sign.
+                odd = Cat(1, nibble[:3], ~nibble[3]).as_signed()
+                operand = Mux(self.weights.p.format == WeightFormat.U4, odd, operand)
+            if "TERNARY" in self.config.formats:
+                operand = Mux(self.weights.p.format == WeightFormat.TERNARY, nibble.as_signed(), operand)
+            operands.append(operand)
         return operands
 
     def _row(self, m, row, acts):

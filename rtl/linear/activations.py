@@ -5,7 +5,6 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import GROUP, Config
-from ..isa import WeightFormat
 from ..layouts import ActivationWrite
 
 
@@ -14,7 +13,8 @@ __all__ = ["WINDOW", "ACTIVATION_READ", "Activations", "ActivationBuffer"]
 
 WINDOW = 15  # :data:`sw_ref.numerics.WINDOW`; rtl may not import sw_ref, a test compares the two.
 
-ACTIVATION_READ = data.StructLayout({"group": 10, "half": 1, "format": 2})
+# `split`: half of the group is wanted, its elements 16-31 if `half`.
+ACTIVATION_READ = data.StructLayout({"group": 10, "half": 1, "split": 1})
 
 
 def Activations(config):
@@ -30,7 +30,7 @@ class ActivationBuffer(wiring.Component):
     """Quantized activation vectors, one per column, with what the linear core wants of each group.
 
     A group's values lie in one word; beside it, its exponent and the sum of its values, which the
-    centres of a U4 matrix are multiplied by. The largest exponent of the vector is kept apart: by
+    centres of a matrix are multiplied by. The largest exponent of the vector is kept apart: by
     its distance from it a group's sums are shifted (:func:`sw_ref.numerics.group_shift`).
 
     Reads have a latency of two cycles and a throughput of one per cycle; backpressure is respected.
@@ -47,7 +47,7 @@ class ActivationBuffer(wiring.Component):
         Values of a group, in order and without those of another group in between. `exponent` is
         the same in all runs of a group. `clear` begins a vector: `top` of the column starts anew.
     read : :py:`In(stream.Signature(ACTIVATION_READ))`
-        A group, or, in S8, half a group.
+        A group, or half a group.
     o : :py:`Out(stream.Signature(Activations(config)))`
         `values` are the group's 32, or the half's 16 followed by zeros; `sums` are the group's;
         `shift` is 0 to 15, or -1 for a group that is too small to count.
@@ -103,8 +103,7 @@ class ActivationBuffer(wiring.Component):
 
         # Reads: the memories' own output registers, then the payload.
         advance, fetched = Signal(), Signal()
-        fmt  = Signal(WeightFormat, reset_less=True)
-        half = Signal(reset_less=True)
+        split, half = Signal(reset_less=True), Signal(reset_less=True)
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             self.read.ready.eq(advance),
@@ -113,7 +112,7 @@ class ActivationBuffer(wiring.Component):
             m.d.sync += [
                 fetched.eq(self.read.valid),
                 self.o.valid.eq(fetched),
-                fmt.eq(WeightFormat(self.read.p.format)),
+                split.eq(self.read.p.split),
                 half.eq(self.read.p.half),
             ]
 
@@ -146,12 +145,11 @@ class ActivationBuffer(wiring.Component):
             shift = Signal(signed(6), name=f"shift{n}")
             low   = Signal(4 * GROUP, name=f"low{n}")
             high  = Signal(4 * GROUP, name=f"high{n}")
-            wide = fmt == WeightFormat.S8
             m.d.comb += [
                 below.eq(self.top[n] - infos_r.data.exponent),
                 shift.eq(Mux(below > WINDOW, -1, WINDOW - below[:4])),
-                low.eq(Mux(wide & half, cells_r.data[4 * GROUP:], cells_r.data[:4 * GROUP])),
-                high.eq(Mux(wide, 0, cells_r.data[4 * GROUP:])),
+                low.eq(Mux(split & half, cells_r.data[4 * GROUP:], cells_r.data[:4 * GROUP])),
+                high.eq(Mux(split, 0, cells_r.data[4 * GROUP:])),
             ]
             outputs.append((Cat(low, high), infos_r.data.sum, shift))
 

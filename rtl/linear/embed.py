@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import GROUP, Config
 from ..formats import ACC_BITS, TILES
-from ..layouts import WeightBeat
+from ..layouts import WeightStep
 
 
 __all__ = ["Embedder"]
@@ -35,7 +35,7 @@ class Embedder(wiring.Component):
     command : :py:`In(stream.Signature(20))`
         Row of the matrix to pick; its place in the block is the row modulo `config.block_rows`.
         Ready when the block before has passed.
-    weights : :py:`In(stream.Signature(WeightBeat(config)))`
+    weights : :py:`In(stream.Signature(WeightStep(config)))`
         Beats of one block, format S8.
     row_scales : :py:`In(stream.Signature(data.ArrayLayout(32, N)))`
         fp32 scales of the block's rows, a payload per tile. Those of the picked tile must not wait
@@ -52,7 +52,7 @@ class Embedder(wiring.Component):
         n, m = config.rows, config.columns
         super().__init__({
             "command":    In(stream.Signature(20)),
-            "weights":    In(stream.Signature(WeightBeat(config))),
+            "weights":    In(stream.Signature(WeightStep(config))),
             "row_scales": In(stream.Signature(data.ArrayLayout(32, n))),
             "accs":       Out(stream.Signature(data.ArrayLayout(
                               data.ArrayLayout(signed(ACC_BITS), n), m))),

@@ -1,12 +1,12 @@
 """Group scaling: integer sums of groups to exact sums of rows."""
 
 from amaranth import *
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..formats import ACC_BITS
-from ..isa import WeightFormat
+from .slices import Banks
 
 
 __all__ = ["GroupStep", "GroupScaler"]
@@ -15,131 +15,209 @@ __all__ = ["GroupStep", "GroupScaler"]
 TILES_HELD = 8  # a matrix of one group, in which every step ends a tile, is not held up
 
 
-def GroupStep(config):
-    """Sums of one step of the linear core, and all that scales them."""
-    rows, columns = config.rows, config.columns
+def GroupStep(config, native):
+    """Sums of one step of the linear core, or of a part of its rows, and all that scales them."""
+    columns, banks = config.columns, Banks.of(config, native)
+    lanes = config.rows * len(banks.depths)
     return data.StructLayout({
-        "sums":     data.ArrayLayout(data.ArrayLayout(signed(20), rows), columns),
-        "scale":    data.ArrayLayout(8, rows),
-        "centre":   data.ArrayLayout(signed(8), rows),
+        "sums":     data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns),
+        "scale":    data.ArrayLayout(8, config.scaled_rows),
+        "centre":   data.ArrayLayout(signed(8), config.scaled_rows),
         "act_sums": data.ArrayLayout(signed(13), columns),
         "shift":    data.ArrayLayout(signed(6), columns),
-        "format":   2,
         "centre_shift": 3,
-        "first":    1,
-        "last":     1})
+        "slice":    banks.slice_bits,    # of the tile, that the sums begin with
+        "span":     banks.span_bits,     # log2 of the slices that there are sums of
+        "first":    1,                   # first sums of these rows
+        "last":     1})                  # last sums of these rows
 
 
 class GroupScaler(wiring.Component):
     """Scale the sums of groups and add them up: the exact integer of :func:`sw_ref.numerics.linear`.
 
-    Per step, row n and column m:
+    Per payload, row n and column m:
 
         term = sums[m][n] * scale[n] + (centre[n] << centre_shift) * act_sums[m]
         acc[m][n] = (0 if first else acc[m][n]) + (term << shift[m] if shift[m] >= 0 else 0)
 
-    where the centre counts in U4 only.
+    A payload has the sums of 1, 2 or 4 slices of N rows of a tile. The accumulators of a slice are
+    found as :class:`~.slices.Banks` says: registers, or, where a tile has many slices, small
+    memories that are read and written in one cycle, so that payloads of one slice may follow each
+    other at once. Lanes beyond `scaled_rows`, which no format with scales uses, have no multipliers.
 
-    Latency is :attr:`latency` cycles from the last step to `o`; throughput is one step per cycle.
-    Backpressure is respected: the data path never stops, but nothing is taken while
-    :py:`TILES_HELD` tiles wait at its end or are on the way there.
+    Latency is :attr:`latency` cycles from the last payload to `o`; throughput is one payload per
+    cycle, and one slice per cycle at the output. Backpressure is respected: the data path never
+    stops, but nothing is taken while :attr:`held` payloads wait at its end or are on the way there.
 
     Parameters
     ----------
     config : :class:`~rtl.config.Config`
-        Accelerator.
+        Its `rows` (N), `columns` (M), `formats` and `scaled_rows` are used.
+    native : set of :class:`~rtl.isa.WeightFormat`
+        Formats that the linear core takes whole, rather than a slice of rows at a time.
 
     Attributes
     ----------
     latency : :class:`int`
-        Cycles from the last step of a tile to its sums.
+        Cycles from the last payload of a slice to its sums.
+    held : :class:`int`
+        Payloads with finished rows that may wait.
 
     Members
     -------
-    i : :py:`In(stream.Signature(GroupStep(config)))`
-        Steps of a tile, from `first` to `last`.
-    o : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(52), rows), columns)))`
-        Sums of the tile, by column and row.
+    i : :py:`In(stream.Signature(GroupStep(config, native)))`
+        Sums of each slice of a tile, from `first` to `last`. A payload begins with a slice whose
+        number is a multiple of the payload's slices. In formats without scales of groups, `scale` is
+        1 and `centre` 0.
+    o : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(52), N), M)))`
+        Sums of each slice of rows, by column and row, in the order of the `last` payloads.
     """
-    def __init__(self, config):
+    def __init__(self, config, native):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
+        self.banks = Banks.of(config, native)
         self.latency = 6  # operands, products, term, shifted, accumulator, FIFO
+        # A tile that ends in substeps has room for all of them.
+        self.held = max(TILES_HELD, *self.banks.depths)
         super().__init__({
-            "i": In(stream.Signature(GroupStep(config))),
+            "i": In(stream.Signature(GroupStep(config, native))),
             "o": Out(stream.Signature(
                 data.ArrayLayout(data.ArrayLayout(signed(ACC_BITS), config.rows), config.columns))),
         })
 
     def elaborate(self, platform):
         m = Module()
+        banks, i = self.banks, self.i.p
 
-        m.submodules.results = results = fifo.SyncFIFO(
-            width=self.o.payload.as_value().shape().width, depth=TILES_HELD)
-        room = Signal(range(TILES_HELD + 1), init=TILES_HELD)
-        step, valid, first = Signal(), Signal(4), Signal(4)
-        end, ends, give = Signal(), Signal(5), Signal()
+        room = Signal(range(self.held + 1), init=self.held)
+        step, end, give = Signal(), Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(room != 0),
             step.eq(self.i.valid & self.i.ready),
-            end.eq(step & self.i.p.last),
-            give.eq(self.o.valid & self.o.ready),
+            end.eq(step & i.last),
+        ]
+        m.d.sync += room.eq(room - end + give)
+
+        # What the accumulators need, as many cycles later as the data path takes to get there.
+        valid, ends = Signal(4), Signal(5)
+        m.d.sync += [valid.eq(Cat(step, valid)), ends.eq(Cat(end, ends))]
+        first, places = self._later(m, i.first, 4), self._later(m, i.slice, 4)
+        span, base = self._later(m, i.span, 5), self._later(m, i.slice[:banks.span_bits], 5)
+        accs = []
+        for bank, terms in enumerate(self._terms(m)):
+            chosen, place = C(1), places
+            if banks.spread:
+                # The slices of a payload begin at a multiple of their number.
+                chosen = self._later(m, (C(bank) >> i.span) == (i.slice[:banks.span_bits] >> i.span), 4)
+                place = places[banks.span_bits:]
+            accs.append(self._accumulate(m, bank, terms, first, place, valid[-1] & chosen))
+
+        # Finished rows, with what tells where among them the slices are.
+        size = len(accs[0])
+        tail = data.StructLayout({"span": banks.span_bits, "base": banks.span_bits})
+        m.submodules.results = results = fifo.SyncFIFO(width=size * len(accs) + tail.size,
+                                                       depth=self.held)
+        front = data.View(tail, results.r_data[size * len(accs):])
+        count = Signal(range(len(accs)))
+        ended = Signal()
+        m.d.comb += [
+            results.w_data.eq(Cat(accs, span, base if banks.spread else C(0, banks.span_bits))),
             results.w_en.eq(ends[-1]),
-            results.r_en.eq(give),
+            ended.eq(count == (1 << front.span) - 1),
             self.o.valid.eq(results.r_rdy),
-            self.o.payload.as_value().eq(results.r_data),
+            self.o.payload.as_value().eq(results.r_data.word_select(front.base + count, size)),
+            give.eq(self.o.valid & self.o.ready & ended),
+            results.r_en.eq(give),
         ]
-        m.d.sync += [
-            room.eq(room - end + give),
-            valid.eq(Cat(step, valid)),
-            first.eq(Cat(self.i.p.first, first)),
-            ends.eq(Cat(end, ends)),
-        ]
-        m.d.comb += results.w_data.eq(Cat(self._accs(m, valid[-1], first[-1])))
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += count.eq(Mux(ended, 0, count + 1))
 
         return m
 
-    def _accs(self, m, valid, first):
-        """Add the data path: four registers, and the accumulators, which are returned."""
+    @staticmethod
+    def _later(m, value, cycles):
+        """`value`, some cycles later."""
+        for n in range(cycles):
+            later = Signal.like(value, name="later", init=0, reset_less=True)
+            m.d.sync += later.eq(value)
+            value = later
+        return value
+
+    def _terms(self, m):
+        """Add the data path up to the accumulators: four registers. Returns what is added to them,
+        lists of signed values for each bank, by column and row."""
         def register(shape, name):
             return Signal(shape, name=name, reset_less=True)
 
-        i, rows, columns = self.i.p, range(self.config.rows), range(self.config.columns)
+        i, config = self.i.p, self.config
+        rows, columns, banks = range(config.rows), range(config.columns), range(len(self.banks.depths))
 
         scale, centre = [], []
-        for n in rows:
-            scale.append(register(8, f"scale_{n}"))
-            centre.append(register(signed(15), f"centre_{n}"))
+        for lane in range(config.scaled_rows):
+            scale.append(register(8, f"scale_{lane}"))
+            centre.append(register(signed(15), f"centre_{lane}"))
             m.d.sync += [
-                scale[n].eq(i.scale[n]),
-                centre[n].eq(Mux(i.format == WeightFormat.U4, i.centre[n] << i.centre_shift, 0)),
+                scale[lane].eq(i.scale[lane]),
+                centre[lane].eq(i.centre[lane] << i.centre_shift),
             ]
 
-        accs = []
+        terms = [[] for _ in banks]
         for c in columns:
             act_sum = register(signed(13), f"act_sum_{c}")
             m.d.sync += act_sum.eq(i.act_sums[c])
-            shift = i.shift[c]
-            for stage in range(3):
-                later = register(signed(6), f"shift_{c}_{stage}")
-                m.d.sync += later.eq(shift)
-                shift = later
-            for n in rows:
-                group_sum = register(signed(20), f"sum_{c}_{n}")
-                scaled    = register(signed(28), f"scaled_{c}_{n}")
-                offset    = register(signed(28), f"offset_{c}_{n}")
-                term      = register(signed(29), f"term_{c}_{n}")
-                shifted   = register(signed(44), f"shifted_{c}_{n}")
-                acc       = register(signed(ACC_BITS), f"acc_{c}_{n}")
-                m.d.sync += [
-                    group_sum.eq(i.sums[c][n]),
-                    scaled.eq(group_sum * scale[n]),
-                    offset.eq(centre[n] * act_sum),
-                    term.eq(scaled + offset),
-                    shifted.eq(Mux(shift[-1], 0, term << shift[:4])),
-                ]
-                with m.If(valid):
-                    m.d.sync += acc.eq(Mux(first, 0, acc) + shifted)
-                accs.append(acc)
+            shift = self._later(m, i.shift[c], 3)
+            for bank in banks:
+                for n in rows:
+                    lane = bank * config.rows + n
+                    group_sum = register(signed(20), f"sum_{c}_{lane}")
+                    m.d.sync += group_sum.eq(self._sum(c, bank, n))
+                    if lane < config.scaled_rows:
+                        scaled = register(signed(28), f"scaled_{c}_{lane}")
+                        offset = register(signed(28), f"offset_{c}_{lane}")
+                        term   = register(signed(29), f"term_{c}_{lane}")
+                        m.d.sync += [
+                            scaled.eq(group_sum * scale[lane]),
+                            offset.eq(centre[lane] * act_sum),
+                            term.eq(scaled + offset),
+                        ]
+                    else:
+                        term = self._later(m, group_sum, 2)
+                    shifted = register(signed(len(term) + 15), f"shifted_{c}_{lane}")
+                    m.d.sync += shifted.eq(Mux(shift[-1], 0, term << shift[:4]))
+                    terms[bank].append(shifted)
+        return terms
+
+    def _sum(self, column, bank, row):
+        """The sum for a lane: a payload's slices begin in the first lanes, wherever they belong."""
+        i, rows = self.i.p, self.config.rows
+        value = i.sums[column][bank * rows + row]
+        if self.banks.spread:
+            for span in reversed(range(self.banks.span_bits)):
+                value = Mux(i.span == span, i.sums[column][bank % (1 << span) * rows + row], value)
+        return value
+
+    def _accumulate(self, m, bank, terms, first, place, valid):
+        """Add a bank of accumulators. Returns those of the place one cycle later."""
+        depth = self.banks.depths[bank]
+        accs = Signal(ACC_BITS * len(terms), name=f"accs_{bank}", reset_less=True)
+        old, new = Signal.like(accs, name=f"old_{bank}"), Signal.like(accs, name=f"new_{bank}")
+        m.d.comb += new.eq(Cat(
+            (Mux(first, 0, old.word_select(n, ACC_BITS).as_signed()) + term)[:ACC_BITS]
+            for n, term in enumerate(terms)))
+        if depth == 1:
+            m.d.comb += old.eq(accs)
+            with m.If(valid):
+                m.d.sync += accs.eq(new)
+            return accs
+        m.submodules[f"bank_{bank}"] = cells = memory.Memory(shape=len(accs), depth=depth, init=[])
+        read, write = cells.read_port(domain="comb"), cells.write_port()
+        m.d.comb += [
+            read.addr.eq(place),
+            old.eq(read.data),
+            write.addr.eq(place),
+            write.data.eq(new),
+            write.en.eq(valid),
+        ]
+        m.d.sync += accs.eq(new)
         return accs

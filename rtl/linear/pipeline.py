@@ -4,30 +4,41 @@ from amaranth import *
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .. import cores
 from ..config import Config
-from ..formats import ACC_BITS
-from ..cores.systolic import SystolicCore
-from ..layouts import ActivationWrite, WeightBeat
+from ..formats import ACC_BITS, SPARSE
+from ..isa import WeightFormat
+from ..layouts import ActivationWrite, WeightStep
+from ..sparse import SLOTS, Mode
 from .activations import ActivationBuffer
+from .block import among
+from .expand import Expander
 from .group_scale import GroupScaler
+from .slices import WIDEST, step_slices
 from .unpack import WeightUnpacker
 
 
 __all__ = ["LINEAR_COMMAND", "LinearPipeline"]
 
 
+STORED = [mode for mode in Mode if SLOTS[mode]]  # modes that code beats may have
+
 LINEAR_COMMAND = data.StructLayout({
-    "format": 2, "rows": 20, "groups": 10,
+    "format": WeightFormat, "rows": 20, "groups": 10,
     "centre": 3,   # left shift of the group centres
     "act": 10,     # first group in the activation buffer
-    "embed": 1})   # hand the beats out rather than multiply them
+    "embed": 1})   # hand the steps out rather than multiply them
 
 
 class LinearPipeline(wiring.Component):
     """Multiply packed matrices with the activation buffer, exactly: unpacker, core and scaler.
 
-    Throughput is one beat per cycle; between two matrices the unpacker runs dry for two cycles.
-    Backpressure is respected. Sums follow a tile's last beat by :attr:`latency` cycles.
+    Steps that the core does not take whole are cut up on the way to it
+    (:class:`~.expand.Expander`); some that it takes give several payloads of sums.
+
+    Throughput is one beat per cycle where the core keeps up; between two matrices the unpacker runs
+    dry for two cycles, and for those that the expander takes. Backpressure is respected. Sums follow a tile's last beat by :attr:`latency`
+    cycles, those of its later slices a cycle after each other, those of ternary matrices a few later.
 
     Parameters
     ----------
@@ -37,7 +48,7 @@ class LinearPipeline(wiring.Component):
     Attributes
     ----------
     latency : :class:`int`
-        Cycles from a tile's last beat to its sums, when nothing is in the way.
+        Cycles from a tile's last beat to its first sums, when nothing is in the way.
 
     Members
     -------
@@ -48,11 +59,11 @@ class LinearPipeline(wiring.Component):
     write : :py:`In(stream.Signature(ActivationWrite(config)))`
         To the activation buffer: see :class:`~.activations.ActivationBuffer`.
     accs : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(52), rows), columns)))`
-        Sums of each tile of rows, by column and row.
+        Sums of each slice of `config.rows` rows, by column and row.
     row_scales : :py:`Out(stream.Signature(data.ArrayLayout(32, config.rows)))`
-        fp32 scales of each tile of rows, including those of `embed` blocks.
-    embed : :py:`Out(stream.Signature(WeightBeat(config)))`
-        Beats of `embed` blocks.
+        fp32 scales of each slice of rows, including those of `embed` blocks.
+    embed : :py:`Out(stream.Signature(WeightStep(config)))`
+        Steps of `embed` blocks.
     top : :py:`Out(data.ArrayLayout(8, config.columns))`
         Largest biased exponent of each column's activation vector.
     """
@@ -60,10 +71,11 @@ class LinearPipeline(wiring.Component):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        self.core = SystolicCore(config)
-        self.scaler = GroupScaler(config)
-        # Unpacker, activation buffer, core, scaler.
-        self.latency = 1 + 2 + self.core.latency + self.scaler.latency
+        self.core = cores.create(config)
+        self.scaler = GroupScaler(config, self.core.native)
+        self.expander = Expander(config, self.core.native)
+        # Unpacker, expander, activation buffer, core, scaler.
+        self.latency = 1 + self.expander.latency + 2 + self.core.latency + self.scaler.latency
         super().__init__({
             "command":    In(stream.Signature(LINEAR_COMMAND)),
             "beats":      In(stream.Signature(config.beat_bits)),
@@ -71,7 +83,7 @@ class LinearPipeline(wiring.Component):
             "accs":       Out(stream.Signature(
                 data.ArrayLayout(data.ArrayLayout(signed(ACC_BITS), config.rows), config.columns))),
             "row_scales": Out(stream.Signature(data.ArrayLayout(32, config.rows))),
-            "embed":      Out(stream.Signature(WeightBeat(config))),
+            "embed":      Out(stream.Signature(WeightStep(config))),
             "top":        Out(data.ArrayLayout(8, config.columns)),
         })
 
@@ -80,22 +92,24 @@ class LinearPipeline(wiring.Component):
         config = self.config
 
         m.submodules.unpacker = unpacker = WeightUnpacker(config)
+        m.submodules.expander = expander = self.expander
         m.submodules.buffer = buffer = ActivationBuffer(config)
         m.submodules.core = core = self.core
         m.submodules.scaler = scaler = self.scaler
         wiring.connect(m, wiring.flipped(self.beats), unpacker.beats)
         wiring.connect(m, wiring.flipped(self.write), buffer.write)
+        wiring.connect(m, unpacker.o, expander.i)
         wiring.connect(m, unpacker.row_scales, wiring.flipped(self.row_scales))
         wiring.connect(m, scaler.o, wiring.flipped(self.accs))
         m.d.comb += self.top.eq(buffer.top)
 
-        # What is held from a command belongs to the beats in the unpacker, the last one included.
+        # What is held from a command belongs to the steps up to here, the last one included.
         centre = Signal(3, reset_less=True)
         act    = Signal(10, reset_less=True)
         embed  = Signal()
         idle, command = Signal(), self.command.p
         m.d.comb += [
-            idle.eq(~unpacker.o.valid),
+            idle.eq(~unpacker.o.valid & ~expander.busy),
             self.command.ready.eq(unpacker.command.ready & idle),
             unpacker.command.valid.eq(self.command.valid & idle),
             unpacker.command.p.format.eq(command.format),
@@ -105,55 +119,88 @@ class LinearPipeline(wiring.Component):
         with m.If(self.command.valid & self.command.ready):
             m.d.sync += [centre.eq(command.centre), act.eq(command.act), embed.eq(command.embed)]
 
-        # A beat waits here for its activations. There are never more than two, the buffer's
+        # A step waits here for its activations. There are never more than two, the buffer's
         # registers, and a third that comes as the first leaves: `w_rdy` is always high.
-        waiting_layout = data.StructLayout({"beat": WeightBeat(config), "centre": 3})
+        step, log, whole = expander.o.p, self._log_slices(m, expander.o.p), core.native & SPARSE
+        past_layout = data.StructLayout({
+            "scale": step.shape()["scale"].shape, "centre": step.shape()["centre"].shape,
+            "centre_shift": 3, "first": 1, "last": 1,
+            "slice": scaler.i.p.shape()["slice"].shape,  # first of the step's
+            "log": len(log)})                            # log2 of how many it has
+        waiting_layout = data.StructLayout({"weights": core.weights.p.shape(), "past": past_layout})
         m.submodules.waiting = waiting = fifo.SyncFIFO(width=waiting_layout.size, depth=4)
-        beat = unpacker.o.p
+        back = data.View(waiting_layout, waiting.w_data)
         m.d.comb += [
-            self.embed.payload.eq(beat),
-            self.embed.valid.eq(unpacker.o.valid & embed),
-            buffer.read.p.group.eq(beat.group + act),
-            buffer.read.p.half.eq(beat.half),
-            buffer.read.p.format.eq(beat.format),
-            buffer.read.valid.eq(unpacker.o.valid & ~embed),
-            waiting.w_data.eq(Cat(beat, centre)),
+            self.embed.p.eq(step),
+            self.embed.valid.eq(expander.o.valid & embed),
+            buffer.read.p.group.eq(step.group + act),
+            buffer.read.p.half.eq(step.half),
+            buffer.read.p.split.eq(among(step.format, whole | {WeightFormat.S8})),
+            buffer.read.valid.eq(expander.o.valid & ~embed),
             waiting.w_en.eq(buffer.read.valid & buffer.read.ready),
-            unpacker.o.ready.eq(Mux(embed, self.embed.ready, buffer.read.ready)),
+            expander.o.ready.eq(Mux(embed, self.embed.ready, buffer.read.ready)),
+            back.past.centre_shift.eq(centre),
+            # A code beat has no number among slices, and parts of it none among beats: one is zero.
+            back.past.slice.eq(step.sub | step.beat << log if whole else step.sub),
+            back.past.log.eq(log),
         ]
+        m.d.comb += [back.weights[name].eq(step[name]) for name, _ in core.weights.p.shape()]
+        m.d.comb += [back.past[name].eq(step[name]) for name in ("scale", "centre", "first", "last")]
 
         # What scales a step's sums goes past the core, in as many places as the core has.
         front = data.View(waiting_layout, waiting.r_data)
-        past_layout = data.StructLayout(
-            {name: scaler.i.payload.shape()[name].shape
-             for name in ("scale", "centre", "act_sums", "shift", "format", "centre_shift", "first",
-                          "last")})
-        m.submodules.past = past = fifo.SyncFIFO(width=past_layout.size, depth=core.capacity)
-        step, take = Signal(), Signal()
+        sums_layout = data.StructLayout({"past": past_layout, "act_sums": buffer.o.p.sums.shape(),
+                                         "shift": buffer.o.p.shift.shape()})
+        m.submodules.past = past = fifo.SyncFIFO(width=sums_layout.size, depth=core.capacity)
+        ready, take = Signal(), Signal()
         m.d.comb += [
-            step.eq(waiting.r_rdy & buffer.o.valid),
-            core.weights.p.codes.eq(front.beat.codes),
-            core.weights.p.format.eq(front.beat.format),
-            core.weights.valid.eq(step),
-            core.acts.payload.eq(buffer.o.p.values),
-            core.acts.valid.eq(step),
-            take.eq(step & core.weights.ready & core.acts.ready),
+            ready.eq(waiting.r_rdy & buffer.o.valid),
+            core.weights.p.eq(front.weights),
+            core.weights.valid.eq(ready),
+            core.acts.p.eq(buffer.o.p.values),
+            core.acts.valid.eq(ready),
+            take.eq(ready & core.weights.ready & core.acts.ready),
             waiting.r_en.eq(take),
             buffer.o.ready.eq(take),
             past.w_en.eq(take),
-            past.w_data.eq(Cat(front.beat.scale, front.beat.centre, buffer.o.p.sums,
-                               buffer.o.p.shift, front.beat.format, front.centre,
-                               front.beat.first, front.beat.last)),
+            past.w_data.eq(Cat(front.past, buffer.o.p.sums, buffer.o.p.shift)),
         ]
 
-        # Every step in the core has its entry in the FIFO.
+        # Every step that left for the core has its entry in the FIFO, until the last of its sums are
+        # taken. First ones may be here before the core is through with their step.
+        entry = data.View(sums_layout, past.r_data)
+        part, more, give = Signal(2), Signal(2), Signal()  # payloads of the step: taken, after the first
         m.d.comb += [
-            scaler.i.valid.eq(core.sums.valid),
-            core.sums.ready.eq(scaler.i.ready),
-            past.r_en.eq(core.sums.valid & scaler.i.ready),
-            scaler.i.p.sums.eq(core.sums.payload),
+            more.eq(Cat(entry.past.log > 2, entry.past.log > 3)),
+            give.eq(scaler.i.valid & scaler.i.ready),
+            scaler.i.valid.eq(core.sums.valid & past.r_rdy),
+            core.sums.ready.eq(scaler.i.ready & past.r_rdy),
+            past.r_en.eq(give & (part == more)),
+            scaler.i.p.sums.eq(core.sums.p),
+            scaler.i.p.act_sums.eq(entry.act_sums),
+            scaler.i.p.shift.eq(entry.shift),
+            scaler.i.p.slice.eq(entry.past.slice + WIDEST * part),
+            scaler.i.p.span.eq(Mux(more[0], 2, entry.past.log)),
         ]
-        past_view = data.View(past_layout, past.r_data)
-        m.d.comb += [scaler.i.p[name].eq(past_view[name]) for name in past_layout.members]
+        m.d.comb += [scaler.i.p[name].eq(entry.past[name])
+                     for name in ("scale", "centre", "centre_shift", "first", "last")]
+        with m.If(give):
+            m.d.sync += part.eq(Mux(part == more, 0, part + 1))
+        assert WIDEST == 4
 
         return m
+
+    def _log_slices(self, m, step):
+        """Logarithm of the slices of rows that a step has on its way into the core."""
+        core, logs = self.core, {}
+        for fmt in (WeightFormat[name] for name in self.config.formats if WeightFormat[name] in core.native):
+            for mode in STORED if fmt in SPARSE else (None,):
+                logs[fmt, mode] = (step_slices(fmt, mode) - 1).bit_length()
+                assert core.outputs(fmt, mode) == -(-step_slices(fmt, mode) // WIDEST)
+        log = Signal(range(max(logs.values()) + 1))
+        if len(log):
+            with m.Switch(Cat(step.format, step.mode)):
+                for (fmt, mode), value in logs.items():
+                    with m.Case(f"{'---' if mode is None else f'{mode:03b}'}{fmt.value:03b}"):
+                        m.d.comb += log.eq(value)
+        return log

@@ -8,16 +8,20 @@ from ..config import Config
 from ..formats import ACC_BITS, TILES
 from ..fp.from_int import IntToFp
 from ..fp.mul import FpMul
+from ..isa import WeightFormat
 from .activations import WINDOW
+from .slices import tile_slices
 
 
 __all__ = ["BIAS", "ScaleCommand", "ScaledResult", "RowScaler"]
 
 
+STRIPE = tile_slices(WeightFormat.SPARSE4)
 BIAS = 127 + 6 + WINDOW  # of top exponents, see :func:`sw_ref.numerics.linear_scale`
 
-# A matrix to come: its rows, and the last column of which results are wanted; or the only one.
-ScaleCommand = data.StructLayout({"rows": 20, "single": 1, "column": 4})
+# A matrix to come: its rows, and the last column of which results are wanted; or the only one. Its
+# rows are padded to a multiple of 4 N, or, where `sparse`, of 16 N.
+ScaleCommand = data.StructLayout({"rows": 20, "single": 1, "column": 4, "sparse": 1})
 
 # One fp32 result; `last` marks the matrix's last.
 ScaledResult = data.StructLayout({"value": 32, "row": 20, "column": 4, "last": 1})
@@ -28,10 +32,10 @@ class RowScaler(wiring.Component):
 
     Computes :func:`sw_ref.numerics.linear_scale` bit for bit: the sum is rounded to fp32,
     multiplied by the row's scale, and has the top exponent of the column's activation vector added.
-    Tile after tile, results come column by column, the rows of the tile in order. The rows that pad
-    the last block of the matrix are taken, but give no results.
+    Slice of N rows after slice, results come column by column, the rows of the slice in order. The
+    rows that pad the matrix are taken, but give no results.
 
-    Latency is `LATENCY` cycles; throughput is one result per cycle, so a tile takes N cycles for
+    Latency is `LATENCY` cycles; throughput is one result per cycle, so a slice takes N cycles for
     each column that is wanted. Backpressure is respected. A command is taken when the
     results of the last one have left.
 
@@ -47,9 +51,9 @@ class RowScaler(wiring.Component):
     top : :py:`In(data.ArrayLayout(8, M))`
         Largest biased group exponent of each column's activations. Sampled with `command`.
     accs : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(52), N), M)))`
-        Exact sums, a payload per tile.
+        Exact sums, a payload per slice.
     row_scales : :py:`In(stream.Signature(data.ArrayLayout(32, N)))`
-        fp32 scales of the tile's rows, a payload per tile. Taken together with `accs`.
+        fp32 scales of the slice's rows, a payload per slice. Taken together with `accs`.
     o : :py:`Out(stream.Signature(ScaledResult))`
         Results.
     """
@@ -95,36 +99,37 @@ class RowScaler(wiring.Component):
         active   = Signal()
         last_row = Signal(20)
         top      = Signal.like(self.top)
-        start    = Signal(range(n_columns))  # column that each tile starts with
+        pads     = Signal(range(STRIPE))     # ones: slices come in blocks of one more
+        start    = Signal(range(n_columns))  # column that each slice starts with
         end      = Signal(range(n_columns))  # and ends with
         column   = Signal(range(n_columns))
         row      = Signal(range(n_rows))
-        tile     = Signal(20 - (n_rows - 1).bit_length())
+        part     = Signal(20 - (n_rows - 1).bit_length())  # the slice's number
 
-        # Rows per tile are a power of two: the place of a row needs no addition.
+        # Rows per slice are a power of two: the place of a row needs no addition.
         here       = Signal(20)
-        tile_ends  = Signal()
+        part_ends  = Signal()
         row_ends   = Signal()
         step       = Signal()
         m.d.comb += [
-            here.eq(Cat(row, tile)),
+            here.eq(Cat(row, part)),
             row_ends.eq(row == n_rows - 1),
-            tile_ends.eq(row_ends & (column == end)),
+            part_ends.eq(row_ends & (column == end)),
             step.eq(active & self.accs.valid & self.row_scales.valid & en),
-            self.accs.ready.eq(step & tile_ends),
-            self.row_scales.ready.eq(step & tile_ends),
+            self.accs.ready.eq(step & part_ends),
+            self.row_scales.ready.eq(step & part_ends),
         ]
         with m.If(step):
             m.d.sync += row.eq(Mux(row_ends, 0, row + 1))
             with m.If(row_ends):
                 m.d.sync += column.eq(column + 1)
-            with m.If(tile_ends):
+            with m.If(part_ends):
                 m.d.sync += column.eq(start)
-                m.d.sync += tile.eq(tile + 1)
-                with m.If((tile[:(TILES - 1).bit_length()] == TILES - 1) & (here >= last_row)):
+                m.d.sync += part.eq(part + 1)
+                with m.If(((part & pads) == pads) & (here >= last_row)):
                     m.d.sync += active.eq(0)
 
-        # First the sum, which the stream holds still meanwhile, is picked out of the tile.
+        # First the sum, which the stream holds still meanwhile, is picked out of the slice.
         acc   = Signal(signed(ACC_BITS), reset_less=True)
         scale = Signal(32, reset_less=True)
         valid = Signal()
@@ -180,12 +185,13 @@ class RowScaler(wiring.Component):
             m.d.sync += [
                 active.eq(1),
                 last_row.eq(self.command.p.rows - 1),
+                pads.eq(Mux(self.command.p.sparse, STRIPE - 1, TILES - 1)),
                 top.eq(self.top),
                 start.eq(first),
                 end.eq(self.command.p.column),
                 column.eq(first),
                 row.eq(0),
-                tile.eq(0),
+                part.eq(0),
             ]
 
         return m

@@ -6,10 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import GROUP, Config
 from ..csr import BEST
-from ..formats import WeightFormat
+from ..formats import SPARSE, WeightFormat
 from ..isa import Embed, MatMul, Op
 from ..layouts import ActivationWrite, Dispatched, Logit, vector_write
 from .best import BestLogits
+from .block import among
 from .combine import Combiner
 from .embed import Embedder
 from .pipeline import LinearPipeline
@@ -27,8 +28,8 @@ class LinearUnit(wiring.Component):
     does not wait for results to drain; `busy` falls when the last of all that were taken is
     complete.
 
-    Throughput is a weight beat per cycle, or the results of a tile in N * M cycles where that is
-    more.
+    Throughput is a weight beat per cycle, or a step of the core's for each of the steps that it makes
+    of a beat, or the results of N rows in N * M cycles where that is more.
 
     Parameters
     ----------
@@ -89,11 +90,12 @@ class LinearUnit(wiring.Component):
         ]
 
         # The front starts an instruction at once; what the back needs of it waits its turn.
-        back = data.StructLayout({"embed": 1, "best": 1, "column": 4, "rows": 20, "row": 20,
-                                  "dst": 18, "stride": 16})
+        back = data.StructLayout({"embed": 1, "best": 1, "sparse": 1, "column": 4, "rows": 20,
+                                  "row": 20, "dst": 18, "stride": 16})
         word    = self.insn.p.word
         matmul  = data.View(MatMul.layout, word[:MatMul.layout.size])
         embed   = data.View(Embed.layout, word[:Embed.layout.size])
+        sparse  = {fmt for fmt in SPARSE if fmt.name in config.formats}
         pending = Signal()
         waiting = Signal(back, reset_less=True)  # taken, while `pending`
         current = Signal(back, reset_less=True)  # what the back works on
@@ -122,6 +124,7 @@ class LinearUnit(wiring.Component):
                 m.d.sync += [
                     waiting.embed.eq(1),
                     waiting.best.eq(0),
+                    waiting.sparse.eq(0),
                     waiting.column.eq(0),
                     waiting.rows.eq(embed.groups * GROUP),
                     waiting.row.eq(embed.row),
@@ -131,6 +134,7 @@ class LinearUnit(wiring.Component):
                 m.d.sync += [
                     waiting.embed.eq(0),
                     waiting.best.eq(matmul.best),
+                    waiting.sparse.eq(among(matmul.format, sparse)),
                     waiting.column.eq(matmul.column),
                     waiting.rows.eq(matmul.rows),
                     waiting.dst.eq(matmul.dst),
@@ -145,6 +149,7 @@ class LinearUnit(wiring.Component):
             scaler.command.p.rows.eq(waiting.rows),
             scaler.command.p.single.eq(waiting.best | waiting.embed),
             scaler.command.p.column.eq(waiting.column),
+            scaler.command.p.sparse.eq(waiting.sparse),
             scaler.top.eq(front.top),
             embedder.command.valid.eq(activate & waiting.embed),
             embedder.command.payload.eq(waiting.row),

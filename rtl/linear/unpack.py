@@ -5,28 +5,40 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..formats import BEATS_PER_GROUP, SCALE_RUN, TILES
+from ..formats import SPARSE, TILES
 from ..isa import WeightFormat
-from ..layouts import WeightBeat
+from ..layouts import WeightStep
+from ..sparse import BLOCK
+from .block import BlockWalker, among
+from .stripe import StripeWalker
+from .trits import TritDecoder
 
 
-__all__ = ["UNPACK_COMMAND", "WeightUnpacker"]
+__all__ = ["UNPACK_COMMAND", "SCALE_BEATS", "WeightUnpacker"]
 
 
-UNPACK_COMMAND = data.StructLayout({"format": 2, "rows": 20, "groups": 10})
+UNPACK_COMMAND = data.StructLayout({"format": WeightFormat, "rows": 20, "groups": 10})
 
-SCALE_BLOCKS = 4  # blocks of row scales that wait for the sums of their tiles
+STRIPE_BEATS = BLOCK // TILES       # beats of row scales of a stripe
+
+
+def SCALE_BEATS(config):
+    """Beats of row scales that wait for the sums of their rows: four blocks', or two stripes'."""
+    return 2 * STRIPE_BEATS if config.sparse else 4
 
 
 class WeightUnpacker(wiring.Component):
-    """Take a packed matrix apart into weight beats with their scales, and row scales.
+    """Take a packed matrix apart into steps with their scales, and row scales.
 
-    Undoes :func:`rtl.formats.pack`. All tiles of the last block come out, padding included; the
-    zeros that fill the matrix, or in S8 each block, up to a unit of DRAM are taken and dropped.
+    Undoes :func:`rtl.formats.pack`, in the formats that the configuration has. All tiles of the last
+    block or stripe come out, padding included; the zeros that fill the matrix, or in S8 each block,
+    up to a unit of DRAM are taken and dropped. Steps of TERNARY are decoded; those of a sparse
+    matrix are its code beats.
 
-    Latency is one cycle from a beat to its payload. Throughput is one input beat per cycle; scale
-    beats give no output. A command costs one cycle. Backpressure is respected: `row_scales` holds
-    up the weights only when :py:`SCALE_BLOCKS` blocks of them wait already.
+    Latency is one cycle from a beat to its payload, five in TERNARY. Throughput is one beat and one
+    step per cycle (see :class:`~.block.BlockWalker` and :class:`~.stripe.StripeWalker`); scale,
+    header and index beats give no output. A command costs one cycle, after TERNARY five. Backpressure is
+    respected: `row_scales` holds up the weights only when :func:`SCALE_BEATS` of it wait already.
 
     Parameters
     ----------
@@ -37,13 +49,15 @@ class WeightUnpacker(wiring.Component):
     -------
     command : :py:`In(stream.Signature(UNPACK_COMMAND))`
         Starts a matrix of at least one row and one group of columns. Taken once the last beat of
-        the matrix before is.
+        the matrix before is, and all its steps but one that is at `o`.
     beats : :py:`In(stream.Signature(config.beat_bits))`
         Packed matrices, as they lie in DRAM.
-    o : :py:`Out(stream.Signature(WeightBeat(config)))`
-        Weight beats. `centre` is zero in S8.
+    o : :py:`Out(stream.Signature(WeightStep(config)))`
+        Steps; `sub` is 0. `scale` is 1 and `centre` 0 where the format has none, `mode` and `beat` are 0
+        in what is no code beat. Scales and centres beyond the step's rows do not matter, nor do bits
+        96-127 of the lanes in U3 and index bits beyond the code beat's.
     row_scales : :py:`Out(stream.Signature(data.ArrayLayout(32, config.rows)))`
-        fp32 scales of the rows of each tile, in the order of the tiles.
+        fp32 scales of the rows, N at a time.
     """
     def __init__(self, config):
         if not isinstance(config, Config):
@@ -52,108 +66,103 @@ class WeightUnpacker(wiring.Component):
         super().__init__({
             "command":    In(stream.Signature(UNPACK_COMMAND)),
             "beats":      In(stream.Signature(config.beat_bits)),
-            "o":          Out(stream.Signature(WeightBeat(config))),
+            "o":          Out(stream.Signature(WeightStep(config))),
             "row_scales": Out(stream.Signature(data.ArrayLayout(32, config.rows))),
         })
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
+        config, beat = self.config, self.beats
 
-        # Row scales leave tile by tile: the FIFO's head is a whole block.
-        m.submodules.scales = scales = fifo.SyncFIFO(width=config.beat_bits, depth=SCALE_BLOCKS)
-        scale_tile = Signal(range(TILES))
+        # Row scales leave N at a time: the FIFO's head is a whole beat.
+        m.submodules.scales = scales = fifo.SyncFIFO(width=config.beat_bits, depth=SCALE_BEATS(config))
+        scale_slice = Signal(range(TILES))
         m.d.comb += [
-            scales.w_data.eq(self.beats.payload),
+            scales.w_data.eq(beat.payload),
             self.row_scales.payload.as_value().eq(
-                scales.r_data.word_select(scale_tile, config.beat_bits // TILES)),
+                scales.r_data.word_select(scale_slice, config.beat_bits // TILES)),
             self.row_scales.valid.eq(scales.r_rdy),
-            scales.r_en.eq(self.row_scales.ready & (scale_tile == TILES - 1)),
+            scales.r_en.eq(self.row_scales.ready & (scale_slice == TILES - 1)),
         ]
         with m.If(self.row_scales.valid & self.row_scales.ready):
-            m.d.sync += scale_tile.eq(scale_tile + 1)
+            m.d.sync += scale_slice.eq(scale_slice + 1)
 
-        # Of what the beat in front is part, and where.
         fmt        = Signal(WeightFormat, reset_less=True)
         last_group = Signal(10, reset_less=True)
-        blocks     = Signal(20, reset_less=True)                    # still to come after this one
-        final      = Signal(reset_less=True)                        # the last block is through
-        tile       = Signal(range(TILES), reset_less=True)
-        group      = Signal(10, reset_less=True)
-        half       = Signal(reset_less=True)
-        run        = Signal(range(max(SCALE_RUN.values())), reset_less=True)
-        unit       = Signal(range(max(2, config.unit_beats)))       # beats of the last unit taken
+        blocks     = Signal(20, reset_less=True)                # or stripes, still to come after this one
+        final      = Signal(reset_less=True)                    # the last block is through
+        scale_beat = Signal(range(STRIPE_BEATS), reset_less=True)
+        unit       = Signal(range(max(2, config.unit_beats)))   # beats of the last unit taken
 
-        # Bytes of the scale beat that are still needed; those of the group in front come first.
-        pairs = Signal(config.beat_bits, reset_less=True)
-
-        out, beat = self.o.payload, self.beats
-        free = Signal()
-        m.d.comb += free.eq(~self.o.valid | self.o.ready)
-        with m.If(free):
-            m.d.sync += self.o.valid.eq(0)
-
-        wide = Signal()
-        run_end, group_end, tile_end, block_end = Signal(), Signal(), Signal(), Signal()
+        m.submodules.block = block = BlockWalker(config)
+        stripe = StripeWalker(config) if config.sparse else None
+        free, sparse, end = Signal(), Signal(), Signal()
         m.d.comb += [
-            wide.eq(fmt == WeightFormat.S8),
-            run_end.eq(run == Mux(wide, SCALE_RUN[WeightFormat.S8] - 1,
-                                  SCALE_RUN[WeightFormat.U4] - 1)),
-            group_end.eq(~wide | half),
-            tile_end.eq(group_end & (group == last_group)),
-            block_end.eq(tile_end & (tile == TILES - 1)),
+            free.eq(~self.o.valid | self.o.ready),
+            sparse.eq(among(fmt, SPARSE) if config.sparse else 0),
+            block.format.eq(fmt),
+            block.last_group.eq(last_group),
+            block.beats.payload.eq(beat.payload),
+            end.eq(block.o.valid & block.o.ready & block.o.p.end),
         ]
-        assert BEATS_PER_GROUP == {WeightFormat.U4: 1, WeightFormat.S8: 2}
+        self._steps(m, fmt, block.o, free)
+        busy = self._trits(m, fmt, block.o, free) if "TERNARY" in config.formats else C(0)
+        if stripe is not None:
+            m.submodules.stripe = stripe
+            self._code_beats(m, stripe.o, free)
+            m.d.comb += [
+                stripe.wide.eq(fmt == WeightFormat.SPARSE8),
+                stripe.beats.payload.eq(beat.payload),
+            ]
+            with m.If(sparse):
+                m.d.comb += end.eq(stripe.o.valid & stripe.o.ready & stripe.o.p.end)
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.command.ready.eq(1)
-                m.d.sync += [
-                    fmt.eq(WeightFormat(self.command.p.format)),
-                    last_group.eq(self.command.p.groups - 1),
-                    blocks.eq((self.command.p.rows - 1)[:20] >> (config.block_rows - 1).bit_length()),
-                    unit.eq(0),
-                ]
-                with m.If(self.command.valid):
-                    m.next = "ROW_SCALES"
+                command, last = self.command.p, (self.command.p.rows - 1)[:20]
+                count = last >> (config.block_rows - 1).bit_length()
+                if config.sparse:
+                    of_stripes = last >> (BLOCK * config.rows - 1).bit_length()
+                    count = Mux(among(command.format, SPARSE), of_stripes, count)
+                m.d.comb += self.command.ready.eq(~busy)
+                with m.If(~busy):
+                    m.d.sync += [
+                        fmt.eq(WeightFormat(command.format)),
+                        last_group.eq(command.groups - 1),
+                        blocks.eq(count),
+                        scale_beat.eq(0),
+                        unit.eq(0),
+                    ]
+                    with m.If(self.command.valid):
+                        m.next = "ROW_SCALES"
             with m.State("ROW_SCALES"):
                 m.d.comb += [
+                    block.start.eq(1),
                     beat.ready.eq(scales.w_rdy),
                     scales.w_en.eq(beat.valid),
                 ]
-                m.d.sync += [tile.eq(0), group.eq(0), half.eq(0)]
                 with m.If(beat.valid & scales.w_rdy):
-                    m.next = "SCALES"
-            with m.State("SCALES"):
-                m.d.comb += beat.ready.eq(1)
-                m.d.sync += [pairs.eq(beat.payload), run.eq(0)]
-                with m.If(beat.valid):
-                    m.next = "WEIGHTS"
-            with m.State("WEIGHTS"):
-                m.d.comb += beat.ready.eq(free)
-                with m.If(beat.valid & free):
-                    m.d.sync += [
-                        self.o.valid.eq(1),
-                        run.eq(run + 1),
-                        half.eq(wide & ~half),
-                    ]
-                    with m.If(group_end):
-                        m.d.sync += [
-                            pairs.eq(Mux(wide, pairs >> 8 * config.rows, pairs >> 16 * config.rows)),
-                            group.eq(Mux(tile_end, 0, group + 1)),
+                    m.d.sync += scale_beat.eq(scale_beat + 1)
+                    with m.If(~sparse | (scale_beat == STRIPE_BEATS - 1)):
+                        m.next = "STEPS"
+            with m.State("STEPS"):
+                m.d.comb += [block.beats.valid.eq(beat.valid), beat.ready.eq(block.beats.ready)]
+                if stripe is not None:
+                    with m.If(sparse):
+                        m.d.comb += [
+                            block.beats.valid.eq(0),
+                            stripe.beats.valid.eq(beat.valid),
+                            beat.ready.eq(stripe.beats.ready),
                         ]
-                    with m.If(tile_end):
-                        m.d.sync += tile.eq(tile + 1)
-                    with m.If(block_end):
-                        m.d.sync += blocks.eq(blocks - 1)
-                        m.d.sync += final.eq(blocks == 0)
-                        m.next = "ROW_SCALES"
-                        with m.If(blocks == 0):
-                            m.next = "IDLE"
-                        with m.If((wide | (blocks == 0)) & (unit != config.unit_beats - 1)):
-                            m.next = "PADDING"
-                    with m.Elif(run_end):
-                        m.next = "SCALES"
+                with m.If(end):
+                    m.d.sync += [blocks.eq(blocks - 1), final.eq(blocks == 0), scale_beat.eq(0)]
+                    m.next = "ROW_SCALES"
+                    with m.If(blocks == 0):
+                        m.next = "IDLE"
+                    # A step without a beat may be the last one.
+                    full = unit == Mux(block.o.p.spare, 0, config.unit_beats - 1)
+                    with m.If(((fmt == WeightFormat.S8) | (blocks == 0)) & ~full):
+                        m.next = "PADDING"
             with m.State("PADDING"):
                 m.d.comb += beat.ready.eq(1)
                 with m.If(beat.valid & (unit == config.unit_beats - 1)):
@@ -164,19 +173,44 @@ class WeightUnpacker(wiring.Component):
         with m.If(beat.valid & beat.ready):
             m.d.sync += unit.eq(Mux(unit == config.unit_beats - 1, 0, unit + 1))
 
+        return m
+
+    def _steps(self, m, fmt, step, free):
+        """Steps of a block go straight to the output."""
+        m.d.comb += step.ready.eq(free)
         with m.If(free):
             m.d.sync += [
-                out.codes.eq(beat.payload),
-                out.format.eq(fmt),
-                out.group.eq(group),
-                out.half.eq(half),
-                out.first.eq((group == 0) & ~half),
-                out.last.eq(tile_end),
-                out.scale.as_value().eq(Cat(
-                    Mux(wide, pairs.word_select(n, 8), pairs.word_select(2 * n, 8))
-                    for n in range(config.rows))),
-                out.centre.as_value().eq(Cat(
-                    Mux(wide, 0, pairs.word_select(2 * n + 1, 8)) for n in range(config.rows))),
+                self.o.valid.eq(step.valid),
+                self.o.p.format.eq(fmt),
+                self.o.p.mode.eq(0),
+                self.o.p.beat.eq(0),
             ]
+            m.d.sync += [self.o.p[name].eq(step.p[name]) for name in
+                         ("codes", "scale", "centre", "group", "half", "first", "last")]
 
-        return m
+    def _trits(self, m, fmt, step, free):
+        """Steps of TERNARY go by the decoder. Returns whether it holds any."""
+        m.submodules.trits = trits = TritDecoder(self.config)
+        ternary = Signal()
+        names = "codes", "group", "first", "last"
+        m.d.comb += [
+            ternary.eq(fmt == WeightFormat.TERNARY),
+            trits.i.valid.eq(step.valid & ternary),
+            trits.i.p.spare.eq(step.p.spare),
+            trits.o.ready.eq(free),
+        ]
+        m.d.comb += [trits.i.p.step[name].eq(step.p[name]) for name in names]
+        with m.If(ternary):
+            m.d.comb += step.ready.eq(trits.i.ready)
+            with m.If(free):
+                m.d.sync += self.o.valid.eq(trits.o.valid)
+                m.d.sync += [self.o.p[name].eq(trits.o.p[name]) for name in names]
+        return trits.busy
+
+    def _code_beats(self, m, step, free):
+        """Code beats of a stripe go straight to the output. Their codes are those of a block's."""
+        m.d.comb += step.ready.eq(free)
+        with m.If(step.valid & free):
+            m.d.sync += self.o.valid.eq(1)
+            m.d.sync += [self.o.p[name].eq(step.p[name]) for name in
+                         ("index", "mode", "beat", "group", "half", "first", "last")]

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtl.config import GROUP, Config
-from rtl.formats import BEATS_PER_GROUP, TILES, integers, pack
+from rtl.formats import CODE_BITS, SPARSE, integers, pack
 from rtl.isa import WeightFormat
+from rtl.sparse import BLOCK
 
 
 __all__ = ["ODD", "FORMATS", "Matrix", "generator", "activations", "activation_writes"]
@@ -17,10 +18,35 @@ ODD = Config(name="odd", beat_bits=256, columns=3, lanes=8, act_groups=32)
 
 FORMATS = list(WeightFormat)
 
+# The least code of a format, and the one after the largest.
+RANGES = {**{fmt: (0, 1 << bits) for fmt, bits in CODE_BITS.items()},
+          WeightFormat.S8: (-128, 128), WeightFormat.TERNARY: (-1, 2),
+          WeightFormat.SPARSE4: (-8, 8), WeightFormat.SPARSE8: (-128, 128)}
+
 
 def generator(rng):
     """numpy generator that follows from a :class:`random.Random`."""
     return np.random.default_rng(rng.getrandbits(64))
+
+
+def sparse_codes(config, gen, rows, depth, values):
+    """Codes (rows, K) of which the blocks of 16 x 16 have zeros as the modes say, and `values` else."""
+    stripes, height = -(-rows // (BLOCK * config.rows)), BLOCK * config.rows
+    # (stripe, block, row, element); which of them are drawn first
+    shape = stripes, depth // BLOCK, height, BLOCK
+    order = gen.random(shape).argsort(-1)
+    most = np.array([0, 2, 4, 8, 16])[gen.integers(5, size=shape[:2])][..., None, None]
+    # 2:4 is the 8 of 16 that have 2 of every 4.
+    fours = gen.random((*shape[:-1], 4, 4)).argsort(-1).reshape(shape) < 2
+    kept = np.where(gen.random(shape[:2])[..., None, None] < 0.2, fours, order < most)
+    kept &= (gen.random(shape[:2]) < 0.9)[..., None, None]
+    # A stripe of zeros, and one that ends early.
+    if gen.random() < 0.3:
+        kept[gen.integers(stripes)] = False
+    if gen.random() < 0.3:
+        kept[-1, shape[1] // 2:] = False
+    kept = kept.transpose(0, 2, 1, 3).reshape(-1, depth)[:rows]
+    return np.where(kept, values, 0).astype(values.dtype)
 
 
 @dataclass
@@ -43,11 +69,12 @@ class Matrix:
             edge = gen.choice([low, high - 1], shape)
             return np.where(gen.random(shape) < 0.3, edge, gen.integers(low, high, shape)).astype(dtype)
 
-        wide = fmt == WeightFormat.S8
-        codes = draw(-128, 128, (rows, groups * GROUP), np.int8) if wide else \
-            draw(0, 16, (rows, groups * GROUP), np.uint8)
+        low, high = RANGES[fmt]
+        codes = draw(low, high, (rows, groups * GROUP), np.int8 if low < 0 else np.uint8)
         if gen.random() < 0.5:
-            codes[0] = -128 if wide else gen.choice([0, 15])
+            codes[0] = gen.choice([low, high - 1])
+        if fmt in SPARSE:
+            codes = sparse_codes(config, gen, rows, groups * GROUP, codes)
         return cls(config, fmt, rows, groups, int(gen.integers(8)), codes,
                    draw(0, 256, (rows, groups), np.uint8), draw(-128, 128, (rows, groups), np.int8),
                    gen.standard_normal(rows).astype(np.float32))
@@ -61,16 +88,17 @@ class Matrix:
     def beats(self):
         """Beats as integers."""
         size = self.config.beat_bytes
-        packed = pack(self.fmt, self.codes, self.scale, self.centre, self.row_scale, size)
+        packed = pack(self.fmt, self.codes, self.scale, self.centre, self.row_scale, size,
+                      self.config.patterns)
         return [int.from_bytes(packed[n:n + size], "little") for n in range(0, len(packed), size)]
 
     def padded(self, array):
-        """`array`, whose first axis are rows, with zeros up to whole blocks."""
-        grow = -self.rows % self.config.block_rows
+        """`array`, whose first axis are rows, with zeros up to whole blocks or stripes."""
+        grow = -self.rows % (BLOCK * self.config.rows if self.fmt in SPARSE else self.config.block_rows)
         return np.pad(array, [(0, grow), *[(0, 0)] * (array.ndim - 1)])
 
     def tiles(self, array):
-        """`array`, whose first axis are rows, as (tile, row of the tile, ...)."""
+        """`array`, whose first axis are rows, as (slice, row of the slice, ...)."""
         return self.padded(array).reshape(-1, self.config.rows, *array.shape[1:])
 
     @property
@@ -79,23 +107,12 @@ class Matrix:
         return self.tiles(self.row_scale.view(np.uint32)).tolist()
 
     @property
-    def weight_beats(self):
-        """Payloads of the unpacked weights."""
-        payloads, wide = [], self.fmt == WeightFormat.S8
-        centre = self.tiles(np.zeros_like(self.centre) if wide else self.centre)
-        scale = self.tiles(self.scale)
+    def embed_steps(self):
+        """What an embedding wants of the unpacked steps of S8: see :class:`~rtl.layouts.WeightStep`."""
         raw = self.tiles(self.codes.view(np.uint8).reshape(self.rows, self.groups, 2, 16))
-        for t in range(len(raw)):
-            for g in range(self.groups):
-                for half in range(BEATS_PER_GROUP[self.fmt]):
-                    beat = raw[t, :, g, half] if wide else raw[t, :, g, 0] | raw[t, :, g, 1] << 4
-                    payloads.append({
-                        "codes": int.from_bytes(beat.tobytes(), "little"), "format": self.fmt.value,
-                        "scale": scale[t, :, g].tolist(), "centre": centre[t, :, g].tolist(),
-                        "group": g, "half": half, "first": int(g == half == 0),
-                        "last": int(g == self.groups - 1 and half == wide)})
-        assert len(raw) % TILES == 0
-        return payloads
+        return [{"codes": int.from_bytes(raw[t, :, g, half].tobytes(), "little"), "scale": scale[:, g].tolist(),
+                 "last": int(g == self.groups - 1 and half)}
+                for t, scale in enumerate(self.tiles(self.scale)) for g in range(self.groups) for half in range(2)]
 
 
 def activations(config, gen, groups):

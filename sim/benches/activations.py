@@ -4,7 +4,6 @@ import cocotb
 import numpy as np
 
 from rtl.config import GROUP, get
-from rtl.isa import WeightFormat
 from rtl.layouts import ActivationWrite
 from rtl.linear.activations import ACTIVATION_READ, ActivationBuffer, Activations
 from sw_ref import numerics
@@ -17,11 +16,11 @@ CONFIGS = {"small": get("small"), "odd": ODD}
 CASES = {name: lambda config=config: ActivationBuffer(config) for name, config in CONFIGS.items()}
 
 
-def expected(config, q, exponents, group, half, fmt):
+def expected(config, q, exponents, group, half, split):
     """Payload for a read of a vector's group."""
     values = q.reshape(config.columns, -1, GROUP)[:, group]
     sums = values.sum(-1)
-    if fmt == WeightFormat.S8:
+    if split:
         values = np.pad(values[:, 16 * half:16 * half + 16], [(0, 0), (0, 16)])
     return {"values": values.tolist(), "sums": sums.tolist(),
             "shift": numerics.group_shift(exponents)[:, group].tolist()}
@@ -39,10 +38,10 @@ async def check(dut, gap, stall, groups, first):
     top = int(get_port(dut, "top").value)
     assert [top >> 8 * c & 255 for c in range(config.columns)] == exponents.max(-1).tolist()
 
-    reads = [(random.randrange(groups), random.randrange(2), random.choice(list(WeightFormat)))
+    reads = [(random.randrange(groups), random.randrange(2), random.randrange(2))
              for _ in range(3 * groups)]
-    cocotb.start_soon(read.send_all([{"group": first + g, "half": half, "format": fmt.value}
-                                     for g, half, fmt in reads]))
+    cocotb.start_soon(read.send_all([{"group": first + g, "half": half, "split": split}
+                                     for g, half, split in reads]))
     await o.expect_all([expected(config, q, exponents, *what) for what in reads])
     await o.expect_none(5)
 

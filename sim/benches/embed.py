@@ -4,7 +4,7 @@ import cocotb
 import numpy as np
 from rtl.config import GROUP, get
 from rtl.formats import TILES, WeightFormat
-from rtl.layouts import WeightBeat
+from rtl.layouts import WeightStep
 from rtl.linear.embed import Embedder
 from sim.bench import Sink, Source, case, rng, start
 
@@ -12,20 +12,22 @@ from sim.bench import Sink, Source, case, rng, start
 CASES = {
     "small": lambda: Embedder(get("small")),
     "wide":  lambda: Embedder(get("wide")),
+    "lut":   lambda: Embedder(get("wide-lut")),  # steps of other formats have more rows
 }
 
 
 def beats(config, codes, scale):
-    """Weight beats of a block: `codes` (block rows, K), `scale` (block rows, K / 32)."""
-    n, groups = config.rows, scale.shape[1]
+    """Steps of a block: `codes` (block rows, K), `scale` (block rows, K / 32)."""
+    n, groups, more = config.rows, scale.shape[1], config.scaled_rows - config.rows
     for tile in range(TILES):
         rows = slice(tile * n, tile * n + n)
         for g in range(groups):
             for half in range(2):
                 at = g * GROUP + half * GROUP // 2
                 yield {"codes": int.from_bytes(codes[rows, at:at + 16].tobytes(), "little"),
-                       "format": WeightFormat.S8.value, "scale": scale[rows, g].tolist(),
-                       "centre": [0] * n, "group": g, "half": half,
+                       "format": WeightFormat.S8.value, "index": 0, "mode": 0, "beat": 0, "sub": 0,
+                       "scale": scale[rows, g].tolist() + [5] * more,
+                       "centre": [0] * config.scaled_rows, "group": g, "half": half,
                        "first": int(g == half == 0), "last": int(g == groups - 1 and half == 1)}
 
 
@@ -38,7 +40,7 @@ async def picks_the_row(dut):
     await start(dut)
     for gap, stall in [(0, 0), (0.3, 0.3), (0.5, 0), (0, 0.6)]:
         command = Source(dut, "command", 20)
-        weights = Source(dut, "weights", WeightBeat(config), gap=gap)
+        weights = Source(dut, "weights", WeightStep(config), gap=gap)
         row_scales = Source(dut, "row_scales", design.row_scales.payload.shape(), gap=gap)
         accs = Sink(dut, "accs", design.accs.payload.shape(), stall=stall)
         scales = Sink(dut, "scales", design.scales.payload.shape(), stall=stall)

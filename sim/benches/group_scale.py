@@ -1,72 +1,113 @@
-"""Bench of the group scaler."""
+"""Bench of the group scaler, with the shapes of sums that each linear core gives."""
 
 import cocotb
 import numpy as np
 from amaranth import signed
 from amaranth.lib import data
 
-from rtl.config import get
+from rtl.config import Config, get
+from rtl.formats import ROW_SCALED, SPARSE
 from rtl.isa import WeightFormat
 from rtl.linear.group_scale import ACC_BITS, GroupScaler, GroupStep
+from rtl.linear.slices import payload_slices, tile_slices
 
 from ..bench import Sink, Source, case, rng, start
 from ._matrix import ODD, generator
 
 
-CONFIGS = {"small": get("small"), "odd": ODD}
-CASES = {name: lambda config=config: GroupScaler(config) for name, config in CONFIGS.items()}
+DENSE = {WeightFormat.U4, WeightFormat.S8}
+LUT = {fmt for fmt in WeightFormat if fmt not in SPARSE}
+
+# Configuration, and the formats that its core takes whole.
+CONFIGS = {
+    "small":    (get("small"), DENSE),
+    "odd":      (ODD, DENSE),
+    "plain":    (Config(name="plain", beat_bits=128, columns=2, lanes=4, formats=("U4", "S8")), DENSE),
+    "ternary":  (Config(name="ternary", beat_bits=128, columns=1, lanes=4, formats=("S8", "TERNARY")), DENSE),
+    "lut":      (Config(name="lut", beat_bits=256, columns=3, lanes=8, core="lut"), LUT),
+    "two-bit":  (Config(name="two-bit", beat_bits=128, columns=2, lanes=4, core="lut",
+                        formats=("U2", "S8", "TERNARY")), LUT),
+    "dspchain": (Config(name="dspchain", beat_bits=256, columns=3, lanes=8, core="dspchain"),
+                 DENSE | SPARSE),
+}
+CASES = {name: lambda what=what: GroupScaler(*what) for name, what in CONFIGS.items()}
 
 
-def tile(config, gen, steps, extreme):
-    """Steps of a tile and its sums. `extreme`: None, or the sign of the largest magnitudes."""
+def payloads_of(gen, fmt, native):
+    """(first slice, slices) of the payloads of a step: as many slices as a tile has."""
+    most, count = payload_slices(fmt, native), tile_slices(fmt)
+    size = int(gen.choice([1, 2, 4])) if fmt in SPARSE & native else most
+    return [(at, size) for at in range(0, count, size)]
+
+
+def tile(config, native, gen, fmt, steps, extreme):
+    """Payloads of a tile, and its sums by slice, column and row. `extreme`: None, or the sign of the
+    largest magnitudes."""
     def draw(low, high, *shape):
         return gen.integers(low, high, shape) if extreme is None else \
             np.full(shape, high - 1 if extreme > 0 else low)
 
-    payloads, acc = [], np.zeros((config.columns, config.rows), np.int64)
-    for n in range(steps):
-        fmt = WeightFormat(int(gen.integers(2)))
-        sums = draw(-2**18, 2**18 + 1, config.columns, config.rows)
-        scale = np.abs(draw(-255, 256, config.rows))
-        centre = np.abs(draw(-127, 128, config.rows)) if extreme else draw(-128, 128, config.rows)
+    n, lanes = config.rows, GroupStep(config, native)["sums"].shape.elem_shape.length
+    payloads, accs = [], np.zeros((tile_slices(fmt), config.columns, n), np.int64)
+    for step in range(steps):
         act_sums = draw(-4096, 4065, config.columns)
         shift = draw(-1, 16, config.columns) if extreme is None else np.full(config.columns, 15)
         centre_shift = int(gen.integers(8)) if extreme is None else 7
-        payloads.append({
-            "sums": sums.tolist(), "scale": scale.tolist(), "centre": centre.tolist(),
-            "act_sums": act_sums.tolist(), "shift": shift.tolist(), "format": fmt.value,
-            "centre_shift": centre_shift, "first": int(n == 0), "last": int(n == steps - 1)})
-        term = sums * scale
-        if fmt == WeightFormat.U4:
-            term += (centre << centre_shift) * act_sums[:, None]
-        acc += np.where(shift < 0, 0, term.T << np.maximum(shift, 0)).T
-    return payloads, acc.tolist()
+        for at, size in payloads_of(gen, fmt, native):
+            # Lanes that have no sums have something.
+            sums = draw(-2**18, 2**18 + 1, config.columns, lanes)
+            scale = np.abs(draw(-255, 256, config.scaled_rows))
+            centre = np.abs(draw(-127, 128, config.scaled_rows)) if extreme else \
+                draw(-128, 128, config.scaled_rows)
+            if fmt in ROW_SCALED:
+                scale[:] = 1
+            if fmt in ROW_SCALED or fmt == WeightFormat.S8:
+                centre[:] = 0
+            payloads.append({
+                "sums": sums.tolist(), "scale": scale.tolist(), "centre": centre.tolist(),
+                "act_sums": act_sums.tolist(), "shift": shift.tolist(),
+                "centre_shift": centre_shift, "slice": at, "span": size.bit_length() - 1,
+                "first": int(step == 0), "last": int(step == steps - 1)})
+            terms = sums[:, :size * n]
+            if fmt not in ROW_SCALED:
+                rows = slice(size * n)
+                terms = terms * scale[rows] + (centre[rows] << centre_shift) * act_sums[:, None]
+            terms = np.where(shift < 0, 0, terms.T << np.maximum(shift, 0)).T
+            accs[at:at + size] += terms.reshape(config.columns, size, n).swapaxes(0, 1)
+    return payloads, accs.tolist()
 
 
 @cocotb.test()
 async def random_stalls(dut):
-    config = CONFIGS[case()]
+    config, native = CONFIGS[case()]
+    formats = [WeightFormat[name] for name in config.formats]
     sums = data.ArrayLayout(data.ArrayLayout(signed(ACC_BITS), config.rows), config.columns)
     await start(dut)
     for gap, stall in [(0, 0), (0.5, 0), (0, 0.9), (0.3, 0.5)]:
         gen = generator(rng(f"{gap} {stall}"))
-        tiles = [tile(config, gen, steps, extreme)
-                 for steps, extreme in [(1, None), (1, None), (1, 1), (2, None), (64, 1), (64, -1),
-                                        (1, None), (7, None), (2, -1), (1, None)]]
+        tiles = [tile(config, native, gen, formats[int(gen.integers(len(formats)))], steps, extreme)
+                 for steps, extreme in [(1, None), (1, None), (1, 1), (2, None), (7, None), (1, None),
+                                        (1, None), (7, None), (2, -1), (1, None)] * 2]
+        tiles += [tile(config, native, gen, WeightFormat.S8, 64, sign) for sign in (1, -1)]
+        tiles += [tile(config, native, gen, fmt, 3, None) for fmt in formats]
         sink = Sink(dut, "o", sums, stall=stall)
-        cocotb.start_soon(Source(dut, "i", GroupStep(config), gap=gap)
+        cocotb.start_soon(Source(dut, "i", GroupStep(config, native), gap=gap)
                           .send_all([step for payloads, _ in tiles for step in payloads]))
-        await sink.expect_all([acc for _, acc in tiles])
+        await sink.expect_all([acc for _, accs in tiles for acc in accs])
         await sink.expect_none()
 
 
 @cocotb.test()
 async def one_step_per_cycle(dut):
-    config = CONFIGS[case()]
-    payloads, _ = tile(config, generator(rng()), 2, None)
+    """As long as slices are finished no faster than they leave."""
+    config, native = CONFIGS[case()]
     await start(dut)
     dut.o__ready.value = 1
-    cocotb.start_soon(Source(dut, "i", GroupStep(config), gap=0).send_all(payloads * 20))
-    for _ in range(40):
-        await cocotb.triggers.FallingEdge(dut.clk)
-        assert dut.i__ready.value == 1
+    for name in config.formats:
+        payloads, _ = tile(config, native, generator(rng(name)), WeightFormat[name], 4, None)
+        sending = cocotb.start_soon(Source(dut, "i", GroupStep(config, native), gap=0)
+                                    .send_all(payloads * 5))
+        for _ in range(5 * len(payloads)):
+            await cocotb.triggers.FallingEdge(dut.clk)
+            assert dut.i__ready.value == 1, name
+        await sending

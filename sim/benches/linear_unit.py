@@ -1,58 +1,32 @@
 """Linear unit: packed matrices and blocks in, lines of the vector memory and best logits out."""
 
-from dataclasses import dataclass
-
 import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge
 from rtl.config import GROUP, Config, get
 from rtl.csr import BEST
-from rtl.formats import WeightFormat, integers, pack
-from rtl.isa import Embed, MatMul
+from rtl.isa import Embed, MatMul, WeightFormat
 from rtl.layouts import ActivationWrite, Dispatched, Logit, vector_write
 from rtl.linear.unit import LinearUnit
 from sim.bench import Sink, Source, case, cycles, rng, start
 from sw_ref.numerics import linear, product, quantize
 
+from ._matrix import Matrix
+
+
+def small(core, **changes):
+    return Config(name=core, beat_bits=128, columns=2, lanes=4, core=core, **changes)
+
 
 CASES = {
     "small": lambda: LinearUnit(get("small")),
     "three": lambda: LinearUnit(Config(name="three", beat_bits=256, columns=3, lanes=8)),
+    "plain": lambda: LinearUnit(small("systolic", formats=("U4", "S8"))),
+    "lut": lambda: LinearUnit(small("lut")),
+    "dspchain": lambda: LinearUnit(small("dspchain")),
 }
 
 f32 = np.float32
-
-
-@dataclass
-class Matrix:
-    """Random quantized matrix."""
-    format: WeightFormat
-    codes: np.ndarray
-    scale: np.ndarray
-    centre: np.ndarray
-    row_scale: np.ndarray
-
-    @classmethod
-    def random(cls, random, fmt, rows, groups):
-        shape = rows, groups
-        low, high, kind = {WeightFormat.U4: (0, 16, np.uint8),
-                           WeightFormat.S8: (-128, 128, np.int8)}[fmt]
-        return cls(format=fmt,
-                   codes=random.integers(low, high, (rows, groups * GROUP)).astype(kind),
-                   scale=random.integers(0, 256 if fmt == WeightFormat.U4 else 128, shape)
-                   .astype(np.uint8),
-                   centre=random.integers(-128, 128, shape).astype(np.int8)
-                   * (fmt == WeightFormat.U4),
-                   row_scale=(random.standard_normal(rows) * 1e-4).astype(f32))
-
-    def integers(self, shift):
-        return integers(self.format, self.codes, self.scale, self.centre, shift)
-
-    def beats(self, config):
-        packed = pack(self.format, self.codes, self.scale, self.centre, self.row_scale,
-                      config.beat_bytes)
-        return [int.from_bytes(packed[n:n + config.beat_bytes], "little")
-                for n in range(0, len(packed), config.beat_bytes)]
 
 
 class Harness:
@@ -90,7 +64,7 @@ class Harness:
         """Run instructions back to back; returns once the unit is idle."""
         async def feed():
             for matrix in matrices:
-                await self.beats.send_all(matrix.beats(self.config))
+                await self.beats.send_all(matrix.beats)
         feeding = cocotb.start_soon(feed())
         for insn in insns:
             await self.insns.send({"word": insn.encode(), "pc": 0})
@@ -120,6 +94,20 @@ def bits(x):
     return np.asarray(x, f32).view(np.uint32)
 
 
+def formats_of(config):
+    return [WeightFormat[name] for name in config.formats]
+
+
+def random_matrix(config, random, fmt, rows, groups):
+    matrix = Matrix.random(config, random, fmt, rows, groups)
+    matrix.row_scale *= f32(1e-4)
+    return matrix
+
+
+def product_of(matrix, q, exponents):
+    return linear(matrix.integers.astype(np.float64), matrix.row_scale, q, exponents)
+
+
 @cocotb.test()
 async def executes(dut):
     design, seed = CASES[case()](), rng().getrandbits(32)
@@ -127,45 +115,43 @@ async def executes(dut):
     await start(dut)
     for gap, stall in [(0, 0), (0.3, 0.3), (0.6, 0), (0, 0.7)]:
         unit = Harness(dut, config, gap, stall)
-        groups, shift, first = 3, 2, 5
+        groups, first = 3, 5
         x = (random.standard_normal((config.columns, groups * GROUP))
              * 10.0 ** random.integers(-3, 4, (config.columns, 1))).astype(f32)
         q, exponents = quantize(x)
         await unit.write_activations(first, q, exponents)
 
-        # A matrix that is not a multiple of anything, an embedding, and a whole number of blocks.
-        a = Matrix.random(random, WeightFormat.U4, 3 * config.block_rows + 1, groups)
-        e = Matrix.random(random, WeightFormat.S8, config.block_rows, groups)
-        b = Matrix.random(random, WeightFormat.S8, 2 * config.block_rows, groups)
-        row = int(random.integers(1 << 20))
-        base = {"a": 3, "e": 500 + int(random.integers(9)), "b": 1000}
-        stride = 111
-        common = {"groups": groups, "centre": shift, "act": first, "stride": stride,
-                  "column": config.columns - 1}
-        await unit.execute([
-            MatMul(format=a.format, rows=len(a.codes), dst=base["a"], **common),
-            Embed(row=row, groups=groups, dst=base["e"]),
-            MatMul(format=b.format, rows=len(b.codes), dst=base["b"], **common),
-        ], [a, e, b])
+        # Matrices that are not a multiple of anything, an embedding, and whole numbers of blocks.
+        matrices = [random_matrix(config, random, fmt, rows, groups) for fmt in formats_of(config)
+                    for rows in (5 * config.block_rows + 1, 8 * config.block_rows)]
+        matrices = [matrices[n] for n in random.permutation(len(matrices))]
+        e = random_matrix(config, random, WeightFormat.S8, config.block_rows, groups)
+        row, stride = int(random.integers(1 << 20)), 111
+        common = {"groups": groups, "act": first, "stride": stride, "column": config.columns - 1}
         want = np.full_like(unit.memory, 0xdeadbeef)
-        for name, matrix in [("a", a), ("b", b)]:
-            result = linear(matrix.integers(shift), matrix.row_scale, q, exponents)
-            for column, values in enumerate(bits(result)):
-                at = base[name] + column * stride
-                want[at:at + len(values)] = values
-        r = row % config.block_rows
-        embedding = product(e.integers(0)[r].astype(f32), e.row_scale[r])
-        want[base["e"]:base["e"] + groups * GROUP] = bits(embedding)
+        insns, at = [], 3
+        for n, matrix in enumerate(matrices):
+            insns.append(MatMul(format=matrix.fmt, rows=matrix.rows, dst=at, centre=matrix.centre_shift, **common))
+            for column, values in enumerate(bits(product_of(matrix, q, exponents))):
+                want[at + column * stride:][:len(values)] = values
+            at += config.columns * stride + int(random.integers(9))
+            if n == 1:
+                insns.append(Embed(row=row, groups=groups, dst=at))
+                r = row % config.block_rows
+                embedding = bits(product(e.integers[r].astype(f32), e.row_scale[r]))
+                want[at:at + len(embedding)] = embedding
+                at += len(embedding) + int(random.integers(9))
+        await unit.execute(insns, matrices[:2] + [e] + matrices[2:])
         wrong = np.flatnonzero(unit.memory != want)
         assert not len(wrong), (wrong, unit.memory[wrong], want[wrong])
 
         # More logits than are kept, then fewer.
         for rows in (150, 10):
-            logits = Matrix.random(random, WeightFormat.U4, rows, groups)
+            logits = random_matrix(config, random, random.choice(formats_of(config)), rows, groups)
             column = int(random.integers(config.columns))
-            await unit.execute([MatMul(format=logits.format, rows=rows, best=1,
+            await unit.execute([MatMul(format=logits.fmt, rows=rows, best=1, centre=logits.centre_shift,
                                        **common | {"column": column})], [logits])
-            values = linear(logits.integers(shift), logits.row_scale, q, exponents)[column]
+            values = product_of(logits, q, exponents)[column]
             order = np.argsort(-values, kind="stable")[:BEST]
             expected = [(int(bits(values)[n]), int(n)) for n in order]
             expected += [(0xff800000, 0)] * (BEST - len(order))
@@ -184,7 +170,7 @@ async def keeps_up(dut):
     groups = 8
     q, exponents = quantize(random.standard_normal((config.columns, groups * GROUP)).astype(f32))
     await unit.write_activations(0, q, exponents)
-    matrices = [Matrix.random(random, WeightFormat.U4, config.block_rows, groups) for _ in range(8)]
+    matrices = [random_matrix(config, random, WeightFormat.U4, config.block_rows, groups) for _ in range(8)]
     count, starved = 0, 0
 
     async def watch():
@@ -194,9 +180,9 @@ async def keeps_up(dut):
             count += 1
             starved += int(dut.starved.value)
     watching = cocotb.start_soon(watch())
-    await unit.execute([MatMul(format=m.format, rows=len(m.codes), groups=groups, dst=64 * n,
+    await unit.execute([MatMul(format=m.fmt, rows=m.rows, groups=groups, dst=64 * n,
                                stride=16, column=config.columns - 1) for n, m in enumerate(matrices)], matrices)
     watching.cancel()
-    beats = sum(len(m.beats(config)) for m in matrices)
+    beats = sum(len(m.beats) for m in matrices)
     dut._log.info("%d beats in %d cycles, starved for %d", beats, count, starved)
     assert count <= beats + 6 * len(matrices) + 80, (beats, count)

@@ -19,9 +19,9 @@ EDGE_SCALES = [0x00000000, 0x80000000, 0x00000001, 0x00800000, 0x00ffffff, 0x3f8
 EDGE_TOPS = [0, 1, 20, 21, 22, 127, 146, 147, 148, 149, 254, 255]  # 21: 1.99 to just below 2**-126
 
 
-def matrix(random, n, m, rows):
+def matrix(random, n, m, rows, pad):
     """Sums (rows padded, M), row scales (rows padded) and top exponents (M)."""
-    padded = -(-rows // (4 * n)) * 4 * n
+    padded = -(-rows // pad) * pad
     sums = [[random.choice([random.choice(EDGE_SUMS), random.randrange(-2**51, 2**51),
                             random.randrange(-2**20, 2**20)]) for _ in range(m)]
             for _ in range(padded)]
@@ -42,11 +42,11 @@ async def matches_reference(dut):
         accs = Source(dut, "accs", design.accs.payload.shape(), gap=gap)
         row_scales = Source(dut, "row_scales", design.row_scales.payload.shape(), gap=gap)
         o = Sink(dut, "o", ScaledResult, stall=stall)
-        for rows in [1, 4 * n, 4 * n + 1, 75] * 4:
-            single, column = random.randrange(2), random.randrange(m)
-            sums, scales, tops = matrix(random, n, m, rows)
+        for rows in [1, 4 * n, 4 * n + 1, 75, 16 * n, 16 * n + 1] * 4:
+            single, column, sparse = random.randrange(2), random.randrange(m), random.randrange(2)
+            sums, scales, tops = matrix(random, n, m, rows, 16 * n if sparse else 4 * n)
             dut.top.value = sum(t << 8 * k for k, t in enumerate(tops))
-            await command.send({"rows": rows, "single": single, "column": column})
+            await command.send({"rows": rows, "single": single, "column": column, "sparse": sparse})
             dut.top.value = random.getrandbits(8 * m)
             tiles = range(0, len(sums), n)
             sending = [cocotb.start_soon(accs.send_all(

@@ -5,7 +5,7 @@ import numpy as np
 from amaranth import signed
 from amaranth.lib import data
 
-from rtl.config import GROUP, get
+from rtl.config import GROUP, Config, get
 from rtl.cores.systolic import CORE_WEIGHTS, SUM_BITS, SystolicCore
 from rtl.isa import WeightFormat
 
@@ -13,24 +13,30 @@ from ..bench import Sink, Source, case, rng, start
 from ._matrix import ODD, generator
 
 
-CONFIGS = {"small": get("small"), "odd": ODD}
+CONFIGS = {"small": get("small"), "odd": ODD,
+           "plain": Config(name="plain", beat_bits=128, columns=2, lanes=4, formats=("U4", "S8"))}
 CASES = {name: lambda config=config: SystolicCore(config) for name, config in CONFIGS.items()}
+
+
+U4, S8, TERNARY = WeightFormat.U4, WeightFormat.S8, WeightFormat.TERNARY
+# The least and the largest code of a format, twice in a byte where it has 4 bits.
+EXTREMES = {U4: (0x00, 0xff), S8: (0x80, 0x7f), TERNARY: (0x88, 0x77)}
 
 
 def steps(config, gen, count):
     """Operands and sums. The extremes come in all combinations of sign first."""
     weights, acts, sums = [], [], []
+    formats = [fmt for fmt in EXTREMES if fmt.name in config.formats]
+    edges = [(fmt, code, act) for fmt in formats for code in EXTREMES[fmt] for act in (-128, 127)]
     for n in range(count):
-        fmt = WeightFormat(int(gen.integers(2)))
-        wide = fmt == WeightFormat.S8
+        fmt = formats[int(gen.integers(len(formats)))]
         raw = gen.integers(0, 256, (config.rows, 16), np.uint8)
         act = gen.integers(-128, 128, (config.columns, GROUP))
-        if n < 8:
-            fmt, wide = WeightFormat(n % 2), n % 2
-            raw[:] = ([0x80, 0x7f] if wide else [0x00, 0xff])[n // 2 % 2]
-            act[:] = [-128, 127][n // 4]
-        cells = raw.view(np.int8).astype(int) if wide else \
-            2 * np.concatenate([raw & 15, raw >> 4], 1).astype(int) - 15
+        if n < len(edges):
+            fmt, raw[:], act[:] = edges[n]
+        nibbles = np.concatenate([raw & 15, raw >> 4], 1).astype(int)
+        cells = {U4: 2 * nibbles - 15, S8: raw.view(np.int8).astype(int),
+                 TERNARY: (nibbles ^ 8) - 8}[fmt]
         weights.append({"codes": int.from_bytes(raw.tobytes(), "little"), "format": fmt.value})
         acts.append(act.tolist())
         sums.append((act[:, :cells.shape[1]] @ cells.T).tolist())

@@ -8,7 +8,7 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
 from rtl.config import Config, get
 from rtl.csr import BEST, IDENTITY, REGISTERS, FaultCode
-from rtl.formats import WeightFormat, pack, stream_units
+from rtl.formats import WeightFormat, stream_units
 from rtl.isa import (Append, Attend, Dest, Embed, Halt, Load, Loop, MatMul, Quant, Scalar, Source,
                      Stream, Sync, Token, Unit, Vector)
 from rtl.top import Accelerator
@@ -18,18 +18,29 @@ from sw_ref.machine import Machine
 from ._matrix import Matrix, generator
 
 
+# With the format of the weights.
 CONFIGS = {
-    "small": get("small"),
-    "large": Config(name="large", beat_bits=512, columns=2, lanes=8, queries=2),
+    "small": (get("small"), WeightFormat.U4),
+    "large": (Config(name="large", beat_bits=512, columns=2, lanes=8, queries=2), WeightFormat.U4),
+    "lut": (get("small-lut"), WeightFormat.U3),
+    "dspchain": (get("small-dspchain"), WeightFormat.SPARSE4),
 }
-CASES = {name: lambda config=config: Accelerator(config) for name, config in CONFIGS.items()}
+CASES = {name: lambda config=config: Accelerator(config) for name, (config, _) in CONFIGS.items()}
 UNITS = 1024
 PROGRAM, DATA, WEIGHTS, EMBEDDING, CACHE = 16, 64, 128, 384, 640
 POSITION, TOKEN = 5, 6
 ROWS, GROUPS = 64, 2
 
 
-def image(config):
+def matrices(config, fmt):
+    """Packed weights and packed embedding."""
+    gen = generator(rng("matrices"))
+    return [b"".join(beat.to_bytes(config.beat_bytes, "little")
+                     for beat in Matrix.random(config, gen, of, ROWS, GROUPS).beats)
+            for of in (fmt, WeightFormat.S8)]
+
+
+def image(config, fmt):
     """Random vectors, weights and KV cache."""
     gen = generator(rng("image"))
     memory = np.zeros(64 * UNITS, np.uint8)
@@ -37,19 +48,16 @@ def image(config):
     for unit in range(CACHE, UNITS, config.kv_block_units):
         memory[64 * unit:64 * (unit + 1)] = gen.integers(110, 130, 64)[:len(memory) - 64 * unit]
     memory[64 * DATA:64 * DATA + 1024] = gen.standard_normal(256).astype("<f4").view(np.uint8)
-    for at, fmt in ((WEIGHTS, WeightFormat.U4), (EMBEDDING, WeightFormat.S8)):
-        matrix = Matrix.random(config, gen, fmt, ROWS, GROUPS)
-        packed = np.frombuffer(pack(fmt, matrix.codes, matrix.scale, matrix.centre, matrix.row_scale,
-                                    config.beat_bytes), np.uint8)
-        memory[64 * at:64 * at + len(packed)] = packed
+    for at, packed in zip((WEIGHTS, EMBEDDING), matrices(config, fmt)):
+        memory[64 * at:64 * at + len(packed)] = np.frombuffer(packed, np.uint8)
     return memory
 
 
-def program(config):
+def program(config, fmt):
     """Embed, load, compute, multiply, append, attend, search; all that comes out is appended too."""
     block = config.kv_block_units
     embedding = stream_units(WeightFormat.S8, config.block_rows, GROUPS, config.beat_bytes)
-    weights = stream_units(WeightFormat.U4, ROWS, GROUPS, config.beat_bytes)
+    weights = len(matrices(config, fmt)[0]) // 64
     append = dict(heads=1, position_reg=7)
     return [
         Scalar(rd=7, source=Source.POSITION.value, factor=1),
@@ -78,9 +86,9 @@ def program(config):
         Attend(heads=1, queries=2, addr=CACHE, length=1, dst=256, sums=512, length_reg=7),
         Sync(unit=Unit.ATTENTION, give=4),
         Sync(unit=Unit.LINEAR, take=2),
-        MatMul(rows=ROWS, groups=GROUPS, centre=2, dst=768, stride=ROWS),
+        MatMul(format=fmt, rows=ROWS, groups=GROUPS, centre=2, dst=768, stride=ROWS),
         Sync(unit=Unit.LINEAR, give=5),
-        MatMul(rows=ROWS, groups=GROUPS, centre=2, best=1),
+        MatMul(format=fmt, rows=ROWS, groups=GROUPS, centre=2, best=1),
         Sync(unit=Unit.VECTOR, take=4),
         Quant(dest=Dest.KV, outer=1, inner=128, a=256),
         Append(addr=CACHE + block, heads=2, stride=block, position_reg=7),
@@ -107,7 +115,7 @@ class Host:
                             self.ram.write_if.aw_channel, self.ram.write_if.w_channel,
                             self.ram.write_if.b_channel):
                 channel.set_pause_generator(iter(lambda: random.random() < pause, None))
-        self.config = CONFIGS[case()]
+        self.config, self.format = CONFIGS[case()]
         return self
 
     async def write(self, name, value, n=0):
@@ -138,7 +146,7 @@ class Host:
 
     async def whole_program(self, control=1):
         """Run the program on hardware and functional model, and compare all they leave."""
-        insns, memory = program(self.config), image(self.config)
+        insns, memory = program(self.config, self.format), image(self.config, self.format)
         await self.start(insns, memory, control)
         machine = Machine(self.config, memory.copy())
         machine.run([insn.encode() for insn in insns], tokens=[TOKEN], position=POSITION)
@@ -157,10 +165,11 @@ async def every_unit(dut, pause):
     host = await Host.begin(dut, pause)
     assert await host.read("IDENTITY") == IDENTITY
     assert await host.read("DIGEST") == int(host.config.digest[:8], 16)
+    assert await host.read("FORMATS") == sum(1 << WeightFormat[n].value for n in host.config.formats)
     await host.whole_program()
     beats = await host.read("WEIGHT_BEATS")
     assert beats == host.config.unit_beats * sum(
-        insn.size for insn in program(host.config) if isinstance(insn, Stream))
+        insn.size for insn in program(host.config, host.format) if isinstance(insn, Stream))
     assert 0 < await host.read("STARVED") < await host.read("CYCLES")
     # Once more, without a reset.
     await host.whole_program()
@@ -189,7 +198,7 @@ async def fault_then_reset(dut, name):
     host = await Host.begin(dut)
     insns, want = FAULTS[name]
     await host.write("WATCHDOG", 2000)
-    await host.start(insns, image(host.config))
+    await host.start(insns, image(host.config, host.format))
     assert await host.finish() == 0b100
     assert await host.fault() == want
     await host.write("CONTROL", 1)  # ignored
@@ -205,7 +214,7 @@ async def fault_then_reset(dut, name):
 async def reset_while_running(dut, after):
     """Whatever is outstanding then, the next run is none the worse."""
     host = await Host.begin(dut, 0.3)
-    await host.start(program(host.config), image(host.config))
+    await host.start(program(host.config, host.format), image(host.config, host.format))
     await cycles(dut, after)
     await host.whole_program(control=3)
 

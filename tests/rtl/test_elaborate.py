@@ -12,6 +12,8 @@ from amaranth.lib import wiring
 
 import rtl
 from rtl.config import CONFIGS, Config
+from rtl.formats import ROW_SCALED
+from rtl.isa import WeightFormat
 
 
 CONFIGURATIONS = {c.name: c for c in [
@@ -23,7 +25,10 @@ CONFIGURATIONS = {c.name: c for c in [
 ]}
 # What constructors take beside `config`.
 OTHERS = {"MemoryReader": {"depths": [16, 64]}, "VectorMemory": {"writers": 4},
-          "Control": {"faults": 3}}
+          "Control": {"faults": 3}, "GroupScaler": {"native": {WeightFormat.U4, WeightFormat.S8}},
+          "Expander": {"native": set(WeightFormat) - ROW_SCALED},
+          "MemoryPort": {"units": 64}, "Bridge": {"board": 1, "units": 64},
+          "UartLink": {"divisor": 8, "board": 1, "units": 64}}
 
 
 def components():

@@ -7,4 +7,4 @@ from rtl.linear.group_scale import GroupScaler
 
 def test_config_wrong():
     with pytest.raises(TypeError, match=r"^Configuration must be a Config, not 'small'$"):
-        GroupScaler("small")
+        GroupScaler("small", set())

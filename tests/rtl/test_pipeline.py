@@ -1,10 +1,38 @@
 # amaranth: UnusedElaboratable=no
 
+import os
+import subprocess
+import sys
+
 import pytest
 
+from rtl.config import CONFIGS, get
 from rtl.linear.pipeline import LinearPipeline
+from sim.tools import ROOT
+
+
+VERILOG = """
+from amaranth.back import verilog
+from rtl.config import get
+from rtl.linear.pipeline import LinearPipeline
+print(verilog.convert(LinearPipeline(get("{}")), strip_internal_attrs=True))
+"""
 
 
 def test_config_wrong():
     with pytest.raises(TypeError, match=r"^Configuration must be a Config, not 'small'$"):
         LinearPipeline("small")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_lanes_of_core_and_scaler_agree(name):
+    pipeline = LinearPipeline(get(name))
+    assert pipeline.core.sums.p.shape() == pipeline.scaler.i.p.shape()["sums"].shape
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("small")])
+def test_verilog_is_always_the_same(name):
+    """Sets of formats have another order in every process: a build would never be found again."""
+    texts = {subprocess.run([sys.executable, "-c", VERILOG.format(name)], cwd=ROOT, check=True, capture_output=True,
+                            env=os.environ | {"PYTHONHASHSEED": seed}, timeout=300).stdout for seed in "123"}
+    assert len(texts) == 1

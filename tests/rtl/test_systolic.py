@@ -4,6 +4,7 @@ import pytest
 
 from rtl.config import Config
 from rtl.cores.systolic import SystolicCore
+from rtl.isa import WeightFormat
 
 
 def test_config_wrong():
@@ -15,3 +16,10 @@ def test_config_wrong():
 def test_capacity_covers_latency(columns):
     core = SystolicCore(Config(name="t", beat_bits=128, columns=columns, lanes=2))
     assert core.latency == columns + 5 < core.capacity
+
+
+def test_attributes():
+    core = SystolicCore(Config(name="t", beat_bits=512, columns=2, lanes=2))
+    assert core.lanes == 4 and core.native == {WeightFormat.U4, WeightFormat.S8}
+    assert {core.outputs(fmt) for fmt in core.native} == {1}
+    assert len(core.sums.payload[0]) == core.lanes

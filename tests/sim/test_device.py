@@ -37,7 +37,8 @@ def built(config, trace=False):
 def image(config, bursts, **changes):
     memory = np.random.default_rng(4).integers(0, 256, UNITS * 64, np.uint8)
     return SimpleNamespace(**{"memory": memory, "memory_units": UNITS, "program": 64,
-                              "length": bursts, "digest": config.digest, **changes})
+                              "length": bursts, "digest": config.digest, "formats": ["S8"],
+                              "lacks": lambda config: None, **changes})
 
 
 def expected(config, img):
@@ -76,6 +77,17 @@ def test_reads_and_writes(config, memory):
         else:
             assert efficiency > 0.97
         assert not len(device.step([1], 1, False).ids)
+    device.close()
+
+
+def test_format_that_the_device_lacks():
+    """The host's configuration has it, and the same digest."""
+    device = SimDevice(get("small-lut"), library=built(get("small")))
+    with pytest.raises(DeviceError, match="^sim: the image has weights in the format U2, but the device takes "
+                                          "U4, S8, TERNARY, SPARSE4, SPARSE8. Build it with U2, or compile "
+                                          "the model for it$"):
+        device.load(image(get("small-lut"), 1, formats=["S8", "U2"]))
+    device.load(image(get("small-lut"), 1, formats=["SPARSE8", "S8"]))
     device.close()
 
 

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from rtl.csr import IDENTITY, REGISTERS, FaultCode
+from rtl.isa import WeightFormat
 
 
 __all__ = ["BEATS", "Tiny"]
@@ -79,6 +80,7 @@ class Tiny(wiring.Component):
             with m.Switch(self.s_axi_araddr >> 2):
                 for name, value in [("IDENTITY", IDENTITY), ("STATUS", Cat(busy, done, code != 0)),
                                     ("DIGEST", int(self.config.digest[:8], 16)), ("FAULT_CODE", code),
+                                    ("FORMATS", sum(1 << WeightFormat[name].value for name in self.config.formats)),
                                     ("CYCLES", cycles), ("WEIGHT_BEATS", total)]:
                     with m.Case(at[name]):
                         m.d.sync += self.s_axi_rdata.eq(value)

@@ -1,0 +1,270 @@
+"""LUT tensor core."""
+
+from functools import reduce
+from operator import or_
+
+from amaranth import *
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import GROUP, Config
+from ..isa import WeightFormat
+from .carried import Carried
+from .systolic import CORE_WEIGHTS, SUM_BITS
+from .tables import SignTable, encode, look_up
+
+
+__all__ = ["LutCore"]
+
+
+DENSE = ("U1", "U2", "U3", "U4", "S8", "TERNARY")
+UNITS = 4  # plane-row units per lane of 128 bits
+
+
+class LutCore(wiring.Component):
+    """Multiply weights with activations by looking sums of activations up, exact in integers.
+
+    After LUT Tensor Core (arXiv:2408.06003). A weight is a sum of bit planes, a plane's bits stand
+    for +1 and -1. For every few activations a table holds their sums under every choice of signs;
+    the 32 weights of a plane select entries, which are added up. A step of any format is 4 N such
+    rows of planes, which `columns` sets of tables serve: the tile is elongated. LUT Tensor Core feeds the
+    planes of a weight one after the other; here they lie side by side, so that a step of any width
+    of weights takes one cycle, and the memory's beat is used up.
+
+    Unit 4 * n + p of lane n multiplies one row of a plane, and units are added by format. Per step
+    and column, row r's sum over k is that of
+
+    - U1: (2 * code - 1) * act: unit r;
+    - U2: (2 * code - 3) * act: units 2 * r and 2 * r + 1, with weights 1 and 2;
+    - U3: (2 * code - 7) * act: units 4 * r to 4 * r + 2, with weights 1, 2 and 4;
+    - U4: (2 * code - 15) * act: units 4 * r to 4 * r + 3, with weights 1, 2, 4 and 8;
+    - TERNARY: code * act: units 2 * r and 2 * r + 1, halved; their planes are code >= 0 and code > 0;
+    - S8: code * act over 16 elements; acts 16 to 31 do not matter. The upper halves of the tables
+      take the activations again, and of the units planes 4 to 7. With the sign's plane inverted the
+      planes make 2 * code + 1: the sum of the activations is taken off, and the rest halved.
+
+    Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected: the
+    pipeline itself never stops, but takes only steps for whose sums there is room in the FIFO
+    behind it.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+        Accelerator.
+    formats : tuple of :class:`str`
+        Formats that there is hardware for, instead of the configuration's.
+    inputs : :class:`int`
+        Activations per table (K): 2 or 4. LUT Tensor Core has 4. On FPGAs, where adders are cheaper
+        than multiplexers, 2 makes the smaller core: see docs/rfcs/0003-lut-tensor-core.md.
+
+    Attributes
+    ----------
+    latency : :class:`int`
+        Cycles from a step's operands to its sums.
+    capacity : :class:`int`
+        Steps that the core holds at most, counting those whose sums are not taken.
+    lanes : :class:`int`
+        Rows of a payload of sums.
+    native : frozenset of :class:`~rtl.isa.WeightFormat`
+        Formats whose steps it takes as they come from memory.
+
+    Members
+    -------
+    weights : :py:`In(stream.Signature(CORE_WEIGHTS(config)))`
+        Codes, laid out as :mod:`rtl.formats` says, but TERNARY as two planes like U2. Taken
+        together with `acts`.
+    acts : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(8), 32), columns)))`
+        Activations of each column. Taken together with `weights`.
+    sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns)))`
+        Sums of the step, by column and row. Rows that the step does not have are nonsense.
+    """
+    def __init__(self, config, *, formats=None, inputs=2):
+        if not isinstance(config, Config):
+            raise TypeError(f"Configuration must be a Config, not {config!r}")
+        if inputs not in (2, 4):
+            raise ValueError(f"Inputs of a table must be 2 or 4, not {inputs!r}")
+        formats = config.formats if formats is None else formats
+        self.config, self.inputs = config, inputs
+        self.native = frozenset(WeightFormat[name] for name in formats if name in DENSE)
+        if not self.native:
+            raise ValueError(f"Formats must have at least one of {', '.join(DENSE)}, not {formats!r}")
+        self.lanes = config.rows * (4 if "U1" in formats else
+                                    2 if "U2" in formats or "TERNARY" in formats else 1)
+        # Encoded weights and tables, entries; the units' trees; sums of units, of pairs, of lanes,
+        # and the correction; the FIFO.
+        self.levels = (GROUP // 2 // inputs - 1).bit_length()
+        self.latency = SignTable.LATENCY + 1 + self.levels + 4 + 1
+        # A place is free again in the cycle after the sums are taken.
+        self.capacity = 1 << self.latency.bit_length()
+        super().__init__({
+            "weights": In(stream.Signature(CORE_WEIGHTS(config))),
+            "acts":    In(stream.Signature(
+                data.ArrayLayout(data.ArrayLayout(signed(8), GROUP), config.columns))),
+            "sums":    Out(stream.Signature(
+                data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), self.lanes), config.columns))),
+        })
+
+    def outputs(self, fmt, mode=0):
+        """Payloads of sums that a step gives."""
+        return 1
+
+    def elaborate(self, platform):
+        m = Module()
+
+        self._format = [self.weights.p.format]
+        for n in range(self.latency - 1):
+            self._format.append(Signal(WeightFormat, name=f"format_{n}", reset_less=True))
+            m.d.sync += self._format[-1].eq(self._format[-2])
+
+        codes = self._codes(m)
+        sums = [row for c in range(self.config.columns) for row in self._column(m, c, codes)]
+
+        m.submodules.results = results = fifo.SyncFIFO(width=len(Cat(sums)), depth=self.capacity)
+        room = Signal(range(self.capacity + 1), init=self.capacity)
+        take, give = Signal(), Signal()
+        in_core = Signal(self.latency - 1)
+        m.d.comb += [
+            self.weights.ready.eq(self.acts.valid & (room != 0)),
+            self.acts.ready.eq(self.weights.valid & (room != 0)),
+            take.eq(self.weights.valid & self.weights.ready),
+            give.eq(self.sums.valid & self.sums.ready),
+            results.w_en.eq(in_core[-1]),
+            results.w_data.eq(Cat(sums)),
+            results.r_en.eq(give),
+            self.sums.valid.eq(results.r_rdy),
+        ]
+        m.d.sync += [
+            room.eq(room - take + give),
+            in_core.eq(Cat(take, in_core)),
+        ]
+
+        # Rows that only formats of few bits have are narrow, as far as here.
+        offset = 0
+        for n, row in enumerate(sums):
+            column, row_of_column = divmod(n, self.lanes)
+            m.d.comb += self.sums.p[column][row_of_column].eq(
+                results.r_data[offset:offset + len(row)].as_signed())
+            offset += len(row)
+
+        return m
+
+    def _is(self, stage, *names):
+        """Whether the step in pipeline stage `stage` has one of the formats `names`."""
+        formats = {WeightFormat[name] for name in names} & self.native
+        if formats == self.native:
+            return C(1)
+        return reduce(or_, [self._format[stage] == fmt for fmt in sorted(formats, key=lambda f: f.value)],
+                      C(0))
+
+    def _has(self, *names):
+        return any(WeightFormat[name] in self.native for name in names)
+
+    def _codes(self, m):
+        """Selections of entries, per unit and table, and whether they are negated."""
+        units = []
+        for unit in range(UNITS * self.config.rows):
+            lane, plane = divmod(unit, UNITS)
+            bits = []
+            for k in range(GROUP):
+                bit = self.weights.p.codes[GROUP * unit + k]
+                if self._has("U4", "S8"):
+                    packed = self.weights.p.codes[4 * GROUP * lane + 8 * (k % 16) + 4 * (k // 16) + plane]
+                    if plane == 3 and k >= 16:
+                        packed = packed ^ self._is(0, "S8")
+                    bit = Mux(self._is(0, "U4", "S8"), packed, bit)
+                bits.append(bit)
+            plane_row = Signal(GROUP, name=f"plane_{unit}", reset_less=True)
+            m.d.sync += plane_row.eq(Cat(bits))
+            lookups = []
+            for n in range(0, GROUP, self.inputs):
+                codes, negative = encode(plane_row[n:n + self.inputs])
+                later = [Signal(2, name=f"code_{unit}_{n}_{i}", reset_less=True)
+                         for i in range(len(codes))]
+                add_one = Signal(name=f"negative_{unit}_{n}", reset_less=True)
+                m.d.sync += [a.eq(b) for a, b in zip(later, codes)]
+                m.d.sync += add_one.eq(negative)
+                lookups.append((later, add_one))
+            units.append(lookups)
+        return units
+
+    def _tables(self, m, column):
+        acts, tables = self.acts.p[column], []
+        for n in range(0, GROUP, self.inputs):
+            table = SignTable(self.inputs)
+            m.submodules[f"table_{column}_{n}"] = table
+            for k in range(self.inputs):
+                act = acts[n + k]
+                if n >= 16 and self._has("S8"):
+                    act = Mux(self._is(0, "S8"), acts[n + k - 16], act)
+                m.d.comb += table.i[k].eq(act)
+            tables.append(table)
+        return tables
+
+    def _column(self, m, column, codes):
+        """Rows of one column, of as many bits as they need."""
+        tables = self._tables(m, column)
+        stage = SignTable.LATENCY + 1 + self.levels
+
+        def tree(terms, name):
+            for level in range(self.levels):
+                terms = [(a + b).registered(m, f"{name}_{level}_{n}")
+                         for n, (a, b) in enumerate(zip(terms[0::2], terms[1::2]))]
+            return terms[0]
+
+        units = []
+        for u, lookups in enumerate(codes):
+            name = f"unit_{column}_{u}"
+            terms = [Carried(look_up(table.o, code), negative, table.bound).registered(m, f"{name}_{n}")
+                     for n, (table, (code, negative)) in enumerate(zip(tables, lookups))]
+            lower = tree(terms[:len(terms) // 2], f"{name}_lower")
+            upper = tree(terms[len(terms) // 2:], f"{name}_upper")
+            if self._has("S8"):
+                upper = (upper << 4).where(self._is(stage, "S8"), upper)
+            units.append((lower + upper).registered(m, name))
+
+        pairs = []
+        for n, (low, high) in enumerate(zip(units[0::2], units[1::2])):
+            doubled = high << 1
+            if self._has("TERNARY"):
+                doubled = high.where(self._is(stage + 1, "TERNARY"), doubled)
+            if n % 2 and self._has("U3"):
+                doubled = doubled.masked(~self._is(stage + 1, "U3"))
+            pairs.append((low + doubled).registered(m, f"pair_{column}_{n}"))
+
+        correction = Carried(C(0), C(0), 0)
+        if self._has("S8"):
+            total = tree([Carried(table.o[-1], C(0), table.bound)
+                          for table in tables[:len(tables) // 2]], f"acts_{column}")
+            correction = Carried(Mux(self._is(stage - 1, "S8"), -total.value, 0), C(0), total.bound + 1)
+            for n in range(4):
+                correction = correction.registered(m, f"correction_{column}_{n}")
+
+        wide = [correction + (low + (high << 2)).registered(m, f"lane_{column}_{n}")
+                for n, (low, high) in enumerate(zip(pairs[0::2], pairs[1::2]))]
+
+        def later(values, name, cycles):
+            for n in range(cycles):
+                stages = [Signal.like(v, name=f"{name}_{column}_{i}_{n}", reset_less=True)
+                          for i, v in enumerate(values)]
+                m.d.sync += [s.eq(v) for s, v in zip(stages, values)]
+                values = stages
+            return values
+
+        stage += 4
+        choices = []
+        if self._has("U1"):
+            single = later([u.within(GROUP * 128).total for u in units], "single", 3)
+            choices.append((single, ["U1"], 0))
+        double = later([p.within(3 * GROUP * 128).total for p in pairs], "double", 2)
+        wide = later([w.total for w in wide], "wide", 1)
+        for values, names, shift in [(double, ["U2"], 0), (double, ["TERNARY"], 1),
+                                     (wide, ["U3", "U4"], 0), (wide, ["S8"], 1)]:
+            if self._has(*names):
+                choices.append((values, names, shift))
+        rows = []
+        for r in range(self.lanes):
+            terms = [Mux(self._is(stage, *names), values[r] >> shift, 0)
+                     for values, names, shift in choices if r < len(values)]
+            row = reduce(or_, terms)
+            rows.append(row[:min(len(row), SUM_BITS)])
+        return rows

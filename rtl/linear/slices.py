@@ -1,0 +1,73 @@
+"""Slices: how the rows of a tile come out of a linear core."""
+
+from dataclasses import dataclass
+
+from ..config import Config
+from ..formats import SPARSE, STEP_ROWS
+from ..isa import WeightFormat
+from ..sparse import BLOCK, code_beats
+
+
+__all__ = ["tile_slices", "step_slices", "payload_slices", "Banks"]
+
+
+WIDEST = 4  # slices that a core gives at once, at most
+
+
+def tile_slices(fmt):
+    """Slices of N rows (N = :attr:`rtl.config.Config.rows`) whose sums are complete together."""
+    return BLOCK if fmt in SPARSE else STEP_ROWS[fmt]
+
+
+def step_slices(fmt, mode=None):
+    """Slices of a step that is taken whole; `mode` is a code beat's :class:`~rtl.sparse.Mode`."""
+    return BLOCK // code_beats(fmt, mode) if fmt in SPARSE else STEP_ROWS[fmt]
+
+
+def payload_slices(fmt, native):
+    """Slices that one payload of a core's sums has at most; `native` are formats that it takes
+    whole, while others come in substeps of a slice each."""
+    return min(WIDEST, tile_slices(fmt)) if fmt in native else 1
+
+
+@dataclass(frozen=True)
+class Banks:
+    """Accumulators of a tile: lanes of a core's sums, in banks of N lanes, each with some places.
+
+    Where the payloads of a format may have fewer slices than others of the same tile, a slice's
+    accumulators are found by its number in the tile: they are in bank `slice % banks`, at the place
+    `slice // banks`. Elsewhere slice k of a payload is in bank k, at the place of the payload's
+    number: no sum has to change lanes, and only the first bank has more than one place.
+
+    Attributes
+    ----------
+    depths : tuple of :class:`int`
+        Places in each bank.
+    spread : :class:`bool`
+        A slice's number in the tile chooses its bank.
+    """
+    depths: tuple[int, ...]
+    spread: bool
+
+    @classmethod
+    def of(cls, config, native):
+        """Banks for the formats of a configuration, of which the core takes `native` whole."""
+        if not isinstance(config, Config):
+            raise TypeError(f"Configuration must be a Config, not {config!r}")
+        formats = [WeightFormat[name] for name in config.formats]
+        width = max(payload_slices(fmt, native) for fmt in formats)
+        if any(fmt in SPARSE & native for fmt in formats):
+            return cls((max(map(tile_slices, formats)) // width,) * width, True)
+        return cls(tuple(max(tile_slices(fmt) // payload_slices(fmt, native) for fmt in formats
+                             if payload_slices(fmt, native) > bank) for bank in range(width)), False)
+
+    @property
+    def slice_bits(self):
+        """Bits of the number of a payload's first slice."""
+        slices = sum(self.depths) if self.spread else max(self.depths)
+        return (slices - 1).bit_length()
+
+    @property
+    def span_bits(self):
+        """Bits of the logarithm of a payload's slices."""
+        return len(self.depths).bit_length() - 1

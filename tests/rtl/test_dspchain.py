@@ -1,0 +1,60 @@
+# amaranth: UnusedElaboratable=no
+
+import pytest
+
+from rtl.config import Config
+from rtl.cores.dsp import DSP48E2, ECP5, Packing
+from rtl.cores.dspchain import DspChainCore
+from rtl.cores.reduction import ReductionTree
+from rtl.cores.slots import SlotSelect, elements
+from rtl.isa import WeightFormat
+from rtl.sparse import Mode, code_beats
+
+
+def config(beat_bits=256, **changes):
+    return Config(name="t", beat_bits=beat_bits, columns=1, lanes=2, core="dspchain", **changes)
+
+
+@pytest.mark.parametrize("cls", [DspChainCore, SlotSelect, ReductionTree])
+def test_config_wrong(cls):
+    with pytest.raises(TypeError, match=r"^Configuration must be a Config, not 'small'$"):
+        cls("small")
+
+
+def test_capacity_covers_latency():
+    assert DspChainCore(config()).latency == 8 < DspChainCore(config()).capacity
+
+
+@pytest.mark.parametrize("packing, operand_bits", [(ECP5, 18), (DSP48E2, 26)])
+def test_packings_fit_their_multipliers(packing, operand_bits):
+    assert packing.operand_bits == operand_bits
+
+
+def test_packing_wrong():
+    with pytest.raises(ValueError, match=r"^Packing 'tight': spacing must be at least 13, not 12$"):
+        Packing("tight", weight_bits=5, spacing=12)
+
+
+@pytest.mark.parametrize("fmt, mode, one_lane, more_lanes", [
+    ("SPARSE4", Mode.N2,    4, 4), ("SPARSE8", Mode.N2,     4,  4),
+    ("SPARSE4", Mode.N4,    4, 4), ("SPARSE8", Mode.N4,     4,  4),
+    ("SPARSE4", Mode.N8,    4, 8), ("SPARSE8", Mode.N8,     8,  8),
+    ("SPARSE4", Mode.PAIRS, 4, 8), ("SPARSE8", Mode.PAIRS,  8,  8),
+    ("SPARSE4", Mode.DENSE, 8, 8), ("SPARSE8", Mode.DENSE, 16, 16),
+])
+def test_cycles_of_a_block(fmt, mode, one_lane, more_lanes):
+    fmt = WeightFormat[fmt]
+    for beat_bits, cycles in [(128, one_lane), (256, more_lanes), (512, more_lanes)]:
+        assert DspChainCore(config(beat_bits)).passes(fmt, mode) * code_beats(fmt, mode) == cycles
+
+
+@pytest.mark.parametrize("changes, cell, expected", [
+    ({"formats": ("S8", "U4")},              5,  [5]),
+    ({"patterns": ("4:16", "2:4")},          21, list(range(16))),
+    ({"patterns": ("2:4",)},                 1,  [0, 1, 2, 3]),
+    ({"patterns": ("2:4",)},                 21, [8, 9, 10, 11, 5]),
+    ({"patterns": ()},                       21, [5]),
+    ({"beat_bits": 128, "formats": ("S8", "SPARSE8")}, 21, []),
+])
+def test_sparse_multiplexers_are_no_wider_than_patterns_need(changes, cell, expected):
+    assert elements(config(**changes), cell) == expected

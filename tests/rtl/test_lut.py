@@ -1,0 +1,55 @@
+# amaranth: UnusedElaboratable=no
+
+from dataclasses import replace
+
+import pytest
+from amaranth.hdl import Fragment
+
+from rtl.config import Config
+from rtl.cores.lut import LutCore
+from rtl.isa import WeightFormat
+
+
+CONFIG = Config(name="t", beat_bits=256, columns=2, lanes=2, core="lut")
+
+
+def test_config_wrong():
+    with pytest.raises(TypeError, match=r"^Configuration must be a Config, not 'small'$"):
+        LutCore("small")
+
+
+def test_formats_wrong():
+    with pytest.raises(ValueError, match=r"^Formats must have at least one of U1, U2, U3, U4, S8, "
+                                         r"TERNARY, not \('SPARSE4',\)$"):
+        LutCore(CONFIG, formats=("SPARSE4",))
+
+
+def test_inputs_wrong():
+    with pytest.raises(ValueError, match=r"^Inputs of a table must be 2 or 4, not 3$"):
+        LutCore(CONFIG, inputs=3)
+
+
+def test_attributes():
+    core = LutCore(CONFIG)
+    assert core.native == {f for f in WeightFormat if not f.name.startswith("SPARSE")}
+    assert {core.outputs(fmt) for fmt in core.native} == {1}
+
+
+@pytest.mark.parametrize("formats, lanes", [
+    (("S8",), 2), (("U3", "S8"), 2), (("U2", "S8"), 4), (("S8", "TERNARY"), 4), (("U1", "S8"), 8)])
+def test_lanes(formats, lanes):
+    core = LutCore(replace(CONFIG, formats=formats))
+    assert core.lanes == len(core.sums.payload[0]) == lanes
+    assert core.native == {WeightFormat[name] for name in formats}
+
+
+@pytest.mark.parametrize("inputs", [2, 4])
+def test_capacity_covers_latency(inputs):
+    core = LutCore(CONFIG, inputs=inputs)
+    assert core.latency < core.capacity
+
+
+@pytest.mark.parametrize("inputs", [2, 4])
+@pytest.mark.parametrize("fmt", ["U1", "U2", "U3", "U4", "S8", "TERNARY"])
+def test_elaborates_for_one_format(fmt, inputs):
+    Fragment.get(LutCore(CONFIG, formats=(fmt,), inputs=inputs), None).prepare()
