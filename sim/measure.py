@@ -19,7 +19,7 @@ from rich.table import Table
 from host.errors import UserError
 from host.files import replacing
 from host.progress import console, steps
-from rtl.config import CONFIGS
+from rtl.config import get
 
 from .fpga.build import accelerator_library
 from .tools import ROOT
@@ -30,6 +30,7 @@ __all__ = ["UNITS", "measure"]
 
 UNITS = ("bytes", "cycles_per_second", "cycles_per_token", "megabytes", "percent", "seconds",
          "seconds_per_token", "tokens", "tokens_per_second")
+CONFIGS = [get("small"), get("wide")]   # `headrace compare-cores` measures the other cores
 MODEL, PROMPT = "smollm2", "The capital of Germany is"
 SIM_TOKENS, MODEL_TOKENS = 4, 17   # the first comes with the prompt, the others are decode steps
 
@@ -128,11 +129,11 @@ def table(figures):
     """The figures for people: a row for each, a column for each configuration."""
     out = Table(box=None, pad_edge=False)
     out.add_column("")
-    for name in CONFIGS:
-        out.add_column(name, justify="right")
+    for config in CONFIGS:
+        out.add_column(config.name, justify="right")
     rows = dict.fromkeys(key.split("_", 1)[1] for key in figures)
     for row in rows:
-        cells = (figures.get(f"{name}_{row}") for name in CONFIGS)
+        cells = (figures.get(f"{config.name}_{row}") for config in CONFIGS)
         out.add_row(row.replace("_", " "),
                     *("" if x is None else f"{x:,.0f}" if x >= 1000 else f"{x:,.4g}" for x in cells))
     return out
@@ -145,7 +146,7 @@ def main():
     figures = {}
     try:
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-            for config in CONFIGS.values():
+            for config in CONFIGS:
                 figures |= measure(config, folder)
         with replacing(args.output) as path:
             path.write_text(json.dumps(figures, indent=1) + "\n")
