@@ -18,12 +18,13 @@ from .plot import Panel, Series, svg
 from .study import FORMATS, TILES, WAYS, study
 
 
-__all__ = ["COMMAND", "rewrite", "compare_block", "area_block", "ratio_block", "fmax_block", "figure"]
+__all__ = ["COMMANDS", "rewrite", "compare_block", "area_block", "ratio_block", "fmax_block", "figure"]
 
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "cores.md"
-COMMAND = ["compare-cores", "--model", "smollm2", "--config", "small"]
+COMMANDS = [["compare-cores", "--model", "smollm2", "--config", "small"],
+            ["compare-cores", "--model", "tiny", "--config", "small", "--no-route"]]
 FAMILIES = {"ecp5": "Lattice ECP5, LUT4", "xcup": "Xilinx UltraScale+, LUT6"}
 
 
@@ -62,13 +63,21 @@ def compare_block(result):
             ecp5, xcup = of[f"{part}_ecp5"], of.get(f"{part}_xcup", {})
             first = [of["core"], part, f"{of['cycles_per_token']:,.0f}", f"{100 * of['utilization']:.1f} %",
                      of["peak_macs"]] if part == "core" else ["", part, "", "", ""]
-            rows.append([*first, *(f"{ecp5[name]:,}" for name in ("lut", "ff", "dsp", "bram")),
-                         f"{ecp5['fmax']:.0f}" if ecp5["fmax"] else "too large",
+            rows.append([*first, f"{ecp5['lut']:,}{'*' if ecp5['mapper'] == 'abc' else ''}",
+                         *(f"{ecp5[name]:,}" for name in ("ff", "dsp", "bram")),
+                         clock(ecp5),
                          *(f"{xcup[name]:,}" if xcup else "" for name in ("lut", "ff", "dsp"))])
-    yield (f"Model {result['model']}, configuration `{result['config']}`, hardware for "
-           f"{', '.join(result['formats'])}:")
+    yield f"{result['model']}, hardware for {', '.join(result['formats'])}:"
     yield ""
     yield from table(head, rows, left=2)
+    yield ""
+
+
+def clock(figures):
+    """MHz, if it was routed."""
+    if "fmax" not in figures:
+        return ""
+    return "too large" if figures["fmax"] is None else f"{figures['fmax']:.0f}"
 
 
 def at(points, family, beat_bits, way):
@@ -129,16 +138,18 @@ def figure(points, family):
     """The plot of a family."""
     panels = []
     for beat_bits, ways in TILES.items():
-        series = [Series(WAYS[name].name, {fmt: p.luts_per_mac for fmt, p in at(points, family, beat_bits, name).items()})
-                  for name in ways]
+        series = []
+        for name in ways:
+            line = at(points, family, beat_bits, name)
+            series.append(Series(WAYS[name].name, {fmt: point.luts_per_mac for fmt, point in line.items()}))
         panels.append(Panel(f"{4 * beat_bits // 128} rows of planes", series))
     return svg(f"Area of multiplying, {FAMILIES[family].partition(',')[0]}",
                "LUTs per multiplication and cycle", panels, list(FORMATS))
 
 
-def compared():
-    """What `headrace compare-cores` says."""
-    done = subprocess.run([sys.executable, "-m", "host.cli", *COMMAND, "--json"], cwd=ROOT, stdout=subprocess.PIPE,
+def compared(command):
+    """What a command says in JSON."""
+    done = subprocess.run([sys.executable, "-m", "host.cli", *command, "--json"], cwd=ROOT, stdout=subprocess.PIPE,
                           text=True)
     if done.returncode:
         raise UserError(f"headrace compare-cores failed with exit code {done.returncode}")
@@ -149,10 +160,10 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m boards.document", description=__doc__)
     parser.parse_args()
     try:
-        result = compared()
+        compare = [line for command in COMMANDS for line in compare_block(compared(command))]
         with steps("measuring") as step:
             points = list(study(step=step))
-        blocks = {"compare": compare_block(result), "area": area_block(points), "ratio": ratio_block(points),
+        blocks = {"compare": compare, "area": area_block(points), "ratio": ratio_block(points),
                   "fmax": fmax_block(points)}
         files = {PAGE: rewrite(PAGE.read_text(), blocks),
                  **{PAGE.with_name(f"cores-area-{family}.svg"): figure(points, family) for family in FAMILIES}}

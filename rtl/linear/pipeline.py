@@ -37,8 +37,9 @@ class LinearPipeline(wiring.Component):
     (:class:`~.expand.Expander`); some that it takes give several payloads of sums.
 
     Throughput is one beat per cycle where the core keeps up; between two matrices the unpacker runs
-    dry for two cycles, and for those that the expander takes. Backpressure is respected. Sums follow a tile's last beat by :attr:`latency`
-    cycles, those of its later slices a cycle after each other, those of ternary matrices a few later.
+    dry for two cycles, and for those that the expander takes. Backpressure is respected. Sums follow
+    a tile's last beat by :attr:`latency` cycles, those of its later slices a cycle after each other;
+    those of ternary matrices take a few more.
 
     Parameters
     ----------

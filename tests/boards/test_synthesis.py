@@ -126,6 +126,24 @@ def test_tool_fails(cache, fake):
     assert not list(cache.iterdir())
 
 
+def test_abc9_fails(cache, fake):
+    fake("YOSYS", """case "$3" in *map_luts*) echo '{"design": {"num_cells_by_type": {"LUT4": 7}}}' > stat.json ;;
+                     *) exit 1 ;; esac""")
+    area = synthesize(text_of(Tiny()), "ecp5")
+    assert (area.lut, area.mapper) == (7, "abc")
+    with pytest.raises(UserError, match="^yosys failed with exit code 1: it said nothing$"):
+        synthesize(text_of(Tiny()), "xcup")
+
+
+@pytest.mark.seconds(20)
+def test_without_abc9(cache, monkeypatch):
+    with_abc9 = synthesize(text_of(Tiny()), "ecp5")
+    monkeypatch.setattr(synthesis, "CACHE", cache / "other")
+    monkeypatch.setattr(synthesis, "FAMILIES", synthesis.WITHOUT_ABC9)
+    without = synthesize(text_of(Tiny()), "ecp5")
+    assert (without.lut, without.ff, without.dsp) == (with_abc9.lut, with_abc9.ff, with_abc9.dsp)
+
+
 def test_does_not_fit(cache, fake):
     fake("YOSYS", "echo '{\"design\": {\"num_cells_by_type\": {}}}' > stat.json; touch netlist.json")
     fake("NEXTPNR_ECP5", "echo Info: placing; echo 'ERROR: Unable to place cell'; exit 1")
