@@ -37,8 +37,7 @@ def hardware(config, route=True, step=lambda text: None):
         for family in families:
             step(f"{config.name}: synthesis of the {part} for {family}")
             area = synthesize(text, family)
-            figures[f"{part}_{family}"] = {"lut": area.lut, "ff": area.ff, "dsp": area.dsp, "bram": area.bram,
-                                           "mapper": area.mapper}
+            figures[f"{part}_{family}"] = {"lut": area.lut, "ff": area.ff, "dsp": area.dsp, "bram": area.bram}
         if not route:
             continue
         area = figures[f"{part}_ecp5"]

@@ -63,8 +63,7 @@ def compare_block(result):
             ecp5, xcup = of[f"{part}_ecp5"], of.get(f"{part}_xcup", {})
             first = [of["core"], part, f"{of['cycles_per_token']:,.0f}", f"{100 * of['utilization']:.1f} %",
                      of["peak_macs"]] if part == "core" else ["", part, "", "", ""]
-            rows.append([*first, f"{ecp5['lut']:,}{'*' if ecp5['mapper'] == 'abc' else ''}",
-                         *(f"{ecp5[name]:,}" for name in ("ff", "dsp", "bram")),
+            rows.append([*first, *(f"{ecp5[name]:,}" for name in ("lut", "ff", "dsp", "bram")),
                          clock(ecp5),
                          *(f"{xcup[name]:,}" if xcup else "" for name in ("lut", "ff", "dsp"))])
     yield f"{result['model']}, hardware for {', '.join(result['formats'])}:"

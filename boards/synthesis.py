@@ -30,12 +30,8 @@ FAMILIES = {
     "ecp5": "synth_ecp5 -top {top} {options}",
     "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top {top} {options}",
 }
-# The ABC9 of some versions stops without a word on some designs with carry chains and memories in
-# LUTs (yosys issue 5091); then its predecessor maps them.
-WITHOUT_ABC9 = {
-    "ecp5": "synth_ecp5 -top {top} {options} -run begin:map_luts; abc -dress -lut 4:7; clean; "
-            "synth_ecp5 -run map_cells:",
-}
+# ABC9 stops without a word over some designs' names of wires; without the names it maps them.
+NAMELESS = "hierarchy -top {top}; proc; flatten; rename -hide; "
 # A part of each kind of a family's cells in the counts of `Area`: (kind, how many).
 COUNTS = {
     "ecp5": {
@@ -73,8 +69,6 @@ class Area:
         Flip-flops; multiplier blocks (MULT18X18D, DSP48E2); block RAMs of 18 Kbit.
     cells : :class:`dict`
         Cells by type, as yosys names them.
-    mapper : :class:`str`
-        What mapped logic to LUTs: `abc9`, or `abc` where that failed, which needs about five percent more.
     seconds : :class:`float`
         Time that synthesis took.
     """
@@ -85,10 +79,9 @@ class Area:
     bram: int
     cells: dict
     seconds: float
-    mapper: str = "abc9"
 
     @classmethod
-    def of(cls, family, cells, seconds, mapper="abc9"):
+    def of(cls, family, cells, seconds):
         """The area that cells, by type, take."""
         totals = dict.fromkeys(("lut", "ff", "dsp", "bram"), 0)
         for name, count in cells.items():
@@ -99,7 +92,7 @@ class Area:
                                 "boards/synthesis.py")
             kind, weight = COUNTS[family][name]
             totals[kind] += weight * count
-        return cls(family=family, cells=cells, seconds=seconds, mapper=mapper, **totals)
+        return cls(family=family, cells=cells, seconds=seconds, **totals)
 
 
 @dataclass(frozen=True)
@@ -183,23 +176,23 @@ def version(path):
     return f"{path} {Path(path).stat().st_mtime_ns}"
 
 
-def script(family, dsp, top, netlist, scripts=FAMILIES):
-    options = "" if dsp else "-nodsp"
-    return "; ".join(["read_rtlil design.il", scripts[family].format(top=top, options=options),
-                      *(["write_json netlist.json"] if netlist else []), "tee -q -o stat.json stat -json"])
+def script(family, dsp, top, netlist, before=""):
+    """What yosys is to do, `before` being what it does first."""
+    flow = (before + FAMILIES[family]).format(top=top, options="" if dsp else "-nodsp")
+    return "; ".join(["read_rtlil design.il", flow, *(["write_json netlist.json"] if netlist else []),
+                      "tee -q -o stat.json stat -json"])
 
 
-def run_yosys(text, family, dsp, top, netlist, folder):
-    """Run yosys within a folder. Returns cells by type, and what mapped them."""
+def run_yosys(text, folder, *args, **options):
+    """Run a :func:`script` within a folder. Returns cells by type."""
     (folder / "design.il").write_text(text)
-    mapper = "abc9"
-    code, said = execute([yosys(), "-q", "-p", script(family, dsp, top, netlist)], folder)
-    if code and not said and family in WITHOUT_ABC9:
-        mapper = "abc"
-        code, said = execute([yosys(), "-q", "-p", script(family, dsp, top, netlist, WITHOUT_ABC9)], folder)
-    if code:
-        raise UserError(f"yosys failed with exit code {code}: {' '.join(said) or 'it said nothing'}")
-    return json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"], mapper
+    for before in "", NAMELESS:
+        code, said = execute([yosys(), "-q", "-p", script(*args, **options, before=before)], folder)
+        if not code:
+            return json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+        if said:
+            break
+    raise UserError(f"yosys failed with exit code {code}: {' '.join(said) or 'it said nothing'}")
 
 
 def synthesize(text, family, *, dsp=True, top="top"):
@@ -220,8 +213,8 @@ def synthesize(text, family, *, dsp=True, top="top"):
 
     def make(folder):
         start = time.perf_counter()
-        cells, mapper = run_yosys(text, family, dsp, top, False, folder)
-        return Area.of(family, cells, time.perf_counter() - start, mapper)
+        cells = run_yosys(text, folder, family, dsp, top, netlist=False)
+        return Area.of(family, cells, time.perf_counter() - start)
 
     return kept(Area, [text, commands, repr(COUNTS[family]), version(yosys())], make)
 
@@ -239,7 +232,7 @@ def place_and_route(text, *, dsp=True, top="top", seed=1):
 
     def make(folder):
         start = time.perf_counter()
-        run_yosys(text, "ecp5", dsp, top, True, folder)
+        run_yosys(text, folder, "ecp5", dsp, top, netlist=True)
         code, said = execute([nextpnr(), *arguments], folder)
         (folder / "netlist.json").unlink()  # tens of megabytes
         seconds = time.perf_counter() - start

@@ -38,7 +38,7 @@ def test_with_core():
 def test_hardware(tools, core):
     figures = hardware(with_core(get("small"), core, ["U4", "S8"]))
     assert figures["peak_macs"] == 32
-    assert figures["core_ecp5"] == {"lut": 1000, "ff": 20, "dsp": 30, "bram": 4, "mapper": "abc9", "fmax": 100.0}
+    assert figures["core_ecp5"] == {"lut": 1000, "ff": 20, "dsp": 30, "bram": 4, "fmax": 100.0}
     assert tools == ["ecp5", "xcup", "route", "ecp5", "route"]
 
 

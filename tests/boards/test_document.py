@@ -87,17 +87,17 @@ def test_fmax_block():
 
 
 def test_compare_block():
-    part = {"lut": 1234, "ff": 5, "dsp": 6, "bram": 7, "mapper": "abc9"}
+    part = {"lut": 1234, "ff": 5, "dsp": 6, "bram": 7}
     unrouted = {"core": "lut", "cycles_per_token": 10, "utilization": 0.5, "peak_macs": 1, "core_ecp5": part,
                 "core_xcup": part, "pipeline_ecp5": part}
     rows = [{"core": "lut", "cycles_per_token": 1e6, "utilization": 0.9, "peak_macs": 32,
-             "core_ecp5": part | {"fmax": 99.6}, "core_xcup": part, "pipeline_ecp5": part | {"fmax": None, "mapper": "abc"}},
+             "core_ecp5": part | {"fmax": 99.6}, "core_xcup": part, "pipeline_ecp5": part | {"fmax": None}},
             {"core": "systolic", "lacks": ["U1"]}, unrouted]
     lines = list(compare_block({"model": "m", "config": "c", "formats": ["U1"], "rows": rows}))
     assert len(widths(lines)) == 1
     assert "| lut | core | 1,000,000 | 90.0 % | 32 | 1,234 | 5 | 6 | 7 | 100 | 1,234 | 5 | 6 |" in lines
     assert "| lut | core | 10 | 50.0 % | 1 | 1,234 | 5 | 6 | 7 |  | 1,234 | 5 | 6 |" in lines
-    assert any("| 1,234* |" in line and "too large" in line for line in lines) and any("does not take U1" in line for line in lines)
+    assert any("too large" in line for line in lines) and any("does not take U1" in line for line in lines)
 
 
 def test_plot_marks_enclose_the_values():
