@@ -12,7 +12,8 @@ WIDTH, HEIGHT, LEFT, TOP, BOTTOM, GAP = 480, 300, 56, 64, 84, 28  # of a panel; 
 FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 INK, SOFT, GRID, PAPER = "#1f2937", "#4b5563", "#d8dee6", "#fcfcfd"  # a light card, in dark mode too
 # Colours that people who see few of them can tell apart (Okabe and Ito), and dashes.
-STROKES = [("#0072b2", ""), ("#56b4e9", "6 3"), ("#d55e00", ""), ("#e69f00", "6 3"), ("#4b5563", "2 3")]
+STROKES = [("#0072b2", ""), ("#56b4e9", "6 3"), ("#d55e00", ""), ("#e69f00", "6 3"), ("#4b5563", "2 3"),
+           ("#009e73", "8 2 2 2")]
 
 
 @dataclass(frozen=True)

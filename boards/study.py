@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from rtl.config import get
 from rtl.cores.lut import LutCore
+from rtl.cores.tabled import TabledCore
 
 from .experiments.dense import DenseCore, elements_of, rows_of
 from .synthesis import FAMILIES, place_and_route, synthesize, text_of
@@ -26,6 +27,8 @@ class Way:
 WAYS = {
     "table2": Way("tables of 2", lambda config, fmt: LutCore(config, formats=(fmt,), inputs=2)),
     "table4": Way("tables of 4", lambda config, fmt: LutCore(config, formats=(fmt,), inputs=4)),
+    "rebuilt2": Way("tables of 2, built every step",
+                    lambda config, fmt: TabledCore(LutCore(config, formats=(fmt,), inputs=2))),
     "planes": Way("bit planes", lambda config, fmt: DenseCore(config, fmt, "planes")),
     "multipliers": Way("multipliers in LUTs", lambda config, fmt: DenseCore(config, fmt, "products"), False),
     "blocks": Way("multiplier blocks", lambda config, fmt: DenseCore(config, fmt, "products")),
@@ -34,7 +37,7 @@ WAYS = {
 # one of 512 bits sixteen, which share the tables. All formats but S8 have the same rows of planes.
 ALL, SOME = tuple(FORMATS), ("U1", "U4")
 TILES = {128: dict.fromkeys(WAYS, ALL), 512: {"table2": ALL, "table4": SOME, "planes": ALL}}
-ROUTED = {128: {"table2": SOME, "planes": SOME, "blocks": SOME}}
+ROUTED = {128: dict.fromkeys(("table2", "planes", "blocks"), ALL)}
 
 
 @dataclass(frozen=True)

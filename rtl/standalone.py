@@ -57,7 +57,7 @@ class Standalone(Elaboratable):
     Parameters
     ----------
     core : component
-        From :func:`~.cores.create`.
+        From :func:`~.cores.standalone`.
     """
     def __init__(self, core):
         self.core, self.config = core, core.config

@@ -1,11 +1,12 @@
 """Dense linear core for weights of one width."""
 
 from amaranth import *
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import GROUP, Config
 from rtl.cores.carried import Carried
+from rtl.cores.output import OutputQueue, capacity
 from rtl.cores.systolic import CORE_WEIGHTS, SUM_BITS
 from rtl.isa import WeightFormat
 
@@ -36,7 +37,8 @@ class DenseCore(wiring.Component):
     - `products`: a multiplication per weight, which the tools map to what they have;
     - `planes`: a weight's bits choose whether the activation is added, bit by bit of the weight, and
       the planes' sums are added up. The sum of the activations turns codes into weights:
-      the sum of (2 * code - 15) * act is twice that of code * act, less 15 times that of act.
+      the sum of (2 * code - 15) * act is twice that of code * act, less 15 times that of act,
+      which the activation buffer has.
       Ternary weights choose the activation, its negative or nothing.
 
     Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected.
@@ -63,6 +65,8 @@ class DenseCore(wiring.Component):
         Codes. Taken together with `acts`.
     acts : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(8), 32), columns)))`
         Activations of each column. Taken together with `weights`.
+    act_sums : :py:`In(data.ArrayLayout(signed(13), columns))`
+        Sum of each column's 32 activations. Sampled with `acts`.
     sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns)))`
         Sums of the step, by column and row.
     """
@@ -83,11 +87,12 @@ class DenseCore(wiring.Component):
         self.latency = 2 + self.levels + 1
         if multiply == "planes":
             self.latency += self.plane_levels + (format != "S8")
-        self.capacity = 1 << self.latency.bit_length()
+        self.capacity = capacity(self.latency)
         super().__init__({
             "weights": In(stream.Signature(CORE_WEIGHTS(config))),
             "acts":    In(stream.Signature(
                 data.ArrayLayout(data.ArrayLayout(signed(8), GROUP), config.columns))),
+            "act_sums": In(data.ArrayLayout(signed(13), config.columns)),
             "sums":    Out(stream.Signature(
                 data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), self.lanes), config.columns))),
         })
@@ -100,26 +105,19 @@ class DenseCore(wiring.Component):
             self._signs if self.format == "TERNARY" else self._planes
         sums = [row for c in range(self.config.columns) for row in column(m, c, codes, self._acts(m, c))]
 
-        m.submodules.results = results = fifo.SyncFIFO(width=len(Cat(sums)), depth=self.capacity)
-        room = Signal(range(self.capacity + 1), init=self.capacity)
-        take, give = Signal(), Signal()
-        in_core = Signal(self.latency - 1)
+        rows = data.StructLayout({str(n): signed(len(row)) for n, row in enumerate(sums)})
+        m.submodules.results = results = OutputQueue(rows, latency=self.latency)
         m.d.comb += [
-            self.weights.ready.eq(self.acts.valid & (room != 0)),
-            self.acts.ready.eq(self.weights.valid & (room != 0)),
-            take.eq(self.weights.valid & self.weights.ready),
-            give.eq(self.sums.valid & self.sums.ready),
-            results.w_en.eq(in_core[-1]),
-            results.w_data.eq(Cat(sums)),
-            results.r_en.eq(give),
-            self.sums.valid.eq(results.r_rdy),
+            self.weights.ready.eq(self.acts.valid & results.room),
+            self.acts.ready.eq(self.weights.valid & results.room),
+            results.enter.eq(self.weights.valid & self.weights.ready),
+            results.i.as_value().eq(Cat(sums)),
+            self.sums.valid.eq(results.o.valid),
+            results.o.ready.eq(self.sums.ready),
         ]
-        m.d.sync += [room.eq(room - take + give), in_core.eq(Cat(take, in_core))]
-        offset = 0
-        for n, row in enumerate(sums):
+        for n in range(len(sums)):
             c, r = divmod(n, self.lanes)
-            m.d.comb += self.sums.p[c][r].eq(results.r_data[offset:offset + len(row)].as_signed())
-            offset += len(row)
+            m.d.comb += self.sums.p[c][r].eq(results.o.p[str(n)])
 
         return m
 
@@ -160,7 +158,7 @@ class DenseCore(wiring.Component):
 
     def _planes(self, m, column, codes, acts):
         """Sums of activations, chosen by the bits of codes."""
-        correction = self._correction(m, column, acts)
+        correction = self._correction(m, column)
         for row, of_row in enumerate(codes):
             name, terms = f"{column}_{row}", []
             for plane in range(self.bits):
@@ -194,14 +192,16 @@ class DenseCore(wiring.Component):
                          for n, (a, b) in enumerate(zip(terms[::2], terms[1::2]))]
             yield _later(m, terms[0].total, f"sum_{name}")
 
-    def _correction(self, m, column, acts):
+    def _correction(self, m, column):
         """What the sums of codes are too large by: activations, once per plane of weight 1."""
         if self.format == "S8":
             return None
-        total, name = _tree(m, acts, f"acts_{column}"), f"correction_{column}"
+        total, name = self.act_sums[column], f"correction_{column}"
+        for n in range(1 + self.levels):
+            total = _later(m, total, f"{name}_{n}")
         total = _later(m, (total << self.bits) - total if self.bits > 1 else total, name)
         for n in range(self.plane_levels):
-            total = _later(m, total, f"{name}_{n}")
+            total = _later(m, total, f"{name}_late_{n}")
         return total
 
 

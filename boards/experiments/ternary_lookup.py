@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from host.errors import UserError
 from rtl.config import GROUP
 from rtl.cores.carried import Carried
-from rtl.cores.tables import SignTable, encode, look_up
+from rtl.cores.tables import SignTable, bound, encode, look_up
 
 from ..synthesis import synthesize, text_of
 
@@ -89,8 +89,13 @@ class TernaryRows(wiring.Component):
         tables = []
         for n in range(0, GROUP, inputs):
             m.submodules[f"table_{n}"] = table = SignTable(inputs)
-            m.d.comb += [i.eq(act) for i, act in zip(table.i, self.acts[n:n + inputs])]
-            tables.append(table)
+            acts, entries = self.acts[n:n + inputs], list(table.o)
+            if inputs == 2:
+                acts = [_registered(m, act, f"act_{n}_{k}") for k, act in enumerate(acts)]
+            else:
+                entries = [_registered(m, entry, f"entry_{n}_{e}") for e, entry in enumerate(entries)]
+            m.d.comb += [i.eq(act) for i, act in zip(table.i, acts)]
+            tables.append(entries)
         for r, weights in enumerate(self.weights):
             weights, planes = _registered(m, weights, f"weights_{r}"), []
             for p in range(2):
@@ -100,7 +105,7 @@ class TernaryRows(wiring.Component):
                     codes, negative = encode(weights[at:at + inputs])
                     codes = [_registered(m, c, f"code_{r}_{at}_{i}") for i, c in enumerate(codes)]
                     negative = _registered(m, negative, f"negative_{r}_{at}")
-                    terms.append(Carried(look_up(table.o, codes), negative, table.bound))
+                    terms.append(Carried(look_up(table, codes), negative, bound(inputs)))
                 planes.append(_tree(m, terms, f"plane_{r}_{p}"))
             yield _tree(m, planes, f"row_{r}", look=False).total >> 1
 

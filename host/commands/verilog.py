@@ -64,12 +64,12 @@ def accelerator(config):
 
 def core(config):
     """Files of the linear core."""
-    from rtl.cores import create
+    from rtl.cores import standalone
     from rtl.manual import manual
     from rtl.standalone import Standalone
     from rtl.testbench import testbench
     from rtl.verilog import emit_core
-    core = Standalone(create(config))
+    core = Standalone(standalone(config))
     return {f"{core.name}.v": lambda path: emit_core(core, path),
             "README.md": lambda path: path.write_text(manual(core)),
             "testbench.sv": lambda path: path.write_text(testbench(core))}

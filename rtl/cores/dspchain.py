@@ -1,13 +1,14 @@
 """Sparse DSP chain linear core."""
 
 from amaranth import *
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import GROUP, Config
 from ..isa import WeightFormat
 from ..sparse import BLOCK, SLOTS, Mode
 from .dsp import ECP5, DspGroup
+from .output import OutputQueue, capacity
 from .reduction import NODES, ReductionTree, row_slices
 from .slots import CHAIN_WEIGHTS, SlotSelect, elements, lanes_of_chain
 from .systolic import SUM_BITS
@@ -32,7 +33,7 @@ class DspChainCore(wiring.Component):
 
     Latency is :attr:`latency` cycles, throughput :meth:`passes` cycles per step; payloads of a
     step come one after the other. Backpressure is respected: the chains themselves never stop, but
-    take only steps for whose sums there is room in the FIFO behind them.
+    take only steps for whose sums there is room in the queue behind them.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ class DspChainCore(wiring.Component):
         Cycles from a step's operands to its first sums, or in SPARSE4 to half a payload.
     capacity : :class:`int`
         Payloads of sums that the core holds at most, and so steps.
+    inputs : :class:`int`
+        Activations per table of `acts`: 1, they come as they are.
     lanes : :class:`int`
         Rows of a payload of sums.
     native : frozenset of :class:`~rtl.isa.WeightFormat`
@@ -69,11 +72,10 @@ class DspChainCore(wiring.Component):
         self.config, self.packing = config, packing
         self.native = frozenset(WeightFormat[name] for name in config.formats
                                 if name in ("U4", "S8", "SPARSE4", "SPARSE8"))
-        self.lanes = row_slices(config) * config.rows
-        # Slots, operands, chains, tree, FIFO.
+        self.inputs, self.lanes = 1, row_slices(config) * config.rows
+        # Slots, operands, chains, tree, queue.
         self.latency = 2 + DspGroup.LATENCY + ReductionTree.LATENCY + 1
-        # A place is free again in the cycle after the sums are taken.
-        self.capacity = 1 << self.latency.bit_length()
+        self.capacity = capacity(self.latency)
         super().__init__({
             "weights": In(stream.Signature(CHAIN_WEIGHTS(config))),
             "acts":    In(stream.Signature(
@@ -98,26 +100,15 @@ class DspChainCore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.results = results = fifo.SyncFIFO(
-            width=self.sums.payload.as_value().shape().width, depth=self.capacity)
-        room = Signal(range(self.capacity + 1), init=self.capacity)
-        go, emit, give = Signal(), Signal(), Signal()
-        in_chain = Signal(self.latency - 1)
+        m.submodules.results = results = OutputQueue(self.sums.p.shape(), latency=self.latency)
+        wiring.connect(m, results.o, wiring.flipped(self.sums))
+        go = Signal()
         part, last, upper, half, nodes = self._passes(m)
         m.d.comb += [
-            go.eq(self.weights.valid & self.acts.valid & (room != 0)),
-            self.weights.ready.eq(self.acts.valid & (room != 0) & last),
-            self.acts.ready.eq(self.weights.valid & (room != 0) & last),
-            emit.eq(go & ~half),
-            give.eq(self.sums.valid & self.sums.ready),
-            results.w_en.eq(in_chain[-1]),
-            results.r_en.eq(give),
-            self.sums.valid.eq(results.r_rdy),
-            self.sums.payload.as_value().eq(results.r_data),
-        ]
-        m.d.sync += [
-            room.eq(room - emit + give),
-            in_chain.eq(Cat(emit, in_chain)),
+            go.eq(self.weights.valid & self.acts.valid & results.room),
+            self.weights.ready.eq(self.acts.valid & results.room & last),
+            self.acts.ready.eq(self.weights.valid & results.room & last),
+            results.enter.eq(go & ~half),
         ]
         with m.If(go):
             m.d.sync += part.eq(Mux(last, 0, part + 1))
@@ -136,7 +127,7 @@ class DspChainCore(wiring.Component):
         operands = self._operands(m, slots.cells)
         columns, rows = range(self.config.columns), range(self.lanes)
         sums = [self._column(m, c, operands, slots.cells, acts[c], later) for c in columns]
-        m.d.comb += results.w_data.eq(Cat(sums[c][n] for c in columns for n in rows))
+        m.d.comb += results.i.as_value().eq(Cat(sums[c][n] for c in columns for n in rows))
 
         return m
 

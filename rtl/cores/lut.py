@@ -4,14 +4,15 @@ from functools import reduce
 from operator import or_
 
 from amaranth import *
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import GROUP, Config
 from ..isa import WeightFormat
 from .carried import Carried
+from .output import OutputQueue, capacity
 from .systolic import CORE_WEIGHTS, SUM_BITS
-from .tables import SignTable, encode, look_up
+from .tables import TABLES, bound, encode, look_up
 
 
 __all__ = ["LutCore"]
@@ -26,7 +27,9 @@ class LutCore(wiring.Component):
 
     After LUT Tensor Core (arXiv:2408.06003). A weight is a sum of bit planes, a plane's bits stand
     for +1 and -1. For every few activations a table holds their sums under every choice of signs;
-    the 32 weights of a plane select entries, which are added up. A step of any format is 4 N such
+    the 32 weights of a plane select entries, which are added up. Tables come ready-made: they are built
+    where activations are quantized (:class:`~rtl.linear.activations.ActivationBuffer`), once for all
+    rows. A core by itself has :class:`~.tabled.TabledCore` in front. A step of any format is 4 N such
     rows of planes, which `columns` sets of tables serve: the tile is elongated. LUT Tensor Core feeds the
     planes of a weight one after the other; here they lie side by side, so that a step of any width
     of weights takes one cycle, and the memory's beat is used up.
@@ -39,12 +42,12 @@ class LutCore(wiring.Component):
     - U3: (2 * code - 7) * act: units 4 * r to 4 * r + 2, with weights 1, 2 and 4;
     - U4: (2 * code - 15) * act: units 4 * r to 4 * r + 3, with weights 1, 2, 4 and 8;
     - TERNARY: code * act: units 2 * r and 2 * r + 1, halved; their planes are code >= 0 and code > 0;
-    - S8: code * act over 16 elements; acts 16 to 31 do not matter. The upper halves of the tables
-      take the activations again, and of the units planes 4 to 7. With the sign's plane inverted the
+    - S8: code * act over 16 elements, whose tables must be there twice: the units take planes 4 to 7
+      with the upper ones. With the sign's plane inverted the
       planes make 2 * code + 1: the sum of the activations is taken off, and the rest halved.
 
     Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected: the
-    pipeline itself never stops, but takes only steps for whose sums there is room in the FIFO
+    pipeline itself never stops, but takes only steps for whose sums there is room in the queue
     behind it.
 
     Parameters
@@ -73,8 +76,8 @@ class LutCore(wiring.Component):
     weights : :py:`In(stream.Signature(CORE_WEIGHTS(config)))`
         Codes, laid out as :mod:`rtl.formats` says, but TERNARY as two planes like U2. Taken
         together with `acts`.
-    acts : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(8), 32), columns)))`
-        Activations of each column. Taken together with `weights`.
+    acts : :py:`In(stream.Signature(data.ArrayLayout(TABLES(inputs), columns)))`
+        Tables of each column's activations. Taken together with `weights`.
     sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns)))`
         Sums of the step, by column and row. Rows that the step does not have are nonsense.
     """
@@ -91,15 +94,13 @@ class LutCore(wiring.Component):
         self.lanes = config.rows * (4 if "U1" in formats else
                                     2 if "U2" in formats or "TERNARY" in formats else 1)
         # Encoded weights and tables, entries; the units' trees; sums of units, of pairs, of lanes,
-        # and the correction; the FIFO.
+        # and the correction; the queue.
         self.levels = (GROUP // 2 // inputs - 1).bit_length()
-        self.latency = SignTable.LATENCY + 1 + self.levels + 4 + 1
-        # A place is free again in the cycle after the sums are taken.
-        self.capacity = 1 << self.latency.bit_length()
+        self.latency = 2 + self.levels + 4 + 1
+        self.capacity = capacity(self.latency)
         super().__init__({
             "weights": In(stream.Signature(CORE_WEIGHTS(config))),
-            "acts":    In(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(8), GROUP), config.columns))),
+            "acts":    In(stream.Signature(data.ArrayLayout(TABLES(inputs), config.columns))),
             "sums":    Out(stream.Signature(
                 data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), self.lanes), config.columns))),
         })
@@ -119,32 +120,20 @@ class LutCore(wiring.Component):
         codes = self._codes(m)
         sums = [row for c in range(self.config.columns) for row in self._column(m, c, codes)]
 
-        m.submodules.results = results = fifo.SyncFIFO(width=len(Cat(sums)), depth=self.capacity)
-        room = Signal(range(self.capacity + 1), init=self.capacity)
-        take, give = Signal(), Signal()
-        in_core = Signal(self.latency - 1)
-        m.d.comb += [
-            self.weights.ready.eq(self.acts.valid & (room != 0)),
-            self.acts.ready.eq(self.weights.valid & (room != 0)),
-            take.eq(self.weights.valid & self.weights.ready),
-            give.eq(self.sums.valid & self.sums.ready),
-            results.w_en.eq(in_core[-1]),
-            results.w_data.eq(Cat(sums)),
-            results.r_en.eq(give),
-            self.sums.valid.eq(results.r_rdy),
-        ]
-        m.d.sync += [
-            room.eq(room - take + give),
-            in_core.eq(Cat(take, in_core)),
-        ]
-
         # Rows that only formats of few bits have are narrow, as far as here.
-        offset = 0
-        for n, row in enumerate(sums):
-            column, row_of_column = divmod(n, self.lanes)
-            m.d.comb += self.sums.p[column][row_of_column].eq(
-                results.r_data[offset:offset + len(row)].as_signed())
-            offset += len(row)
+        rows = data.StructLayout({str(n): signed(len(row)) for n, row in enumerate(sums)})
+        m.submodules.results = results = OutputQueue(rows, latency=self.latency)
+        m.d.comb += [
+            self.weights.ready.eq(self.acts.valid & results.room),
+            self.acts.ready.eq(self.weights.valid & results.room),
+            results.enter.eq(self.weights.valid & self.weights.ready),
+            results.i.as_value().eq(Cat(sums)),
+            self.sums.valid.eq(results.o.valid),
+            results.o.ready.eq(self.sums.ready),
+        ]
+        for n in range(len(sums)):
+            column, row = divmod(n, self.lanes)
+            m.d.comb += self.sums.p[column][row].eq(results.o.p[str(n)])
 
         return m
 
@@ -173,11 +162,9 @@ class LutCore(wiring.Component):
                         packed = packed ^ self._is(0, "S8")
                     bit = Mux(self._is(0, "U4", "S8"), packed, bit)
                 bits.append(bit)
-            plane_row = Signal(GROUP, name=f"plane_{unit}", reset_less=True)
-            m.d.sync += plane_row.eq(Cat(bits))
             lookups = []
             for n in range(0, GROUP, self.inputs):
-                codes, negative = encode(plane_row[n:n + self.inputs])
+                codes, negative = encode(Cat(bits[n:n + self.inputs]))
                 later = [Signal(2, name=f"code_{unit}_{n}_{i}", reset_less=True)
                          for i in range(len(codes))]
                 add_one = Signal(name=f"negative_{unit}_{n}", reset_less=True)
@@ -188,22 +175,19 @@ class LutCore(wiring.Component):
         return units
 
     def _tables(self, m, column):
-        acts, tables = self.acts.p[column], []
-        for n in range(0, GROUP, self.inputs):
-            table = SignTable(self.inputs)
-            m.submodules[f"table_{column}_{n}"] = table
-            for k in range(self.inputs):
-                act = acts[n + k]
-                if n >= 16 and self._has("S8"):
-                    act = Mux(self._is(0, "S8"), acts[n + k - 16], act)
-                m.d.comb += table.i[k].eq(act)
-            tables.append(table)
+        """Tables of one column, of a step whose weights are encoded."""
+        tables = []
+        for n, table in enumerate(self.acts.p[column]):
+            entries = [Signal(signed(len(e)), name=f"entry_{column}_{n}_{i}", reset_less=True)
+                       for i, e in enumerate(table)]
+            m.d.sync += [later.eq(e) for later, e in zip(entries, table)]
+            tables.append(entries)
         return tables
 
     def _column(self, m, column, codes):
         """Rows of one column, of as many bits as they need."""
         tables = self._tables(m, column)
-        stage = SignTable.LATENCY + 1 + self.levels
+        stage, most = 2 + self.levels, bound(self.inputs)
 
         def tree(terms, name):
             for level in range(self.levels):
@@ -214,7 +198,7 @@ class LutCore(wiring.Component):
         units = []
         for u, lookups in enumerate(codes):
             name = f"unit_{column}_{u}"
-            terms = [Carried(look_up(table.o, code), negative, table.bound).registered(m, f"{name}_{n}")
+            terms = [Carried(look_up(table, code), negative, most).registered(m, f"{name}_{n}")
                      for n, (table, (code, negative)) in enumerate(zip(tables, lookups))]
             lower = tree(terms[:len(terms) // 2], f"{name}_lower")
             upper = tree(terms[len(terms) // 2:], f"{name}_upper")
@@ -233,7 +217,7 @@ class LutCore(wiring.Component):
 
         correction = Carried(C(0), C(0), 0)
         if self._has("S8"):
-            total = tree([Carried(table.o[-1], C(0), table.bound)
+            total = tree([Carried(table[-1], C(0), most)
                           for table in tables[:len(tables) // 2]], f"acts_{column}")
             correction = Carried(Mux(self._is(stage - 1, "S8"), -total.value, 0), C(0), total.bound + 1)
             for n in range(4):

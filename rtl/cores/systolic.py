@@ -1,14 +1,12 @@
 """Systolic linear core."""
 
-from functools import reduce
-from operator import add
-
 from amaranth import *
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import GROUP, Config
 from ..isa import WeightFormat
+from .output import OutputQueue, capacity
 
 
 __all__ = ["CORE_WEIGHTS", "SUM_BITS", "SystolicCore"]
@@ -24,16 +22,14 @@ def CORE_WEIGHTS(config):
 
 
 def adder_tree(m, terms, name):
-    """Sum signed `terms` with a register after every second level. Returns the sum, registered."""
-    stage = 0
+    """Sum signed `terms` with a register behind every adder, which has the place of a LUT anyway.
+    Returns the sum, registered."""
+    level = 0
     while len(terms) > 1:
-        groups = [terms[n:n + 4] for n in range(0, len(terms), 4)]
-        terms = []
-        for n, group in enumerate(groups):
-            width = max(map(len, group)) + (len(group) - 1).bit_length()
-            terms.append(Signal(signed(width), name=f"{name}_{stage}_{n}", reset_less=True))
-            m.d.sync += terms[n].eq(reduce(add, group))
-        stage += 1
+        sums = [low + high for low, high in zip(terms[0::2], terms[1::2])]
+        terms = [Signal(s.shape(), name=f"{name}_{level}_{n}", reset_less=True) for n, s in enumerate(sums)]
+        m.d.sync += [t.eq(s) for t, s in zip(terms, sums)]
+        level += 1
     return terms[0]
 
 
@@ -51,8 +47,7 @@ class SystolicCore(wiring.Component):
       complement, placed as those of U4.
 
     Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected: the
-    array itself never stops, for an enable of thousands of registers would be its slowest net, but
-    takes only steps for whose sums there is room in the FIFO behind it.
+    array itself never stops, but takes only steps for whose sums there is room in the queue behind it.
 
     Parameters
     ----------
@@ -65,6 +60,8 @@ class SystolicCore(wiring.Component):
         Cycles from a step's operands to its sums.
     capacity : :class:`int`
         Steps that the core holds at most, counting those whose sums are not taken.
+    inputs : :class:`int`
+        Activations per table of `acts`: 1, they come as they are.
     lanes : :class:`int`
         Rows of a payload of sums.
     native : set of :class:`~rtl.isa.WeightFormat`
@@ -84,18 +81,17 @@ class SystolicCore(wiring.Component):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        # Operands, products, three registers of the tree; the last column's delay; the FIFO.
-        self.latency = 5 + config.columns - 1 + 1
-        # A place is free again in the cycle after the sums are taken.
-        self.capacity = 1 << self.latency.bit_length()
-        self.lanes = config.rows
+        self.inputs, self.lanes = 1, config.rows
         self.native = frozenset({WeightFormat.U4, WeightFormat.S8})
+        # Operands, products, tree; the last column's delay; the queue.
+        self.latency = 2 + (GROUP - 1).bit_length() + config.columns - 1 + 1
+        self.capacity = capacity(self.latency)
         super().__init__({
             "weights": In(stream.Signature(CORE_WEIGHTS(config))),
             "acts":    In(stream.Signature(
                 data.ArrayLayout(data.ArrayLayout(signed(8), GROUP), config.columns))),
             "sums":    Out(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), config.rows), config.columns))),
+                data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), self.lanes), config.columns))),
         })
 
     def outputs(self, fmt, mode=0):
@@ -105,30 +101,18 @@ class SystolicCore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.results = results = fifo.SyncFIFO(
-            width=self.sums.payload.as_value().shape().width, depth=self.capacity)
-        room = Signal(range(self.capacity + 1), init=self.capacity)
-        take, give = Signal(), Signal()
-        in_array = Signal(self.latency - 1)
+        m.submodules.results = results = OutputQueue(self.sums.p.shape(), latency=self.latency)
+        wiring.connect(m, results.o, wiring.flipped(self.sums))
         m.d.comb += [
-            self.weights.ready.eq(self.acts.valid & (room != 0)),
-            self.acts.ready.eq(self.weights.valid & (room != 0)),
-            take.eq(self.weights.valid & self.weights.ready),
-            give.eq(self.sums.valid & self.sums.ready),
-            results.w_en.eq(in_array[-1]),
-            results.r_en.eq(give),
-            self.sums.valid.eq(results.r_rdy),
-            self.sums.payload.as_value().eq(results.r_data),
-        ]
-        m.d.sync += [
-            room.eq(room - take + give),
-            in_array.eq(Cat(take, in_array)),
+            self.weights.ready.eq(self.acts.valid & results.room),
+            self.acts.ready.eq(self.weights.valid & results.room),
+            results.enter.eq(self.weights.valid & self.weights.ready),
         ]
 
         columns, rows = range(self.config.columns), range(self.config.rows)
         acts = [self._acts(m, c) for c in columns]
         sums = [self._row(m, n, acts) for n in rows]
-        m.d.comb += results.w_data.eq(Cat(sums[n][c] for c in columns for n in rows))
+        m.d.comb += results.i.as_value().eq(Cat(sums[n][c] for c in columns for n in rows))
 
         return m
 

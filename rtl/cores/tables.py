@@ -4,11 +4,28 @@ from functools import reduce
 from operator import xor
 
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..config import GROUP
 
-__all__ = ["SignTable", "encode", "look_up"]
+
+__all__ = ["TABLES", "SignTable", "bound", "encode", "look_up"]
+
+
+def bound(inputs):
+    """No entry of a table, nor its negative, is larger. An entry of exactly that is negative."""
+    return 128 * inputs
+
+
+def TABLE(inputs):
+    """Entries of a table of some activations."""
+    return data.ArrayLayout(signed(bound(inputs).bit_length()), 1 << inputs - 1)
+
+
+def TABLES(inputs):
+    """Tables of a group of activations; of one activation each, they are the activations."""
+    return data.ArrayLayout(TABLE(inputs), GROUP // inputs)
 
 
 class SignTable(wiring.Component):
@@ -16,37 +33,33 @@ class SignTable(wiring.Component):
 
     The symmetrized table of LUT Tensor Core (arXiv:2408.06003): bits of weights stand for +1 and
     -1, so the entry of the inverted bits is the negative of an entry, and half of them are enough.
-    Entry e is the last activation, plus or minus activation k as bit k of e is 1 or 0.
+    Entry e is the last activation, plus or minus activation k as bit k of e is 1 or 0. The table of
+    one activation is the activation.
 
-    Latency is `LATENCY` cycles, throughput one table per cycle, without stalls.
+    Latency is one cycle, throughput one table per cycle, without stalls.
 
     Parameters
     ----------
     inputs : :class:`int`
-        Activations (K): 2 or 4.
-
-    Attributes
-    ----------
-    bound : :class:`int`
-        No entry, nor its negative, is larger. An entry of exactly that is negative.
+        Activations (K): 1, 2 or 4.
 
     Members
     -------
-    i : :py:`In(signed(8)).array(inputs)`
+    i : :py:`In(data.ArrayLayout(signed(8), inputs))`
         Activations.
-    o : :py:`Out(signed(7 + log2(inputs) + 1)).array(2**(inputs - 1))`
-        Entries.
+    en : :py:`In(1)`
+        The registers take what follows from `i`.
+    o : :py:`Out(TABLE(inputs))`
+        Entries, signed, of 8, 9 or 10 bits. Those of four inputs have an adder behind the registers.
     """
-    LATENCY = 2
-
     def __init__(self, inputs):
-        if inputs not in (2, 4):
-            raise ValueError(f"Inputs of a table must be 2 or 4, not {inputs!r}")
+        if inputs not in (1, 2, 4):
+            raise ValueError(f"Inputs of a table must be 1, 2 or 4, not {inputs!r}")
         self.inputs = inputs
-        self.bound = 128 * inputs
         super().__init__({
-            "i": In(signed(8)).array(inputs),
-            "o": Out(signed(self.bound.bit_length())).array(1 << inputs - 1),
+            "i":  In(data.ArrayLayout(signed(8), inputs)),
+            "en": In(1, init=1),
+            "o":  Out(TABLE(inputs)),
         })
 
     def elaborate(self, platform):
@@ -55,19 +68,21 @@ class SignTable(wiring.Component):
         def registers(name, terms):
             stage = [Signal(t.shape(), name=f"{name}_{n}", reset_less=True)
                      for n, t in enumerate(terms)]
-            m.d.sync += [s.eq(t) for s, t in zip(stage, terms)]
+            with m.If(self.en):
+                m.d.sync += [s.eq(t) for s, t in zip(stage, terms)]
             return stage
 
         def signs(name, low, high):
             return registers(name, [high - low, high + low])
 
-        if self.inputs == 2:
-            entries = signs("entry", *registers("act", self.i))
+        if self.inputs == 1:
+            entries = registers("act", self.i)
+        elif self.inputs == 2:
+            entries = signs("entry", *self.i)
         else:
             low, high = signs("low", *self.i[:2]), signs("high", *self.i[2:])
             # low[~n] is -low[n] with a plus before its second activation.
-            entries = registers("entry", [
-                high[e >> 2] + low[e & 1] if e & 2 else high[e >> 2] - low[~e & 1] for e in range(8)])
+            entries = [high[e >> 2] + low[e & 1] if e & 2 else high[e >> 2] - low[~e & 1] for e in range(8)]
         m.d.comb += [o.eq(entry) for o, entry in zip(self.o, entries)]
 
         return m

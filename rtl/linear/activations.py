@@ -5,6 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import GROUP, Config
+from ..cores.tables import TABLES, SignTable
 from ..layouts import ActivationWrite
 
 
@@ -17,11 +18,11 @@ WINDOW = 15  # :data:`sw_ref.numerics.WINDOW`; rtl may not import sw_ref, a test
 ACTIVATION_READ = data.StructLayout({"group": 10, "half": 1, "split": 1})
 
 
-def Activations(config):
+def Activations(config, inputs=1):
     """What one step of the linear core takes of each column, and its group's sum and shift."""
     columns = config.columns
     return data.StructLayout({
-        "values": data.ArrayLayout(data.ArrayLayout(signed(8), GROUP), columns),
+        "tables": data.ArrayLayout(TABLES(inputs), columns),
         "sums":   data.ArrayLayout(signed(13), columns),
         "shift":  data.ArrayLayout(signed(6), columns)})
 
@@ -29,9 +30,14 @@ def Activations(config):
 class ActivationBuffer(wiring.Component):
     """Quantized activation vectors, one per column, with what the linear core wants of each group.
 
-    A group's values lie in one word; beside it, its exponent and the sum of its values, which the
+    A group lies in one word; beside it, its exponent and the sum of its values, which the
     centres of a matrix are multiplied by. The largest exponent of the vector is kept apart: by
     its distance from it a group's sums are shifted (:func:`sw_ref.numerics.group_shift`).
+
+    For a core that looks sums of activations up, a group is kept as its tables. They are built once per
+    vector, as it comes from the quantizer, and so while the core is still at the matrix before: the
+    fused precomputation of LUT Tensor Core (arXiv:2408.06003). Tables of two activations have two
+    entries of nine bits, for which block RAMs have room where others have parity.
 
     Reads have a latency of two cycles and a throughput of one per cycle; backpressure is respected.
     Writes are taken every cycle; reads and `top` show them two cycles later.
@@ -40,6 +46,8 @@ class ActivationBuffer(wiring.Component):
     ----------
     config : :class:`~rtl.config.Config`
         Accelerator.
+    inputs : :class:`int`
+        Activations per table: 1, 2 or 4. One: activations are kept as they are.
 
     Members
     -------
@@ -48,20 +56,23 @@ class ActivationBuffer(wiring.Component):
         the same in all runs of a group. `clear` begins a vector: `top` of the column starts anew.
     read : :py:`In(stream.Signature(ACTIVATION_READ))`
         A group, or half a group.
-    o : :py:`Out(stream.Signature(Activations(config)))`
-        `values` are the group's 32, or the half's 16 followed by zeros; `sums` are the group's;
-        `shift` is 0 to 15, or -1 for a group that is too small to count.
+    o : :py:`Out(stream.Signature(Activations(config, inputs)))`
+        `tables` are the group's, or the half's, twice; `sums` are the group's; `shift` is 0 to 15, or
+        -1 for a group that is too small to count.
     top : :py:`Out(data.ArrayLayout(8, config.columns))`
         Largest biased exponent of each column's vector.
     """
-    def __init__(self, config):
+    def __init__(self, config, inputs=1):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
-        self.config = config
+        if inputs not in (1, 2, 4) or inputs > config.lanes:
+            raise ValueError(f"Inputs of a table must be 1, 2 or 4 and at most the {config.lanes} lanes, "
+                             f"not {inputs!r}")
+        self.config, self.inputs = config, inputs
         super().__init__({
             "write": In(stream.Signature(ActivationWrite(config))),
             "read":  In(stream.Signature(ACTIVATION_READ)),
-            "o":     Out(stream.Signature(Activations(config))),
+            "o":     Out(stream.Signature(Activations(config, inputs))),
             "top":   Out(data.ArrayLayout(8, config.columns)),
         })
 
@@ -71,11 +82,10 @@ class ActivationBuffer(wiring.Component):
         runs = GROUP // config.lanes
         write = self.write.p
 
-        # First cycle of a write: the lanes are summed. Second: all goes to memory.
+        # First cycle of a write: the lanes are summed, tables are built. Second: all goes to memory.
         m.d.comb += self.write.ready.eq(1)
         address   = Signal(range(config.act_groups), reset_less=True)
         exponent  = Signal(8, reset_less=True)
-        values    = Signal(8 * config.lanes, reset_less=True)
         lane_sum  = Signal(signed(13), reset_less=True)
         place     = Signal(runs, reset_less=True)             # one-hot: the run's place in the group
         begins, ends, clears = (Signal(reset_less=True, name=name)
@@ -87,7 +97,6 @@ class ActivationBuffer(wiring.Component):
         m.d.sync += [
             address.eq(write.group),
             exponent.eq(write.exponent),
-            values.eq(write.values.as_value()),
             lane_sum.eq(sum(write.values)),
             place.eq(1 << next_run),
             begins.eq(next_run == 0),
@@ -95,6 +104,13 @@ class ActivationBuffer(wiring.Component):
             clears.eq(write.clear),
             column.eq(Cat(self.write.valid & (write.column == n) for n in range(config.columns))),
         ]
+        tables = []
+        for n in range(0, config.lanes, self.inputs):
+            m.submodules[f"table{n}"] = table = SignTable(self.inputs)
+            m.d.comb += [i.eq(value) for i, value in zip(table.i, write.values[n:n + self.inputs])]
+            tables.append(table.o.as_value())
+        tables = Cat(tables)
+        half_bits = TABLES(self.inputs).size // 2
         group_sum = Signal(signed(13))
         sum_so_far = Signal(signed(13), reset_less=True)
         m.d.comb += group_sum.eq(Mux(begins, 0, sum_so_far) + lane_sum)
@@ -119,14 +135,14 @@ class ActivationBuffer(wiring.Component):
         info = data.StructLayout({"exponent": 8, "sum": signed(13)})
         outputs = []
         for n in range(config.columns):
-            cells = memory.Memory(shape=unsigned(8 * GROUP), depth=config.act_groups, init=[])
+            cells = memory.Memory(shape=unsigned(2 * half_bits), depth=config.act_groups, init=[])
             infos = memory.Memory(shape=info, depth=config.act_groups, init=[])
             m.submodules[f"cells{n}"], m.submodules[f"infos{n}"] = cells, infos
-            cells_w, infos_w = cells.write_port(granularity=8 * config.lanes), infos.write_port()
+            cells_w, infos_w = cells.write_port(granularity=len(tables)), infos.write_port()
             cells_r, infos_r = cells.read_port(), infos.read_port()
             m.d.comb += [
                 cells_w.addr.eq(address),
-                cells_w.data.eq(values.replicate(runs)),
+                cells_w.data.eq(tables.replicate(runs)),
                 cells_w.en.eq(Mux(column[n], place, 0)),
                 infos_w.addr.eq(address),
                 infos_w.data.exponent.eq(exponent),
@@ -143,20 +159,21 @@ class ActivationBuffer(wiring.Component):
             # Nonnegative: `top` is at least the exponent of every group of its vector.
             below = Signal(8, name=f"below{n}")
             shift = Signal(signed(6), name=f"shift{n}")
-            low   = Signal(4 * GROUP, name=f"low{n}")
-            high  = Signal(4 * GROUP, name=f"high{n}")
+            low   = Signal(half_bits, name=f"low{n}")
+            high  = Signal(half_bits, name=f"high{n}")
+            halves = cells_r.data[:half_bits], cells_r.data[half_bits:]
             m.d.comb += [
                 below.eq(self.top[n] - infos_r.data.exponent),
                 shift.eq(Mux(below > WINDOW, -1, WINDOW - below[:4])),
-                low.eq(Mux(split & half, cells_r.data[4 * GROUP:], cells_r.data[:4 * GROUP])),
-                high.eq(Mux(split, 0, cells_r.data[4 * GROUP:])),
+                low.eq(Mux(split & half, halves[1], halves[0])),
+                high.eq(Mux(split & ~half, halves[0], halves[1])),
             ]
             outputs.append((Cat(low, high), infos_r.data.sum, shift))
 
         with m.If(advance):
-            values, sums, shifts = zip(*outputs)
+            words, sums, shifts = zip(*outputs)
             m.d.sync += [
-                self.o.p.values.as_value().eq(Cat(values)),
+                self.o.p.tables.as_value().eq(Cat(words)),
                 self.o.p.sums.as_value().eq(Cat(sums)),
                 self.o.p.shift.as_value().eq(Cat(shifts)),
             ]

@@ -94,8 +94,8 @@ class LinearPipeline(wiring.Component):
 
         m.submodules.unpacker = unpacker = WeightUnpacker(config)
         m.submodules.expander = expander = self.expander
-        m.submodules.buffer = buffer = ActivationBuffer(config)
         m.submodules.core = core = self.core
+        m.submodules.buffer = buffer = ActivationBuffer(config, core.inputs)
         m.submodules.scaler = scaler = self.scaler
         wiring.connect(m, wiring.flipped(self.beats), unpacker.beats)
         wiring.connect(m, wiring.flipped(self.write), buffer.write)
@@ -158,7 +158,7 @@ class LinearPipeline(wiring.Component):
             ready.eq(waiting.r_rdy & buffer.o.valid),
             core.weights.p.eq(front.weights),
             core.weights.valid.eq(ready),
-            core.acts.p.eq(buffer.o.p.values),
+            core.acts.p.as_value().eq(buffer.o.p.tables.as_value()),
             core.acts.valid.eq(ready),
             take.eq(ready & core.weights.ready & core.acts.ready),
             waiting.r_en.eq(take),

@@ -10,7 +10,8 @@ from rtl.isa import WeightFormat
 from rtl.sparse import BLOCK
 
 
-__all__ = ["ODD", "FORMATS", "Matrix", "generator", "activations", "activation_writes"]
+__all__ = ["ODD", "FORMATS", "Matrix", "generator", "activations", "activation_writes",
+           "tables"]
 
 
 # Nothing in it is the same as in another configuration; three columns are no power of two.
@@ -133,3 +134,17 @@ def activation_writes(config, q, exponents, first=0):
     return [{"values": runs[c, g, n].tolist(), "exponent": int(exponents[c, g]), "group": first + g,
              "column": c, "clear": int(g == n == 0), "last": int(n == count - 1)}
             for c in range(columns) for g in range(groups) for n in range(count)]
+
+
+def tables(values, inputs):
+    """Tables (..., 32 / inputs, 2**(inputs - 1)) of values (..., 32); those of one input are the values.
+
+    An entry is the last of its values, with each of the others added where its bit of the entry's
+    number is one, and taken off where it is zero.
+    """
+    if inputs == 1:
+        return values[..., None]
+    groups = values.reshape(*values.shape[:-1], -1, inputs)
+    entries = [groups[..., -1] + sum((1 if e >> k & 1 else -1) * groups[..., k] for k in range(inputs - 1))
+               for e in range(1 << inputs - 1)]
+    return np.stack(entries, -1)

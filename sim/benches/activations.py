@@ -9,30 +9,30 @@ from rtl.linear.activations import ACTIVATION_READ, ActivationBuffer, Activation
 from sw_ref import numerics
 
 from ..bench import Sink, Source, case, cycles, get_port, rng, start
-from ._matrix import ODD, activation_writes, activations, generator
+from ._matrix import ODD, activation_writes, activations, generator, tables
 
 
-CONFIGS = {"small": get("small"), "odd": ODD}
-CASES = {name: lambda config=config: ActivationBuffer(config) for name, config in CONFIGS.items()}
+CONFIGS = {"small": (get("small"), 1), "odd": (ODD, 1), "twos": (ODD, 2), "fours": (get("small"), 4)}
+CASES = {name: lambda args=args: ActivationBuffer(*args) for name, args in CONFIGS.items()}
 
 
-def expected(config, q, exponents, group, half, split):
+def expected(config, inputs, q, exponents, group, half, split):
     """Payload for a read of a vector's group."""
     values = q.reshape(config.columns, -1, GROUP)[:, group]
     sums = values.sum(-1)
     if split:
-        values = np.pad(values[:, 16 * half:16 * half + 16], [(0, 0), (0, 16)])
-    return {"values": values.tolist(), "sums": sums.tolist(),
+        values = np.tile(values[:, 16 * half:16 * half + 16], 2)
+    return {"tables": tables(values, inputs).tolist(), "sums": sums.tolist(),
             "shift": numerics.group_shift(exponents)[:, group].tolist()}
 
 
 async def check(dut, gap, stall, groups, first):
-    config = CONFIGS[case()]
+    config, inputs = CONFIGS[case()]
     random = rng(f"{gap} {stall} {groups}")
     q, exponents = activations(config, generator(random), groups)
     write = Source(dut, "write", ActivationWrite(config), gap=gap)
     read = Source(dut, "read", ACTIVATION_READ, gap=gap)
-    o = Sink(dut, "o", Activations(config), stall=stall)
+    o = Sink(dut, "o", Activations(config, inputs), stall=stall)
     await write.send_all(activation_writes(config, q, exponents, first))
     await cycles(dut)  # the second of the two cycles that a write takes
     top = int(get_port(dut, "top").value)
@@ -42,7 +42,7 @@ async def check(dut, gap, stall, groups, first):
              for _ in range(3 * groups)]
     cocotb.start_soon(read.send_all([{"group": first + g, "half": half, "split": split}
                                      for g, half, split in reads]))
-    await o.expect_all([expected(config, q, exponents, *what) for what in reads])
+    await o.expect_all([expected(config, inputs, q, exponents, *what) for what in reads])
     await o.expect_none(5)
 
 
@@ -50,7 +50,7 @@ async def check(dut, gap, stall, groups, first):
 async def vectors(dut):
     """Vectors shorter and longer than the one before, the last one as long as the buffer."""
     await start(dut)
-    groups = CONFIGS[case()].act_groups
+    groups = CONFIGS[case()][0].act_groups
     for gap, stall in [(0, 0), (0.5, 0), (0, 0.5), (0.3, 0.3)]:
         await check(dut, gap, stall, 1, 0)
         await check(dut, gap, stall, 5, groups - 5)

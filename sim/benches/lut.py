@@ -10,10 +10,12 @@ from amaranth.lib import data
 from rtl.config import GROUP, Config, get
 from rtl.cores.lut import LutCore
 from rtl.cores.systolic import CORE_WEIGHTS, SUM_BITS
+from rtl.cores.tabled import TabledCore
+from rtl.cores.tables import TABLES
 from rtl.isa import WeightFormat
 
 from ..bench import Sink, Source, case, rng, start
-from ._matrix import generator
+from ._matrix import generator, tables
 
 
 # Three columns are no power of two; with four lanes 16 units share tables.
@@ -25,6 +27,8 @@ CORES = {
     "few": lambda: LutCore(FEW),
     "four": lambda: LutCore(get("small-lut"), inputs=4),
     "u3": lambda: LutCore(FEW, formats=("U3",)),
+    "tabled": lambda: TabledCore(LutCore(FEW)),
+    "tabled_four": lambda: TabledCore(LutCore(get("small-lut"), inputs=4)),
 }
 CASES = CORES
 
@@ -86,7 +90,10 @@ def steps(core, gen, count):
             if what >= 2:
                 act[:, :16:2] = act[:, 17::2] = [127, -128][what % 2]
         weights.append({"codes": pack(fmt, weight, gen), "format": fmt.value})
-        acts.append(act.tolist())
+        if core.inputs > 1:  # whoever builds the tables gives those of half a group twice
+            acts.append(tables(act if elements == GROUP else np.tile(act[:, :16], 2), core.inputs).tolist())
+        else:
+            acts.append(act.tolist())
         left = torch.from_numpy(act[:, :elements])
         sums.append((left @ torch.from_numpy(weight).T).tolist())
         assert left.dtype == torch.int64
@@ -102,7 +109,8 @@ async def expect(sink, sums):
 
 def layouts(core):
     config = core.config
-    vector = data.ArrayLayout(data.ArrayLayout(signed(8), GROUP), config.columns)
+    vector = data.ArrayLayout(TABLES(core.inputs) if core.inputs > 1 else data.ArrayLayout(signed(8), GROUP),
+                              config.columns)
     product = data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), core.lanes), config.columns)
     return CORE_WEIGHTS(config), vector, product
 

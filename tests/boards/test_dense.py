@@ -49,6 +49,7 @@ def test_sums(fmt, multiply):
         for beat, acts, _ in expected:
             ctx.set(core.weights.p.codes, beat)
             ctx.set(core.acts.payload, acts.tolist())
+            ctx.set(core.act_sums, acts.sum(-1).tolist())
             await ctx.tick().until(core.weights.ready & core.acts.ready)
         ctx.set(core.weights.valid, 0)
 

@@ -5,6 +5,7 @@ from boards.experiments.dense import DenseCore
 from boards.study import FORMATS, WAYS, tile
 from boards.synthesis import Area, Routed
 from rtl.cores.lut import LutCore
+from rtl.cores.tabled import TabledCore
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -23,7 +24,7 @@ def test_all_ways_do_the_same(beat_bits, fmt, rows, elements):
 
 def test_ways():
     config = tile(128)
-    assert [type(way.core(config, "U2")) for way in WAYS.values()] == [LutCore] * 2 + [DenseCore] * 3
+    assert [type(way.core(config, "U2")) for way in WAYS.values()] == [LutCore] * 2 + [TabledCore] + [DenseCore] * 3
     assert [name for name, way in WAYS.items() if not way.dsp] == ["multipliers"]
     assert [WAYS[name].core(config, "U2").inputs for name in ("table2", "table4")] == [2, 4]
 

@@ -39,7 +39,7 @@ def test_core_passes_its_testbench(tmp_path, monkeypatch, config, core):
 def test_core_is_explained(tmp_path, capsys):
     assert main(["verilog", "--core", "systolic", "--config", "small", "-o", str(tmp_path)]) == 0
     text, manual = ((tmp_path / name).read_text() for name in ("headrace_systolic.v", "README.md"))
-    assert re.search(r"^// latency: +6 cycles$", text, re.M)
+    assert re.search(r"^// latency: +8 cycles$", text, re.M)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "headrace_systolic.v", "testbench.sv"]
     header = text.partition("module headrace_systolic(")[2].partition("endmodule")[0]
     ports = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", header, re.M)
@@ -70,7 +70,7 @@ def test_core_of_a_configuration(tmp_path, capsys, monkeypatch, config, core, na
     monkeypatch.setattr("rtl.manual.manual", lambda core: "")
     monkeypatch.setattr("rtl.testbench.testbench", lambda core: "")
     seen = []
-    monkeypatch.setattr("rtl.cores.create", lambda config: seen.append(config) or Fake(config))
+    monkeypatch.setattr("rtl.cores.standalone", lambda config: seen.append(config) or Fake(config))
     monkeypatch.setattr("rtl.standalone.Standalone", lambda core: core)
     assert main(["verilog", "--core", core, "--config", config, "-o", str(tmp_path)]) == 0
     assert f"(configuration {name}, digest " in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rtl.config import Config
 from rtl.linear.activations import WINDOW, ActivationBuffer
 from sw_ref import numerics
 
@@ -9,6 +10,13 @@ from sw_ref import numerics
 def test_config_wrong():
     with pytest.raises(TypeError, match=r"^Configuration must be a Config, not 'small'$"):
         ActivationBuffer("small")
+
+
+@pytest.mark.parametrize("inputs, lanes", [(3, 4), (4, 2)])
+def test_inputs_wrong(inputs, lanes):
+    with pytest.raises(ValueError, match=rf"^Inputs of a table must be 1, 2 or 4 and at most the {lanes} lanes, "
+                                         rf"not {inputs}$"):
+        ActivationBuffer(Config(name="t", beat_bits=128, columns=1, lanes=lanes), inputs)
 
 
 def test_window_is_that_of_the_definition():

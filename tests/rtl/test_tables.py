@@ -7,11 +7,11 @@ from amaranth import Module, Signal, signed
 from amaranth.sim import Simulator
 
 from rtl.cores.carried import Carried
-from rtl.cores.tables import SignTable, encode, look_up
+from rtl.cores.tables import TABLES, SignTable, bound, encode, look_up
 
 
 def test_inputs_wrong():
-    with pytest.raises(ValueError, match=r"^Inputs of a table must be 2 or 4, not 8$"):
+    with pytest.raises(ValueError, match=r"^Inputs of a table must be 1, 2 or 4, not 8$"):
         SignTable(8)
 
 
@@ -29,14 +29,36 @@ def test_look_up(inputs):
         for acts in product([-128, 127, 3], repeat=inputs):
             for port, act in zip(table.i, acts):
                 ctx.set(port, act)
-            await ctx.tick().repeat(SignTable.LATENCY)
+            await ctx.tick()
             for n in range(1 << inputs):
                 ctx.set(bits, n)
                 expected = sum(act if n >> k & 1 else -act for k, act in enumerate(acts))
                 assert ctx.get(value) + ctx.get(adds_one) == expected
-                assert -table.bound <= ctx.get(value) < table.bound
+                assert -bound(inputs) <= ctx.get(value) < bound(inputs)
 
     simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(check)
+    simulator.run()
+
+
+@pytest.mark.parametrize("inputs, bits", [(1, 256), (2, 288), (4, 640)])
+def test_size_of_a_group(inputs, bits):
+    assert TABLES(inputs).size == bits
+
+
+def test_table_of_one_waits():
+    """The table of one activation is the activation, which stays while not enabled."""
+    table = SignTable(1)
+
+    async def check(ctx):
+        for act, en, expected in [(-128, 1, -128), (5, 0, -128), (127, 1, 127)]:
+            ctx.set(table.i[0], act)
+            ctx.set(table.en, en)
+            await ctx.tick()
+            assert ctx.get(table.o[0]) == expected
+
+    simulator = Simulator(table)
     simulator.add_clock(1e-6)
     simulator.add_testbench(check)
     simulator.run()

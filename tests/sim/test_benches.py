@@ -13,7 +13,7 @@ ALL = [(path.stem, case) for path in sorted((ROOT / "sim" / "benches").glob("[!_
        for case in cases(path.stem)]
 
 
-@pytest.mark.seconds(10)
+@pytest.mark.seconds(25)
 @pytest.mark.parametrize("unit, case", ALL, ids=[f"{unit}-{case}" for unit, case in ALL])
 def test_bench(unit, case):
     result = subprocess.run([sys.executable, "-m", "sim.runner", unit, "--case", case], cwd=ROOT,
