@@ -14,7 +14,7 @@ APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sud
 # Through the environment, so that a prompt may hold quotes.
 export DEVICE MODEL TOKENS PROMPT CONFIG
 
-.PHONY: run chat test sim bench cores docs verilog doctor clean distclean
+.PHONY: run chat test sim bench cores bitstream export small docs verilog doctor clean distclean
 
 run: $(VENV)/.run
 	@$(BIN)/headrace run --model "$$MODEL" --prompt "$$PROMPT" --tokens "$$TOKENS" \
@@ -39,6 +39,21 @@ bench: $(VENV)/.run
 # Cycles, area and clock of the linear cores, into docs/cores.md: an hour, less when little has changed.
 cores: $(VENV)/.synth
 	$(BIN)/python -m boards.document
+
+# A board's bitstream into build/BOARD: make bitstream BOARD=ulx3s-85f [SEED=n] [BARE=1] [CHECK=1]. Without a
+# board, the boards that there are.
+bitstream: $(VENV)/.boards
+	@$(BIN)/python -m boards.bitstream $(BOARD) $(if $(filter file,$(origin SEED)),,--seed $(SEED)) \
+	    $(if $(BARE),--bare) $(if $(CHECK),--check)
+
+# What vendor tools need for a board into build/export/BOARD: make export BOARD=kv260 [CONFIG=small]. Without a
+# board, the boards that there are.
+export: $(VENV)/.run
+	@$(BIN)/python -m boards.export $(BOARD) $${CONFIG:+--config "$$CONFIG"}
+
+# What small FPGAs would have to hold, into docs/small-boards.md.
+small: $(VENV)/.small
+	$(BIN)/python -m boards.small
 
 docs: $(VENV)/.test
 	$(BIN)/python -m sim.document
@@ -68,10 +83,21 @@ $(VENV)/.synth: $(VENV)/.run
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[synth]'
 	@touch $@
 
-# What the tests need besides. liblz4 and zlib are for waveforms in FST.
-$(VENV)/.test: $(VENV)/.synth
+# What bitstreams need besides.
+$(VENV)/.boards: $(VENV)/.synth
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[boards]'
+	@touch $@
+
+# What small FPGAs need besides.
+$(VENV)/.small: $(VENV)/.synth
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[small]'
+	@touch $@
+
+# What the tests need besides. liblz4 and zlib are for waveforms in FST, Tcl for the exported scripts.
+$(VENV)/.test: $(VENV)/.boards
 	@test -e /usr/include/lz4.h -a -e /usr/include/zlib.h \
 	    || { $(APT) update -q && $(APT) install -qy liblz4-dev zlib1g-dev; }
+	@command -v tclsh >/dev/null || { $(APT) update -q && $(APT) install -qy tcl; }
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[test]'
 	@touch $@
 

@@ -36,7 +36,7 @@ WAYS = {
 # What is measured, in tiles of one activation column: a beat of 128 bits has four rows of bit planes,
 # one of 512 bits sixteen, which share the tables. All formats but S8 have the same rows of planes.
 ALL, SOME = tuple(FORMATS), ("U1", "U4")
-TILES = {128: dict.fromkeys(WAYS, ALL), 512: {"table2": ALL, "table4": SOME, "planes": ALL}}
+TILES = {128: dict.fromkeys(WAYS, ALL), 512: dict.fromkeys(("table2", "table4", "planes"), SOME)}
 ROUTED = {128: dict.fromkeys(("table2", "planes", "blocks"), ALL)}
 
 

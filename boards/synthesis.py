@@ -117,14 +117,14 @@ def text_of(component):
     return rtlil.convert(component, name="top", emit_src=False)
 
 
-def tool(variable, name):
+def tool(variable, name, hint="run `make cores`, or pip install 'headrace[synth]'"):
     """Path of a tool: what the environment variable says, else that of this Python environment."""
     path = os.environ.get(variable) or shutil.which(
         name, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
     found = path and shutil.which(path)
     if not found:
-        raise UserError(f"synthesis needs {path or name}, which is not installed; run `make cores`, or "
-                        f"pip install 'headrace[synth]', or name a program in {variable}")
+        raise UserError(f"synthesis needs {path or name}, which is not installed; {hint}, or name a "
+                        f"program in {variable}")
     return found
 
 

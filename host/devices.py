@@ -12,10 +12,12 @@ __all__ = ["DEVICES", "check", "create"]
 DEVICES = {
     "model": "sim.functional:ModelDevice",
     "sim": "sim.fpga.device:SimDevice",
-    "uart": "host.link.device:UartDevice",
+    "uart": "boards.device:BoardDevice",
+    "pynq": "boards.export.pynq_device:PynqDevice",
+    "xrt": "boards.export.xrt_device:XrtDevice",
 }
 # Devices that need to be told where they are, behind a colon.
-PLACES = {"uart": "uart:PORT[:BAUD], such as uart:/dev/ttyUSB0"}
+PLACES = {"uart": "uart:PORT[:BAUD], such as uart:/dev/ttyUSB0", "pynq": "pynq:FILE.bit", "xrt": "xrt:FILE.xclbin"}
 
 
 def check(name, what="device"):

@@ -183,6 +183,13 @@ CONFIGS = {c.name: c for c in [
 ]}
 CONFIGS |= {f"{c.name}-{core}": replace(c, name=f"{c.name}-{core}", core=core, formats=())
             for c in list(CONFIGS.values()) for core in CORES if core != c.core}
+# Those of boards (`boards/board.py`), whose memories have the accelerator's clock. They run the images of "small",
+# but for sparse ones.
+CONFIGS |= {name: replace(CONFIGS["small"], name=name, clock_mhz=clock, dram=dram, dram_peak=peak,
+                          formats=("U4", "S8", "TERNARY"))
+            for name, clock, dram, peak in [("ulx3s-85f", 25.0, "sdr-25-x16", 50e6),
+                                            ("ecpix5-85f", 32.0, "ddr3-128-x16", 256e6),
+                                            ("orangecrab-85f", 32.0, "ddr3-128-x16", 256e6)]}
 
 
 def get(name):

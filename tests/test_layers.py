@@ -16,7 +16,7 @@ MAY_IMPORT = {
     # The image format belongs to its consumer.
     "mapper": {"mapper", "sw_ref", "host.errors", "host.image"} | SPEC,
     "host":   {"host"} | SPEC,
-    "sim":    {"sim", "rtl", "sw_ref", "host"},
+    "sim":    {"sim", "rtl", "sw_ref", "host", "boards"},
     "boards": {"boards", "rtl", "host"},
 }
 # Tools that take a model all the way from its file to figures.

@@ -39,7 +39,8 @@ def add_device(parser, default):
     """Options that say where to run."""
     parser.add_argument("--device", default=default, metavar="NAME",
                         help="model: functional model; sim: cycle-accurate simulated FPGA; "
-                             f"uart:PORT[:BAUD]: a board (default: {default})")
+                             "uart:PORT[:BAUD]: a board; pynq:FILE.bit, xrt:FILE.xclbin: this board, or a card "
+                             f"(default: {default})")
     parser.add_argument("--timeline", metavar="FILE",
                         help="with --device sim: write what the units do, for Perfetto")
 

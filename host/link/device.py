@@ -83,11 +83,15 @@ class UartDevice(RegisterDevice):
             raise DeviceError(f"{self.name}: the image needs {units * UNIT_BYTES / 2**20:.0f} MiB, but the "
                               f"board's memory has {self.memory_units * UNIT_BYTES / 2**20:.0f}. Compile "
                               "with a shorter context, or a smaller model")
+        self.bring_up()
         data = bytes(memory) + bytes(-len(memory) % UNIT_BYTES)
         total = -(-len(data) // 1024)
         with bar("loading the image, KiB") as report:
             report(0, total)
             self.link.load(data, lambda done: report(done // 1024, total))
+
+    def bring_up(self):
+        """Make memory ready. A subclass that knows the board knows how."""
 
     def close(self):
         """Let go of the port."""

@@ -18,7 +18,7 @@ class UnitQueue(wiring.Component):
     An instruction at the head is offered to the unit. A Sync waits until the unit is not busy,
     then until the tokens are taken and given.
 
-    Latency is two cycles. Throughput is one instruction per cycle, one Sync every two.
+    Latency is three cycles. Throughput is one instruction per cycle, one Sync every two.
 
     Parameters
     ----------
@@ -64,25 +64,29 @@ class UnitQueue(wiring.Component):
 
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=Dispatched.size, depth=self.depth)
         wiring.connect(m, wiring.flipped(self.i), queue.w_stream)
-        head = data.View(Dispatched, queue.r_data)
+        # A large queue's memory answers late in the cycle: the head waits in a register.
+        head, valid, taken = Signal(Dispatched, reset_less=True), Signal(), Signal()
         sync = data.View(Sync.layout, head.word[:Sync.layout.size])
         syncing = Signal()
+        m.d.comb += queue.r_en.eq(~valid | taken)
+        with m.If(queue.r_en):
+            m.d.sync += [valid.eq(queue.r_rdy), head.eq(queue.r_data)]
 
         m.d.comb += [
             self.o.payload.eq(head),
-            self.empty.eq(queue.level == 0),
+            self.empty.eq((queue.level == 0) & ~valid),
             self.tokens.take.eq(sync.take),
             self.tokens.give.eq(sync.give),
             self.tokens.valid.eq(syncing),
         ]
-        with m.If(queue.r_rdy & ~self.stop):
+        with m.If(valid & ~self.stop):
             with m.If(sync.op == Op.SYNC):
                 # A registered request keeps the decoding above out of the counters' path.
                 m.d.sync += syncing.eq(~self.busy & ~self.tokens.done)
-                m.d.comb += queue.r_en.eq(self.tokens.done)
+                m.d.comb += taken.eq(self.tokens.done)
             with m.Else():
-                m.d.comb += [self.o.valid.eq(1), queue.r_en.eq(self.o.ready)]
-        m.d.sync += self.passed.eq(queue.r_rdy & queue.r_en)
+                m.d.comb += [self.o.valid.eq(1), taken.eq(self.o.ready)]
+        m.d.sync += self.passed.eq(taken)
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += self.pc.eq(head.pc)
 

@@ -14,7 +14,8 @@ from ..dram import header
 from ..tools import ROOT, WARNINGS, ToolError, environment, verilator
 
 
-__all__ = ["library", "accelerator_library", "dram_library"]
+__all__ = ["CACHE", "FLAGS", "OPTIMIZE", "SPLIT", "cached", "execute", "library", "accelerator_library",
+           "dram_library"]
 
 
 HERE = Path(__file__).resolve().parent
@@ -35,7 +36,8 @@ def _machine():
         return platform.processor() or platform.machine()
 
 
-def _execute(command, folder):
+def execute(command, folder):
+    """Run a tool within a folder, which keeps its messages."""
     with open(folder / "build.log", "a") as log:
         log.write(f"$ {' '.join(map(str, command))}\n")
         log.flush()
@@ -61,7 +63,7 @@ def _alone(folder, say):
         yield
 
 
-def _cached(folder, name, inputs, build, say=lambda text: None):
+def cached(folder, name, inputs, build, say=lambda text: None):
     """Path of the library `name`, which `build(folder)` makes when `inputs` have changed."""
     digest = hashlib.sha256("\0".join([*inputs, _machine()]).encode()).hexdigest()
     stamp, target = folder / "digest", folder / name
@@ -114,36 +116,36 @@ def library(name, verilog, *, beat_bytes, key=None, trace=False, progress=None):
         text = key_text if key is None else verilog()
         (part / "accelerator.v").write_text(text)
         say("Verilator: translating to C++")
-        _execute([verilator(), "--cc", "--top-module", "accelerator", "--prefix", "Vtop",
-                  "-Mdir", "obj", *FLAGS, *(["--trace-fst"] if trace else []),
-                  *(SPLIT if len(text) > SPLIT_ABOVE else []), "-CFLAGS", "-fPIC",
-                  "accelerator.v"], part)
+        execute([verilator(), "--cc", "--top-module", "accelerator", "--prefix", "Vtop",
+                 "-Mdir", "obj", *FLAGS, *(["--trace-fst"] if trace else []),
+                 *(SPLIT if len(text) > SPLIT_ABOVE else []), "-CFLAGS", "-fPIC",
+                 "accelerator.v"], part)
         say("g++: compiling")
-        _execute(["make", "-C", "obj", "-f", "Vtop.mk", f"-j{min(2, os.cpu_count() or 1)}",
-                  f"OPT_FAST={' '.join(OPTIMIZE)}", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2",
-                  "Vtop__ALL.a", "libverilated.a"], part)
+        execute(["make", "-C", "obj", "-f", "Vtop.mk", f"-j{min(2, os.cpu_count() or 1)}",
+                 f"OPT_FAST={' '.join(OPTIMIZE)}", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2",
+                 "Vtop__ALL.a", "libverilated.a"], part)
         for path in (part / "obj").iterdir():
             if path.suffix in (".o", ".cpp", ".gch", ".d"):
                 path.unlink()
 
-    model = _cached(folder / "model", "obj/Vtop__ALL.a",
-                    [key_text, str(trace), *FLAGS, *SPLIT, *OPTIMIZE, *tool], translate, say)
+    model = cached(folder / "model", "obj/Vtop__ALL.a",
+                   [key_text, str(trace), *FLAGS, *SPLIT, *OPTIMIZE, *tool], translate, say)
 
     def link(part):
         (part / "dram_params.hpp").write_text(header())
         (part / "params.hpp").write_text(f"#define BEAT_BYTES {beat_bytes}\n")
         include = verilator().parent.parent / "share" / "verilator" / "include"
         say("g++: linking")
-        _execute(["g++", "-std=c++17", "-shared", "-fPIC", *OPTIMIZE, f"-DVM_TRACE_FST={int(trace)}",
-                  f"-DVM_TRACE={int(trace)}", "-I.", f"-I{model.parent}", f"-I{HERE}",
-                  f"-isystem{include}", f"-isystem{include / 'vltstd'}", HERE / "harness.cpp",
-                  model, model.with_name("libverilated.a"), "-pthread",
-                  *(["-llz4", "-lz"] if trace else []), "-o", "accelerator.so"], part)
+        execute(["g++", "-std=c++17", "-shared", "-fPIC", *OPTIMIZE, f"-DVM_TRACE_FST={int(trace)}",
+                 f"-DVM_TRACE={int(trace)}", "-I.", f"-I{model.parent}", f"-I{HERE}",
+                 f"-isystem{include}", f"-isystem{include / 'vltstd'}", HERE / "harness.cpp",
+                 model, model.with_name("libverilated.a"), "-pthread",
+                 *(["-llz4", "-lz"] if trace else []), "-o", "accelerator.so"], part)
 
     # The harness is not part of the model, which takes minutes.
-    return _cached(folder / "library", "accelerator.so",
-                   [(model.parent.parent / "digest").read_text(), str(beat_bytes),
-                    *_sources("dram.hpp", "memory.hpp", "harness.cpp")], link, say)
+    return cached(folder / "library", "accelerator.so",
+                  [(model.parent.parent / "digest").read_text(), str(beat_bytes),
+                   *_sources("dram.hpp", "memory.hpp", "harness.cpp")], link, say)
 
 
 def accelerator_library(config, *, trace=False, progress=None):
@@ -164,7 +166,7 @@ def dram_library():
     """Shared library of `dram_trace.cpp`: the DRAM model alone."""
     def build(folder):
         (folder / "dram_params.hpp").write_text(header())
-        _execute(["g++", "-std=c++17", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-I.",
-                  f"-I{HERE}", str(HERE / "dram_trace.cpp"), "-o", "dram.so"], folder)
+        execute(["g++", "-std=c++17", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-I.",
+                 f"-I{HERE}", str(HERE / "dram_trace.cpp"), "-o", "dram.so"], folder)
 
-    return _cached(CACHE / "dram", "dram.so", _sources("dram.hpp", "dram_trace.cpp"), build)
+    return cached(CACHE / "dram", "dram.so", _sources("dram.hpp", "dram_trace.cpp"), build)

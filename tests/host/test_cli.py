@@ -106,13 +106,14 @@ def test_images_are_kept(model, capsys, tmp_path):
     (["--tokens", "0"], "--tokens must be at least 1, not 0"),
     (["--tokens", "many"], "argument --tokens: invalid int value: 'many'; see headrace run --help"),
     (["--context", "0"], "--context must be at least 1, not 0"),
-    (["--device", "tpu"], "--device must be one of model, sim, uart:PORT[:BAUD], such as uart:/dev/ttyUSB0; not 'tpu'"),
+    (["--device", "tpu"], "--device must be one of model, sim, uart:PORT[:BAUD], such as uart:/dev/ttyUSB0, "
+                          "pynq:FILE.bit, xrt:FILE.xclbin; not 'tpu'"),
     (["--temperature", "-1"], "temperature must be 0 or more, not -1.0"),
     (["--top-k", "65"], "top-k must be from 1 to 64, the logits that a device returns, not 65"),
     (["--chat"], "chat: the model file has no chat template; use --raw"),
     (["--device", "model", "--timeline", "x"], "--timeline needs --device sim, not model"),
     (["--config", "huge"], "argument --config: invalid choice: 'huge' (choose from 'small', 'wide', 'small-lut', "
-                           "'small-dspchain', 'wide-lut', 'wide-dspchain'); "
+                           "'small-dspchain', 'wide-lut', 'wide-dspchain', 'ulx3s-85f', 'ecpix5-85f', 'orangecrab-85f'); "
                            "see headrace run --help"),
 ])
 def test_run_refuses(model, capsys, args, message):

@@ -131,20 +131,24 @@ def test_digest_names_the_instruction_set(monkeypatch):
     assert SMALL.digest != before
 
 
+SIZES = ("small", "wide", "small-lut", "wide-lut", "small-dspchain", "wide-dspchain")
+BOARDS = ("ulx3s-85f", "ecpix5-85f", "orangecrab-85f")
+
+
 def test_digest_is_128_bits_and_distinct():
     digests = {name: c.digest for name, c in CONFIGS.items()}
     assert all(len(bytes.fromhex(d)) == 16 for d in digests.values())
     assert digests["small"] != digests["wide"]
     for name, digest in digests.items():
-        assert digest == digests[name.split("-")[0]]
+        assert digest == digests["small" if name in BOARDS else name.split("-")[0]]
 
 
 def test_named_configurations():
-    """Both boards with each core, and all the formats that it can have."""
-    assert set(CONFIGS) == {"small", "wide", "small-lut", "wide-lut", "small-dspchain", "wide-dspchain"}
-    for name, config in CONFIGS.items():
-        board, _, core = name.partition("-")
-        assert config == replace(get(board), name=name, core=core or "systolic", formats=())
+    """Both sizes with each core, and all the formats that it can have; and those of boards."""
+    assert set(CONFIGS) == {*SIZES, *BOARDS}
+    for name in SIZES:
+        config, (size, _, core) = CONFIGS[name], name.partition("-")
+        assert config == replace(get(size), name=name, core=core or "systolic", formats=())
         assert set(config.formats) == set(CORES[config.core])
 
 

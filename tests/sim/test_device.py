@@ -193,7 +193,7 @@ def test_process_that_never_runs(tmp_path, monkeypatch):
 
 def test_two_builds_at_once(tmp_path, monkeypatch):
     """The second waits, and finds what the first has built."""
-    commands, execute = [], build._execute
+    commands, execute = [], build.execute
 
     def counted(command, folder):
         commands.append(command)
@@ -201,7 +201,7 @@ def test_two_builds_at_once(tmp_path, monkeypatch):
         execute(command, folder)
 
     monkeypatch.setattr(build, "CACHE", tmp_path)
-    monkeypatch.setattr(build, "_execute", counted)
+    monkeypatch.setattr(build, "execute", counted)
     with ThreadPoolExecutor() as pool:
         first, second = pool.map(lambda _: build.dram_library(), range(2))
     assert first == second and first.exists() and len(commands) == 1

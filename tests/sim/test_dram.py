@@ -87,8 +87,8 @@ def test_checker_finds_violations():
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match=r"^DRAM must be one of ddr3-800-x16, ddr4-2400-x64, ideal, "
-                                         r"not 'ddr9'$"):
+    with pytest.raises(ValueError, match=r"^DRAM must be one of sdr-25-x16, ddr3-128-x16, ddr3-800-x16, "
+                                         r"ddr4-2400-x64, ideal, not 'ddr9'$"):
         get("ddr9")
 
 

@@ -1,0 +1,1 @@
+"""Boards' memories: what they are, their controllers, and how a host brings them up."""

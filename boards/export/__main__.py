@@ -1,0 +1,69 @@
+"""Write what vendor tools need for a board: `make export BOARD=kv260`."""
+
+import argparse
+import sys
+
+from rich.table import Table
+
+from host.errors import UserError
+from host.progress import console
+from rtl import config as configs
+
+from .targets import TARGETS, get
+from .write import write
+
+
+__all__ = ["main"]
+
+
+def main(argv=None):
+    """Run the command, return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m boards.export", description=__doc__)
+    parser.add_argument("board", nargs="?", default="", help=", ".join(TARGETS))
+    parser.add_argument("--config", metavar="NAME", help=f"{', '.join(configs.CONFIGS)} (default: the board's)")
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder to write to (default: build/export/BOARD)")
+    args = parser.parse_args(argv)
+    if not args.board:
+        console(stderr=False).print(table())
+        return 0
+    try:
+        target = get(args.board)
+        config = config_of(args.config or target.config)
+        folder = args.output or f"build/export/{target.name}"
+        with console().status("generating Verilog"):
+            names = write(target, config, folder)
+    except UserError as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"export: {folder}: cannot be written: {error.strerror or error}", file=sys.stderr)
+        return 2
+    console(stderr=False).print(f"{folder}: {', '.join(names)} (configuration {config.name}, digest "
+                                f"{config.digest[:8]}); README.md says how to go on", soft_wrap=True)
+    return 0
+
+
+def config_of(name):
+    """Look a configuration up by name."""
+    try:
+        return configs.get(name)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def table():
+    """The boards, for people."""
+    out = Table(box=None, pad_edge=False)
+    for name in ("BOARD", "", "configuration", "memory", "GB/s", "GB/s that one port carries"):
+        out.add_column(name, justify="right" if "GB/s" in name else "left")
+    for target in TARGETS.values():
+        out.add_row(target.name, target.title, target.config, target.memory, f"{target.memory_peak / 1e9:.1f}",
+                    f"{target.bandwidth(configs.get(target.config)) / 1e9:.1f}")
+    return out
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

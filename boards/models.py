@@ -1,0 +1,55 @@
+"""What the models at hand ask of a board's memory."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from rtl.config import UNIT_BYTES
+
+
+__all__ = ["Model", "MODELS"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, compiled for boards.
+
+    Written down, since to compile one takes longer than to read a table; a test compares.
+
+    Parameters
+    ----------
+    name : :class:`str`
+        What users call it.
+    context : :class:`int`
+        Positions that it is compiled for.
+    memory_units : :class:`int`
+        Units of memory that it needs.
+    weight_bytes : :class:`int`
+        Bytes of weights that a token reads.
+    formats : tuple of :class:`str`
+        Formats of its weights.
+    """
+    name: str
+    context: int
+    memory_units: int
+    weight_bytes: int
+    formats: tuple[str, ...]
+
+    def lack(self, board):
+        """What keeps it from running on a board, for a message; None if nothing does."""
+        for name in self.formats:
+            if name not in board.config.formats:
+                return f"no {name}"
+        beyond = self.memory_units - board.dram.units
+        return f"{ceil(beyond * UNIT_BYTES / 2**20)} MiB too large" if beyond > 0 else None
+
+    def tokens_per_second(self, board):
+        """Tokens per second that a board's memory allows, if it did nothing but read weights."""
+        return board.peak / self.weight_bytes
+
+
+MODELS = [
+    Model("smollm2", 2048, 1_794_732, 90_228_608, ("U4", "S8")),
+    Model("tiny", 512, 19_338, 889_920, ("S8", "TERNARY")),
+    Model("tiny-mixed", 512, 23_301, 1_143_552, ("S8", "SPARSE4")),
+    Model("tiny-sparse", 512, 36_600, 1_994_688, ("S8", "SPARSE8")),
+]

