@@ -21,6 +21,7 @@ __all__ = ["main", "boards_table", "instructions"]
 
 ROOT = Path(__file__).resolve().parent.parent
 BASELINES = Path(__file__).parent / "baselines"
+WIDTH = 120  # of the table where no terminal says
 
 
 def main(argv=None):
@@ -36,6 +37,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     out = console(stderr=False)
     if not args.board:
+        if not out.is_terminal:
+            out.width = WIDTH
         out.print(boards_table())
         out.print("Below a model: tokens/s at most, by what memory carries; or why it does not run. Build one with "
                   "`make bitstream BOARD=...`; docs/boards.md says more.", markup=False, soft_wrap=True)
