@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.config import GROUP, Config
 from rtl.cores.carried import Carried
-from rtl.cores.output import OutputQueue, capacity
+from rtl.cores.output import capacity, take_steps
 from rtl.cores.systolic import CORE_WEIGHTS, SUM_BITS
 from rtl.isa import WeightFormat
 
@@ -105,19 +105,7 @@ class DenseCore(wiring.Component):
             self._signs if self.format == "TERNARY" else self._planes
         sums = [row for c in range(self.config.columns) for row in column(m, c, codes, self._acts(m, c))]
 
-        rows = data.StructLayout({str(n): signed(len(row)) for n, row in enumerate(sums)})
-        m.submodules.results = results = OutputQueue(rows, latency=self.latency)
-        m.d.comb += [
-            self.weights.ready.eq(self.acts.valid & results.room),
-            self.acts.ready.eq(self.weights.valid & results.room),
-            results.enter.eq(self.weights.valid & self.weights.ready),
-            results.i.as_value().eq(Cat(sums)),
-            self.sums.valid.eq(results.o.valid),
-            results.o.ready.eq(self.sums.ready),
-        ]
-        for n in range(len(sums)):
-            c, r = divmod(n, self.lanes)
-            m.d.comb += self.sums.p[c][r].eq(results.o.p[str(n)])
+        take_steps(m, self, sums)
 
         return m
 

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import GROUP, Config
 from ..isa import WeightFormat
 from .carried import Carried
-from .output import OutputQueue, capacity
+from .output import capacity, take_steps
 from .systolic import CORE_WEIGHTS, SUM_BITS
 from .tables import TABLES, bound, encode, look_up
 
@@ -120,20 +120,8 @@ class LutCore(wiring.Component):
         codes = self._codes(m)
         sums = [row for c in range(self.config.columns) for row in self._column(m, c, codes)]
 
-        # Rows that only formats of few bits have are narrow, as far as here.
-        rows = data.StructLayout({str(n): signed(len(row)) for n, row in enumerate(sums)})
-        m.submodules.results = results = OutputQueue(rows, latency=self.latency)
-        m.d.comb += [
-            self.weights.ready.eq(self.acts.valid & results.room),
-            self.acts.ready.eq(self.weights.valid & results.room),
-            results.enter.eq(self.weights.valid & self.weights.ready),
-            results.i.as_value().eq(Cat(sums)),
-            self.sums.valid.eq(results.o.valid),
-            results.o.ready.eq(self.sums.ready),
-        ]
-        for n in range(len(sums)):
-            column, row = divmod(n, self.lanes)
-            m.d.comb += self.sums.p[column][row].eq(results.o.p[str(n)])
+        # Rows that only formats of few bits have are narrow.
+        take_steps(m, self, sums)
 
         return m
 

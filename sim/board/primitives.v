@@ -33,39 +33,32 @@ module EHXPLLL #(
     end
 endmodule
 
-module OFS1P3BX(input D, SP, SCLK, PD, output reg Q);
-    initial Q = 1;
-    always @(posedge SCLK or posedge PD)
-        if (PD) Q <= 1;
-        else if (SP) Q <= D;
+// Flip-flops in pads and in logic; those of names in BX are set, those in DX cleared.
+module flip_flop #(parameter VALUE = 1'b0)(input D, enable, clock, reset, output reg Q);
+    initial Q = VALUE;
+    always @(posedge clock or posedge reset)
+        if (reset) Q <= VALUE;
+        else if (enable) Q <= D;
 endmodule
 
-module IFS1P3BX(input D, SP, SCLK, PD, output reg Q);
-    initial Q = 1;
-    always @(posedge SCLK or posedge PD)
-        if (PD) Q <= 1;
-        else if (SP) Q <= D;
+module OFS1P3BX(input D, SP, SCLK, PD, output Q);
+    flip_flop #(1'b1) flip_flop(D, SP, SCLK, PD, Q);
 endmodule
 
-module FD1S3BX(input D, CK, PD, output reg Q);
-    initial Q = 1;
-    always @(posedge CK or posedge PD)
-        if (PD) Q <= 1;
-        else Q <= D;
+module IFS1P3BX(input D, SP, SCLK, PD, output Q);
+    flip_flop #(1'b1) flip_flop(D, SP, SCLK, PD, Q);
 endmodule
 
-module OFS1P3DX(input D, SP, SCLK, CD, output reg Q);
-    initial Q = 0;
-    always @(posedge SCLK or posedge CD)
-        if (CD) Q <= 0;
-        else if (SP) Q <= D;
+module FD1S3BX(input D, CK, PD, output Q);
+    flip_flop #(1'b1) flip_flop(D, 1'b1, CK, PD, Q);
 endmodule
 
-module IFS1P3DX(input D, SP, SCLK, CD, output reg Q);
-    initial Q = 0;
-    always @(posedge SCLK or posedge CD)
-        if (CD) Q <= 0;
-        else if (SP) Q <= D;
+module OFS1P3DX(input D, SP, SCLK, CD, output Q);
+    flip_flop #(1'b0) flip_flop(D, SP, SCLK, CD, Q);
+endmodule
+
+module IFS1P3DX(input D, SP, SCLK, CD, output Q);
+    flip_flop #(1'b0) flip_flop(D, SP, SCLK, CD, Q);
 endmodule
 
 module FD1S3AX(input D, CK, output reg Q);

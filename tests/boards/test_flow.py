@@ -1,7 +1,6 @@
 # amaranth: UnusedElaboratable=no
 
 import json
-import stat
 
 import pytest
 
@@ -24,17 +23,11 @@ WORKS = {
 
 
 @pytest.fixture
-def fake(tmp_path, monkeypatch):
-    """Replaces a tool by a shell script, and counts its calls in the file `calls`."""
-    def replace(variable, script):
-        path = tmp_path / variable.lower()
-        path.write_text(f"#!/bin/sh\necho {variable} >> {tmp_path}/calls\n{script}\n")
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setenv(variable, str(path))
-
+def fake(fake):
+    """Replaces tools, at first by ones that work."""
     for variable, script in WORKS.items():
-        replace(variable, script)
-    return replace
+        fake(variable, script)
+    return fake
 
 
 def bare(folder, **options):

@@ -1,7 +1,5 @@
 # amaranth: UnusedElaboratable=no
 
-import stat
-
 import pytest
 from amaranth import *
 from amaranth.lib import wiring
@@ -29,25 +27,6 @@ class Tiny(wiring.Component):
         m.d.comb += [write.en.eq(1), write.addr.eq(self.at), write.data.eq(product), read.addr.eq(self.at)]
         m.d.sync += self.o.eq(read.data)
         return m
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthesis, "CACHE", tmp_path / "synthesis")
-    # What takes long is to compile the tools themselves, once.
-    monkeypatch.setenv("YOWASP_CACHE_DIR", str(synthesis.ROOT / "build" / "yowasp"))
-    return tmp_path / "synthesis"
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch):
-    """Replaces a tool by a shell script."""
-    def replace(variable, script):
-        path = tmp_path / variable.lower()
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setenv(variable, str(path))
-    return replace
 
 
 @pytest.mark.seconds(20)

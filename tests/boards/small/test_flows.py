@@ -1,7 +1,6 @@
 # amaranth: UnusedElaboratable=no
 
 import json
-import stat
 
 import pytest
 from amaranth import *
@@ -9,7 +8,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from boards import synthesis
 from boards.small import __main__ as small
 from boards.small.flows import DEVICES, Routed, Small, area, map_cells, route
 from boards.small.folded import Folded
@@ -32,24 +30,6 @@ class Tiny(wiring.Component):
         a, b = Signal(signed(8)), Signal(signed(8))
         m.d.sync += [a.eq(self.a), b.eq(self.b), self.o.eq(a * b)]
         return m
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthesis, "CACHE", tmp_path / "synthesis")
-    monkeypatch.setenv("YOWASP_CACHE_DIR", str(synthesis.ROOT / "build" / "yowasp"))
-    return tmp_path / "synthesis"
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch):
-    """Replaces a tool by a shell script."""
-    def replace(variable, script):
-        path = tmp_path / variable.lower()
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setenv(variable, str(path))
-    return replace
 
 
 @pytest.mark.seconds(10)
