@@ -23,7 +23,8 @@ TOOLS = {
     "ecppack":      ("ECPPACK", "packing"),
 }
 # A clock that misses its target is reported here, with all the others. The other router takes an hour.
-MORE = {"nextpnr-ecp5": ["--report", ROUTED, "--timing-allow-fail", "--router", "router2"]}
+MORE = {"nextpnr-ecp5": ["--report", ROUTED, "--timing-allow-fail", "--placer", "static",
+                         "--router", "router2"]}
 HINT = "run `make bitstream`, or pip install 'headrace[boards,synth]'"
 
 

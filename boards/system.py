@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from rtl import csr
 from rtl.bus.arbiter import Arbiter
 from rtl.bus.axi import AXI4Lite
+from rtl.bus.slice import AXI4Slice
 from rtl.bus.wishbone import Wishbone
 from rtl.link.link import UartLink
 from rtl.link.registers import CONTROL_ADDR_WIDTH
@@ -56,6 +57,7 @@ class System(wiring.Component):
         self._link = UartLink(config, divisor=board.divisor, board=board.number, units=dram.units,
                               addr_width=width)
         self._arbiter = Arbiter(width, config.beat_bits, ID_WIDTH)
+        self._slice = AXI4Slice(width, config.beat_bits, ID_WIDTH)
         # The highest bit of an identifier is the arbiter's.
         assert len(CLIENTS) <= 1 << ID_WIDTH - 1
         clocks = CLOCKS if dram.kind == "ddr3" else {}
@@ -72,10 +74,13 @@ class System(wiring.Component):
         m.submodules.link = link = self._link
         m.submodules.controller = controller = self._controller
         m.submodules.arbiter = arbiter = self._arbiter
+        m.submodules.slice = slice_ = self._slice
         # Narrower on the way to memory: addresses by what memory does not have, identifiers by a bit.
         memory = arbiter.o.signature
         join(m, memory, link, "memory_", arbiter.i[0])
-        join(m, memory, arbiter.o, "", controller, "memory_")
+        # The memory's pins are where the board has them, however far from the units.
+        wiring.connect(m, arbiter.o, slice_.i)
+        join(m, memory, slice_.o, "", controller, "memory_")
         join(m, Wishbone(CONTROL_ADDR_WIDTH), link, "control_", controller, "control_")
         m.d.comb += [
             link.rx.eq(self.rx),

@@ -162,9 +162,12 @@ class Accelerator(wiring.Component):
             control.memory_idle.eq(reader.idle & writer.idle),
             control.units.eq(was_busy),
             control.pc.eq(sequencer.pc),
+            control.best_entry.eq(linear.best),
+        ]
+        # They come late in a cycle, and 32 bits count them.
+        m.d.sync += [
             control.weight_beat.eq(linear.beats.valid & linear.beats.ready),
             control.starved.eq(linear.starved),
-            control.best_entry.eq(linear.best),
         ]
         m.d.sync += control.progress.eq(
             reader.beat | writer.beat | (was_busy & ~busy).any()

@@ -91,22 +91,22 @@ class Sequencer(wiring.Component):
         pc = Signal(PC_BITS + 1)
         insn = Signal(WORD_BITS, reset_less=True)
         opcode = insn[:8]
-        loop, scalar, token, sync = (data.View(cls.layout, insn[:cls.layout.size])
-                                     for cls in (Loop, Scalar, Token, Sync))
+        loop, scalar, token = (data.View(cls.layout, insn[:cls.layout.size])
+                               for cls in (Loop, Scalar, Token))
         registers = Array(Signal(32, name=f"r{n}") for n in range(REGISTERS))
         operands = Array([*registers, *self.sources] + [C(0)] * (16 - REGISTERS - len(Source)))
         # One wide multiplexer serves both operands of Scalar, one after the other.
-        select = Signal(4)
+        select = Signal(4, reset_less=True)
         operand = Signal(32, reset_less=True)
         m.d.sync += operand.eq(operands[select])
         m.d.comb += [
-            select.eq(Mux(opcode == Op.LOOP, loop.source,
-                          Mux(opcode == Op.TOKEN, token.source, scalar.source))),
             self.index.eq(pc),
             self.token_index.eq(operand),
         ]
 
         accept, accepted, drained = self.dispatch(m, insn, pc, registers)
+        # What an instruction is, is found out while it is fetched.
+        for_unit = Signal(reset_less=True)
 
         # The innermost loop is at the top of a stack that shifts.
         frame = data.StructLayout({"start": PC_BITS, "end": PC_BITS + 1, "left": 32})
@@ -153,11 +153,14 @@ class Sequencer(wiring.Component):
             with m.State("FETCH"):
                 m.d.sync += [
                     insn.eq(self.word),
+                    for_unit.eq(is_for_unit(self.word)),
+                    select.eq(first_source(self.word)),
                     at_end.eq((depth != 0) & (pc == stack[0].end)),
                     again.eq(stack[0].left != 1),
                 ]
                 m.next = "DECODE"
             with m.State("DECODE"):
+                m.d.sync += select.eq(scalar.plus)
                 with m.Switch(opcode):
                     with m.Case(Op.HALT):
                         with m.If(drained & self.idle):
@@ -168,16 +171,13 @@ class Sequencer(wiring.Component):
                         m.next = "SCALAR"
                     with m.Case(Op.TOKEN):
                         m.next = "TOKEN"
-                    with m.Case(Op.SYNC, *(op for op in Op if op.value >> 4)):
-                        with m.If((opcode == Op.SYNC) & ~Cat(sync.unit == u for u in Unit).any()):
-                            fault(FaultCode.OPCODE, opcode)
-                        with m.Else():
-                            m.d.comb += accept.eq(1)
-                            with m.If(accepted):
-                                m.d.comb += advance.eq(1)
-                                m.next = "READ"
                     with m.Default():
-                        fault(FaultCode.OPCODE, opcode)
+                        with m.If(~for_unit):
+                            fault(FaultCode.OPCODE, opcode)
+                m.d.comb += accept.eq(for_unit)
+                with m.If(accepted):
+                    m.d.comb += advance.eq(1)
+                    m.next = "READ"
             with m.State("COUNT"):
                 m.d.sync += times.eq(loop.count + operand)
                 m.next = "LOOP"
@@ -206,7 +206,6 @@ class Sequencer(wiring.Component):
                     m.next = "READ"
             with m.State("SCALAR"):
                 m.d.sync += step.eq(step + 1)
-                m.d.comb += select.eq(scalar.plus)
                 with m.If(step == 6):
                     with m.If(scalar.rd != 0):
                         m.d.sync += registers[scalar.rd].eq(result)
@@ -262,19 +261,24 @@ class Sequencer(wiring.Component):
         unit = Signal(4, reset_less=True)
         out_valid, out_ready = Signal(), Signal()
         m.d.comb += [
-            accepted.eq(accept & (~word_valid | ~out_valid | out_ready)),
+            # Not in the cycle in which the one before moves on: whether its queue takes that comes late.
+            accepted.eq(accept & ~word_valid),
             drained.eq(~word_valid & ~out_valid),
         ]
 
-        numbers = [Signal(range(REGISTERS), name=f"number{n}") for n in slots]
+        # The word that is `insn` in the next cycle says which registers that will add.
+        numbers = [Signal(range(REGISTERS), name=f"number{n}", reset_less=True) for n in slots]
+        with m.Switch(self.word[:8]):
+            for cls in classes:
+                view = data.View(cls.layout, self.word[:cls.layout.size])
+                with m.Case(cls.op):
+                    m.d.sync += [number.eq(view[register]) for number, register in zip(numbers, cls.relative.values())]
         with m.Switch(insn[:8]):
             for cls in classes:
                 view = data.View(cls.layout, insn[:cls.layout.size])
                 with m.Case(cls.op):
-                    for slot, (field, register) in enumerate(cls.relative.items()):
-                        m.d.comb += numbers[slot].eq(view[register])
-                        with m.If(accepted):
-                            m.d.sync += fields[slot].eq(view[field])
+                    with m.If(accepted):
+                        m.d.sync += [target.eq(view[field]) for target, field in zip(fields, cls.relative)]
         with m.If(accepted):
             m.d.sync += [word_valid.eq(1), word.eq(insn), word_pc.eq(pc)]
             m.d.sync += [addend.eq(registers[number]) for addend, number in zip(addends, numbers)]
@@ -282,8 +286,7 @@ class Sequencer(wiring.Component):
         with m.If(~out_valid | out_ready):
             m.d.sync += [out_valid.eq(word_valid), out.word.eq(word), out.pc.eq(word_pc)]
             m.d.sync += unit.eq(Mux(word[:8] == Op.SYNC, word[8:12], word[4:8]))
-            with m.If(~accepted):
-                m.d.sync += word_valid.eq(0)
+            m.d.sync += word_valid.eq(accepted)
             with m.Switch(word[:8]):
                 for cls in classes:
                     patched = data.View(cls.layout, out.word[:cls.layout.size])
@@ -300,3 +303,16 @@ class Sequencer(wiring.Component):
             m.d.sync += self.pc.eq(out.pc)
 
         return accept, accepted, drained
+
+
+def is_for_unit(word):
+    """Whether an instruction goes to a unit's queue."""
+    sync = data.View(Sync.layout, word[:Sync.layout.size])
+    known = Cat(sync.unit == u for u in Unit).any()
+    return Cat(word[:8] == op for op in Op if op.value >> 4).any() | (word[:8] == Op.SYNC) & known
+
+
+def first_source(word):
+    """First operand of an instruction that the sequencer executes."""
+    loop, scalar, token = (data.View(cls.layout, word[:cls.layout.size]) for cls in (Loop, Scalar, Token))
+    return Mux(word[:8] == Op.LOOP, loop.source, Mux(word[:8] == Op.TOKEN, token.source, scalar.source))

@@ -44,7 +44,7 @@ class OutputQueue(wiring.Component):
         if not isinstance(latency, int) or latency < 2:
             raise ValueError(f"Latency must be at least two cycles, not {latency!r}")
         self.latency = latency
-        super().__init__({"room": Out(1), "enter": In(1), "i": In(shape), "o": Out(stream.Signature(shape))})
+        super().__init__({"room": Out(1, init=1), "enter": In(1), "i": In(shape), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, platform):
         m = Module()
@@ -53,10 +53,11 @@ class OutputQueue(wiring.Component):
         places = capacity(self.latency)
         m.submodules.queue = queue = fifo.SyncFIFO(width=len(i), depth=places)
         free = Signal(range(places + 1), init=places)
+        following = Signal.like(free)
         leave = Signal()
         inside = Signal(self.latency - 1)
         m.d.comb += [
-            self.room.eq(free != 0),
+            following.eq(free - self.enter + leave),
             leave.eq(self.o.valid & self.o.ready),
             queue.w_en.eq(inside[-1]),
             queue.w_data.eq(i),
@@ -65,7 +66,8 @@ class OutputQueue(wiring.Component):
             o.eq(queue.r_data),
         ]
         m.d.sync += [
-            free.eq(free - self.enter + leave),
+            free.eq(following),
+            self.room.eq(following != 0),
             inside.eq(Cat(self.enter, inside)),
         ]
 

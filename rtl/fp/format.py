@@ -26,12 +26,22 @@ def normalize(m, value, shifts, name="normalized"):
     With `shifts` the descending powers of two, the leading one comes to the top. Returns the shifted
     value, and for each of `shifts` whether it was taken, the last in the lowest bit.
     """
+    # Which runs of bits are zeros is found in a tree, from the value as it came: what a step decides on
+    # is picked from it, sooner than the steps before have moved the value.
+    finest = shifts[-1]
+    width  = 2 * shifts[0]
+    padded = Cat(C(0, max(0, width - len(value))), value)[-width:]
+    runs   = [padded[top - finest:top] == 0 for top in range(width, 0, -finest)]
+    zeros  = {finest: runs}
+    for shift in reversed(shifts[:-1]):
+        zeros[shift] = runs = [Cat(runs[n:n + 2]).all() for n in range(0, len(runs), 2)]
+
     taken = []
     for shift in shifts:
         skip    = Signal(name=f"{name}_by_{shift}")
         shifted = Signal(len(value), name=f"{name}_{shift}")
         m.d.comb += [
-            skip.eq(value[len(value) - shift:] == 0),
+            skip.eq(Array(zeros[shift][::2])[Cat(taken)]),
             shifted.eq(Mux(skip, value << shift, value)),
         ]
         taken.insert(0, skip)

@@ -5,6 +5,7 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .. import cores
+from ..bus.skid import SkidBuffer
 from ..config import Config
 from ..formats import ACC_BITS, SPARSE
 from ..isa import WeightFormat
@@ -93,13 +94,16 @@ class LinearPipeline(wiring.Component):
         config = self.config
 
         m.submodules.unpacker = unpacker = WeightUnpacker(config)
+        m.submodules.skid = skid = SkidBuffer(WeightStep(config))
         m.submodules.expander = expander = self.expander
         m.submodules.core = core = self.core
         m.submodules.buffer = buffer = ActivationBuffer(config, core.inputs)
         m.submodules.scaler = scaler = self.scaler
         wiring.connect(m, wiring.flipped(self.beats), unpacker.beats)
         wiring.connect(m, wiring.flipped(self.write), buffer.write)
-        wiring.connect(m, unpacker.o, expander.i)
+        # Whether there is room behind comes too late to hold up all that is in the unpacker.
+        wiring.connect(m, unpacker.o, skid.i)
+        wiring.connect(m, skid.o, expander.i)
         wiring.connect(m, unpacker.row_scales, wiring.flipped(self.row_scales))
         wiring.connect(m, scaler.o, wiring.flipped(self.accs))
         m.d.comb += self.top.eq(buffer.top)
@@ -110,7 +114,7 @@ class LinearPipeline(wiring.Component):
         embed  = Signal()
         idle, command = Signal(), self.command.p
         m.d.comb += [
-            idle.eq(~unpacker.o.valid & ~expander.busy),
+            idle.eq(~skid.o.valid & ~expander.busy),
             self.command.ready.eq(unpacker.command.ready & idle),
             unpacker.command.valid.eq(self.command.valid & idle),
             unpacker.command.p.format.eq(command.format),
@@ -155,7 +159,8 @@ class LinearPipeline(wiring.Component):
         m.submodules.past = past = fifo.SyncFIFO(width=sums_layout.size, depth=core.capacity)
         ready, take = Signal(), Signal()
         m.d.comb += [
-            ready.eq(waiting.r_rdy & buffer.o.valid),
+            # What the activations are for waits already.
+            ready.eq(buffer.o.valid),
             core.weights.p.eq(front.weights),
             core.weights.valid.eq(ready),
             core.acts.p.as_value().eq(buffer.o.p.tables.as_value()),

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .. import csr
 from ..bus.axi import AXI4, AXI4Lite
+from ..bus.register import StreamRegister
 from ..bus.wishbone import Wishbone
 from ..memory.reader import ID_WIDTH
 from .cobs import DECODED, PACKET
@@ -71,7 +72,9 @@ class Bridge(wiring.Component):
 
         wiring.connect(m, wiring.flipped(self.i), receiver.i)
         wiring.connect(m, receiver.packet, executor.packet)
-        wiring.connect(m, executor.reply, transmitter.i)
+        m.submodules.reply = reply = StreamRegister(PACKET)
+        wiring.connect(m, executor.reply, reply.i)
+        wiring.connect(m, reply.o, transmitter.i)
         wiring.connect(m, transmitter.o, wiring.flipped(self.o))
         wiring.connect(m, executor.access, registers.i)
         wiring.connect(m, registers.o, executor.accessed)

@@ -99,7 +99,8 @@ class Executor(wiring.Component):
         value = Signal(32, reset_less=True)
         status = Signal(Status, reset_less=True)   # of this one
         timer = Signal(range(self.patience + 1))
-        m.d.sync += timer.eq(Mux(self.beat, 0, timer + 1))
+        beat = Signal()
+        m.d.sync += [beat.eq(self.beat), timer.eq(Mux(beat, 0, timer + 1))]
 
         fits, starts, of_memory = Signal(), Signal(), Signal()
         self.judge(m, operation, fits)

@@ -86,6 +86,7 @@ class MemoryPort(wiring.Component):
         end = Signal(33, reset_less=True)
         beat = Signal(config.beat_bits, reset_less=True)
         left = Signal(range(self.units * config.unit_beats + 1), reset_less=True)  # beats
+        more = Signal(reset_less=True)                                             # some are left
         gathered = Signal(range(beat_bytes), reset_less=True)
         unsummed = Signal(range(words + 1))
         aborted = Signal()
@@ -125,6 +126,7 @@ class MemoryPort(wiring.Component):
                 # Their lower bits are all that `left` and the address have.
                 m.d.sync += [
                     left.eq(area.units * config.unit_beats),
+                    more.eq(1),
                     axi.awaddr.eq(area.unit * UNIT_BYTES),
                 ]
                 with m.If((end > self.units) | (area.units == 0)):
@@ -165,7 +167,7 @@ class MemoryPort(wiring.Component):
                 with m.If(splitter.i.ready):
                     m.next = "READ"
             with m.State("READ"):
-                m.d.comb += axi.rready.eq((unsummed <= 1) & (left != 0))
+                m.d.comb += axi.rready.eq((unsummed <= 1) & more)
                 with m.If(axi.rvalid & axi.rready):
                     m.d.comb += self.beat.eq(1)
                     m.d.sync += [
@@ -173,8 +175,9 @@ class MemoryPort(wiring.Component):
                         unsummed.eq(words),
                         answer.ok.eq(answer.ok & ~axi.rresp[1]),
                         left.eq(left - 1),
+                        more.eq(left != 1),
                     ]
-                with m.If((left == 0) & (unsummed == 0)):
+                with m.If(~more & (unsummed == 0)):
                     m.next = "ANSWER"
 
             with m.State("ANSWER"):

@@ -143,6 +143,7 @@ class MemoryReader(wiring.Component):
             room = Signal(range(depth + 1), init=depth)  # beats neither buffered nor on the way
             beats = Signal(range(MAX_BURST_UNITS * unit_beats + 1))
             grant = Signal(name=f"grant{n}")
+            gone = Signal(name=f"gone{n}")  # a beat left; it comes late, and counts in the next cycle
             m.d.comb += [
                 beats.eq(burst.units << unit_beats.bit_length() - 1),
                 grant.eq(eligible[n] & free & ~claimed),
@@ -150,7 +151,8 @@ class MemoryReader(wiring.Component):
             ]
             m.d.sync += [
                 eligible[n].eq(splitter.o.valid & (room >= beats) & ~grant & ~self.halt),
-                room.eq(room + (buffer.r_rdy & buffer.r_en) - Mux(grant, beats, 0)),
+                gone.eq(buffer.r_rdy & buffer.r_en),
+                room.eq(room + gone - Mux(grant, beats, 0)),
             ]
             with m.If(grant):
                 m.d.sync += [

@@ -18,8 +18,8 @@ class Datapath(wiring.Component):
     """Compute one line of results per cycle, or accumulate one line of a dot product.
 
     Nothing stalls. Latency is that of :class:`~rtl.vector.lane.Lane`: 2 cycles for the functions
-    from CLAMP on, 7 for MADD and NMADD. A dot product comes 3 cycles (the multiplier's) and those
-    of :class:`~rtl.vector.reduce.Reduce` after its last line.
+    from CLAMP on, 7 for MADD and NMADD. A dot product comes 2 cycles (the multiplier's, less one) and
+    those of :class:`~rtl.vector.reduce.Reduce` after its last line.
 
     Parameters
     ----------
@@ -94,12 +94,12 @@ class Datapath(wiring.Component):
         m.d.comb += [self.o.p.mask.eq(~0), self.o.p.line.eq(line), self.o.p.data.eq(values)]
         with m.Switch(self.func):
             with m.Case(Func.DOT):
-                product = tags[FpMul.LATENCY]
+                coming, product = tags[FpMul.LATENCY - 1:FpMul.LATENCY + 1]
                 with m.If(product.valid):
                     m.d.sync += total_line.eq(product.line)
                 m.d.comb += [
-                    reduce.i.valid.eq(product.valid),
-                    reduce.i.p.last.eq(product.last),
+                    reduce.i.valid.eq(coming.valid),
+                    reduce.i.p.last.eq(coming.last),
                     self.pending.eq(pending(FpMul.LATENCY + 1) | reduce.busy & ~reduce.done),
                     self.o.valid.eq(reduce.done),
                     line.eq(total_line),

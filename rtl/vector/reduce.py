@@ -22,9 +22,9 @@ class Reduce(wiring.Component):
     the lower, until one is left, whose lanes then exchange sums with their partners at half the
     lanes, a quarter, … Both partners add the same two numbers, so every lane ends up with the total.
 
-    The additions are done by the lanes' adders. Every step of the folding waits for the one before:
-    `done` comes (log2(64) + 1) * L + S + log2(lanes) - 1 cycles after the last line, with L the
-    latency of the adder: 45 cycles for 4 lanes, 38 for 8, 35 for 16.
+    The additions are done by the lanes' adders, whose operands are registers here. Every step of the
+    folding waits for the one before: `done` comes (log2(64) + 1) * L + S + log2(lanes) cycles after the
+    last line, with L the latency of the adder: 46 cycles for 4 lanes, 39 for 8, 36 for 16.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Reduce(wiring.Component):
     Members
     -------
     i : :py:`In(stream.Signature(data.StructLayout({"last": 1}), always_ready=True))`
-        A line of products is in the adders: offer their partial sums in `x` in the same cycle.
+        A line of products will be in the adders in the next cycle: `x` has their partial sums then.
         After `last`, nothing may come until `done`.
     x : :py:`Out(data.ArrayLayout(32, lanes))`
         First operands of the adders.
@@ -74,11 +74,11 @@ class Reduce(wiring.Component):
         across = Signal(self.lanes.bit_length() - 1, init=self.lanes // 2)     # one-hot, then zero
         wait = Signal(range(FpAdd.LATENCY + 1))
         last = Signal()
-        add = Signal()
+        add, fold = Signal(), Signal()
 
-        # What the adders hold: the slot that each sum goes to.
+        # What is read, and then what the adders hold: the slot that each sum goes to.
         tag = data.StructLayout({"valid": 1, "slot": slot.shape(), "done": 1})
-        tags = [Signal(tag, name=f"tag{n}") for n in range(FpAdd.LATENCY + 1)]
+        tags = [Signal(tag, name=f"tag{n}") for n in range(FpAdd.LATENCY + 2)]
         m.d.comb += [tags[0].valid.eq(add), tags[0].slot.eq(slot), tags[0].done.eq(last)]
         for before, after in zip(tags, tags[1:]):
             m.d.sync += after.eq(before)
@@ -86,14 +86,11 @@ class Reduce(wiring.Component):
 
         m.submodules.partial = partial = Memory(shape=self.sum.shape(), depth=self.slots, init=[])
         write = partial.write_port()
-        lower = partial.read_port(domain="comb")
-        upper = partial.read_port(domain="comb")
+        lower, upper = (self.read(m, partial, address, tags[-1]) for address in (slot, slot | half))
         m.d.comb += [
             write.addr.eq(tags[-1].slot),
             write.data.eq(self.sum),
             write.en.eq(tags[-1].valid),
-            lower.addr.eq(slot),
-            upper.addr.eq(slot | half),
         ]
 
         # A slot that has not been added to yet is zero, whatever the memory holds.
@@ -102,24 +99,24 @@ class Reduce(wiring.Component):
             m.d.sync += begun.bit_select(slot, 1).eq(1)
         with m.If(self.done):
             m.d.sync += begun.eq(0)
-        kept = Signal(self.sum.shape())
-        m.d.comb += kept.eq(lower.data)
-        if self.slots == FpAdd.LATENCY:
-            # The sum is needed in the cycle in which it is written.
-            with m.If(tags[-1].valid & (tags[-1].slot == slot)):
-                m.d.comb += kept.eq(self.sum)
-        with m.If(begun.bit_select(slot, 1)):
-            m.d.comb += self.x.eq(kept)
-
-        with m.If(half.any()):
-            with m.If(begun.bit_select(slot | half, 1)):
-                m.d.comb += self.y.eq(upper.data)
-        with m.Else():
+        x, y = (Signal(self.sum.shape(), name=name, reset_less=True) for name in "xy")
+        m.d.sync += [
+            self.fold.eq(fold),
+            x.eq(Mux(begun.bit_select(slot, 1), lower, 0)),
+            y.eq(Mux(begun.bit_select(slot | half, 1), upper, 0)),
+        ]
+        with m.If(~half.any()):
             with m.Switch(across):
                 for distance in (1 << n for n in range(len(across))):
                     with m.Case(distance):
-                        for n in range(self.lanes):
-                            m.d.comb += self.y[n].eq(lower.data[n ^ distance])
+                        m.d.sync += [y[n].eq(lower[n ^ distance]) for n in range(self.lanes)]
+        m.d.comb += [self.x.eq(x), self.y.eq(y)]
+        if self.slots == FpAdd.LATENCY:
+            # The sum is needed in the cycle in which it is there.
+            late = Signal()
+            m.d.sync += late.eq(tags[-2].valid & (tags[-2].slot == slot))
+            with m.If(late):
+                m.d.comb += self.x.eq(self.sum)
 
         with m.FSM():
             with m.State("ACCUMULATE"):
@@ -137,7 +134,7 @@ class Reduce(wiring.Component):
                     m.next = "FOLD"
 
             with m.State("FOLD"):
-                m.d.comb += [self.busy.eq(1), self.fold.eq(1), add.eq(1)]
+                m.d.comb += [self.busy.eq(1), fold.eq(1), add.eq(1)]
                 m.d.sync += wait.eq(FpAdd.LATENCY)
                 with m.If(half.any()):
                     m.d.sync += slot.eq(slot + 1)
@@ -158,3 +155,12 @@ class Reduce(wiring.Component):
                     m.next = "ACCUMULATE"
 
         return m
+
+    def read(self, m, partial, address, written):
+        """Sums of a slot, of which the last is written in this cycle at the latest."""
+        port = partial.read_port(domain="comb")
+        sums = Signal(self.sum.shape())
+        m.d.comb += [port.addr.eq(address), sums.eq(port.data)]
+        with m.If(written.valid & (written.slot == address)):
+            m.d.comb += sums.eq(self.sum)
+        return sums

@@ -15,7 +15,10 @@ from sw_ref.numerics import dot
 
 
 class Sum(wiring.Component):
-    """Reduce with adders. Streams that are always ready cannot be the ports of a design."""
+    """Reduce with adders, which the products reach a cycle later.
+
+    Streams that are always ready cannot be the ports of a design.
+    """
     def __init__(self, lanes):
         self.lanes = lanes
         self.slots = PARTIAL_SUMS // lanes
@@ -39,12 +42,14 @@ class Sum(wiring.Component):
             self.busy.eq(reduce.busy),
             self.done.eq(reduce.done),
         ]
+        products = Signal(self.line)
+        m.d.sync += products.eq(self.products)
         for n in range(self.lanes):
             m.submodules[f"add{n}"] = add = FpAdd()
             m.d.comb += [
                 add.en.eq(1),
                 add.a.eq(reduce.x[n]),
-                add.b.eq(Mux(reduce.fold, reduce.y[n], self.products[n])),
+                add.b.eq(Mux(reduce.fold, reduce.y[n], products[n])),
                 reduce.sum[n].eq(add.o),
             ]
         return m
@@ -85,7 +90,7 @@ def vectors(random, lanes):
 async def sums_as_the_reference(dut, gap):
     design, random = CASES[case()](), rng(gap)
     lanes = design.lanes
-    folding = 7 * FpAdd.LATENCY + design.slots + (lanes - 1).bit_length() - 1
+    folding = 7 * FpAdd.LATENCY + design.slots + (lanes - 1).bit_length()
     await start(dut)
 
     async def feed(words, last=0):
