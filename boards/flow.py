@@ -22,7 +22,8 @@ TOOLS = {
     "nextpnr-ecp5": ("NEXTPNR_ECP5", "place and route"),
     "ecppack":      ("ECPPACK", "packing"),
 }
-# A clock that misses its target is reported here, with all the others. The other router takes an hour.
+# A clock that misses its target is reported here, with all the others. The other placer needs a third more wire,
+# the other router an hour (docs/boards.md).
 MORE = {"nextpnr-ecp5": ["--report", ROUTED, "--timing-allow-fail", "--placer", "static",
                          "--router", "router2"]}
 HINT = "run `make bitstream`, or pip install 'headrace[boards,synth]'"

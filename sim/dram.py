@@ -76,7 +76,7 @@ class Dram:
 
 DRAMS = {
     # Boards' memories at their accelerators' clocks. SDR at 50 MHz: 4 banks, 2-1-1, taken for one
-    # whose data move twice in two of them, so that figures are rounded up to even ones. The peak is 100 MB/s.
+    # whose data move twice in two of its clocks, so that figures are rounded up to even ones. The peak is 100 MB/s.
     "sdr-50-x16": Dram(ck_ps=40000, bus_bytes=2, cl=1, cwl=0, rcd=1, rp=1, ras=2, rc=2, rrd_s=1, rrd_l=1,
                        wr=1, rtp=1, rfc=2, refi=195, bank_bits=2, column_bits=6, latency=5),
     # DDR3 at 120 MHz, below what its DLL is specified for. The peak is 480 MB/s.
