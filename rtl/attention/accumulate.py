@@ -90,13 +90,15 @@ class Accumulators(wiring.Component):
         # What the numerators do, decided a cycle ahead.
         tag = delayed(m, self.tag.as_value(), 1)
         tag = data.View(self.tag.shape(), tag)
+        following = Signal(range(chunks))
         address = Signal(range(chunks), reset_less=True)
         add     = Signal()
         shift   = Signal()
         zero    = Signal(reset_less=True)
         complete = Signal()
+        m.d.comb += following.eq(Mux(scaling, step_chunk, tag.chunk))
         m.d.sync += [
-            address.eq(Mux(scaling, step_chunk, tag.chunk)),
+            address.eq(following),
             add.eq(tag.value),
             shift.eq(scaling),
             zero.eq(tag.first & tag.open),
@@ -170,12 +172,11 @@ class Accumulators(wiring.Component):
                     m.d.comb += new.eq(Mux(by4, old >> 4, Mux(by1, old >> 1, old)))
                 with m.Else():
                     m.d.comb += new.eq(Mux(zero, 0, old) + self.products[q][n])
-                m.d.comb += self.numerators[q][n].eq(old)
 
                 if chunks == 1:
                     total = Signal(signed(NUMERATOR_BITS), name=f"numerator{q}_{n}",
                                    reset_less=True)
-                    m.d.comb += old.eq(total)
+                    m.d.comb += [old.eq(total), self.numerators[q][n].eq(total)]
                     with m.If(add | shift):
                         m.d.sync += total.eq(new)
                 else:
@@ -183,12 +184,16 @@ class Accumulators(wiring.Component):
                     m.submodules[f"numerator{q}_{n}"] = memory
                     write_port = memory.write_port()
                     read_port = memory.read_port(domain="comb")
+                    # Read a cycle ahead. What is written meanwhile is another chunk: they come in turn.
+                    ahead = Signal(signed(NUMERATOR_BITS), name=f"ahead{q}_{n}", reset_less=True)
+                    m.d.sync += ahead.eq(read_port.data)
                     m.d.comb += [
                         write_port.addr.eq(address),
                         write_port.data.eq(new),
                         write_port.en.eq(add | shift),
-                        read_port.addr.eq(Mux(self.result.valid, self.chunk, address)),
-                        old.eq(read_port.data),
+                        read_port.addr.eq(Mux(self.result.valid, self.chunk, following)),
+                        old.eq(ahead),
+                        self.numerators[q][n].eq(read_port.data),
                     ]
 
         return m

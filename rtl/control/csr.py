@@ -1,5 +1,8 @@
 """Register file behind an AXI4-Lite port."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
@@ -18,7 +21,7 @@ WINDOWS = ("BEST",)  # read through a port, instead of as members
 class RegisterFile(wiring.Component):
     """Give the host the registers of :data:`rtl.csr.REGISTERS`.
 
-    One access at a time; a read takes seven cycles, a write three. An access that no register
+    One access at a time; a read takes nine cycles, a write four. An access that no register
     answers to, or not this way, is answered with SLVERR.
 
     Members
@@ -65,33 +68,40 @@ class RegisterFile(wiring.Component):
         is_write = Signal(reset_less=True)
         writing = Signal()  # a write takes effect
         known = Signal()    # the register exists, and allows the access
-        value = Signal(32)
+        value = Signal(32, reset_less=True)
 
+        # Which register it is, and what it has, are found out in one cycle each: they lie all over the chip.
+        values, allowed = [], []
         for r in REGISTERS.values():
             start = r.address // 4
-            index = Signal(range(r.count), name=f"{r.name.lower()}_at")
-            hit = Signal(name=f"{r.name.lower()}_hit")
-            m.d.comb += [
+            index = Signal(range(r.count), name=f"{r.name.lower()}_at", reset_less=True)
+            hit = Signal(name=f"{r.name.lower()}_hit", reset_less=True)
+            m.d.sync += [
                 index.eq(word - start),
                 hit.eq((word >= start) & (word < start + r.count)),
             ]
-            read = self.attach(m, r, index, hit & writing, written, mask)
-            with m.If(hit):
-                m.d.comb += [value.eq(read), known.eq(Mux(is_write, "w" in r.access, "r" in r.access))]
+            values.append(Mux(hit, self.attach(m, r, index, hit & writing, written, mask), 0))
+            allowed.append(hit & Mux(is_write, "w" in r.access, "r" in r.access))
+        m.d.comb += known.eq(Cat(allowed).any())
+        m.d.sync += value.eq(reduce(or_, values))
 
-        wait = Signal(range(4))  # for windows and memories
+        wait = Signal(range(5))  # for windows and memories
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [is_write.eq(0), written.eq(axi.wdata), wait.eq(3)]
+                m.d.sync += [is_write.eq(0), written.eq(axi.wdata), wait.eq(4)]
                 m.d.sync += mask.eq(Cat(bit.replicate(8) for bit in axi.wstrb))
                 with m.If(axi.awvalid & axi.wvalid):
                     m.d.comb += [axi.awready.eq(1), axi.wready.eq(1)]
                     m.d.sync += [is_write.eq(1), word.eq(axi.awaddr >> 2)]
-                    m.next = "WRITE"
+                    m.next = "SELECT"
                 with m.Elif(axi.arvalid):
                     m.d.comb += axi.arready.eq(1)
                     m.d.sync += word.eq(axi.araddr >> 2)
-                    m.next = "READ"
+                    m.next = "SELECT"
+            with m.State("SELECT"):
+                m.next = "READ"
+                with m.If(is_write):
+                    m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.comb += writing.eq(1)
                 m.d.sync += [axi.bvalid.eq(1), axi.bresp.eq(Mux(known, OKAY, SLVERR))]

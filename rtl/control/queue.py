@@ -18,7 +18,7 @@ class UnitQueue(wiring.Component):
     An instruction at the head is offered to the unit. A Sync waits until the unit is not busy,
     then until the tokens are taken and given.
 
-    Latency is three cycles. Throughput is one instruction per cycle, one Sync every two.
+    Latency is three cycles. Throughput is one instruction every two cycles, one Sync every three.
 
     Parameters
     ----------
@@ -64,13 +64,22 @@ class UnitQueue(wiring.Component):
 
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=Dispatched.size, depth=self.depth)
         wiring.connect(m, wiring.flipped(self.i), queue.w_stream)
-        # A large queue's memory answers late in the cycle: the head waits in a register.
+        # A large queue's memory answers late in the cycle: the head waits in a register. The next one is read
+        # when the register is empty, so that whether the unit takes the head never reaches the memory's enable.
         head, valid, taken = Signal(Dispatched, reset_less=True), Signal(), Signal()
         sync = data.View(Sync.layout, head.word[:Sync.layout.size])
+        is_sync = Signal(reset_less=True)
         syncing = Signal()
-        m.d.comb += queue.r_en.eq(~valid | taken)
-        with m.If(queue.r_en):
-            m.d.sync += [valid.eq(queue.r_rdy), head.eq(queue.r_data)]
+        m.d.comb += queue.r_en.eq(~valid)
+        with m.If(valid):
+            m.d.sync += valid.eq(~taken)
+        with m.Else():
+            following = data.View(Dispatched, queue.r_data)
+            m.d.sync += [
+                valid.eq(queue.r_rdy),
+                head.eq(following),
+                is_sync.eq(data.View(Sync.layout, following.word[:Sync.layout.size]).op == Op.SYNC),
+            ]
 
         m.d.comb += [
             self.o.payload.eq(head),
@@ -80,7 +89,7 @@ class UnitQueue(wiring.Component):
             self.tokens.valid.eq(syncing),
         ]
         with m.If(valid & ~self.stop):
-            with m.If(sync.op == Op.SYNC):
+            with m.If(is_sync):
                 # A registered request keeps the decoding above out of the counters' path.
                 m.d.sync += syncing.eq(~self.busy & ~self.tokens.done)
                 m.d.comb += taken.eq(self.tokens.done)

@@ -22,7 +22,7 @@ class Sequencer(wiring.Component):
     Loop, Scalar and Token are executed here. Whatever a unit executes gets register values added
     to its `relative` fields, and goes to the unit's queue. When that is full, the sequencer waits.
 
-    One dispatch takes three cycles, Loop and Token five, Scalar ten.
+    One dispatch takes four cycles, Loop and Token six, Scalar eleven.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class Sequencer(wiring.Component):
         ]
 
         accept, accepted, drained = self.dispatch(m, insn, pc, registers)
-        # What an instruction is, is found out while it is fetched.
+        # What an instruction is, is found out in a cycle of its own: its memory answers late.
         for_unit = Signal(reset_less=True)
 
         # The innermost loop is at the top of a stack that shifts.
@@ -151,10 +151,12 @@ class Sequencer(wiring.Component):
                 with m.Elif(~self.stop):
                     m.next = "FETCH"
             with m.State("FETCH"):
+                m.d.sync += insn.eq(self.word)
+                m.next = "SELECT"
+            with m.State("SELECT"):
                 m.d.sync += [
-                    insn.eq(self.word),
-                    for_unit.eq(is_for_unit(self.word)),
-                    select.eq(first_source(self.word)),
+                    for_unit.eq(is_for_unit(insn)),
+                    select.eq(first_source(insn)),
                     at_end.eq((depth != 0) & (pc == stack[0].end)),
                     again.eq(stack[0].left != 1),
                 ]
@@ -266,17 +268,13 @@ class Sequencer(wiring.Component):
             drained.eq(~word_valid & ~out_valid),
         ]
 
-        # The word that is `insn` in the next cycle says which registers that will add.
+        # Which registers it adds is known when it may be taken: it is there for a cycle before.
         numbers = [Signal(range(REGISTERS), name=f"number{n}", reset_less=True) for n in slots]
-        with m.Switch(self.word[:8]):
-            for cls in classes:
-                view = data.View(cls.layout, self.word[:cls.layout.size])
-                with m.Case(cls.op):
-                    m.d.sync += [number.eq(view[register]) for number, register in zip(numbers, cls.relative.values())]
         with m.Switch(insn[:8]):
             for cls in classes:
                 view = data.View(cls.layout, insn[:cls.layout.size])
                 with m.Case(cls.op):
+                    m.d.sync += [number.eq(view[register]) for number, register in zip(numbers, cls.relative.values())]
                     with m.If(accepted):
                         m.d.sync += [target.eq(view[field]) for target, field in zip(fields, cls.relative)]
         with m.If(accepted):

@@ -39,8 +39,8 @@ class TokenCounters(wiring.Component):
     """Count tokens: 15 counters of 8 bits; number 0 is none, and never waits.
 
     Any number of queues give in one cycle. Of those that take from the same counter in one cycle,
-    the first does. A token given can be taken in the next cycle. A counter must not exceed 255:
-    the mapper bounds how far one queue runs ahead of another.
+    the first does, and the others wait for at least two. A token given can be taken two cycles later. A
+    counter must not exceed 255: the mapper bounds how far one queue runs ahead of another.
 
     Parameters
     ----------
@@ -67,12 +67,23 @@ class TokenCounters(wiring.Component):
                 wanted = wanted | (other.valid & (other.take == queue.take) & (queue.take != 0))
             m.d.comb += queue.done.eq(queue.valid & some.bit_select(queue.take, 1) & ~wanted)
 
+        # What was done in a cycle is counted in the next, so that no path goes through the queues' choice and a
+        # counter. Until then a counter that was taken from says that it has nothing.
         for k in range(1, COUNTERS):
             count = Signal(COUNTER_BITS, name=f"count{k}")
-            given = sum(queue.done & (queue.give == k) for queue in self.queues)
-            taken = Cat(queue.done & (queue.take == k) for queue in self.queues).any()
+            given = Signal(range(len(self.queues) + 1), name=f"given{k}")
+            taken = Signal(name=f"taken{k}")
+            takes = Signal(name=f"takes{k}")
             following = Signal(COUNTER_BITS, name=f"following{k}")
-            m.d.comb += following.eq(count + given - taken)
-            m.d.sync += [count.eq(following), some[k].eq(following != 0)]
+            m.d.comb += [
+                takes.eq(Cat(queue.done & (queue.take == k) for queue in self.queues).any()),
+                following.eq(count + given - taken),
+            ]
+            m.d.sync += [
+                given.eq(sum(queue.done & (queue.give == k) for queue in self.queues)),
+                taken.eq(takes),
+                count.eq(following),
+                some[k].eq((following != 0) & ~takes),
+            ]
 
         return m

@@ -22,7 +22,7 @@ class BestLogits(wiring.Component):
     bits. The order of NaNs is undefined.
 
     This is an insertion sort in a memory. A logit that does not make it onto the full list, nearly
-    all of them, takes two cycles; one that does takes one more for each that moves down. Out of n
+    all of them, takes two cycles; one that does takes two more, and one for each that moves down. Out of n
     in random order about BEST * (1 + ln(n / BEST)) do. A FIFO of `DEPTH` logits hides them from the
     rows of a matrix, of which a tile takes as many cycles as it has beats. A systolic list would
     take every logit at once, but spends 64 comparators and 3,328 flip-flops on it.
@@ -78,7 +78,9 @@ class BestLogits(wiring.Component):
         worst = Signal(signed(32), reset_less=True)  # key at the end of the full list
         count = Signal(range(BEST + 1))
         place = Signal(range(BEST), reset_less=True) # where the new logit goes for now
+        before = Signal(item, reset_less=True)       # entry that was read two cycles before
         beats = Signal()
+        m.d.sync += before.eq(walk.data)
 
         m.d.comb += self.busy.eq(queue.level.any())
         with m.FSM() as fsm:
@@ -95,24 +97,28 @@ class BestLogits(wiring.Component):
 
             with m.State("Test"):
                 full = count == BEST
-                m.d.comb += beats.eq(worst < bound)
                 m.d.comb += walk.addr.eq(Mux(full, BEST - 2, count - 1))
                 m.d.sync += place.eq(Mux(full, BEST - 1, count))
-                with m.If(full & ~beats):
+                with m.If(full & ~(worst < bound)):
                     m.next = "Take"
                 with m.Else():
-                    m.next = "Walk"
+                    m.next = "Begin"
                     with m.If(~full):
                         m.d.sync += count.eq(count + 1)
 
+            with m.State("Begin"):
+                m.d.comb += walk.addr.eq(place - 2)
+                m.next = "Walk"
+
             with m.State("Walk"):
-                # The entry before the place is at hand, the one before that is being read.
+                # The entry before the place is at hand, the one before that comes from memory, and the next is
+                # being read.
                 m.d.comb += [
-                    beats.eq((place != 0) & (walk.data.key < bound)),
-                    walk.addr.eq(place - 2),
+                    beats.eq((place != 0) & (before.key < bound)),
+                    walk.addr.eq(place - 3),
                     write.en.eq(1),
                     write.addr.eq(place),
-                    write.data.eq(Mux(beats, walk.data, new)),
+                    write.data.eq(Mux(beats, before, new)),
                 ]
                 m.d.sync += place.eq(place - 1)
                 with m.If(place == BEST - 1):

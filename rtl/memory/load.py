@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bus.skid import SkidBuffer
 from ..config import UNIT_BYTES
 from ..isa import Load
 from ..layouts import Dispatched, ReadRequest, vector_write
@@ -59,11 +60,17 @@ class LoadUnit(wiring.Component):
         insn = data.View(Load.layout, self.insn.payload.word[:Load.layout.size])
         line = Signal.like(self.write.payload.line, reset_less=True)
         left = Signal(range(unit_lines << len(insn.size)), reset_less=True)  # lines
+        wanted = Signal(range(self.config.unit_beats << len(insn.size)), reset_less=True)  # beats, one less
+        more = Signal()                                                      # beats have yet to come
         done = Signal()
         store = Signal(max(beat_bits, line_bits), reset_less=True)
         beats = Signal(range(beats_per_line + 1))   # held, of the line being gathered
         lines = Signal(range(lines_per_beat + 1))   # held, still to be written
-        write = self.write
+        # Whether the vector memory takes a line comes late; it must not reach the reader's buffer.
+        m.submodules.skid = skid = SkidBuffer(self.write.payload.shape())
+        wiring.connect(m, skid.o, wiring.flipped(self.write))
+        write = stream.Signature(self.write.payload.shape()).create()
+        wiring.connect(m, write, skid.i)
         free = Signal()
         m.d.comb += free.eq(~write.valid | write.ready)
 
@@ -80,6 +87,8 @@ class LoadUnit(wiring.Component):
                     self.req.payload.size.eq(insn.size),
                     line.eq(insn.dst >> (self.config.lanes - 1).bit_length()),
                     left.eq(insn.size * unit_lines),
+                    wanted.eq(insn.size * self.config.unit_beats - 1),
+                    more.eq(self.insn.valid & (insn.size != 0)),
                 ]
                 with m.If(self.insn.valid):
                     m.d.sync += [self.req.valid.eq(1), self.busy.eq(1)]
@@ -87,7 +96,7 @@ class LoadUnit(wiring.Component):
             with m.State("COPY"):
                 # The last of the lines goes out in the cycle in which the next beat comes in.
                 with m.If((lines == 0) | ((lines == 1) & free)):
-                    m.d.comb += self.data.ready.eq(left > lines)
+                    m.d.comb += self.data.ready.eq(more)
                 with m.If((lines != 0) & free):
                     m.d.sync += [
                         write.valid.eq(1),
@@ -100,6 +109,7 @@ class LoadUnit(wiring.Component):
                         left.eq(left - 1),
                     ]
                 with m.If(self.data.valid & self.data.ready):
+                    m.d.sync += [wanted.eq(wanted - 1), more.eq(wanted != 0)]
                     m.d.sync += store.eq(Cat(store, self.data.payload)[-len(store):])
                     if beats_per_line == 1:
                         m.d.sync += lines.eq(lines_per_beat)
@@ -107,7 +117,7 @@ class LoadUnit(wiring.Component):
                         m.d.sync += beats.eq(Mux(beats == beats_per_line - 1, 0, beats + 1))
                         with m.If(beats == beats_per_line - 1):
                             m.d.sync += lines.eq(1)
-                m.d.sync += done.eq((left == 0) & ~write.valid & ~self.req.valid)
+                m.d.sync += done.eq((left == 0) & ~self.write.valid & ~self.req.valid)
                 with m.If(done):
                     m.d.sync += [self.busy.eq(0), done.eq(0)]
                     m.next = "IDLE"

@@ -1,7 +1,7 @@
 """One fp32 lane of the vector unit."""
 
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..fp.add import FpAdd
@@ -73,13 +73,13 @@ class Lane(wiring.Component):
             self.sum.eq(add.o),
         ]
 
+        # The simple functions have two cycles: what decides over the result is found out in the first.
         a = Signal(FLOAT32, reset_less=True)
-        b = Signal(FLOAT32, reset_less=True)
         simple = Signal(FLOAT32, reset_less=True)
-        m.d.sync += [a.as_value().eq(self.a), b.as_value().eq(self.b)]
+        m.d.sync += a.as_value().eq(self.a)
         m.d.comb += self.simple.eq(simple)
         clamped, scaled = Signal(FLOAT32), Signal(FLOAT32)
-        self.clamp(m, clamped, a, b)
+        self.clamp(m, clamped)
         self.scale(m, scaled, a, delayed[1])
 
         with m.Switch(self.func):
@@ -94,20 +94,24 @@ class Lane(wiring.Component):
 
         return m
 
-    def clamp(self, m, o, a, b):
-        """Limit `a` to [-abs(b), abs(b)]."""
+    def clamp(self, m, o):
+        """Limit operand `a` to [-abs(b), abs(b)]."""
         # With subnormals flushed, magnitudes order like their patterns.
-        magnitudes = []
-        for x in (a, b):
-            magnitude = Signal(31, name=f"magnitude{len(magnitudes)}")
-            m.d.comb += magnitude.eq(Mux(x.exponent == 0, 0, Cat(x.fraction, x.exponent)))
-            magnitudes.append(magnitude)
-        least = Signal(31)
-        m.d.comb += least.eq(Mux(magnitudes[0] > magnitudes[1], magnitudes[1], magnitudes[0]))
-        with m.If((magnitudes[0] > INFINITY) | (magnitudes[1] > INFINITY)):
+        magnitudes, compared = [], []
+        for name in "ab":
+            operand = data.View(FLOAT32, getattr(self, name))
+            compared.append(Mux(operand.exponent == 0, 0, operand.as_value()[:31]))
+            magnitudes.append(Signal(31, name=f"magnitude_{name}", reset_less=True))
+        exceeds, invalid, sign = (Signal(name=name, reset_less=True) for name in ("exceeds", "invalid", "sign"))
+        m.d.sync += [
+            *(magnitude.eq(value) for magnitude, value in zip(magnitudes, compared)),
+            exceeds.eq(compared[0] > compared[1]),
+            invalid.eq((compared[0] > INFINITY) | (compared[1] > INFINITY)),
+            sign.eq(self.a[31]),
+        ]
+        m.d.comb += o.as_value().eq(Cat(Mux(exceeds, magnitudes[1], magnitudes[0]), sign))
+        with m.If(invalid):
             m.d.comb += o.as_value().eq(QUIET_NAN)
-        with m.Else():
-            m.d.comb += o.as_value().eq(Cat(least, a.sign))
 
     def scale(self, m, o, a, c):
         """Add the integer in the low bits of `c` to the exponent of `a`, or subtract it."""

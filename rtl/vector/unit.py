@@ -30,9 +30,9 @@ class VectorUnit(wiring.Component):
 
     With N = outer * inner / lanes, the next instruction is accepted after these cycles:
 
-    - MADD, NMADD: N + 9.
-    - CLAMP, SCALE, NSCALE, RECIP, RSQRT: N + 4.
-    - DOT: N + 1 + outer * (4 + the cycles of :class:`~rtl.vector.reduce.Reduce`).
+    - MADD, NMADD: N + 10.
+    - CLAMP, SCALE, NSCALE, RECIP, RSQRT: N + 5.
+    - DOT: N + 1 + outer * (5 + the cycles of :class:`~rtl.vector.reduce.Reduce`).
     - Quant: when its last run has been accepted by the destination; lines are read as fast as the
       :class:`~rtl.vector.quantizer.Quantizer` takes them.
 
@@ -130,6 +130,7 @@ class VectorUnit(wiring.Component):
 
         taken = Signal()    # The quantizer can take a line, or there is none.
         left = Signal()     # Runs are left in the quantizer.
+        read = Signal()     # A line was read, and is not in the datapath yet.
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.insn.ready.eq(1)
@@ -161,34 +162,39 @@ class VectorUnit(wiring.Component):
                 with m.If(is_quant):
                     with m.If(~left):
                         m.next = "IDLE"
-                with m.Elif(~datapath.pending):
+                with m.Elif(~read & ~datapath.pending):
                     m.next = "IDLE"
                     with m.If(outer.any()):
                         m.next = "READ"
 
-        self.compute(m, datapath, vector, walks["d"].line, step & ~is_quant, wrap)
+        self.compute(m, datapath, vector, walks["d"].line, step & ~is_quant, wrap, read)
         self.quantize(m, quantizer, quant, start, step & is_quant, taken, left)
         return m
 
-    def compute(self, m, datapath, vector, line, step, last):
-        """Send what is read through the datapath."""
+    def compute(self, m, datapath, vector, line, step, last, read):
+        """Send what is read through the datapath. Sets `read` while a line is on its way there."""
+        read_line = Signal.like(line, reset_less=True)
+        read_last = Signal(reset_less=True)
         m.d.sync += [
-            datapath.i.valid.eq(step),
-            datapath.i.p.line.eq(line),
-            datapath.i.p.last.eq(last),
+            read.eq(step),
+            read_line.eq(line),
+            read_last.eq(last),
+            datapath.i.valid.eq(read),
+            datapath.i.p.line.eq(read_line),
+            datapath.i.p.last.eq(read_last),
         ]
         m.d.comb += [
             datapath.func.eq(vector.func),
-            datapath.i.p.a.eq(self.a.data),
-            datapath.i.p.b.eq(self.b.data),
-            datapath.i.p.c.eq(self.c.data),
             self.write.valid.eq(datapath.o.valid),
             self.write.payload.eq(datapath.o.payload),
         ]
+        # The memory answers late in the cycle, and its copies lie apart: operands meet in registers.
+        operands = datapath.i.p
+        m.d.sync += [operands.a.eq(self.a.data), operands.b.eq(self.b.data), operands.c.eq(self.c.data)]
         with m.If(vector.b_const):
-            m.d.comb += datapath.i.p.b.as_value().eq(vector.b_value.replicate(self.config.lanes))
+            m.d.sync += operands.b.as_value().eq(vector.b_value.replicate(self.config.lanes))
         with m.If(vector.c_const):
-            m.d.comb += datapath.i.p.c.as_value().eq(vector.c_value.replicate(self.config.lanes))
+            m.d.sync += operands.c.as_value().eq(vector.c_value.replicate(self.config.lanes))
 
     def quantize(self, m, quantizer, quant, start, step, taken, left):
         """Send what is read through the quantizer, and its groups to their destination."""
