@@ -47,6 +47,7 @@ def describe(board, routed, *, machine, seed, seconds, size, digest):
         "beat_bits": config.beat_bits,
         "columns": config.columns,
         "lanes": config.lanes,
+        "queries": config.queries,
         "fmax_mhz": {clean(name): round(clock["achieved"], 2) for name, clock in clocks.items()},
         "target_mhz": {clean(name): round(clock["constraint"], 2) for name, clock in clocks.items()},
         "limits": limits(routed),

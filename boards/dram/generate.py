@@ -43,6 +43,8 @@ def settings(dram, *, data_bits, id_width):
         "sdram_phy": "ECP5DDRPHY" if ddr3 else "GENSDRPHY",
         "sys_clk_freq": dram.clock_mhz * 1e6,
         "input_clk_freq": dram.input_mhz * 1e6,
+        # Its banks precharge by themselves without regard to tRAS, which an SDR chip leaves to the controller.
+        "with_auto_precharge": False,
         **({**DDR3, "rfc_ns": dram.chip.rfc_ns} if ddr3 else {}),
         "user_ports": {"axi": {"type": "axi", "data_width": data_bits, "id_width": id_width}},
     }

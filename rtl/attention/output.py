@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bus.skid import SkidBuffer
 from ..fp.from_int import IntToFp
 from ..layouts import vector_write
 from .accumulate import DENOMINATOR_BITS, NUMERATOR_BITS
@@ -68,8 +69,12 @@ class AttentionOutput(wiring.Component):
         lanes, width = self.config.lanes, self.config.beat_bytes
         chunks, runs = self.config.head_dim // width, width // lanes
 
+        # Whether the vector memory takes a line comes late, and would reach back to the accumulators.
+        m.submodules.skid = skid = SkidBuffer(self.write.p.shape())
+        wiring.connect(m, skid.o, wiring.flipped(self.write))
+        write = skid.i
         en = Signal()
-        m.d.comb += en.eq(self.write.ready | ~self.write.valid)
+        m.d.comb += en.eq(write.ready | ~write.valid)
 
         heads   = Signal(8)
         queries = Signal(4, reset_less=True)
@@ -120,10 +125,10 @@ class AttentionOutput(wiring.Component):
             valids.append(delayed(m, valids[-1], 1, en=en))
         is_sum = delayed(m, picked_sum, self.LATENCY - 1, en=en, reset_less=True)
         m.d.comb += [
-            self.write.valid.eq(valids[-1]),
-            self.write.p.line.eq(Mux(is_sum, sums, dst)),
-            self.write.p.mask.eq(~0),
-            self.busy.eq((heads != 0) | Cat(valids).any()),
+            write.valid.eq(valids[-1]),
+            write.p.line.eq(Mux(is_sum, sums, dst)),
+            write.p.mask.eq(~0),
+            self.busy.eq((heads != 0) | Cat(valids).any() | self.write.valid),
             self.command.ready.eq(~self.busy),
         ]
         for n in range(lanes):
@@ -135,10 +140,10 @@ class AttentionOutput(wiring.Component):
                 to_fp.i.eq(value),
                 to_fp.exponent.eq(bias),
                 to_fp.en.eq(en),
-                self.write.p.data[n].eq(to_fp.o),
+                write.p.data[n].eq(to_fp.o),
             ]
 
-        with m.If(self.write.valid & self.write.ready):
+        with m.If(write.valid & write.ready):
             with m.If(is_sum):
                 m.d.sync += sums.eq(sums + 1)
             with m.Else():

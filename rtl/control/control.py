@@ -165,6 +165,7 @@ class Control(wiring.Component):
             ]
 
         m.d.comb += busy.eq((state != State.IDLE) & (state != State.FAULT))
+        m.d.sync += self.reset.eq(0)
         with m.Switch(state):
             with m.Case(State.IDLE):
                 with m.If(start):
@@ -195,9 +196,9 @@ class Control(wiring.Component):
             with m.Case(State.DRAIN):
                 m.d.sync += settle.eq(Mux(settle == 0, 0, settle - 1))
                 with m.If((settle == 0) & self.memory_idle):
-                    m.d.sync += state.eq(State.RESET)
+                    # A register: from here it goes to most flip-flops that there are.
+                    m.d.sync += [self.reset.eq(1), state.eq(State.RESET)]
             with m.Case(State.RESET):
-                m.d.comb += self.reset.eq(1)
                 m.d.sync += [
                     fault.eq(0),
                     done.eq(0),
@@ -221,6 +222,7 @@ class Control(wiring.Component):
             m.d.sync += [
                 state.eq(State.DRAIN),
                 self.stop.eq(1),
+                self.reset.eq(0),
                 settle.eq(~0),
                 restart.eq(start),
             ]

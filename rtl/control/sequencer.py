@@ -22,7 +22,7 @@ class Sequencer(wiring.Component):
     Loop, Scalar and Token are executed here. Whatever a unit executes gets register values added
     to its `relative` fields, and goes to the unit's queue. When that is full, the sequencer waits.
 
-    One dispatch takes four cycles, Loop and Token six, Scalar eleven.
+    One dispatch takes four cycles, Loop seven, Token six, Scalar eleven.
 
     Parameters
     ----------
@@ -116,6 +116,7 @@ class Sequencer(wiring.Component):
         again = Signal()
         advance = Signal()
         times = Signal(32, reset_less=True)
+        nothing, too_deep = Signal(reset_less=True), Signal(reset_less=True)
         with m.If(advance):
             m.d.sync += pc.eq(pc + 1)
             with m.If(at_end):
@@ -182,12 +183,15 @@ class Sequencer(wiring.Component):
                     m.next = "READ"
             with m.State("COUNT"):
                 m.d.sync += times.eq(loop.count + operand)
+                m.next = "WEIGH"
+            with m.State("WEIGH"):
+                m.d.sync += [nothing.eq((times == 0) | (loop.length == 0)), too_deep.eq(depth == LOOP_DEPTH)]
                 m.next = "LOOP"
             with m.State("LOOP"):
-                with m.If((times == 0) | (loop.length == 0)):
+                with m.If(nothing):
                     m.d.sync += pc.eq(pc + loop.length + 1)
                     m.next = "READ"
-                with m.Elif(depth == LOOP_DEPTH):
+                with m.Elif(too_deep):
                     fault(FaultCode.LOOP, depth)
                 with m.Else():
                     m.d.sync += [

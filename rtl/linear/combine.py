@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bus.skid import SkidBuffer
 from ..config import Config
 from ..layouts import vector_write
 
@@ -52,6 +53,11 @@ class Combiner(wiring.Component):
         m = Module()
         lane_bits = (self.config.lanes - 1).bit_length()
 
+        # Whether the vector memory takes a line comes late, and would stop all that is behind it in the same cycle.
+        m.submodules.skid = skid = SkidBuffer(self.o.payload.shape())
+        wiring.connect(m, skid.o, wiring.flipped(self.o))
+        out = skid.i
+
         line = Signal.like(self.o.payload, reset_less=True)
         held = Signal()   # `line` has words
         ends = Signal()   # `line` has its last word
@@ -59,7 +65,7 @@ class Combiner(wiring.Component):
         free = Signal()   # the output can take a line
         same = Signal()   # the word at the input belongs to `line`
         m.d.comb += [
-            free.eq(self.o.ready | ~self.o.valid),
+            free.eq(out.ready | ~out.valid),
             same.eq(held & ~ends & (self.i.p.addr[lane_bits:][:len(line.line)] == line.line)),
             self.i.ready.eq(free),
             self.busy.eq(held | self.o.valid),
@@ -67,8 +73,8 @@ class Combiner(wiring.Component):
 
         with m.If(free):
             m.d.sync += [
-                self.o.valid.eq(held & (ends | (self.i.valid & ~same))),
-                self.o.payload.eq(line),
+                out.valid.eq(held & (ends | (self.i.valid & ~same))),
+                out.payload.eq(line),
             ]
             with m.If(self.i.valid):
                 m.d.sync += [

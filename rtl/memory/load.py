@@ -69,8 +69,7 @@ class LoadUnit(wiring.Component):
         # Whether the vector memory takes a line comes late; it must not reach the reader's buffer.
         m.submodules.skid = skid = SkidBuffer(self.write.payload.shape())
         wiring.connect(m, skid.o, wiring.flipped(self.write))
-        write = stream.Signature(self.write.payload.shape()).create()
-        wiring.connect(m, write, skid.i)
+        write = skid.i
         free = Signal()
         m.d.comb += free.eq(~write.valid | write.ready)
 

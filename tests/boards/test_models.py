@@ -1,16 +1,9 @@
-from dataclasses import replace
-
 import pytest
 
 from boards.board import get
 from boards.models import MODELS, Model
 from mapper.compile import compile_model
 from mapper.find import load
-from rtl import config as configs
-
-
-# Images of boards, with the sparse formats that they leave away.
-SHAPE = replace(configs.get("ulx3s-85f"), formats=())
 
 
 @pytest.mark.seconds(20)
@@ -18,7 +11,7 @@ SHAPE = replace(configs.get("ulx3s-85f"), formats=())
 def test_as_compiled(model):
     """What is written down is what a compiled image says."""
     of = load(model.name, 8)
-    image = compile_model(of, SHAPE, min(2048, of.context))
+    image = compile_model(of, get("ulx3s-85f").config, min(2048, of.context))
     assert (image.context, image.memory_units, image.weight_bytes, tuple(image.formats)) == \
         (model.context, model.memory_units, model.weight_bytes, model.formats)
 
