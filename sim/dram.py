@@ -75,10 +75,10 @@ class Dram:
 
 
 DRAMS = {
-    # Boards' memories at their accelerators' clocks. SDR at 55 MHz: 4 banks, 2-2-2, taken for one
-    # whose data move twice in two of its clocks, so that figures are rounded up to even ones. The peak is 110 MB/s.
-    "sdr-55-x16": Dram(ck_ps=36364, bus_bytes=2, cl=1, cwl=0, rcd=1, rp=1, ras=2, rc=2, rrd_s=1, rrd_l=1,
-                       wr=1, rtp=1, rfc=2, refi=214, bank_bits=2, column_bits=6, latency=5),
+    # Boards' memories at their accelerators' clocks. SDR at 50 MHz: 4 banks, 2-1-1, taken for one
+    # whose data move twice in two of its clocks, so that figures are rounded up to even ones. The peak is 100 MB/s.
+    "sdr-50-x16": Dram(ck_ps=40000, bus_bytes=2, cl=1, cwl=0, rcd=1, rp=1, ras=2, rc=2, rrd_s=1, rrd_l=1,
+                       wr=1, rtp=1, rfc=2, refi=195, bank_bits=2, column_bits=6, latency=5),
     # DDR3 at 120 and 140 MHz, below what its DLL is specified for. The peaks are 480 and 560 MB/s.
     "ddr3-240-x16": Dram(ck_ps=8333, bus_bytes=2, cl=6, cwl=5, rcd=2, rp=2, ras=5, rc=6,
                          rrd_s=4, rrd_l=4, faw=5, wr=2, rtp=4, wtr_s=4, wtr_l=4, rfc=32, refi=936,
