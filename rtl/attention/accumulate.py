@@ -52,7 +52,7 @@ class Accumulators(wiring.Component):
         Sums of a head are complete, and stay until this is taken. The payload tells how much larger
         the numerators' exponents are than the denominators'.
     chunk : :py:`In(range(head_dim / beat_bytes))`
-        Numerators to read meanwhile.
+        Numerators to read in the next cycle.
     numerators : :py:`Out(signed(40)).array(queries, beat_bytes)`
         Elements chunk * beat_bytes and following, at once.
     denominators : :py:`Out(32).array(queries)`
@@ -87,23 +87,16 @@ class Accumulators(wiring.Component):
         step_ends  = Signal()
         m.d.comb += step_ends.eq(scaling & (step_chunk == chunks - 1))
 
-        # What the numerators do, decided a cycle ahead.
-        tag = delayed(m, self.tag.as_value(), 1)
-        tag = data.View(self.tag.shape(), tag)
-        following = Signal(range(chunks))
+        # A numerator is read and shifted in one cycle, added to and written in the next; its address, which goes to every
+        # memory, is a register before that. A single chunk is in registers, and has both in the last cycle.
+        reading, writing = (2 if chunks == 1 else 1), 2
         address = Signal(range(chunks), reset_less=True)
-        add     = Signal()
-        shift   = Signal()
-        zero    = Signal(reset_less=True)
-        complete = Signal()
-        m.d.comb += following.eq(Mux(scaling, step_chunk, tag.chunk))
-        m.d.sync += [
-            address.eq(following),
-            add.eq(tag.value),
-            shift.eq(scaling),
-            zero.eq(tag.first & tag.open),
-            complete.eq(tag.value & tag.end & tag.close),
-        ]
+        m.d.sync += address.eq(Mux(scaling, step_chunk, Mux(self.tag.value, self.tag.chunk, self.chunk)))
+        fresh = delayed(m, self.tag.value & self.tag.first & self.tag.open, reading, reset_less=True)
+        add   = delayed(m, self.tag.value, writing)
+        write = delayed(m, self.tag.value | scaling, writing)
+        write_address = delayed(m, address, writing - 1, reset_less=True)
+        complete = delayed(m, self.tag.value & self.tag.end & self.tag.close, writing)
 
         with m.FSM():
             with m.State("WAIT"):
@@ -160,40 +153,40 @@ class Accumulators(wiring.Component):
             with m.If(self.tag.value & self.tag.start):
                 m.d.sync += total.eq(Mux(self.tag.first & self.tag.open, 0, total) + self.shares[q])
 
-            by4, by1 = Signal(name=f"by4_{q}"), Signal(name=f"by1_{q}")
-            m.d.sync += [
-                by4.eq(numerator_left[q] >= 4),
-                by1.eq((numerator_left[q] < 4) & (numerator_left[q] != 0)),
-            ]
+            by4 = delayed(m, numerator_left[q] >= 4, reading, reset_less=True)
+            by1 = delayed(m, (numerator_left[q] < 4) & (numerator_left[q] != 0), reading, reset_less=True)
             for n in range(width):
-                old = Signal(signed(NUMERATOR_BITS), name=f"old{q}_{n}")
-                new = Signal(signed(NUMERATOR_BITS), name=f"new{q}_{n}")
-                with m.If(shift):
-                    m.d.comb += new.eq(Mux(by4, old >> 4, Mux(by1, old >> 1, old)))
-                with m.Else():
-                    m.d.comb += new.eq(Mux(zero, 0, old) + self.products[q][n])
+                old     = Signal(signed(NUMERATOR_BITS), name=f"old{q}_{n}")
+                shifted = Signal(signed(NUMERATOR_BITS), name=f"shifted{q}_{n}")
+                product = Signal(signed(PRODUCT_BITS), name=f"product{q}_{n}")
+                new     = Signal(signed(NUMERATOR_BITS), name=f"new{q}_{n}")
+                m.d.comb += [
+                    self.numerators[q][n].eq(old),
+                    shifted.eq(Mux(fresh, 0, Mux(by4, old >> 4, Mux(by1, old >> 1, old)))),
+                    product.eq(Mux(add, self.products[q][n], 0)),
+                ]
 
                 if chunks == 1:
                     total = Signal(signed(NUMERATOR_BITS), name=f"numerator{q}_{n}",
                                    reset_less=True)
-                    m.d.comb += [old.eq(total), self.numerators[q][n].eq(total)]
-                    with m.If(add | shift):
+                    m.d.comb += [old.eq(total), new.eq(shifted + product)]
+                    with m.If(write):
                         m.d.sync += total.eq(new)
                 else:
                     memory = Memory(shape=signed(NUMERATOR_BITS), depth=chunks, init=[])
                     m.submodules[f"numerator{q}_{n}"] = memory
                     write_port = memory.write_port()
                     read_port = memory.read_port(domain="comb")
-                    # Read a cycle ahead. What is written meanwhile is another chunk: they come in turn.
-                    ahead = Signal(signed(NUMERATOR_BITS), name=f"ahead{q}_{n}", reset_less=True)
-                    m.d.sync += ahead.eq(read_port.data)
+                    # What is written while another is read is another chunk: they come in turn.
+                    read = Signal(signed(NUMERATOR_BITS), name=f"read{q}_{n}", reset_less=True)
+                    m.d.sync += read.eq(shifted)
                     m.d.comb += [
-                        write_port.addr.eq(address),
+                        read_port.addr.eq(address),
+                        old.eq(read_port.data),
+                        new.eq(read + product),
+                        write_port.addr.eq(write_address),
                         write_port.data.eq(new),
-                        write_port.en.eq(add | shift),
-                        read_port.addr.eq(Mux(self.result.valid, self.chunk, following)),
-                        old.eq(ahead),
-                        self.numerators[q][n].eq(read_port.data),
+                        write_port.en.eq(write),
                     ]
 
         return m

@@ -43,7 +43,7 @@ class AttentionOutput(wiring.Component):
     result : :py:`In(stream.Signature(data.ArrayLayout(8, queries)))`
         Sums of a KV head are ready to be read; their exponents. Taken when they have been read.
     chunk : :py:`Out(range(head_dim / beat_bytes))`
-        Numerators to read.
+        Numerators to read in the next cycle.
     numerators, denominators : :py:`In(signed(40)).array(queries, beat_bytes)`, \
             :py:`In(32).array(queries)`
         Sums.
@@ -83,10 +83,16 @@ class AttentionOutput(wiring.Component):
 
         # Which line is read: run by run, chunk by chunk, then the denominator; query by query.
         run   = Signal(range(runs))
+        chunk = Signal.like(self.chunk)
         query = Signal(4)
         sum_  = Signal()
         step, last = Signal(), Signal()
+        at = Cat(run, chunk)
+        following = Signal(len(at))
+        m.d.sync += at.eq(following)
         m.d.comb += [
+            following.eq(at),
+            self.chunk.eq(following[len(run):]),
             step.eq(self.result.valid & en),
             last.eq(sum_ & (query == queries - 1)),
             self.result.ready.eq(en & last),
@@ -95,8 +101,8 @@ class AttentionOutput(wiring.Component):
             with m.If(sum_):
                 m.d.sync += [sum_.eq(0), query.eq(Mux(last, 0, query + 1))]
             with m.Else():
-                at = Cat(run, self.chunk)
-                m.d.sync += [at.eq(at + 1), sum_.eq(at.all())]
+                m.d.comb += following.eq(at + 1)
+                m.d.sync += sum_.eq(at.all())
             with m.If(last):
                 m.d.sync += heads.eq(heads - 1)
 

@@ -11,6 +11,7 @@ __all__ = ["FpMul"]
 
 
 BIAS = 127
+HALF_BITS = SIGNIFICAND_BITS // 2
 
 
 class FpMul(wiring.Component):
@@ -21,7 +22,8 @@ class FpMul(wiring.Component):
     before rounding flushed likewise. Every result that is not a number is 0x7fc00000.
 
     Latency is `LATENCY` enabled cycles; throughput is one product per enabled cycle. The 24 by 24
-    bit multiplier has registers on both sides, which DSP blocks absorb.
+    bit multiplier is made of four of 12 by 12 with registers on both sides, which DSP blocks absorb: on FPGAs whose
+    blocks are narrower than 24 bits, their sum has a cycle of its own.
 
     Members
     -------
@@ -32,7 +34,7 @@ class FpMul(wiring.Component):
     o : :py:`Out(32)`
         Product, fp32.
     """
-    LATENCY = 3
+    LATENCY = 4
 
     def __init__(self):
         super().__init__({"a": In(32), "b": In(32), "en": In(1), "o": Out(32)})
@@ -44,8 +46,10 @@ class FpMul(wiring.Component):
         flags = data.StructLayout({"sign": 1, "zero": 1, "infinite": 1, "nan": 1})
 
         factors  = [Signal(SIGNIFICAND_BITS, name=f"factor_{x}", reset_less=True) for x in "ab"]
-        exponent = [Signal(signed(10), name=f"exponent{n}", reset_less=True) for n in (1, 2)]
-        flag     = [Signal(flags, name=f"flag{n}", reset_less=True) for n in (1, 2)]
+        exponent = [Signal(signed(10), name=f"exponent{n}", reset_less=True) for n in (1, 2, 3)]
+        flag     = [Signal(flags, name=f"flag{n}", reset_less=True) for n in (1, 2, 3)]
+        parts    = [[Signal(2 * HALF_BITS, name=f"part{i}{j}", reset_less=True) for j in (0, 1)]
+                    for i in (0, 1)]
         product  = Signal(2 * SIGNIFICAND_BITS, reset_less=True)
 
         zeros     = [x.exponent == 0 for x in (a, b)]
@@ -61,10 +65,16 @@ class FpMul(wiring.Component):
                 flag[0].infinite.eq(infinites[0] | infinites[1]),
                 flag[0].nan.eq(nans[0] | nans[1] | (zeros[0] & infinites[1]) |
                                (zeros[1] & infinites[0])),
-                product.eq(factors[0] * factors[1]),
-                exponent[1].eq(exponent[0]),
-                flag[1].eq(flag[0]),
+                product.eq(Cat(parts[0][0], parts[1][1]) + ((parts[0][1] + parts[1][0]) << HALF_BITS)),
             ]
+            for i in (0, 1):
+                m.d.sync += [
+                    exponent[i + 1].eq(exponent[i]),
+                    flag[i + 1].eq(flag[i]),
+                ]
+                for j in (0, 1):
+                    m.d.sync += parts[i][j].eq(factors[0].word_select(i, HALF_BITS)
+                                               * factors[1].word_select(j, HALF_BITS))
 
         # The product of significands in [1, 2) is in [1, 4).
         top        = product[-1]
@@ -74,12 +84,12 @@ class FpMul(wiring.Component):
         rounded    = Signal(signed(23 + 10))
         m.d.comb += [
             normalized.eq(Mux(top, product, product << 1)),
-            biased.eq(exponent[1] + top),
+            biased.eq(exponent[2] + top),
             rounded.eq(round_even(normalized, biased)),
             self.o.eq(result),
         ]
         with m.If(self.en):
-            finish(m, result, flag[1].sign, rounded, zero=flag[1].zero | (biased <= 0),
-                   infinite=flag[1].infinite, nan=flag[1].nan)
+            finish(m, result, flag[2].sign, rounded, zero=flag[2].zero | (biased <= 0),
+                   infinite=flag[2].infinite, nan=flag[2].nan)
 
         return m

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bus.skid import SkidBuffer
 from ..config import Config
 from ..formats import ACC_BITS, TILES
 from ..fp.from_int import IntToFp
@@ -80,10 +81,15 @@ class RowScaler(wiring.Component):
         m.submodules.to_fp = to_fp = IntToFp(ACC_BITS)
         m.submodules.mul   = mul   = FpMul()
 
+        # Whether a result is taken comes late, and would stop all that is in front of it in the same cycle.
+        m.submodules.skid = skid = SkidBuffer(ScaledResult)
+        wiring.connect(m, skid.o, wiring.flipped(self.o))
+        out = skid.i
+
         # One enable for the whole pipeline: it moves whenever its end is free.
         en = Signal()
         m.d.comb += [
-            en.eq(self.o.ready | ~self.o.valid),
+            en.eq(out.ready | ~out.valid),
             to_fp.en.eq(en),
             mul.en.eq(en),
         ]
@@ -168,16 +174,16 @@ class RowScaler(wiring.Component):
         ]
         with m.If(en):
             m.d.sync += [
-                self.o.valid.eq(valids[-1]),
-                self.o.p.row.eq(tag.row),
-                self.o.p.column.eq(tag.column),
-                self.o.p.last.eq(tag.last),
-                self.o.p.value.eq(Cat(product[:23], exponent[:8], product[31])),
+                out.valid.eq(valids[-1]),
+                out.p.row.eq(tag.row),
+                out.p.column.eq(tag.column),
+                out.p.last.eq(tag.last),
+                out.p.value.eq(Cat(product[:23], exponent[:8], product[31])),
             ]
             with m.If(empty):
-                m.d.sync += self.o.p.value[:31].eq(0)
+                m.d.sync += out.p.value[:31].eq(0)
             with m.Elif(full):
-                m.d.sync += self.o.p.value[:31].eq(0x7f800000)
+                m.d.sync += out.p.value[:31].eq(0x7f800000)
 
         m.d.comb += self.command.ready.eq(~active & ~Cat(valids).any() & ~self.o.valid)
         with m.If(self.command.valid & self.command.ready):

@@ -18,7 +18,7 @@ class Datapath(wiring.Component):
     """Compute one line of results per cycle, or accumulate one line of a dot product.
 
     Nothing stalls. Latency is that of :class:`~rtl.vector.lane.Lane`: 2 cycles for the functions
-    from CLAMP on, 7 for MADD and NMADD. A dot product comes 2 cycles (the multiplier's, less one) and
+    from CLAMP on, 8 for MADD and NMADD. A dot product comes 3 cycles (the multiplier's, less one) and
     those of :class:`~rtl.vector.reduce.Reduce` after its last line.
 
     Parameters

@@ -30,9 +30,9 @@ class VectorUnit(wiring.Component):
 
     With N = outer * inner / lanes, the next instruction is accepted after these cycles:
 
-    - MADD, NMADD: N + 10.
+    - MADD, NMADD: N + 11.
     - CLAMP, SCALE, NSCALE, RECIP, RSQRT: N + 5.
-    - DOT: N + 1 + outer * (5 + the cycles of :class:`~rtl.vector.reduce.Reduce`).
+    - DOT: N + 1 + outer * (6 + the cycles of :class:`~rtl.vector.reduce.Reduce`).
     - Quant: when its last run has been accepted by the destination; lines are read as fast as the
       :class:`~rtl.vector.quantizer.Quantizer` takes them.
 

@@ -298,9 +298,9 @@ async def takes_as_long_as_promised(dut):
             if not count:
                 promised = 2
             elif func == Func.DOT:
-                promised = count + 1 + outer * (5 + reduce)
+                promised = count + 1 + outer * (6 + reduce)
             else:
-                promised = count + (10 if func in TERNARY else 5)
+                promised = count + (11 if func in TERNARY else 5)
             await source.send(dispatched(insn))    # Accepted at the edge that this returns at.
             for cycle in range(promised):
                 await FallingEdge(dut.clk)
