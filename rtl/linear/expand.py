@@ -7,6 +7,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bus.skid import SkidBuffer
 from ..config import Config
 from ..formats import SPARSE
 from ..isa import WeightFormat
@@ -85,6 +86,11 @@ class Expander(wiring.Component):
             ]
             return m
 
+        # Whether there is room behind comes too late to hold up all that is in here.
+        m.submodules.skid = skid = SkidBuffer(WeightStep(self.config))
+        wiring.connect(m, skid.o, wiring.flipped(self.o))
+        out = skid.i
+
         # A step waits here until its last row has left.
         layout = WeightStep(self.config)
         names = [name for name, _ in layout
@@ -96,19 +102,19 @@ class Expander(wiring.Component):
         valid = Signal(2)
         move  = Signal()
         m.d.comb += [
-            move.eq(~self.o.valid | self.o.ready),
+            move.eq(~out.valid | out.ready),
             self.i.ready.eq(~valid[0] | move & (left == 0)),
             self.busy.eq(valid.any() | self.o.valid),
         ]
         with m.If(move):
             m.d.sync += [
                 valid[1].eq(valid[0]),
-                self.o.valid.eq(valid[1]),
+                out.valid.eq(valid[1]),
                 left.eq(left - 1),
                 held.sub.eq(held.sub + 1),
             ]
             m.d.sync += [row[name].eq(held[name]) for name in names]
-            m.d.sync += [self.o.p[name].eq(row[name]) for name in names]
+            m.d.sync += [out.p[name].eq(row[name]) for name in names]
         with m.If(self.i.ready):
             first = self._rows_of(self.i.p)
             m.d.sync += [
@@ -122,7 +128,7 @@ class Expander(wiring.Component):
                 m.d.sync += held.sub.eq(reduce(or_, (Mux(first[n], self.i.p.beat << n, 0)
                                                      for n in range(len(first)))))
         if self.expanded & SPARSE:
-            self._scatter(m, held, rows, row, move)
+            self._scatter(m, held, rows, row, out.p, move)
         if TERNARY in self.expanded:
             with m.If(move & (held.format == TERNARY)):
                 m.d.sync += row.codes.eq(self._nibbles(held))
@@ -157,9 +163,9 @@ class Expander(wiring.Component):
                     nibbles += [low[element] == high[element], *[~low[element]] * 3]
         return Cat(nibbles)
 
-    def _scatter(self, m, held, rows, row, move):
-        """Sparse rows: first their slots, as bytes, and the slots' elements; then, over what is in
-        `row` otherwise, the row's 16 elements."""
+    def _scatter(self, m, held, rows, row, out, move):
+        """Sparse rows: first their slots, as bytes, and the slots' elements; then, over what goes from
+        `row` to `out` otherwise, the row's 16 elements."""
         size = self.config.rows
         counts = [SLOTS[MODES[pattern]] for pattern in self.config.patterns]
         slots = max(counts, default=0)
@@ -212,7 +218,7 @@ class Expander(wiring.Component):
         with m.If(move & sparse):
             m.d.sync += [row.codes.eq(Cat(packed)), row.format.eq(S8), row.mode.eq(0), row.beat.eq(0)]
         with m.If(move & spread):
-            m.d.sync += self.o.p.codes.eq(Cat(placed))
+            m.d.sync += out.codes.eq(Cat(placed))
 
     def _by_mode(self, mode, values):
         """Value, of one for each mode, of the mode in front."""

@@ -25,7 +25,7 @@ class Lane(wiring.Component):
     Members
     -------
     func : :py:`In(Func)`
-        Function. Constant while elements are in flight.
+        Function. Constant from an element's first cycle to its last.
     a, b, c : :py:`In(32)`
         Operands.
     x : :py:`In(32)`
@@ -33,7 +33,7 @@ class Lane(wiring.Component):
     y : :py:`In(32)`
         DOT: the adder's second operand, with `fold`.
     fold : :py:`In(1)`
-        DOT: add `y` to `x` rather than the product a * b.
+        Add `y` to `x` rather than the product a * b. Only with DOT.
     simple : :py:`Out(32)`
         Result of the functions from CLAMP on.
     sum : :py:`Out(32)`
@@ -61,15 +61,17 @@ class Lane(wiring.Component):
             m.d.sync += stage.eq(delayed[-1])
             delayed.append(stage)
 
-        is_dot = self.func == Func.DOT
+        # From the multiplier on, the function has been there for cycles.
+        is_dot, sub = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [is_dot.eq(self.func == Func.DOT), sub.eq(self.func == Func.NMADD)]
         m.d.comb += [
             mul.en.eq(1),
             mul.a.eq(self.a),
             mul.b.eq(self.b),
             add.en.eq(1),
             add.a.eq(Mux(is_dot, self.x, delayed[-1])),
-            add.b.eq(Mux(is_dot & self.fold, self.y, mul.o)),
-            add.sub.eq(self.func == Func.NMADD),
+            add.b.eq(Mux(self.fold, self.y, mul.o)),
+            add.sub.eq(sub),
             self.sum.eq(add.o),
         ]
 
