@@ -82,10 +82,13 @@ class Accelerator(wiring.Component):
         units = {Unit.LOAD: load, Unit.STREAM: stream, Unit.LINEAR: linear, Unit.VECTOR: vector,
                  Unit.ATTENTION: attention}
 
-        # What a reset by the host reaches, unlike the registers and their bus.
+        # What a reset by the host reaches, unlike the registers and their bus, has a domain of its own: its reset goes to most
+        # flip-flops that there are, and comes straight from a register.
         core = Module()
         m.submodules.control = control
-        m.submodules.core = ResetInserter(control.reset)(core)
+        m.submodules.core = DomainRenamer("core")(core)
+        m.domains.core = domain = ClockDomain("core", local=True)
+        m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(control.reset)]
         core.submodules.fetch     = fetch
         core.submodules.sequencer = ResetInserter(control.clear)(sequencer)
         core.submodules.tokens    = ResetInserter(control.clear)(tokens)

@@ -76,7 +76,7 @@ class Control(wiring.Component):
     clear : :py:`Out(1)`
         Reset the sequencer and the token counters.
     reset : :py:`Out(1)`
-        Reset everything but this.
+        Reset everything but this: for the host, or because this is being reset. A register.
     faults : :py:`In(FaultReport).array(faults)`
         Faults; of simultaneous ones the first counts.
     units : :py:`In(UNITS_BITS)`
@@ -107,7 +107,7 @@ class Control(wiring.Component):
             "stop":         Out(1),
             "memory_idle":  In(1),
             "clear":        Out(1),
-            "reset":        Out(1),
+            "reset":        Out(1, init=1),
             "faults":       In(FaultReport).array(faults),
             "units":        In(UNITS_BITS),
             "pc":           In(PC_BITS),
