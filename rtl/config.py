@@ -183,13 +183,11 @@ CONFIGS = {c.name: c for c in [
 ]}
 CONFIGS |= {f"{c.name}-{core}": replace(c, name=f"{c.name}-{core}", core=core, formats=())
             for c in list(CONFIGS.values()) for core in CORES if core != c.core}
-# Those of boards (`boards/board.py`), whose memories have the accelerator's clock, and bring 2 or 8 bytes in each of its
-# cycles: as many lanes as keep up with that. One query head at a time does; with three the clock is slower, and so would
-# be the memory.
-CONFIGS |= {name: replace(CONFIGS["small"], name=name, lanes=lanes, queries=1, clock_mhz=clock, dram=dram, dram_peak=peak)
-            for name, lanes, clock, dram, peak in [("ulx3s-85f", 2, 50.0, "sdr-50-x16", 100e6),
-                                                   ("ecpix5-85f", 4, 70.0, "ddr3-280-x16", 560e6),
-                                                   ("orangecrab-85f", 4, 60.0, "ddr3-240-x16", 480e6)]}
+# Those of boards (`boards/board.py`): their memories have the accelerator's clock, and bring 2 or 8 bytes in each cycle.
+CONFIGS |= {name: replace(CONFIGS["small"], name=name, clock_mhz=clock, dram=dram, dram_peak=peak)
+            for name, clock, dram, peak in [("ulx3s-85f", 50.0, "sdr-50-x16", 100e6),
+                                            ("ecpix5-85f", 70.0, "ddr3-280-x16", 560e6),
+                                            ("orangecrab-85f", 60.0, "ddr3-240-x16", 480e6)]}
 
 
 def get(name):
