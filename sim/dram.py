@@ -79,12 +79,12 @@ DRAMS = {
     # whose data move twice in two of its clocks, so that figures are rounded up to even ones. The peak is 100 MB/s.
     "sdr-50-x16": Dram(ck_ps=40000, bus_bytes=2, cl=1, cwl=0, rcd=1, rp=1, ras=2, rc=2, rrd_s=1, rrd_l=1,
                        wr=1, rtp=1, rfc=2, refi=195, bank_bits=2, column_bits=6, latency=5),
-    # DDR3 at 120 and 140 MHz, below what its DLL is specified for. The peaks are 480 and 560 MB/s.
+    # DDR3 at 120 and 150 MHz, below what its DLL is specified for. The peaks are 480 and 600 MB/s.
     "ddr3-240-x16": Dram(ck_ps=8333, bus_bytes=2, cl=6, cwl=5, rcd=2, rp=2, ras=5, rc=6,
                          rrd_s=4, rrd_l=4, faw=5, wr=2, rtp=4, wtr_s=4, wtr_l=4, rfc=32, refi=936,
                          bank_bits=3, column_bits=7, latency=20),
-    "ddr3-280-x16": Dram(ck_ps=7143, bus_bytes=2, cl=6, cwl=5, rcd=2, rp=2, ras=5, rc=7,
-                         rrd_s=4, rrd_l=4, faw=6, wr=3, rtp=4, wtr_s=4, wtr_l=4, rfc=37, refi=1092,
+    "ddr3-300-x16": Dram(ck_ps=6667, bus_bytes=2, cl=6, cwl=5, rcd=3, rp=3, ras=6, rc=8,
+                         rrd_s=4, rrd_l=4, faw=6, wr=3, rtp=4, wtr_s=4, wtr_l=4, rfc=39, refi=1170,
                          bank_bits=3, column_bits=7, latency=20),
     # 2 Gb parts, 6-6-6. The peak is 1.6 GB/s.
     "ddr3-800-x16": Dram(ck_ps=2500, bus_bytes=2, cl=6, cwl=5, rcd=6, rp=6, ras=15, rc=21,

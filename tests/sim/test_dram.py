@@ -87,7 +87,7 @@ def test_checker_finds_violations():
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match=r"^DRAM must be one of sdr-50-x16, ddr3-240-x16, ddr3-280-x16, ddr3-800-x16, "
+    with pytest.raises(ValueError, match=r"^DRAM must be one of sdr-50-x16, ddr3-240-x16, ddr3-300-x16, ddr3-800-x16, "
                                          r"ddr4-2400-x64, ideal, not 'ddr9'$"):
         get("ddr9")
 
