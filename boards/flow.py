@@ -26,6 +26,8 @@ TOOLS = {
 # the other router an hour (docs/boards.md).
 MORE = {"nextpnr-ecp5": ["--report", ROUTED, "--timing-allow-fail", "--placer", "static",
                          "--router", "router2"]}
+# Seconds by the clock that a tool may take: some placements cannot be routed, and routing them never ends.
+LIMITS = {"nextpnr-ecp5": 2 * 60 * 60}
 HINT = "run `make bitstream`, or pip install 'headrace[boards,synth]'"
 
 
@@ -113,12 +115,15 @@ def finished(folder, digest):
 
 def run(folder, name, arguments):
     """Run a tool, yosys without the design's names where it stops over them."""
-    code, said = execute([path_of(name), *arguments], folder)
+    code, said = execute([path_of(name), *arguments], folder, LIMITS.get(name))
     if name == "yosys" and code and not said:
         script = folder / f"{NAME}.ys"
         before = NAMELESS.format(top=NAME).replace("; ", "\n")
         script.write_text(script.read_text().replace("synth_ecp5", f"{before}synth_ecp5"))
         code, said = execute([path_of(name), *arguments], folder)
+    if code is None:
+        raise UserError(f"{name} did not end in {LIMITS[name] / 60:g} minutes, as with a placement that cannot be "
+                        f"routed; try another seed, `make bitstream BOARD=... SEED=n`")
     if code:
         problem = next((line for line in said if line.startswith("ERROR:")), " ".join(said))
         raise UserError(f"{name} failed with exit code {code}: {problem.removeprefix('ERROR: ') or 'it said nothing'}")

