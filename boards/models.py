@@ -22,7 +22,7 @@ class Model:
     context : :class:`int`
         Positions that it is compiled for.
     memory_units : :class:`int`
-        Units of memory that it needs.
+        Units of memory that it needs with the ULX3S's configuration; with the others' it is no more.
     weight_bytes : :class:`int`
         Bytes of weights that a token reads.
     formats : tuple of :class:`str`
@@ -48,7 +48,7 @@ class Model:
 
 
 MODELS = [
-    Model("smollm2", 2048, 1_794_732, 90_228_608, ("U4", "S8")),
+    Model("smollm2", 2048, 1_794_734, 90_228_608, ("U4", "S8")),
     Model("tiny", 512, 19_338, 889_920, ("S8", "TERNARY")),
     Model("tiny-mixed", 512, 23_301, 1_143_552, ("S8", "SPARSE4")),
     Model("tiny-sparse", 512, 36_600, 1_994_688, ("S8", "SPARSE8")),
