@@ -1,11 +1,18 @@
-"""Files that are there whole, or not at all."""
+"""Files that are there whole, or not at all; and files that are what they were."""
 
+import hashlib
 import os
+import stat
 from contextlib import contextmanager
 from pathlib import Path
 
+from .errors import UserError
 
-__all__ = ["replacing"]
+
+__all__ = ["identity", "opened", "replacing", "sha256"]
+
+
+_digests = {}   # by identity
 
 
 @contextmanager
@@ -25,3 +32,32 @@ def replacing(path):
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened(path):
+    """Open a file to read its bytes. Whatever the system refuses is a user's error, here and within.
+
+    A pipe or a device might never end: it is refused too.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UserError(f"{path}: must be a file, not a folder, pipe or device")
+        with open(path, "rb") as file:
+            yield file
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def identity(path, status):
+    """What changes when a file does, of its :func:`os.stat`: its content need not be read again."""
+    return os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def sha256(path):
+    """SHA-256 of a file, in hexadecimal. It is read once per process, unless it changes."""
+    with open(path, "rb") as file:
+        about = identity(path, os.fstat(file.fileno()))
+        if about not in _digests:
+            _digests[about] = hashlib.file_digest(file, "sha256").hexdigest()
+        return _digests[about]

@@ -1,6 +1,5 @@
 """Program image: all that a device needs to run a model, in one safetensors file."""
 
-import json
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,26 +8,33 @@ from safetensors.numpy import save_file
 
 from rtl.config import UNIT_BYTES
 
+from . import schema
 from .errors import UserError
-from .files import replacing
+from .files import opened, replacing
+from .seal import BLANK, KEY, seal, verify
 
 
 __all__ = ["FORMAT_VERSION", "Image"]
 
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = schema.FORMAT_VERSION
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
     """Program, weights and tables, as they lie in DRAM from address 0, and what they are.
 
+    :mod:`host.schema` has types and ranges of all but `memory`. They hold in every file; an image that
+    was made in memory, by a test for example, may break them.
+
     Attributes
     ----------
     memory : uint8 array
-        Initial DRAM content, a multiple of 64 bytes. May be mapped from the file, read-only.
+        Initial DRAM content, a multiple of 64 bytes. Read-only when it comes from a file.
     memory_units : :class:`int`
         Units of 64 bytes that the device must provide: `memory`, then the KV cache.
+    writable : pair of :class:`int`
+        First and end unit of what the program may write: the KV cache.
     program : :class:`int`
         Unit at which the instructions start.
     length : :class:`int`
@@ -46,14 +52,18 @@ class Image:
     weight_bytes : :class:`int`
         Bytes of packed weights that one decode step reads.
     model : :class:`dict`
-        Identity: name, sha256, sizes; `eos`: ids that end an answer.
+        Identity: name, sha256, sizes; `eos`: ids that end an answer, `bos`: the id that begins a prompt.
     tokenizer : :class:`dict`
         What :mod:`host.tokenizer` rebuilds the tokenizer from.
     report : :class:`dict`
         What the mapper says of sizes and cycles.
+    verified : :class:`bool`
+        Whether it is, bit by bit, what :meth:`save` wrote: :meth:`load` sees to it. Not so for images
+        that were made in memory, nor for changed copies.
     """
     memory: np.ndarray = field(repr=False)
     memory_units: int
+    writable: tuple
     program: int
     length: int
     digest: str
@@ -66,6 +76,7 @@ class Image:
     model: dict
     tokenizer: dict = field(repr=False)
     report: dict = field(repr=False)
+    verified: bool = field(default=False, init=False, compare=False)
 
     @property
     def instructions(self):
@@ -94,29 +105,40 @@ class Image:
         return dram
 
     def save(self, path):
-        """Write the file. It appears under its name only when it is complete."""
-        about = {k: v for k, v in vars(self).items() if k != "memory"}
+        """Write the file, sealed. It appears under its name only when it is complete."""
+        about = {k: v for k, v in vars(self).items() if k not in ("memory", "verified")}
+        try:
+            text = schema.encode(about, len(self.memory))
+        except schema.SchemaError as error:
+            raise UserError(f"{path}: {error}") from None
         with replacing(path) as partial:
             save_file({"memory": np.ascontiguousarray(self.memory)}, partial,
-                      {"headrace": json.dumps({"format": FORMAT_VERSION, **about})})
+                      {"headrace": text, KEY: BLANK})
+            seal(partial)
 
     @classmethod
     def load(cls, path):
-        """Read a file that :meth:`save` wrote."""
-        try:
-            with safe_open(path, "np") as file:
-                about = json.loads((file.metadata() or {})["headrace"])
-                memory = file.get_tensor("memory")
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise UserError(f"{path}: expected a program image (safetensors with `headrace` metadata), "
-                            f"found something else: {error}. Compile the model again") from error
-        version = about.pop("format", None)
-        if version != FORMAT_VERSION:
-            raise UserError(f"{path}: expected image format {FORMAT_VERSION}, found {version}. "
-                            f"Compile the model again")
-        try:
-            return cls(memory=memory, **about)
-        except TypeError as error:
-            raise UserError(f"{path}: image metadata is not of format {FORMAT_VERSION}: {error}") from error
+        """Read a file that :meth:`save` wrote. One that differs in a single bit is refused."""
+        with opened(path):
+            try:
+                with safe_open(path, "np") as file:
+                    text = (file.metadata() or {})["headrace"]
+                    schema.check_version(text)   # older formats had no seal
+                    verify(path)
+                    tensor = file.get_slice("memory")
+                    size, dtype = tensor.get_shape(), tensor.get_dtype()
+                    if len(size) != 1 or dtype != "U8" or file.keys() != ["memory"]:
+                        raise schema.SchemaError("the only tensor must be `memory`, of bytes. "
+                                                 "Compile the model again")
+                    about = schema.decode(text, *size)
+                    memory = file.get_tensor("memory")
+            except schema.SchemaError as error:
+                raise UserError(f"{path}: {error}") from None
+            except (SafetensorError, KeyError, ValueError) as error:
+                raise UserError(f"{path}: expected a program image (safetensors with `headrace` metadata), "
+                                f"found something else: {schema.line(error)}. "
+                                "Compile the model again") from error
+        memory.flags.writeable = False
+        image = cls(memory=memory, **about)
+        object.__setattr__(image, "verified", True)
+        return image

@@ -183,12 +183,12 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
     place(memory.rope, rope_table(model, context).astype("<f4"))
 
     return Image(
-        memory=data, memory_units=memory.end, program=memory.program, length=len(program.insns),
-        digest=config.digest, config=config.name, context=context, vocab=model.vocab,
+        memory=data, memory_units=memory.end, writable=(memory.kv, memory.end), program=memory.program,
+        length=len(program.insns), digest=config.digest, config=config.name, context=context, vocab=model.vocab,
         formats=[f for f in config.formats if f in {t.matrix.format.name for t in tallies}],
         patterns=[p for p in config.patterns if any(p in t.blocks for t in tallies)],
         weight_bytes=memory.weight_units * UNIT_BYTES,
         model={"name": model.name, "sha256": model.sha256, "eos": list(model.eos), "bos": model.bos,
-               "layers": len(model.layers), "hidden": model.hidden},
+               "layers": len(model.layers), "hidden": model.hidden, "kv_heads": model.kv_heads},
         tokenizer={"json": model.tokenizer, "chat_template": model.chat_template},
         report=estimate(config, model, memory, vector, tallies, program))

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import fields, replace
 
 import numpy as np
@@ -9,17 +10,21 @@ from host.errors import UserError
 from host.image import Image
 from rtl.config import get
 
+from .images import small_image
 
-IMAGE = Image(memory=np.arange(256, dtype=np.uint8), memory_units=6, program=1, length=2, digest="00",
-              config="small", formats=["S8", "SPARSE4"], patterns=["2:4"], context=8, vocab=96, weight_bytes=64, model={"name": "toy"},
-              tokenizer={"json": "{}"}, report={"bytes": 1})
+
+IMAGE = small_image()
 
 
 def test_round_trip(tmp_path):
     path = tmp_path / "new" / "image.safetensors"
     IMAGE.save(path)
     again = Image.load(path)
+    assert again.verified and not IMAGE.verified and not replace(again, program=1).verified
+    assert not again.memory.flags.writeable
     for f in fields(Image):
+        if f.name == "verified":
+            continue
         assert np.array_equal(getattr(again, f.name), getattr(IMAGE, f.name)), f.name
     assert list(path.parent.iterdir()) == [path]
     (other := tmp_path / "other").touch()
@@ -30,7 +35,7 @@ def test_instructions_and_dram():
     assert IMAGE.instructions == [int.from_bytes(range(64, 96), "little"),
                                   int.from_bytes(range(96, 128), "little")]
     dram = IMAGE.dram()
-    assert len(dram) == 6 * 64 and (dram[:256] == IMAGE.memory).all() and not dram[256:].any()
+    assert len(dram) == 69 * 64 and (dram[:256] == IMAGE.memory).all() and not dram[256:].any()
 
 
 @pytest.mark.parametrize("changes, message", [
@@ -64,8 +69,13 @@ def written(path, about, memory=IMAGE.memory):
     (lambda p: p.write_bytes(b""), "expected a program image"),
     (lambda p: p.write_bytes(b"\xff" * 100), "expected a program image"),
     (lambda p: written(p, None), "expected a program image"),
-    (lambda p: written(p, {"format": 99}), "expected image format 2, found 99. Compile the model again"),
-    (lambda p: written(p, {"format": 2, "speed": 3}), "image metadata is not of format 2: "),
+    *((lambda p, n=n: written(p, {"format": n, "speed": 3}),
+       f"expected image format 3, found {n}. Compile the model again") for n in (1, 2, 99)),
+    (lambda p: written(p, {"speed": 3}), "image metadata is not of format 3: "),
+    (lambda p: written(p, {"format": 3}), "the file is damaged: it has no seal. "),
+    (lambda p: p.mkdir(), "must be a file, not a folder"),
+    (lambda p: os.mkfifo(p), "must be a file, not a folder"),
+    (lambda p: p.symlink_to(p), "cannot be read: "),
     (lambda p: (IMAGE.save(p), p.write_bytes(p.read_bytes()[:-1])), "expected a program image"),
 ])
 def test_refused(tmp_path, write, message):
