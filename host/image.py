@@ -14,10 +14,21 @@ from .files import opened, replacing
 from .seal import BLANK, KEY, seal, verify
 
 
-__all__ = ["FORMAT_VERSION", "Image"]
+__all__ = ["FORMAT_VERSION", "Image", "whole_dram"]
 
 
 FORMAT_VERSION = schema.FORMAT_VERSION
+
+
+def whole_dram(memory, units):
+    """DRAM of so many units that begins with the bytes of `memory`; the rest is zero."""
+    try:
+        dram = np.zeros(units * UNIT_BYTES, np.uint8)
+    except MemoryError:
+        raise UserError(f"the image needs {units * UNIT_BYTES / 2**30:.1f} GiB of DRAM, for which this computer "
+                        "has not enough memory. Compile the model with a smaller --context") from None
+    dram[:len(memory)] = memory
+    return dram
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +111,7 @@ class Image:
 
     def dram(self):
         """All of the DRAM as a device first sees it: `memory`, then zeros."""
-        dram = np.zeros(self.memory_units * UNIT_BYTES, np.uint8)
-        dram[:len(self.memory)] = self.memory
-        return dram
+        return whole_dram(self.memory, self.memory_units)
 
     def save(self, path):
         """Write the file, sealed. It appears under its name only when it is complete."""

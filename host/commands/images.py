@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -115,7 +117,7 @@ def read(args):
 def obtain(args, config=None):
     """The image that `args` ask for, and its configuration: read, or compiled and kept.
 
-    `config` is one that has no name.
+    `config` is one that has no name. A kept image that is damaged is compiled again.
     """
     if is_image(args.model):
         return read(args)
@@ -124,15 +126,16 @@ def obtain(args, config=None):
     key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
     stem = f"{Path(args.model).stem}-{config.name}-{context}"
     path = cache() / f"{stem}-{key}.safetensors"
-    if path.exists():
+    if os.path.exists(path):
         try:
             return Image.load(path), config
         except UserError:
-            path.unlink(missing_ok=True)
+            print(f"headrace: {path}: the kept image is damaged; compiling the model again", file=sys.stderr)
     from mapper.compile import compile_model
     image = build(compile_model, model, config, context)
     save(image, path)
-    for other in cache().glob(f"{stem}-{'?' * 16}.safetensors"):
-        if other != path:  # an older compiler's
-            other.unlink(missing_ok=True)
+    with suppress(OSError):   # it is only in the way
+        for other in cache().glob(f"{stem}-{'?' * 16}.safetensors"):
+            if other != path:  # an older compiler's
+                other.unlink(missing_ok=True)
     return Image.load(path), config

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from host.files import sha256
+
 from ..dram import header
 from ..tools import ROOT, WARNINGS, ToolError, environment, verilator
 
@@ -23,6 +25,7 @@ CACHE = ROOT / "build" / "sim"
 FLAGS = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3", *WARNINGS]
 # Without splitting, the compiler takes minutes over large designs; small ones are faster whole.
 SPLIT = ["--output-split", "20000", "--output-split-cfuncs", "1000"]
+STAMPS = "digest", "SHA256SUMS"   # of what went into a build, and of what came out of it
 SPLIT_ABOVE = 500_000  # bytes of Verilog
 OPTIMIZE = ["-O3", "-march=native"]
 
@@ -41,8 +44,11 @@ def execute(command, folder):
     with open(folder / "build.log", "a") as log:
         log.write(f"$ {' '.join(map(str, command))}\n")
         log.flush()
-        result = subprocess.run(command, cwd=folder, env=environment(), stdout=log,
-                                stderr=subprocess.STDOUT)
+        try:
+            result = subprocess.run(command, cwd=folder, env=environment(), stdout=log,
+                                    stderr=subprocess.STDOUT)
+        except FileNotFoundError:
+            raise ToolError(f"{command[0]}: must be installed, it is not found") from None
     if result.returncode:
         tail = (folder / "build.log").read_text().splitlines()[-15:]
         raise ToolError("\n".join([f"{Path(command[0]).name} failed; the end of "
@@ -63,22 +69,55 @@ def _alone(folder, say):
         yield
 
 
+def _sum(folder):
+    """Digests of all files that a build left, as `sha256sum` prints them."""
+    made = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (*STAMPS, "build.log"))
+    return "".join(f"{sha256(path)}  {path.relative_to(folder)}\n" for path in made)
+
+
+def _state(folder, digest):
+    """What is in a folder: "built" from these inputs, "damaged" since then, or "stale"."""
+    inputs, sums = (folder / name for name in STAMPS)
+    try:
+        if inputs.read_text(errors="replace") != digest:
+            return "stale"
+        return "built" if sums.read_text(errors="replace") == _sum(folder) else "damaged"
+    except OSError:
+        return "stale"
+
+
 def cached(folder, name, inputs, build, say=lambda text: None):
-    """Path of the library `name`, which `build(folder)` makes when `inputs` have changed."""
+    """Path of the library `name`, which `build(folder)` makes when `inputs` have changed.
+
+    Files that are not what was built are never loaded or linked: `folder` is built again.
+    """
     digest = hashlib.sha256("\0".join([*inputs, _machine()]).encode()).hexdigest()
-    stamp, target = folder / "digest", folder / name
-    with _alone(folder, say):
-        if target.exists() and stamp.exists() and stamp.read_text() == digest:
-            return target
-        # Built aside and then renamed: an interrupted build leaves nothing that looks complete.
-        part = folder.with_name(f"{folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        build(part)
-        (part / "digest").write_text(digest)
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
-    return target
+    try:
+        # Without the lock, which a read-only folder refuses.
+        if _state(folder, digest) == "built":
+            return folder / name
+        with _alone(folder, say):
+            state = _state(folder, digest)
+            if state == "damaged":
+                say(f"{folder} is damaged, building it again")
+            if state != "built":
+                _build(folder, digest, build)
+    except OSError as error:
+        raise ToolError(f"{folder}: cannot be built: {error.strerror or error}. See to its disk's space and "
+                        "permissions") from error
+    return folder / name
+
+
+def _build(folder, digest, build):
+    """Build aside and then rename: an interrupted build leaves nothing that looks complete."""
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    build(part)
+    for stamp, text in zip(STAMPS, (digest, _sum(part))):
+        (part / stamp).write_text(text)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
 
 
 def _sources(*names):

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from host.device import DeviceError, RegisterDevice
-from rtl.config import UNIT_BYTES
+from host.image import whole_dram
 
 from .. import dram, timeline as timelines
 from .build import accelerator_library
@@ -61,7 +61,10 @@ class SimDevice(RegisterDevice):
         super().__init__(config, **options)
         if library is None:
             library = accelerator_library(config, trace=trace is not None, progress=build_progress)
-        self._lib = ctypes.CDLL(str(library))
+        try:
+            self._lib = ctypes.CDLL(str(library))
+        except OSError as error:
+            raise DeviceError(f"{self.name}: {library}: cannot be loaded: {error}") from None
         for name, (result, *arguments) in _PROTOTYPES.items():
             function = getattr(self._lib, name)
             function.restype, function.argtypes = result, arguments
@@ -74,8 +77,7 @@ class SimDevice(RegisterDevice):
         """Power up, with `memory` in DRAM."""
         self._power_down()
         # The harness works on this array in place: `self.memory` is the DRAM.
-        self.memory = np.zeros(units * UNIT_BYTES, np.uint8)
-        self.memory[:len(memory)] = memory
+        self.memory = whole_dram(memory, units)
         self._handle = self._lib.hr_create(self.memory.ctypes.data, len(self.memory),
                                            ctypes.byref(dram.c_struct(self._dram)),
                                            self.config.clock_mhz)

@@ -1,0 +1,137 @@
+"""Built libraries: kept while they are what was built, and never used when they are not."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from host.device import DeviceError
+from rtl.config import get
+from sim.fpga import build
+from sim.fpga.build import cached, dram_library
+from sim.fpga.device import SimDevice
+from sim.tools import ToolError
+
+
+class Builder:
+    """A build of two files, counted."""
+    def __init__(self, folder):
+        self.folder, self.count, self.said = folder / "library", 0, []
+
+    def __call__(self, inputs=("a",)):
+        return cached(self.folder, "obj/x.so", inputs, self.build, self.said.append)
+
+    def build(self, part):
+        self.count += 1
+        (part / "obj").mkdir()
+        (part / "obj" / "x.so").write_bytes(b"library" * 100)
+        (part / "obj" / "y.a").write_bytes(b"archive" * 100)
+        (part / "build.log").write_text("$ g++\n")
+
+
+@pytest.fixture
+def builder(tmp_path):
+    return Builder(tmp_path)
+
+
+def damage(path, content):
+    """Replace a file, as nothing of this project would."""
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+
+
+def test_kept(builder):
+    path = builder()
+    assert builder() == path == builder.folder / "obj" / "x.so" and builder.count == 1 and not builder.said
+    (builder.folder / "build.log").write_text("nobody links this")
+    assert builder() == path and builder.count == 1
+    builder(["b"])
+    assert builder.count == 2 and not builder.said
+    done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=builder.folder, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.count("OK") == 2
+
+
+@pytest.mark.parametrize("name", ["obj/x.so", "obj/y.a", "SHA256SUMS"])
+@pytest.mark.parametrize("change", [lambda raw: raw[:-1], lambda raw: raw[:50] + b"\x80" + raw[51:],
+                                    lambda raw: b""])
+def test_damaged(builder, name, change):
+    before = builder().read_bytes()
+    damage(builder.folder / name, change((builder.folder / name).read_bytes()))
+    assert builder().read_bytes() == before
+    assert builder.count == 2 and builder.said == [f"{builder.folder} is damaged, building it again"]
+    assert builder() and builder.count == 2
+
+
+@pytest.mark.parametrize("name", ["obj/x.so", "obj/y.a", "digest", "SHA256SUMS"])
+def test_missing(builder, name):
+    before = builder().read_bytes()
+    damage(builder.folder / name, None)
+    assert builder().read_bytes() == before and builder.count == 2
+
+
+def test_read_once_per_process(builder, monkeypatch):
+    builder()
+    builder()
+    monkeypatch.setattr("host.files.hashlib.file_digest", None)
+    assert builder() and builder.count == 1
+
+
+@pytest.mark.parametrize("size", [0, 100, 5000, -4096])
+def test_truncated_library_is_never_loaded(tmp_path, monkeypatch, size):
+    """A truncated library kills the process that loads it, with SIGBUS."""
+    monkeypatch.setattr(build, "CACHE", tmp_path)
+    path = dram_library()
+    whole = path.read_bytes()
+    damage(path, whole[:size])
+    code = ("import ctypes, pathlib; from sim.fpga import build; build.CACHE = pathlib.Path({!r}); "
+            "ctypes.CDLL(str(build.dram_library())).dram_run").format(str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    assert path.stat().st_size == len(whole)
+
+
+def test_what_cannot_be_loaded(tmp_path):
+    path = tmp_path / "accelerator.so"
+    path.write_bytes(b"nothing")
+    with pytest.raises(DeviceError, match=f"^sim: {path}: cannot be loaded: .*[^\n]$"):
+        SimDevice(get("small"), library=path)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), OSError(30, "Read-only file system")])
+def test_build_that_cannot_be_written(builder, monkeypatch, error):
+    """One line, and what was there is there."""
+    builder()
+
+    def fails(part):
+        (part / "half").write_text("half")
+        raise error
+
+    builder.build, build_ = fails, builder.build
+    with pytest.raises(ToolError, match=f"^{builder.folder}: cannot be built: {error.strerror}. See to .*$"):
+        builder(["b"])
+    builder.build = build_
+    assert builder(["a"]) and builder.count == 1
+
+
+def test_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    builder = Builder(tmp_path / "file")
+    with pytest.raises(ToolError, match=rf"^{re.escape(str(builder.folder))}: cannot be built: File exists"):
+        builder()
+    assert builder.count == 0
+
+
+def test_read_only_folder_serves(builder, monkeypatch):
+    """Where nothing can be written, what is there is used."""
+    builder()
+    monkeypatch.setattr(build, "_alone", None)   # which would write
+    assert builder() and builder.count == 1
+
+
+def test_a_tool_that_is_not_there(tmp_path):
+    with pytest.raises(ToolError, match="^no-such-tool: must be installed, it is not found$"):
+        build.execute(["no-such-tool", "-c"], tmp_path)
