@@ -20,7 +20,7 @@ class FaultCode(enum.IntEnum):
     """What stopped the machine; STATUS.fault is set and FAULT_PC names the instruction."""
     NONE = 0
     OPCODE = 1      # info: the opcode
-    ADDRESS = 2     # info: DRAM address, in units, outside the memory the host declared
+    ADDRESS = 2     # info: DRAM address, in units, outside the memory the host declared, or outside what may be written
     BUS = 3         # info: AXI response
     WATCHDOG = 4    # info: bit per unit that is busy, see rtl.isa.Unit; pc: last dispatched
     PROGRAM = 5     # program counter ran past the program's end; info: program length
@@ -47,6 +47,8 @@ REGISTERS = {r.name: r for r in [
     Register("LENGTH",        0x01c, "rw", "Instructions in the program."),
     Register("MEMORY",        0x020, "rw", "Units of DRAM that may be addressed."),
     Register("WATCHDOG",      0x024, "rw", "Cycles without a finished instruction or memory beat before a fault; 0 is never."),
+    Register("WRITE_FIRST",   0x028, "rw", "First unit of DRAM that may be written."),
+    Register("WRITE_END",     0x02c, "rw", "First unit behind those that may be written; 0 protects all of DRAM."),
     Register("POSITION",      0x030, "rw", "Position of the first column."),
     Register("COLUMNS",       0x034, "rw", "Columns in use."),
     Register("HEAD",          0x038, "rw", "1 when logits are wanted."),

@@ -4,13 +4,12 @@ from amaranth import signed
 from amaranth.lib import data
 
 from .isa import WORD_BITS, WeightFormat
+from .limits import PC_BITS
 
 
-__all__ = ["PC_BITS", "Dispatched", "Fault", "ReadRequest", "WriteLine", "vector_write",
+__all__ = ["Dispatched", "Fault", "ReadRequest", "WriteLine", "vector_write",
            "Quantized", "ActivationWrite", "WeightStep", "Logit"]
 
-
-PC_BITS = 12
 
 # An instruction in a unit's queue: registers are added already; `pc` is its index in the program.
 Dispatched = data.StructLayout({"word": WORD_BITS, "pc": PC_BITS})

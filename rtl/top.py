@@ -141,6 +141,8 @@ class Accelerator(wiring.Component):
             reader.limit.eq(control.memory_limit),
             reader.halt.eq(control.stop),
             writer.limit.eq(control.memory_limit),
+            writer.first.eq(control.write_first),
+            writer.end.eq(control.write_end),
             writer.halt.eq(control.stop),
             linear.best_index.eq(control.best_index),
         ]

@@ -4,7 +4,7 @@ import inspect
 import re
 from pathlib import Path
 
-from rtl import csr, isa
+from rtl import csr, isa, limits, rules
 
 from . import diagram
 from .tools import ROOT
@@ -44,6 +44,13 @@ def _isa():
     yield "hold 32 bits; register 0 is zero. A `_reg` field names the register that is added to its field when the"
     yield "instruction is dispatched, modulo the field's width."
     yield ""
+    yield "## Legal programs"
+    yield ""
+    yield "The hardware relies on these rules and checks few of them: what it does with a program that breaks one is"
+    yield "not defined. The functional machine refuses such a program, and names the rule. `headrace verify IMAGE`"
+    yield "checks an image without running it; `headrace compile` does so by itself."
+    yield ""
+    yield from rules.markdown()
     yield from map(_plain, isa.markdown())
     for enumeration in (isa.Unit, isa.Source, isa.Func, isa.Dest, isa.WeightFormat):
         yield f"## {enumeration.__name__}"
@@ -70,7 +77,18 @@ def _registers():
     yield from _table(csr.FaultCode)
 
 
+def _limits():
+    yield GENERATED.format("rtl/limits.py")
+    yield ""
+    yield "# Limits"
+    yield ""
+    yield "What the machine's widths allow. `headrace compile` refuses what is beyond."
+    yield ""
+    yield from limits.markdown()
+
+
 DOCUMENTS = {
+    Path("docs/limits.md"): _limits,
     Path("docs/isa.md"): _isa,
     Path("docs/registers.md"): _registers,
     Path("docs/architecture.svg"): diagram.svg,

@@ -5,17 +5,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..limits import DENOMINATOR_BITS, NUMERATOR_BITS
 from .delay import delayed
 from .products import PRODUCT_BITS
 from .softmax import Rescale
 from .tag import Tag
 
 
-__all__ = ["NUMERATOR_BITS", "DENOMINATOR_BITS", "Accumulators"]
-
-
-NUMERATOR_BITS = 40
-DENOMINATOR_BITS = 32
+__all__ = ["Accumulators"]
 
 
 class Accumulators(wiring.Component):

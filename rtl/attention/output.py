@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..bus.skid import SkidBuffer
 from ..fp.from_int import IntToFp
 from ..layouts import vector_write
-from .accumulate import DENOMINATOR_BITS, NUMERATOR_BITS
+from ..limits import DENOMINATOR_BITS, NUMERATOR_BITS
 from .delay import delayed
 
 

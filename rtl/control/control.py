@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 from ..bus.axi import AXI4Lite
 from ..csr import ADDRESS_BITS, BEST, IDENTITY, TOKENS, FaultCode
 from ..isa import Source, Unit, WeightFormat
-from ..layouts import PC_BITS, Logit
+from ..layouts import Logit
+from ..limits import PC_BITS
 from .csr import RegisterFile
 
 
@@ -55,8 +56,8 @@ class Control(wiring.Component):
     -------
     axi : :py:`In(AXI4Lite(ADDRESS_BITS))`
         Host.
-    memory_limit, program, length : :py:`Out(32)`
-        Registers MEMORY, PROGRAM and LENGTH.
+    memory_limit, write_first, write_end, program, length : :py:`Out(32)`
+        Registers MEMORY, WRITE_FIRST, WRITE_END, PROGRAM and LENGTH.
     fetch_start : :py:`Out(1)`
         Start the fetcher.
     fetch_busy : :py:`In(1)`
@@ -95,6 +96,8 @@ class Control(wiring.Component):
         super().__init__({
             "axi":          In(AXI4Lite(ADDRESS_BITS)),
             "memory_limit": Out(32),
+            "write_first":  Out(32),
+            "write_end":    Out(32),
             "program":      Out(32),
             "length":       Out(32),
             "fetch_start":  Out(1),
@@ -136,6 +139,8 @@ class Control(wiring.Component):
             registers.fault_info.eq(fault.info),
             registers.cycles.eq(cycles),
             self.memory_limit.eq(registers.memory),
+            self.write_first.eq(registers.write_first),
+            self.write_end.eq(registers.write_end),
             self.program.eq(registers.program),
             self.length.eq(registers.length),
             registers.token_index.eq(self.token_index),

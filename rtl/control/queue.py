@@ -5,7 +5,8 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..isa import Op, Sync
-from ..layouts import PC_BITS, Dispatched
+from ..layouts import Dispatched
+from ..limits import PC_BITS
 from .tokens import TokenPort
 
 

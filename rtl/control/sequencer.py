@@ -6,13 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from ..csr import TOKENS, FaultCode
 from ..isa import REGISTERS, WORD_BITS, Insn, Loop, Op, Scalar, Source, Sync, Token, Unit
-from ..layouts import PC_BITS, Dispatched
+from ..layouts import Dispatched
+from ..limits import LOOP_DEPTH, PC_BITS
 
 
-__all__ = ["LOOP_DEPTH", "Sequencer"]
+__all__ = ["Sequencer"]
 
 
-LOOP_DEPTH = 4
 HALF = 16  # bits of a factor, see Sequencer.multiply
 
 

@@ -4,12 +4,10 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..limits import COUNTER_BITS, COUNTERS
 
-__all__ = ["COUNTERS", "COUNTER_BITS", "TokenPort", "TokenCounters"]
 
-
-COUNTERS = 16
-COUNTER_BITS = 8
+__all__ = ["TokenPort", "TokenCounters"]
 
 
 class TokenPort(wiring.Signature):

@@ -8,13 +8,11 @@ from ..bus.axi import INCR, AXI4Write
 from ..config import UNIT_BYTES
 from ..csr import FaultCode
 from ..layouts import WriteLine
+from ..limits import MAX_OUTSTANDING
 from .reader import ADDR_WIDTH, ID_WIDTH
 
 
 __all__ = ["MemoryWriter"]
-
-
-MAX_OUTSTANDING = 15
 
 
 class MemoryWriter(wiring.Component):
@@ -34,8 +32,8 @@ class MemoryWriter(wiring.Component):
         Lines. Bytes whose strobe is clear keep their value.
     axi : :py:`Out(AXI4Write(40, config.beat_bits, 4))`
         Memory.
-    limit : :py:`In(32)`
-        Units of DRAM that may be addressed.
+    first, end, limit : :py:`In(32)`
+        Units of DRAM that may be written, `end` and what follows not, and that may be addressed.
     halt : :py:`In(1)`
         Accept nothing more.
     written : :py:`Out(1)`
@@ -45,7 +43,8 @@ class MemoryWriter(wiring.Component):
     beat : :py:`Out(1)`
         Memory confirmed a line.
     fault : :py:`Out(1)`
-        A line, which is not written then, lies beyond `limit`, or memory answered with an error.
+        A line, which is not written then, lies outside of what may be written, or memory answered
+        with an error.
         Held until reset, with the two below.
     fault_code : :py:`Out(FaultCode)`
         ADDRESS or BUS.
@@ -57,6 +56,8 @@ class MemoryWriter(wiring.Component):
         super().__init__({
             "line":    In(stream.Signature(WriteLine)),
             "axi":     Out(AXI4Write(ADDR_WIDTH, config.beat_bits, ID_WIDTH)),
+            "first":   In(32),
+            "end":     In(32),
             "limit":   In(32),
             "halt":    In(1),
             "written": Out(1),
@@ -112,7 +113,8 @@ class MemoryWriter(wiring.Component):
                 with m.If(accepted):
                     m.next = "CHECK"
             with m.State("CHECK"):
-                with m.If(held.addr < self.limit):
+                with m.If((held.addr >= self.first) & (held.addr < self.end)
+                          & (held.addr < self.limit)):
                     m.d.sync += [
                         axi.awvalid.eq(1),
                         axi.awaddr.eq(held.addr << UNIT_BYTES.bit_length() - 1),

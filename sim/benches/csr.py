@@ -88,7 +88,7 @@ async def strobe_and_refusals(dut):
         assert (await host.write(control, value.to_bytes(4, "little"))).resp == AxiResp.OKAY
     assert seen == [1, 2, 3]
     assert (await host.read(control, 4)).resp == AxiResp.SLVERR
-    assert (await host.read(0x02c, 4)).resp == AxiResp.SLVERR
+    assert (await host.read(0x03c, 4)).resp == AxiResp.SLVERR
     assert (await host.read(0xffc, 4)).resp == AxiResp.SLVERR
     assert (await host.write(REGISTERS["STATUS"].address, bytes(4))).resp == AxiResp.SLVERR
     assert (await host.read(REGISTERS["STATUS"].address, 4)).resp == AxiResp.OKAY

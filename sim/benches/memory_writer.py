@@ -9,19 +9,20 @@ from cocotbext.axi import AxiRamWrite, AxiWriteBus
 from rtl.config import get
 from rtl.csr import FaultCode
 from rtl.layouts import WriteLine
+from rtl.limits import MAX_OUTSTANDING
 from rtl.memory.writer import MemoryWriter
 from sim.bench import Source, cycles, rng, start
 
 
 CONFIGS = {"small": get("small"), "wide": get("wide")}
 CASES = {name: lambda config=config: MemoryWriter(config) for name, config in CONFIGS.items()}
-LIMIT = 64
+FIRST, END, LIMIT = 8, 56, 64      # what may be written, and all that there is
 
 
 async def begin(dut, pause=0):
     logging.getLogger("cocotb.memory_writer").setLevel(logging.WARNING)
     await start(dut)
-    dut.limit.value = LIMIT
+    dut.first.value, dut.end.value, dut.limit.value = FIRST, END, LIMIT
     ram = AxiRamWrite(AxiWriteBus.from_prefix(dut, "axi_"), dut.clk, dut.rst, size=64 * LIMIT)
     ram.write(0, bytes(range(256)) * (LIMIT // 4))
     for name in ("aw_channel", "w_channel", "b_channel") if pause else ():
@@ -31,7 +32,7 @@ async def begin(dut, pause=0):
 
 
 def random_line(random):
-    return {"addr": random.choice([0, LIMIT - 1, random.randrange(LIMIT)]),
+    return {"addr": random.choice([FIRST, END - 1, random.randrange(FIRST, END)]),
             "data": random.getrandbits(512),
             "strobe": random.choice([0, (1 << 64) - 1, random.getrandbits(64),
                                      random.getrandbits(64) & random.getrandbits(64)])}
@@ -71,7 +72,7 @@ async def written_waits_for_the_response(dut):
     for _ in range(400):
         await FallingEdge(dut.clk)
         assert not int(dut.written.value)
-    assert 2 <= source.count <= 16
+    assert 2 <= source.count <= 1 + MAX_OUTSTANDING
     dut.halt.value = 1
     ram.b_channel.pause = False
     await cycles(dut, 100)
@@ -81,9 +82,32 @@ async def written_waits_for_the_response(dut):
 
 
 @cocotb.test()
+async def outstanding(dut):
+    """As many lines as there may be without a response, and one more for each response."""
+    await start(dut)
+    dut.first.value, dut.end.value, dut.limit.value = FIRST, END, LIMIT
+    dut.axi__awready.value = dut.axi__wready.value = 1
+    random = rng()
+    source = Source(dut, "line", WriteLine, gap=0)
+    cocotb.start_soon(source.send_all(random_line(random) for _ in range(2 * MAX_OUTSTANDING)))
+    for extra in range(4):
+        await cycles(dut, 500)
+        assert source.count == MAX_OUTSTANDING + extra
+        dut.axi__bvalid.value = 1
+        await cycles(dut)
+        dut.axi__bvalid.value = 0
+
+
+@cocotb.test()
 async def faults(dut):
-    for addr in (LIMIT, (1 << 32) - 1):
-        await begin(dut)
+    for end, addr in ((END, END), (END, FIRST - 1), (END, 0), (END, (1 << 32) - 1),
+                      # An area that reaches beyond memory ends with it.
+                      (2 * LIMIT, LIMIT), ((1 << 32) - 1, (1 << 32) - 2),
+                      # None at all.
+                      (0, FIRST), (FIRST, FIRST)):
+        ram = await begin(dut)
+        before = ram.read(0, 64 * LIMIT)
+        dut.end.value = end
         line = {"addr": addr, "data": 1, "strobe": 1}
         await Source(dut, "line", WriteLine).send(line)
         await cycles(dut, 50)
@@ -91,6 +115,7 @@ async def faults(dut):
         assert int(dut.fault_info.value) == addr
         assert int(dut.idle.value) and not int(dut.written.value)
         assert not int(dut.axi__awvalid.value) and not int(dut.axi__wvalid.value)
+        assert ram.read(0, 64 * LIMIT) == before
 
 
 @cocotb.test()

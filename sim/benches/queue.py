@@ -9,7 +9,8 @@ from cocotb.triggers import FallingEdge
 from rtl.control.queue import UnitQueue
 from rtl.control.tokens import TokenCounters
 from rtl.isa import Load, Sync
-from rtl.layouts import PC_BITS, Dispatched
+from rtl.layouts import Dispatched
+from rtl.limits import PC_BITS
 from sim.bench import Sink, Source, cycles, get_port, rng, start
 
 

@@ -6,11 +6,12 @@ import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from rtl.config import Config, get
-from rtl.control.sequencer import LOOP_DEPTH, Sequencer
+from rtl.control.sequencer import Sequencer
 from rtl.csr import TOKENS, FaultCode
 from rtl.isa import (Halt, Insn, Load, Loop, Op, Quant, Scalar, Source as From, Sync, Token, Unit,
                      Vector)
 from rtl.layouts import Dispatched
+from rtl.limits import LOOP_DEPTH
 from sim.bench import Sink, cycles, get_port, rng, start
 
 

@@ -130,6 +130,7 @@ class Host:
         memory[64 * PROGRAM:64 * PROGRAM + len(words)] = np.frombuffer(words, np.uint8)
         self.ram.write(0, memory.tobytes())
         for name, value in {"PROGRAM": PROGRAM, "LENGTH": len(insns), "MEMORY": UNITS,
+                            "WRITE_FIRST": CACHE, "WRITE_END": UNITS,
                             "POSITION": POSITION, "COLUMNS": 1, "HEAD": 1, "TOKEN": TOKEN}.items():
             await self.write(name, value)
         await self.write("CONTROL", control)
@@ -148,7 +149,7 @@ class Host:
         """Run the program on hardware and functional model, and compare all they leave."""
         insns, memory = program(self.config, self.format), image(self.config, self.format)
         await self.start(insns, memory, control)
-        machine = Machine(self.config, memory.copy())
+        machine = Machine(self.config, memory.copy(), writable=(CACHE, UNITS))
         machine.run([insn.encode() for insn in insns], tokens=[TOKEN], position=POSITION)
         assert await self.finish() == 0b010, await self.fault()
         got = np.frombuffer(self.ram.read(0, len(memory)), np.uint8)
@@ -182,6 +183,11 @@ FAULTS = {
                [FaultCode.ADDRESS, 1, UNITS + 5]),
     "append": ([Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=1 << 30), Halt()],
                [FaultCode.ADDRESS, 1, (1 << 30) + 1]),  # the elements go before the exponent
+    # Within memory, but not the program's to write.
+    "weights": ([Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=WEIGHTS), Halt()],
+                [FaultCode.ADDRESS, 1, WEIGHTS + 1]),
+    "before": ([Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=CACHE - 2), Halt()],
+               [FaultCode.ADDRESS, 1, CACHE - 1]),
     "attend": ([Quant(dest=Dest.QUERY, outer=1, inner=64),
                 Attend(heads=1, queries=1, addr=UNITS, length=1), Halt()],
                [FaultCode.ADDRESS, 1, UNITS]),
