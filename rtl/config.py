@@ -14,7 +14,7 @@ __all__ = ["GROUP", "KV_BLOCK", "UNIT_BYTES", "ISA_VERSION", "CORES", "PATTERNS"
 GROUP = 32       # Weights and activations share a scale in groups of this many elements along K.
 KV_BLOCK = 32    # Positions per block of the KV cache; softmax maxima advance block by block.
 UNIT_BYTES = 64  # DRAM addresses and sizes in instructions count these, whatever the beat is.
-ISA_VERSION = 2  # Bumped whenever an image of yesterday would compute something else today.
+ISA_VERSION = 3  # Bumped whenever an image of yesterday would compute something else today.
 
 # Linear cores, and the weight formats that each can be built for.
 SPARSE = ("SPARSE4", "SPARSE8")

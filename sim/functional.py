@@ -6,10 +6,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from host.device import DeviceError, DeviceFault, Step, check_digest, instruction_text
-from rtl.csr import FaultCode
-from rtl.isa import decode
-from sw_ref.machine import Machine, MachineError
+from host.device import DeviceError, Step, check_digest
+from sw_ref.legal import MachineError, decoded
+from sw_ref.machine import Machine
 
 
 __all__ = ["ModelDevice"]
@@ -64,13 +63,13 @@ class ModelDevice:
         """Take an image; see :meth:`host.device.Device.load`."""
         check_digest(self, image)
         program = tuple(image.instructions)
-        for pc, word in enumerate(program):
-            try:
-                decode(word)
-            except ValueError:
-                raise DeviceFault(FaultCode.OPCODE, pc, word & 0xff, instruction_text(image, pc)) from None
+        try:
+            decoded(program, self.config.program_words)
+        except MachineError as error:
+            raise DeviceError(f"{self.name}: {error}") from error
         self.image, self.program = image, program
-        self.machine = Machine(self.config, image.dram())
+        self.machine = Machine(self.config, image.dram(), writable=image.writable,
+                               trusted=image.verified)
 
     def step(self, tokens, position, head):
         """Feed tokens; see :meth:`host.device.Device.step`."""
@@ -79,7 +78,7 @@ class ModelDevice:
         try:
             with between_instructions() as check:
                 self.machine.run(self.program, tokens=tokens, position=position, head=head,
-                                 trace=self.trace or check)
+                                 trace=self.trace or check, poll=check)
         except MachineError as error:
             raise DeviceError(f"{self.name}: {error}") from error
         if not head:

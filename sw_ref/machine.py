@@ -7,52 +7,27 @@ that lacks a token then computes something else, or stops with :exc:`MachineErro
 
 from collections import deque
 from dataclasses import fields
-from operator import itemgetter
 from random import Random
 
 import numpy as np
 
-from rtl.formats import unpack
 from rtl.config import KV_BLOCK, UNIT_BYTES
 from rtl.csr import BEST
-from rtl.isa import (Append, Attend, Dest, Embed, Halt, Load, Loop, MatMul, Quant,
-                     Scalar, Source, Stream, Sync, Token, Unit, Vector, WeightFormat, decode)
+from rtl.formats import unpack
+from rtl.isa import (Append, Attend, Dest, Embed, Load, MatMul, Quant, Stream, Sync, Unit, Vector,
+                     WeightFormat)
 
 from . import kernels, numerics
+from .legal import Bounds, Broken, IllegalProgram, MachineError, decoded, illegal
 from .linear import linear, places
+from .order import Order
+from .sequencer import Sequencer
 
 
-__all__ = ["Machine", "MachineError"]
+__all__ = ["Machine", "MachineError", "IllegalProgram"]
 
 
-KNOWN = 64   # Results of adding registers that are kept per instruction: as many as it has columns.
 VECTOR_OPERANDS = len(fields(Vector)) - len(Vector.relative) - 1
-
-
-class MachineError(Exception):
-    """The program did what no correct program does; the message names the instruction."""
-
-
-class _Decoded:
-    """An instruction of the program, and what it becomes once registers are added to its fields."""
-    def __init__(self, insn):
-        self.insn, self.known = insn, {}
-        self.relative = [(name, getattr(insn, register), insn.layout[name].width)
-                         for name, register in insn.relative.items() if getattr(insn, register)]
-        self.bases = itemgetter(*{register for _, register, _ in self.relative}) if self.relative else None
-
-    def resolved(self, registers):
-        """The instruction with its registers added."""
-        key = self.bases(registers)
-        if key not in self.known:
-            if len(self.known) >= KNOWN:
-                self.known.clear()
-            insn = object.__new__(type(self.insn))
-            vars(insn).update(vars(self.insn))
-            for name, register, width in self.relative:
-                vars(insn)[name] = vars(insn)[name] + registers[register] & (1 << width) - 1
-            self.known[key] = insn
-        return self.known[key]
 
 
 class Machine:
@@ -64,6 +39,11 @@ class Machine:
         Only sizes matter here: a core or a clock changes nothing.
     memory : uint8 array
         DRAM. Appended keys and values are written to it.
+    writable : (:class:`int`, :class:`int`)
+        First unit of DRAM that may be written, and the end of those. None, unless it is given.
+    trusted : :class:`bool`
+        Programs were verified (:mod:`sw_ref.verify`): what instructions need of each other is not
+        checked again, which takes longer than to execute them.
 
     Attributes
     ----------
@@ -72,90 +52,62 @@ class Machine:
     logits : float32 (columns, vocabulary) or None
         All products of the last searched matrix, for evaluation; the hardware keeps only `best`.
     """
-    def __init__(self, config, memory):
+    def __init__(self, config, memory, *, writable=None, trusted=False):
         self.config = config
         self.memory = memory
+        self.trusted = trusted
+        units = len(memory) // UNIT_BYTES
+        self.bounds = Bounds(config, units, *(writable or (units, units)))
         self.vector = np.zeros(config.vector_words, np.float32)
         self.act = np.zeros((config.columns, config.act_groups, numerics.GROUP), np.int16)
         self.exponents = np.zeros((config.columns, config.act_groups), np.uint8)
         self.best, self.logits = [], None
         self.trace = None
-        self._programs = {}
+        self._sequencers = {}
 
     # Program flow
 
-    def run(self, program, *, tokens, position, head=True, schedule=None, trace=None):
+    def run(self, program, *, tokens, position, head=True, schedule=None, trace=None, poll=None):
         """Execute `program`, a sequence of instruction words, until it halts.
 
         `schedule` is a seed for the order in which units take turns. `trace`, a function of
-        (instruction index, instruction with its registers added), is called after each one.
+        (instruction index, instruction with its registers added), is called after each one. `poll`
+        is called now and then, and may raise what interrupts the run.
+
+        Raises :exc:`~sw_ref.legal.IllegalProgram`, which names the rule, where a program breaks one.
         """
         self.tokens, self.trace = list(tokens), trace
-        self.sources = {Source.POSITION.value: position, Source.COLUMNS.value: len(tokens),
-                        Source.HEAD.value: int(head)}
-        self.registers = [0] * 8
         self.beats, self.queries, self.kv = deque(), deque(), deque()
         self.counters = [0] * 16
-        dispatched = self._sequence(self._decoded(program))
+        dispatched = self._sequencer(program).run(self.tokens, position, head, poll)
+        if not self.trusted:
+            dispatched = self._followed(dispatched)
         if schedule is None:
             for pc, insn in dispatched:
                 self._complete(pc, insn)
         else:
             self._interleave(dispatched, Random(schedule))
 
-    def _decoded(self, program):
-        key = hash(bytes(program)) if isinstance(program, (bytes, bytearray)) else tuple(program)
-        if key not in self._programs:
-            self._programs[key] = [_Decoded(decode(word)) for word in program]
-        return self._programs[key]
+    def _sequencer(self, program):
+        """The sequencer of a program, kept with what it has found out of its instructions."""
+        columns = len(self.tokens)
+        key = tuple(program), columns
+        if key not in self._sequencers:
+            insns = decoded(key[0], self.config.program_words)
+            self._sequencers[key] = Sequencer(insns, self.bounds, columns)
+        return self._sequencers[key]
 
-    def _sequence(self, program):
-        """Do what the sequencer does; yield (pc, instruction) in order of dispatch."""
-        pc, loops = 0, []
-        while True:
-            if pc >= len(program):
-                raise MachineError(f"Program runs past its end, instruction {pc}")
-            insn = program[pc].insn
-            match insn:
-                case Halt():
-                    return
-                case Loop():
-                    count = insn.count + self._value(insn.source)
-                    if count:
-                        loops.append([pc + 1, pc + insn.length, count])
-                        if len(loops) > 4:
-                            raise MachineError(f"Loops nest deeper than 4, instruction {pc}")
-                    else:
-                        pc += insn.length
-                case Scalar():
-                    value = ((self._value(insn.source) >> insn.shift) * insn.factor
-                             + insn.offset + self._value(insn.plus))
-                    self._write(insn.rd, value & 0xffffffff)
-                case Token():
-                    column = self._value(insn.source)
-                    if column >= len(self.tokens):
-                        raise MachineError(f"Column {column} has no token, instruction {pc}")
-                    self._write(insn.rd, self.tokens[column])
-                case _:
-                    if program[pc].bases:
-                        insn = program[pc].resolved(self.registers)
-                    yield pc, insn
-            if loops and pc == loops[-1][1]:
-                loops[-1][2] -= 1
-                if loops[-1][2]:
-                    pc = loops[-1][0]
-                    continue
-                loops.pop()
-            pc += 1
-
-    def _value(self, source):
-        if source >= 8 and source not in self.sources:
-            raise MachineError(f"Source must be a register or a Source, not {source}")
-        return self.registers[source] if source < 8 else self.sources[source]
-
-    def _write(self, rd, value):
-        if rd:
-            self.registers[rd] = value
+    def _followed(self, dispatched):
+        """The same instructions, once it is known that none breaks a rule between them."""
+        order, pc, insn = Order(self.config, self.memory), 0, None
+        try:
+            for pc, insn in dispatched:
+                order.account(insn)
+                order.follow(insn)
+                yield pc, insn
+            order.finish()
+        except Broken as broken:
+            raise illegal(broken, pc, insn) from None
 
     def _complete(self, pc, insn):
         try:
@@ -269,8 +221,10 @@ class Machine:
             self.beats.popleft()
 
     def _matmul(self, insn):
-        groups, columns = slice(insn.act, insn.act + insn.groups), len(self.tokens)
+        groups = slice(insn.act, insn.act + insn.groups)
+        columns = len(self.tokens) if insn.best else insn.column + 1
         if insn.best:
+            # Of all columns, for evaluation; the search is offered those of its own.
             self.logits = np.empty((columns, insn.rows), np.float32)
             out, stride = self.logits.reshape(-1), insn.rows
         else:

@@ -86,6 +86,9 @@ BODIES = {
     # The elements are written before the exponent.
     "append":  ([Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=OUTSIDE), Halt()],
                 FaultCode.ADDRESS, 1, OUTSIDE + 1, f"append heads=1 addr={OUTSIDE}"),
+    # Weights lie there.
+    "protect": ([Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=40), Halt()],
+                FaultCode.ADDRESS, 1, 41, "append heads=1 addr=40"),
     "attend":  ([Quant(dest=Dest.QUERY, outer=1, inner=64),
                  Attend(heads=1, queries=1, addr=OUTSIDE, length=1), Halt()],
                 FaultCode.ADDRESS, 1, OUTSIDE, f"attend heads=1 queries=1 addr={OUTSIDE} length=1"),
@@ -112,13 +115,25 @@ def test_fault(name, body):
     goes_wrong(name, with_body(name, body), code, pc + 1, info, text)
 
 
-# In program order nobody waits for a token.
-@pytest.mark.parametrize("body", sorted(set(BODIES) - {"token"}))
+# The rule that each body breaks. A HALT may not be there, so the model gets the bodies without theirs.
+RULES = {"opcode": "opcode", "unit": "opcode", "load": "memory", "stream": "memory", "append": "memory",
+         "protect": "area", "attend": "memory", "deep": "loop", "token": "token", "weights": "stream",
+         "groups": "area"}
+# What bodies quantize, they must have written.
+FILL = [Load(addr=0, size=8), Sync(unit=Unit.LOAD, give=15), Sync(unit=Unit.VECTOR, take=15)]
+
+
+@pytest.mark.parametrize("body", BODIES)
 def test_functional_model_refuses(body):
-    """The functional model names the same instruction."""
+    """The functional model names the same instruction, and the rule."""
     model = ModelDevice(CONFIGS["small"])
-    with pytest.raises(DeviceError, match=rf"nstruction {BODIES[body][2] + 1}\b"):
-        model.load(with_program(toy_image("small"), with_body("small", body)))
+    insns = FILL + [insn for insn in BODIES[body][0] if not isinstance(insn, Halt)]
+    program = [Loop(length=len(insns), source=Source.POSITION.value), *insns,
+               *toy_image("small").instructions]
+    # Where loops nest too deep, they also end where the loop around them does.
+    pc = 1 + len(FILL) + (0 if body == "deep" else BODIES[body][2])
+    with pytest.raises(DeviceError, match=rf"nstruction {pc}\b.* breaks the rule `{RULES[body]}`: "):
+        model.load(with_program(toy_image("small"), program))
         model.step([1], 0, True)
         model.step([1], BAD, True)
 

@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 # Declarations anyone may import.
-SPEC = {"rtl.isa", "rtl.csr", "rtl.config", "rtl.formats", "rtl.sparse", "rtl.link.protocol"}
+SPEC = {"rtl.isa", "rtl.csr", "rtl.config", "rtl.formats", "rtl.sparse", "rtl.limits", "rtl.rules",
+        "rtl.link.protocol"}
 MAY_IMPORT = {
     "rtl":    {"rtl"},
     "sw_ref": {"sw_ref"} | SPEC,

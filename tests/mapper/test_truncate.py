@@ -18,7 +18,7 @@ def model(request):
 
 
 def logits(config, image):
-    machine = Machine(config, image.dram())
+    machine = Machine(config, image.dram(), writable=image.writable)
     for position, token in enumerate((5, 80, 3)):
         machine.run(image.instructions, tokens=[token], position=position)
     return machine.logits.copy()

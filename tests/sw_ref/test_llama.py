@@ -35,7 +35,8 @@ def whole_integers(image_plan):
 def run(image, config, ids, **options):
     memory = np.zeros(image.memory_units * 64, np.uint8)
     memory[:len(image.memory)] = image.memory
-    machine, logits, program = Machine(config, memory), [], image.instructions
+    machine = Machine(config, memory, writable=image.writable)
+    logits, program = [], image.instructions
     for at in range(0, len(ids), config.columns):
         machine.run(program, tokens=ids[at:at + config.columns], position=at, **options)
         logits.append(machine.logits)

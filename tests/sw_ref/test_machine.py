@@ -5,13 +5,15 @@ import pytest
 
 from rtl.config import GROUP, UNIT_BYTES, get
 from rtl.formats import SPARSE, WeightFormat, integers, pack
-from rtl.isa import Halt, MatMul, Stream
+from rtl.isa import Dest, Halt, Load, MatMul, Quant, Stream, Sync, Unit
 from sw_ref import numerics
-from sw_ref.machine import Machine, MachineError
+from sw_ref.machine import IllegalProgram, Machine
 from tests.toy import prune
 
 
-CONFIG, GROUPS, START = get("wide"), 3, 5
+CONFIG, GROUPS, COLUMNS = get("wide-lut"), 3, 2     # whose formats are all there are
+VALUES = COLUMNS * GROUPS * GROUP          # activations, in vector memory behind the results
+START = VALUES * 4 // UNIT_BYTES           # they come first in DRAM
 FORMATS = [(fmt, rows) for fmt in WeightFormat for rows in (3, 70)]
 
 
@@ -33,14 +35,17 @@ def matrices():
 def run(streams):
     """All products, with weights in `streams`, (first unit, units). Returns the machine."""
     packed = b"".join(raw for *_, raw in matrices())
-    memory = np.frombuffer(bytes(START * UNIT_BYTES) + packed + bytes(4096), np.uint8).copy()
+    values = np.random.default_rng(9).normal(size=VALUES).astype("<f4")
+    memory = np.frombuffer(values.tobytes() + packed + bytes(4096), np.uint8).copy()
     machine = Machine(CONFIG, memory)
-    rng = np.random.default_rng(9)
-    machine.act[:] = rng.integers(-127, 128, machine.act.shape)
-    machine.exponents[:] = rng.integers(120, 130, machine.exponents.shape)
-    program, dst = [Stream(addr=addr, size=size) for addr, size in streams], 0
+    program, dst = [Load(addr=0, size=START, dst=4096), Sync(unit=Unit.LOAD, give=1),
+                    Sync(unit=Unit.VECTOR, take=1)], 0
+    program += [Quant(dest=Dest.ACT, outer=1, inner=GROUPS * GROUP, a=4096 + n * GROUPS * GROUP, column=n)
+                for n in range(COLUMNS)]
+    program += [Sync(unit=Unit.VECTOR, give=2), Sync(unit=Unit.LINEAR, take=2),
+                *(Stream(addr=addr, size=size) for addr, size in streams)]
     for fmt, rows in FORMATS:
-        program.append(MatMul(format=fmt, rows=rows, groups=GROUPS, dst=dst, stride=1024))
+        program.append(MatMul(format=fmt, rows=rows, groups=GROUPS, dst=dst, stride=1024, column=1))
         dst += rows
     machine.run([insn.encode() for insn in (*program, Halt())], tokens=[1, 2], position=0)
     return machine
@@ -53,7 +58,7 @@ def test_one_stream():
     for streams in [(START, sum(sizes))], list(zip(starts.tolist(), sizes)):
         machine, at = run(streams), 0
         assert not machine.beats
-        q, exponents = machine.act[:2, :GROUPS].reshape(2, -1), machine.exponents[:2, :GROUPS]
+        q, exponents = machine.act[:COLUMNS, :GROUPS].reshape(COLUMNS, -1), machine.exponents[:2, :GROUPS]
         for weights, row_scale, _ in matrices():
             expected = numerics.linear(weights, row_scale, q, exponents)
             for column in range(2):
@@ -67,6 +72,6 @@ def test_stream_too_short(cut):
     sizes = [len(raw) // UNIT_BYTES for *_, raw in matrices()]
     for end in sum(sizes[:cut]), sum(sizes[:cut + 1]) - 1:
         fmt, rows = FORMATS[cut]
-        with pytest.raises(MachineError, match=rf"^Instruction {1 + cut} \(matmul .*rows={rows} .*\): the weight stream "
-                                               "holds less than the matrix$"):
+        with pytest.raises(IllegalProgram, match=rf"^Instruction \d+ \((matmul .*rows={rows}|stream addr={START}).*\) breaks") as caught:
             run([(START, end)])
+        assert caught.value.rule == ("stream" if end else "size")

@@ -1,0 +1,75 @@
+"""Rules of a legal program: everything that the hardware relies on, and does not check itself.
+
+A rule has a name, by which the functional machine, `headrace verify` and tests refuse what breaks
+it. On a legal program the hardware and the functional machine agree in every bit.
+"""
+
+__all__ = ["RULES", "LIMIT", "markdown"]
+
+
+LIMIT = 1 << 24   # Instructions, the sequencer's own included, of one run.
+
+# What can be seen in the program's words, what each instruction needs once registers are added to
+# its fields, and what instructions need of each other.
+STRUCTURE = {
+    "opcode": "Every word is an instruction: its opcode and its enumerated fields have values that "
+              "exist.",
+    "reserved": "Bits that no field has are zero.",
+    "length": "A program has at least one instruction, and at most `program_words`.",
+    "halt": "HALT is the last instruction, outside of every loop, and the only HALT.",
+    "loop": "A loop's body has at least one instruction. It ends within the body around it, and "
+            "before that one's last instruction; at most four loops nest.",
+    "source": "A source is a register, or a `Source` that exists.",
+    "tokens": "A counter has one unit that gives to it and one other that takes from it.",
+}
+INSTRUCTION = {
+    "column": "A column is one that the host uses in this run.",
+    "format": "The configuration takes the weights' format.",
+    "size": "Counts are at least one: `size`, `rows`, `groups`, `outer`, `inner`, `heads`, "
+            "`queries`, `length`. `queries` is at most the configuration's.",
+    "positions": "ATTEND's `length` is at most 65,536, since its sums have no more bits.",
+    "sum": "No sum of MATMUL over `groups` groups of the format can need more than the 52 bits of "
+           "an accumulator.",
+    "align": "LOAD's `dst` is a multiple of 16. VECTOR's addresses, strides and `inner`, QUANT's "
+             "`a` and `stride`, ATTEND's `dst` and `sums` are multiples of the lanes; QUANT's "
+             "`inner` is one of its destination's group. Operands that are not read do not matter.",
+    "constant": "Constants that are read are finite.",
+    "vector": "Addresses stay within the vector memory.",
+    "buffer": "Groups stay within the activation buffer.",
+    "memory": "Addresses stay within the DRAM that the image declares.",
+    "area": "LOAD and STREAM read nothing that may be written, and APPEND writes nothing else. So "
+            "no program changes its own code or weights.",
+    "overlap": "VECTOR's result is in place, line for line with an operand, and each repetition in "
+               "lines of its own; or it shares no line with the operand. DOT's never does. "
+               "MATMUL's columns do not overlap, nor do ATTEND's numerators and denominators.",
+}
+ORDER = {
+    "stream": "A matrix lies within one STREAM, which comes before it, and matrices take all that "
+              "is streamed, in order.",
+    "weights": "A sparse matrix has blocks of modes that exist, and a last block in each stripe.",
+    "groups": "The groups of a QUANT to QUERY or KV are taken by the ATTENDs or APPENDs that "
+              "follow, before any other instruction of a unit.",
+    "activations": "The groups of a MATMUL, in each of its columns, are all those of the last QUANT "
+                   "to ACT in that column.",
+    "token": "A token is given, in program order, before it is taken, and at most 255 wait in a "
+             "counter at any time.",
+    "race": "Two units touch the same words of the vector memory or of the activation buffer, one "
+            "of them to write, only if tokens, or groups on their way to attention, put one before "
+            "the other.",
+    "undefined": "What an instruction reads of the vector memory was written in this run.",
+    "limit": f"A run executes at most {LIMIT:,} instructions.",
+}
+RULES = {**STRUCTURE, **INSTRUCTION, **ORDER}
+
+
+def markdown():
+    """Yield the lines that `docs/isa.md` has of the rules."""
+    for title, rules in (("In the program", STRUCTURE), ("In an instruction", INSTRUCTION),
+                         ("Between instructions", ORDER)):
+        yield f"### {title}"
+        yield ""
+        yield "| Rule | |"
+        yield "|--|--|"
+        for name, text in rules.items():
+            yield f"| `{name}` | {text} |"
+        yield ""

@@ -1,0 +1,285 @@
+"""What instructions need of each other: tokens, streams of groups and weights, and no races.
+
+Units run side by side, each in order. An access comes *before* another of a different unit if it
+does in every run that the tokens allow: vector clocks (Lamport; Fidge; Mattern) carry what each unit
+knows to be complete from the giver of a token to its taker. Two accesses to a word, one of them a
+write, of which neither comes before the other, are a race.
+"""
+
+from collections import deque
+from functools import lru_cache
+
+import numpy as np
+
+from rtl.config import GROUP, UNIT_BYTES
+from rtl.formats import SPARSE, TILES, block_beats
+from rtl.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit,
+                     Vector, WeightFormat)
+from rtl.limits import COUNTERS, TOKENS_AHEAD
+
+from .legal import Broken, need, operands
+
+
+__all__ = ["Order", "unit_of", "matrix_units"]
+
+
+CLOCKS = 1 + max(unit.value for unit in Unit)
+VECTOR, LINEAR = Unit.VECTOR.value, Unit.LINEAR.value
+# The units that touch what is watched here; others cannot be waited for in vain.
+WATCHED = [Unit.LOAD.value, LINEAR, VECTOR, Unit.ATTENTION.value]
+TAKERS = {Dest.QUERY: Attend, Dest.KV: Append}
+NEVER, LONG_AGO, RECENT = -2, -1, 1 << 40
+
+
+def unit_of(insn):
+    """Number of the unit that executes an instruction."""
+    return insn.unit.value if type(insn) is Sync else insn.op.value >> 4
+
+
+@lru_cache(maxsize=256)
+def _dense_units(fmt, rows, groups, beat_bytes):
+    block_rows = TILES * beat_bytes // 16
+    beats = -(-rows // block_rows) * block_beats(fmt, groups, beat_bytes)
+    return -(-beats * beat_bytes // UNIT_BYTES)
+
+
+def matrix_units(insn, config, stream):
+    """Units that a MatMul or Embed takes of the weight stream.
+
+    `stream` gives the stream's bytes, which matter where sparse matrices say how long they are.
+    Raises :exc:`Broken` where they say what no matrix does.
+    """
+    if type(insn) is Embed:
+        return _dense_units(WeightFormat.S8, config.block_rows, insn.groups, config.beat_bytes)
+    if insn.format not in SPARSE:
+        return _dense_units(insn.format, insn.rows, insn.groups, config.beat_bytes)
+    from .linear import places  # compiled when it is first needed, which is not everywhere
+    data = stream()
+    try:
+        size = int(places(data, insn.format, insn.rows, insn.groups, config.beat_bytes)[-1])
+    except ValueError as error:
+        raise Broken("stream" if "holds less" in str(error) else "weights",
+                     "a whole sparse matrix", str(error)) from None
+    return -(-size // UNIT_BYTES)
+
+
+@lru_cache(maxsize=1024)
+def _words(start, stride, length, count):
+    """Index of `count` runs of `length` words, `stride` apart."""
+    if count == 1 or stride == length:
+        return slice(start, start + count * length)
+    if not stride:
+        return slice(start, start + length)
+    return (start + stride * np.arange(count)[:, None] + np.arange(length)).reshape(-1)
+
+
+def _touched(insn, config):
+    """Indices of the vector memory that an instruction reads, and that it writes."""
+    lanes, kind = config.lanes, type(insn)
+    if kind is Vector:
+        lengths = {x: lanes if getattr(insn, f"{x}_fill") else insn.inner for x in operands(insn)}
+        return ([_words(getattr(insn, x), getattr(insn, f"{x}_stride"), length, insn.outer)
+                 for x, length in lengths.items()],
+                [_words(insn.d, insn.d_stride, lanes if insn.func == Func.DOT else insn.inner,
+                        insn.outer)])
+    if kind is Quant:
+        return [_words(insn.a, insn.stride, insn.inner, insn.outer)], []
+    if kind is Load:
+        return [], [_words(insn.dst, 0, 16 * insn.size, 1)]
+    if kind is MatMul and not insn.best:
+        return [], [_words(insn.dst, insn.stride, insn.rows, insn.column + 1)]
+    if kind is Embed:
+        return [], [_words(insn.dst, 0, GROUP * insn.groups, 1)]
+    if kind is Attend:
+        count = insn.heads * insn.queries
+        return [], [_words(insn.dst, 0, count * config.head_dim, 1),
+                    _words(insn.sums, 0, count * lanes, 1)]
+    return [], []
+
+
+class Order:
+    """Follows a run in program order, and refuses what breaks a rule between instructions.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+    memory : uint8 array
+        DRAM, which is looked at where sparse matrices lie.
+    """
+    def __init__(self, config, memory):
+        self.config, self.memory = config, memory
+        # known[u][v]: how many instructions of unit v are complete, as far as unit u knows.
+        self.known = np.zeros((CLOCKS, CLOCKS), np.int64)
+        self.writer = np.zeros(config.vector_words, np.uint8)
+        self.written = np.zeros(config.vector_words, np.int64)   # 0: never
+        self.read = np.zeros(config.vector_words, np.int64)      # by VECTOR, the only one that does
+        # Of each column's activations: what VECTOR wrote last and when, and when LINEAR read it.
+        self.vectors = [None] * config.columns
+        self.quantized, self.used = [0] * config.columns, [0] * config.columns
+        self.waiting = [deque() for _ in range(COUNTERS)]        # tokens: what their givers knew
+        self.taken = [deque() for _ in range(COUNTERS)]          # (taker, when), unless known to givers
+        self.streams = deque()                                   # [address, units left]
+        self.groups = None                                       # [destination, groups left, start]
+        self.touched = {}
+
+    def account(self, insn):
+        """Keep account of the weight stream. Call it for every instruction, before :meth:`follow`."""
+        kind = type(insn)
+        if kind is Stream:
+            self.streams.append([insn.addr, insn.size])
+        elif kind is MatMul or kind is Embed:
+            self._take_weights(insn)
+
+    def follow(self, insn):
+        """Take the next instruction of a unit. Raises :exc:`~sw_ref.legal.Broken`."""
+        kind, unit = type(insn), unit_of(insn)
+        if self.groups is not None:
+            self._expect_taker(insn)
+        known = self.known[unit]
+        known[unit] += 1
+        if kind is Sync:
+            self._sync(insn, unit, known)
+            return
+        if kind is MatMul:
+            self._take_activations(insn, known)
+        elif kind is Attend:
+            self._take_groups(Dest.QUERY, insn.heads * insn.queries, known)
+        elif kind is Append:
+            self._take_groups(Dest.KV, insn.heads, known)
+        elif kind is Quant:
+            self._quantize(insn, known)
+        self._touch(insn, unit, known)
+
+    def finish(self):
+        """Check what a run leaves behind."""
+        if self.groups is not None:
+            raise Broken("groups", "all groups taken before HALT",
+                         f"{self.groups[1]} left of a QUANT to {self.groups[0].name}")
+        if self.streams:
+            raise Broken("stream", "all weights taken before HALT",
+                         f"{self.streams[0][1]} units that no matrix took")
+
+    def _sync(self, insn, unit, known):
+        if insn.take:
+            waiting = self.waiting[insn.take]
+            need(waiting, "token", f"a token in counter {insn.take}, given before this", "none")
+            np.maximum(known, waiting.popleft(), out=known)
+            self.taken[insn.take].append((unit, int(known[unit])))
+        if insn.give:
+            waiting, taken = self.waiting[insn.give], self.taken[insn.give]
+            waiting.append(known.copy())
+            # Tokens that were taken, but maybe not before this one is given.
+            while taken and taken[0][1] <= known[taken[0][0]]:
+                taken.popleft()
+            count = len(waiting) + len(taken)
+            need(count <= TOKENS_AHEAD, "token", f"at most {TOKENS_AHEAD} tokens in counter {insn.give}",
+                 f"{count}")
+
+    def _take_weights(self, insn):
+        need(self.streams, "stream", "weights that a STREAM before this fetches", "none")
+        front = self.streams[0]
+        addr, left = front
+        size = matrix_units(insn, self.config, lambda: self.memory[addr * UNIT_BYTES:][:left * UNIT_BYTES])
+        need(size <= left, "stream", f"a matrix of {size} units in one STREAM",
+             f"the {left} units that are left of it")
+        front[:] = addr + size, left - size
+        if left == size:
+            self.streams.popleft()
+
+    def _take_activations(self, insn, known):
+        wanted = insn.act, insn.groups
+        for column in [insn.column] if insn.best else range(insn.column + 1):
+            found = self.vectors[column]
+            need(found == wanted, "activations",
+                 f"groups {wanted[0]} to {sum(wanted)}, as one QUANT made them in column {column}",
+                 "none" if found is None else f"groups {found[0]} to {sum(found)}")
+            need(self.quantized[column] <= known[VECTOR], "race",
+                 f"a token between VECTOR's QUANT and this, in column {column}", "none")
+            self.used[column] = int(known[LINEAR])
+
+    def _quantize(self, insn, known):
+        count = insn.outer * insn.inner // (GROUP if insn.dest == Dest.ACT else self.config.head_dim)
+        if insn.dest == Dest.ACT:
+            need(self.used[insn.column] <= known[LINEAR], "race",
+                 f"a token between LINEAR's last MATMUL of column {insn.column} and this", "none")
+            self.vectors[insn.column] = insn.act, count
+            self.quantized[insn.column] = int(known[VECTOR])
+        else:
+            # Groups leave before all of them are read: they tell of what was complete before.
+            start = known.copy()
+            start[VECTOR] -= 1
+            self.groups = [insn.dest, count, start]
+
+    def _expect_taker(self, insn):
+        dest, left, _ = self.groups
+        if type(insn) is not TAKERS[dest]:
+            raise Broken("groups", f"an {TAKERS[dest].op.name} for the {left} groups of the QUANT before",
+                         insn.op.name)
+
+    def _take_groups(self, dest, count, known):
+        _, left, start = self.groups or (dest, 0, None)
+        need(count <= left, "groups", f"{count} groups of one QUANT to {dest.name} before this", left)
+        np.maximum(known, start, out=known)
+        self.groups[1] = left - count
+        if left == count:
+            self.groups = None
+
+    def _touch(self, insn, unit, known):
+        entry = self.touched.get(id(insn))
+        if entry is None:
+            if len(self.touched) >= 4096:
+                self.touched.clear()
+            # The instruction itself is kept, so that its id stays its own.
+            entry = self.touched[id(insn)] = (insn, *_touched(insn, self.config))
+        _, reads, writes = entry
+        for words in reads:
+            written = self.written[words]
+            if not written.all():
+                self._undefined(words, written)
+            ordered = written <= known[self.writer[words]]
+            if not ordered.all():
+                self._race(words, ordered, "written by")
+            self.read[words] = known[unit]
+        for words in writes:
+            if unit != VECTOR:
+                ordered = self.read[words] <= known[VECTOR]
+                if not ordered.all():
+                    self._race(words, ordered, "read by VECTOR, not by")
+            ordered = self.written[words] <= known[self.writer[words]]
+            if not ordered.all():
+                self._race(words, ordered, "written by")
+            self.writer[words], self.written[words] = unit, known[unit]
+
+    def _undefined(self, words, written):
+        at = np.arange(len(self.written))[words][np.flatnonzero(written == 0)[0]]
+        raise Broken("undefined", "operands that this run wrote", f"word {at}, which it did not")
+
+    def _race(self, words, ordered, how):
+        at = np.arange(len(self.written))[words][np.flatnonzero(~ordered)[0]]
+        raise Broken("race", "a token before this access",
+                     f"word {at}, {how} {Unit(int(self.writer[at])).name} at any time")
+
+    # Whether a loop's rounds repeat themselves
+
+    def state(self):
+        """All that later instructions can depend on, relative to now.
+
+        Two states that compare equal go on in the same way.
+        """
+        now, floor = self.known.diagonal(), self.known[WATCHED].min(0)
+
+        def ago(when, unit):
+            """Clocks of units: relative to now, or all the same when every unit knows of them."""
+            return np.where(when <= floor[unit], LONG_AGO, when - now[unit] + RECENT)
+
+        units = np.arange(CLOCKS)
+        clocks = [ago(row, units) for row in self.known]
+        tokens = [[tuple(ago(token, units)) for token in waiting] for waiting in self.waiting]
+        taken = [[(unit, int(ago(when, unit))) for unit, when in taken] for taken in self.taken]
+        groups = self.groups and (*self.groups[:2], tuple(ago(self.groups[2], units)))
+        return (tokens, taken, list(self.vectors), groups,
+                [int(ago(when, VECTOR)) for when in self.quantized],
+                [int(ago(when, LINEAR)) for when in self.used],
+                np.stack(clocks).tobytes(),
+                np.where(self.written == 0, NEVER, ago(self.written, self.writer)).tobytes(),
+                ago(self.read, VECTOR).tobytes())
