@@ -12,7 +12,7 @@ from .errors import UserError
 __all__ = ["main"]
 
 
-COMMANDS = ("run", "chat", "compile", "prune", "eval", "compare", "compare-cores", "verilog", "doctor")
+COMMANDS = ("run", "chat", "compile", "verify", "prune", "eval", "compare", "compare-cores", "verilog", "doctor")
 
 
 class Parser(argparse.ArgumentParser):

@@ -186,6 +186,8 @@ class RegisterDevice:
         self.set("PROGRAM", image.program)
         self.set("LENGTH", image.length)
         self.set("MEMORY", image.memory_units)
+        for name, unit in zip(("WRITE_FIRST", "WRITE_END"), image.writable):
+            self.set(name, unit)
         self.set("WATCHDOG", self.watchdog)
         self.image = image
 

@@ -109,6 +109,10 @@ class Image:
                             f"{', '.join(able)}")
         return None
 
+    def trust(self):
+        """Say that the program is known to be legal: :attr:`verified` becomes true."""
+        object.__setattr__(self, "verified", True)
+
     def dram(self):
         """All of the DRAM as a device first sees it: `memory`, then zeros."""
         return whole_dram(self.memory, self.memory_units)
@@ -149,5 +153,5 @@ class Image:
                                 "Compile the model again") from error
         memory.flags.writeable = False
         image = cls(memory=memory, **about)
-        object.__setattr__(image, "verified", True)
+        image.trust()
         return image

@@ -8,11 +8,14 @@ import numpy as np
 
 from host.errors import UserError
 from host.image import Image
+from rtl import limits
 from rtl.config import CONFIGS, GROUP, UNIT_BYTES
 from rtl.formats import ACC_BITS, pack, sum_bits
 from rtl.isa import WeightFormat
 
+from sw_ref.legal import IllegalProgram
 from sw_ref.numerics import WINDOW
+from sw_ref.verify import verify
 
 from .layout import Matrix, MemoryMap, VectorMap, layer_matrices
 from .model import ODD
@@ -37,7 +40,20 @@ def _check(config, model, context):
         if not ok:
             raise UserError(f"{model.path}: cannot be mapped to configuration {config.name!r}: {what}")
 
+    def at_most(value, most, what):
+        need(value <= most, f"{value} {what}, the machine takes {most}")
+
+    at_most(context, limits.POSITIONS, "positions of context")
+    at_most(model.vocab, limits.ROWS, "tokens")
+    at_most(model.heads, limits.REPETITIONS, "query heads")
+    at_most(model.kv_heads, limits.HEADS, "KV heads")
+    at_most(len(model.layers), limits.LAYERS, "layers")
+    for what, words in (("hidden size", model.hidden), ("feed-forward size", model.ffn),
+                        ("query heads' size", model.heads * model.head_dim),
+                        ("keys' and values' size", 2 * model.kv_heads * model.head_dim)):
+        need(words <= limits.INNER, f"the {what} is {words}, the machine takes {limits.INNER}")
     groups = max(model.hidden, model.ffn, model.heads * model.head_dim) // GROUP
+    at_most(groups, limits.GROUPS, "groups of activations")
     need(model.head_dim == config.head_dim,
          f"head_dim is {model.head_dim}, the attention unit is built for {config.head_dim}")
     need(model.heads % model.kv_heads == 0,
@@ -47,7 +63,29 @@ def _check(config, model, context):
     need(1 <= context <= model.context,
          f"context must be from 1 to {model.context}, not {context}")
     need(model.ffn % 64 == 0, f"the feed-forward size must be a multiple of 64, not {model.ffn}")
-    need(math.log2(max(model.vocab, 2)) <= 20, f"{model.vocab} tokens, the id has 20 bits")
+
+
+def _check_memory(config, model, memory):
+    """Refuse what DRAM addresses, or the counters of a step, cannot hold."""
+    for what, count, most in (
+            ("units of DRAM", memory.end, 1 << limits.ADDRESS_BITS),
+            ("units of weights in the layers", memory.layers_units, limits.STREAM),
+            ("units of weights in the head", memory.head_units, limits.STREAM),
+            ("beats of weights in a step", memory.weight_units * config.unit_beats, limits.EVENTS)):
+        if count > most:
+            raise UserError(f"{model.path}: {count} {what}, the machine takes {most}")
+
+
+def _verify(model, image, config):
+    """Check that the program keeps all rules, which is the mapper's to see to."""
+    try:
+        verify(config, image.memory, image.memory_units, image.writable, tuple(image.instructions),
+               image.context, image.vocab)
+    except IllegalProgram as error:
+        raise UserError(f"{model.path}: the program for it is not legal, which is a defect of the "
+                        f"compiler; please report it: {error}") from error
+    image.trust()
+    return image
 
 
 def _check_formats(config, model, matrices):
@@ -128,6 +166,9 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
     if vector.words > config.vector_words:
         raise UserError(f"{model.path}: needs {vector.words} words of vector memory, configuration "
                         f"{config.name!r} has {config.vector_words}")
+    if vector.column_words > limits.COLUMN:
+        raise UserError(f"{model.path}: needs {vector.column_words} words of vector memory a column, the "
+                        f"machine takes {limits.COLUMN}")
 
     # Scores are in units of log2: the softmax's 1 / sqrt(head_dim) and log2(e) are the query's.
     factors = {"q": np.float32(math.log2(math.e) / math.sqrt(model.head_dim))}
@@ -159,6 +200,7 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
     # The program's size does not depend on the addresses in it.
     draft = assemble(MemoryMap(config, model, context, 0, layer_units, head))
     memory = MemoryMap(config, model, context, len(draft.words()) // UNIT_BYTES, layer_units, head)
+    _check_memory(config, model, memory)
     program = assemble(memory)
     if len(program.insns) > config.program_words:
         raise UserError(f"{model.path}: the program has {len(program.insns)} instructions, "
@@ -182,7 +224,7 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
     place(memory.final_gain, model.norm.astype("<f4"))
     place(memory.rope, rope_table(model, context).astype("<f4"))
 
-    return Image(
+    return _verify(model, Image(
         memory=data, memory_units=memory.end, writable=(memory.kv, memory.end), program=memory.program,
         length=len(program.insns), digest=config.digest, config=config.name, context=context, vocab=model.vocab,
         formats=[f for f in config.formats if f in {t.matrix.format.name for t in tallies}],
@@ -191,4 +233,4 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
         model={"name": model.name, "sha256": model.sha256, "eos": list(model.eos), "bos": model.bos,
                "layers": len(model.layers), "hidden": model.hidden, "kv_heads": model.kv_heads},
         tokenizer={"json": model.tokenizer, "chat_template": model.chat_template},
-        report=estimate(config, model, memory, vector, tallies, program))
+        report=estimate(config, model, memory, vector, tallies, program)), config)

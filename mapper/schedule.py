@@ -8,6 +8,7 @@ instruction for all layers, so nothing ever holds it up but its own buffer.
 from rtl.config import KV_BLOCK
 from rtl.isa import (Append, Attend, Dest, Embed, Func, Halt, Load, MatMul, Quant, Scalar, Source,
                      Stream, Sync, Token, Unit)
+from rtl.limits import QUERIES
 from sw_ref.sequences import RECIPROCAL, SILU_GATE, norm_scale
 
 from .assembler import Assembler
@@ -199,12 +200,13 @@ class _Schedule:
         """One pass over each KV head, or several where more queries share it than fit."""
         model, at = self.model, self.at
         shared, units = model.heads // model.kv_heads, self.memory.kv_head_units
-        if shared <= self.config.queries:
+        most = min(self.config.queries, QUERIES)
+        if shared <= most:
             passes = [(0, model.kv_heads, 0, shared)]
         else:
-            passes = [(head, 1, first, min(self.config.queries, shared - first))
+            passes = [(head, 1, first, min(most, shared - first))
                       for head in range(model.kv_heads)
-                      for first in range(0, shared, self.config.queries)]
+                      for first in range(0, shared, most)]
         for head, heads, first, queries in passes:
             query = head * shared + first
             self.emit(Attend(

@@ -99,19 +99,24 @@ def read(args):
         raise UserError(f"{args.model}: an image's context is fixed, --context must be left out; "
                         "compile the model again with it")
     image = Image.load(args.model)
-    name = args.config or image.config
+    return image, config_of(args.model, image, args.config)
+
+
+def config_of(path, image, name=None):
+    """The configuration that an image is for, or the one of that name if it can run the image."""
+    name = name or image.config
     if name not in configs.CONFIGS:
-        raise UserError(f"{args.model}: the image was compiled for configuration {name!r}, which must be one "
+        raise UserError(f"{path}: the image was compiled for configuration {name!r}, which must be one "
                         f"of {', '.join(configs.CONFIGS)}; compile the model again")
     config = configs.get(name)
     # A device refuses it too, but may take minutes to build first.
     if config.digest != image.digest:
-        raise UserError(f"{args.model}: the image was compiled for configuration {image.config!r} with digest "
+        raise UserError(f"{path}: the image was compiled for configuration {image.config!r} with digest "
                         f"{image.digest}, but {name!r} has {config.digest}; compile the model again for it")
     lacking = image.lacks(config)
     if lacking is not None:
-        raise UserError(f"{args.model}: {lacking}; compile the model again for it")
-    return image, config
+        raise UserError(f"{path}: {lacking}; compile the model again for it")
+    return config
 
 
 def obtain(args, config=None):

@@ -53,7 +53,8 @@ def ends(call):
 def image_of(units=300, config=SMALL, seed=0, behind=50):
     memory = np.frombuffer(Random(seed).randbytes(64 * units - 3), np.uint8)
     return SimpleNamespace(digest=config.digest, lacks=lambda config: None, formats=["U4", "S8"],
-                           memory=memory, memory_units=units + behind, program=3, length=5)
+                           memory=memory, memory_units=units + behind,
+                           writable=(units, units + behind), program=3, length=5)
 
 
 def device(board, **options):
@@ -115,6 +116,7 @@ def test_memory_is_the_image(rate):
         assert board.memory[64 * 300:] == before[64 * 300:]
         assert (uart.board, uart.memory_units) == (77, 1000)
         assert uart.get("PROGRAM") == 3 and uart.get("MEMORY") == 350
+        assert uart.get("WRITE_FIRST") == 300 and uart.get("WRITE_END") == 350
         ends(lambda: uart.step([5], 0, True))
         assert board.starts == 1
 
