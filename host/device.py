@@ -74,7 +74,8 @@ class Step:
     Attributes
     ----------
     ids : int array
-        Tokens with the best logits, best first. Empty when no logits were asked for.
+        Tokens with the best logits, best first: `BEST` of them, or as many as there are. Empty when
+        no logits were asked for.
     logits : float32 array
         Their logits.
     cycles : :class:`int` or None
@@ -240,7 +241,7 @@ class RegisterDevice:
                   "weight_beats": self.get("WEIGHT_BEATS"), "starved": self.get("STARVED")}
         if not head:
             return Step(**counts)
-        best = np.array(self.get_all("BEST"), np.uint32).reshape(-1, 2)
+        best = np.array(self.get_all("BEST"), np.uint32).reshape(-1, 2)[:self.image.vocab]
         return Step(best[:, 1].astype(np.int64), best[:, 0].copy().view(np.float32), **counts)
 
     def settle(self):

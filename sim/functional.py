@@ -83,7 +83,7 @@ class ModelDevice:
             raise DeviceError(f"{self.name}: {error}") from error
         if not head:
             return Step()
-        ids, logits = zip(*self.machine.best)
+        ids, logits = zip(*self.machine.best[:self.image.vocab])
         return Step(np.array(ids), np.array(logits, np.float32))
 
     def close(self):

@@ -6,7 +6,7 @@ from rtl.config import GROUP
 from rtl.formats import TILES
 
 from .blocks import block_of_codes, block_of_trits
-from .kernels import exact, ftz, kernel, largest, product, shifted
+from .kernels import exact, kernel, largest, product, shifted, value
 from .numerics import WINDOW, f32
 from .sparse import LANE, ROWS, stripe
 
@@ -61,5 +61,5 @@ def decoded(stream, places, code_bits, sparse_bits, begin, end, rows, beat_bytes
         for m in range(columns):
             exponent = largest(exponents[m]) - (127 + 6 + WINDOW)
             for n in range(min(block_rows, rows - block * block_rows)):
-                scaled = product(f32(_dot(integers[n], activations[m])), ftz(row_scales[n]))
+                scaled = product(f32(_dot(integers[n], activations[m])), value(row_scales[n]))
                 out[m * stride + block * block_rows + n] = shifted(scaled, exponent)

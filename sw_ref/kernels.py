@@ -3,6 +3,9 @@ same bits as :mod:`sw_ref.numerics` and :mod:`sw_ref.attention`, which define th
 
 Each function does one unit's work for one instruction, right on the machine's memories. Numba
 fuses no product with a sum, and reorders no float sums, unless it is told to.
+
+The vector memory never holds an exponent field of 255, since nothing writes one. Only constants of
+instructions and row scales may have one: what takes these says so.
 """
 
 import hashlib
@@ -16,10 +19,10 @@ from rtl.config import KV_BLOCK, UNIT_BYTES
 from rtl.isa import Func
 
 from .attention import BLOCK, EMPTY, EXP2, FRACTION, SCORE_BITS, SHIFT_LIMIT
-from .numerics import MIN_NORMAL, f32
+from .numerics import MAX, MIN_NORMAL, f32
 
 
-__all__ = ["kernel", "exact", "ftz", "product", "shifted", "largest", "vector", "quantize", "attend"]
+__all__ = ["kernel", "exact", "value", "rounded", "product", "shifted", "largest", "vector", "quantize", "attend"]
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,15 +68,15 @@ ZERO = f32(0)
 
 @kernel
 def ftz(x):
-    """As :func:`sw_ref.numerics.ftz`, of one number."""
+    """Number of a pattern whose exponent field is not 255."""
     return x * ZERO if abs(x) < MIN_NORMAL else x
 
 
 @kernel
-def product(a, b):
-    """As :func:`sw_ref.numerics.product`, of two numbers."""
-    exact = np.float64(a) * np.float64(b)
-    return f32(exact) if not abs(exact) < MIN_NORMAL else f32(exact) * ZERO
+def rounded(exact):
+    """As :func:`sw_ref.numerics.rounded`, of a float64, or of a float32 that may have become infinite."""
+    limited = f32(min(max(exact, -MAX), MAX))
+    return limited * ZERO if abs(exact) < MIN_NORMAL else limited
 
 
 @kernel
@@ -83,10 +86,24 @@ def _power(n):
 
 
 @kernel
+def value(x):
+    """As :func:`sw_ref.numerics.value`, of any pattern."""
+    bits = np.int64(f32(x).view(np.int32))
+    exponent, fraction = bits >> 23 & 255, bits & 0x7fffff
+    magnitude = np.float64(fraction + (1 << 23)) * _power(exponent - 150) if exponent else 0.0
+    return -magnitude if bits < 0 else magnitude
+
+
+@kernel
+def product(a, b):
+    """As :func:`sw_ref.numerics.product`, of two numbers."""
+    return rounded(np.float64(a) * np.float64(b))
+
+
+@kernel
 def shifted(a, n):
     """a * 2**n, as :func:`sw_ref.numerics.shifted`."""
-    exact = np.float64(a) * _power(n)
-    return f32(exact) if not abs(exact) < MIN_NORMAL else f32(exact) * ZERO
+    return rounded(np.float64(a) * _power(n))
 
 
 @kernel
@@ -122,11 +139,11 @@ def _dot(a, b, inner):
     sums = np.zeros(PARTS, np.float32)
     for at in range(0, padded, PARTS):
         for i in range(PARTS):
-            sums[i] = ftz(sums[i] + product(ftz(a[at + i]), ftz(b[at + i])))
+            sums[i] = rounded(sums[i] + product(ftz(a[at + i]), ftz(b[at + i])))
     half = PARTS // 2
     while half:
         for i in range(half):
-            sums[i] = ftz(sums[i] + sums[i + half])
+            sums[i] = rounded(sums[i] + sums[i + half])
         half //= 2
     return sums[0]
 
@@ -135,14 +152,14 @@ def _dot(a, b, inner):
 def _elementwise(func, inner, a, b, c, d):
     if func == MADD:
         for i in range(inner):
-            d[i] = ftz(product(ftz(a[i]), ftz(b[i])) + ftz(c[i]))
+            d[i] = rounded(product(ftz(a[i]), ftz(b[i])) + ftz(c[i]))
     elif func == NMADD:
         for i in range(inner):
-            d[i] = ftz(ftz(c[i]) - product(ftz(a[i]), ftz(b[i])))
+            d[i] = rounded(ftz(c[i]) - product(ftz(a[i]), ftz(b[i])))
     elif func == CLAMP:
         for i in range(inner):
             x, limit = ftz(a[i]), abs(ftz(b[i]))
-            d[i] = x if abs(x) <= limit or np.isnan(x) else np.copysign(limit, x)
+            d[i] = x if abs(x) <= limit else np.copysign(limit, x)
     elif func == SCALE or func == NSCALE:
         bits, sign = c.view(np.int32), 1 if func == SCALE else -1
         for i in range(inner):
@@ -151,7 +168,12 @@ def _elementwise(func, inner, a, b, c, d):
     else:
         bits, result = a.view(np.int32), d.view(np.int32)
         for i in range(inner):
-            result[i] = 0x7EF311C7 - bits[i] if func == RECIP else 0x5F3759DF - (bits[i] >> 1)
+            magnitude = bits[i] & 0x7fffffff
+            if func == RSQRT:
+                result[i] = 0x5F3759DF - (magnitude >> 1)
+            else:
+                seed = 0x7EF311C7 - magnitude
+                result[i] = (seed if seed >= 0x00800000 else 0) | bits[i] & ~0x7fffffff
 
 
 @kernel
@@ -176,22 +198,30 @@ def vector(memory, lanes, func, outer, inner, d, a, b, c, d_stride, a_stride, b_
         raise IndexError("an address is past the end of the vector memory")
 
     constants = np.array([b_value, c_value], np.uint32).view(np.float32)
+    # Float64 holds what a constant with an exponent field of 255 stands for.
+    wide = not np.isfinite(constants).all() and func not in (SCALE, NSCALE)
     room = inner + PARTS
-    rows = np.empty((4, room), np.float32)
+    rows, values = np.empty((4, room), np.float32), np.empty((2, room if wide else 0))
     for o in range(outer):
         _operand(memory, a + o * a_stride, inner, lanes, a_fill, 0, ZERO, rows[0])
         if b_used or b_const:
             _operand(memory, b + o * b_stride, inner, lanes, b_fill, b_const, constants[0], rows[1])
         if c_used or c_const:
             _operand(memory, c + o * c_stride, inner, lanes, c_fill, c_const, constants[1], rows[2])
+        for n in range(len(values)):
+            for i in range(values.shape[1]):
+                values[n, i] = value(rows[n + 1, i])
         at = d + o * d_stride
         if func == DOT:
-            result = _dot(rows[0], rows[1], inner)
+            result = _dot(rows[0], values[0], inner) if wide else _dot(rows[0], rows[1], inner)
             for i in range(lanes):
                 memory[at + i] = result
         else:
             # Not in place: LLVM's vectorizer gives up where operands may overlap the result.
-            _elementwise(func, inner, rows[0], rows[1], rows[2], rows[3])
+            if wide:
+                _elementwise(func, inner, rows[0], values[0], values[1], rows[3])
+            else:
+                _elementwise(func, inner, rows[0], rows[1], rows[2], rows[3])
             for i in range(inner):
                 memory[at + i] = rows[3, i]
 

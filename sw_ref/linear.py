@@ -15,7 +15,7 @@ from rtl.config import GROUP
 from rtl.formats import CODE_BITS, SCALE_RUN, SPARSE, TILES, WeightFormat, block_beats
 
 from .decoded import decoded
-from .kernels import ftz, kernel, largest, product, shifted
+from .kernels import kernel, largest, product, shifted, value
 from .numerics import WINDOW, f32
 from .sparse import BLOCK, stripes
 
@@ -228,5 +228,5 @@ def _blocks(stream, packed, begin, end, rows, beat_bytes, block_beats, centre_sh
                 total = 0
                 for i in range(n // tile * per_tile + n % tile, (n // tile + 1) * per_tile, tile):
                     total += values[i]
-                scaled = product(f32(total), ftz(row_scales[base // 4 + n]))
+                scaled = product(f32(total), value(row_scales[base // 4 + n]))
                 out[m * stride + block * block_rows + n] = shifted(scaled, exponent)

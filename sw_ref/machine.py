@@ -18,6 +18,7 @@ from rtl.isa import (Append, Attend, Dest, Embed, Load, MatMul, Quant, Stream, S
                      WeightFormat)
 
 from . import kernels, numerics
+from .best import PADDING, best
 from .legal import Bounds, Broken, IllegalProgram, MachineError, decoded, illegal
 from .linear import linear, places
 from .order import Order
@@ -48,7 +49,7 @@ class Machine:
     Attributes
     ----------
     best : list of (id, fp32 logit)
-        Result of the best-logits search, best first.
+        Result of the best-logits search, see :func:`sw_ref.best.best`.
     logits : float32 (columns, vocabulary) or None
         All products of the last searched matrix, for evaluation; the hardware keeps only `best`.
     """
@@ -61,7 +62,7 @@ class Machine:
         self.vector = np.zeros(config.vector_words, np.float32)
         self.act = np.zeros((config.columns, config.act_groups, numerics.GROUP), np.int16)
         self.exponents = np.zeros((config.columns, config.act_groups), np.uint8)
-        self.best, self.logits = [], None
+        self.best, self.logits = [PADDING] * BEST, None
         self.trace = None
         self._sequencers = {}
 
@@ -169,7 +170,7 @@ class Machine:
                 self._append(insn)
             case Load():
                 raw = self._dram(insn.addr, insn.size)
-                self._words(insn.dst, insn.size * 16)[:] = raw.view("<f4")
+                self._words(insn.dst, insn.size * 16)[:] = numerics.loaded(raw.view("<f4"))
             case Stream():
                 self._dram(insn.addr, insn.size)
                 self.beats.append([insn.addr, insn.size])
@@ -233,7 +234,7 @@ class Machine:
                           np.ascontiguousarray(self.act[:columns, groups]),
                           np.ascontiguousarray(self.exponents[:columns, groups]), out, stride))
         if insn.best:
-            self.best = _best(self.logits[insn.column])
+            self.best = best(self.logits[insn.column])
 
     def _embed(self, insn):
         block = self.config.block_rows
@@ -272,13 +273,3 @@ class Machine:
             first = head * insn.queries
             self._words(insn.dst + first * dim, numerators.size)[:] = numerators.reshape(-1)
             self._words(insn.sums + first * lanes, insn.queries * lanes)[:] = denominators.repeat(lanes)
-
-
-def _best(logits):
-    """The `BEST` largest as (id, fp32 logit), largest first, equal ones by id."""
-    order = -logits
-    # What is not past the last place, rather than what is before it: NaN are last.
-    last = np.partition(order, min(BEST, len(order)) - 1)[min(BEST, len(order)) - 1]
-    ids = np.flatnonzero(~(order > last))
-    ids = ids[np.argsort(order[ids], kind="stable")][:BEST]
-    return [(int(n), logits[n]) for n in ids]

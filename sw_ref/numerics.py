@@ -1,61 +1,97 @@
 """Bit-exact arithmetic. Every rounding rule of the machine is defined here, once.
 
-fp32 is IEEE-754 binary32, round to nearest even, with subnormal operands and results taken as
-zero of the same sign (tininess is detected before rounding). Integers are exact throughout.
+fp32 is IEEE-754 binary32, round to nearest even, with two differences:
+
+- Subnormal operands and results are zeros of the same sign (tininess is detected before rounding).
+- There are no infinities and no NaNs. A result that rounds to 2**128 or more in magnitude is the
+  largest finite number, +-`MAX`. The exponent field 255 of an operand is one more exponent.
+
+So every function is defined for all patterns, and none returns an exponent field of 255. Integers
+are exact throughout.
 """
 
 import numpy as np
 
 
-__all__ = ["GROUP", "WINDOW", "MAGIC", "ftz", "product", "madd", "nmadd", "dot", "clamp", "scale", "recip_seed",
-           "rsqrt_seed", "shifted", "quantize", "dequantize", "group_shift", "aligned", "linear_scale", "linear"]
+__all__ = ["GROUP", "WINDOW", "MAGIC", "MIN_NORMAL", "MAX", "value", "rounded", "loaded", "product", "add", "madd",
+           "nmadd", "dot", "clamp", "scale", "recip_seed", "rsqrt_seed", "shifted", "quantize", "dequantize",
+           "group_shift", "aligned", "linear_scale", "linear"]
 
 
+f32 = np.float32
 GROUP = 32
 WINDOW = 15              # Groups more than 2**-WINDOW below the largest contribute nothing.
 MAGIC = 12582912.0       # 1.5 * 2**23: added to x, leaves round(x) in the low bits.
-MIN_NORMAL = np.float32(2.0 ** -126)
-f32 = np.float32
+MIN_NORMAL = f32(2.0 ** -126)
+MAX = np.finfo(f32).max  # 2**128 - 2**104
+MAGNITUDE = 0x7fffffff   # All but the sign.
+SPECIAL = 0x7f800000     # The first magnitude with an exponent field of 255.
 
 
-def _has_tiny(x):
-    """Whether a value may have to be flushed: one above 0 and not above 2**-126 in magnitude."""
-    bits = np.asarray(x, f32).view(np.uint32) & np.uint32(0x7fffffff)
-    return (bits - np.uint32(1) < np.uint32(0x00800000)).any()  # zeros wrap around
+def _magnitude(x):
+    """Patterns without their signs, int32."""
+    return x.view(np.int32) & MAGNITUDE
 
 
-def ftz(x):
-    """Replace subnormal fp32 values by zeros of the same sign."""
+def _with_sign(magnitude, x):
+    """float32 of the pattern `magnitude`, int32, with the sign of x."""
+    return (magnitude | x.view(np.int32) & ~MAGNITUDE).view(f32)
+
+
+def value(x):
+    """The numbers that fp32 patterns stand for, as float64: below 2**129 in magnitude."""
     x = np.asarray(x, f32)
-    return np.where(np.abs(x) < MIN_NORMAL, np.copysign(f32(0), x), x) if _has_tiny(x) else x
+    magnitude = _magnitude(x)
+    wide = magnitude >= SPECIAL
+    if wide.any():
+        half = _with_sign(np.where(wide, magnitude - (1 << 23), magnitude), x)
+        exact = np.where(wide, 2.0, 1.0) * half
+    else:
+        exact = x.astype(np.float64)
+    return np.where(np.abs(exact) < MIN_NORMAL, 0.0 * exact, exact)
+
+
+def rounded(exact):
+    """fp32 of a float64: flushed, rounded, limited to +-`MAX`.
+
+    Of a sum or product of two fp32 numbers this is one rounding: 53 bits are more than twice 24.
+    """
+    limited = np.clip(exact, -MAX, MAX).astype(f32)
+    return np.where(np.abs(exact) < MIN_NORMAL, np.copysign(f32(0), limited), limited)
+
+
+def loaded(x):
+    """What LOAD writes: the same patterns, subnormals too, but +-`MAX` for an exponent field of 255."""
+    x = np.asarray(x, f32)
+    magnitude = _magnitude(x)
+    if (magnitude < SPECIAL).all():
+        return x
+    return _with_sign(np.minimum(magnitude, MAX.view(np.int32)), x)
 
 
 def product(a, b):
-    """a * b, rounded once."""
-    with np.errstate(over="ignore", under="ignore"):
-        rounded = np.asarray(a, f32) * np.asarray(b, f32)
-    if not _has_tiny(rounded):
-        return rounded
-    exact = np.asarray(a, np.float64) * np.asarray(b, np.float64)  # 48 bits: exact
-    return np.where(np.abs(exact) < MIN_NORMAL, np.copysign(f32(0), rounded), rounded)
+    """a * b."""
+    return rounded(value(a) * value(b))
+
+
+def add(a, b):
+    """a + b. The sum of opposites is +0."""
+    return rounded(value(a) + value(b))
 
 
 def shifted(a, n):
-    """a * 2**n: exact, a zero below the normal range, an infinity above it."""
-    exact = np.ldexp(a.astype(np.float64), n)
-    with np.errstate(over="ignore"):
-        rounded = exact.astype(f32)
-    return np.where(np.abs(exact) < MIN_NORMAL, np.copysign(f32(0), rounded), rounded)
+    """a * 2**n."""
+    return rounded(np.ldexp(value(a), n))
 
 
 def madd(a, b, c):
     """a * b + c, rounded after the product and after the sum."""
-    return ftz(product(ftz(a), ftz(b)) + ftz(c))
+    return add(product(a, b), c)
 
 
 def nmadd(a, b, c):
     """c - a * b, rounded after the product and after the sum."""
-    return ftz(ftz(c) - product(ftz(a), ftz(b)))
+    return add(-product(a, b), c)
 
 
 def dot(a, b):
@@ -64,44 +100,49 @@ def dot(a, b):
     Element i goes to partial sum i mod 64, in order, starting from +0; each product and each sum
     is rounded. The partial sums 32 to 63 are added to 0 to 31, then 16 to 31 to 0 to 15, and so on.
     """
-    products = product(ftz(a), ftz(b))
+    products = product(a, b)
     # Adding -0 changes nothing; +0 would change a partial sum of -0.
     padding = [(0, 0)] * (products.ndim - 1) + [(0, -products.shape[-1] % 64)]
     products = np.pad(products, padding, constant_values=-0.0)
     products = products.reshape(*products.shape[:-1], -1, 64)
     sums = np.zeros((*products.shape[:-2], 64), f32)
     for n in range(products.shape[-2]):
-        sums = ftz(sums + products[..., n, :])
+        sums = add(sums, products[..., n, :])
     while sums.shape[-1] > 1:
         half = sums.shape[-1] // 2
-        sums = ftz(sums[..., :half] + sums[..., half:])
+        sums = add(sums[..., :half], sums[..., half:])
     return sums[..., 0]
 
 
 def clamp(a, b):
-    """Limit a to [-|b|, |b|]. The result has the sign of a, also when it is zero."""
-    a, b = ftz(a), ftz(b)
-    return np.copysign(np.minimum(np.abs(a), np.abs(b)), a)
+    """The smaller of two magnitudes, with the sign of a, also when it is zero."""
+    a, b = value(a), value(b)
+    return rounded(np.copysign(np.minimum(np.abs(a), np.abs(b)), a))
 
 
 def scale(a, t, sign=1):
     """a * 2**(sign * n), n the integer in the low ten bits, two's complement, of t's pattern.
 
-    With t = MAGIC + n that is n, for |n| < 512. The exponent field is added to: a zero stays, a
-    result below 2**-126 is a zero of the same sign, one of 2**128 or more an infinity.
+    With t = MAGIC + n that is n, for |n| < 512.
     """
     n = np.asarray(t, f32).view(np.int32) << 22 >> 22
-    return shifted(ftz(a), sign * n)
+    return shifted(a, sign * n)
 
 
 def recip_seed(a):
-    """First guess at 1 / a, for positive normal a: off by at most 12.5 %."""
-    return (np.int32(0x7EF311C7) - np.asarray(a, f32).view(np.int32)).view(f32)
+    """First guess at 1 / a: off by at most 12.5 % for normal a, of the same sign.
+
+    It is a zero where it would be below 2**-126, from 0x7e7311c8 on (8.1e37). That of a zero is
+    0x7ef311c7 (1.6e38), and those of subnormals are near it.
+    """
+    a = np.asarray(a, f32)
+    seed = 0x7EF311C7 - _magnitude(a)
+    return _with_sign(np.where(seed < MIN_NORMAL.view(np.int32), 0, seed), a)
 
 
 def rsqrt_seed(a):
-    """First guess at 1 / sqrt(a), for positive normal a: off by at most 3.5 %."""
-    return (np.int32(0x5F3759DF) - (np.asarray(a, f32).view(np.int32) >> 1)).view(f32)
+    """First guess at 1 / sqrt(abs(a)): off by at most 3.5 % for normal a."""
+    return (0x5F3759DF - (_magnitude(np.asarray(a, f32)) >> 1)).view(f32)
 
 
 def quantize(x, group=GROUP, bits=8):
@@ -115,10 +156,10 @@ def quantize(x, group=GROUP, bits=8):
     Returns the integers, int16, in the shape of x, and the exponents, uint8, one per group. A group
     of zeros has the exponent 0.
     """
-    x = ftz(x)
+    x = np.asarray(x, f32)
     groups = x.reshape(*x.shape[:-1], -1, group)
-    exponent = (np.abs(groups).max(-1).view(np.int32) >> 23) & 0xff
-    scaled = np.ldexp(groups.astype(np.float64), (127 + bits - 2 - exponent)[..., None])
+    exponent = _magnitude(groups).max(-1) >> 23
+    scaled = np.ldexp(value(groups), (127 + bits - 2 - exponent)[..., None])
     limit = (1 << bits - 1) - 1
     magnitude = np.minimum(np.floor(np.abs(scaled) + 0.5), limit)
     q = np.where(np.signbit(groups), -magnitude, magnitude).astype(np.int16)
@@ -155,7 +196,7 @@ def linear_scale(acc, row_scale, exponent):
     `exponent` is the largest group exponent of the activation vector; 148 = 127 + 6 + WINDOW.
     """
     whole = np.asarray(acc, np.float64) + 0.0  # an integer has no -0
-    scaled = product(whole.astype(f32), ftz(row_scale))
+    scaled = product(whole.astype(f32), row_scale)
     return shifted(scaled, np.asarray(exponent, np.int32) - (127 + 6 + WINDOW))
 
 

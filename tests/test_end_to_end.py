@@ -2,15 +2,20 @@
 
 from random import Random
 
+import numpy as np
 import pytest
 
 from host.device import DeviceError
 from host.generate import Session
+from mapper.compile import compile_model
 from rtl.config import KV_BLOCK
+from rtl.csr import BEST
 from sim import dram
 from sim.fpga.device import SimDevice
+from sim.functional import ModelDevice
 
-from .devices import CONFIGS, pair, same_memory, same_step, toy_image
+from .devices import CONFIGS, CONTEXT, pair, same_memory, same_step, toy_image
+from .toy import toy_model
 
 
 pytestmark = pytest.mark.seconds(60)
@@ -35,6 +40,22 @@ def test_every_bit(name):
         same_step(sim, model, [2], KV_BLOCK, True)
         same_memory(sim, model)
         assert (sim.memory[len(toy_image(name).memory):] != 0).any()
+
+
+@pytest.mark.parametrize("vocab", [1, 5, 65])
+def test_small_vocabulary(vocab):
+    """The machine fills the list of best logits up; the host offers no such entry as a token."""
+    image = compile_model(toy_model(vocab=vocab, heads=6, kv_heads=2), CONFIGS["small"], CONTEXT)
+    with SimDevice(CONFIGS["small"]) as sim:
+        model = ModelDevice(CONFIGS["small"])
+        for device in sim, model:
+            device.load(image)
+        for position in range(3):
+            same_step(sim, model, [position % vocab], position, True)
+            step = model.step([position % vocab], position, True)
+            assert sorted(step.ids)[:5] == list(range(vocab))[:5] and len(step.ids) == min(BEST, vocab)
+        best = np.array(sim.get_all("BEST"), np.uint32).reshape(-1, 2)
+        assert best.tolist() == [[value.view(np.uint32), n] for n, value in model.machine.best]
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -92,7 +92,6 @@ class Comparison:
         from mapper.truncate import first_layers
         image = first_layers(self.image, layers)
         right, other = (self.best(d, image, ids, columns or self.columns) for d in self.devices)
-        # Where there are fewer tokens than best logits, a device says nothing of the rest.
         differ = [n for n, (a, b) in enumerate(zip(right, other)) if a != b]
         row = {"layers": layers, "equal": not differ, "token": right[0][0],
                "logit": as_float(right[0][1]), "different": len(differ)}

@@ -18,9 +18,9 @@ SUM_BITS = 1 + SIGNIFICAND_BITS + EXTRA
 class FpAdd(wiring.Component):
     """Add or subtract fp32 numbers.
 
-    IEEE-754 binary32, round to nearest even, subnormal operands and results taken as zeros of the
-    same sign: :py:`ftz(ftz(a) + ftz(b))` of :mod:`sw_ref.numerics`, bit for bit. The sum of
-    opposites is +0. Every result that is not a number is 0x7fc00000.
+    Computes :func:`sw_ref.numerics.add` of `a` and `b` or `-b`, bit for bit: round to nearest even,
+    subnormal operands and results taken as zeros of the same sign, the exponent 255 of an operand as
+    one more exponent, results from 2**128 on limited to `MAX`. The sum of opposites is +0.
 
     Latency is `LATENCY` enabled cycles; throughput is one sum per enabled cycle. The stages are: to
     order the operands, to align and add, to normalize coarsely, to normalize finely and round.
@@ -46,7 +46,7 @@ class FpAdd(wiring.Component):
         m = Module()
 
         a, b   = data.View(FLOAT32, self.a), data.View(FLOAT32, self.b)
-        flags  = data.StructLayout({"sign": 1, "subtract": 1, "infinite": 1, "nan": 1})
+        flags  = data.StructLayout({"sign": 1, "subtract": 1})
         flag   = [Signal(flags, name=f"flag{n}", reset_less=True) for n in (1, 2, 3)]
         # Of the larger operand; the leading bit of its significand is bit 26 of the sum's 28.
         exponent = [Signal(8, name=f"exponent{n}", reset_less=True) for n in (1, 2, 3)]
@@ -57,8 +57,6 @@ class FpAdd(wiring.Component):
         large  = Signal(SIGNIFICAND_BITS, reset_less=True)
         small  = Signal(SIGNIFICAND_BITS, reset_less=True)
         shift  = Signal(8, reset_less=True)
-        infinites = [(x.exponent == 0xff) & (x.fraction == 0) for x in (a, b)]
-        nans      = [(x.exponent == 0xff) & (x.fraction != 0) for x in (a, b)]
         m.d.comb += [
             swap.eq(self.a[:31] < self.b[:31]),
             b_sign.eq(b.sign ^ self.sub),
@@ -71,9 +69,6 @@ class FpAdd(wiring.Component):
                 shift.eq(Mux(swap, b.exponent - a.exponent, a.exponent - b.exponent)),
                 flag[0].sign.eq(Mux(swap, b_sign, a.sign)),
                 flag[0].subtract.eq(a.sign ^ b_sign),
-                flag[0].infinite.eq(infinites[0] | infinites[1]),
-                flag[0].nan.eq(nans[0] | nans[1] |
-                               (infinites[0] & infinites[1] & (a.sign ^ b_sign))),
             ]
 
         # The lowest bit stays set by whatever is shifted through it.
@@ -117,6 +112,6 @@ class FpAdd(wiring.Component):
         ]
         with m.If(self.en):
             finish(m, result, flag[2].sign & ~(nothing & flag[2].subtract), rounded,
-                   zero=nothing | (biased <= 0), infinite=flag[2].infinite, nan=flag[2].nan)
+                   zero=nothing | (biased <= 0))
 
         return m

@@ -1,23 +1,31 @@
-"""The fp32 format, and the steps that units computing in it share."""
+"""The fp32 format, and the steps that units computing in it share.
+
+There are no infinities and no NaNs: the exponent 255 of an operand is one more exponent, and no result
+has it. See :mod:`sw_ref.numerics`.
+"""
 
 from amaranth import *
 from amaranth.lib import data
 
 
-__all__ = ["FLOAT32", "SIGNIFICAND_BITS", "QUIET_NAN", "INFINITY", "significand", "normalize",
-           "round_even", "finish"]
+__all__ = ["FLOAT32", "SIGNIFICAND_BITS", "MAX", "significand", "saturated", "normalize", "round_even",
+           "finish"]
 
 
 FLOAT32 = data.StructLayout({"fraction": 23, "exponent": 8, "sign": 1})
 
 SIGNIFICAND_BITS = 24
-QUIET_NAN = 0x7fc00000  # the only one that units make
-INFINITY  = 0x7f800000  # of positive sign
+MAX = 0x7f7fffff  # the largest magnitude of a result
 
 
 def significand(x):
     """Significand of `x`, a :data:`FLOAT32`, with its leading one; 0 of zeros and subnormals."""
     return Mux(x.exponent == 0, 0, Cat(x.fraction, 1))
+
+
+def saturated(pattern):
+    """A `pattern`, but :data:`MAX` with its sign where its exponent is 255."""
+    return Mux(pattern[23:31].all(), Cat(C(MAX, 31), pattern[31]), pattern)
 
 
 def normalize(m, value, shifts, name="normalized"):
@@ -61,15 +69,13 @@ def round_even(value, exponent):
     return (whole + up)[:len(whole)].as_signed()
 
 
-def finish(m, o, sign, rounded, zero, infinite, nan=0):
-    """Assign to `o`, in the `sync` domain, what :func:`round_even` returned, or a special value.
+def finish(m, o, sign, rounded, zero):
+    """Assign to `o`, in the `sync` domain, what :func:`round_even` returned.
 
-    The result is a zero if `zero` is set, and an infinity from the exponent 255 on.
+    The result is a zero if `zero` is set, and else :data:`MAX` from the exponent 255 on.
     """
     m.d.sync += o.eq(Cat(rounded[:31], sign))
-    with m.If(nan):
-        m.d.sync += o.eq(QUIET_NAN)
-    with m.Elif(infinite | ~zero & (rounded[23:].as_signed() >= 255)):
-        m.d.sync += o.eq(Cat(C(INFINITY, 31), sign))
-    with m.Elif(zero):
+    with m.If(zero):
         m.d.sync += o.eq(Cat(C(0, 31), sign))
+    with m.Elif(rounded[23:].as_signed() >= 255):
+        m.d.sync += o.eq(Cat(C(MAX, 31), sign))

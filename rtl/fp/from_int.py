@@ -18,7 +18,7 @@ class IntToFp(wiring.Component):
 
     The integer is rounded to nearest even, as :py:`numpy.float32(i)` is, and then multiplied by
     2**exponent. That is exact, but for results below 2**-126, which are zeros of the same sign, and
-    of 2**128 or more, which are infinities.
+    of 2**128 or more, which are limited to `MAX`.
 
     Latency is `LATENCY` enabled cycles; throughput is one number per enabled cycle. The stages are:
     to take the magnitude, to normalize coarsely, to normalize finely and round.
@@ -85,6 +85,6 @@ class IntToFp(wiring.Component):
         ]
         with m.If(self.en):
             finish(m, result, sign[1], rounded,
-                   zero=~fine[-1] | (rounded[23:].as_signed() <= 0), infinite=0)
+                   zero=~fine[-1] | (rounded[23:].as_signed() <= 0))
 
         return m

@@ -17,9 +17,9 @@ HALF_BITS = SIGNIFICAND_BITS // 2
 class FpMul(wiring.Component):
     """Multiply fp32 numbers.
 
-    Computes :func:`sw_ref.numerics.product` of flushed operands, bit for bit: IEEE-754 binary32,
-    round to nearest even, subnormal operands taken as zeros of the same sign, results below 2**-126
-    before rounding flushed likewise. Every result that is not a number is 0x7fc00000.
+    Computes :func:`sw_ref.numerics.product`, bit for bit: round to nearest even, subnormal operands
+    taken as zeros of the same sign, results below 2**-126 before rounding flushed likewise, the
+    exponent 255 of an operand taken as one more exponent, results from 2**128 on limited to `MAX`.
 
     Latency is `LATENCY` enabled cycles; throughput is one product per enabled cycle. The 24 by 24
     bit multiplier is made of four of 12 by 12 with registers on both sides, which DSP blocks absorb: on FPGAs whose
@@ -43,7 +43,7 @@ class FpMul(wiring.Component):
         m = Module()
 
         a, b = data.View(FLOAT32, self.a), data.View(FLOAT32, self.b)
-        flags = data.StructLayout({"sign": 1, "zero": 1, "infinite": 1, "nan": 1})
+        flags = data.StructLayout({"sign": 1, "zero": 1})
 
         factors  = [Signal(SIGNIFICAND_BITS, name=f"factor_{x}", reset_less=True) for x in "ab"]
         exponent = [Signal(signed(10), name=f"exponent{n}", reset_less=True) for n in (1, 2, 3)]
@@ -52,19 +52,13 @@ class FpMul(wiring.Component):
                     for i in (0, 1)]
         product  = Signal(2 * SIGNIFICAND_BITS, reset_less=True)
 
-        zeros     = [x.exponent == 0 for x in (a, b)]
-        infinites = [(x.exponent == 0xff) & (x.fraction == 0) for x in (a, b)]
-        nans      = [(x.exponent == 0xff) & (x.fraction != 0) for x in (a, b)]
         with m.If(self.en):
             m.d.sync += [
                 factors[0].eq(significand(a)),
                 factors[1].eq(significand(b)),
                 exponent[0].eq(a.exponent + b.exponent - BIAS),
                 flag[0].sign.eq(a.sign ^ b.sign),
-                flag[0].zero.eq(zeros[0] | zeros[1]),
-                flag[0].infinite.eq(infinites[0] | infinites[1]),
-                flag[0].nan.eq(nans[0] | nans[1] | (zeros[0] & infinites[1]) |
-                               (zeros[1] & infinites[0])),
+                flag[0].zero.eq((a.exponent == 0) | (b.exponent == 0)),
                 product.eq(Cat(parts[0][0], parts[1][1]) + ((parts[0][1] + parts[1][0]) << HALF_BITS)),
             ]
             for i in (0, 1):
@@ -89,7 +83,6 @@ class FpMul(wiring.Component):
             self.o.eq(result),
         ]
         with m.If(self.en):
-            finish(m, result, flag[2].sign, rounded, zero=flag[2].zero | (biased <= 0),
-                   infinite=flag[2].infinite, nan=flag[2].nan)
+            finish(m, result, flag[2].sign, rounded, zero=flag[2].zero | (biased <= 0))
 
         return m

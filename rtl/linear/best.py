@@ -5,21 +5,21 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..csr import BEST
+from ..fp.format import MAX
 from ..layouts import Logit
 
 
 __all__ = ["BestLogits"]
 
 
-NEGATIVE_INFINITY = 0xff800000
+LEAST = 1 << 31 | MAX   # of places that are left over
 
 
 class BestLogits(wiring.Component):
     """Keep the best of a stream of logits, best first.
 
-    Of equal logits, among which -0 and +0 count, the one that came first is ahead, and stays when
-    only one of them can: the order of `numpy.argsort(-logits, kind="stable")`. Values keep their
-    bits. The order of NaNs is undefined.
+    The order is :func:`sw_ref.best.best`'s: of equal logits, among which -0 and +0 count, the one that
+    came first is ahead, and stays when only one of them can. Values keep their bits.
 
     This is an insertion sort in a memory. A logit that does not make it onto the full list, nearly
     all of them, takes two cycles; one that does takes two more, and one for each that moves down. Out of n
@@ -38,7 +38,7 @@ class BestLogits(wiring.Component):
     index : :py:`In(6)`
         Place in the list, 0 is the best.
     entry : :py:`Out(Logit)`
-        Logit at the `index` of the cycle before; -inf with id 0 where fewer came. Not to be relied
+        Logit at the `index` of the cycle before; -`MAX` with id 0 where fewer came. Not to be relied
         upon while `busy`.
     """
     DEPTH = 16
@@ -138,7 +138,7 @@ class BestLogits(wiring.Component):
             self.entry.id.eq(Mux(present, look.data.id, 0)),
             self.entry.value.eq(Mux(present,
                                     look.data.key ^ Mux(look.data.key[31], 0x7fffffff, 0),
-                                    NEGATIVE_INFINITY)),
+                                    LEAST)),
         ]
 
         return m

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..bus.skid import SkidBuffer
 from ..config import Config
 from ..formats import ACC_BITS, TILES
+from ..fp.format import MAX
 from ..fp.from_int import IntToFp
 from ..fp.mul import FpMul
 from ..isa import WeightFormat
@@ -54,7 +55,8 @@ class RowScaler(wiring.Component):
     accs : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(52), N), M)))`
         Exact sums, a payload per slice.
     row_scales : :py:`In(stream.Signature(data.ArrayLayout(32, N)))`
-        fp32 scales of the slice's rows, a payload per slice. Taken together with `accs`.
+        fp32 scales of the slice's rows, any patterns, a payload per slice. Taken together with
+        `accs`.
     o : :py:`Out(stream.Signature(ScaledResult))`
         Results.
     """
@@ -170,7 +172,7 @@ class RowScaler(wiring.Component):
         m.d.comb += [
             exponent.eq(product[23:31] + top[tag.column] - BIAS),
             empty.eq((product[23:31] == 0) | (exponent <= 0)),
-            full.eq((product[23:31] == 0xff) | (exponent >= 0xff)),
+            full.eq(exponent >= 0xff),
         ]
         with m.If(en):
             m.d.sync += [
@@ -183,7 +185,7 @@ class RowScaler(wiring.Component):
             with m.If(empty):
                 m.d.sync += out.p.value[:31].eq(0)
             with m.Elif(full):
-                m.d.sync += out.p.value[:31].eq(0x7f800000)
+                m.d.sync += out.p.value[:31].eq(MAX)
 
         m.d.comb += self.command.ready.eq(~active & ~Cat(valids).any() & ~self.o.valid)
         with m.If(self.command.valid & self.command.ready):

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
 from ..config import UNIT_BYTES
+from ..fp.format import saturated
 from ..isa import Load
 from ..layouts import Dispatched, ReadRequest, vector_write
 
@@ -15,6 +16,9 @@ __all__ = ["LoadUnit"]
 
 class LoadUnit(wiring.Component):
     """Execute :class:`~rtl.isa.Load`.
+
+    Words are copied as :func:`sw_ref.numerics.loaded` does: those with the exponent 255 become the
+    largest finite number, all others stay as they are.
 
     A beat holds one or more lines of the vector memory, or a line takes several beats: both are
     cut from one shift register.
@@ -70,8 +74,9 @@ class LoadUnit(wiring.Component):
         m.submodules.skid = skid = SkidBuffer(self.write.payload.shape())
         wiring.connect(m, skid.o, wiring.flipped(self.write))
         write = skid.i
+        words = Signal.like(write.payload.data, reset_less=True, init=[0x7f7fffff] * self.config.lanes)
         free = Signal()
-        m.d.comb += free.eq(~write.valid | write.ready)
+        m.d.comb += [free.eq(~write.valid | write.ready), write.payload.data.eq(words)]
 
         with m.If(self.req.ready):
             m.d.sync += self.req.valid.eq(0)
@@ -101,7 +106,8 @@ class LoadUnit(wiring.Component):
                         write.valid.eq(1),
                         write.payload.line.eq(line),
                         write.payload.mask.eq(~0),
-                        write.payload.data.as_value().eq(store[:line_bits]),
+                        *[word.eq(saturated(store.word_select(n, 32)))
+                          for n, word in enumerate(words)],
                         store.eq(store >> line_bits),
                         lines.eq(lines - 1),
                         line.eq(line + 1),

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..fp.add import FpAdd
-from ..fp.format import FLOAT32, INFINITY, QUIET_NAN
+from ..fp.format import FLOAT32, MAX
 from ..fp.mul import FpMul
 from ..isa import Func
 
@@ -13,11 +13,16 @@ from ..isa import Func
 __all__ = ["Lane"]
 
 
+# What patterns are subtracted from for the guesses; the least normal number.
+RECIP, RSQRT = 0x7EF311C7, 0x5F3759DF
+LEAST = 0x00800000
+
+
 class Lane(wiring.Component):
     """Compute :class:`~rtl.isa.Func` on one element per cycle, as :mod:`sw_ref.numerics` does.
 
-    The adder is free for :class:`~rtl.vector.reduce.Reduce` during DOT. A clamp of or to something
-    that is not a number is not a number.
+    The adder is free for :class:`~rtl.vector.reduce.Reduce` during DOT. Operands may be any patterns;
+    no result has the exponent 255.
 
     Throughput is one element per cycle; it never stalls. Latency is 2 cycles to `simple`, that of
     the multiplier and the adder (`SUM_LATENCY`) to `sum`.
@@ -75,57 +80,54 @@ class Lane(wiring.Component):
             self.sum.eq(add.o),
         ]
 
-        # The simple functions have two cycles: what decides over the result is found out in the first.
-        a = Signal(FLOAT32, reset_less=True)
-        simple = Signal(FLOAT32, reset_less=True)
-        m.d.sync += a.as_value().eq(self.a)
-        m.d.comb += self.simple.eq(simple)
-        clamped, scaled = Signal(FLOAT32), Signal(FLOAT32)
-        self.clamp(m, clamped)
-        self.scale(m, scaled, a, delayed[1])
-
-        with m.Switch(self.func):
-            with m.Case(Func.CLAMP):
-                m.d.sync += simple.eq(clamped)
-            with m.Case(Func.SCALE, Func.NSCALE):
-                m.d.sync += simple.eq(scaled)
-            with m.Case(Func.RECIP):
-                m.d.sync += simple.as_value().eq(0x7EF311C7 - a.as_value())
-            with m.Default():
-                m.d.sync += simple.as_value().eq(0x5F3759DF - (a.as_value().as_signed() >> 1))
-
+        self.simple_functions(m, delayed[1])
         return m
 
-    def clamp(self, m, o):
-        """Limit operand `a` to [-abs(b), abs(b)]."""
-        # With subnormals flushed, magnitudes order like their patterns.
-        magnitudes, compared = [], []
-        for name in "ab":
-            operand = data.View(FLOAT32, getattr(self, name))
-            compared.append(Mux(operand.exponent == 0, 0, operand.as_value()[:31]))
-            magnitudes.append(Signal(31, name=f"magnitude_{name}", reset_less=True))
-        exceeds, invalid, sign = (Signal(name=name, reset_less=True) for name in ("exceeds", "invalid", "sign"))
-        m.d.sync += [
-            *(magnitude.eq(value) for magnitude, value in zip(magnitudes, compared)),
-            exceeds.eq(compared[0] > compared[1]),
-            invalid.eq((compared[0] > INFINITY) | (compared[1] > INFINITY)),
-            sign.eq(self.a[31]),
-        ]
-        m.d.comb += o.as_value().eq(Cat(Mux(exceeds, magnitudes[1], magnitudes[0]), sign))
-        with m.If(invalid):
-            m.d.comb += o.as_value().eq(QUIET_NAN)
+    def simple_functions(self, m, c):
+        """CLAMP, SCALE, NSCALE, RECIP and RSQRT, in two cycles; `c` is of the second."""
+        a, b = data.View(FLOAT32, self.a), data.View(FLOAT32, self.b)
+        clamp, recip, rsqrt = (self.func == func for func in (Func.CLAMP, Func.RECIP, Func.RSQRT))
 
-    def scale(self, m, o, a, c):
-        """Add the integer in the low bits of `c` to the exponent of `a`, or subtract it."""
-        n = c[:10].as_signed()
-        exponent = Signal(signed(12))
-        m.d.comb += [
-            exponent.eq(a.exponent + Mux(self.func == Func.NSCALE, -n, n)),
-            o.sign.eq(a.sign),
+        # The first decides what it can. Magnitudes order like their patterns; where subnormals should
+        # have been zeros, the smaller magnitude is zero anyway.
+        first   = Signal(FLOAT32, reset_less=True)
+        second  = Signal(31, reset_less=True)
+        exceeds = Signal(reset_less=True)
+        none    = Signal(reset_less=True)     # the result is zero
+        full    = Signal(reset_less=True)     # the result is the largest number
+        m.d.sync += [
+            first.eq(a),
+            second.eq(self.b[:31]),
+            exceeds.eq(self.a[:31] > self.b[:31]),
+            none.eq(Mux(recip, self.a[:31] > RECIP - LEAST,
+                        (a.exponent == 0) & ~rsqrt | (b.exponent == 0) & clamp)),
+            full.eq((a.exponent == 0xff) & (b.exponent == 0xff) & clamp),
         ]
-        with m.If(a.exponent == 0xff):
-            m.d.comb += o.eq(a)
-        with m.Elif((a.exponent != 0) & (exponent >= 0xff)):
-            m.d.comb += o.exponent.eq(0xff)
-        with m.Elif((a.exponent != 0) & (exponent > 0)):
-            m.d.comb += [o.exponent.eq(exponent), o.fraction.eq(a.fraction)]
+
+        n = c[:10].as_signed()
+        exponent  = Signal(signed(12))
+        magnitude = Signal(31)
+        below, above = Signal(), Signal()
+        simple = Signal(32, reset_less=True)
+        m.d.comb += [
+            exponent.eq(first.exponent + Mux(self.func == Func.NSCALE, -n, n)),
+            self.simple.eq(simple),
+        ]
+        with m.Switch(self.func):
+            with m.Case(Func.CLAMP):
+                m.d.comb += magnitude.eq(Mux(exceeds, second, first.as_value()[:31]))
+            with m.Case(Func.SCALE, Func.NSCALE):
+                m.d.comb += [
+                    magnitude.eq(Cat(first.fraction, exponent[:8])),
+                    below.eq(exponent <= 0),
+                    above.eq(exponent >= 0xff),
+                ]
+            with m.Default():
+                # One subtraction for both.
+                whole = first.as_value()[:31]
+                m.d.comb += magnitude.eq(Mux(rsqrt, RSQRT, RECIP) - Mux(rsqrt, whole[1:], whole))
+        m.d.sync += simple.eq(Cat(magnitude, first.sign & ~rsqrt))
+        with m.If(none | below):
+            m.d.sync += simple[:31].eq(0)
+        with m.Elif(full | above):
+            m.d.sync += simple[:31].eq(MAX)

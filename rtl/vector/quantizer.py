@@ -31,8 +31,7 @@ class Quantizer(wiring.Component):
     """Quantize groups of fp32 values to integers that share a power of two.
 
     Computes :func:`sw_ref.numerics.quantize` bit for bit, for groups of `GROUP` or `head_dim`
-    elements, and 8 or 16 bits. Infinities give the limits of the integers, and so does what is not
-    a number, where the function is undefined.
+    elements, and 8 or 16 bits.
 
     A group waits in a buffer until its largest exponent is known; the buffer holds two heads, so
     that one can be filled while another is drained. In it, values have lost the low bits that no

@@ -16,8 +16,6 @@ KEPT = data.StructLayout({"fraction": 15, "exponent": 8, "sign": 1})
 class QuantizerLane(wiring.Component):
     """Quantize one value, as :func:`sw_ref.numerics.quantize` does.
 
-    A value that is infinite or not a number gives the limit of the integers.
-
     Latency is `LATENCY` enabled cycles; throughput is one value per enabled cycle. The stages are:
     to find the shift, to shift, to round.
 
@@ -59,8 +57,6 @@ class QuantizerLane(wiring.Component):
                 Cat(sign).eq(Cat(self.i.sign, sign)),
                 Cat(wide).eq(Cat(self.wide, wide)),
             ]
-            with m.If(self.i.exponent == 0xff):
-                m.d.sync += full.eq(0xffff)
 
         rounded   = Signal(16)
         magnitude = Signal(15)

@@ -1,4 +1,4 @@
-"""Best-logits search against a stable argsort."""
+"""Best-logits search against :func:`sw_ref.best.best`."""
 
 import cocotb
 import numpy as np
@@ -7,9 +7,15 @@ from rtl.csr import BEST
 from rtl.layouts import Logit
 from rtl.linear.best import BestLogits
 from sim.bench import Source, cycles, rng, start
+from sim.patterns import EDGES, is_finite
+from sw_ref.best import PADDING, best
 
 
 CASES = {"all": BestLogits}
+
+# Logits may be: zeros, normals. Of both signs, the classes of exponents first.
+FINITE = [x ^ sign for x in EDGES[:len(EDGES) // 2] if is_finite(x) and (x == 0 or x >> 23)
+          for sign in (0, 0x80000000)]
 
 
 def logits(random, kind, count):
@@ -17,9 +23,11 @@ def logits(random, kind, count):
     if kind == "ascending":
         return np.sort(logits(random, "random", count).view(np.float32)).view(np.uint32)
     if kind == "ties":
-        edges = [0, 0x80000000, 0x3f800000, 0xbf800000, 0x00800000, 0x80800000, 0x7f800000,
-                 0x7f7fffff, 0xff7fffff]
-        return np.array([random.choice(edges) for _ in range(count)], np.uint32)
+        return np.array([random.choice(FINITE[:12]) for _ in range(count)], np.uint32)
+    if kind == "edges":
+        return np.array([random.choice(FINITE) for _ in range(count)], np.uint32)
+    if kind == "least":
+        return np.full(count, 0xff7fffff, np.uint32)
     if kind == "zeros":
         return np.array([random.choice([0, 0x80000000]) for _ in range(count)], np.uint32)
     return np.array([random.gauss(0, 5) for _ in range(count)], np.float32).view(np.uint32)
@@ -34,12 +42,14 @@ async def idle(dut, limit=5000):
 
 
 @cocotb.test()
-async def matches_argsort(dut):
+async def matches_reference(dut):
     random = rng()
     await start(dut)
     for gap, kind, count in [(0, "random", 700), (0.5, "random", 200), (0, "ascending", 150),
-                             (0.2, "ties", 300), (0, "zeros", 100), (0, "random", 5),
-                             (0, "ties", 0)]:
+                             (0.2, "ties", 300), (0, "edges", 300), (0, "zeros", 100),
+                             (0, "least", 70), (0, "least", 3), (0, "ties", 0),
+                             *((0, kind, count) for kind in ("random", "ties", "zeros")
+                               for count in (1, 2, 63, 64, 65))]:
         source = Source(dut, "i", Logit, gap=gap)
         dut.clear.value = 1
         await cycles(dut)
@@ -47,9 +57,8 @@ async def matches_argsort(dut):
         values = logits(random, kind, count)
         await source.send_all([{"id": n, "value": int(v)} for n, v in enumerate(values)])
         await idle(dut)
-        order = np.argsort(-values.view(np.float32), kind="stable")[:BEST]
-        want = [(int(values[n]), int(n)) for n in order]
-        want += [(0xff800000, 0)] * (BEST - len(want))
+        want = best(values.view(np.float32)) if count else [PADDING] * BEST
+        want = [(int(value.view(np.uint32)), n) for n, value in want]
         entry = []
         for place in range(BEST):
             dut.index.value = place

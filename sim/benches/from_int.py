@@ -27,7 +27,7 @@ def convert(i, exponent):
     if biased <= 0:
         bits = 0
     elif biased >= 255:
-        bits = 0x7f800000
+        bits = 0x7f7fffff
     else:
         fraction = significand << 48 >> significand.bit_length() + 24
         bits = biased << 23 | fraction & 0x7fffff

@@ -8,6 +8,8 @@ from rtl.isa import Load
 from rtl.layouts import Dispatched, ReadRequest, vector_write
 from rtl.memory.load import LoadUnit
 from sim.bench import Sink, Source, case, cycles, rng, start
+from sim.patterns import EDGES, floats, is_finite, patterns
+from sw_ref.numerics import loaded
 
 
 CONFIGS = {
@@ -26,7 +28,8 @@ async def copies(dut, gap, stall):
     sizes = [1, 0, 2, 7, 1, 30]
     insns = [Load(addr=random.getrandbits(32), size=size,
                   dst=16 * random.randrange(config.vector_words // 16 - size)) for size in sizes]
-    words = [[random.getrandbits(32) for _ in range(16 * size)] for size in sizes]
+    words = [[random.choice([random.getrandbits(32), random.choice(EDGES)]) for _ in range(16 * size)]
+             for size in sizes]
     insn = Source(dut, "insn", Dispatched, gap=gap)
     beats = Source(dut, "data", config.beat_bits, gap=gap)
     req, write = Sink(dut, "req", ReadRequest, stall=stall), \
@@ -41,8 +44,10 @@ async def copies(dut, gap, stall):
         sender = cocotb.start_soon(beats.send_all(
             sum(word << 32 * n for n, word in enumerate(values[at:at + per_beat]))
             for at in range(0, len(values), per_beat)))
+        stored = patterns(loaded(floats(values)))
+        assert all(map(is_finite, stored))
         await write.expect_all(
-            {"line": (load.dst + at) // lanes, "mask": (1 << lanes) - 1, "data": values[at:at + lanes]}
+            {"line": (load.dst + at) // lanes, "mask": (1 << lanes) - 1, "data": stored[at:at + lanes]}
             for at in range(0, len(values), lanes))
         await sender
         await cycles(dut, 4)

@@ -7,34 +7,27 @@ import pytest
 
 from rtl.config import KV_BLOCK, UNIT_BYTES
 from rtl.isa import Func, Vector
+from sim.patterns import EDGES as PATTERNS, floats
 from sw_ref import attention, kernels, numerics
 from sw_ref.machine import VECTOR_OPERANDS
 from sw_ref.sequences import FUNCTIONS
 
 
 LANES = 8
-EDGES = np.array([
-    0x00000000, 0x00000001, 0x00400000, 0x007fffff,  # zero and subnormals
-    0x00800000, 0x00800001, 0x00ffffff,              # about the smallest normal
-    0x1f800000, 0x1fffffff, 0x20000000, 0x1fb504f3,  # whose products are
-    0x3f000000, 0x3f7fffff, 0x3f800000, 0x3f800001,  # about 1
-    0x4b000000, 0x4b3fff80, 0x4b4001ff, 0x4b400200,  # MAGIC + n, with n at its limits
-    0x5f000000, 0x7f000000, 0x7f7fffff, 0x7f800000,  # up to infinity
-], np.uint32)
-EDGES = np.concatenate([EDGES, EDGES | 0x80000000]).view(np.float32)
+EDGES = floats(PATTERNS)
+STORED = EDGES[np.isfinite(EDGES)]     # what the vector memory may hold
 
 
 def same(got, expected):
     got, expected = np.broadcast_arrays(got, expected)
-    nan = np.isnan(expected)
-    np.testing.assert_array_equal(np.isnan(got), nan)
-    np.testing.assert_array_equal(got[~nan].view(np.uint32), expected[~nan].view(np.uint32))
+    np.testing.assert_array_equal(got.view(np.uint32), expected.view(np.uint32))
+    assert np.isfinite(got).all()
 
 
 def random_floats(rng, *shape):
-    """All patterns alike, but half of them close to 1."""
-    wild = rng.integers(0, 1 << 32, shape, np.uint32).view(np.float32)
-    return np.where(np.isnan(wild) | (rng.random(shape) < 0.5), rng.normal(size=shape).astype(np.float32), wild)
+    """All patterns alike that the vector memory may hold, but half of them close to 1."""
+    wild = numerics.loaded(rng.integers(0, 1 << 32, shape, np.uint32).view(np.float32))
+    return np.where(rng.random(shape) < 0.5, rng.normal(size=shape).astype(np.float32), wild)
 
 
 def execute(memory, insn):
@@ -54,23 +47,39 @@ def expected(memory, insn):
     if insn.c_const:
         c = np.array([insn.c_value], np.uint32).view(np.float32)
     after = memory.copy()
-    with np.errstate(all="ignore"):
-        if insn.func == Func.DOT:
-            after[at["d"] + np.arange(LANES)] = numerics.dot(a, b)[:, None]
-        else:
-            after[at["d"] + word] = FUNCTIONS[insn.func](a, b, c)
+    if insn.func == Func.DOT:
+        after[at["d"] + np.arange(LANES)] = numerics.dot(a, b)[:, None]
+    else:
+        after[at["d"] + word] = FUNCTIONS[insn.func](a, b, c)
     return after
 
 
 @pytest.mark.parametrize("func", Func, ids=lambda f: f.name)
 def test_vector_on_edge_values(func):
-    triples = np.array(list(itertools.product(EDGES, EDGES, EDGES)), np.float32)
+    triples = np.array(list(itertools.product(STORED, STORED, STORED)), np.float32)
     count = 8192
     for part in range(0, len(triples), count):
         memory = np.zeros((4, count), np.float32)
         memory[:3, :len(triples) - part] = triples[part:part + count].T
         memory = memory.reshape(-1)
         insn = Vector(func=func, outer=1, inner=count, a=0, b=count, c=2 * count, d=3 * count)
+        after = expected(memory, insn)
+        execute(memory, insn)
+        same(memory, after)
+
+
+@pytest.mark.parametrize("func", Func, ids=lambda f: f.name)
+def test_constants_of_every_class(func):
+    """Constants may have an exponent field of 255, unlike what is stored."""
+    random, count = np.random.default_rng(3), 256
+    for b_value, c_value in itertools.product(PATTERNS, random.integers(0, 1 << 32, 20).tolist() + PATTERNS[:12]):
+        memory = np.zeros((4, count), np.float32)
+        memory[:3] = np.where(random.random((3, count)) < 0.5, random_floats(random, 3, count),
+                              random.choice(STORED, (3, count)))
+        memory = memory.reshape(-1)
+        b_const, c_const = random.integers(2, size=2).tolist()
+        insn = Vector(func=func, outer=1, inner=count, a=0, b=count, c=2 * count, d=3 * count, b_const=b_const,
+                      c_const=c_const, b_value=b_value, c_value=c_value)
         after = expected(memory, insn)
         execute(memory, insn)
         same(memory, after)
@@ -126,12 +135,11 @@ def test_unused_operands_lie_anywhere():
 @pytest.mark.parametrize("group, bits", [(32, 8), (64, 8), (64, 16), (128, 16)])
 def test_quantize(group, bits):
     rng = np.random.default_rng(0)
-    finite = EDGES[np.isfinite(EDGES)]
     halves = np.float32([127, *(n + 0.5 for n in range(-63, 63))])   # ties
-    tiny = finite[np.abs(finite) < 2.0**-125]
-    rows = [random_floats(rng, group), np.zeros(group), np.full(group, -0.0), rng.choice(finite, group),
+    tiny = STORED[np.abs(STORED) < 2.0**-125]
+    rows = [random_floats(rng, group), np.zeros(group), np.full(group, -0.0), rng.choice(STORED, group),
             rng.choice(tiny, group), np.resize(halves, group), np.resize(halves, group) * 2.0**-100,
-            np.full(group, -np.inf)]
+            np.full(group, -numerics.MAX)]
     values = np.concatenate(rows).astype(np.float32).reshape(2, -1)
     memory = np.full(8192, 7, np.float32)
     stride = values.shape[1] + 96

@@ -6,6 +6,7 @@ import pytest
 from rtl.config import GROUP, UNIT_BYTES
 from rtl.formats import SPARSE, WeightFormat, integers, pack
 from rtl.sparse import BLOCK, Mode, walk
+from sim.patterns import EDGES, floats
 from sw_ref import linear as module, numerics
 from sw_ref.linear import linear, places
 from tests.toy import prune
@@ -37,6 +38,7 @@ def check(fmt, beat_bytes, rows, groups, columns, spread, seed=0, centre_shift=7
     codes = made if codes is None else codes
     row_scale = rng.normal(size=rows).astype(np.float32)
     row_scale[:4] = [1e-40, -0.0, 3e38, -2.0**-126][:rows]
+    row_scale[4:] = np.where(rng.random(rows - 4) < 0.2, rng.choice(floats(EDGES), rows - 4), row_scale[4:])
     packed = pack(fmt, codes, scale, centre, row_scale, beat_bytes)
     # The stream goes on, with bytes that must not matter.
     stream = np.frombuffer(packed + rng.bytes(1024), np.uint8)
@@ -47,10 +49,10 @@ def check(fmt, beat_bytes, rows, groups, columns, spread, seed=0, centre_shift=7
     out = np.full(columns * stride, 7, np.float32)
     taken = linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, stride)
     assert -(-taken // UNIT_BYTES) * UNIT_BYTES == len(packed)
-    with np.errstate(over="ignore"):
-        expected = numerics.linear(integers(fmt, codes, scale, centre, centre_shift), row_scale,
-                                   q.reshape(columns, -1), exponents)
+    expected = numerics.linear(integers(fmt, codes, scale, centre, centre_shift), row_scale,
+                               q.reshape(columns, -1), exponents)
     out = out.reshape(columns, stride)
+    assert np.isfinite(expected).all()
     np.testing.assert_array_equal(out[:, :rows].view(np.uint32), expected.view(np.uint32))
     assert (out[:, rows:] == 7).all()
 
@@ -128,16 +130,19 @@ def test_shares(monkeypatch, fmt, cores):
         check(fmt, 64, rows, 3, 2, 5)
 
 
-def test_exponents_out_of_range():
-    """Results below and above fp32's range."""
-    for exponent in (0, 255):
-        codes, scale, centre = matrix(np.random.default_rng(1), WeightFormat.S8, 8, 2)
-        row_scale = np.float32([1e-30, 1, -1e30, 1e38, -1e-38, 0, 1e-20, 2])
-        stream = np.frombuffer(pack(WeightFormat.S8, codes, scale, centre, row_scale, 16), np.uint8)
-        q, exponents = np.full((1, 2, GROUP), 127, np.int16), np.full((1, 2), exponent, np.uint8)
-        out = np.zeros(8, np.float32)
-        linear(stream, WeightFormat.S8, 8, 16, 0, q, exponents, out, 8)
-        with np.errstate(over="ignore"):
-            expected = numerics.linear(integers(WeightFormat.S8, codes, scale, centre, 0), row_scale,
-                                       q.reshape(1, -1), exponents)
+@ALL
+def test_all_row_scales_and_exponents(fmt):
+    """Every pattern of a row scale is a number; results below and above fp32's range."""
+    rng = np.random.default_rng(1)
+    wild = rng.integers(0, 1 << 32, 40, np.uint32).view(np.float32)
+    row_scale = np.concatenate([floats(EDGES), wild, np.float32([1e-30, 1, -1e30, 1e38, -1e-38, 1e-20])])
+    rows = len(row_scale)
+    codes, scale, centre = matrix(rng, fmt, rows, 2)
+    stream = np.frombuffer(pack(fmt, codes, scale, centre, row_scale, 16), np.uint8)
+    q = np.full((1, 2, GROUP), 127, np.int16)
+    for exponent in (0, 20, 21, 127, 147, 148, 254, 255):
+        exponents, out = np.full((1, 2), exponent, np.uint8), np.zeros(rows, np.float32)
+        linear(stream, fmt, rows, 16, 0, q, exponents, out, rows)
+        expected = numerics.linear(integers(fmt, codes, scale, centre, 0), row_scale, q.reshape(1, -1), exponents)
         np.testing.assert_array_equal(out.view(np.uint32), expected[0].view(np.uint32))
+        assert np.isfinite(out).all()

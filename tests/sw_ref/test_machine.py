@@ -1,12 +1,14 @@
-"""The weight stream of the functional machine: matrices one after the other, as long as they are."""
+"""The functional machine: the weight stream, matrices one after the other; what is loaded and looked up."""
 
 import numpy as np
 import pytest
+import torch
 
 from rtl.config import GROUP, UNIT_BYTES, get
 from rtl.formats import SPARSE, WeightFormat, integers, pack
-from rtl.isa import Dest, Halt, Load, MatMul, Quant, Stream, Sync, Unit
-from sw_ref import numerics
+from rtl.isa import Dest, Embed, Halt, Load, MatMul, Quant, Stream, Sync, Unit
+from sim.patterns import EDGES
+from sw_ref import numerics, torch_ops
 from sw_ref.machine import IllegalProgram, Machine
 from tests.toy import prune
 
@@ -75,3 +77,38 @@ def test_stream_too_short(cut):
         with pytest.raises(IllegalProgram, match=rf"^Instruction \d+ \((matmul .*rows={rows}|stream addr={START}).*\) breaks") as caught:
             run([(START, end)])
         assert caught.value.rule == ("stream" if end else "size")
+
+
+def all_patterns(count):
+    """Edge values, then patterns of all kinds."""
+    wild = np.random.default_rng(10).integers(0, 1 << 32, count - len(EDGES), np.uint32)
+    return np.concatenate([np.array(EDGES, np.uint32), wild]).view(np.float32)
+
+
+def test_load_writes_finite_numbers():
+    words = all_patterns(20 * 16)
+    machine = Machine(CONFIG, np.concatenate([np.zeros(64, np.uint8), words.view(np.uint8)]))
+    machine.run([insn.encode() for insn in (Load(addr=1, size=20, dst=32), Halt())], tokens=[1], position=0)
+    got = machine.vector[32:32 + len(words)]
+    assert np.isfinite(got).all()
+    kept = np.isfinite(words)
+    np.testing.assert_array_equal(got[kept].view(np.uint32), words[kept].view(np.uint32))
+    np.testing.assert_array_equal(got[~kept], np.copysign(numerics.MAX, words[~kept]))
+
+
+def test_embed_takes_every_row_scale():
+    """Subnormal ones are zeros, as in hardware, and those with an exponent field of 255 are numbers."""
+    rng, blocks = np.random.default_rng(11), 8
+    rows = blocks * CONFIG.block_rows
+    codes = rng.integers(-128, 128, (rows, GROUP)).astype(np.int8)
+    scale, row_scale = rng.integers(0, 256, (rows, 1)).astype(np.uint8), all_patterns(rows)
+    packed = pack(WeightFormat.S8, codes, scale, np.zeros((rows, 1), np.int8), row_scale, CONFIG.beat_bytes)
+    machine = Machine(CONFIG, np.frombuffer(packed + bytes(64), np.uint8).copy())
+    units = len(packed) // UNIT_BYTES // blocks
+    for row in range(rows):
+        machine.run([insn.encode() for insn in (Stream(addr=row // CONFIG.block_rows * units, size=units),
+                                                Embed(row=row, groups=1, dst=0), Halt())], tokens=[1], position=0)
+        whole = torch.tensor(codes[row].astype(np.float32) * scale[row])
+        expected = torch_ops.multiply(whole, torch.tensor(row_scale[row])).numpy()
+        np.testing.assert_array_equal(machine.vector[:GROUP].view(np.uint32), expected.view(np.uint32))
+        assert np.isfinite(expected).all()

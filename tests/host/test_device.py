@@ -1,0 +1,39 @@
+"""What all devices with registers do alike."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from host.device import RegisterDevice
+from rtl.config import get
+from rtl.csr import BEST, REGISTERS
+
+
+class Registers(RegisterDevice):
+    """A device that is done at once, and has best logits in its registers."""
+    def __init__(self, config, best):
+        super().__init__(config)
+        self.words = dict(zip(range(REGISTERS["BEST"].address, 1 << 12, 4), np.ravel(best).tolist()))
+        self.done = 0
+
+    def read(self, address):
+        return self.done if address == REGISTERS["STATUS"].address else self.words.get(address, 0)
+
+    def write(self, address, value):
+        if address == REGISTERS["CONTROL"].address:
+            self.done = 2 * (value & 1)
+
+
+@pytest.mark.parametrize("vocab", [1, 2, 63, 64, 65, 49152])
+def test_step_offers_tokens_only(vocab):
+    """Not what fills the list of best logits up."""
+    found = min(vocab, BEST)
+    best = np.full((BEST, 2), (0xff7fffff, 0), np.uint32)
+    best[:found, 0], best[:found, 1] = 0x40000000 - np.arange(found), np.arange(found)[::-1]
+    device = Registers(get("small"), best)
+    device.image = SimpleNamespace(vocab=vocab)
+    step = device.step([1], 0, True)
+    assert step.ids.tolist() == list(range(found))[::-1]
+    assert step.logits.view(np.uint32).tolist() == best[:found, 0].tolist()
+    assert not len(device.step([1], 0, False).ids)

@@ -1,0 +1,146 @@
+"""The arithmetic is what it says: against exact fractions, and for every class of patterns."""
+
+from fractions import Fraction
+from random import Random
+
+import numpy as np
+import pytest
+
+from rtl.isa import Func
+from sim.patterns import EDGES, floats, is_finite, pattern, patterns
+from sw_ref import numerics
+from sw_ref.sequences import FUNCTIONS
+
+
+MAX = 0x7f7fffff
+
+
+def exact(bits):
+    """The number of a pattern, as a fraction."""
+    exponent, fraction = bits >> 23 & 0xff, bits & 0x7fffff
+    size = (Fraction((1 << 23) + fraction) * Fraction(2) ** (exponent - 150)) if exponent else Fraction(0)
+    return -size if bits >> 31 else size
+
+
+def nearest(number, sign):
+    """Pattern of a fraction, rounded to nearest even; `sign` is that of a zero."""
+    size, sign = abs(number), number < 0 if number else sign
+    if size < Fraction(2) ** -126:
+        return sign << 31
+    exponent = size.numerator.bit_length() - size.denominator.bit_length()
+    exponent -= size < Fraction(2) ** exponent
+    whole = round(size / Fraction(2) ** (exponent - 23))    # Python rounds halves to even
+    return sign << 31 | min((exponent + 126 << 23) + whole, MAX)
+
+
+def operands(count, width):
+    """Pairs or triples of edge values, and as many random ones."""
+    random = Random(width)
+    edges = [tuple(random.choices(EDGES, k=width)) for _ in range(count)]
+    return edges + [tuple(random.getrandbits(32) for _ in range(width)) for _ in range(count)] \
+        + [tuple(pattern(random) for _ in range(width)) for _ in range(count)]
+
+
+def test_value():
+    random = Random(1)
+    for bits in EDGES + [random.getrandbits(32) for _ in range(1000)]:
+        value = numerics.value(floats([bits]))[0]
+        assert Fraction(value) == exact(bits), hex(bits)
+        assert np.signbit(value) == bits >> 31, hex(bits)
+
+
+def test_product_and_sum_round_once():
+    pairs = [(a, b) for a in EDGES for b in EDGES] + operands(3000, 2)
+    a, b = (floats(x) for x in zip(*pairs))
+    for (x, y), product, total in zip(pairs, patterns(numerics.product(a, b)), patterns(numerics.add(a, b))):
+        assert product == nearest(exact(x) * exact(y), (x ^ y) >> 31), (hex(x), hex(y))
+        assert total == nearest(exact(x) + exact(y), (x & y) >> 31), (hex(x), hex(y))
+
+
+def test_sums_of_close_exponents():
+    """Ties, cancellation and carries, up to the largest numbers."""
+    random = Random(2)
+    pairs = []
+    for _ in range(5000):
+        exponent = random.choice([255, 254, 253, random.randrange(1, 256)])
+        pairs.append((pattern(random, [exponent]), pattern(random, [max(exponent - random.randrange(27), 0)])))
+    for (x, y), total in zip(pairs, patterns(numerics.add(*(floats(x) for x in zip(*pairs))))):
+        assert total == nearest(exact(x) + exact(y), (x & y) >> 31), (hex(x), hex(y))
+
+
+@pytest.mark.parametrize("func", FUNCTIONS, ids=lambda f: f.name)
+def test_functions_are_total(func):
+    a, b, c = (floats(x) for x in zip(*operands(20000, 3)))
+    with np.errstate(all="raise", under="ignore"):
+        result = patterns(FUNCTIONS[func](a, b, c))
+    assert all(map(is_finite, result))
+
+
+def test_dot_is_total():
+    a, b = (floats(x).reshape(-1, 100) for x in zip(*operands(2000, 2)))
+    assert all(map(is_finite, patterns(numerics.dot(a, b))))
+    # Partial sums stay at the largest number.
+    ones, huge = np.ones((1, 256), np.float32), np.full((1, 256), 3e38, np.float32)
+    assert patterns(numerics.dot(ones, huge)) == [MAX]
+    assert patterns(numerics.dot(ones, -huge)) == [MAX | 1 << 31]
+
+
+@pytest.mark.parametrize("sign", [0, 1 << 31])
+def test_named_points(sign):
+    """What RFC 0005 says of single functions."""
+    def one(function, *args):
+        return patterns(function(*(floats([x]) for x in args)))[0]
+
+    assert one(numerics.recip_seed, sign) == 0x7ef311c7 | sign
+    assert one(numerics.recip_seed, 0x7e7311c7 | sign) == 0x00800000 | sign
+    assert one(numerics.recip_seed, 0x7e7311c8 | sign) == one(numerics.recip_seed, 0x7fffffff | sign) == sign
+    assert one(numerics.rsqrt_seed, sign) == 0x5f3759df
+    assert one(numerics.rsqrt_seed, 0x3f800000 | sign) == 0x5f3759df - 0x1fc00000
+    assert one(numerics.rsqrt_seed, 0x7fffffff | sign) == 0x1f3759e0
+    assert one(numerics.clamp, 0x7f800000 | sign, 0xffffffff) == MAX | sign
+    assert one(numerics.clamp, 0x7f800000 | sign, 0x3f800000) == 0x3f800000 | sign
+    assert one(numerics.clamp, 0x3f800000 | sign, 0xff800000) == 0x3f800000 | sign
+    assert one(numerics.scale, 0x7fc00000 | sign, 0x4b400000) == MAX | sign
+    assert one(numerics.scale, 0x7fc00000 | sign, 0x4b3fffff) == 0x7f400000 | sign
+    assert one(numerics.scale, 0x007fffff | sign, 0x4b4001ff) == sign
+    assert one(numerics.product, 0x7f800000 | sign, 0x3f000000) == 0x7f000000 | sign
+    assert one(numerics.add, 0x7f800000 | sign, 0xff000000 ^ sign) == 0x7f000000 | sign
+
+
+def test_load_keeps_all_but_the_exponent_255():
+    random = Random(3)
+    words = EDGES + [random.getrandbits(32) for _ in range(10000)]
+    for word, stored in zip(words, patterns(numerics.loaded(floats(words)))):
+        assert stored == (word if is_finite(word) else MAX | word & 1 << 31), hex(word)
+
+
+def test_linear_scale_is_total():
+    """For every class of row scales and every exponent."""
+    random = Random(4)
+    for exponent in range(256):
+        scales = random.choices(EDGES, k=40) + [random.getrandbits(32) for _ in range(40)]
+        sums = [random.choice([0, 1, -1, 2**51 - 1, -2**51, random.randrange(-2**51, 2**51)]) for _ in scales]
+        got = patterns(numerics.linear_scale(np.array(sums, np.float64), floats(scales), exponent))
+        for acc, scale, result in zip(sums, scales, got):
+            whole = nearest(Fraction(acc), 0)
+            scaled = nearest(exact(whole) * exact(scale), (whole ^ scale) >> 31)
+            want = nearest(exact(scaled) * Fraction(2) ** (exponent - 148), scaled >> 31)
+            assert result == want, (acc, hex(scale), exponent)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_quantize_is_total(bits):
+    """Of groups with the exponent field 255 too, whose integers are as large as of any other."""
+    random = Random(bits)
+    x = floats([random.choice([*EDGES, random.getrandbits(32)]) for _ in range(3200)])
+    q, exponent = numerics.quantize(x.reshape(-1, 32), bits=bits)
+    for values, integers, e in zip(np.array(patterns(x)).reshape(-1, 32).tolist(), q.tolist(), exponent[:, 0].tolist()):
+        assert e == max(v >> 23 & 0xff for v in values)
+        for v, n in zip(values, integers):
+            size = abs(exact(v)) * Fraction(2) ** (127 + bits - 2 - e) + Fraction(1, 2)
+            size = min(size.__floor__(), (1 << bits - 1) - 1)
+            assert n == (-size if v >> 31 else size)
+
+
+def test_every_function_is_here():
+    assert {*FUNCTIONS, Func.DOT} == set(Func)
