@@ -71,7 +71,8 @@ def _alone(folder, say):
 
 def _sum(folder):
     """Digests of all files that a build left, as `sha256sum` prints them."""
-    made = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (*STAMPS, "build.log"))
+    made = sorted(path for path in folder.rglob("*")
+                  if path.is_file() and path.name not in (*STAMPS, "build.log"))
     return "".join(f"{sha256(path)}  {path.relative_to(folder)}\n" for path in made)
 
 
@@ -103,8 +104,8 @@ def cached(folder, name, inputs, build, say=lambda text: None):
             if state != "built":
                 _build(folder, digest, build)
     except OSError as error:
-        raise ToolError(f"{folder}: cannot be built: {error.strerror or error}. See to its disk's space and "
-                        "permissions") from error
+        raise ToolError(f"{folder}: cannot be built: {error.strerror or error}. See to its disk's "
+                        "space and permissions") from error
     return folder / name
 
 
