@@ -114,9 +114,13 @@ def _build(folder, digest, build):
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    build(part)
-    for stamp, text in zip(STAMPS, (digest, _sum(part))):
-        (part / stamp).write_text(text)
+    try:
+        build(part)
+        for stamp, text in zip(STAMPS, (digest, _sum(part))):
+            (part / stamp).write_text(text)
+    except OSError:   # a full disk wants the room; a tool that fails leaves its log
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
 

@@ -19,7 +19,8 @@ def small_image():
     report = {"configuration": "toy", "program_instructions": 2, "program_bytes": 64,
               "weight_bytes": 64, "kv_cache_bytes": 65 * 64, "memory_bytes": 69 * 64,
               "vector_words": 128, "estimated_cycles_per_token": 12, "layers_bits_per_weight": 8.25,
-              "layer_units": [1], "scale_error": {"head": {"mean": 0.01, "max": 0.02}}, "operations": [operation]}
+              "layer_units": [1], "scale_error": {"head": {"mean": 0.01, "max": 0.02}},
+              "operations": [operation]}
     return Image(memory=np.arange(256, dtype=np.uint8), memory_units=69, writable=(4, 69),
                  program=1, length=2, digest="0" * 32, config="toy", formats=["S8", "SPARSE4"],
                  patterns=["2:4"], context=8, vocab=96, weight_bytes=64,

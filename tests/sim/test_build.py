@@ -117,6 +117,7 @@ def test_build_that_cannot_be_written(builder, monkeypatch, error):
     builder.build, build_ = fails, builder.build
     with pytest.raises(ToolError, match=f"^{builder.folder}: cannot be built: {error.strerror}"):
         builder(["b"])
+    assert {path.name for path in builder.folder.parent.iterdir()} == {"library", "library.lock"}
     builder.build = build_
     assert builder(["a"]) and builder.count == 1
 
