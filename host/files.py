@@ -36,7 +36,7 @@ def replacing(path):
 
 @contextmanager
 def opened(path):
-    """Open a file to read its bytes. Whatever the system refuses is a user's error, here and within.
+    """Open a file to read its bytes, or raise :exc:`UserError`; so does a system's error within.
 
     A pipe or a device might never end: it is refused too.
     """

@@ -25,8 +25,9 @@ def whole_dram(memory, units):
     try:
         dram = np.zeros(units * UNIT_BYTES, np.uint8)
     except MemoryError:
-        raise UserError(f"the image needs {units * UNIT_BYTES / 2**30:.1f} GiB of DRAM, for which this computer "
-                        "has not enough memory. Compile the model with a smaller --context") from None
+        size = units * UNIT_BYTES / 2**30
+        raise UserError(f"the image needs {size:.1f} GiB of DRAM, this computer has less memory. "
+                        "Compile the model with a smaller --context") from None
     dram[:len(memory)] = memory
     return dram
 
@@ -35,8 +36,8 @@ def whole_dram(memory, units):
 class Image:
     """Program, weights and tables, as they lie in DRAM from address 0, and what they are.
 
-    :mod:`host.schema` has types and ranges of all but `memory`. They hold in every file; an image that
-    was made in memory, by a test for example, may break them.
+    :mod:`host.schema` has types and ranges of all but `memory`. They hold in every file; an image
+    that was made in memory, by a test for example, may break them.
 
     Attributes
     ----------
@@ -63,14 +64,14 @@ class Image:
     weight_bytes : :class:`int`
         Bytes of packed weights that one decode step reads.
     model : :class:`dict`
-        Identity: name, sha256, sizes; `eos`: ids that end an answer, `bos`: the id that begins a prompt.
+        Identity: name, sha256, sizes; `eos`: ids that end an answer; `bos`: what begins a prompt.
     tokenizer : :class:`dict`
         What :mod:`host.tokenizer` rebuilds the tokenizer from.
     report : :class:`dict`
         What the mapper says of sizes and cycles.
     verified : :class:`bool`
-        Whether it is, bit by bit, what :meth:`save` wrote: :meth:`load` sees to it. Not so for images
-        that were made in memory, nor for changed copies.
+        Whether it is, bit by bit, what :meth:`save` wrote, which :meth:`load` checks. False for
+        images made in memory, and for changed copies.
     """
     memory: np.ndarray = field(repr=False)
     memory_units: int
@@ -148,8 +149,8 @@ class Image:
             except schema.SchemaError as error:
                 raise UserError(f"{path}: {error}") from None
             except (SafetensorError, KeyError, ValueError) as error:
-                raise UserError(f"{path}: expected a program image (safetensors with `headrace` metadata), "
-                                f"found something else: {schema.line(error)}. "
+                raise UserError(f"{path}: expected a program image (safetensors with `headrace` "
+                                f"metadata), found something else: {schema.line(error)}. "
                                 "Compile the model again") from error
         memory.flags.writeable = False
         image = cls(memory=memory, **about)

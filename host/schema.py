@@ -1,7 +1,7 @@
 """Metadata of a program image: the fields, their types and ranges, and how they must agree.
 
 Metadata comes out of a file, so nothing is allocated, computed or printed from it before
-:func:`decode` has checked all of it. :func:`encode` checks it as well: what a compiler wrote, loads.
+:func:`decode` has checked all of it. :func:`encode` checks it as well, so what is written loads.
 """
 
 import re
@@ -142,7 +142,8 @@ def _relations(about, memory_bytes):
         "program and length must lie within memory"
     yield len(set(about.formats)) == len(about.formats), "formats must differ from each other"
     yield len(set(about.patterns)) == len(about.patterns), "patterns must differ from each other"
-    yield all(token < about.vocab for token in tokens), "model.eos and model.bos must be below vocab"
+    yield all(token < about.vocab for token in tokens), \
+        "model.eos and model.bos must be below vocab"
 
     yield report.configuration == about.config, "report.configuration must be config"
     yield report.program_instructions == about.length, "report.program_instructions must be length"
@@ -184,11 +185,11 @@ def check_version(text):
 
 
 def decode(text, memory_bytes):
-    """Check metadata of an image whose memory has so many bytes. Returns the fields of :class:`About`.
+    """Check metadata, JSON, of an image whose memory has so many bytes.
 
-    They are a dictionary of dictionaries, lists and tuples. Raises :exc:`SchemaError` for another
-    format, for a field that is missing, unknown, of another type or out of range, and for fields
-    that do not agree.
+    Returns the fields of :class:`About` but `format`: a dictionary of dictionaries, lists and
+    tuples. Raises :exc:`SchemaError` for another format, for a field that is missing, unknown, of
+    another type or out of range, and for fields that do not agree.
     """
     check_version(text)
     about = _typed(text, About)

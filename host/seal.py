@@ -51,8 +51,9 @@ def verify(path):
         try:
             _, found, digits = _measure(file)
         except ValueError as error:
-            raise UserError(f"{path}: the file is damaged: {error}. Copy it or make it again") from None
+            raise UserError(f"{path}: the file is damaged: {error}. Copy it or make it again") \
+                from None
         if found != digits:
-            raise UserError(f"{path}: the file is damaged: its SHA-256 is not the one that it was sealed "
-                            "with. Copy it or make it again")
+            raise UserError(f"{path}: the file is damaged: its SHA-256 is not the one that it was "
+                            "sealed with. Copy it or make it again")
         _verified.add(about)

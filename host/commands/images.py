@@ -135,7 +135,8 @@ def obtain(args, config=None):
         try:
             return Image.load(path), config
         except UserError:
-            print(f"headrace: {path}: the kept image is damaged; compiling the model again", file=sys.stderr)
+            print(f"headrace: {path}: the kept image is damaged; compiling the model again",
+                  file=sys.stderr)
     from mapper.compile import compile_model
     image = build(compile_model, model, config, context)
     save(image, path)

@@ -71,7 +71,8 @@ def _alone(folder, say):
 
 def _sum(folder):
     """Digests of all files that a build left, as `sha256sum` prints them."""
-    made = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (*STAMPS, "build.log"))
+    made = sorted(path for path in folder.rglob("*")
+                  if path.is_file() and path.name not in (*STAMPS, "build.log"))
     return "".join(f"{sha256(path)}  {path.relative_to(folder)}\n" for path in made)
 
 
@@ -103,8 +104,8 @@ def cached(folder, name, inputs, build, say=lambda text: None):
             if state != "built":
                 _build(folder, digest, build)
     except OSError as error:
-        raise ToolError(f"{folder}: cannot be built: {error.strerror or error}. See to its disk's space and "
-                        "permissions") from error
+        raise ToolError(f"{folder}: cannot be built: {error.strerror or error}. See to its disk's "
+                        "space and permissions") from error
     return folder / name
 
 
@@ -113,9 +114,13 @@ def _build(folder, digest, build):
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    build(part)
-    for stamp, text in zip(STAMPS, (digest, _sum(part))):
-        (part / stamp).write_text(text)
+    try:
+        build(part)
+        for stamp, text in zip(STAMPS, (digest, _sum(part))):
+            (part / stamp).write_text(text)
+    except OSError:   # a full disk wants the room; a tool that fails leaves its log
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
 

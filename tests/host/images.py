@@ -1,23 +1,41 @@
-"""A program image that is small, and as good as any."""
+"""A program image that is small, and as good as any; and files that say what no image says."""
 
 import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from host.image import Image
+from host.seal import BLANK, KEY, seal
 
 
-__all__ = ["small_image"]
+__all__ = ["metadata", "sealed", "small_image"]
 
 
 def small_image():
-    """An :class:`~host.image.Image` of 256 bytes and a KV cache of one block, for no known configuration."""
-    operation = {"operation": "head", "format": "S8", "rows": 96, "depth": 32, "times": 1, "cycles": 12,
-                 "bytes": 64, "bits_per_weight": 8.25, "density": 0.5, "blocks": {"2:4": 3}}
-    report = {"configuration": "toy", "program_instructions": 2, "program_bytes": 64, "weight_bytes": 64,
-              "kv_cache_bytes": 65 * 64, "memory_bytes": 69 * 64, "vector_words": 128,
-              "estimated_cycles_per_token": 12, "layers_bits_per_weight": 8.25, "layer_units": [1],
-              "scale_error": {"head": {"mean": 0.01, "max": 0.02}}, "operations": [operation]}
-    return Image(memory=np.arange(256, dtype=np.uint8), memory_units=69, writable=(4, 69), program=1, length=2,
-                 digest="0" * 32, config="toy", formats=["S8", "SPARSE4"], patterns=["2:4"], context=8, vocab=96,
-                 weight_bytes=64, tokenizer={"json": "{}", "chat_template": None}, report=report,
+    """An :class:`~host.image.Image` of 256 bytes and one KV block, for no known configuration."""
+    operation = {"operation": "head", "format": "S8", "rows": 96, "depth": 32, "times": 1,
+                 "cycles": 12, "bytes": 64, "bits_per_weight": 8.25, "density": 0.5,
+                 "blocks": {"2:4": 3}}
+    report = {"configuration": "toy", "program_instructions": 2, "program_bytes": 64,
+              "weight_bytes": 64, "kv_cache_bytes": 65 * 64, "memory_bytes": 69 * 64,
+              "vector_words": 128, "estimated_cycles_per_token": 12, "layers_bits_per_weight": 8.25,
+              "layer_units": [1], "scale_error": {"head": {"mean": 0.01, "max": 0.02}},
+              "operations": [operation]}
+    return Image(memory=np.arange(256, dtype=np.uint8), memory_units=69, writable=(4, 69),
+                 program=1, length=2, digest="0" * 32, config="toy", formats=["S8", "SPARSE4"],
+                 patterns=["2:4"], context=8, vocab=96, weight_bytes=64,
+                 tokenizer={"json": "{}", "chat_template": "{}"}, report=report,
                  model={"name": "toy", "sha256": "0" * 64, "eos": [0], "bos": None, "layers": 1,
                         "hidden": 32, "kv_heads": 1})
+
+
+def metadata(path):
+    """The metadata of an image's file, as JSON."""
+    with safe_open(path, "np") as file:
+        return file.metadata()["headrace"]
+
+
+def sealed(path, text, **tensors):
+    """Write a file whose seal is right, whatever its metadata says."""
+    save_file(tensors or {"memory": small_image().memory}, path, {"headrace": text, KEY: BLANK})
+    seal(path)

@@ -38,6 +38,11 @@ def test_instructions_and_dram():
     assert len(dram) == 69 * 64 and (dram[:256] == IMAGE.memory).all() and not dram[256:].any()
 
 
+def test_more_memory_than_there_is():
+    with pytest.raises(UserError, match=r"^the image needs 16777216\.0 GiB .* smaller --context$"):
+        replace(IMAGE, memory_units=1 << 48).dram()
+
+
 @pytest.mark.parametrize("changes, message", [
     ({}, None),
     ({"core": "lut"}, None),
