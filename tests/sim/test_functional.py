@@ -8,7 +8,7 @@ import pytest
 from host.device import DeviceError
 from mapper.compile import compile_model
 from rtl.config import get
-from rtl.isa import Load, decode
+from rtl.isa import Halt, Load, Loop, Scalar, decode
 from sim.functional import ModelDevice
 from tests.toy import toy_model
 
@@ -96,3 +96,29 @@ def test_interrupt_between_instructions(image):
     assert len(seen) == 5 and signal.getsignal(signal.SIGINT) is handler
     del device.machine._execute
     device.step([1], 0, True)
+
+
+def test_interrupt_of_a_loop_that_dispatches_nothing(image, monkeypatch):
+    """Ctrl-C reaches it, and the limit would end it."""
+    monkeypatch.setattr("sw_ref.sequencer.LIMIT", 1 << 40)
+    program = [*(Loop(length=7 - 2 * n, count=65535) for n in range(3)), *[Scalar()] * 5, Halt()]
+    for pc, insn in enumerate(program):
+        image = patched(image, pc, insn.encode())
+    device = ModelDevice(CONFIG)
+    device.load(replace(image, length=len(program)))
+    with pytest.raises(KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+        try:
+            device.step([1], 0, True)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+
+def test_instruction_limit(image, monkeypatch):
+    monkeypatch.setattr("sw_ref.sequencer.LIMIT", 1000)
+    device = ModelDevice(CONFIG)
+    device.load(image)
+    with pytest.raises(DeviceError, match="rule `limit`: expected at most 1000 instructions in a run"):
+        device.step([1, 2, 3, 4], 0, True)
