@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from rtl.config import CONFIGS, KV_BLOCK, PATTERNS, UNIT_BYTES
 from rtl.isa import WeightFormat
+from rtl.limits import ADDRESS_BITS, POSITIONS, PROGRAM_WORDS, ROWS
 
 
 __all__ = ["FORMAT_VERSION", "About", "SchemaError", "check_version", "decode", "encode",
@@ -27,12 +28,12 @@ Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=1000)]
 Format = Literal[tuple(f.name for f in WeightFormat)]
 Pattern = Literal[PATTERNS]
-Unit = Annotated[int, Meta(ge=0, le=1 << 32)]           # DRAM address, in units of 64 bytes
+Unit = Annotated[int, Meta(ge=0, le=1 << ADDRESS_BITS)]   # DRAM address, in units of 64 bytes
 Count = Annotated[int, Meta(ge=0, le=1 << 48)]
 Positive = Annotated[int, Meta(ge=1, le=1 << 48)]
 Amount = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-Token = Annotated[int, Meta(ge=0, lt=1 << 20)]
+Token = Annotated[int, Meta(ge=0, lt=ROWS)]
 
 
 class SchemaError(ValueError):
@@ -102,13 +103,13 @@ class About(Part):
     memory_units: Unit
     writable: tuple[Unit, Unit]
     program: Unit
-    length: Annotated[int, Meta(ge=1, le=4096)]
+    length: Annotated[int, Meta(ge=1, le=PROGRAM_WORDS)]
     digest: Digest
     config: Name
     formats: Annotated[list[Format], Meta(min_length=1, max_length=16)]
     patterns: Annotated[list[Pattern], Meta(max_length=16)]
-    context: Annotated[int, Meta(ge=1, le=1 << 16)]
-    vocab: Annotated[int, Meta(ge=1, le=1 << 20)]
+    context: Annotated[int, Meta(ge=1, le=POSITIONS)]
+    vocab: Annotated[int, Meta(ge=1, le=ROWS)]
     weight_bytes: Positive
     model: Model
     tokenizer: Tokenizer

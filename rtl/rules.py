@@ -33,7 +33,6 @@ INSTRUCTION = {
     "align": "LOAD's `dst` is a multiple of 16. VECTOR's addresses, strides and `inner`, QUANT's "
              "`a` and `stride`, ATTEND's `dst` and `sums` are multiples of the lanes; QUANT's "
              "`inner` is one of its destination's group. Operands that are not read do not matter.",
-    "constant": "Constants that are read are finite.",
     "vector": "Addresses stay within the vector memory.",
     "buffer": "Groups stay within the activation buffer.",
     "memory": "Addresses stay within the DRAM that the image declares.",

@@ -244,21 +244,11 @@ def _embed(insn, bounds, columns):
     _in_vector(bounds, "`dst`", insn.dst, GROUP * insn.groups)
 
 
-def _finite(insn, name):
-    value = getattr(insn, f"{name}_value")
-    need(value >> 23 & 0xff != 0xff, "constant", f"`{name}_value` finite", f"{value:#010x}")
-
-
 def _vector(insn, bounds, columns):
     lanes, used = bounds.config.lanes, operands(insn)
     _positive(insn, "outer", "inner")
     _aligned(insn, lanes, "inner", "d", *used)
     _aligned(insn, lanes, "d_stride", *(f"{x}_stride" for x in used))
-    unused = {Func.RECIP, Func.RSQRT}
-    if insn.b_const and insn.func not in unused | {Func.SCALE, Func.NSCALE}:
-        _finite(insn, "b")
-    if insn.c_const and insn.func not in unused | {Func.DOT, Func.CLAMP}:
-        _finite(insn, "c")
     lengths = {"d": lanes if insn.func == Func.DOT else insn.inner,
                **{x: lanes if getattr(insn, f"{x}_fill") else insn.inner for x in used}}
     for x, length in lengths.items():
