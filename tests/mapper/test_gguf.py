@@ -83,7 +83,7 @@ def test_untied_head(tmp_path):
      "not [288, 64]"),
     (dict(metadata={"llama.rope.dimension_count": 32}), "RoPE and value dimensions must be the "
                                                         "head's 64, not 32 and 64"),
-    (dict(metadata={"llama.expert_count": 4}), "not a mixture of experts"),
+    (dict(metadata={"llama.expert_count": 4}), "'llama.expert_count' must be 0, not 4"),
     (dict(metadata={"tokenizer.ggml.eos_token_id": 288}),
      "metadata 'tokenizer.ggml.eos_token_id' must be from 0 to 287, not 288"),
     (dict(tensors={"blk.0.attn_q.bias": np.ones(128, np.float32)}),
@@ -121,7 +121,7 @@ def test_not_a_gguf(tmp_path):
 def test_not_finite(tmp_path):
     norm = np.ones(64, np.float32)
     norm[3] = np.nan
-    with pytest.raises(UserError, match="'output_norm.weight' has values that are not finite"):
+    with pytest.raises(UserError, match="'output_norm.weight' must be finite, .* not nan in row 3"):
         read(synthetic.write(tmp_path / "m.gguf", tensors={"output_norm.weight": norm}))
 
 
