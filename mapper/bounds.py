@@ -19,7 +19,10 @@ LEAST_ROW_SCALE = np.float32(2.0 ** -120)
 
 def brief(value, limit=60):
     """A value of a file in one short line."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except RecursionError:
+        text = f"a {type(value).__name__} that is nested too deeply"
     return text if len(text) <= limit else text[:limit - 3] + "..."
 
 

@@ -57,11 +57,12 @@ def tokenizer_json(file, vocab):
 def special_tokens(file, vocab):
     """(tokens that end an answer, token before every prompt or None)."""
     key, ends = "tokenizer.ggml.", []
+    pre = file.of_type(key + "pre", str, default="default")
     for name in ("eos_token_id", "eot_token_id"):
         if key + name in file.metadata:
             ends.append(file.integer(key + name, 0, vocab - 1))
     bos = None
-    if file.of_type(key + "add_bos_token", bool, default=file.metadata.get(key + "pre") in ADD_BOS):
+    if file.of_type(key + "add_bos_token", bool, default=pre in ADD_BOS):
         bos = file.integer(key + "bos_token_id", 0, vocab - 1)
     return tuple(dict.fromkeys(ends)), bos
 
@@ -74,8 +75,8 @@ def read(path):
     variants.gguf_metadata(path, file.metadata, context)
     heads = file.integer("llama.attention.head_count", 1, 4096)
     hidden = file.integer("llama.embedding_length", 1, 1 << 20)
-    rope = file.integer("llama.rope.dimension_count", 1, 4096, default=max(1, hidden // heads))
-    head_dim = file.integer("llama.attention.key_length", 1, 4096, default=rope)
+    head_dim = file.integer("llama.attention.key_length", 1, 4096, default=max(1, hidden // heads))
+    rope = file.integer("llama.rope.dimension_count", 1, 4096, default=head_dim)
     shape = dict(hidden=hidden, heads=heads, head_dim=head_dim,
                  kv_heads=file.integer("llama.attention.head_count_kv", 1, heads, default=heads),
                  ffn=file.integer("llama.feed_forward_length", 1, 1 << 20))

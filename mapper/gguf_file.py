@@ -79,7 +79,7 @@ class File:
                 self.damaged(f"metadata key {brief(key)} appears twice")
             self.metadata[key] = self.value(key, self.scalar("<u4"))
         headers = [self.tensor_header() for _ in range(tensors)]
-        alignment = self.integer("general.alignment", 1, 1 << 20, default=32)
+        alignment = self.integer("general.alignment", 8, 1 << 20, default=32)
         if alignment & alignment - 1:
             self.damaged(f"'general.alignment' must be a power of two, not {alignment}")
         start = -(-self.at // alignment) * alignment

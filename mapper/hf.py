@@ -98,7 +98,7 @@ class Folder:
         value = default if value is None else value
         if value is None:
             raise UserError(f"{self.file}: {key!r} is missing")
-        limit = INTEGER_LIMIT if kind is int else np.finfo(np.float32).max
+        limit = INTEGER_LIMIT if kind is int else float(np.finfo(np.float32).max)
         if isinstance(value, bool) or not isinstance(value, (int, kind)) or not 0 < value <= limit:
             raise UserError(f"{self.file}: {key!r} must be a positive {kind.__name__} up to {limit:.8g}, "
                             f"not {brief(value)}")

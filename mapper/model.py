@@ -171,7 +171,7 @@ class Model:
                   getattr(self, name))
         fp32 = np.finfo(np.float32)
         # A smaller base than 1 has frequencies that grow; no smaller eps keeps a norm of zeros finite.
-        for name, low, high in ("rope_theta", 1.0, fp32.max), ("rms_eps", fp32.tiny, 1.0):
+        for name, low, high in ("rope_theta", 1.0, float(fp32.max)), ("rms_eps", float(fp32.tiny), 1.0):
             check(low <= getattr(self, name) <= high, f"{name} must be from {low:.8g} to {high:.8g}",
                   getattr(self, name))
         for token in (*self.eos, *([] if self.bos is None else [self.bos])):

@@ -71,7 +71,7 @@ def gguf_metadata(path, metadata, context):
     """Refuse metadata of a GGUF whose architecture is `llama`; `context` is what it was trained for."""
     check_neutral(path, metadata, GGUF_NEUTRAL, "llama.")
     window = metadata.get("llama.attention.sliding_window", 0)
-    if window != 0:
+    if not isinstance(window, int) or window != 0:
         check_window(path, "llama.attention.sliding_window", window, context)
     for key in metadata:
         if key.startswith("llama.") and key[6:] not in KNOWN and key[6:] not in GGUF_NEUTRAL:

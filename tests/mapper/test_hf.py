@@ -247,6 +247,45 @@ def test_missing_files(tmp_path):
         read(folder)
 
 
+def test_shards(tmp_path):
+    folder = write(tmp_path / "m", shards=2)
+    names = {"model.norm.weight": "model-0.safetensors", "lm_head.weight": "model-1.safetensors"}
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": names}))
+    assert len(read(folder).layers) == 2
+    for weight_map, message in (({**names, "x": "model-2.safetensors"},
+                                 "index.json names the file 'model-2.safetensors', which is missing; get it too"),
+                                ({"x": ["model-0.safetensors"]}, "names the file ['model-0.safetensors'], which"),
+                                ([1], "'weight_map' of model.safetensors.index.json must be a JSON object, not [1]")):
+        index.write_text(json.dumps({"weight_map": weight_map}))
+        with pytest.raises(UserError, match=re.escape(message)):
+            read(folder)
+
+
+def test_tensor_in_two_files(tmp_path):
+    folder = write(tmp_path / "m")
+    save_file({"model.norm.weight": np.ones(64, np.float32)}, folder / "other.safetensors")
+    with pytest.raises(UserError, match="^.*other.safetensors: tensor 'model.norm.weight' is in model-0.safetensors "
+                                        "too; take one of the files away$"):
+        read(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json",
+                                  "chat_template.jinja", "model-0.safetensors"])
+def test_digest_of_all_that_is_read(tmp_path, name):
+    """Images are kept by it: a file that changes them must change it."""
+    folder = write(tmp_path / "m")
+    for file in "tokenizer_config.json", "generation_config.json", "chat_template.jinja":
+        (folder / file).write_text("{}")
+    before = read(folder).sha256
+    assert read(folder).sha256 == before
+    if name.startswith("model"):
+        save_file({k: 2 * v for k, v in tensors().items()}, folder / name)
+    else:
+        (folder / name).write_text((folder / name).read_text() + "\n")
+    assert read(folder).sha256 != before
+
+
 @pytest.mark.parametrize("name", ["model-0.safetensors", "config.json"])
 def test_damaged_anywhere(tmp_path, name):
     rng, folder = Random(3), write(tmp_path / "m")
