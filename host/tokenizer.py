@@ -91,6 +91,9 @@ class Tokenizer:
         except BaseException as error:  # the library's own: bare Exception, and Rust's panics, which are not
             line = " ".join(str(error).split())
             raise UserError(f"tokenizer: the model file's description is damaged: {line}") from None
+        # A file may keep what its training cut or filled texts to; a prompt is taken as it is.
+        inner.no_truncation()
+        inner.no_padding()
         tokenizer = cls(inner, **kwargs)
         if tokenizer.bos is None and "huggingface" in what:
             # Newer files say it in the tokenizer alone.

@@ -143,14 +143,28 @@ class Folder:
             tensors.append(self.find(f"{name}_scale", shape[:1]))
         return tensors
 
-    def special(self, key, vocab):
-        """Token ids under a key: none, one or several."""
-        value = self.config.get(key)
+    def special(self, key, vocab, about=None):
+        """Token ids under a key of the configuration, or of `about`: none, one or several."""
+        value = (self.config if about is None else about).get(key)
         ids = [] if value is None else value if isinstance(value, list) else [value]
         for token in ids:
             if isinstance(token, bool) or not isinstance(token, int) or token not in range(vocab):
-                raise UserError(f"{self.file}: {key!r} must be below {vocab}, not {brief(token)}")
+                raise UserError(f"{self.path}: {key!r} must be below {vocab}, not {brief(token)}")
         return tuple(ids)
+
+
+def chat_template(folder, about):
+    """The text of the chat template, or None. `about` is `tokenizer_config.json`, which may hold one
+    or a list of them with names."""
+    if (folder.path / "chat_template.jinja").exists():
+        return folder.content("chat_template.jinja").decode("utf-8", "replace")
+    template = about.get("chat_template")
+    if isinstance(template, list) and all(isinstance(entry, dict) for entry in template):
+        template = {str(entry.get("name")): entry.get("template") for entry in template}.get("default")
+    if not isinstance(template, str | None):
+        raise UserError(f"{folder.path}: 'chat_template' must be text, or a list of objects with 'name' and "
+                        f"'template', not {brief(template)}")
+    return template
 
 
 def rope_theta(folder):
@@ -244,18 +258,15 @@ def read(path, bits=8):
                      **{n: t.floats() for n, t in norms.items()})
 
     about = folder.optional("tokenizer_config.json")
-    bos = folder.special("bos_token_id", vocab)[:1] if folder.flag(about, "add_bos_token") else ()
-    eos = {**folder.config, **folder.optional("generation_config.json")}.get("eos_token_id")
-    folder.config["eos_token_id"] = eos
-    template = about.get("chat_template")
-    if (folder.path / "chat_template.jinja").exists():
-        template = folder.content("chat_template.jinja").decode("utf-8", "replace")
+    template = chat_template(folder, about)
+    bos, eos = (folder.special(key, vocab) for key in ("bos_token_id", "eos_token_id"))
+    eos = folder.special("eos_token_id", vocab, folder.optional("generation_config.json")) or eos
     tokenizer = json.dumps({"huggingface": folder.json("tokenizer.json")}, ensure_ascii=False)
     return Model(
         name=folder.path.resolve().name, path=str(path), sha256=folder.sha256, vocab=vocab,
         context=context, rope_theta=rope_theta(folder),
-        rms_eps=folder.number("rms_norm_eps", float), eos=folder.special("eos_token_id", vocab),
-        bos=bos[0] if bos else None, chat_template=template if isinstance(template, str) else None,
+        rms_eps=folder.number("rms_norm_eps", float), eos=eos,
+        bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None, chat_template=template,
         tokenizer=tokenizer, layers=Layers(count, load), norm=norm.floats(),
         load_embedding=lambda: vocabulary(embedding),
         load_head=None if tied else lambda: vocabulary(head), **shape)

@@ -121,6 +121,15 @@ def test_bos_that_the_tokenizer_adds(tiny):
     assert adding.encode("a") == [1, *tiny.encode("a")]
 
 
+def test_prompts_are_neither_cut_nor_filled(tiny):
+    inner = tokenizers.Tokenizer.from_str(tiny.inner.to_str())
+    inner.enable_truncation(2)
+    inner.enable_padding(length=8)
+    plain = Tokenizer.from_json(json.dumps({"huggingface": json.loads(inner.to_str())}))
+    for text in ("a", "hello world"  * 9):
+        assert plain.encode(text) == tiny.encode(text)
+
+
 def test_no_chat_template(tiny):
     with pytest.raises(UserError, match=r"^chat: the model file has no chat template; use --raw$"):
         tiny.chat([])

@@ -208,6 +208,29 @@ def test_other_files(tmp_path):
         == (500.0, 64, 1, (2, 0), "{{ 1 }}")
 
 
+@pytest.mark.parametrize("generation, eos", [({}, (2,)), ({"eos_token_id": None}, (2,)), ({"eos_token_id": 5}, (5,))])
+def test_tokens_that_end_an_answer(tmp_path, generation, eos):
+    folder = write(tmp_path / "m")
+    (folder / "generation_config.json").write_text(json.dumps(generation))
+    assert read(folder).eos == eos
+    write(tmp_path / "m", config={"eos_token_id": "</s>"})
+    with pytest.raises(UserError, match="'eos_token_id' must be below 288, not '</s>'$"):
+        read(folder)
+
+
+@pytest.mark.parametrize("template, text", [
+    (None, None), ("{{ 1 }}", "{{ 1 }}"), ([{"name": "tool_use", "template": "2"}, {"name": "default", "template": "3"}], "3"),
+    ([], None), (1, UserError), ([1], UserError), ([{"name": "default", "template": 1}], UserError)])
+def test_chat_templates(tmp_path, template, text):
+    folder = write(tmp_path / "m")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
+    if text is UserError:
+        with pytest.raises(UserError, match="'chat_template' must be text, or a list of objects with 'name' and "):
+            read(folder)
+    else:
+        assert read(folder).chat_template == text
+
+
 @pytest.mark.parametrize("change, message", [
     (dict(config={"model_type": "gpt2"}), "'model_type' must be 'llama', not 'gpt2'"),
     (dict(config={"model_type": None}), "'model_type' must be 'llama', not None"),

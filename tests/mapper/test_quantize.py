@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mapper.bounds import LEAST_ROW_SCALE
+from mapper.bounds import LARGEST, LEAST_ROW_SCALE
 from mapper.model import ODD, RANGES, Linear, half_split, round_s8, round_u
 from mapper.quantize import integer_groups
 from rtl.formats import integers, pack, unpack
@@ -131,6 +131,22 @@ def test_every_magnitude(fmt, by_row, monkeypatch):
         if magnitude >= 1e-30:
             assert np.sqrt(((ours - theirs) ** 2).mean() / (theirs ** 2).mean()) < 0.005
         assert np.abs(ours - theirs).max() <= max(0.01 * magnitude, 128 * LEAST_ROW_SCALE)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+def test_floats_of_every_magnitude(bits):
+    """What readers take, up to `LARGEST`, is rounded and fitted without an overflow."""
+    rng = np.random.default_rng(15)
+    weights = rng.uniform(-1, 1, (len(MAGNITUDES), 96)) * np.minimum(MAGNITUDES, LARGEST)[:, None]
+    weights = weights.astype(np.float32)
+    with np.errstate(all="raise", under="ignore"):
+        linear = round_s8("w", "F32", weights) if bits == 8 else round_u("w", "F32", weights, bits)
+        q = integer_groups(linear)
+    assert np.isfinite(linear.float32()).all()
+    for ours, theirs, magnitude in zip(exact(q), weights.astype(np.float64), MAGNITUDES):
+        if magnitude >= 1e-30:
+            assert relative(ours, theirs) < {1: 0.6, 2: 0.3, 3: 0.15, 4: 0.08, 8: 0.007}[bits]
+        assert np.abs(ours).max() <= 1.1 * magnitude + 128 * LEAST_ROW_SCALE
 
 
 @pytest.mark.parametrize("fmt", [WeightFormat.S8, WeightFormat.TERNARY], ids=lambda f: f.name)
