@@ -239,6 +239,10 @@ class File:
         d, body, m = np.ascontiguousarray(params[..., 0]), raw[..., 2 * heads:], None
         if tensor.type == "Q8_0":
             codes, fmt = body.view(np.int8), WeightFormat.S8
+            turned = d < 0
+            if turned.any() and (codes[turned] == -128).any():
+                self.damaged(f"tensor {brief(tensor.name)} has -128 times a negative scale, which no "
+                             "writer makes")
         else:
             codes, fmt = np.concatenate([body & 15, body >> 4], -1), WeightFormat.U4
             m = np.ascontiguousarray(params[..., 1]) if heads == 2 else -8 * d

@@ -216,8 +216,9 @@ def read(path, bits=8):
     if bits not in BITS:
         raise UserError(f"{path}: weights must be rounded to {', '.join(map(str, BITS))} bits, not {bits}")
     folder = Folder(path)
+    variants.hf_config(folder.file, folder.config)
     context = folder.number("max_position_embeddings")
-    variants.hf_config(folder.file, folder.config, context)
+    variants.hf_window(folder.file, folder.config, context)
     hidden, heads = folder.number("hidden_size"), folder.number("num_attention_heads")
     shape = dict(hidden=hidden, heads=heads, ffn=folder.number("intermediate_size"),
                  kv_heads=folder.number("num_key_value_heads", default=heads),

@@ -82,7 +82,7 @@ def survey(linear):
         groups = codes.reshape(*flip.shape, GROUP)
         if linear.format in ODD.values():
             groups = np.where(flip[..., None], top - groups, groups)
-        else:  # no byte holds +128: no known writer makes -128 with a negative scale either
+        else:  # no byte holds +128: readers refuse -128 with a negative scale
             groups = np.where(flip[..., None], -np.maximum(groups, -127), groups)
         codes = groups.reshape(codes.shape)
     # Tables of bytes and one reduction each: a whole model's codes pass through here.

@@ -10,7 +10,7 @@ from host.errors import UserError
 from .bounds import brief
 
 
-__all__ = ["gguf_metadata", "hf_config"]
+__all__ = ["gguf_metadata", "hf_config", "hf_window"]
 
 
 # GGUF's keys without `llama.`: what the reader reads, and what has no effect on a Llama.
@@ -79,11 +79,15 @@ def gguf_metadata(path, metadata, context):
                             "computes; this model cannot be mapped yet")
 
 
-def hf_config(path, config, context):
-    """Refuse fields of a `config.json`; `context` is what the model was trained for."""
-    check_neutral(path, {"model_type": None, **config}, HF_NEUTRAL)
+def hf_window(path, config, context):
+    """Refuse the sliding window of a `config.json`; `context` is what the model was trained for."""
     if config.get("sliding_window") is not None and config.get("use_sliding_window") is not False:
         check_window(path, "sliding_window", config["sliding_window"], context)
+
+
+def hf_config(path, config):
+    """Refuse fields of a `config.json`."""
+    check_neutral(path, {"model_type": None, **config}, HF_NEUTRAL)
     layers = config.get("layer_types")
     if layers is not None and (not isinstance(layers, list) or any(t != "full_attention" for t in layers)):
         refuse(path, "layer_types", "'full_attention' for all layers", layers)

@@ -125,6 +125,19 @@ def test_not_finite(tmp_path):
         read(synthetic.write(tmp_path / "m.gguf", tensors={"output_norm.weight": norm}))
 
 
+def test_code_that_cannot_be_mirrored(tmp_path):
+    path = synthetic.write(tmp_path / "m.gguf", kind=Type.Q8_0)
+    tensor = next(t for t in gguf.GGUFReader(path).tensors if t.name == "blk.0.ffn_up.weight")
+    raw = bytearray(path.read_bytes())
+    raw[tensor.data_offset + 2] = 0x80
+    path.write_bytes(raw)
+    assert read(path).layers[0].linears["up"].codes[0, 0] == -128
+    raw[tensor.data_offset + 1] |= 0x80
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match="'blk.0.ffn_up.weight' has -128 times a negative scale"):
+        read(path).layers[0].linears["up"]
+
+
 @pytest.fixture(scope="module")
 def content(tmp_path_factory):
     return synthetic.write(tmp_path_factory.mktemp("gguf") / "m.gguf").read_bytes()

@@ -102,6 +102,7 @@ ROPE = {"rope_theta": 10000.0}
     ({"attention_bias": True}, "'attention_bias' must be False, not True"),
     ({"mlp_bias": True}, "'mlp_bias' must be False, not True"),
     ({"hidden_act": "gelu_pytorch_tanh"}, "'hidden_act' must be 'silu', not 'gelu_pytorch_tanh'"),
+    ({"model_type": "gpt2", "max_position_embeddings": None}, "'model_type' must be 'llama', not 'gpt2'"),
     ({"model_type": "granite"}, "'model_type' must be 'llama', not 'granite'"),
     ({"final_logit_softcapping": 30.0}, "'final_logit_softcapping' must be None, not 30.0"),
     ({"attn_logit_softcapping": 50.0}, "'attn_logit_softcapping' must be None, not 50.0"),
