@@ -88,7 +88,7 @@ class Tokenizer:
                 tokenizers.Tokenizer.from_str(json.dumps(what["huggingface"]))
         except (UserError, KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # the library's own: bare Exception, and Rust's panics, which are not
+        except BaseException as error:  # the library's: bare Exception, and panics, which are none
             line = " ".join(str(error).split())
             raise UserError(f"tokenizer: the model file's description is damaged: {line}") from None
         # A file may keep what its training cut or filled texts to; a prompt is taken as it is.

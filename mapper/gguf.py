@@ -20,7 +20,7 @@ __all__ = ["read"]
 LAYER_TENSORS = {"q": "attn_q", "k": "attn_k", "v": "attn_v", "o": "attn_output",
                  "gate": "ffn_gate", "up": "ffn_up", "down": "ffn_down"}
 NORMS = ("attn_norm", "ffn_norm")
-ADD_BOS = ("llama-bpe",)   # pre-tokenizers with which llama.cpp puts BOS first if the file is silent
+ADD_BOS = ("llama-bpe",)   # pre-tokenizers with which llama.cpp adds BOS if the file is silent
 
 
 def check_architecture(file):
@@ -31,8 +31,8 @@ def check_architecture(file):
                         "others are not mapped yet")
     parts = file.integer("split.count", 0, 65535, default=1)
     if parts > 1:
-        raise UserError(f"{file.path}: the model must be in one file, this is one of {parts}; merge "
-                        "them, as llama-gguf-split --merge does")
+        raise UserError(f"{file.path}: the model must be in one file, this is one of {parts}; "
+                        "merge them, as llama-gguf-split --merge does")
 
 
 def tokenizer_json(file, vocab):
@@ -41,11 +41,12 @@ def tokenizer_json(file, vocab):
     tokens = file.of_type(key + "tokens", list)
     types = file.of_type(key + "token_type", np.ndarray, default=np.ones(len(tokens), int))
     if types.dtype.kind not in "iu":
-        raise UserError(f"{file.path}: metadata '{key}token_type' must be integers, not {types.dtype}")
+        raise UserError(f"{file.path}: metadata '{key}token_type' must be integers, not "
+                        f"{types.dtype}")
     for name, count in ("tokens", len(tokens)), ("token_type", len(types)):
         if count != vocab:
-            raise UserError(f"{file.path}: metadata '{key}{name}' must be as many as the embedding's "
-                            f"{vocab} rows, not {count}")
+            raise UserError(f"{file.path}: metadata '{key}{name}' must be as many as the "
+                            f"embedding's {vocab} rows, not {count}")
     return json.dumps({"gguf": {
         "model": file.of_type(key + "model", str),
         "pre": file.of_type(key + "pre", str, default="default"),
@@ -100,8 +101,9 @@ def read(path):
     used |= {t.name for parts in found for part in parts for t in part.values()}
     for name in file.tensors:
         if name not in used:
-            raise UserError(f"{path}: tensor {brief(name)} has no place in a Llama of {layers} layers "
-                            "without biases and with unscaled RoPE; this model cannot be mapped")
+            raise UserError(f"{path}: tensor {brief(name)} has no place in a Llama of {layers} "
+                            "layers without biases and with unscaled RoPE; this model cannot be "
+                            "mapped")
 
     order = {"q": half_split(heads, head_dim), "k": half_split(shape["kv_heads"], head_dim)}
 

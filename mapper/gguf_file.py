@@ -88,8 +88,8 @@ class File:
             if name in self.tensors:
                 self.damaged(f"tensor {brief(name)} appears twice")
             if offset % alignment:
-                self.damaged(f"tensor {brief(name)} must lie at a multiple of {alignment} bytes, not "
-                             f"at {offset}")
+                self.damaged(f"tensor {brief(name)} must lie at a multiple of {alignment} bytes, "
+                             f"not at {offset}")
             self.tensors[name] = self.place(name, start + offset, *header)
         self.check_overlaps()
 
@@ -137,14 +137,16 @@ class File:
         if kind == STRING:
             return self.strings(key, count)
         if kind not in SCALARS:
-            self.damaged(f"metadata {brief(key)} must be a list of numbers or strings, not of {kind}")
+            self.damaged(f"metadata {brief(key)} must be a list of numbers or strings, not of "
+                         f"{kind}")
         dtype = np.dtype(SCALARS[kind])
         return np.frombuffer(self.data, dtype, count, self.take(count * dtype.itemsize))
 
     def strings(self, key, count):
         """Read `count` strings."""
         if self.at + 8 * count > len(self.data):  # before a loop over any number there may be
-            self.damaged(f"{brief(key)} has {count} strings, {len(self.data) - self.at} bytes follow")
+            self.damaged(f"{brief(key)} has {count} strings, {len(self.data) - self.at} bytes "
+                         "follow")
         return [self.string(key) for _ in range(count)]
 
     def tensor_header(self):
@@ -166,8 +168,8 @@ class File:
         if 0 in shape:
             self.damaged(f"tensor {brief(name)} has the shape {list(shape)}")
         if shape[-1] % block:
-            raise UserError(f"{self.path}: the length of tensor {brief(name)} must be a multiple of "
-                            f"{block} in {type_name}, not {shape[-1]}")
+            raise UserError(f"{self.path}: the length of tensor {brief(name)} must be a multiple "
+                            f"of {block} in {type_name}, not {shape[-1]}")
         size = math.prod(shape) // block * block_bytes
         if start + size > len(self.data):
             self.damaged(f"tensor {brief(name)} ends at byte {start + size}, "
@@ -241,8 +243,8 @@ class File:
             codes, fmt = body.view(np.int8), WeightFormat.S8
             turned = d < 0
             if turned.any() and (codes[turned] == -128).any():
-                self.damaged(f"tensor {brief(tensor.name)} has -128 times a negative scale, which no "
-                             "writer makes")
+                self.damaged(f"tensor {brief(tensor.name)} has -128 times a negative scale, which "
+                             "no writer makes")
         else:
             codes, fmt = np.concatenate([body & 15, body >> 4], -1), WeightFormat.U4
             m = np.ascontiguousarray(params[..., 1]) if heads == 2 else -8 * d

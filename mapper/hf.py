@@ -50,8 +50,8 @@ class Folder:
             for tensor in safetensors_file.tensors(file, self.digest):
                 other = self.tensors.setdefault(tensor.name, tensor)
                 if other is not tensor:
-                    raise UserError(f"{file}: tensor {brief(tensor.name)} is in {other.path.name} too; "
-                                    "take one of the files away")
+                    raise UserError(f"{file}: tensor {brief(tensor.name)} is in {other.path.name} "
+                                    "too; take one of the files away")
 
     @property
     def sha256(self):
@@ -71,7 +71,8 @@ class Folder:
         try:
             value = parse_json(self.content(name).decode())
         except ValueError as error:
-            raise UserError(f"{self.path / name}: must be JSON: {error}; get the file again") from None
+            raise UserError(f"{self.path / name}: must be JSON: {error}; get the file "
+                            "again") from None
         if not isinstance(value, dict):
             raise UserError(f"{self.path / name}: must be a JSON object, not {brief(value)}")
         return value
@@ -82,15 +83,16 @@ class Folder:
 
     def check_shards(self, files):
         """Refuse a folder that lacks a file which its index names."""
-        shards = self.optional("model.safetensors.index.json").get("weight_map", {})
+        index = "model.safetensors.index.json"
+        shards = self.optional(index).get("weight_map", {})
         if not isinstance(shards, dict):
-            raise UserError(f"{self.path}: 'weight_map' of model.safetensors.index.json must be a JSON "
-                            f"object, not {brief(shards)}")
+            raise UserError(f"{self.path / index}: 'weight_map' must be a JSON object, not "
+                            f"{brief(shards)}")
         there = {file.name for file in files}
         for name in shards.values():
             if not isinstance(name, str) or name not in there:
-                raise UserError(f"{self.path}: model.safetensors.index.json names the file {brief(name)}, "
-                                "which is missing; get it too")
+                raise UserError(f"{self.path / index}: it names the file {brief(name)}, which is "
+                                "missing; get it too")
 
     def number(self, key, kind=int, default=None):
         """A number of the configuration: above 0, and a float within fp32."""
@@ -100,8 +102,8 @@ class Folder:
             raise UserError(f"{self.file}: {key!r} is missing")
         limit = INTEGER_LIMIT if kind is int else float(np.finfo(np.float32).max)
         if isinstance(value, bool) or not isinstance(value, (int, kind)) or not 0 < value <= limit:
-            raise UserError(f"{self.file}: {key!r} must be a positive {kind.__name__} up to {limit:.8g}, "
-                            f"not {brief(value)}")
+            raise UserError(f"{self.file}: {key!r} must be a positive {kind.__name__} up to "
+                            f"{limit:.8g}, not {brief(value)}")
         return kind(value)
 
     def flag(self, about, key):
@@ -129,11 +131,12 @@ class Folder:
             return None
         if not isinstance(about, dict) or about.get("quant_method") != METHOD:
             method = about.get("quant_method") if isinstance(about, dict) else about
-            raise UserError(f"{self.file}: 'quant_method' must be {METHOD!r}, not {brief(method)}; take "
-                            "this model's float weights instead")
+            raise UserError(f"{self.file}: 'quant_method' must be {METHOD!r}, not {brief(method)}; "
+                            "take this model's float weights instead")
         name = about.get("format")
         if not isinstance(name, str) or name not in NATIVE:
-            raise UserError(f"{self.file}: 'format' must be one of {', '.join(NATIVE)}, not {brief(name)}")
+            raise UserError(f"{self.file}: 'format' must be one of {', '.join(NATIVE)}, not "
+                            f"{brief(name)}")
         return NATIVE[name]
 
     def matrix(self, name, shape):
@@ -154,16 +157,17 @@ class Folder:
 
 
 def chat_template(folder, about):
-    """The text of the chat template, or None. `about` is `tokenizer_config.json`, which may hold one
-    or a list of them with names."""
+    """The text of the chat template, or None. `about` is `tokenizer_config.json`, which may hold
+    one or a list of them with names."""
     if (folder.path / "chat_template.jinja").exists():
         return folder.content("chat_template.jinja").decode("utf-8", "replace")
     template = about.get("chat_template")
     if isinstance(template, list) and all(isinstance(entry, dict) for entry in template):
-        template = {str(entry.get("name")): entry.get("template") for entry in template}.get("default")
+        template = next((entry.get("template") for entry in template
+                         if entry.get("name") == "default"), None)
     if not isinstance(template, str | None):
-        raise UserError(f"{folder.path}: 'chat_template' must be text, or a list of objects with 'name' and "
-                        f"'template', not {brief(template)}")
+        raise UserError(f"{folder.path}: 'chat_template' must be text, or a list of objects with "
+                        f"'name' and 'template', not {brief(template)}")
     return template
 
 
@@ -173,8 +177,8 @@ def rope_theta(folder):
     for name in "rope_parameters", "rope_scaling":
         inner, outer = (config.get(name) or {}).get("rope_theta"), config.get("rope_theta")
         if inner is not None and outer not in (None, inner):
-            raise UserError(f"{folder.file}: 'rope_theta' must be one number, not {brief(outer)} and, in "
-                            f"{name!r}, {brief(inner)}")
+            raise UserError(f"{folder.file}: 'rope_theta' must be one number, not {brief(outer)} "
+                            f"and, in {name!r}, {brief(inner)}")
         config["rope_theta"] = outer if inner is None else inner
     return folder.number("rope_theta", float, 10000.0)
 
@@ -236,16 +240,17 @@ def read(path, bits=8):
     if not tied or "lm_head.weight" in folder.tensors:
         head = folder.matrix("lm_head.weight", (vocab, hidden))
     if tied and not all(a.same(b) for a, b in zip(head, embedding)):
-        raise UserError(f"{folder.file}: 'tie_word_embeddings' must be false, or 'lm_head.weight' equal "
-                        "to the embedding, not true beside another; correct whichever is wrong")
+        raise UserError(f"{folder.file}: 'tie_word_embeddings' must be false, or 'lm_head.weight' "
+                        "equal to the embedding, not true beside another; correct the one that is "
+                        "wrong")
     norm = folder.find("model.norm.weight", (hidden,))
     used = {"model.norm.weight", *(t.name for t in (*embedding, *head))}
     for linears, norms in found:
         used |= {t.name for tensors in linears.values() for t in tensors} | {t.name for t in norms.values()}
     for name in folder.tensors:
         if name not in used and not name.endswith("rotary_emb.inv_freq"):
-            raise UserError(f"{folder.tensors[name].path}: tensor {brief(name)} has no place in a Llama "
-                            f"of {count} layers without biases; this model cannot be mapped")
+            raise UserError(f"{folder.tensors[name].path}: tensor {brief(name)} has no place in a "
+                            f"Llama of {count} layers without biases; this model cannot be mapped")
 
     def matrix(tensors, fmt, bits):
         return rounded(*tensors, bits) if fmt is None else integers(*tensors, fmt)

@@ -170,10 +170,11 @@ class Model:
             check(getattr(self, name) % GROUP == 0, f"{name} must be a multiple of {GROUP}",
                   getattr(self, name))
         fp32 = np.finfo(np.float32)
-        # A smaller base than 1 has frequencies that grow; no smaller eps keeps a norm of zeros finite.
-        for name, low, high in ("rope_theta", 1.0, float(fp32.max)), ("rms_eps", float(fp32.tiny), 1.0):
-            check(low <= getattr(self, name) <= high, f"{name} must be from {low:.8g} to {high:.8g}",
-                  getattr(self, name))
+        # A base below 1 has frequencies that grow; no smaller eps keeps the norm of zeros finite.
+        for name, low, high in (("rope_theta", 1.0, float(fp32.max)),
+                                ("rms_eps", float(fp32.tiny), 1.0)):
+            value = getattr(self, name)
+            check(low <= value <= high, f"{name} must be from {low:.8g} to {high:.8g}", value)
         for token in (*self.eos, *([] if self.bos is None else [self.bos])):
             check(0 <= token < self.vocab, f"special tokens must be below {self.vocab}", token)
 

@@ -55,13 +55,15 @@ class Tensor:
         """Whether another tensor has the same values."""
         if (self.dtype, self.shape) == (other.dtype, other.shape):
             return self.data[self.start:self.end] == other.data[other.start:other.end]
-        return {self.dtype, other.dtype} <= FLOATS.keys() and np.array_equal(self.floats(), other.floats())
+        return {self.dtype, other.dtype} <= FLOATS.keys() and \
+            np.array_equal(self.floats(), other.floats())
 
 
 def parse_json(text):
     """The value of a JSON text. Raises :exc:`ValueError` for what is none.
 
-    Stricter than Python: NaN, infinities, numbers that overflow to them, and repeated keys are errors.
+    Stricter than Python: NaN, infinities, numbers that overflow to them, and repeated keys are
+    errors.
     """
     def number(text):
         value = float(text)
@@ -78,7 +80,8 @@ def parse_json(text):
         return value
 
     try:
-        return json.loads(text, parse_float=number, parse_constant=number, object_pairs_hook=entries)
+        return json.loads(text, parse_float=number, parse_constant=number,
+                          object_pairs_hook=entries)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -89,8 +92,8 @@ def place(path, data, body, name, about):
         raise ValueError(f"tensor {brief(name)} is {brief(about)}")
     dtype, shape, offsets = (about.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise UserError(f"{path}: tensor {brief(name)} must be {', '.join(DTYPES)}, not {brief(dtype)}; "
-                        "convert the model to one of these")
+        raise UserError(f"{path}: tensor {brief(name)} must be {', '.join(DTYPES)}, not "
+                        f"{brief(dtype)}; convert the model to one of these")
     for what, value in (("shape", shape), ("place", offsets)):
         if not isinstance(value, list) or any(type(n) is not int or n < 0 for n in value):
             raise ValueError(f"tensor {brief(name)} has the {what} {brief(value)}")
@@ -98,8 +101,8 @@ def place(path, data, body, name, about):
         raise ValueError(f"tensor {brief(name)} has the shape {brief(shape)} at {brief(offsets)}")
     start, end = (body + n for n in offsets)
     if end - start != math.prod(shape) * DTYPES[dtype][1] or end > len(data):
-        raise ValueError(f"tensor {brief(name)} is {brief(shape)} {dtype} in bytes {brief(start)} to "
-                         f"{brief(end)} of {len(data)}")
+        raise ValueError(f"tensor {brief(name)} is {brief(shape)} {dtype} in bytes {brief(start)} "
+                         f"to {brief(end)} of {len(data)}")
     return Tensor(name, path, data, dtype, tuple(shape), start, end)
 
 

@@ -73,8 +73,9 @@ def test_words_that_are_tokens(tmp_path, pre, pieces):
     """Llama 3's has tokens that its merges never make: llama.cpp takes them all the same."""
     names, types = synthetic.tokens()
     names[-1], types[-1] = "Ġhe", 1
-    path = synthetic.write(tmp_path / "m.gguf", metadata={
-        "tokenizer.ggml.pre": pre, "tokenizer.ggml.tokens": names, "tokenizer.ggml.token_type": types})
+    what = {"pre": pre, "tokens": names, "token_type": types}
+    path = synthetic.write(tmp_path / "m.gguf",
+                           metadata={f"tokenizer.ggml.{key}": value for key, value in what.items()})
     tokenizer = tokenizer_of(read(path))
     ids = tokenizer.continuation("hello he ")
     assert [tokenizer.inner.id_to_token(n) for n in ids] == pieces
@@ -162,6 +163,7 @@ def test_damaged(change, message):
 def test_damaged_json():
     prefix = json.loads((DATA.parents[1] / "mapper/models/tiny/tokenizer.json").read_text())
     prefix["model"]["continuing_subword_prefix"] = "longer than a token"  # the library panics
-    for text in ("", "{}", '{"huggingface": {"model": 1}}', '{"gguf": {}}', json.dumps({"huggingface": prefix})):
+    for text in ("", "{}", '{"huggingface": {"model": 1}}', '{"gguf": {}}',
+                 json.dumps({"huggingface": prefix})):
         with pytest.raises(UserError, match="^tokenizer: the model file's description is damaged"):
             Tokenizer.from_json(text)

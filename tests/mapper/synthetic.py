@@ -53,7 +53,8 @@ def metadata_of(arch="llama"):
             "tokenizer.ggml.token_type": types, "tokenizer.ggml.merges": MERGES}
 
 
-VALUES = {bool: Value.BOOL, int: Value.UINT32, float: Value.FLOAT32, str: Value.STRING, list: Value.ARRAY}
+VALUES = {bool: Value.BOOL, int: Value.UINT32, float: Value.FLOAT32, str: Value.STRING,
+          list: Value.ARRAY}
 
 
 def write(path, *, kind=Type.Q4_1, kinds={}, arch="llama", metadata={}, without=(), tensors=None):

@@ -105,10 +105,11 @@ def test_edges(fmt):
 MAGNITUDES = [0.0, 3e-45, 1e-42, 1e-40, 1e-38, 1e-37, 1e-36, 1e-34, 1e-30, 1.0, 3e38]
 
 
-@pytest.mark.parametrize("fmt, by_row", [*((f, False) for f in GROUPED), *((f, True) for f in WeightFormat)])
+@pytest.mark.parametrize("fmt, by_row", [*((f, False) for f in GROUPED),
+                                         *((f, True) for f in WeightFormat)])
 def test_every_magnitude(fmt, by_row, monkeypatch):
-    """Rows from nothing to the end of fp32, in one matrix: each is met, or small enough to be zeros, and
-    no memory is left as it was."""
+    """Rows from nothing to the end of fp32, in one matrix: each is met, or small enough to be
+    zeros, and no memory is left as it was."""
     rng, (low, high) = np.random.default_rng(14), RANGES[fmt]
     codes = rng.integers(low, high, (len(MAGNITUDES), 160), endpoint=True)
     codes = codes.astype(np.uint8 if low == 0 else np.int8)

@@ -1,4 +1,4 @@
-"""Whatever makes a model compute something else is refused by its name; what does nothing is taken."""
+"""What makes a model compute something else is refused by name; what does nothing is taken."""
 
 import re
 
@@ -47,37 +47,41 @@ def test_gguf_refused(tmp_path, key, value, expected):
     assert message(gguf.read, path).startswith(f": 'llama.{key}' must be {expected}, not ")
 
 
-@pytest.mark.parametrize("key", ["attention.layer_indices", "altup.num_inputs", "swin_norm", "rope.freq_base_swa"])
+@pytest.mark.parametrize("key", ["attention.layer_indices", "altup.num_inputs", "swin_norm",
+                                 "rope.freq_base_swa"])
 def test_gguf_unknown(tmp_path, key):
     path = synthetic.write(tmp_path / "m.gguf", metadata={f"llama.{key}": 1})
-    assert message(gguf.read, path) == (f": metadata 'llama.{key}' is not known, and may change what the "
-                                        "model computes; this model cannot be mapped yet")
+    assert message(gguf.read, path) == (
+        f": metadata 'llama.{key}' is not known, and may change what the model computes; this "
+        "model cannot be mapped yet")
 
 
 @pytest.mark.parametrize("metadata", [
     {"rope.scaling.type": "none"}, {"rope.scaling.factor": 1.0}, {"rope.scale_linear": 1.0},
     {"attention.sliding_window": 0}, {"attention.sliding_window": 256}, {"expert_count": 0},
-    {"logit_scale": 1.0}, {"attention.causal": True}, {"tensor_data_layout": "Meta AI original pth"},
+    {"logit_scale": 1.0}, {"attention.causal": True},
+    {"tensor_data_layout": "Meta AI original pth"},
     {"rope.scaling.original_context_length": 256, "rope.scaling.finetuned": False},
     {"rope.dimension_count": None}, {"attention.value_length": None},
     {"block_count": (2, Value.UINT16), "attention.layer_norm_rms_epsilon": (1e-5, Value.FLOAT64)},
 ])
 def test_gguf_taken(tmp_path, metadata):
-    path = synthetic.write(tmp_path / "m.gguf", metadata={f"llama.{k}": v for k, v in metadata.items()})
-    assert message(gguf.read, path) is None
+    metadata = {f"llama.{key}": value for key, value in metadata.items()}
+    assert message(gguf.read, synthetic.write(tmp_path / "m.gguf", metadata=metadata)) is None
 
 
-@pytest.mark.parametrize("name", ["rope_freqs.weight", "blk.0.attn_q_norm.weight", "blk.1.attn_q.bias",
-                                  "blk.1.ffn_gate.bias", "blk.0.ffn_gate_inp.weight", "output.bias",
-                                  "blk.0.post_attention_norm.weight", "blk.0.attn_sub_norm.weight"])
+@pytest.mark.parametrize("name", [
+    "rope_freqs.weight", "blk.0.attn_q_norm.weight", "blk.1.attn_q.bias", "blk.1.ffn_gate.bias",
+    "blk.0.ffn_gate_inp.weight", "output.bias", "blk.0.post_attention_norm.weight",
+    "blk.0.attn_sub_norm.weight"])
 def test_gguf_tensors(tmp_path, name):
     path = synthetic.write(tmp_path / "m.gguf", tensors={name: norm()})
-    assert message(gguf.read, path).startswith(f": tensor '{name}' has no place in a Llama of 2 layers")
+    assert message(gguf.read, path).startswith(f": tensor '{name}' has no place in a Llama of 2 ")
 
 
 def test_gguf_parts(tmp_path):
     path = synthetic.write(tmp_path / "m.gguf", metadata={"split.count": 3})
-    assert message(gguf.read, path).startswith(": the model must be in one file, this is one of 3; merge them")
+    assert message(gguf.read, path).startswith(": the model must be in one file, this is one of 3")
 
 
 ROPE = {"rope_theta": 10000.0}
@@ -85,24 +89,31 @@ ROPE = {"rope_theta": 10000.0}
 
 @pytest.mark.parametrize("config, expected", [
     ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "'type' must be 'default', not 'linear'"),
-    ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "'rope_type' must be 'default', not 'llama3'"),
+    ({"rope_scaling": {"rope_type": "llama3"}}, "'rope_type' must be 'default', not 'llama3'"),
     ({"rope_scaling": {"factor": 2.0}}, "'rope_scaling' must be without 'factor', not "),
     ({"rope_scaling": "linear"}, "'rope_scaling' must be a JSON object, not 'linear'"),
-    ({"rope_parameters": {"type": "linear", "factor": 2.0, **ROPE}}, "'type' must be 'default', not 'linear'"),
-    ({"rope_parameters": {"rope_type": "yarn", **ROPE}}, "'rope_type' must be 'default', not 'yarn'"),
-    ({"rope_parameters": {"full_attention": ROPE}}, "'rope_parameters' must be without 'full_attention', not "),
-    ({"rope_parameters": {"partial_rotary_factor": 0.5, **ROPE}}, "'partial_rotary_factor' must be 1.0, not 0.5"),
-    ({"rope_parameters": {"rope_theta": 5e5}}, "'rope_theta' must be one number, not 10000.0 and, in "
-                                               "'rope_parameters', 500000.0"),
+    ({"rope_parameters": {"type": "linear", "factor": 2.0, **ROPE}},
+     "'type' must be 'default', not 'linear'"),
+    ({"rope_parameters": {"rope_type": "yarn", **ROPE}},
+     "'rope_type' must be 'default', not 'yarn'"),
+    ({"rope_parameters": {"full_attention": ROPE}},
+     "'rope_parameters' must be without 'full_attention', not "),
+    ({"rope_parameters": {"partial_rotary_factor": 0.5, **ROPE}},
+     "'partial_rotary_factor' must be 1.0, not 0.5"),
+    ({"rope_parameters": {"rope_theta": 5e5}},
+     "'rope_theta' must be one number, not 10000.0 and, in 'rope_parameters', 500000.0"),
     ({"partial_rotary_factor": 0.25}, "'partial_rotary_factor' must be 1.0, not 0.25"),
     ({"sliding_window": 128}, "'sliding_window' must be at least the context, 256, not 128"),
-    ({"sliding_window": 128, "use_sliding_window": True}, "'sliding_window' must be at least the context, 256"),
+    ({"sliding_window": 128, "use_sliding_window": True},
+     "'sliding_window' must be at least the context, 256"),
     ({"sliding_window": "128"}, "'sliding_window' must be at least the context, 256, not '128'"),
-    ({"layer_types": ["sliding_attention", "full_attention"]}, "'layer_types' must be 'full_attention' for all "),
+    ({"layer_types": ["sliding_attention", "full_attention"]},
+     "'layer_types' must be 'full_attention' for all "),
     ({"attention_bias": True}, "'attention_bias' must be False, not True"),
     ({"mlp_bias": True}, "'mlp_bias' must be False, not True"),
     ({"hidden_act": "gelu_pytorch_tanh"}, "'hidden_act' must be 'silu', not 'gelu_pytorch_tanh'"),
-    ({"model_type": "gpt2", "max_position_embeddings": None}, "'model_type' must be 'llama', not 'gpt2'"),
+    ({"model_type": "gpt2", "max_position_embeddings": None},
+     "'model_type' must be 'llama', not 'gpt2'"),
     ({"model_type": "granite"}, "'model_type' must be 'llama', not 'granite'"),
     ({"final_logit_softcapping": 30.0}, "'final_logit_softcapping' must be None, not 30.0"),
     ({"attn_logit_softcapping": 50.0}, "'attn_logit_softcapping' must be None, not 50.0"),
@@ -123,15 +134,17 @@ def test_hf_refused(tmp_path, config, expected):
 @pytest.mark.parametrize("config", [
     {"sliding_window": 128, "use_sliding_window": False}, {"sliding_window": 256},
     {"partial_rotary_factor": 1.0}, {"rope_parameters": {"rope_type": "default", **ROPE}},
-    {"rope_scaling": {"rope_type": "default"}}, {"layer_types": ["full_attention"] * 2}, {"num_experts": 0},
-    {"logits_scaling": 1}, {"torch_dtype": "bfloat16", "use_cache": True, "initializer_range": 0.02},
+    {"rope_scaling": {"rope_type": "default"}}, {"layer_types": ["full_attention"] * 2},
+    {"num_experts": 0}, {"logits_scaling": 1},
+    {"torch_dtype": "bfloat16", "use_cache": True, "initializer_range": 0.02},
 ])
 def test_hf_taken(tmp_path, config):
     assert message(hf.read, test_hf.write(tmp_path / "m", config=config)) is None
 
 
-@pytest.mark.parametrize("name", ["self_attn.q_norm.weight", "self_attn.q_proj.bias", "mlp.down_proj.bias",
-                                  "pre_feedforward_layernorm.weight", "self_attn.sinks"])
+@pytest.mark.parametrize("name", [
+    "self_attn.q_norm.weight", "self_attn.q_proj.bias", "mlp.down_proj.bias",
+    "pre_feedforward_layernorm.weight", "self_attn.sinks"])
 def test_hf_tensors(tmp_path, name):
     name = f"model.layers.1.{name}"
     folder = test_hf.write(tmp_path / "m", more={name: norm()})
@@ -142,8 +155,9 @@ def test_hf_tensors(tmp_path, name):
 def test_tied_heads(tmp_path, dtype):
     """A head beside a tied embedding must equal it."""
     head = test_hf.tensors()["model.embed_tokens.weight"]
-    assert hf.read(test_hf.write(tmp_path / "same", dtype=dtype, more={"lm_head.weight": head})).tied
+    folder = test_hf.write(tmp_path / "same", dtype=dtype, more={"lm_head.weight": head})
+    assert hf.read(folder).tied
     head[5, 7] += 0.25
     folder = test_hf.write(tmp_path / "other", dtype=dtype, more={"lm_head.weight": head})
-    assert ": 'tie_word_embeddings' must be false, or 'lm_head.weight' equal to the embedding, not true " \
+    assert ": 'tie_word_embeddings' must be false, or 'lm_head.weight' equal to the embedding" \
         in message(hf.read, folder)
