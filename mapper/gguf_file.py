@@ -6,6 +6,7 @@ damaged file names; here every length is checked against the file before it is u
 
 import math
 import mmap
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ MAGIC = b"GGUF"
 SCALARS = {0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "?",
            10: "<u8", 11: "<i8", 12: "<f8"}
 STRING, ARRAY = 8, 9
+LENGTH = struct.Struct("<Q")   # of a string: there are a hundred thousand of them
 
 # Tensor type: name, elements per block, bytes per block.
 TYPES = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
@@ -118,7 +120,7 @@ class File:
 
     def string(self, what):
         """Read a string."""
-        size = self.scalar("<u8")
+        size, = LENGTH.unpack_from(self.data, self.take(LENGTH.size))
         at = self.take(size)
         try:
             return self.data[at:at + size].decode()
