@@ -37,4 +37,4 @@ def check_values(path, name, values, order=None):
     at = np.argwhere(~(np.abs(values) <= LARGEST))[0]
     row = at[0] if order is None else order[at[0]]
     raise UserError(f"{path}: tensor {brief(name)} must be finite, with magnitudes up to "
-                    f"{LARGEST:.2g}, not {values[tuple(at)]} in row {row}; get the file again")
+                    f"{LARGEST:.2g}, not {values[tuple(at)]:.3g} in row {row}; get the file again")

@@ -5,6 +5,7 @@ anything but a :exc:`UserError`.
 """
 
 import json
+import re
 import struct
 from random import Random
 
@@ -12,6 +13,9 @@ import gguf
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type, GGUFValueType as Value
+
+from host.errors import UserError
+from mapper.find import load
 
 from . import synthetic
 from .broken import matrices, run, taken
@@ -179,6 +183,20 @@ def structures(pieces):
         key = b"general.alignment"
         raw = struct.pack("<Q", len(key)) + key + struct.pack("<II", Value.UINT32, alignment)
         yield f"alignment {alignment}", pieces.join(metadata={**pieces.metadata, "again": raw})
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(to="blk.0.ffn_up.weight"), "tensor 'blk.0.ffn_up.weight' appears twice"),
+    (dict(offset=4), "tensor 'blk.1.ffn_up.weight' must lie at a multiple of 32 bytes, not at 4"),
+    (dict(offset=0), "tensors 'token_embd.weight' and 'blk.1.ffn_up.weight' overlap"),
+    (dict(offset=1 << 40), "tensor 'blk.1.ffn_up.weight' ends at byte 10995116"),
+    (dict(shape=(0, 64)), "tensor 'blk.1.ffn_up.weight' has the shape [64, 0]"),
+])
+def test_messages(pieces, write_gguf, change, message):
+    name = "blk.1.ffn_up.weight"
+    headers = {**pieces.headers, name: pieces.header(name, **change)}
+    with pytest.raises(UserError, match=re.escape(f": the file is damaged: {message}")):
+        load(write_gguf(0, pieces.join(headers=headers)))
 
 
 def test_structure(pieces, write_gguf):
