@@ -31,6 +31,7 @@ PRE_TOKENIZERS = {
     "llama-bpe": lambda: pre_tokenizers.Sequence([
         pre_tokenizers.Split(Regex(LLAMA3), "isolated"), byte_level(False)]),
 }
+IGNORE_MERGES = ("llama-bpe",)   # with these, a word that is a token is never split
 
 
 def from_gguf(what):
@@ -45,11 +46,15 @@ def from_gguf(what):
     if len(vocab) != len(what["tokens"]):
         raise UserError("tokenizer: every token must appear once; the model file is damaged")
     merges = [tuple(merge.split(" ")) for merge in what["merges"]]
-    for merge in merges:
-        if len(merge) != 2 or not {*merge, "".join(merge)} <= vocab.keys():
-            raise UserError(f"tokenizer: a merge must join two tokens to a third, not "
-                            f"{' '.join(merge)!r}; the model file is damaged")
-    out = tokenizers.Tokenizer(models.BPE(vocab, merges))
+    try:
+        model = models.BPE(vocab, merges, ignore_merges=what["pre"] in IGNORE_MERGES)
+    except Exception:  # the library's, which does not always say which merge it is
+        for merge in merges:
+            if len(merge) != 2 or not {*merge, "".join(merge)} <= vocab.keys():
+                raise UserError(f"tokenizer: a merge must join two tokens to a third, not "
+                                f"{' '.join(merge)!r}; the model file is damaged") from None
+        raise
+    out = tokenizers.Tokenizer(model)
     out.pre_tokenizer = PRE_TOKENIZERS[what["pre"]]()
     out.decoder = decoders.ByteLevel()
     for kind, special in (CONTROL, True), (USER_DEFINED, False):
@@ -81,11 +86,14 @@ class Tokenizer:
             what = json.loads(text)
             inner = from_gguf(what["gguf"]) if "gguf" in what else \
                 tokenizers.Tokenizer.from_str(json.dumps(what["huggingface"]))
-        except UserError:
+        except (UserError, KeyboardInterrupt, SystemExit):
             raise
-        except Exception as error:  # the library raises bare Exception
+        except BaseException as error:  # the library's: bare Exception, and panics, which are none
             line = " ".join(str(error).split())
             raise UserError(f"tokenizer: the model file's description is damaged: {line}") from None
+        # A file may keep what its training cut or filled texts to; a prompt is taken as it is.
+        inner.no_truncation()
+        inner.no_padding()
         tokenizer = cls(inner, **kwargs)
         if tokenizer.bos is None and "huggingface" in what:
             # Newer files say it in the tokenizer alone.

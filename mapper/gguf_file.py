@@ -6,6 +6,7 @@ damaged file names; here every length is checked against the file before it is u
 
 import math
 import mmap
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from host.errors import UserError
 from rtl.config import GROUP
 from rtl.isa import WeightFormat
 
+from .bounds import brief, check_values
 from .model import Linear, round_s8
 
 
@@ -25,6 +27,7 @@ MAGIC = b"GGUF"
 SCALARS = {0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "?",
            10: "<u8", 11: "<i8", 12: "<f8"}
 STRING, ARRAY = 8, 9
+LENGTH = struct.Struct("<Q")   # of a string: there are a hundred thousand of them
 
 # Tensor type: name, elements per block, bytes per block.
 TYPES = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
@@ -75,16 +78,29 @@ class File:
         for _ in range(keys):
             key = self.string("a metadata key")
             if key in self.metadata:
-                self.damaged(f"metadata key {key!r} appears twice")
+                self.damaged(f"metadata key {brief(key)} appears twice")
             self.metadata[key] = self.value(key, self.scalar("<u4"))
         headers = [self.tensor_header() for _ in range(tensors)]
-        alignment = self.integer("general.alignment", 1, 1 << 20, default=32)
+        alignment = self.integer("general.alignment", 8, 1 << 20, default=32)
+        if alignment & alignment - 1:
+            self.damaged(f"'general.alignment' must be a power of two, not {alignment}")
         start = -(-self.at // alignment) * alignment
         self.tensors = {}
-        for name, *header in headers:
+        for name, *header, offset in headers:
             if name in self.tensors:
-                self.damaged(f"tensor {name!r} appears twice")
-            self.tensors[name] = self.place(name, start, *header)
+                self.damaged(f"tensor {brief(name)} appears twice")
+            if offset % alignment:
+                self.damaged(f"tensor {brief(name)} must lie at a multiple of {alignment} bytes, "
+                             f"not at {offset}")
+            self.tensors[name] = self.place(name, start + offset, *header)
+        self.check_overlaps()
+
+    def check_overlaps(self):
+        """Refuse tensors that share bytes."""
+        placed = sorted(self.tensors.values(), key=lambda tensor: tensor.offset)
+        for a, b in zip(placed, placed[1:]):
+            if b.offset < a.offset + a.size:
+                self.damaged(f"tensors {brief(a.name)} and {brief(b.name)} overlap")
 
     def damaged(self, what):
         """Refuse the file."""
@@ -104,12 +120,12 @@ class File:
 
     def string(self, what):
         """Read a string."""
-        size = self.scalar("<u8")
+        size, = LENGTH.unpack_from(self.data, self.take(LENGTH.size))
         at = self.take(size)
         try:
             return self.data[at:at + size].decode()
         except UnicodeDecodeError:
-            self.damaged(f"{what} must be UTF-8, not {self.data[at:at + min(size, 20)]!r}")
+            self.damaged(f"{brief(what)} must be UTF-8, not {self.data[at:at + min(size, 20)]!r}")
 
     def value(self, key, kind):
         """Read a value of the type numbered `kind`."""
@@ -118,19 +134,21 @@ class File:
         if kind in SCALARS:
             return self.scalar(SCALARS[kind])
         if kind != ARRAY:
-            self.damaged(f"metadata {key!r} must be of a type from 0 to 12, not {kind}")
+            self.damaged(f"metadata {brief(key)} must be of a type from 0 to 12, not {kind}")
         kind, count = self.scalar("<u4"), self.scalar("<u8")
         if kind == STRING:
             return self.strings(key, count)
         if kind not in SCALARS:
-            self.damaged(f"metadata {key!r} must be a list of numbers or strings, not of {kind}")
+            self.damaged(f"metadata {brief(key)} must be a list of numbers or strings, not of "
+                         f"{kind}")
         dtype = np.dtype(SCALARS[kind])
         return np.frombuffer(self.data, dtype, count, self.take(count * dtype.itemsize))
 
     def strings(self, key, count):
         """Read `count` strings."""
         if self.at + 8 * count > len(self.data):  # before a loop over any number there may be
-            self.damaged(f"{key!r} has {count} strings, {len(self.data) - self.at} bytes follow")
+            self.damaged(f"{brief(key)} has {count} strings, {len(self.data) - self.at} bytes "
+                         "follow")
         return [self.string(key) for _ in range(count)]
 
     def tensor_header(self):
@@ -138,27 +156,27 @@ class File:
         name = self.string("a tensor's name")
         rank = self.scalar("<u4")
         if rank not in range(1, 5):
-            self.damaged(f"tensor {name!r} must have from 1 to 4 dimensions, not {rank}")
+            self.damaged(f"tensor {brief(name)} must have from 1 to 4 dimensions, not {rank}")
         shape = tuple(self.scalar("<u8") for _ in range(rank))[::-1]
-        return name, shape, self.scalar("<u4"), self.scalar("<u8")
+        return name, shape, self.scalar("<u4"), self.scalar("<u8")  # type, offset
 
-    def place(self, name, start, shape, kind, offset):
-        """Check a tensor's header against the file."""
+    def place(self, name, start, shape, kind):
+        """The :class:`Tensor` that begins at byte `start`, its header checked against the file."""
         if kind not in TYPES:
             known = ", ".join(t[0] for t in TYPES.values())
-            raise UserError(f"{self.path}: tensor {name!r} must be of type {known}, not "
+            raise UserError(f"{self.path}: tensor {brief(name)} must be of type {known}, not "
                             f"{FOREIGN.get(kind, kind)}; convert the model to one of these")
         type_name, block, block_bytes = TYPES[kind]
         if 0 in shape:
-            self.damaged(f"tensor {name!r} has the shape {list(shape)}")
+            self.damaged(f"tensor {brief(name)} has the shape {list(shape)}")
         if shape[-1] % block:
-            raise UserError(f"{self.path}: the length of tensor {name!r} must be a multiple of "
-                            f"{block} in {type_name}, not {shape[-1]}")
+            raise UserError(f"{self.path}: the length of tensor {brief(name)} must be a multiple "
+                            f"of {block} in {type_name}, not {shape[-1]}")
         size = math.prod(shape) // block * block_bytes
-        if start + offset + size > len(self.data):
-            self.damaged(f"tensor {name!r} ends at byte {start + offset + size}, "
+        if start + size > len(self.data):
+            self.damaged(f"tensor {brief(name)} ends at byte {start + size}, "
                          f"the file at {len(self.data)}")
-        return Tensor(name, type_name, shape, start + offset, size)
+        return Tensor(name, type_name, shape, start, size)
 
     def integer(self, key, low, high, default=None):
         """Metadata that must be an integer from `low` to `high`."""
@@ -167,7 +185,7 @@ class File:
             raise UserError(f"{self.path}: metadata {key!r} is missing")
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise UserError(f"{self.path}: metadata {key!r} must be from {low} to {high}, "
-                            f"not {str(value)[:40]}")
+                            f"not {brief(value)}")
         return value
 
     def of_type(self, key, kind, default=None):
@@ -177,7 +195,7 @@ class File:
             raise UserError(f"{self.path}: metadata {key!r} is missing")
         if not isinstance(value, kind):
             raise UserError(f"{self.path}: metadata {key!r} must be a {kind.__name__}, "
-                            f"not {str(value)[:40]!r}")
+                            f"not {brief(value)}")
         return value
 
     def find(self, name, shape):
@@ -201,12 +219,8 @@ class File:
         else:
             raise UserError(f"{self.path}: tensor {tensor.name!r} must be F32, F16 or BF16, "
                             f"not {tensor.type}")
-        return self.finite(tensor, values.astype(np.float32)).reshape(tensor.shape)
-
-    def finite(self, tensor, values):
-        """Check that there is no infinity and no NaN."""
-        if not np.isfinite(values).all():
-            self.damaged(f"tensor {tensor.name!r} has values that are not finite")
+        values = values.astype(np.float32).reshape(tensor.shape)
+        check_values(self.path, tensor.name, values)
         return values
 
     def linear(self, tensor, order=None):
@@ -225,10 +239,14 @@ class File:
             raw = raw[order]
         heads = 2 if tensor.type == "Q4_1" else 1
         params = np.ascontiguousarray(raw[..., :2 * heads]).view("<f2").astype(np.float32)
-        self.finite(tensor, params)
+        check_values(self.path, tensor.name, params, order)  # half floats: no product overflows
         d, body, m = np.ascontiguousarray(params[..., 0]), raw[..., 2 * heads:], None
         if tensor.type == "Q8_0":
             codes, fmt = body.view(np.int8), WeightFormat.S8
+            turned = d < 0
+            if turned.any() and (codes[turned] == -128).any():
+                self.damaged(f"tensor {brief(tensor.name)} has -128 times a negative scale, which "
+                             "no writer makes")
         else:
             codes, fmt = np.concatenate([body & 15, body >> 4], -1), WeightFormat.U4
             m = np.ascontiguousarray(params[..., 1]) if heads == 2 else -8 * d

@@ -10,9 +10,6 @@ for one, are -3, -1, 1 and 3. The embedding and the head have the integers of ``
 
 import hashlib
 import json
-import mmap
-import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +17,10 @@ import numpy as np
 from host.errors import UserError
 from rtl.isa import WeightFormat
 
+from . import safetensors_file, variants
+from .bounds import brief, check_values
 from .model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
+from .safetensors_file import parse_json
 
 
 __all__ = ["read"]
@@ -30,120 +30,88 @@ PARTS = {"q": "self_attn.q_proj", "k": "self_attn.k_proj", "v": "self_attn.v_pro
          "o": "self_attn.o_proj", "gate": "mlp.gate_proj", "up": "mlp.up_proj",
          "down": "mlp.down_proj"}
 NORMS = {"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"}
-FLOATS = {"F32": ("<f4", 4), "F16": ("<f2", 2), "BF16": ("<u2", 2)}
-DTYPES = FLOATS | {"I8": ("i1", 1)}
 METHOD = "headrace"                                          # of quantization, when it is ours
 NATIVE = {fmt.name.lower(): fmt for fmt in WeightFormat}     # its formats
-BITS = (*sorted(ODD), 8)                                            # that floats can be rounded to
-
-# What changes the computation, and the only value that is mapped.
-FIXED = {"model_type": "llama", "hidden_act": "silu", "attention_bias": False, "mlp_bias": False,
-         "rope_scaling": None, "pretraining_tp": 1}
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Where a tensor lies in a file that is mapped into memory."""
-    name: str
-    path: Path
-    data: mmap.mmap
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-
-    def raw(self, dtypes, hint):
-        """The values as they are stored, of one of these types."""
-        if self.dtype not in dtypes:
-            raise UserError(f"{self.path}: tensor {self.name!r} must be {', '.join(dtypes)}, not "
-                            f"{self.dtype!r}; {hint}")
-        values = np.frombuffer(self.data, DTYPES[self.dtype][0], int(np.prod(self.shape)), self.start)
-        return values.reshape(self.shape)
-
-    def floats(self):
-        """The values, float32."""
-        values = self.raw(FLOATS, "convert the model to one of these")
-        if self.dtype == "BF16":
-            values = (values.astype("<u4") << 16).view("<f4")
-        values = values.astype(np.float32)
-        if not np.isfinite(values).all():
-            raise UserError(f"{self.path}: tensor {self.name!r} must be finite, it has infinities or "
-                            "NaNs; get the file again")
-        return values
-
-
-def read_json(path, kind=dict):
-    """The JSON object in a file."""
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: must be JSON: {error}; get the file again") from None
-    if not isinstance(value, kind):
-        raise UserError(f"{path}: must be a JSON {kind.__name__}, not {str(value)[:40]!r}")
-    return value
-
-
-def safetensors(path, digest):
-    """Yield the :class:`Tensor`s of a file. `digest` is told its content."""
-    def damaged(what):
-        raise UserError(f"{path}: the safetensors file is damaged: {what}; get it again")
-
-    try:
-        with open(path, "rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        damaged("it is empty")
-    digest.update(data)
-    size = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else 0
-    if not 2 <= size <= len(data) - 8:
-        damaged(f"its header needs {size} bytes, there are {len(data)}")
-    try:
-        header = json.loads(data[8:8 + size])
-        header.pop("__metadata__", None)
-        for name, about in header.items():
-            dtype, shape, (start, end) = about["dtype"], tuple(about["shape"]), about["data_offsets"]
-            if dtype not in DTYPES:
-                raise UserError(f"{path}: tensor {name!r} must be {', '.join(DTYPES)}, not {dtype!r}; "
-                                "convert the model to one of these")
-            elements = 1
-            for length in (*shape, start):
-                if not isinstance(length, int) or length < 0:
-                    damaged(f"tensor {name!r} has the shape {list(shape)} at {start!r}")
-            for length in shape:
-                elements *= length
-            start, end = 8 + size + start, 8 + size + end
-            if end - start != elements * DTYPES[dtype][1] or end > len(data):
-                damaged(f"tensor {name!r} is {list(shape)} {dtype} in bytes {start} to {end} of "
-                        f"{len(data)}")
-            yield Tensor(name, path, data, dtype, shape, start)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        damaged("its header is not what a safetensors header must be")
+BITS = (*sorted(ODD), 8)                                     # that floats can be rounded to
+INTEGER_LIMIT = (1 << 24) - 1                                # of sizes in a configuration
 
 
 class Folder:
-    """A model's folder: `config` and `tensors` by name."""
+    """A model's folder: `config` and `tensors` by name; `sha256` of all that was read of it."""
     def __init__(self, path):
-        self.path, self.file = Path(path), Path(path) / "config.json"
-        self.config = read_json(self.file)
-        digest = hashlib.sha256(self.file.read_bytes())
+        self.path, self.file, self.digest = Path(path), Path(path) / "config.json", hashlib.sha256()
+        self.config = self.json("config.json")
         files = sorted(self.path.glob("*.safetensors"))
         if not files:
             raise UserError(f"{path}: there must be a .safetensors file, there is none")
-        self.tensors = {t.name: t for f in files for t in safetensors(f, digest)}
-        self.sha256 = digest.hexdigest()
+        self.check_shards(files)
+        self.tensors = {}
+        for file in files:
+            for tensor in safetensors_file.tensors(file, self.digest):
+                other = self.tensors.setdefault(tensor.name, tensor)
+                if other is not tensor:
+                    raise UserError(f"{file}: tensor {brief(tensor.name)} is in {other.path.name} "
+                                    "too; take one of the files away")
+
+    @property
+    def sha256(self):
+        return self.digest.hexdigest()
+
+    def content(self, name):
+        """The bytes of a file."""
+        try:
+            content = (self.path / name).read_bytes()
+        except OSError as error:
+            raise UserError(f"{self.path / name}: cannot be read: {error.strerror}") from None
+        self.digest.update(f"{name} {len(content)} ".encode() + content)
+        return content
+
+    def json(self, name):
+        """The JSON object in a file."""
+        try:
+            value = parse_json(self.content(name).decode())
+        except ValueError as error:
+            raise UserError(f"{self.path / name}: must be JSON: {error}; get the file "
+                            "again") from None
+        if not isinstance(value, dict):
+            raise UserError(f"{self.path / name}: must be a JSON object, not {brief(value)}")
+        return value
+
+    def optional(self, name):
+        """A JSON file that may be missing."""
+        return self.json(name) if (self.path / name).exists() else {}
+
+    def check_shards(self, files):
+        """Refuse a folder that lacks a file which its index names."""
+        index = "model.safetensors.index.json"
+        shards = self.optional(index).get("weight_map", {})
+        if not isinstance(shards, dict):
+            raise UserError(f"{self.path / index}: 'weight_map' must be a JSON object, not "
+                            f"{brief(shards)}")
+        there = {file.name for file in files}
+        for name in shards.values():
+            if not isinstance(name, str) or name not in there:
+                raise UserError(f"{self.path / index}: it names the file {brief(name)}, which is "
+                                "missing; get it too")
 
     def number(self, key, kind=int, default=None):
-        """A number of the configuration."""
+        """A number of the configuration: above 0, and a float within fp32."""
         value = self.config.get(key)
         value = default if value is None else value
         if value is None:
             raise UserError(f"{self.file}: {key!r} is missing")
-        if isinstance(value, bool) or not isinstance(value, (int, kind)) or not value > 0:
-            raise UserError(f"{self.file}: {key!r} must be a positive {kind.__name__}, not {value!r}")
+        limit = INTEGER_LIMIT if kind is int else float(np.finfo(np.float32).max)
+        if isinstance(value, bool) or not isinstance(value, (int, kind)) or not 0 < value <= limit:
+            raise UserError(f"{self.file}: {key!r} must be a positive {kind.__name__} up to "
+                            f"{limit:.8g}, not {brief(value)}")
         return kind(value)
+
+    def flag(self, about, key):
+        """Whether a field of a JSON object is true; no if it is not there."""
+        value = about.get(key)
+        if not isinstance(value, bool | None):
+            raise UserError(f"{self.path}: {key!r} must be true or false, not {brief(value)}")
+        return bool(value)
 
     def find(self, name, shape):
         """The tensor of a name, whose shape must be `shape`."""
@@ -163,11 +131,12 @@ class Folder:
             return None
         if not isinstance(about, dict) or about.get("quant_method") != METHOD:
             method = about.get("quant_method") if isinstance(about, dict) else about
-            raise UserError(f"{self.file}: 'quant_method' must be {METHOD!r}, not {str(method)[:40]!r}; take "
-                            "this model's float weights instead")
+            raise UserError(f"{self.file}: 'quant_method' must be {METHOD!r}, not {brief(method)}; "
+                            "take this model's float weights instead")
         name = about.get("format")
         if not isinstance(name, str) or name not in NATIVE:
-            raise UserError(f"{self.file}: 'format' must be one of {', '.join(NATIVE)}, not {str(name)[:40]!r}")
+            raise UserError(f"{self.file}: 'format' must be one of {', '.join(NATIVE)}, not "
+                            f"{brief(name)}")
         return NATIVE[name]
 
     def matrix(self, name, shape):
@@ -177,28 +146,40 @@ class Folder:
             tensors.append(self.find(f"{name}_scale", shape[:1]))
         return tensors
 
-    def special(self, key, vocab):
-        """Token ids under a key: none, one or several."""
-        value = self.config.get(key)
+    def special(self, key, vocab, about=None):
+        """Token ids under a key of the configuration, or of `about`: none, one or several."""
+        value = (self.config if about is None else about).get(key)
         ids = [] if value is None else value if isinstance(value, list) else [value]
         for token in ids:
             if isinstance(token, bool) or not isinstance(token, int) or token not in range(vocab):
-                raise UserError(f"{self.file}: {key!r} must be below {vocab}, not {token!r}")
+                raise UserError(f"{self.path}: {key!r} must be below {vocab}, not {brief(token)}")
         return tuple(ids)
 
-    def optional(self, name):
-        """A JSON file that may be missing."""
-        return read_json(self.path / name) if (self.path / name).exists() else {}
+
+def chat_template(folder, about):
+    """The text of the chat template, or None. `about` is `tokenizer_config.json`, which may hold
+    one or a list of them with names."""
+    if (folder.path / "chat_template.jinja").exists():
+        return folder.content("chat_template.jinja").decode("utf-8", "replace")
+    template = about.get("chat_template")
+    if isinstance(template, list) and all(isinstance(entry, dict) for entry in template):
+        template = next((entry.get("template") for entry in template
+                         if entry.get("name") == "default"), None)
+    if not isinstance(template, str | None):
+        raise UserError(f"{folder.path}: 'chat_template' must be text, or a list of objects with "
+                        f"'name' and 'template', not {brief(template)}")
+    return template
 
 
 def rope_theta(folder):
     """RoPE's base, from either place that configurations have it in."""
-    rope = folder.config.get("rope_parameters")
-    if isinstance(rope, dict):
-        if rope.get("rope_type", "default") != "default":
-            raise UserError(f"{folder.file}: 'rope_type' must be 'default', not {rope['rope_type']!r}; "
-                            "this model cannot be mapped yet")
-        folder.config.setdefault("rope_theta", rope.get("rope_theta"))
+    config = folder.config
+    for name in "rope_parameters", "rope_scaling":
+        inner, outer = (config.get(name) or {}).get("rope_theta"), config.get("rope_theta")
+        if inner is not None and outer not in (None, inner):
+            raise UserError(f"{folder.file}: 'rope_theta' must be one number, not {brief(outer)} "
+                            f"and, in {name!r}, {brief(inner)}")
+        config["rope_theta"] = outer if inner is None else inner
     return folder.number("rope_theta", float, 10000.0)
 
 
@@ -219,7 +200,9 @@ def integers(tensor, scale, fmt):
                         f"{fmt.name.lower()} has, not {codes[row, column]} in row {row}, column {column}")
     if odd:
         codes = (codes + np.int16(high) >> 1).astype(np.uint8)
-    return Linear(name=tensor.name, source=fmt.name, format=fmt, codes=codes, d=scale.floats()[:, None])
+    d = scale.floats()
+    check_values(scale.path, f"{tensor.name} times its scale", d.astype(np.float64) * low)
+    return Linear(name=tensor.name, source=fmt.name, format=fmt, codes=codes, d=d[:, None])
 
 
 def rounded(tensor, bits):
@@ -237,10 +220,9 @@ def read(path, bits=8):
     if bits not in BITS:
         raise UserError(f"{path}: weights must be rounded to {', '.join(map(str, BITS))} bits, not {bits}")
     folder = Folder(path)
-    for key, value in FIXED.items():
-        if folder.config.get(key, value if key != "model_type" else None) != value:
-            raise UserError(f"{folder.file}: {key!r} must be {value!r}, not "
-                            f"{folder.config.get(key)!r}; this model cannot be mapped yet")
+    variants.hf_config(folder.file, folder.config)
+    context = folder.number("max_position_embeddings")
+    variants.hf_window(folder.file, folder.config, context)
     hidden, heads = folder.number("hidden_size"), folder.number("num_attention_heads")
     shape = dict(hidden=hidden, heads=heads, ffn=folder.number("intermediate_size"),
                  kv_heads=folder.number("num_key_value_heads", default=heads),
@@ -254,16 +236,21 @@ def read(path, bits=8):
               {n: folder.find(f"model.layers.{i}.{p}.weight", (hidden,)) for n, p in NORMS.items()})
              for i in range(count)]
     embedding = folder.matrix("model.embed_tokens.weight", (vocab, hidden))
-    tied = folder.config.get("tie_word_embeddings", False)
-    head = None if tied else folder.matrix("lm_head.weight", (vocab, hidden))
+    tied, head = folder.flag(folder.config, "tie_word_embeddings"), []
+    if not tied or "lm_head.weight" in folder.tensors:
+        head = folder.matrix("lm_head.weight", (vocab, hidden))
+    if tied and not all(a.same(b) for a, b in zip(head, embedding)):
+        raise UserError(f"{folder.file}: 'tie_word_embeddings' must be false, or 'lm_head.weight' "
+                        "equal to the embedding, not true beside another; correct the one that is "
+                        "wrong")
     norm = folder.find("model.norm.weight", (hidden,))
-    used = {"model.norm.weight", "lm_head.weight", "lm_head.weight_scale", *(t.name for t in embedding)}
+    used = {"model.norm.weight", *(t.name for t in (*embedding, *head))}
     for linears, norms in found:
         used |= {t.name for tensors in linears.values() for t in tensors} | {t.name for t in norms.values()}
     for name in folder.tensors:
         if name not in used and not name.endswith("rotary_emb.inv_freq"):
-            raise UserError(f"{folder.tensors[name].path}: tensor {name!r} has no place in a Llama of "
-                            f"{count} layers without biases; this model cannot be mapped")
+            raise UserError(f"{folder.tensors[name].path}: tensor {brief(name)} has no place in a "
+                            f"Llama of {count} layers without biases; this model cannot be mapped")
 
     def matrix(tensors, fmt, bits):
         return rounded(*tensors, bits) if fmt is None else integers(*tensors, fmt)
@@ -277,20 +264,15 @@ def read(path, bits=8):
                      **{n: t.floats() for n, t in norms.items()})
 
     about = folder.optional("tokenizer_config.json")
-    bos = folder.special("bos_token_id", vocab)[:1] if about.get("add_bos_token") else ()
-    eos = {**folder.config, **folder.optional("generation_config.json")}.get("eos_token_id")
-    folder.config["eos_token_id"] = eos
-    template = about.get("chat_template")
-    jinja = folder.path / "chat_template.jinja"
-    if jinja.exists():
-        template = jinja.read_text("utf-8", "replace")
+    template = chat_template(folder, about)
+    bos, eos = (folder.special(key, vocab) for key in ("bos_token_id", "eos_token_id"))
+    eos = folder.special("eos_token_id", vocab, folder.optional("generation_config.json")) or eos
+    tokenizer = json.dumps({"huggingface": folder.json("tokenizer.json")}, ensure_ascii=False)
     return Model(
         name=folder.path.resolve().name, path=str(path), sha256=folder.sha256, vocab=vocab,
-        context=folder.number("max_position_embeddings"), rope_theta=rope_theta(folder),
-        rms_eps=folder.number("rms_norm_eps", float), eos=folder.special("eos_token_id", vocab),
-        bos=bos[0] if bos else None, chat_template=template if isinstance(template, str) else None,
-        tokenizer=json.dumps({"huggingface": read_json(folder.path / "tokenizer.json")},
-                             ensure_ascii=False),
-        layers=Layers(count, load), norm=norm.floats(),
+        context=context, rope_theta=rope_theta(folder),
+        rms_eps=folder.number("rms_norm_eps", float), eos=eos,
+        bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None, chat_template=template,
+        tokenizer=tokenizer, layers=Layers(count, load), norm=norm.floats(),
         load_embedding=lambda: vocabulary(embedding),
         load_head=None if tied else lambda: vocabulary(head), **shape)

@@ -169,9 +169,12 @@ class Model:
         for name in ("hidden", "ffn"):
             check(getattr(self, name) % GROUP == 0, f"{name} must be a multiple of {GROUP}",
                   getattr(self, name))
-        for name in ("rope_theta", "rms_eps"):
-            check(np.isfinite(getattr(self, name)) and getattr(self, name) > 0,
-                  f"{name} must be positive", getattr(self, name))
+        fp32 = np.finfo(np.float32)
+        # A base below 1 has frequencies that grow; no smaller eps keeps the norm of zeros finite.
+        for name, low, high in (("rope_theta", 1.0, float(fp32.max)),
+                                ("rms_eps", float(fp32.tiny), 1.0)):
+            value = getattr(self, name)
+            check(low <= value <= high, f"{name} must be from {low:.8g} to {high:.8g}", value)
         for token in (*self.eos, *([] if self.bos is None else [self.bos])):
             check(0 <= token < self.vocab, f"special tokens must be below {self.vocab}", token)
 

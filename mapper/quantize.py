@@ -13,6 +13,7 @@ import numpy as np
 from rtl.config import GROUP
 from rtl.formats import WeightFormat, grid
 
+from .bounds import LEAST_ROW_SCALE
 from .model import ODD, RANGES, Linear
 
 
@@ -37,6 +38,7 @@ class Quantized:
     centre : int8 (rows, K / GROUP)
         Zeros in formats that have none.
     row_scale : float32 (rows,)
+        Zero, or from `LEAST_ROW_SCALE` up in magnitude.
     centre_shift : :class:`int`
     error : :class:`float`
         Root of the mean squared difference to the file's weights, relative to theirs.
@@ -80,7 +82,7 @@ def survey(linear):
         groups = codes.reshape(*flip.shape, GROUP)
         if linear.format in ODD.values():
             groups = np.where(flip[..., None], top - groups, groups)
-        else:  # no byte holds +128: no known writer makes -128 with a negative scale either
+        else:  # no byte holds +128: readers refuse -128 with a negative scale
             groups = np.where(flip[..., None], -np.maximum(groups, -127), groups)
         codes = groups.reshape(codes.shape)
     # Tables of bytes and one reduction each: a whole model's codes pass through here.
@@ -94,11 +96,14 @@ def survey(linear):
 
 
 def least_row_scale(groups, shift):
-    """The least fp32 row scale with which scale and centre fit their bytes."""
+    """The least fp32 row scale with which scale and centre fit their bytes.
+
+    Values far below `LEAST_ROW_SCALE` become zeros.
+    """
     least = groups.a.max(1) / np.float32(255)
     if groups.b is not None:
         least = np.maximum(least, np.abs(groups.b).max(1) / np.float32(127 << shift))
-    return least
+    return np.where(least > 0, np.maximum(least, LEAST_ROW_SCALE), np.float32(0))
 
 
 def fit(groups, row_scale, shift):
@@ -132,9 +137,15 @@ def best_shift(groups):
 
 def by_row(linear: Linear, shift: int) -> Quantized:
     """A matrix with a scale per row as it is: its groups' scales are 1."""
-    groups = linear.rows, linear.depth // GROUP
+    groups, d, error = (linear.rows, linear.depth // GROUP), linear.d[:, 0], 0.0
+    lost = (np.abs(d) < LEAST_ROW_SCALE) & (d != 0)
+    if lost.any():
+        codes = grid(linear.format, linear.codes)
+        power = d.astype(np.float64) ** 2 * (codes * codes).mean(1)
+        error = float(np.sqrt(power[lost].sum() / power.sum())) if power.any() else 0.0
+        d = np.where(lost, np.float32(0), d)
     return Quantized(format=linear.format, codes=linear.codes, scale=np.ones(groups, np.uint8),
-                     centre=np.zeros(groups, np.int8), row_scale=linear.d[:, 0], centre_shift=shift, error=0.0)
+                     centre=np.zeros(groups, np.int8), row_scale=d, centre_shift=shift, error=error)
 
 
 def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
@@ -151,8 +162,8 @@ def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
     # Every row of a large matrix says the same about the shift as a few hundred thousand groups.
     if shift is None:
         shift = best_shift(groups.slice(slice(None, None, -(-rows // step))))
-    scale, centre = np.empty((rows, count), np.uint8), np.empty((rows, count), np.int8)
-    row_scale, squared = np.empty(rows, np.float32), np.full(rows, np.inf)
+    scale, centre = np.zeros((rows, count), np.uint8), np.zeros((rows, count), np.int8)
+    row_scale, squared = np.zeros(rows, np.float32), np.full(rows, np.inf)
     for span in spans:
         part = groups.slice(span)
         least = least_row_scale(part, shift)

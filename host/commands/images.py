@@ -13,6 +13,7 @@ from rtl import config as configs
 from ..errors import UserError
 from ..image import FORMAT_VERSION, Image
 from ..progress import progress
+from ..tokenizer import Tokenizer
 
 
 __all__ = ["DEFAULT_CONFIG", "DEFAULT_CONTEXT", "add_arguments", "cache", "compile_image", "is_image",
@@ -70,6 +71,7 @@ def compile_image(args):
 
 
 def build(compile_model, model, config, context):
+    Tokenizer.from_json(model.tokenizer)  # refuses what cannot be used, before a long compilation
     with progress("compiling") as report:
         return compile_model(model, config, context,
                              lambda what, done, total: report(done, total, what))

@@ -67,6 +67,32 @@ def test_merges(tiny):
     assert [tiny.inner.id_to_token(n) for n in tiny.encode("hello world")] == ["hello", "Ġworld"]
 
 
+@pytest.mark.parametrize("pre, pieces", [("llama-bpe", ["hello", "Ġhe", "Ġ"]),
+                                         ("gpt-2", ["hello", "Ġ", "he", "Ġ"])])
+def test_words_that_are_tokens(tmp_path, pre, pieces):
+    """Llama 3's has tokens that its merges never make: llama.cpp takes them all the same."""
+    names, types = synthetic.tokens()
+    names[-1], types[-1] = "Ġhe", 1
+    what = {"pre": pre, "tokens": names, "token_type": types}
+    path = synthetic.write(tmp_path / "m.gguf",
+                           metadata={f"tokenizer.ggml.{key}": value for key, value in what.items()})
+    tokenizer = tokenizer_of(read(path))
+    ids = tokenizer.continuation("hello he ")
+    assert [tokenizer.inner.id_to_token(n) for n in ids] == pieces
+    assert tokenizer.decode(ids) == "hello he "
+
+
+@pytest.mark.parametrize("pre, said, bos", [
+    ("llama-bpe", None, [1]), ("llama-bpe", True, [1]), ("llama-bpe", False, []),
+    ("gpt-2", None, []), ("gpt-2", True, [1]), ("smollm", None, []), ("smollm", False, [])])
+def test_bos_of_llama_cpp(tmp_path, pre, said, bos):
+    """Where the file does not say, its pre-tokenizer decides."""
+    path = synthetic.write(tmp_path / "m.gguf", metadata={"tokenizer.ggml.pre": pre,
+                                                          "tokenizer.ggml.add_bos_token": said})
+    tokenizer = tokenizer_of(read(path))
+    assert tokenizer.encode("hello") == [*bos, *tokenizer.continuation("hello")]
+
+
 def test_half_a_character(tiny):
     duck = tiny.encode("🦆")
     assert len(duck) == 4
@@ -94,6 +120,15 @@ def test_bos_that_the_tokenizer_adds(tiny):
         single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)])
     adding = Tokenizer.from_json(json.dumps({"huggingface": json.loads(inner.to_str())}))
     assert adding.encode("a") == [1, *tiny.encode("a")]
+
+
+def test_prompts_are_neither_cut_nor_filled(tiny):
+    inner = tokenizers.Tokenizer.from_str(tiny.inner.to_str())
+    inner.enable_truncation(2)
+    inner.enable_padding(length=8)
+    plain = Tokenizer.from_json(json.dumps({"huggingface": json.loads(inner.to_str())}))
+    for text in ("a", "hello world"  * 9):
+        assert plain.encode(text) == tiny.encode(text)
 
 
 def test_no_chat_template(tiny):
@@ -126,6 +161,9 @@ def test_damaged(change, message):
 
 
 def test_damaged_json():
-    for text in ("", "{}", '{"huggingface": {"model": 1}}', '{"gguf": {}}'):
+    prefix = json.loads((DATA.parents[1] / "mapper/models/tiny/tokenizer.json").read_text())
+    prefix["model"]["continuing_subword_prefix"] = "longer than a token"  # the library panics
+    for text in ("", "{}", '{"huggingface": {"model": 1}}', '{"gguf": {}}',
+                 json.dumps({"huggingface": prefix})):
         with pytest.raises(UserError, match="^tokenizer: the model file's description is damaged"):
             Tokenizer.from_json(text)

@@ -2,7 +2,7 @@
 
 import gguf
 import numpy as np
-from gguf import GGMLQuantizationType as Type
+from gguf import GGMLQuantizationType as Type, GGUFValueType as Value
 
 
 LAYERS, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, FFN, VOCAB = 2, 64, 2, 1, 64, 128, 288
@@ -38,28 +38,35 @@ def weights(seed=1):
     return out
 
 
+def metadata_of(arch="llama"):
+    """The metadata of a good file."""
+    names, types = tokens()
+    return {f"{arch}.block_count": LAYERS, f"{arch}.context_length": 256,
+            f"{arch}.embedding_length": HIDDEN, f"{arch}.feed_forward_length": FFN,
+            f"{arch}.attention.head_count": HEADS, f"{arch}.attention.head_count_kv": KV_HEADS,
+            f"{arch}.attention.key_length": HEAD_DIM, f"{arch}.attention.value_length": HEAD_DIM,
+            f"{arch}.rope.dimension_count": HEAD_DIM, f"{arch}.vocab_size": VOCAB,
+            f"{arch}.rope.freq_base": 10000.0, f"{arch}.attention.layer_norm_rms_epsilon": 1e-5,
+            "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "smollm",
+            "tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.bos_token_id": 1,
+            "tokenizer.ggml.add_bos_token": False, "tokenizer.ggml.tokens": names,
+            "tokenizer.ggml.token_type": types, "tokenizer.ggml.merges": MERGES}
+
+
+VALUES = {bool: Value.BOOL, int: Value.UINT32, float: Value.FLOAT32, str: Value.STRING,
+          list: Value.ARRAY}
+
+
 def write(path, *, kind=Type.Q4_1, kinds={}, arch="llama", metadata={}, without=(), tensors=None):
     """Write a GGUF. Matrices are of the type `kind`, or what `kinds` says by name; `metadata`
-    overrides integers, None leaves a key out; `tensors` adds or replaces."""
+    overrides or adds, None leaves a key out, (value, type) has a type that Python's does not say;
+    `tensors` adds or replaces."""
     writer = gguf.GGUFWriter(path, arch)
-    numbers = {f"{arch}.block_count": LAYERS, f"{arch}.context_length": 256,
-               f"{arch}.embedding_length": HIDDEN, f"{arch}.feed_forward_length": FFN,
-               f"{arch}.attention.head_count": HEADS, f"{arch}.attention.head_count_kv": KV_HEADS,
-               f"{arch}.attention.key_length": HEAD_DIM, f"{arch}.attention.value_length": HEAD_DIM,
-               f"{arch}.rope.dimension_count": HEAD_DIM, f"{arch}.vocab_size": VOCAB,
-               "tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.bos_token_id": 1, **metadata}
-    for key, value in numbers.items():
+    for key, value in {**metadata_of(arch), **metadata}.items():
         if value is not None:
-            writer.add_uint32(key, value)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_layer_norm_rms_eps(1e-5)
-    names, types = tokens()
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_add_bos_token(False)
-    writer.add_token_list(names)
-    writer.add_token_types(types)
-    writer.add_token_merges(MERGES)
+            value, value_type = value if isinstance(value, tuple) else (value, VALUES[type(value)])
+            writer.kv_data[0].pop(key, None)  # the architecture is in it already
+            writer.add_key_value(key, value, value_type)
     for name, values in {**weights(), **(tensors or {})}.items():
         if name in without:
             continue

@@ -83,7 +83,7 @@ def test_untied_head(tmp_path):
      "not [288, 64]"),
     (dict(metadata={"llama.rope.dimension_count": 32}), "RoPE and value dimensions must be the "
                                                         "head's 64, not 32 and 64"),
-    (dict(metadata={"llama.expert_count": 4}), "not a mixture of experts"),
+    (dict(metadata={"llama.expert_count": 4}), "'llama.expert_count' must be 0, not 4"),
     (dict(metadata={"tokenizer.ggml.eos_token_id": 288}),
      "metadata 'tokenizer.ggml.eos_token_id' must be from 0 to 287, not 288"),
     (dict(tensors={"blk.0.attn_q.bias": np.ones(128, np.float32)}),
@@ -121,8 +121,21 @@ def test_not_a_gguf(tmp_path):
 def test_not_finite(tmp_path):
     norm = np.ones(64, np.float32)
     norm[3] = np.nan
-    with pytest.raises(UserError, match="'output_norm.weight' has values that are not finite"):
+    with pytest.raises(UserError, match="'output_norm.weight' must be finite, .* not nan in row 3"):
         read(synthetic.write(tmp_path / "m.gguf", tensors={"output_norm.weight": norm}))
+
+
+def test_code_that_cannot_be_mirrored(tmp_path):
+    path = synthetic.write(tmp_path / "m.gguf", kind=Type.Q8_0)
+    tensor = next(t for t in gguf.GGUFReader(path).tensors if t.name == "blk.0.ffn_up.weight")
+    raw = bytearray(path.read_bytes())
+    raw[tensor.data_offset + 2] = 0x80
+    path.write_bytes(raw)
+    assert read(path).layers[0].linears["up"].codes[0, 0] == -128
+    raw[tensor.data_offset + 1] |= 0x80
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match="'blk.0.ffn_up.weight' has -128 times a negative scale"):
+        read(path).layers[0].linears["up"]
 
 
 @pytest.fixture(scope="module")

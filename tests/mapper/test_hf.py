@@ -208,16 +208,47 @@ def test_other_files(tmp_path):
         == (500.0, 64, 1, (2, 0), "{{ 1 }}")
 
 
+@pytest.mark.parametrize("generation, eos", [({}, (2,)), ({"eos_token_id": None}, (2,)),
+                                             ({"eos_token_id": 5}, (5,))])
+def test_tokens_that_end_an_answer(tmp_path, generation, eos):
+    folder = write(tmp_path / "m")
+    (folder / "generation_config.json").write_text(json.dumps(generation))
+    assert read(folder).eos == eos
+    write(tmp_path / "m", config={"eos_token_id": "</s>"})
+    with pytest.raises(UserError, match="'eos_token_id' must be below 288, not '</s>'$"):
+        read(folder)
+
+
+@pytest.mark.parametrize("template, text", [
+    (None, None), ("{{ 1 }}", "{{ 1 }}"), ([], None),
+    ([{"name": "tool_use", "template": "2"}, {"name": "default", "template": "3"}], "3"),
+    (1, UserError), ([1], UserError), ([{"name": "default", "template": 1}], UserError)])
+def test_chat_templates(tmp_path, template, text):
+    folder = write(tmp_path / "m")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
+    if text is UserError:
+        with pytest.raises(UserError, match="'chat_template' must be text, or a list of objects "):
+            read(folder)
+    else:
+        assert read(folder).chat_template == text
+
+
 @pytest.mark.parametrize("change, message", [
     (dict(config={"model_type": "gpt2"}), "'model_type' must be 'llama', not 'gpt2'"),
     (dict(config={"model_type": None}), "'model_type' must be 'llama', not None"),
     (dict(config={"hidden_act": "gelu"}), "'hidden_act' must be 'silu', not 'gelu'"),
     (dict(config={"attention_bias": True}), "'attention_bias' must be False, not True"),
-    (dict(config={"rope_scaling": {"factor": 2}}), "'rope_scaling' must be None"),
+    (dict(config={"rope_scaling": {"factor": 2}}), "'rope_scaling' must be without 'factor', not "),
     (dict(config={"rope_parameters": {"rope_type": "llama3"}}), "'rope_type' must be 'default', not 'llama3'"),
     (dict(config={"hidden_size": None}), "'hidden_size' is missing"),
-    (dict(config={"hidden_size": "64"}), "'hidden_size' must be a positive int, not '64'"),
-    (dict(config={"rms_norm_eps": 0}), "'rms_norm_eps' must be a positive float, not 0"),
+    (dict(config={"hidden_size": "64"}),
+     "'hidden_size' must be a positive int up to 16777215, not '64'"),
+    (dict(config={"rms_norm_eps": 0}),
+     "'rms_norm_eps' must be a positive float up to 3.4028235e+38, not 0"),
+    (dict(config={"rms_norm_eps": 1e-46}), "rms_eps must be from 1.1754944e-38 to 1, not 1e-46"),
+    (dict(config={"rms_norm_eps": 1e30}), "rms_eps must be from 1.1754944e-38 to 1, not 1e+30"),
+    (dict(config={"rope_theta": 0.5}), "rope_theta must be from 1 to 3.4028235e+38, not 0.5"),
+    (dict(config={"rope_theta": 1e39}), "'rope_theta' must be a positive float up to 3.40282"),
     (dict(config={"intermediate_size": 96}), "tensor 'model.layers.0.mlp.gate_proj.weight' must have the "
                                              "shape [96, 64] by config.json, not [128, 64]"),
     (dict(config={"eos_token_id": 288}), "'eos_token_id' must be below 288, not 288"),
@@ -245,6 +276,47 @@ def test_missing_files(tmp_path):
     (folder / "config.json").write_text("{")
     with pytest.raises(UserError, match="config.json: must be JSON"):
         read(folder)
+
+
+def test_shards(tmp_path):
+    folder = write(tmp_path / "m", shards=2)
+    names = {"model.norm.weight": "model-0.safetensors", "lm_head.weight": "model-1.safetensors"}
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": names}))
+    assert len(read(folder).layers) == 2
+    for weight_map, message in (
+            ({**names, "x": "model-2.safetensors"},
+             "index.json: it names the file 'model-2.safetensors', which is missing; get it too"),
+            ({"x": ["model-0.safetensors"]}, "names the file ['model-0.safetensors'], which"),
+            ([1], "index.json: 'weight_map' must be a JSON object, not [1]")):
+        index.write_text(json.dumps({"weight_map": weight_map}))
+        with pytest.raises(UserError, match=re.escape(message)):
+            read(folder)
+
+
+def test_tensor_in_two_files(tmp_path):
+    folder = write(tmp_path / "m")
+    save_file({"model.norm.weight": np.ones(64, np.float32)}, folder / "other.safetensors")
+    with pytest.raises(UserError, match="^.*other.safetensors: tensor 'model.norm.weight' is in "
+                                        "model-0.safetensors too; take one of the files away$"):
+        read(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json",
+                                  "generation_config.json", "chat_template.jinja",
+                                  "model-0.safetensors"])
+def test_digest_of_all_that_is_read(tmp_path, name):
+    """Images are kept by it: a file that changes them must change it."""
+    folder = write(tmp_path / "m")
+    for file in "tokenizer_config.json", "generation_config.json", "chat_template.jinja":
+        (folder / file).write_text("{}")
+    before = read(folder).sha256
+    assert read(folder).sha256 == before
+    if name.startswith("model"):
+        save_file({k: 2 * v for k, v in tensors().items()}, folder / name)
+    else:
+        (folder / name).write_text((folder / name).read_text() + "\n")
+    assert read(folder).sha256 != before
 
 
 @pytest.mark.parametrize("name", ["model-0.safetensors", "config.json"])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mapper.bounds import LARGEST, LEAST_ROW_SCALE
 from mapper.model import ODD, RANGES, Linear, half_split, round_s8, round_u
 from mapper.quantize import integer_groups
 from rtl.formats import integers, pack, unpack
@@ -62,11 +63,11 @@ def test_negative_scales_mirror_the_codes(fmt):
 @pytest.mark.parametrize("groups", [1, 3])
 @pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)
 def test_scales_of_rows_are_kept(fmt, groups):
-    """Negative ones, zeros and subnormals: nothing is lost."""
+    """Negative ones, zeros, and the least and the largest that there may be: nothing is lost."""
     rng, (low, high) = np.random.default_rng(11), RANGES[fmt]
     codes = rng.integers(low, high, (40, groups * 32), endpoint=True).astype(np.uint8 if low == 0 else np.int8)
     d = rng.normal(0, 0.01, (40, 1)).astype(np.float32)
-    d[:4, 0] = 0, -0.0, 1e-40, 3e38 / 128
+    d[:4, 0] = 0, -0.0, LEAST_ROW_SCALE, 3e38 / 128
     linear = Linear(name="w", source="", format=fmt, codes=codes, d=d)
     for shift in None, 5:
         q = integer_groups(linear, shift)
@@ -99,6 +100,62 @@ def test_edges(fmt):
         assert np.isfinite(q.row_scale).all() and np.isfinite(q.error)
         if factor == 0:
             assert not exact(q).any() and q.error == 0
+
+
+MAGNITUDES = [0.0, 3e-45, 1e-42, 1e-40, 1e-38, 1e-37, 1e-36, 1e-34, 1e-30, 1.0, 3e38]
+
+
+@pytest.mark.parametrize("fmt, by_row", [*((f, False) for f in GROUPED),
+                                         *((f, True) for f in WeightFormat)])
+def test_every_magnitude(fmt, by_row, monkeypatch):
+    """Rows from nothing to the end of fp32, in one matrix: each is met, or small enough to be
+    zeros, and no memory is left as it was."""
+    rng, (low, high) = np.random.default_rng(14), RANGES[fmt]
+    codes = rng.integers(low, high, (len(MAGNITUDES), 160), endpoint=True)
+    codes = codes.astype(np.uint8 if low == 0 else np.int8)
+    codes[:, 0] = high
+    size = np.array(MAGNITUDES)[:, None] / max(high, -low)
+    if by_row:
+        linear = Linear(name="w", source="", format=fmt, codes=codes, d=size.astype(np.float32))
+    else:
+        d = (size * rng.uniform(0.5, 1, (len(size), 5))).astype(np.float32)
+        m = (d * np.float32(-high / 2)).astype(np.float32) if low == 0 else None
+        linear = Linear(name="w", source="", format=fmt, codes=codes, d=d, m=m)
+    monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, 77, dtype))
+    with np.errstate(all="raise", under="ignore"):
+        q = integer_groups(linear)
+    assert np.isfinite(q.row_scale).all() and np.isfinite(q.error)
+    assert ((q.row_scale == 0) | (np.abs(q.row_scale) >= LEAST_ROW_SCALE)).all()
+    whole, weights = exact(q), linear.float32().astype(np.float64)
+    assert not whole[0].any()
+    for ours, theirs, magnitude in zip(whole, weights, MAGNITUDES):
+        if magnitude >= 1e-30:
+            assert np.sqrt(((ours - theirs) ** 2).mean() / (theirs ** 2).mean()) < 0.005
+        assert np.abs(ours - theirs).max() <= max(0.01 * magnitude, 128 * LEAST_ROW_SCALE)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+def test_floats_of_every_magnitude(bits):
+    """What readers take, up to `LARGEST`, is rounded and fitted without an overflow."""
+    rng = np.random.default_rng(15)
+    weights = rng.uniform(-1, 1, (len(MAGNITUDES), 96)) * np.minimum(MAGNITUDES, LARGEST)[:, None]
+    weights = weights.astype(np.float32)
+    with np.errstate(all="raise", under="ignore"):
+        linear = round_s8("w", "F32", weights) if bits == 8 else round_u("w", "F32", weights, bits)
+        q = integer_groups(linear)
+    assert np.isfinite(linear.float32()).all()
+    for ours, theirs, magnitude in zip(exact(q), weights.astype(np.float64), MAGNITUDES):
+        if magnitude >= 1e-30:
+            assert relative(ours, theirs) < {1: 0.6, 2: 0.3, 3: 0.15, 4: 0.08, 8: 0.007}[bits]
+        assert np.abs(ours).max() <= 1.1 * magnitude + 128 * LEAST_ROW_SCALE
+
+
+@pytest.mark.parametrize("fmt", [WeightFormat.S8, WeightFormat.TERNARY], ids=lambda f: f.name)
+def test_lost_rows_are_reported(fmt):
+    codes = np.ones((2, 32), np.int8)
+    d = np.full((2, 1), 1e-40, np.float32)
+    q = integer_groups(Linear(name="w", source="", format=fmt, codes=codes, d=d))
+    assert not q.row_scale.any() and q.error == 1
 
 
 @pytest.mark.parametrize("fmt", GROUPED, ids=lambda f: f.name)
