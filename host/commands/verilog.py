@@ -28,13 +28,10 @@ def register(commands):
 def run(args):
     config, folder = config_of(args), Path(args.output)
     files = accelerator(config) if args.core is None else core(config)
-    try:
-        with console().status("generating Verilog"):
-            for name, write in files.items():
-                with replacing(folder / name) as path:
-                    write(path)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    with console().status("generating Verilog"):
+        for name, write in files.items():
+            with replacing(folder / name) as path:
+                write(path)
     console(stderr=False).print(f"{folder}: {', '.join(files)} (configuration {config.name}, "
                                 f"digest {config.digest[:8]})", soft_wrap=True)
 
