@@ -1,27 +1,48 @@
 """Files that are there whole, or not at all."""
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .errors import UserError, reason
 
-__all__ = ["replacing"]
+
+__all__ = ["replacing", "writing"]
+
+
+@contextmanager
+def writing(path, partial=None):
+    """Make an :exc:`OSError` a :exc:`~host.errors.UserError` that says what cannot be written.
+
+    That is the file that the error names. It is `path` where it names none, as when a disk is full,
+    and where it names `partial`.
+    """
+    try:
+        yield
+    except BrokenPipeError:   # stdout's, which is no error of a file
+        raise
+    except OSError as error:
+        named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
+        where = path if named is None or named == str(partial) else named
+        raise UserError(f"{where}: cannot be written: {reason(error)}") from error
 
 
 @contextmanager
 def replacing(path):
     """Give a path to write a file to, which becomes `path` if nothing goes wrong, and else vanishes.
 
-    The folder is made if need be.
+    The folder is made if need be. Raises :exc:`~host.errors.UserError` when it cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.touch()
-        mode = partial.stat().st_mode
-        yield partial
-        partial.chmod(mode)  # some libraries keep what they write from all other users
-        os.replace(partial, path)
+        with writing(path, partial):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.touch()
+            mode = partial.stat().st_mode
+            yield partial
+            partial.chmod(mode)  # some libraries keep what they write from all other users
+            os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()

@@ -92,4 +92,5 @@ def test_core_unknown(tmp_path, capsys):
 def test_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["verilog", "-o", str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err.endswith("file: cannot be written: File exists\n")
+    assert capsys.readouterr().err.endswith("file: cannot be written: File exists; a file lies "
+                                              "where a folder is needed: choose another place\n")
