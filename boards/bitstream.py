@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.table import Table
 
 from host.errors import UserError, run_command
-from host.files import replacing
+from host.files import check_target, replacing
 from host.progress import console, steps
 
 from .board import BOARDS, get
 from .flow import NAME, build
-from .models import MODELS
+from .models import MODELS, fitting
 from .report import changed, missed, table
 
 
@@ -58,6 +58,7 @@ def run(args, out):
     before = baseline(name)
     if args.check and before is None:
         raise UserError(f"{name} has no baseline to check against: build it with --baseline first")
+    check_target(folder / f"{NAME}.bit")
     with steps(name) as step:
         report = build(board, folder, seed=args.seed, machine=not args.bare, step=step)
     out.print(table(report, before))
@@ -97,8 +98,8 @@ def instructions(board, folder, machine=True):
     if board.wiring:
         yield f"  connect {board.wiring}"
     if machine:
-        best = next((model for model in MODELS if model.lack(board) is None), MODELS[-1])
-        yield (f"  talk to it:  headrace run --device uart:{board.port} --config {board.name} --model {best.name}")
+        model = (fitting(board) or MODELS[-1]).name
+        yield f"  talk to it:  headrace run --device uart:{board.port} --config {board.name} --model {model}"
 
 
 def boards_table():

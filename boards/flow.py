@@ -29,7 +29,7 @@ MORE = {"nextpnr-ecp5": ["--report", ROUTED, "--timing-allow-fail", "--placer", 
                          "--router", "router2"]}
 # Seconds by the clock that a tool may take: some placements cannot be routed, and routing them never ends.
 LIMITS = {"nextpnr-ecp5": 2 * 60 * 60}
-HINT = "run `make bitstream`, or pip install 'headrace[boards,synth]'"
+HINT = "run `make install FOR=boards`, or pip install 'headrace[boards,synth]'"
 
 
 def path_of(name):

@@ -118,7 +118,7 @@ def text_of(component):
     return rtlil.convert(component, name="top", emit_src=False)
 
 
-def tool(variable, name, hint="run `make cores`, or pip install 'headrace[synth]'"):
+def tool(variable, name, hint="run `make install FOR=synth`, or pip install 'headrace[synth]'"):
     """Path of a tool: what the environment variable says, else that of this Python environment."""
     path = os.environ.get(variable) or shutil.which(
         name, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))

@@ -7,7 +7,19 @@ from pathlib import Path
 from .errors import UserError, reason
 
 
-__all__ = ["replacing", "writing"]
+__all__ = ["check_target", "replacing", "writing"]
+
+
+def check_target(path):
+    """Refuse what :func:`replacing` could not write for certain, before anything takes time."""
+    path = Path(path).absolute()
+    if path.is_dir():
+        raise UserError(f"{path}: must be a file to write, it is a folder")
+    folder = next(parent for parent in path.parents if parent.exists())
+    if not folder.is_dir():
+        raise UserError(f"{path}: cannot be written: {folder} is no folder; choose another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{path}: cannot be written: nothing may be written to {folder}; choose another place")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from statistics import median
 from rich.table import Table
 
 from host.errors import UserError, run_command
-from host.files import replacing
+from host.files import check_target, replacing
 from host.progress import console, steps
 from rtl.config import get
 
@@ -144,6 +144,7 @@ def measure_all(argv):
     parser.add_argument("--output", default=ROOT / "build" / "bench.json", type=Path, metavar="FILE")
     args = parser.parse_args(argv)
     figures = {}
+    check_target(args.output)
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         for config in CONFIGS:
             figures |= measure(config, folder)

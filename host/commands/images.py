@@ -85,9 +85,14 @@ def save(image, path):
 def wanted(args, config=None):
     """Configuration, unless it is given, model and context that `args` ask for."""
     from mapper.find import load
+    if not args.model:
+        raise UserError("--model must be a model, it is empty")
     if args.context is not None and args.context < 1:
         raise UserError(f"--context must be at least 1, not {args.context}")
     model = load(args.model, args.bits)
+    if args.context is not None and args.context > model.context:
+        raise UserError(f"--context must be from 1 to {model.context}, the positions that the model was trained "
+                        f"for, not {args.context}")
     return config or configs.get(args.config or DEFAULT_CONFIG), model, args.context or min(DEFAULT_CONTEXT, model.context)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import check_target
 from ..progress import console, progress
 from ..text import read_text
 
@@ -46,6 +47,7 @@ def run(args):
         raise UserError(f"--max-tokens must be at least 2, not {args.max_tokens}")
     if Path(args.output).exists():
         raise UserError(f"{args.output}: exists already; give a new folder")
+    check_target(args.output)
     text = read_text(args.text)
     model = load(args.model)
     tokenizer = Tokenizer.from_json(model.tokenizer)

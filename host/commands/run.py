@@ -1,7 +1,6 @@
 """`headrace run`: answer one prompt."""
 
 import json
-import os
 import sys
 from contextlib import contextmanager
 from itertools import chain
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from ..devices import check, create
 from ..errors import UserError
+from ..files import check_target
 from ..generate import Session
 from ..progress import below, console, progress, steps
 from ..sampling import BEST, Sampler, Sampling
@@ -98,13 +98,9 @@ def check_device(args):
     if args.timeline is not None:
         if args.device != "sim":
             raise UserError(f"--timeline needs --device sim, not {args.device}")
-        path = Path(args.timeline).resolve()
-        if path.is_dir():
-            raise UserError(f"--timeline must be a file to write, not the folder {path}")
-        if not path.parent.is_dir():
+        if not Path(args.timeline).resolve().parent.is_dir():
             raise UserError(f"{args.timeline}: its folder must exist")
-        if not os.access(path.parent, os.W_OK):
-            raise UserError(f"{args.timeline}: its folder must be one that can be written")
+        check_target(args.timeline)
 
 
 def device_of(args, config):

@@ -26,6 +26,8 @@ def register(commands):
 
 
 def run(args):
+    if not args.output:
+        raise UserError("--output must be a folder to write to, it is empty")
     config, folder = config_of(args), Path(args.output)
     files = accelerator(config) if args.core is None else core(config)
     with console().status("generating Verilog"):
