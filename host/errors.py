@@ -20,6 +20,7 @@ class UserError(Exception):
 ADVICE = {
     errno.ENOSPC: "make room there",
     errno.EDQUOT: "make room there",
+    errno.EFBIG: "raise the limit with `ulimit -f`",
     errno.EROFS: "choose a place that can be written",
     errno.EACCES: "change its permissions, or choose another place",
     errno.EPERM: "change its permissions, or choose another place",
@@ -52,17 +53,8 @@ def explain(error):
     return "the input is nested too deeply to be read; is the file damaged?"   # RecursionError
 
 
-def writable(stream):
-    """Whether what a stream holds back can be written."""
-    try:
-        stream.flush()
-    except (OSError, ValueError):
-        return False
-    return True
-
-
 def open_streams():
-    """Give streams that are closed (``<&-``) to nothing, and take all characters on all terminals."""
+    """Open streams that are closed (``<&-``), and make all take any character."""
     for name, mode in ("stdin", "r"), ("stdout", "w"), ("stderr", "w"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
@@ -78,26 +70,28 @@ def run_command(name, command):
     stderr that begins with `name`; 130 for Ctrl-C; 1 when whoever reads our output has enough.
     """
     open_streams()
+    code = 2
     try:
         try:
-            return command() or 0
+            code = command() or 0
         finally:
             sys.stdout.flush()   # here, where it is known what to say if that fails
     except KeyboardInterrupt:
         print(f"\n{name}: interrupted", file=sys.stderr)
-        return 130
+        code = 130
     except BrokenPipeError:
-        discard()
-        return 1
+        code = 1
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
     except (OSError, MemoryError, RecursionError) as error:
         print(f"{name}: {explain(error)}", file=sys.stderr)
-    if not writable(sys.stdout):
-        discard()
-    return 2
+    discard()
+    return code
 
 
 def discard():
-    """Give up what stdout holds back: Python would complain again when it flushes at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Give up what cannot be written to stdout: Python would complain again when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
