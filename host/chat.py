@@ -89,7 +89,7 @@ class Chat:
         try:
             prompt = self.prompt(min(tokens, self.session.context // 4))
             self.session.check(prompt)
-        except UserError:
+        except BaseException:   # Ctrl-C, too
             self.messages, self.ids, self.text = before
             raise
         stream, before_end, said = TextStream(self.tokenizer), Before(self.end), []

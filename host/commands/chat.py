@@ -71,7 +71,8 @@ def run(args):
         device.load(image)
         chat = Chat(session_of(device, image, config), tokenizer, args.system, end)
         if sys.stdin.isatty():
-            console().print(f"{image.model['name']} on {args.device}. {HELP}.", style="dim")
+            console().print(f"{image.model['name']} on {args.device}. /help lists the commands, Ctrl-D ends.",
+                            style="dim", soft_wrap=True)
         for question in questions():
             if question == "/exit":
                 break

@@ -113,3 +113,18 @@ def test_answer_ends_where_the_next_question_would_begin(tokenizer):
     assert said == whole.partition(end)[0] == other.messages[-1]["content"]
     assert len(other.session.ids) < len(chat.session.ids)
     list(other.answer("world", 2))
+
+
+def test_interrupted_before_the_answer(tokenizer, monkeypatch):
+    """A question that was given up is not asked with the next one."""
+    chat = conversation(tokenizer)
+    list(chat.answer("hello", 4))
+    before = list(chat.messages), list(chat.ids), chat.text
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tokenizer, "chat", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(chat.answer("world", 4))
+    assert (chat.messages, chat.ids, chat.text) == before

@@ -61,6 +61,13 @@ def test_compile_then_run(model, capsys, tmp_path):
     assert "this is an image already" in error(capsys, "compile", "--model", image, "-o", image)
 
 
+def test_names_with_brackets(model, capsys, tmp_path):
+    """They are no markup, and :bug: is no picture."""
+    image = tmp_path / "[/a] [red]:bug:.safetensors"
+    code, out, _ = call(capsys, "compile", "--model", model, "-o", image)
+    assert code == 0 and out.splitlines()[0].endswith(f"for configuration wide: {image}")
+
+
 def test_images_are_kept(model, capsys, tmp_path):
     run = "run", "--model", model, "--tokens", 1, "--prompt", "hi", "--context", 64
     call(capsys, *run)
