@@ -76,7 +76,8 @@ def reply(request):
     except RecursionError:
         return {"error": "it is nested too deeply"}
     except Exception as error:   # a template is a program: it may fail in any way
-        return {"error": " ".join(str(error).split())[:MESSAGE] or type(error).__name__}
+        said = " ".join(str(error).split())[:MESSAGE] or type(error).__name__
+        return {"error": "".join(c if c.isprintable() else "?" for c in said)}
 
 
 def main():

@@ -10,7 +10,7 @@ from rtl import config as configs
 
 from ..errors import UserError
 from ..image import FORMAT_VERSION, Image
-from ..progress import progress
+from ..progress import console, progress
 
 
 __all__ = ["DEFAULT_CONFIG", "DEFAULT_CONTEXT", "add_arguments", "cache", "compile_image", "is_image",
@@ -77,9 +77,8 @@ def save(image, path):
     """Write an image, or nothing."""
     try:
         image.save(path)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: cannot be written: {reason}") from None
+    except SafetensorError as error:
+        raise UserError(f"{path}: cannot be written: {error}") from None
 
 
 def wanted(args, config=None):
@@ -136,7 +135,11 @@ def obtain(args, config=None):
             path.unlink(missing_ok=True)
     from mapper.compile import compile_model
     image = build(compile_model, model, config, context)
-    save(image, path)
+    try:
+        save(image, path)
+    except UserError as error:   # it would only be there sooner the next time
+        console().print(f"(the image is not kept: {error})", style="dim", soft_wrap=True)
+        return image, config
     for other in cache().glob(f"{stem}-{'?' * 16}.safetensors"):
         if other != path:  # an older compiler's
             other.unlink(missing_ok=True)

@@ -51,6 +51,7 @@ def test_time(templates):
     ("{% for i in range(99999) %}{{ 'x' * 1000 }}{% endfor %}", "its text is longer than 8,388,608 characters"),
     ("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "it is nested too deeply"),
     ("{% if 1 %}" * 5000 + "{% endif %}" * 5000, "it is nested too deeply"),
+    ("{{ raise_exception('\x1b[31mred') }}", "?[31mred"),   # no commands to the terminal
     ("{% include 'x' %}", "no loader for this environment specified"),
     ("{{ messages.append(1) }}", "'messages' is undefined"),
     ("{{ raise_exception('x' * 1000) }}", "x" * 300),
