@@ -99,7 +99,8 @@ def instructions(board, folder, machine=True):
         yield f"  connect {board.wiring}"
     if machine:
         model = (fitting(board) or MODELS[-1]).name
-        yield f"  talk to it:  headrace run --device uart:{board.port} --config {board.name} --model {model}"
+        yield (f"  talk to it:  headrace run --device uart:{board.port} --config {board.name} "
+               f"--model {model}")
 
 
 def boards_table():

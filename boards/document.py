@@ -164,7 +164,8 @@ def command(argv):
     blocks = {"compare": compare, "area": area_block(points), "ratio": ratio_block(points),
               "fmax": fmax_block(points)}
     files = {PAGE: rewrite(PAGE.read_text(), blocks),
-             **{PAGE.with_name(f"cores-area-{family}.svg"): figure(points, family) for family in FAMILIES}}
+             **{PAGE.with_name(f"cores-area-{family}.svg"): figure(points, family)
+                for family in FAMILIES}}
     for path, text in files.items():
         with replacing(path) as part:
             part.write_text(text)

@@ -86,8 +86,9 @@ def build(board, folder, *, seed=None, machine=True, step=lambda name: None):
         for name, arguments in commands.items():
             timed(TOOLS[name][1], lambda: run(folder, name, arguments))
         (folder / f"{NAME}.json").unlink()  # the netlist: tens of megabytes
-        report = describe(board, json.loads((folder / ROUTED).read_text()), machine=machine, seed=seed,
-                          seconds=seconds, size=(folder / f"{NAME}.bit").stat().st_size, digest=digest)
+        report = describe(board, json.loads((folder / ROUTED).read_text()), machine=machine,
+                          seed=seed, seconds=seconds, digest=digest,
+                          size=(folder / f"{NAME}.bit").stat().st_size)
         (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
     return report
 

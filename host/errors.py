@@ -43,7 +43,8 @@ def explain(error):
     """One line on an error that is no :exc:`UserError`, but the system's or the input's fault."""
     if isinstance(error, OSError):
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            return f"output: cannot be written: {reason(error)}"   # files have names, stdout has none
+            # Of files, `host.files` says the names; stdout has none.
+            return f"output: cannot be written: {reason(error)}"
         if not isinstance(error.filename, str | bytes):   # there is none, or it is a number
             return reason(error)
         return f"{os.fsdecode(error.filename)}: cannot be used: {reason(error)}"

@@ -19,7 +19,8 @@ def check_target(path):
     if not folder.is_dir():
         raise UserError(f"{path}: cannot be written: {folder} is no folder; choose another place")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"{path}: cannot be written: nothing may be written to {folder}; choose another place")
+        raise UserError(f"{path}: cannot be written: nothing may be written to {folder}; choose "
+                        "another place")
 
 
 @contextmanager

@@ -14,7 +14,8 @@ __all__ = ["below", "console", "progress", "steps"]
 def console(stderr=True):
     """A console of the stream as it is now: tests and redirections replace it."""
     # Names of files and models are text, whatever brackets and colons they have.
-    return Console(file=sys.stderr if stderr else sys.stdout, highlight=False, markup=False, emoji=False)
+    return Console(file=sys.stderr if stderr else sys.stdout, highlight=False, markup=False,
+                   emoji=False)
 
 
 def live(*columns):
@@ -26,7 +27,8 @@ def live(*columns):
 @contextmanager
 def progress(what):
     """Show a bar that goes away when done. Gives a function of any of (done, total, what)."""
-    with live(TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()) as bars:
+    with live(TextColumn("{task.description}", markup=False), BarColumn(),
+              MofNCompleteColumn()) as bars:
         task = bars.add_task(what, total=None)
 
         def report(done=None, total=None, what=None):

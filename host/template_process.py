@@ -1,4 +1,4 @@
-"""The process that renders chat templates: a template comes from a model file, which nobody vouches for.
+"""The process that renders chat templates, which come from files that nobody vouches for.
 
 It knows what templates are written for: the environment of Hugging Face's `transformers`
 (`utils/chat_template_utils.py`). Each line of stdin is a request, each line of stdout its reply, in

@@ -37,12 +37,15 @@ class Templates:
         self._process = self._stop = None
 
     def render(self, template, **values):
-        """Text of a template. Raises :exc:`~host.errors.UserError` when it fails or goes beyond a limit."""
+        """Text of a template.
+
+        Raises :exc:`~host.errors.UserError` when it fails or goes beyond a limit.
+        """
         if self._process is None:
             self._start()
         try:
             said = self._ask(json.dumps({"template": template, "values": values}))
-        except BaseException:   # Ctrl-C, too: the answer to this must not be taken for the next one's
+        except BaseException:   # Ctrl-C, too: its reply must not be taken for the next one's
             self.close()
             raise
         if "text" in said:
@@ -54,8 +57,9 @@ class Templates:
         # Not of this terminal's group: Ctrl-C is this process's to handle. -P: next to the file lie
         # modules that are named like Python's own.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", template_process.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, encoding="ascii", start_new_session=True)
+            [sys.executable, "-P", template_process.__file__], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="ascii",
+            start_new_session=True)
         self._stop = weakref.finalize(self, stop, self._process)
 
     def _ask(self, request):

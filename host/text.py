@@ -9,7 +9,8 @@ from .errors import UserError, reason
 __all__ = ["BYTES", "read_text"]
 
 
-BYTES = 1 << 30   # of a text at most: one without an end, such as /dev/zero, must not fill the memory
+# Of a text at most: one without an end, such as /dev/zero, must not fill the memory.
+BYTES = 1 << 30
 
 
 def read_text(path, *, most=BYTES):

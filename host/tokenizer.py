@@ -120,8 +120,8 @@ class Tokenizer:
             raise UserError("chat: the model file has no chat template; use --raw")
         name = {"bos_token": self.bos, "eos_token": self.eos[0] if self.eos else None}
         return self.templates.render(
-            self.chat_template, messages=messages, add_generation_prompt=answer, tools=None, documents=None,
-            **{k: "" if n is None else self.inner.id_to_token(n) for k, n in name.items()})
+            self.chat_template, messages=messages, add_generation_prompt=answer, tools=None,
+            documents=None, **{k: "" if n is None else self.inner.id_to_token(n) for k, n in name.items()})
 
 
 class TextStream:

@@ -115,7 +115,8 @@ def command(argv):
             results.append((device, what, route(text_of(Folded(component())), device)))
     with replacing(PAGE) as path:
         path.write_text(rewrite(PAGE.read_text(), {
-            "parts": parts_block("up5k", areas), "whole": whole_block(whole), "routed": routed_block(results)}))
+            "parts": parts_block("up5k", areas), "whole": whole_block(whole),
+            "routed": routed_block(results)}))
     print(f"wrote {PAGE.name}")
 
 

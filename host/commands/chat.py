@@ -21,16 +21,17 @@ COMMANDS = {
     "Ctrl-C": "stops an answer",
 }
 HELP = ", ".join(f"{name} {what}" for name, what in COMMANDS.items())
-NO_TEMPLATE = ("the model file has no chat template: questions are put as `User: ...`, answers begin "
-               "with `Assistant:`")
+NO_TEMPLATE = ("the model file has no chat template: questions are put as `User: ...`, answers "
+               "begin with `Assistant:`")
 
 
 def register(commands):
-    parser = commands.add_parser("chat", help="talk with a model",
-                                 description=f"Talk with a model. {HELP}. The conversation stays in "
-                                 "the device's KV cache: each turn reads only what is new. Where the model "
-                                 "file has no chat template, questions are put as `User: ...`, each on a "
-                                 "line, and answers begin with `Assistant:`.")
+    parser = commands.add_parser(
+        "chat", help="talk with a model",
+        description=f"Talk with a model. {HELP}. The conversation stays in the device's KV cache: "
+                    "each turn reads only what is new. Where the model file has no chat template, "
+                    "questions are put as `User: ...`, each on a line, and answers begin with "
+                    "`Assistant:`.")
     images.add_arguments(parser)
     parser.add_argument("--system", metavar="TEXT", help="instructions before the conversation")
     parser.add_argument("--tokens", type=int, default=256, metavar="N",
@@ -65,14 +66,15 @@ def run(args):
         console().print(f"({NO_TEMPLATE})", style="dim", soft_wrap=True)
         tokenizer.chat_template, end = PLAIN, PLAIN_END
     before = [] if args.system is None else [{"role": "system", "content": args.system}]
-    tokenizer.chat([*before, {"role": "user", "content": ""}])  # before a device takes minutes to build
+    # Before a device takes minutes to build.
+    tokenizer.chat([*before, {"role": "user", "content": ""}])
     device = device_of(args, config)
     try:
         device.load(image)
         chat = Chat(session_of(device, image, config), tokenizer, args.system, end)
         if sys.stdin.isatty():
-            console().print(f"{image.model['name']} on {args.device}. /help lists the commands, Ctrl-D ends.",
-                            style="dim", soft_wrap=True)
+            console().print(f"{image.model['name']} on {args.device}. /help lists the commands, "
+                            "Ctrl-D ends.", style="dim", soft_wrap=True)
         for question in questions():
             if question == "/exit":
                 break
@@ -81,10 +83,11 @@ def run(args):
             elif question == "/reset":
                 chat.reset()
             elif question.startswith("/") and not question.startswith("//"):
-                console().print(f"{question.split()[0]}: no such command; /help lists them, // begins a "
-                                "question with a /", soft_wrap=True)
+                console().print(f"{question.split()[0]}: no such command; /help lists them, "
+                                "// begins a question with a /", soft_wrap=True)
             elif question:
-                answer(chat, question.removeprefix("/"), args, sampler, lambda: reading(device, image, config),
+                answer(chat, question.removeprefix("/"), args, sampler,
+                       lambda: reading(device, image, config),
                        lambda tokens: Statistics(image, config, tokens).line)
     finally:
         device.close()

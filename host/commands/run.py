@@ -32,7 +32,8 @@ def register(commands):
     prompt.add_argument("--prompt", metavar="TEXT",
                         help=f"the prompt; - reads it from stdin (default: {DEFAULT_PROMPT!r})")
     prompt.add_argument("--prompt-file", metavar="FILE",
-                        help="read the prompt from a UTF-8 text; a line break at its end is no part of it")
+                        help="read the prompt from a UTF-8 text; a line break at its end is no "
+                             "part of it")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--raw", action="store_true",
                       help="continue the prompt as it stands (default: fewest tokens to read)")
@@ -94,7 +95,8 @@ def check_device(args):
         from ..link.device import address
         port, _ = address(place)
         if not Path(port).exists():
-            raise UserError(f"--device {args.device}: there is no port {port}; is the board connected?")
+            raise UserError(f"--device {args.device}: there is no port {port}; is the board "
+                            "connected?")
     if args.timeline is not None:
         if args.device != "sim":
             raise UserError(f"--timeline needs --device sim, not {args.device}")

@@ -19,6 +19,10 @@ CYCLES = 4  # per bit, as fast as the link goes
 HOST_BAUD, HOST_PATIENCE = 19_200, 120
 
 
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
 def command(argv):
     parser = argparse.ArgumentParser(prog="python -m sim.board", description=__doc__)
     parser.add_argument("board", nargs="?", default="ulx3s-85f", help="default: %(default)s")
@@ -31,13 +35,13 @@ def command(argv):
     board = boards.get(args.board)
     most = round(board.clock_mhz * 1e6 / CYCLES)
     if args.baud is not None and not 1200 <= args.baud <= most:
-        raise UserError(f"--baud must be from 1200 to {most}, {CYCLES} cycles of the board a bit; not {args.baud}")
+        raise UserError(f"--baud must be from 1200 to {most}, {CYCLES} cycles of the board a bit; "
+                        f"not {args.baud}")
     if not 0 <= args.seed < 1 << 64:
         raise UserError(f"--seed must be from 0 to 2**64 - 1, not {args.seed}")
     board = replace(board, baud=args.baud or most)
-    with SimulatedBoard(board, faults=args.faults, seed=args.seed,
-                        progress=lambda text: print(text, file=sys.stderr, flush=True)) as simulated:
-        print("Ctrl-C ends it. In another terminal, for some minutes, most of them to load the image:", file=sys.stderr)
+    with SimulatedBoard(board, faults=args.faults, seed=args.seed, progress=say) as simulated:
+        say("Ctrl-C ends it. In another terminal, for some minutes, most of them to load the image:")
         print(host_command(board, simulated.path), flush=True)
         try:
             simulated.run()

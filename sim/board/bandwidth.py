@@ -53,7 +53,8 @@ def command(argv):
     parser.add_argument("boards", nargs="*", metavar="BOARD", default=["ecpix5-85f", "orangecrab-85f"])
     for board in list(map(boards.get, parser.parse_args(argv).boards)):
         rate, peak = bytes_per_cycle(board), board.dram.peak / board.clock_mhz / 1e6
-        print(f"{board.name}: {rate:.2f} bytes a cycle, {100 * rate / peak:.1f} % of the memory's peak")
+        print(f"{board.name}: {rate:.2f} bytes a cycle, {100 * rate / peak:.1f} % of the memory's "
+              "peak")
 
 
 def main(argv=None):

@@ -65,7 +65,7 @@ def again(args):
 
 def train(args):
     """Run a training command, with a progress bar."""
-    args.output.mkdir(parents=True, exist_ok=True)   # refused now rather than when the training ends
+    args.output.mkdir(parents=True, exist_ok=True)   # refused now, not when the training ends
     torch.set_num_threads(args.threads)
     console = Console(stderr=True)
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
