@@ -64,8 +64,11 @@ def test_exit_codes(capsys):
 @pytest.mark.parametrize("flush", [False, True])
 def test_streams(redirect, code, said, flush):
     """Nothing more is said when Python flushes at its end."""
-    script = ("import sys, time; from host.errors import run_command; time.sleep(0.2); "
-              f"sys.exit(run_command('run', lambda: print(sys.stdin.read() + 'x' * 100, flush={flush})))")
+    script = ("import select, sys; from host.errors import run_command; "
+              "poll = select.poll(); poll.register(1, 0); "   # until whoever reads is gone
+              f"poll.poll({60_000 if '|' in redirect else 0}); "
+              "sys.exit(run_command('run', lambda: print(sys.stdin.read() + 'x' * 100, "
+              f"flush={flush})))")
     command = f"{sys.executable} -c \"{script}\" {redirect}"
     if "<" not in redirect:
         command = f"echo | {command}"
