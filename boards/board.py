@@ -87,8 +87,8 @@ class Board:
         except ModuleNotFoundError as error:
             if not error.name.startswith("amaranth_boards"):
                 raise
-            raise UserError("bitstreams need amaranth-boards, which is not installed; run `make bitstream`, or "
-                            "pip install 'headrace[boards,synth]'") from None
+            raise UserError("bitstreams need amaranth-boards, which is not installed; run "
+                            "`make install FOR=boards`, or pip install 'headrace[boards,synth]'") from None
 
 
 BOARDS = {board.name: board for board in [

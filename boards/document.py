@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from host.errors import UserError
+from host.errors import UserError, run_command
 from host.files import replacing
 from host.progress import steps
 
@@ -155,27 +155,27 @@ def compared(command):
     return json.loads(done.stdout)
 
 
-def main():
+def command(argv):
     parser = argparse.ArgumentParser(prog="python -m boards.document", description=__doc__)
-    parser.parse_args()
-    try:
-        compare = [line for command in COMMANDS for line in compare_block(compared(command))]
-        with steps("measuring") as step:
-            points = list(study(step=step))
-        blocks = {"compare": compare, "area": area_block(points), "ratio": ratio_block(points),
-                  "fmax": fmax_block(points)}
-        files = {PAGE: rewrite(PAGE.read_text(), blocks),
-                 **{PAGE.with_name(f"cores-area-{family}.svg"): figure(points, family) for family in FAMILIES}}
-    except UserError as error:
-        return f"cores: {error}"
+    parser.parse_args(argv)
+    compare = [line for words in COMMANDS for line in compare_block(compared(words))]
+    with steps("measuring") as step:
+        points = list(study(step=step))
+    blocks = {"compare": compare, "area": area_block(points), "ratio": ratio_block(points),
+              "fmax": fmax_block(points)}
+    files = {PAGE: rewrite(PAGE.read_text(), blocks),
+             **{PAGE.with_name(f"cores-area-{family}.svg"): figure(points, family)
+                for family in FAMILIES}}
     for path, text in files.items():
         with replacing(path) as part:
             part.write_text(text)
         print(f"wrote {path.relative_to(ROOT)}")
 
 
+def main(argv=None):
+    """Run the command, return the exit code."""
+    return run_command("cores", lambda: command(argv))
+
+
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(main())

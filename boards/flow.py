@@ -5,6 +5,7 @@ import json
 import time
 
 from host.errors import UserError
+from host.files import writing
 
 from .report import describe
 from .synthesis import NAMELESS, execute, tool, version
@@ -28,7 +29,7 @@ MORE = {"nextpnr-ecp5": ["--report", ROUTED, "--timing-allow-fail", "--placer", 
                          "--router", "router2"]}
 # Seconds by the clock that a tool may take: some placements cannot be routed, and routing them never ends.
 LIMITS = {"nextpnr-ecp5": 2 * 60 * 60}
-HINT = "run `make bitstream`, or pip install 'headrace[boards,synth]'"
+HINT = "run `make install FOR=boards`, or pip install 'headrace[boards,synth]'"
 
 
 def path_of(name):
@@ -77,16 +78,18 @@ def build(board, folder, *, seed=None, machine=True, step=lambda name: None):
     digest = digest_of(plan, commands)
     if (report := finished(folder, digest)) is not None:
         return report
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / REPORT).unlink(missing_ok=True)
-    for name, content in plan.files.items():
-        (folder / name).write_text(content)
-    for name, arguments in commands.items():
-        timed(TOOLS[name][1], lambda: run(folder, name, arguments))
-    (folder / f"{NAME}.json").unlink()  # the netlist: tens of megabytes
-    report = describe(board, json.loads((folder / ROUTED).read_text()), machine=machine, seed=seed,
-                      seconds=seconds, size=(folder / f"{NAME}.bit").stat().st_size, digest=digest)
-    (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / REPORT).unlink(missing_ok=True)
+        for name, content in plan.files.items():
+            (folder / name).write_text(content)
+        for name, arguments in commands.items():
+            timed(TOOLS[name][1], lambda: run(folder, name, arguments))
+        (folder / f"{NAME}.json").unlink()  # the netlist: tens of megabytes
+        report = describe(board, json.loads((folder / ROUTED).read_text()), machine=machine,
+                          seed=seed, seconds=seconds, digest=digest,
+                          size=(folder / f"{NAME}.bit").stat().st_size)
+        (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
     return report
 
 

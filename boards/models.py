@@ -6,7 +6,7 @@ from math import ceil
 from rtl.config import UNIT_BYTES
 
 
-__all__ = ["Model", "MODELS"]
+__all__ = ["Model", "MODELS", "fitting"]
 
 
 @dataclass(frozen=True)
@@ -53,3 +53,8 @@ MODELS = [
     Model("tiny-mixed", 512, 23_301, 1_143_552, ("S8", "SPARSE4")),
     Model("tiny-sparse", 512, 36_600, 1_994_688, ("S8", "SPARSE8")),
 ]
+
+
+def fitting(board):
+    """The first of `MODELS` that runs on a board; None if none does."""
+    return next((model for model in MODELS if model.lack(board) is None), None)

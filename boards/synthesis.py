@@ -19,6 +19,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 
 from host.errors import UserError
+from host.files import writing
 
 
 __all__ = ["FAMILIES", "Area", "Routed", "check_tools", "text_of", "synthesize", "place_and_route"]
@@ -117,7 +118,7 @@ def text_of(component):
     return rtlil.convert(component, name="top", emit_src=False)
 
 
-def tool(variable, name, hint="run `make cores`, or pip install 'headrace[synth]'"):
+def tool(variable, name, hint="run `make install FOR=synth`, or pip install 'headrace[synth]'"):
     """Path of a tool: what the environment variable says, else that of this Python environment."""
     path = os.environ.get(variable) or shutil.which(
         name, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
@@ -163,15 +164,17 @@ def kept(result, inputs, make):
     folder = CACHE / digest
     try:
         return result(**json.loads((folder / "result.json").read_text()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    with writing(CACHE):
         CACHE.mkdir(parents=True, exist_ok=True)
-    # Made aside and then renamed: an interrupted run leaves nothing that looks complete.
-    with tempfile.TemporaryDirectory(dir=CACHE, prefix=f"{digest}.") as part:
-        part = Path(part)
-        made = make(part)
-        (part / "result.json").write_text(json.dumps(asdict(made), indent=1) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(part, folder, dirs_exist_ok=True)
+        # Made aside and then renamed: an interrupted run leaves nothing that looks complete.
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix=f"{digest}.") as part:
+            part = Path(part)
+            made = make(part)
+            (part / "result.json").write_text(json.dumps(asdict(made), indent=1) + "\n")
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(part, folder, dirs_exist_ok=True)
     return made
 
 

@@ -7,6 +7,31 @@ from .tokenizer import TextStream
 __all__ = ["Chat"]
 
 
+class Before:
+    """Passes text on up to where `end` begins, and holds back what may be its beginning."""
+    def __init__(self, end):
+        self.end, self.held, self.found = end, "", False
+
+    def add(self, text):
+        """Take some text, return what is certainly before the end."""
+        self.held += text
+        if self.end is None:
+            return self.finish()
+        before, end, _ = self.held.partition(self.end)
+        if end:
+            self.found, self.held = True, ""
+            return before
+        kept = next(n for n in reversed(range(len(self.end))) if self.held.endswith(self.end[:n]))
+        at = len(self.held) - kept
+        text, self.held = self.held[:at], self.held[at:]
+        return text
+
+    def finish(self):
+        """Return what was held back: no more comes."""
+        text, self.held = self.held, ""
+        return text
+
+
 class Chat:
     """A conversation with a model.
 
@@ -16,6 +41,8 @@ class Chat:
     tokenizer : :class:`host.tokenizer.Tokenizer`
     system : :class:`str` or None
         Instructions that come before the conversation.
+    end : :class:`str` or None
+        Text that ends an answer, besides the model's own tokens, and is no part of it.
 
     Attributes
     ----------
@@ -24,8 +51,8 @@ class Chat:
     forgotten : :class:`int`
         Messages that were dropped from the beginning since the context was full.
     """
-    def __init__(self, session, tokenizer, system=None):
-        self.session, self.tokenizer, self.system = session, tokenizer, system
+    def __init__(self, session, tokenizer, system=None, end=None):
+        self.session, self.tokenizer, self.system, self.end = session, tokenizer, system, end
         self.reset()
 
     def reset(self):
@@ -62,18 +89,22 @@ class Chat:
         try:
             prompt = self.prompt(min(tokens, self.session.context // 4))
             self.session.check(prompt)
-        except UserError:
+        except BaseException:   # Ctrl-C, too
             self.messages, self.ids, self.text = before
             raise
-        stream, said = TextStream(self.tokenizer), []
+        stream, before_end, said = TextStream(self.tokenizer), Before(self.end), []
         try:
             for token in self.session.generate(prompt, tokens, sampler, progress):
                 self.ids.append(token.id)
                 said.append(token.id)
-                text = stream.add(token.id)
-                if self.session.stopped:
-                    text += stream.finish()
+                text = before_end.add(stream.add(token.id))
+                if self.session.stopped and not before_end.found:
+                    text += before_end.add(stream.finish()) + before_end.finish()
                 yield token, text
+                if before_end.found:
+                    break
         finally:
-            self.messages.append({"role": "assistant", "content": self.tokenizer.decode(said)})
+            text = self.tokenizer.decode(said)
+            content = text if self.end is None else text.partition(self.end)[0]
+            self.messages.append({"role": "assistant", "content": content})
             self.text += self.tokenizer.decode(said, special=True)

@@ -1,12 +1,11 @@
 """The `headrace` command."""
 
 import argparse
-import os
 import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-from .errors import UserError
+from .errors import UserError, run_command
 
 
 __all__ = ["main"]
@@ -37,20 +36,12 @@ def parser():
 
 
 def main(argv=None):
-    """Run the command, return the exit code: 2 for what the user can mend, 130 for Ctrl-C."""
-    try:
+    """Run the command, return the exit code: see :func:`host.errors.run_command`."""
+    def command():
         args = parser().parse_args(argv)
-        return args.run(args) or 0
-    except UserError as error:
-        print(f"headrace: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nheadrace: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Whoever read our output has enough. Python would complain again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return args.run(args)
+
+    return run_command("headrace", command)
 
 
 if __name__ == "__main__":

@@ -1,63 +1,61 @@
-"""Files that are there whole, or not at all; and files that are what they were."""
+"""Files that are there whole, or not at all."""
 
-import hashlib
 import os
-import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import UserError
+from .errors import UserError, reason
 
 
-__all__ = ["identity", "opened", "replacing", "sha256"]
+__all__ = ["check_target", "replacing", "writing"]
 
 
-_digests = {}   # by identity
+def check_target(path):
+    """Refuse what :func:`replacing` could not write for certain, before anything takes time."""
+    path = Path(path).absolute()
+    if path.is_dir():
+        raise UserError(f"{path}: must be a file to write, it is a folder")
+    folder = next(parent for parent in path.parents if parent.exists())
+    if not folder.is_dir():
+        raise UserError(f"{path}: cannot be written: {folder} is no folder; choose another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{path}: cannot be written: nothing may be written to {folder}; choose "
+                        "another place")
+
+
+@contextmanager
+def writing(path, partial=None):
+    """Make an :exc:`OSError` a :exc:`~host.errors.UserError` that says what cannot be written.
+
+    That is the file that the error names. It is `path` where it names none, as when a disk is full,
+    and where it names `partial`.
+    """
+    try:
+        yield
+    except BrokenPipeError:   # stdout's, which is no error of a file
+        raise
+    except OSError as error:
+        named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
+        where = path if named is None or named == str(partial) else named
+        raise UserError(f"{where}: cannot be written: {reason(error)}") from error
 
 
 @contextmanager
 def replacing(path):
     """Give a path to write a file to, which becomes `path` if nothing goes wrong, and else vanishes.
 
-    The folder is made if need be.
+    The folder is made if need be. Raises :exc:`~host.errors.UserError` when it cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.touch()
-        mode = partial.stat().st_mode
-        yield partial
-        partial.chmod(mode)  # some libraries keep what they write from all other users
-        os.replace(partial, path)
+        with writing(path, partial):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.touch()
+            mode = partial.stat().st_mode
+            yield partial
+            partial.chmod(mode)  # some libraries keep what they write from all other users
+            os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def opened(path):
-    """Open a file to read its bytes, or raise :exc:`UserError`; so does a system's error within.
-
-    A pipe or a device might never end: it is refused too.
-    """
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UserError(f"{path}: must be a file, not a folder, pipe or device")
-        with open(path, "rb") as file:
-            yield file
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def identity(path, status):
-    """What changes when a file does, of its :func:`os.stat`: its content need not be read again."""
-    return os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ino
-
-
-def sha256(path):
-    """SHA-256 of a file, in hexadecimal. It is read once per process, unless it changes."""
-    with open(path, "rb") as file:
-        about = identity(path, os.fstat(file.fileno()))
-        if about not in _digests:
-            _digests[about] = hashlib.file_digest(file, "sha256").hexdigest()
-        return _digests[about]
+        with suppress(OSError):
+            partial.unlink()

@@ -9,8 +9,9 @@ from safetensors.numpy import save_file
 from rtl.config import UNIT_BYTES
 
 from . import schema
+from .digest import opened
 from .errors import UserError
-from .files import opened, replacing
+from .files import replacing
 from .seal import BLANK, KEY, seal, verify
 
 

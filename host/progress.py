@@ -13,7 +13,9 @@ __all__ = ["below", "console", "progress", "steps"]
 
 def console(stderr=True):
     """A console of the stream as it is now: tests and redirections replace it."""
-    return Console(file=sys.stderr if stderr else sys.stdout, highlight=False)
+    # Names of files and models are text, whatever brackets and colons they have.
+    return Console(file=sys.stderr if stderr else sys.stdout, highlight=False, markup=False,
+                   emoji=False)
 
 
 def live(*columns):
@@ -25,7 +27,8 @@ def live(*columns):
 @contextmanager
 def progress(what):
     """Show a bar that goes away when done. Gives a function of any of (done, total, what)."""
-    with live(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()) as bars:
+    with live(TextColumn("{task.description}", markup=False), BarColumn(),
+              MofNCompleteColumn()) as bars:
         task = bars.add_task(what, total=None)
 
         def report(done=None, total=None, what=None):
@@ -41,7 +44,7 @@ def steps(what):
 
     Where nothing can be shown and go away again, each step is a line.
     """
-    with live(SpinnerColumn(), TextColumn("{task.description}")) as bars:
+    with live(SpinnerColumn(), TextColumn("{task.description}", markup=False)) as bars:
         tasks = []
 
         def step(name):

@@ -6,8 +6,8 @@ The digest's 64 hexadecimal digits count as zeros, since they cannot be part of 
 import hashlib
 import os
 
+from .digest import identity, opened
 from .errors import UserError
-from .files import identity, opened
 
 
 __all__ = ["BLANK", "KEY", "seal", "verify"]

@@ -2,12 +2,12 @@
 
 import json
 
-import jinja2
-import jinja2.sandbox
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 
 from host.errors import UserError
+
+from .templates import Templates
 
 
 __all__ = ["Tokenizer", "TextStream"]
@@ -78,6 +78,7 @@ class Tokenizer:
     """
     def __init__(self, inner, *, bos=None, eos=(), chat_template=None):
         self.inner, self.bos, self.eos, self.chat_template = inner, bos, tuple(eos), chat_template
+        self.templates = Templates()
 
     @classmethod
     def from_json(cls, text, **kwargs):
@@ -103,15 +104,15 @@ class Tokenizer:
 
     def encode(self, text):
         """Tokens of a text, in which the names of special tokens stand for these."""
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise UserError("prompt: must be UTF-8 text, not bytes that are none") from None
         ids = self.continuation(text)
         return ids if self.bos is None or ids[:1] == [self.bos] else [self.bos, *ids]
 
     def continuation(self, text):
         """Tokens of a text that goes on where others ended."""
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UserError("prompt: must be UTF-8 text, not bytes that are none") from None
         return self.inner.encode(text, add_special_tokens=False).ids
 
     def decode(self, ids, special=False):
@@ -125,19 +126,10 @@ class Tokenizer:
         """
         if not self.chat_template:
             raise UserError("chat: the model file has no chat template; use --raw")
-        def refuse(message):
-            raise jinja2.TemplateError(message)
-
-        env = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        env.globals["raise_exception"] = refuse
         name = {"bos_token": self.bos, "eos_token": self.eos[0] if self.eos else None}
-        try:
-            return env.from_string(self.chat_template).render(
-                messages=messages, add_generation_prompt=answer,
-                **{k: "" if n is None else self.inner.id_to_token(n) for k, n in name.items()})
-        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
-            line = " ".join(str(error).split())
-            raise UserError(f"chat: the model file's chat template fails: {line}") from None
+        return self.templates.render(
+            self.chat_template, messages=messages, add_generation_prompt=answer, tools=None,
+            documents=None, **{k: "" if n is None else self.inner.id_to_token(n) for k, n in name.items()})
 
 
 class TextStream:

@@ -6,11 +6,13 @@ on how good the model still is. Run as ``python -m sim.densities``.
 
 import argparse
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
 from rich.table import Table
 
+from host.errors import run_command
 from host.files import replacing
 from host.progress import console, progress
 from mapper.compile import compile_model
@@ -70,7 +72,7 @@ def measure(config, bits, model="smollm2", report=lambda *_: None):
     return figures
 
 
-def main(argv=None):
+def command(argv):
     parser = argparse.ArgumentParser(prog="python -m sim.densities", description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="small-dspchain", choices=CONFIGS)
     parser.add_argument("--bits", type=int, default=8, choices=FORMATS)
@@ -92,5 +94,10 @@ def main(argv=None):
     console(stderr=False).print(table)
 
 
+def main(argv=None):
+    """Run the command, return the exit code."""
+    return run_command("densities", lambda: command(argv))
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,9 +2,12 @@
 
 import inspect
 import re
+import sys
 import tomllib
 from pathlib import Path
 
+from host.errors import run_command
+from host.files import replacing
 from rtl import csr, isa, limits, rules
 
 from . import diagram
@@ -124,7 +127,16 @@ def generate(path):
     return "\n".join(DOCUMENTS[path]()).rstrip("\n") + "\n"
 
 
+def main():
+    """Run the command, return the exit code."""
+    def command():
+        for path in DOCUMENTS:
+            with replacing(ROOT / path) as part:
+                part.write_text(generate(path))
+            print(f"wrote {path}")
+
+    return run_command("document", command)
+
+
 if __name__ == "__main__":
-    for path in DOCUMENTS:
-        (ROOT / path).write_text(generate(path))
-        print(f"wrote {path}")
+    sys.exit(main())

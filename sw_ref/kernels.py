@@ -19,6 +19,7 @@ from rtl.config import KV_BLOCK, UNIT_BYTES
 from rtl.isa import Func
 
 from .attention import BLOCK, EMPTY, EXP2, FRACTION, SCORE_BITS, SHIFT_LIMIT
+from .kept import keep
 from .numerics import MAX, MIN_NORMAL, f32
 
 
@@ -46,12 +47,8 @@ CACHE = _cache()
 
 
 def kernel(function, **options):
-    """Decorator: compile a function when it is first called, and keep the result."""
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(CACHE)
-    try:
-        return numba.njit(function, cache=True, nogil=True, error_model="numpy", **options)
-    finally:
-        numba.config.CACHE_DIR = before
+    """Decorator: compile a function when it is first called, and keep the result if possible."""
+    return keep(numba.njit(function, nogil=True, error_model="numpy", **options), CACHE)
 
 
 def exact(function):

@@ -60,7 +60,7 @@ def check_versions():
         if found != wanted:
             raise UserError(f"boards' memories need {name} {wanted}, which is "
                             f"{'not installed' if found is None else f'installed as {found}'}; run "
-                            "`make bitstream`, or pip install 'headrace[boards,synth]'")
+                            "`make install FOR=boards`, or pip install 'headrace[boards,synth]'")
 
 
 def generate(dram, *, data_bits, id_width):

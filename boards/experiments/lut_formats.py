@@ -7,7 +7,7 @@ docs/rfcs/0003-lut-tensor-core.md has the figures.
 
 import sys
 
-from host.errors import UserError
+from host.errors import run_command
 from rtl.config import get
 from rtl.cores.lut import LutCore
 from rtl.cores.tabled import TabledCore
@@ -42,8 +42,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(run_command("lut_formats", main))

@@ -12,7 +12,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from host.errors import UserError
+from host.errors import run_command
 from rtl.config import GROUP
 from rtl.cores.carried import Carried
 from rtl.cores.tables import SignTable, bound, encode, look_up
@@ -197,8 +197,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(run_command("ternary_lookup", main))

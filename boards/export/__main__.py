@@ -5,7 +5,7 @@ import sys
 
 from rich.table import Table
 
-from host.errors import UserError
+from host.errors import UserError, run_command
 from host.progress import console
 from rtl import config as configs
 
@@ -16,8 +16,7 @@ from .write import write
 __all__ = ["main"]
 
 
-def main(argv=None):
-    """Run the command, return the exit code."""
+def command(argv):
     parser = argparse.ArgumentParser(prog="python -m boards.export", description=__doc__)
     parser.add_argument("board", nargs="?", default="", help=", ".join(TARGETS))
     parser.add_argument("--config", metavar="NAME", help=f"{', '.join(configs.CONFIGS)} (default: the board's)")
@@ -25,22 +24,19 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if not args.board:
         console(stderr=False).print(table())
-        return 0
-    try:
-        target = get(args.board)
-        config = config_of(args.config or target.config)
-        folder = args.output or f"build/export/{target.name}"
-        with console().status("generating Verilog"):
-            names = write(target, config, folder)
-    except UserError as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"export: {folder}: cannot be written: {error.strerror or error}", file=sys.stderr)
-        return 2
+        return
+    target = get(args.board)
+    config = config_of(args.config or target.config)
+    folder = args.output or f"build/export/{target.name}"
+    with console().status("generating Verilog"):
+        names = write(target, config, folder)
     console(stderr=False).print(f"{folder}: {', '.join(names)} (configuration {config.name}, digest "
                                 f"{config.digest[:8]}); README.md says how to go on", soft_wrap=True)
-    return 0
+
+
+def main(argv=None):
+    """Run the command, return the exit code."""
+    return run_command("export", lambda: command(argv))
 
 
 def config_of(name):
@@ -63,7 +59,4 @@ def table():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(main())

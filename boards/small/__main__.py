@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from host.errors import UserError
+from host.errors import run_command
 from host.files import replacing
 from host.progress import steps
 from rtl.config import get
@@ -102,27 +102,27 @@ def measure(step):
     return areas
 
 
-def main(argv=None):
-    """Run the command, return the exit code."""
+def command(argv):
     parser = argparse.ArgumentParser(prog="python -m boards.small", description=__doc__)
     parser.parse_args(argv)
-    try:
-        with steps("measuring") as step:
-            areas, results, whole = measure(step), [], {}
-            for name, component in WHOLE.items():
-                step(f"synthesis of the accelerator, {name}, for gw2a")
-                whole[name] = map_cells(text_of(component()), "gw2a")
-            for device, what, component in ROUTED:
-                step(f"routing the {what} for {device}")
-                results.append((device, what, route(text_of(Folded(component())), device)))
-        with replacing(PAGE) as path:
-            path.write_text(rewrite(PAGE.read_text(), {
-                "parts": parts_block("up5k", areas), "whole": whole_block(whole), "routed": routed_block(results)}))
-    except UserError as error:
-        print(f"small: {error}", file=sys.stderr)
-        return 2
+    with steps("measuring") as step:
+        areas, results, whole = measure(step), [], {}
+        for name, component in WHOLE.items():
+            step(f"synthesis of the accelerator, {name}, for gw2a")
+            whole[name] = map_cells(text_of(component()), "gw2a")
+        for device, what, component in ROUTED:
+            step(f"routing the {what} for {device}")
+            results.append((device, what, route(text_of(Folded(component())), device)))
+    with replacing(PAGE) as path:
+        path.write_text(rewrite(PAGE.read_text(), {
+            "parts": parts_block("up5k", areas), "whole": whole_block(whole),
+            "routed": routed_block(results)}))
     print(f"wrote {PAGE.name}")
-    return 0
+
+
+def main(argv=None):
+    """Run the command, return the exit code."""
+    return run_command("small", lambda: command(argv))
 
 
 GOWIN = {
@@ -140,7 +140,4 @@ ROUTED = [
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(main())

@@ -217,8 +217,8 @@ def route(text, device, top="top", frequency=25):
 
 def program(name):
     """Path of a tool, that an environment variable may replace."""
-    return tool(name.upper().replace("-", "_").removeprefix("YOWASP_"), name, "run `make small`, or pip install "
-                "'headrace[small,synth]'")
+    return tool(name.upper().replace("-", "_").removeprefix("YOWASP_"), name,
+                "run `make install FOR=small`, or pip install 'headrace[small,synth]'")
 
 
 def failure(command, folder):

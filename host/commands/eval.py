@@ -2,10 +2,10 @@
 
 import json
 import math
-from pathlib import Path
 
 from ..errors import UserError
 from ..progress import console, progress
+from ..text import read_text
 from . import images
 from .run import add_device, check_device, device_of, session_of, tokenizer_of
 
@@ -35,7 +35,7 @@ def run(args):
         raise UserError("eval: --oracle FILE or --text FILE must be given")
     check_device(args)
     oracle = None if args.oracle is None else read_oracle(args.oracle)
-    text = None if args.text is None else read_text(args)
+    text = None if args.text is None else text_of(args)
     image, config = image_of(args)
     for item in oracle or []:
         session_of(None, image, config).check(item["prompt_ids"] + item["f32_gen_ids"])
@@ -67,23 +67,22 @@ def image_of(args):
 
 def read_oracle(path):
     """Items of an oracle's file."""
+    text = read_text(path)
     try:
-        items = json.loads(Path(path).read_text("utf-8"))["items"]
+        items = json.loads(text)["items"]
         for item in items:
             for key in ("prompt_ids", "f32_gen_ids"):
                 if not item[key] or not all(isinstance(n, int) for n in item[key]):
                     raise ValueError(f"{key!r} must be a list of integers")
         if not items:
             raise ValueError("there are none")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: must be JSON with 'items' of 'prompt_ids' and 'f32_gen_ids': "
                         f"{error}") from None
     return items
 
 
-def read_text(args):
+def text_of(args):
     """The text, once everything else is as it must be."""
     if args.device != "model":
         raise UserError(f"--text needs --device model, which has all logits, not {args.device}")
@@ -91,12 +90,7 @@ def read_text(args):
         raise UserError(f"{args.model}: --text needs the model itself for its reference, not an image")
     if args.max_tokens < 2:
         raise UserError(f"--max-tokens must be at least 2, not {args.max_tokens}")
-    try:
-        return Path(args.text).read_text("utf-8")
-    except OSError as error:
-        raise UserError(f"{args.text}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{args.text}: must be UTF-8: {error}") from None
+    return read_text(args.text)
 
 
 def windows_of(args, image, text):

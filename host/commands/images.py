@@ -12,7 +12,7 @@ from rtl import config as configs
 
 from ..errors import UserError
 from ..image import FORMAT_VERSION, Image
-from ..progress import progress
+from ..progress import console, progress
 from ..tokenizer import Tokenizer
 
 
@@ -81,17 +81,21 @@ def save(image, path):
     """Write an image, or nothing."""
     try:
         image.save(path)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: cannot be written: {reason}") from None
+    except SafetensorError as error:
+        raise UserError(f"{path}: cannot be written: {error}") from None
 
 
 def wanted(args, config=None):
     """Configuration, unless it is given, model and context that `args` ask for."""
     from mapper.find import load
+    if not args.model:
+        raise UserError("--model must be a model, it is empty")
     if args.context is not None and args.context < 1:
         raise UserError(f"--context must be at least 1, not {args.context}")
     model = load(args.model, args.bits)
+    if args.context is not None and args.context > model.context:
+        raise UserError(f"--context must be from 1 to {model.context}, the positions that the model "
+                        f"was trained for, not {args.context}")
     return config or configs.get(args.config or DEFAULT_CONFIG), model, args.context or min(DEFAULT_CONTEXT, model.context)
 
 
@@ -141,7 +145,11 @@ def obtain(args, config=None):
                   file=sys.stderr)
     from mapper.compile import compile_model
     image = build(compile_model, model, config, context)
-    save(image, path)
+    try:
+        save(image, path)
+    except UserError as error:   # it would only be there sooner the next time
+        console().print(f"(the image is not kept: {error})", style="dim", soft_wrap=True)
+        return image, config
     with suppress(OSError):   # it is only in the way
         for other in cache().glob(f"{stem}-{'?' * 16}.safetensors"):
             if other != path:  # an older compiler's

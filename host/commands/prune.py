@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import check_target
 from ..progress import console, progress
+from ..text import read_text
 
 
 WINDOW = 512   # tokens of a calibration sequence
@@ -45,12 +47,8 @@ def run(args):
         raise UserError(f"--max-tokens must be at least 2, not {args.max_tokens}")
     if Path(args.output).exists():
         raise UserError(f"{args.output}: exists already; give a new folder")
-    try:
-        text = Path(args.text).read_text("utf-8")
-    except OSError as error:
-        raise UserError(f"{args.text}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{args.text}: must be UTF-8: {error}") from None
+    check_target(args.output)
+    text = read_text(args.text)
     model = load(args.model)
     tokenizer = Tokenizer.from_json(model.tokenizer)
     ids = tokenizer.continuation(text)[:args.max_tokens]

@@ -8,12 +8,18 @@ from pathlib import Path
 
 from ..devices import check, create
 from ..errors import UserError
+from ..files import check_target
 from ..generate import Session
 from ..progress import below, console, progress, steps
 from ..sampling import BEST, Sampler, Sampling
 from ..statistics import Statistics
+from ..text import read_text
 from ..tokenizer import TextStream, Tokenizer
 from . import images
+
+
+DEFAULT_PROMPT = "The capital of Germany is"
+PROMPT_BYTES = 8 << 20   # no context has room for more
 
 
 def register(commands):
@@ -22,7 +28,12 @@ def register(commands):
                                  "cycles per token, utilization of the memory, and tokens/s at the "
                                  "configured clock.")
     images.add_arguments(parser)
-    parser.add_argument("--prompt", default="The capital of Germany is", metavar="TEXT")
+    prompt = parser.add_mutually_exclusive_group()
+    prompt.add_argument("--prompt", metavar="TEXT",
+                        help=f"the prompt; - reads it from stdin (default: {DEFAULT_PROMPT!r})")
+    prompt.add_argument("--prompt-file", metavar="FILE",
+                        help="read the prompt from a UTF-8 text; a line break at its end is no "
+                             "part of it")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--raw", action="store_true",
                       help="continue the prompt as it stands (default: fewest tokens to read)")
@@ -33,6 +44,9 @@ def register(commands):
     add_device(parser, "sim")
     add_sampling(parser, temperature=0.0, top_p=1.0)
     parser.set_defaults(run=run)
+
+
+FILES = ("pynq", "xrt")   # devices whose place is a file
 
 
 def add_device(parser, default):
@@ -74,12 +88,21 @@ def tokenizer_of(image):
 
 def check_device(args):
     """Refuse what cannot be created, before anything takes time."""
-    check(args.device, "--device")
+    kind, place = check(args.device, "--device")
+    if kind in FILES and not Path(place).is_file():
+        raise UserError(f"--device {args.device}: {place} must be a file, but is not")
+    if kind == "uart" and place.startswith("/"):   # elsewhere, ports are no paths
+        from ..link.device import address
+        port, _ = address(place)
+        if not Path(port).exists():
+            raise UserError(f"--device {args.device}: there is no port {port}; is the board "
+                            "connected?")
     if args.timeline is not None:
         if args.device != "sim":
             raise UserError(f"--timeline needs --device sim, not {args.device}")
         if not Path(args.timeline).resolve().parent.is_dir():
             raise UserError(f"{args.timeline}: its folder must exist")
+        check_target(args.timeline)
 
 
 def device_of(args, config):
@@ -89,6 +112,19 @@ def device_of(args, config):
     options = {} if args.timeline is None else {"timeline": args.timeline}
     with steps(f"building the simulated FPGA, once ({config.name})") as step:
         return create(args.device, config, build_progress=step, **options)
+
+
+def prompt_of(args):
+    """The prompt that `args` give, from wherever it comes."""
+    path = "-" if args.prompt == "-" else args.prompt_file
+    if path is None:
+        text, name = DEFAULT_PROMPT if args.prompt is None else args.prompt, "--prompt"
+    else:
+        text, name = read_text(path, most=PROMPT_BYTES), "stdin" if path == "-" else path
+        text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise UserError(f"{name}: must be a text, it is empty")
+    return text
 
 
 def session_of(device, image, config):
@@ -118,13 +154,12 @@ def reading(device, image, config):
 def run(args):
     if args.tokens < 1:
         raise UserError(f"--tokens must be at least 1, not {args.tokens}")
-    if not args.prompt:
-        raise UserError("--prompt must be a text, it is empty")
     check_device(args)
     sampler = sampler_of(args)
+    prompt = prompt_of(args)
     image, config = images.obtain(args)
     tokenizer = tokenizer_of(image)
-    text = tokenizer.chat([{"role": "user", "content": args.prompt}]) if args.chat else args.prompt
+    text = tokenizer.chat([{"role": "user", "content": prompt}]) if args.chat else prompt
     ids = tokenizer.encode(text)
     session_of(None, image, config).check(ids)  # before a device takes minutes to build
     device = device_of(args, config)

@@ -26,6 +26,9 @@ def register(commands):
 
 
 def run(args):
+    if not args.output:
+        raise UserError("--output must be a folder to write to, it is empty")
+    from amaranth.back.verilog import YosysError
     config, folder = config_of(args), Path(args.output)
     files = accelerator(config) if args.core is None else core(config)
     try:
@@ -33,8 +36,9 @@ def run(args):
             for name, write in files.items():
                 with replacing(folder / name) as path:
                     write(path)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    except YosysError as error:   # the hardware is right: its surroundings are not
+        said = str(error).strip().splitlines()[-1:] or ["it said nothing"]
+        raise UserError(f"yosys failed: {said[0]}; is there room for temporary files?") from None
     console(stderr=False).print(f"{folder}: {', '.join(files)} (configuration {config.name}, "
                                 f"digest {config.digest[:8]})", soft_wrap=True)
 

@@ -10,7 +10,7 @@ import sys
 
 from boards import board as boards
 from boards.dram.generate import generate
-from host.errors import UserError
+from host.errors import UserError, run_command
 from rtl.memory.reader import ID_WIDTH
 
 from ..fpga.build import CACHE, cached, execute
@@ -48,17 +48,18 @@ def bytes_per_cycle(board):
     return BEATS * beat / int(done.stdout)
 
 
-def main(arguments=None):
+def command(argv):
     parser = argparse.ArgumentParser(prog="python -m sim.board.bandwidth", description=__doc__.split(":")[0])
     parser.add_argument("boards", nargs="*", metavar="BOARD", default=["ecpix5-85f", "orangecrab-85f"])
-    try:
-        for board in map(boards.get, parser.parse_args(arguments).boards):
-            rate, peak = bytes_per_cycle(board), board.dram.peak / board.clock_mhz / 1e6
-            print(f"{board.name}: {rate:.2f} bytes a cycle, {100 * rate / peak:.1f} % of the memory's peak")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    for board in list(map(boards.get, parser.parse_args(argv).boards)):
+        rate, peak = bytes_per_cycle(board), board.dram.peak / board.clock_mhz / 1e6
+        print(f"{board.name}: {rate:.2f} bytes a cycle, {100 * rate / peak:.1f} % of the memory's "
+              "peak")
+
+
+def main(argv=None):
+    """Run the command, return the exit code."""
+    return run_command("bandwidth", lambda: command(argv))
 
 
 if __name__ == "__main__":

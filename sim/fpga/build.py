@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from host.files import sha256
+from host.digest import sha256
 
 from ..dram import header
 from ..tools import ROOT, WARNINGS, ToolError, environment, verilator

@@ -59,6 +59,7 @@ class SimDevice(RegisterDevice):
     def __init__(self, config, *, library=None, memory=None, timeline=None, trace=None,
                  build_progress=None, **options):
         super().__init__(config, **options)
+        self._dram = memory or dram.get(config.dram)   # before a library takes minutes to build
         if library is None:
             library = accelerator_library(config, trace=trace is not None, progress=build_progress)
         try:
@@ -68,7 +69,6 @@ class SimDevice(RegisterDevice):
         for name, (result, *arguments) in _PROTOTYPES.items():
             function = getattr(self._lib, name)
             function.restype, function.argtypes = result, arguments
-        self._dram = memory or dram.get(config.dram)
         self._timeline, self._trace = timeline, trace
         self._handle, self._slice = None, 1000
         self.memory = np.zeros(0, np.uint8)

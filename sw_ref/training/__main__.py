@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from host.errors import UserError
+from host.errors import run_command
 
 from . import chart, runs
 from .loop import Budget
@@ -65,6 +65,7 @@ def again(args):
 
 def train(args):
     """Run a training command, with a progress bar."""
+    args.output.mkdir(parents=True, exist_ok=True)   # refused now, not when the training ends
     torch.set_num_threads(args.threads)
     console = Console(stderr=True)
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
@@ -84,17 +85,17 @@ def train(args):
                   f"{about['validation_bits_per_byte']} bits per byte")
 
 
-def main():
-    args = parser().parse_args()
-    try:
-        if args.command == "chart":
-            args.output.write_text(chart.svg(args.folders), "utf-8")
-        else:
-            train(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def command(argv):
+    args = parser().parse_args(argv)
+    if args.command == "chart":
+        args.output.write_text(chart.svg(args.folders), "utf-8")
+    else:
+        train(args)
+
+
+def main(argv=None):
+    """Run the command, return the exit code."""
+    return run_command("training", lambda: command(argv))
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def test_pins_not_installed(monkeypatch):
 
     monkeypatch.setattr("boards.board.import_module", missing)
     with pytest.raises(UserError, match=r"^bitstreams need amaranth-boards, which is not installed; run `make "
-                                        r"bitstream`, or pip install 'headrace\[boards,synth\]'$"):
+                                        r"install FOR=boards`, or pip install 'headrace\[boards,synth\]'$"):
         get("ulx3s-85f").platform()
 
 

@@ -104,6 +104,6 @@ def test_tool_missing(monkeypatch, fake, variable):
     check_tools()
     monkeypatch.setenv(variable[0], "/nowhere/tool")
     with pytest.raises(UserError, match=r"^synthesis needs /nowhere/tool, which is not installed; run `make "
-                                        r"bitstream`, or pip install 'headrace\[boards,synth\]', or name a program in "
-                                        f"{variable[0]}$"):
+                                        r"install FOR=boards`, or pip install 'headrace\[boards,synth\]', or name a "
+                                        f"program in {variable[0]}$"):
         check_tools()

@@ -85,7 +85,7 @@ def test_tool_missing(cache, monkeypatch, fake, variable, route):
     check_tools()
     monkeypatch.setenv(variable, "/nowhere/tool")
     with pytest.raises(UserError, match=r"^synthesis needs /nowhere/tool, which is not installed; run `make "
-                                        r"cores`, or pip install 'headrace\[synth\]', or name a program in "
+                                        r"install FOR=synth`, or pip install 'headrace\[synth\]', or name a program in "
                                         f"{variable}$"):
         check_tools(route)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from host.chat import Chat
+from host.chat import Before, Chat
 from host.errors import UserError
 from host.generate import Session
 from tests.mapper import synthetic
@@ -82,3 +82,49 @@ def test_reset(tokenizer):
     list(chat.answer("world", 4))
     chat.reset()
     assert [t.id for t, _ in chat.answer("hello", 4)] == first
+
+
+@pytest.mark.parametrize("pieces, shown", [
+    (["Hi", ".\n", "User: no"], ["Hi", ".", ""]),
+    (["a\nUs", "ual\nU"], ["a", "\nUsual"]),
+    (["\n\nUser:"], ["\n"]),
+    (["\nUser:\nUser:"], [""]),
+])
+def test_text_before_the_end(pieces, shown):
+    before = Before("\nUser:")
+    assert [before.add(piece) for piece in pieces] == shown
+    text = "".join(pieces)
+    assert before.found == ("\nUser:" in text)
+    assert "".join(shown) + before.finish() == text.partition("\nUser:")[0]
+
+
+def test_no_end():
+    before = Before(None)
+    assert before.add("\nUser:") == "\nUser:" and not before.found
+
+
+def test_answer_ends_where_the_next_question_would_begin(tokenizer):
+    chat = conversation(tokenizer)
+    whole = "".join(text for _, text in chat.answer("hello", 12))
+    end = whole[5:7]
+    other = conversation(tokenizer)
+    other.end = end
+    said = "".join(text for _, text in other.answer("hello", 12))
+    assert said == whole.partition(end)[0] == other.messages[-1]["content"]
+    assert len(other.session.ids) < len(chat.session.ids)
+    list(other.answer("world", 2))
+
+
+def test_interrupted_before_the_answer(tokenizer, monkeypatch):
+    """A question that was given up is not asked with the next one."""
+    chat = conversation(tokenizer)
+    list(chat.answer("hello", 4))
+    before = list(chat.messages), list(chat.ids), chat.text
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tokenizer, "chat", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(chat.answer("world", 4))
+    assert (chat.messages, chat.ids, chat.text) == before

@@ -9,38 +9,13 @@ import pytest
 import host.devices
 from rtl import config as configs
 from host.cli import main
-from host.commands import images
 from tests.mapper import synthetic
 
 from . import fake
+from .command import call, error
 
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture
-def model(tmp_path, monkeypatch):
-    """A GGUF, with devices that are not real and a cache of its own."""
-    monkeypatch.setattr(images, "cache", lambda: tmp_path / "cache")
-    for name in ("model", "sim"):
-        monkeypatch.setitem(host.devices.DEVICES, name, "tests.host.fake:Device")
-    fake.Device.made.clear()
-    kinds = {"token_embd.weight": synthetic.Type.Q8_0}
-    return synthetic.write(tmp_path / "tiny.gguf", kinds=kinds)
-
-
-def call(capsys, *args):
-    """Exit code, stdout and stderr of a command."""
-    code = main([str(a) for a in args])
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def error(capsys, *args):
-    """The one line that a command that must be refused prints."""
-    code, out, err = call(capsys, *args)
-    assert code == 2 and out == "" and err.startswith("headrace: ") and err.count("\n") == 1, err
-    return err.removeprefix("headrace: ").rstrip("\n")
 
 
 def test_run_json(model, capsys):
@@ -86,6 +61,13 @@ def test_compile_then_run(model, capsys, tmp_path):
     assert "this is an image already" in error(capsys, "compile", "--model", image, "-o", image)
 
 
+def test_names_with_brackets(model, capsys, tmp_path):
+    """They are no markup, and :bug: is no picture."""
+    image = tmp_path / "[/a] [red]:bug:.safetensors"
+    code, out, _ = call(capsys, "compile", "--model", model, "-o", image)
+    assert code == 0 and out.splitlines()[0].endswith(f"for configuration wide: {image}")
+
+
 def test_images_are_kept(model, capsys, tmp_path):
     run = "run", "--model", model, "--tokens", 1, "--prompt", "hi", "--context", 64
     call(capsys, *run)
@@ -100,12 +82,15 @@ def test_images_are_kept(model, capsys, tmp_path):
 
 
 @pytest.mark.parametrize("args, message", [
-    (["--prompt", ""], "--prompt must be a text, it is empty"),
+    (["--prompt", ""], "--prompt: must be a text, it is empty"),
     (["--prompt", "x" * 300], "prompt: its 300 tokens must fit in the context of 256 positions; "
                               "shorten it, or compile with a larger --context"),
     (["--tokens", "0"], "--tokens must be at least 1, not 0"),
     (["--tokens", "many"], "argument --tokens: invalid int value: 'many'; see headrace run --help"),
     (["--context", "0"], "--context must be at least 1, not 0"),
+    (["--context", "-3"], "--context must be at least 1, not -3"),
+    (["--context", "257"], "--context must be from 1 to 256, the positions that the model was trained for, not 257"),
+    (["--model", ""], "--model must be a model, it is empty"),
     (["--device", "tpu"], "--device must be one of model, sim, uart:PORT[:BAUD], such as uart:/dev/ttyUSB0, "
                           "pynq:FILE.bit, xrt:FILE.xclbin; not 'tpu'"),
     (["--temperature", "-1"], "temperature must be 0 or more, not -1.0"),
@@ -149,24 +134,6 @@ def test_interrupted(model, capsys, monkeypatch):
     code, out, err = call(capsys, "run", "--model", model, "--prompt", "hello")
     assert (code, out, err) == (130, "", "\nheadrace: interrupted\n")
     assert fake.Device.made[-1].closed
-
-
-def test_chat(model, capsys, monkeypatch, tmp_path):
-    template = "{% for m in messages %}{{ m.content }}{% endfor %}:"
-    monkeypatch.setattr("host.commands.chat.tokenizer_of", lambda image: _with(image, template))
-    read = subprocess.Popen(["printf", r"hello\n\n/reset\nworld\n/exit\nnever\n"],
-                            stdout=subprocess.PIPE, text=True)
-    monkeypatch.setattr(sys, "stdin", read.stdout)
-    code, out, err = call(capsys, "chat", "--model", model, "--tokens", 3, "--greedy")
-    assert code == 0 and err == "" and out.count("\n") >= 2
-    assert [p for _, p, _ in fake.Device.made[-1].calls].count(0) == 2
-
-
-def _with(image, template):
-    from host.commands.run import tokenizer_of
-    tokenizer = tokenizer_of(image)
-    tokenizer.chat_template = template
-    return tokenizer
 
 
 def test_eval_oracle(model, capsys, tmp_path):

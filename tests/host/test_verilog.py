@@ -92,4 +92,18 @@ def test_core_unknown(tmp_path, capsys):
 def test_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["verilog", "-o", str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err.endswith("file: cannot be written: File exists\n")
+    assert capsys.readouterr().err.endswith("file: cannot be written: File exists; a file lies "
+                                              "where a folder is needed: choose another place\n")
+
+
+def test_yosys_fails(tmp_path, capsys, monkeypatch):
+    from amaranth.back.verilog import YosysError
+
+    def emit(config, path):
+        raise YosysError("Traceback (most recent call last):\n  ...\nWasmtimeError: File too large")
+
+    monkeypatch.setattr("rtl.verilog.emit", emit)
+    assert main(["verilog", "-o", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == ("headrace: yosys failed: WasmtimeError: File too large; is there room for "
+                                       "temporary files?\n")
+    assert not list(tmp_path.iterdir())

@@ -78,7 +78,7 @@ def test_missing(builder, name):
 def test_read_once_per_process(builder, monkeypatch):
     builder()
     builder()
-    monkeypatch.setattr("host.files.hashlib.file_digest", None)
+    monkeypatch.setattr("host.digest.hashlib.file_digest", None)
     assert builder() and builder.count == 1
 
 

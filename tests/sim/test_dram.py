@@ -5,6 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
+from host.errors import UserError
 from rtl.config import CONFIGS
 from sim.dram import DRAMS, c_struct, get
 from sim.fpga.build import dram_library
@@ -87,7 +88,7 @@ def test_checker_finds_violations():
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match=r"^DRAM must be one of sdr-50-x16, ddr3-240-x16, ddr3-300-x16, ddr3-800-x16, "
+    with pytest.raises(UserError, match=r"^DRAM must be one of sdr-50-x16, ddr3-240-x16, ddr3-300-x16, ddr3-800-x16, "
                                          r"ddr4-2400-x64, ideal, not 'ddr9'$"):
         get("ddr9")
 

@@ -44,7 +44,7 @@ def test_written_whole(commands, tmp_path, monkeypatch, capsys):
     target = tmp_path / "build" / "bench.json"
     monkeypatch.setattr(measure, "compiled", lambda config, image: {"image_bytes": 7})
     monkeypatch.setattr(sys, "argv", ["measure", "--output", str(target)])
-    assert measure.main() is None
+    assert measure.main() == 0
     figures = json.loads(target.read_text())
     assert figures["small_image_bytes"] == figures["wide_image_bytes"] == 7
     assert all(isinstance(x, (int, float)) for x in figures.values())

@@ -109,7 +109,7 @@ def test_generator_fails(fresh):
 def test_not_installed(fresh, monkeypatch):
     monkeypatch.setitem(generator.VERSIONS, "litedram", "1.0")
     with pytest.raises(UserError, match=r"^boards' memories need litedram 1.0, which is installed as 2024.12; run "
-                                        r"`make bitstream`, or pip install 'headrace\[boards,synth\]'$"):
+                                        r"`make install FOR=boards`, or pip install 'headrace\[boards,synth\]'$"):
         generate(SDR, data_bits=128, id_width=4)
     monkeypatch.setattr(generator, "VERSIONS", {"no-such-thing": "1.0"})
     with pytest.raises(UserError, match="need no-such-thing 1.0, which is not installed; run"):

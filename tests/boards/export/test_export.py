@@ -59,7 +59,8 @@ def test_names_wrong(capsys, args, message):
 def test_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["kv260", "-o", str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err.endswith("file: cannot be written: File exists\n")
+    assert capsys.readouterr().err.endswith("file: cannot be written: File exists; a file lies "
+                                              "where a folder is needed: choose another place\n")
 
 
 def test_flow_wrong():

@@ -86,7 +86,7 @@ def test_pins(cache, fake):
 def test_tool_missing(cache, monkeypatch):
     monkeypatch.setenv("NEXTPNR_ICE40", "/nowhere/nextpnr")
     with pytest.raises(UserError, match=r"^synthesis needs /nowhere/nextpnr, which is not installed; run `make "
-                                        r"small`, or pip install 'headrace\[small,synth\]', or name a program in "
+                                        r"install FOR=small`, or pip install 'headrace\[small,synth\]', or name a program in "
                                         "NEXTPNR_ICE40$"):
         route(text_of(Tiny()), "up5k")
 

