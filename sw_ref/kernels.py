@@ -22,7 +22,8 @@ from .attention import BLOCK, EMPTY, EXP2, FRACTION, SCORE_BITS, SHIFT_LIMIT
 from .numerics import MAX, MIN_NORMAL, f32
 
 
-__all__ = ["kernel", "exact", "value", "rounded", "product", "shifted", "largest", "vector", "quantize", "attend"]
+__all__ = ["kernel", "exact", "value", "product", "shifted", "largest", "vector", "quantize",
+           "attend"]
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,7 +75,7 @@ def ftz(x):
 
 @kernel
 def rounded(exact):
-    """As :func:`sw_ref.numerics.rounded`, of a float64, or of a float32 that may have become infinite."""
+    """As :func:`sw_ref.numerics.rounded`, of a float64, or of a float32 that may be infinite."""
     limited = f32(min(max(exact, -MAX), MAX))
     return limited * ZERO if abs(exact) < MIN_NORMAL else limited
 

@@ -53,7 +53,8 @@ def ends(call):
 def image_of(units=300, config=SMALL, seed=0, behind=50):
     memory = np.frombuffer(Random(seed).randbytes(64 * units - 3), np.uint8)
     return SimpleNamespace(digest=config.digest, lacks=lambda config: None, formats=["U4", "S8"],
-                           memory=memory, memory_units=units + behind, program=3, length=5, vocab=1000)
+                           memory=memory, memory_units=units + behind, program=3, length=5,
+                           vocab=1000)
 
 
 def device(board, **options):
