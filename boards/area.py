@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from host.errors import UserError
+from rtl.attention.output import AttentionOutput
 from rtl.config import CONFIGS
 from rtl.fp.add import FpAdd
 from rtl.fp.from_int import IntToFp
@@ -27,6 +28,7 @@ COMPONENTS = {
     "lane": lambda config: Lane(),
     "conversion": lambda config: IntToFp(40),
     "quantizer": Quantizer,
+    "attention output": AttentionOutput,
     **PARTS,
     "whole": Accelerator,
 }
