@@ -133,6 +133,14 @@ def test_unused_operands_lie_anywhere():
     execute(memory, Vector(func=Func.MADD, outer=1, inner=8, b_const=1, c_const=1, **far))
 
 
+def test_load():
+    words = np.concatenate([EDGES, np.random.default_rng(1).integers(0, 1 << 32, 9999, np.uint32)
+                            .view(np.float32)])
+    memory = np.empty(len(words), np.float32)
+    kernels.load(memory, words)
+    same(memory, numerics.loaded(words))
+
+
 @pytest.mark.parametrize("group, bits", [(32, 8), (64, 8), (64, 16), (128, 16)])
 def test_quantize(group, bits):
     rng = np.random.default_rng(0)
