@@ -8,7 +8,8 @@ __all__ = ["EDGES", "pattern", "floats", "patterns", "is_finite"]
 
 # Every class of exponents with its first, second and last fraction: zero and subnormals, least and
 # largest normals, the exponent field 255.
-CLASSES = [exponent << 23 | fraction for exponent in (0, 1, 254, 255) for fraction in (0, 1, 0x7fffff)]
+CLASSES = [exponent << 23 | fraction for exponent in (0, 1, 254, 255)
+           for fraction in (0, 1, 0x7fffff)]
 
 EDGES = [pattern | sign for sign in (0, 0x80000000) for pattern in (
     *CLASSES,
@@ -41,5 +42,5 @@ def patterns(values):
 
 
 def is_finite(bits):
-    """Whether a pattern's exponent field is not 255, as the machine promises of all that it writes."""
+    """Whether a pattern's exponent field is not 255, as the machine promises of all it writes."""
     return bits >> 23 & 0xff != 0xff

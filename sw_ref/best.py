@@ -17,8 +17,8 @@ def best(logits):
     """The `BEST` largest of finite logits as (id, fp32 logit), largest first.
 
     Equal ones are in the order of their ids, also where only some of them find a place. -0 and +0
-    are equal, and keep their signs. Where there are fewer than `BEST`, :data:`PADDING` follows: that
-    is no token, and a host takes no more entries than there are logits.
+    are equal, and keep their signs. Where there are fewer than `BEST`, :data:`PADDING` follows:
+    that is no token, and a host takes no more entries than there are logits.
     """
     order = -logits
     last = np.partition(order, min(BEST, len(order)) - 1)[min(BEST, len(order)) - 1]

@@ -23,7 +23,8 @@ from .kept import keep
 from .numerics import MAX, MIN_NORMAL, f32
 
 
-__all__ = ["kernel", "exact", "value", "rounded", "product", "shifted", "largest", "vector", "quantize", "attend"]
+__all__ = ["kernel", "exact", "value", "product", "shifted", "load", "largest", "vector",
+           "quantize", "attend"]
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,8 +72,8 @@ def ftz(x):
 
 @kernel
 def rounded(exact):
-    """As :func:`sw_ref.numerics.rounded`, of a float64, or of a float32 that may have become infinite."""
-    limited = f32(min(max(exact, -MAX), MAX))
+    """As :func:`sw_ref.numerics.rounded`, of a float64, or of a float32 that may be infinite."""
+    limited = min(max(f32(exact), -MAX), MAX)
     return limited * ZERO if abs(exact) < MIN_NORMAL else limited
 
 
@@ -85,9 +86,10 @@ def _power(n):
 @kernel
 def value(x):
     """As :func:`sw_ref.numerics.value`, of any pattern."""
+    if abs(x) <= MAX:
+        return np.float64(ftz(x))
     bits = np.int64(f32(x).view(np.int32))
-    exponent, fraction = bits >> 23 & 255, bits & 0x7fffff
-    magnitude = np.float64(fraction + (1 << 23)) * _power(exponent - 150) if exponent else 0.0
+    magnitude = np.float64((bits & 0x7fffff) + (1 << 23)) * _power(255 - 150)
     return -magnitude if bits < 0 else magnitude
 
 
@@ -101,6 +103,14 @@ def product(a, b):
 def shifted(a, n):
     """a * 2**n, as :func:`sw_ref.numerics.shifted`."""
     return rounded(np.float64(a) * _power(n))
+
+
+@kernel
+def load(to, words):
+    """Copy `words`, float32 patterns, as :func:`sw_ref.numerics.loaded` defines."""
+    for i in range(len(words)):
+        x = words[i]
+        to[i] = x if abs(x) <= MAX else np.copysign(MAX, x)
 
 
 @kernel

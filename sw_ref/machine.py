@@ -170,7 +170,7 @@ class Machine:
                 self._append(insn)
             case Load():
                 raw = self._dram(insn.addr, insn.size)
-                self._words(insn.dst, insn.size * 16)[:] = numerics.loaded(raw.view("<f4"))
+                kernels.load(self._words(insn.dst, insn.size * 16), raw.view("<f4"))
             case Stream():
                 self._dram(insn.addr, insn.size)
                 self.beats.append([insn.addr, insn.size])

@@ -13,9 +13,9 @@ are exact throughout.
 import numpy as np
 
 
-__all__ = ["GROUP", "WINDOW", "MAGIC", "MIN_NORMAL", "MAX", "value", "rounded", "loaded", "product", "add", "madd",
-           "nmadd", "dot", "clamp", "scale", "recip_seed", "rsqrt_seed", "shifted", "quantize", "dequantize",
-           "group_shift", "aligned", "linear_scale", "linear"]
+__all__ = ["GROUP", "WINDOW", "MAGIC", "MIN_NORMAL", "MAX", "value", "rounded", "loaded", "product",
+           "add", "shifted", "madd", "nmadd", "dot", "clamp", "scale", "recip_seed", "rsqrt_seed",
+           "quantize", "dequantize", "group_shift", "aligned", "linear_scale", "linear"]
 
 
 f32 = np.float32
@@ -54,14 +54,14 @@ def value(x):
 def rounded(exact):
     """fp32 of a float64: flushed, rounded, limited to +-`MAX`.
 
-    Of a sum or product of two fp32 numbers this is one rounding: 53 bits are more than twice 24.
+    Of a sum or product of two fp32 numbers this is one rounding: 53 bits are at least 2 * 24 + 2.
     """
     limited = np.clip(exact, -MAX, MAX).astype(f32)
     return np.where(np.abs(exact) < MIN_NORMAL, np.copysign(f32(0), limited), limited)
 
 
 def loaded(x):
-    """What LOAD writes: the same patterns, subnormals too, but +-`MAX` for an exponent field of 255."""
+    """What LOAD writes: +-`MAX` for exponent fields of 255, all else, subnormals too, as it is."""
     x = np.asarray(x, f32)
     magnitude = _magnitude(x)
     if (magnitude < SPECIAL).all():

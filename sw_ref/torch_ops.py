@@ -8,9 +8,9 @@ import torch
 from torch import float32, float64, int32, int64
 
 
-__all__ = ["number", "single", "load", "multiply", "add", "madd", "nmadd", "dot", "clamp", "scale", "reciprocal_seed",
-           "reciprocal", "rsqrt_seed", "rsqrt", "silu_gate", "rms_reciprocal", "quantize", "linear", "attend",
-           "best"]
+__all__ = ["number", "single", "load", "multiply", "add", "madd", "nmadd", "dot", "clamp", "scale",
+           "reciprocal_seed", "reciprocal", "rsqrt_seed", "rsqrt", "silu_gate", "rms_reciprocal",
+           "quantize", "linear", "attend", "best"]
 
 
 MIN_NORMAL = 2.0 ** -126
@@ -21,10 +21,11 @@ EXP2 = torch.round(torch.exp2(torch.arange(1024, dtype=float64) / 1024) * 32768)
 
 
 def number(x):
-    """What float32 patterns stand for, float64, put together of their fields; x may be a Python number."""
+    """What float32 patterns, or a Python number, stand for: float64, put together of the fields."""
     bits = (x if isinstance(x, torch.Tensor) else torch.tensor(x, dtype=float32)).view(int32)
     exponent, fraction = bits >> 23 & 255, bits & 0x7fffff
-    size = torch.where(exponent > 0, torch.ldexp((fraction + 0x800000).to(float64), exponent - 150), 0.0)
+    normal = torch.ldexp((fraction + 0x800000).to(float64), exponent - 150)
+    size = torch.where(exponent > 0, normal, 0.0)
     return torch.where(bits < 0, -size, size)
 
 

@@ -53,7 +53,7 @@ def test_small_vocabulary(vocab):
         for position in range(3):
             same_step(sim, model, [position % vocab], position, True)
             step = model.step([position % vocab], position, True)
-            assert sorted(step.ids)[:5] == list(range(vocab))[:5] and len(step.ids) == min(BEST, vocab)
+            assert len(set(step.ids)) == min(BEST, vocab) and max(step.ids) < vocab
         best = np.array(sim.get_all("BEST"), np.uint32).reshape(-1, 2)
         assert best.tolist() == [[value.view(np.uint32), n] for n, value in model.machine.best]
 

@@ -19,8 +19,8 @@ class FpAdd(wiring.Component):
     """Add or subtract fp32 numbers.
 
     Computes :func:`sw_ref.numerics.add` of `a` and `b` or `-b`, bit for bit: round to nearest even,
-    subnormal operands and results taken as zeros of the same sign, the exponent 255 of an operand as
-    one more exponent, results from 2**128 on limited to `MAX`. The sum of opposites is +0.
+    subnormal operands and results taken as zeros of the same sign, the exponent 255 of an operand
+    as one more exponent, results from 2**128 on limited to `MAX`. The sum of opposites is +0.
 
     Latency is `LATENCY` enabled cycles; throughput is one sum per enabled cycle. The stages are: to
     order the operands, to align and add, to normalize coarsely, to normalize finely and round.

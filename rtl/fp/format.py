@@ -1,15 +1,15 @@
 """The fp32 format, and the steps that units computing in it share.
 
-There are no infinities and no NaNs: the exponent 255 of an operand is one more exponent, and no result
-has it. See :mod:`sw_ref.numerics`.
+There are no infinities and no NaNs: the exponent 255 of an operand is one more exponent, and no
+result has it. See :mod:`sw_ref.numerics`.
 """
 
 from amaranth import *
 from amaranth.lib import data
 
 
-__all__ = ["FLOAT32", "SIGNIFICAND_BITS", "MAX", "significand", "saturated", "normalize", "round_even",
-           "finish"]
+__all__ = ["FLOAT32", "SIGNIFICAND_BITS", "MAX", "significand", "saturated", "normalize",
+           "round_even", "finish"]
 
 
 FLOAT32 = data.StructLayout({"fraction": 23, "exponent": 8, "sign": 1})

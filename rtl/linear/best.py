@@ -18,8 +18,8 @@ LEAST = 1 << 31 | MAX   # of places that are left over
 class BestLogits(wiring.Component):
     """Keep the best of a stream of logits, best first.
 
-    The order is :func:`sw_ref.best.best`'s: of equal logits, among which -0 and +0 count, the one that
-    came first is ahead, and stays when only one of them can. Values keep their bits.
+    The order is :func:`sw_ref.best.best`'s: of equal logits, among which -0 and +0 count, the one
+    that came first is ahead, and stays when only one of them can. Values keep their bits.
 
     This is an insertion sort in a memory. A logit that does not make it onto the full list, nearly
     all of them, takes two cycles; one that does takes two more, and one for each that moves down. Out of n
@@ -38,8 +38,8 @@ class BestLogits(wiring.Component):
     index : :py:`In(6)`
         Place in the list, 0 is the best.
     entry : :py:`Out(Logit)`
-        Logit at the `index` of the cycle before; -`MAX` with id 0 where fewer came. Not to be relied
-        upon while `busy`.
+        Logit at the `index` of the cycle before; -`MAX` with id 0 where fewer came. Not to be
+        relied upon while `busy`.
     """
     DEPTH = 16
 

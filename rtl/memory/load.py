@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
 from ..config import UNIT_BYTES
-from ..fp.format import saturated
+from ..fp.format import MAX, saturated
 from ..isa import Load
 from ..layouts import Dispatched, ReadRequest, vector_write
 
@@ -56,7 +56,8 @@ class LoadUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        beat_bits, line_bits = self.config.beat_bits, 32 * self.config.lanes
+        beat_bits, lanes = self.config.beat_bits, self.config.lanes
+        line_bits = 32 * lanes
         beats_per_line = max(1, line_bits // beat_bits)
         lines_per_beat = max(1, beat_bits // line_bits)
         unit_lines = UNIT_BYTES * 8 // line_bits
@@ -74,7 +75,8 @@ class LoadUnit(wiring.Component):
         m.submodules.skid = skid = SkidBuffer(self.write.payload.shape())
         wiring.connect(m, skid.o, wiring.flipped(self.write))
         write = skid.i
-        words = Signal.like(write.payload.data, reset_less=True, init=[0x7f7fffff] * self.config.lanes)
+        # Registers that begin as `MAX` saturate through their set inputs, not through LUTs.
+        words = Signal.like(write.payload.data, init=[MAX] * lanes, reset_less=True)
         free = Signal()
         m.d.comb += [free.eq(~write.valid | write.ready), write.payload.data.eq(words)]
 

@@ -21,8 +21,8 @@ LEAST = 0x00800000
 class Lane(wiring.Component):
     """Compute :class:`~rtl.isa.Func` on one element per cycle, as :mod:`sw_ref.numerics` does.
 
-    The adder is free for :class:`~rtl.vector.reduce.Reduce` during DOT. Operands may be any patterns;
-    no result has the exponent 255.
+    The adder is free for :class:`~rtl.vector.reduce.Reduce` during DOT. Operands may be any
+    patterns; no result has the exponent 255.
 
     Throughput is one element per cycle; it never stalls. Latency is 2 cycles to `simple`, that of
     the multiplier and the adder (`SUM_LATENCY`) to `sum`.
@@ -88,8 +88,8 @@ class Lane(wiring.Component):
         a, b = data.View(FLOAT32, self.a), data.View(FLOAT32, self.b)
         clamp, recip, rsqrt = (self.func == func for func in (Func.CLAMP, Func.RECIP, Func.RSQRT))
 
-        # The first decides what it can. Magnitudes order like their patterns; where subnormals should
-        # have been zeros, the smaller magnitude is zero anyway.
+        # The first decides what it can. Magnitudes order like their patterns; where subnormals
+        # should have been zeros, the smaller magnitude is zero anyway.
         first   = Signal(FLOAT32, reset_less=True)
         second  = Signal(31, reset_less=True)
         exceeds = Signal(reset_less=True)

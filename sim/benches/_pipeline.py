@@ -12,7 +12,8 @@ __all__ = ["check"]
 async def check(dut, latency, inputs, expected, random, gap=0.0):
     """Feed `inputs`, dicts from ports to patterns, and expect what belongs to them at `o`.
 
-    None of it may have the exponent 255. Between enabled cycles are others with the probability `gap`; then `o` must stay.
+    None of it may have the exponent 255. Between enabled cycles are others with the probability
+    `gap`; then `o` must stay.
     """
     assert all(map(is_finite, expected))
     ports = {name: getattr(dut, name) for name in inputs[0]}

@@ -9,6 +9,7 @@ from rtl.isa import Append, Attend
 from rtl.layouts import Dispatched, Quantized, vector_write
 from sim.bench import Sink, Source, case, rng, start
 from sim.benches._kv import KvMemory, runs
+from sim.patterns import is_finite
 from sw_ref.attention import attend
 
 
@@ -57,8 +58,10 @@ class Cache:
         numerators, denominators = zip(*(
             attend(self.q[h], self.q_exponent[h], self.k[h], self.k_exponent[h],
                    self.v[h], self.v_exponent[h]) for h in range(self.heads)))
-        return (np.concatenate(numerators).view(np.uint32),
-                np.concatenate(denominators).view(np.uint32))
+        numerators, denominators = (np.concatenate(x).view(np.uint32)
+                                    for x in (numerators, denominators))
+        assert is_finite(numerators).all() and is_finite(denominators).all()
+        return numerators, denominators
 
 
 class Bench:

@@ -9,6 +9,8 @@ from rtl.isa import Embed, MatMul, WeightFormat
 from rtl.layouts import ActivationWrite, Dispatched, Logit, vector_write
 from rtl.linear.unit import LinearUnit
 from sim.bench import Sink, Source, case, cycles, rng, start
+from sim.patterns import EDGES, floats, is_finite
+from sw_ref.best import best
 from sw_ref.numerics import linear, product, quantize
 
 from ._matrix import Matrix
@@ -101,6 +103,10 @@ def formats_of(config):
 def random_matrix(config, random, fmt, rows, groups):
     matrix = Matrix.random(config, random, fmt, rows, groups)
     matrix.row_scale *= f32(1e-4)
+    # Row scales may be any patterns.
+    wild = random.integers(0, 1 << 32, len(EDGES), np.uint32).view(f32)
+    chosen = random.choice(np.concatenate([floats(EDGES), wild]), rows)
+    matrix.row_scale[:] = np.where(random.random(rows) < 0.1, chosen, matrix.row_scale)
     return matrix
 
 
@@ -145,17 +151,15 @@ async def executes(dut):
         wrong = np.flatnonzero(unit.memory != want)
         assert not len(wrong), (wrong, unit.memory[wrong], want[wrong])
 
-        # More logits than are kept, then fewer.
-        for rows in (150, 10):
+        # More logits than are kept, as many, then fewer.
+        for rows in (150, 64, 10, 1):
             logits = random_matrix(config, random, random.choice(formats_of(config)), rows, groups)
             column = int(random.integers(config.columns))
             await unit.execute([MatMul(format=logits.fmt, rows=rows, best=1, centre=logits.centre_shift,
                                        **common | {"column": column})], [logits])
             values = product_of(logits, q, exponents)[column]
-            order = np.argsort(-values, kind="stable")[:BEST]
-            expected = [(int(bits(values)[n]), int(n)) for n in order]
-            expected += [(0xff800000, 0)] * (BEST - len(order))
-            assert await unit.best() == expected
+            assert await unit.best() == [(int(bits(value)), n) for n, value in best(values)]
+        assert is_finite(unit.memory).all()
         assert np.array_equal(unit.memory, want)
         unit.taking.cancel()
 

@@ -28,8 +28,8 @@ async def copies(dut, gap, stall):
     sizes = [1, 0, 2, 7, 1, 30]
     insns = [Load(addr=random.getrandbits(32), size=size,
                   dst=16 * random.randrange(config.vector_words // 16 - size)) for size in sizes]
-    words = [[random.choice([random.getrandbits(32), random.choice(EDGES)]) for _ in range(16 * size)]
-             for size in sizes]
+    words = [[random.choice([random.getrandbits(32), random.choice(EDGES)])
+              for _ in range(16 * size)] for size in sizes]
     insn = Source(dut, "insn", Dispatched, gap=gap)
     beats = Source(dut, "data", config.beat_bits, gap=gap)
     req, write = Sink(dut, "req", ReadRequest, stall=stall), \
@@ -47,7 +47,8 @@ async def copies(dut, gap, stall):
         stored = patterns(loaded(floats(values)))
         assert all(map(is_finite, stored))
         await write.expect_all(
-            {"line": (load.dst + at) // lanes, "mask": (1 << lanes) - 1, "data": stored[at:at + lanes]}
+            {"line": (load.dst + at) // lanes, "mask": (1 << lanes) - 1,
+             "data": stored[at:at + lanes]}
             for at in range(0, len(values), lanes))
         await sender
         await cycles(dut, 4)

@@ -55,7 +55,8 @@ async def matches_reference(dut):
 
             columns = [column] if single else range(column + 1)
             expected = []
-            results = linear_scale(np.array(sums, np.float64), floats(scales)[:, None], np.array(tops))
+            results = linear_scale(np.array(sums, np.float64), floats(scales)[:, None],
+                                   np.array(tops))
             results = results.view(np.uint32)
             assert is_finite(results).all()
             for t in tiles:

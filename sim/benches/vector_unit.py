@@ -64,7 +64,10 @@ TERNARY = (Func.MADD, Func.NMADD)
 
 
 def numbers(random, count, near_only=False):
-    """fp32 patterns, more than the memory ever holds in a machine: mostly of similar size, so that sums and products keep their meaning."""
+    """fp32 patterns: mostly of similar size, so that sums and products keep their meaning.
+
+    With others, more than the memory of a machine ever holds.
+    """
     magic = int(np.float32(numerics.MAGIC).view(np.uint32))
     near = np.float32([random.gauss(0, 1) for _ in range(count)]).view(np.uint32)
     kinds = [lambda n: near[n]] * 7 + [lambda n: magic + random.randrange(-140, 140)]

@@ -14,8 +14,8 @@ class Registers(RegisterDevice):
     """A device that is done at once, and has best logits in its registers."""
     def __init__(self, config, best):
         super().__init__(config)
-        self.words = dict(zip(range(REGISTERS["BEST"].address, 1 << 12, 4), np.ravel(best).tolist()))
-        self.done = 0
+        first, self.done = REGISTERS["BEST"].address, 0
+        self.words = {first + 4 * n: word for n, word in enumerate(np.ravel(best).tolist())}
 
     def read(self, address):
         return self.done if address == REGISTERS["STATUS"].address else self.words.get(address, 0)

@@ -72,14 +72,15 @@ def test_vector_on_edge_values(func):
 def test_constants_of_every_class(func):
     """Constants may have an exponent field of 255, unlike what is stored."""
     random, count = np.random.default_rng(3), 256
-    for b_value, c_value in itertools.product(PATTERNS, random.integers(0, 1 << 32, 20).tolist() + PATTERNS[:12]):
+    others = PATTERNS[:12] + random.integers(0, 1 << 32, 20).tolist()
+    for b_value, c_value in itertools.product(PATTERNS, others):
         memory = np.zeros((4, count), np.float32)
         memory[:3] = np.where(random.random((3, count)) < 0.5, random_floats(random, 3, count),
                               random.choice(STORED, (3, count)))
         memory = memory.reshape(-1)
         b_const, c_const = random.integers(2, size=2).tolist()
-        insn = Vector(func=func, outer=1, inner=count, a=0, b=count, c=2 * count, d=3 * count, b_const=b_const,
-                      c_const=c_const, b_value=b_value, c_value=c_value)
+        insn = Vector(func=func, outer=1, inner=count, a=0, b=count, c=2 * count, d=3 * count,
+                      b_const=b_const, c_const=c_const, b_value=b_value, c_value=c_value)
         after = expected(memory, insn)
         execute(memory, insn)
         same(memory, after)
@@ -132,13 +133,22 @@ def test_unused_operands_lie_anywhere():
     execute(memory, Vector(func=Func.MADD, outer=1, inner=8, b_const=1, c_const=1, **far))
 
 
+def test_load():
+    words = np.concatenate([EDGES, np.random.default_rng(1).integers(0, 1 << 32, 9999, np.uint32)
+                            .view(np.float32)])
+    memory = np.empty(len(words), np.float32)
+    kernels.load(memory, words)
+    same(memory, numerics.loaded(words))
+
+
 @pytest.mark.parametrize("group, bits", [(32, 8), (64, 8), (64, 16), (128, 16)])
 def test_quantize(group, bits):
     rng = np.random.default_rng(0)
     halves = np.float32([127, *(n + 0.5 for n in range(-63, 63))])   # ties
     tiny = STORED[np.abs(STORED) < 2.0**-125]
-    rows = [random_floats(rng, group), np.zeros(group), np.full(group, -0.0), rng.choice(STORED, group),
-            rng.choice(tiny, group), np.resize(halves, group), np.resize(halves, group) * 2.0**-100,
+    rows = [random_floats(rng, group), np.zeros(group), np.full(group, -0.0),
+            rng.choice(STORED, group), rng.choice(tiny, group),
+            np.resize(halves, group), np.resize(halves, group) * 2.0**-100,
             np.full(group, -numerics.MAX)]
     values = np.concatenate(rows).astype(np.float32).reshape(2, -1)
     memory = np.full(8192, 7, np.float32)

@@ -38,7 +38,8 @@ def check(fmt, beat_bytes, rows, groups, columns, spread, seed=0, centre_shift=7
     codes = made if codes is None else codes
     row_scale = rng.normal(size=rows).astype(np.float32)
     row_scale[:4] = [1e-40, -0.0, 3e38, -2.0**-126][:rows]
-    row_scale[4:] = np.where(rng.random(rows - 4) < 0.2, rng.choice(floats(EDGES), rows - 4), row_scale[4:])
+    edges = rng.choice(floats(EDGES), rows)
+    row_scale[4:] = np.where(rng.random(rows) < 0.2, edges, row_scale)[4:]
     packed = pack(fmt, codes, scale, centre, row_scale, beat_bytes)
     # The stream goes on, with bytes that must not matter.
     stream = np.frombuffer(packed + rng.bytes(1024), np.uint8)
@@ -135,7 +136,8 @@ def test_all_row_scales_and_exponents(fmt):
     """Every pattern of a row scale is a number; results below and above fp32's range."""
     rng = np.random.default_rng(1)
     wild = rng.integers(0, 1 << 32, 40, np.uint32).view(np.float32)
-    row_scale = np.concatenate([floats(EDGES), wild, np.float32([1e-30, 1, -1e30, 1e38, -1e-38, 1e-20])])
+    others = np.float32([1e-30, 1, -1e30, 1e38, -1e-38, 1e-20])
+    row_scale = np.concatenate([floats(EDGES), wild, others])
     rows = len(row_scale)
     codes, scale, centre = matrix(rng, fmt, rows, 2)
     stream = np.frombuffer(pack(fmt, codes, scale, centre, row_scale, 16), np.uint8)
@@ -143,6 +145,7 @@ def test_all_row_scales_and_exponents(fmt):
     for exponent in (0, 20, 21, 127, 147, 148, 254, 255):
         exponents, out = np.full((1, 2), exponent, np.uint8), np.zeros(rows, np.float32)
         linear(stream, fmt, rows, 16, 0, q, exponents, out, rows)
-        expected = numerics.linear(integers(fmt, codes, scale, centre, 0), row_scale, q.reshape(1, -1), exponents)
+        expected = numerics.linear(integers(fmt, codes, scale, centre, 0), row_scale,
+                                   q.reshape(1, -1), exponents)
         np.testing.assert_array_equal(out.view(np.uint32), expected[0].view(np.uint32))
         assert np.isfinite(out).all()

@@ -1,4 +1,4 @@
-"""The functional machine: the weight stream, matrices one after the other; what is loaded and looked up."""
+"""The functional machine: matrices one after the other in the weight stream, loads, embeddings."""
 
 import numpy as np
 import pytest
@@ -88,7 +88,8 @@ def all_patterns(count):
 def test_load_writes_finite_numbers():
     words = all_patterns(20 * 16)
     machine = Machine(CONFIG, np.concatenate([np.zeros(64, np.uint8), words.view(np.uint8)]))
-    machine.run([insn.encode() for insn in (Load(addr=1, size=20, dst=32), Halt())], tokens=[1], position=0)
+    program = Load(addr=1, size=20, dst=32), Halt()
+    machine.run([insn.encode() for insn in program], tokens=[1], position=0)
     got = machine.vector[32:32 + len(words)]
     assert np.isfinite(got).all()
     kept = np.isfinite(words)
@@ -97,18 +98,21 @@ def test_load_writes_finite_numbers():
 
 
 def test_embed_takes_every_row_scale():
-    """Subnormal ones are zeros, as in hardware, and those with an exponent field of 255 are numbers."""
+    """Subnormal ones are zeros, and those with an exponent field of 255 numbers, as in hardware."""
     rng, blocks = np.random.default_rng(11), 8
     rows = blocks * CONFIG.block_rows
     codes = rng.integers(-128, 128, (rows, GROUP)).astype(np.int8)
     scale, row_scale = rng.integers(0, 256, (rows, 1)).astype(np.uint8), all_patterns(rows)
-    packed = pack(WeightFormat.S8, codes, scale, np.zeros((rows, 1), np.int8), row_scale, CONFIG.beat_bytes)
+    packed = pack(WeightFormat.S8, codes, scale, np.zeros((rows, 1), np.int8), row_scale,
+                  CONFIG.beat_bytes)
     machine = Machine(CONFIG, np.frombuffer(packed + bytes(64), np.uint8).copy())
     units = len(packed) // UNIT_BYTES // blocks
     for row in range(rows):
-        machine.run([insn.encode() for insn in (Stream(addr=row // CONFIG.block_rows * units, size=units),
-                                                Embed(row=row, groups=1, dst=0), Halt())], tokens=[1], position=0)
+        program = (Stream(addr=row // CONFIG.block_rows * units, size=units),
+                   Embed(row=row, groups=1, dst=0), Halt())
+        machine.run([insn.encode() for insn in program], tokens=[1], position=0)
         whole = torch.tensor(codes[row].astype(np.float32) * scale[row])
         expected = torch_ops.multiply(whole, torch.tensor(row_scale[row])).numpy()
-        np.testing.assert_array_equal(machine.vector[:GROUP].view(np.uint32), expected.view(np.uint32))
+        got = machine.vector[:GROUP]
+        np.testing.assert_array_equal(got.view(np.uint32), expected.view(np.uint32))
         assert np.isfinite(expected).all()

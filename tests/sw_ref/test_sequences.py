@@ -30,7 +30,7 @@ def test_reciprocal():
 
 
 def test_reciprocal_of_all_magnitudes():
-    """Right where the steps' products are not flushed; the first guess, or the largest number, beyond."""
+    """Right where the steps' products are not flushed; beyond, as good as the first guess."""
     d = np.exp2(np.linspace(-126, 125.9, 5000)).astype(np.float32)
     r = evaluate(RECIPROCAL, d=d)["r"].astype(np.float64)
     error = np.abs(r * d - 1)

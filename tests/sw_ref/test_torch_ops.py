@@ -17,8 +17,8 @@ EDGES = floats(PATTERNS)
 
 def wild(rng, *shape):
     """All patterns alike, and edge values."""
-    x = rng.integers(0, 1 << 32, shape, np.uint32)
-    return np.where(rng.random(shape) < 0.5, x, rng.choice(np.array(PATTERNS, np.uint32), shape)).view(np.float32)
+    x, edges = rng.integers(0, 1 << 32, shape, np.uint32), np.array(PATTERNS, np.uint32)
+    return np.where(rng.random(shape) < 0.5, x, rng.choice(edges, shape)).view(np.float32)
 
 
 def values(rng, count, spread=30):
@@ -45,12 +45,16 @@ def test_every_function_on_all_patterns():
     a, b, c = wild(np.random.default_rng(1), 3, 50000)
     x, y, z = (torch.tensor(v) for v in (a, b, c))
     for ours, theirs in [
-            (numerics.product(a, b), torch_ops.multiply(x, y)), (numerics.add(a, b), torch_ops.add(x, y)),
-            (numerics.madd(a, b, c), torch_ops.madd(x, y, z)), (numerics.nmadd(a, b, c), torch_ops.nmadd(x, y, z)),
-            (numerics.clamp(a, b), torch_ops.clamp(x, y)), (numerics.scale(a, c), torch_ops.scale(x, z)),
+            (numerics.product(a, b), torch_ops.multiply(x, y)),
+            (numerics.add(a, b), torch_ops.add(x, y)),
+            (numerics.madd(a, b, c), torch_ops.madd(x, y, z)),
+            (numerics.nmadd(a, b, c), torch_ops.nmadd(x, y, z)),
+            (numerics.clamp(a, b), torch_ops.clamp(x, y)),
+            (numerics.scale(a, c), torch_ops.scale(x, z)),
             (numerics.scale(a, c, -1), torch_ops.scale(x, z, -1)),
             (numerics.recip_seed(a), torch_ops.reciprocal_seed(x)),
-            (numerics.rsqrt_seed(a), torch_ops.rsqrt_seed(x)), (numerics.loaded(a), torch_ops.load(x)),
+            (numerics.rsqrt_seed(a), torch_ops.rsqrt_seed(x)),
+            (numerics.loaded(a), torch_ops.load(x)),
             (numerics.dot(a.reshape(-1, 100), b.reshape(-1, 100)),
              torch_ops.dot(x.reshape(-1, 100), y.reshape(-1, 100)))]:
         same(ours, theirs)
@@ -79,7 +83,8 @@ def test_sequences_on_all_patterns():
     a, b, s = wild(np.random.default_rng(5), 3, 5000)
     x, y, z = (torch.tensor(v) for v in (a, b, s))
     same(evaluate(RECIPROCAL, d=a)["r"], torch_ops.reciprocal(x))
-    same(evaluate(norm_scale(576, 1e-5), s=a)["r"], torch_ops.rsqrt(torch_ops.madd(x, 1 / 576, 1e-5)))
+    same(evaluate(norm_scale(576, 1e-5), s=a)["r"],
+         torch_ops.rsqrt(torch_ops.madd(x, 1 / 576, 1e-5)))
     same(evaluate(SILU_GATE, g=a, up=b, s=s)["g"],
          torch_ops.silu_gate(torch_ops.madd(x, z, 0.0), torch_ops.madd(y, z, 0.0)))
 

@@ -1,0 +1,63 @@
+"""What components take of an FPGA: `python -m boards.area [--config NAME] [PART ...]`."""
+
+import argparse
+import sys
+
+from host.errors import UserError
+from rtl.attention.output import AttentionOutput
+from rtl.config import CONFIGS
+from rtl.fp.add import FpAdd
+from rtl.fp.from_int import IntToFp
+from rtl.fp.mul import FpMul
+from rtl.top import Accelerator
+from rtl.vector.lane import Lane
+from rtl.vector.quantizer import Quantizer
+
+from .document import table
+from .small.parts import PARTS
+from .synthesis import FAMILIES, synthesize, text_of
+
+
+__all__ = ["COMPONENTS", "main"]
+
+
+# The machine's parts, and what the vector unit and others are made of, by name: what makes each.
+COMPONENTS = {
+    "multiplier": lambda config: FpMul(),
+    "adder": lambda config: FpAdd(),
+    "lane": lambda config: Lane(),
+    "conversion": lambda config: IntToFp(40),
+    "quantizer": Quantizer,
+    "attention output": AttentionOutput,
+    **PARTS,
+    "whole": Accelerator,
+}
+
+
+def main(arguments=None):
+    """Print LUTs, flip-flops, multiplier blocks and block RAMs of components, a line each."""
+    parser = argparse.ArgumentParser(prog="python -m boards.area", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART",
+                        help=f"(default: all) {'; '.join(COMPONENTS)}")
+    parser.add_argument("--config", default="small", choices=CONFIGS, help="default: small")
+    parser.add_argument("--family", default="ecp5", choices=FAMILIES, help="default: ecp5")
+    args = parser.parse_args(arguments)
+    try:
+        config = CONFIGS[args.config]
+        for name in args.parts:
+            if name not in COMPONENTS:
+                raise UserError(f"PART must be one of {'; '.join(COMPONENTS)}, not {name!r}")
+        rows = []
+        for name in args.parts or COMPONENTS:
+            area = synthesize(text_of(COMPONENTS[name](config)), args.family)
+            rows.append([name, area.lut, area.ff, area.dsp, area.bram])
+        head = [f"`{config.name}`, {args.family}", "LUT", "FF", "DSP", "BRAM"]
+        print("\n".join(table(head, rows)))
+    except UserError as error:
+        print(f"boards.area: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
