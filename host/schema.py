@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from rtl.config import CONFIGS, KV_BLOCK, PATTERNS, UNIT_BYTES
 from rtl.isa import WeightFormat
+from rtl.limits import UNITS
 
 
 __all__ = ["FORMAT_VERSION", "About", "SchemaError", "check_version", "decode", "encode",
@@ -27,7 +28,7 @@ Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=1000)]
 Format = Literal[tuple(f.name for f in WeightFormat)]
 Pattern = Literal[PATTERNS]
-Unit = Annotated[int, Meta(ge=0, le=1 << 32)]           # DRAM address, in units of 64 bytes
+Unit = Annotated[int, Meta(ge=0, le=UNITS)]             # DRAM address, in units of 64 bytes
 Count = Annotated[int, Meta(ge=0, le=1 << 48)]
 Positive = Annotated[int, Meta(ge=1, le=1 << 48)]
 Amount = Annotated[float, Meta(ge=0)]

@@ -13,7 +13,7 @@ __all__ = ["WEIGHT_BITS", "NUMERATOR_BITS", "DENOMINATOR_BITS", "POSITIONS", "CO
            "COUNTER_BITS", "TOKENS_AHEAD", "LOOP_DEPTH", "PC_BITS", "PROGRAM_WORDS",
            "MAX_OUTSTANDING", "EVENT_BITS", "EVENTS", "ROWS", "GROUPS", "HEADS", "QUERIES",
            "REPETITIONS", "INNER", "COLUMN", "LAYERS", "STREAM",
-           "ADDRESS_BITS", "Limit", "LIMITS", "markdown"]
+           "ADDRESS_BITS", "UNITS", "Limit", "LIMITS", "markdown"]
 
 
 def largest(cls, name):
@@ -39,7 +39,8 @@ PROGRAM_WORDS = 1 << PC_BITS
 MAX_OUTSTANDING = 15      # writes that memory has yet to confirm
 EVENT_BITS = 32           # WEIGHT_BEATS and STARVED
 EVENTS = (1 << EVENT_BITS) - 1
-ADDRESS_BITS = 32         # of a unit of DRAM
+ADDRESS_BITS = 32         # of a unit of DRAM, and of how many there are
+UNITS = (1 << ADDRESS_BITS) - 1
 
 ROWS = min(largest(MatMul, "rows"), largest(Embed, "row"))
 GROUPS = min(largest(MatMul, "groups"), largest(Embed, "groups"))
@@ -79,7 +80,8 @@ LIMITS = {limit.name: limit for limit in [
                                          "may be less"),
     Limit("load", largest(Load, "size"), "`LOAD.size`, in units of 16 words"),
     Limit("stream", STREAM, "`STREAM.size`, in units of 64 bytes"),
-    Limit("units", 1 << ADDRESS_BITS, "a DRAM address, in units of 64 bytes"),
+    Limit("units", UNITS, f"`MEMORY` and `WRITE_END`, registers of {ADDRESS_BITS} bits: DRAM, in units "
+                          "of 64 bytes"),
     Limit("beats", EVENTS, f"`WEIGHT_BEATS`, a register of {EVENT_BITS} bits"),
     Limit("writes", MAX_OUTSTANDING, "writes that memory has yet to confirm: the writer waits"),
 ]}

@@ -9,7 +9,7 @@ from cocotbext.axi import AxiRamWrite, AxiWriteBus
 from rtl.config import get
 from rtl.csr import FaultCode
 from rtl.layouts import WriteLine
-from rtl.limits import MAX_OUTSTANDING
+from rtl.limits import MAX_OUTSTANDING, UNITS
 from rtl.memory.writer import MemoryWriter
 from sim.bench import Source, cycles, rng, start
 
@@ -96,6 +96,20 @@ async def outstanding(dut):
         dut.axi__bvalid.value = 1
         await cycles(dut)
         dut.axi__bvalid.value = 0
+
+
+@cocotb.test()
+async def highest_address(dut):
+    """The last unit of as much memory as there can be."""
+    await start(dut)
+    dut.first.value, dut.end.value, dut.limit.value = 0, UNITS, UNITS
+    dut.axi__awready.value = dut.axi__wready.value = 1
+    await Source(dut, "line", WriteLine, gap=0).send({"addr": UNITS - 1, "data": 1, "strobe": 1})
+    for _ in range(50):
+        await FallingEdge(dut.clk)
+        if int(dut.axi__awvalid.value):
+            break
+    assert int(dut.axi__awaddr.value) == 64 * (UNITS - 1) and not int(dut.fault.value)
 
 
 @cocotb.test()
