@@ -6,12 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import KV_BLOCK, UNIT_BYTES
 from ..layouts import Quantized, WriteLine
+from ..limits import ADDRESS_BITS, CACHE_BITS, HEAD_BITS
 
 
 __all__ = ["AppendCommand", "KvAppend"]
 
 
-AppendCommand = data.StructLayout({"value": 1, "heads": 8, "addr": 32, "stride": 24,
+AppendCommand = data.StructLayout({"value": 1, "heads": HEAD_BITS, "addr": ADDRESS_BITS, "stride": CACHE_BITS,
                                    "position": 5})
 
 
