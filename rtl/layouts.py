@@ -20,8 +20,9 @@ Fault = data.StructLayout({"pc": PC_BITS, "info": 32})
 # In units of 64 bytes. The beats come back in order.
 ReadRequest = data.StructLayout({"addr": ADDRESS_BITS, "size": STREAM_BITS})
 
-# One unit of DRAM, written where the strobe says.
-WriteLine = data.StructLayout({"addr": 32, "data": 512, "strobe": 64})
+# One unit of DRAM, written where the strobe says. The address has a bit more than any unit's: past
+# the last of them sums do not wrap to the first, and are refused.
+WriteLine = data.StructLayout({"addr": ADDRESS_BITS + 1, "data": 512, "strobe": 64})
 
 
 def vector_write(config):

@@ -43,6 +43,9 @@ TESTS = {
     "heads": ([RTL + "test_heads", HERE + "test_heads"], [HERE + "test_heads", HERE + "test_field"]),
     "queries": ([RTL + "test_positions", RTL + "test_heads", HERE + "test_queries"],
                 [HERE + "test_queries", HERE + "test_field", HERE + "test_rule"]),
+    # A head of as many positions as there can be has less: its compile-time limit takes a number.
+    "cache": ([BENCHES + "append.py::writes_the_lines", BENCHES + "attention.py::attends", HERE + "test_memory"],
+              [HERE + "test_memory", HERE + "test_field"]),
     "repetitions": ([RTL + "test_repetitions_and_inner", RTL + "test_heads", HERE + "test_compile"],
                     [HERE + "test_compile", HERE + "test_field"]),
     # What lanes divide of 16,383 words is 16,382.
@@ -200,6 +203,7 @@ def test_cache_of_any_context(context, blocks):
 
 # What is counted in a memory map.
 MEMORY = {
+    "cache": "units of a head's KV cache",
     "stream": "units of weights in the layers",
     "head": "units of weights in the head",
     "units": "units of DRAM",
@@ -222,9 +226,11 @@ def test_memory(name, monkeypatch):
         head = SimpleNamespace(format=WeightFormat.S8, rows=rows, groups=2)
         return MemoryMap(CONFIG, model, limits.POSITIONS if name == "units" else 32, 4, [layer_units], head)
 
+    at, beyond = memory(1), memory(1)
     if name == "head":
-        at, beyond = memory(1), memory(1)
         at.head_units, beyond.head_units = most, most + 1
+    elif name == "cache":
+        at.kv_head_units, beyond.kv_head_units = most, most + 1
     else:
         units = {"stream": most, "units": most - memory(0).end,
                  "beats": most // CONFIG.unit_beats - memory(0).weight_units}[name]
@@ -252,6 +258,7 @@ FIELDS = {
     "groups": [(MatMul, "groups"), (Embed, "groups")],
     "heads": [(Append, "heads"), (Attend, "heads")],
     "queries": [(Attend, "queries")],
+    "cache": [(Append, "stride"), (Attend, "stride")],
     "repetitions": [(Vector, "outer"), (Quant, "outer")],
     "inner": [(Vector, "inner"), (Quant, "inner")],
     "column": [(MatMul, "stride")],

@@ -288,6 +288,19 @@ BEYOND = {
 }
 
 
+@pytest.mark.parametrize("value, position", [(0, 0), (1, 31)])
+def test_append_does_not_wrap(devices, value, position):
+    """Past the last address comes none: what may be written first, stays."""
+    sim, data = devices[0], Data()
+    data.put(np.zeros(BLOCK * 64, np.uint8))
+    insns = [*quantized(data, TOP)[:-1], Append(value=value, heads=1, addr=TOP, position=position), Halt()]
+    sim.load(image(insns, data, (0, BLOCK)))
+    with pytest.raises(DeviceFault) as caught:
+        sim.step([1], 0, False)
+    assert (caught.value.code, caught.value.pc) == (FaultCode.ADDRESS, len(insns) - 2)
+    assert not sim.memory[:BLOCK * 64].any()
+
+
 @pytest.mark.parametrize("name", BEYOND)
 def test_addresses(devices, name):
     """The last unit of DRAM can be read; what reaches beyond it is refused, without a wrap."""
