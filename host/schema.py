@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from rtl.config import CONFIGS, KV_BLOCK, PATTERNS, UNIT_BYTES
 from rtl.isa import WeightFormat
-from rtl.limits import UNITS
+from rtl.limits import HEADS, INNER, POSITIONS, PROGRAM_WORDS, ROWS, STREAM, UNITS
 
 
 __all__ = ["FORMAT_VERSION", "About", "SchemaError", "check_version", "decode", "encode",
@@ -33,7 +33,7 @@ Count = Annotated[int, Meta(ge=0, le=1 << 48)]
 Positive = Annotated[int, Meta(ge=1, le=1 << 48)]
 Amount = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-Token = Annotated[int, Meta(ge=0, lt=1 << 20)]
+Token = Annotated[int, Meta(ge=0, lt=ROWS)]
 
 
 class SchemaError(ValueError):
@@ -51,8 +51,8 @@ class Model(Part):
     eos: Annotated[list[Token], Meta(max_length=1000)]
     bos: Token | None
     layers: Annotated[int, Meta(ge=1, le=4096)]
-    hidden: Annotated[int, Meta(ge=1, le=1 << 20)]
-    kv_heads: Annotated[int, Meta(ge=1, le=4096)]
+    hidden: Annotated[int, Meta(ge=1, le=INNER)]
+    kv_heads: Annotated[int, Meta(ge=1, le=HEADS)]
 
 
 class Tokenizer(Part):
@@ -92,7 +92,7 @@ class Report(Part):
     vector_words: Positive
     estimated_cycles_per_token: Positive
     layers_bits_per_weight: Amount
-    layer_units: Annotated[list[Annotated[int, Meta(ge=1, le=1 << 32)]], Meta(max_length=4096)]
+    layer_units: Annotated[list[Annotated[int, Meta(ge=1, le=STREAM)]], Meta(max_length=4096)]
     scale_error: Annotated[dict[str, Error], Meta(max_length=100)]
     operations: Annotated[list[Operation], Meta(max_length=100)]
 
@@ -103,13 +103,13 @@ class About(Part):
     memory_units: Unit
     writable: tuple[Unit, Unit]
     program: Unit
-    length: Annotated[int, Meta(ge=1, le=4096)]
+    length: Annotated[int, Meta(ge=1, le=PROGRAM_WORDS)]
     digest: Digest
     config: Name
     formats: Annotated[list[Format], Meta(min_length=1, max_length=16)]
     patterns: Annotated[list[Pattern], Meta(max_length=16)]
-    context: Annotated[int, Meta(ge=1, le=1 << 16)]
-    vocab: Annotated[int, Meta(ge=1, le=1 << 20)]
+    context: Annotated[int, Meta(ge=1, le=POSITIONS)]
+    vocab: Annotated[int, Meta(ge=1, le=ROWS)]
     weight_bytes: Positive
     model: Model
     tokenizer: Tokenizer

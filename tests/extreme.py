@@ -1,9 +1,9 @@
-"""A machine with the most of everything, and how programs on it show what they computed, bit by bit."""
+"""A machine with the most of everything, and how its programs show what they computed."""
 
 import numpy as np
 
 from host.image import Image
-from rtl.config import UNIT_BYTES, Config
+from rtl.config import KV_BLOCK, UNIT_BYTES, Config
 from rtl.isa import Append, Dest, Func, Halt, Load, Quant, Sync, Unit, Vector
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
@@ -15,11 +15,11 @@ from .devices import same_memory, same_step
 __all__ = ["CONFIG", "Data", "hand", "image", "pair", "run", "same"]
 
 
-CONFIG = Config(name="limits", beat_bits=128, columns=2, lanes=2, queries=15, vector_words=1 << 18,
+CONFIG = Config(name="limits", beat_bits=128, columns=2, lanes=4, queries=15, vector_words=1 << 18,
                 act_groups=1024, program_words=4096, prefetch_beats=64, formats=("U4", "S8"))
 WATCHDOG = 4_000_000
 ONE = 0x3f800000
-SCRATCH = 64 * 64     # words that are compared at once
+SCRATCH = 1024        # words that are compared at once
 GIVE, TAKE = 14, 15   # tokens that programs here leave to `_compare`
 
 
@@ -55,10 +55,12 @@ def image(insns, data, writable=(0, 0)):
     """An image of a program, a list of instructions, and of the data that it needs."""
     memory, program = Data(), data.end
     memory.put(data.bytes())
-    memory.put(np.frombuffer(b"".join(insn.encode().to_bytes(32, "little") for insn in insns), np.uint8))
+    words = b"".join(insn.encode().to_bytes(32, "little") for insn in insns)
+    memory.put(np.frombuffer(words, np.uint8))
     return Image(memory=memory.bytes(), memory_units=memory.end, writable=writable, program=program,
-                 length=len(insns), digest=CONFIG.digest, config=CONFIG.name, formats=[], patterns=[],
-                 context=1, vocab=1 << 20, weight_bytes=0, model={}, tokenizer={}, report={})
+                 length=len(insns), digest=CONFIG.digest, config=CONFIG.name, formats=[],
+                 patterns=[], context=1, vocab=1 << 20, weight_bytes=0, model={}, tokenizer={},
+                 report={})
 
 
 def pair():
@@ -96,17 +98,19 @@ def same(devices, insns, data, shown, *, scratch, writable=None, position=0, tok
     """
     writable = writable or (data.end, data.end)
     assert writable[1] == data.end, "what may be written comes last"
-    block = CONFIG.kv_block_units
-    area = data.put(np.zeros(block * SCRATCH // CONFIG.head_dim * UNIT_BYTES, np.uint8))
+    parts = [(start + at, min(SCRATCH, words - at))
+             for start, words in shown for at in range(0, words, SCRATCH)]
+    # A head's block has room for the keys and the values of so many parts.
+    blocks = np.zeros((SCRATCH // CONFIG.head_dim, CONFIG.kv_block_units, UNIT_BYTES), np.uint8)
+    areas = [data.put(blocks) for _ in parts[::2 * KV_BLOCK]]
     writable = writable[0], data.end
     first = image([*insns, Halt()], data, writable)
     machine = Machine(CONFIG, first.dram(), writable=writable)
     machine.run(first.instructions, tokens=tokens, position=position, head=False)
     program = list(insns)
-    for n, (start, words) in enumerate((start + at, min(SCRATCH, words - at))
-                                       for start, words in shown for at in range(0, words, SCRATCH)):
+    for n, (start, words) in enumerate(parts):
         expected = data.put(machine.vector[start:start + words])
-        program += _compare(start, words, expected, scratch, area, n)
+        program += _compare(start, words, expected, scratch, areas[n // (2 * KV_BLOCK)], n)
     run(devices, [*program, Halt()], data, writable=writable, tokens=tokens, position=position)
     return machine.vector
 
@@ -116,8 +120,8 @@ def _compare(start, words, expected, scratch, area, n):
     return [*hand(Unit.VECTOR, Unit.LOAD, GIVE),
             Load(addr=expected, size=words // 16, dst=scratch),
             *hand(Unit.LOAD, Unit.VECTOR, TAKE),
-            Vector(func=Func.NMADD, outer=1, inner=words, d=scratch, a=start, b_const=1, b_value=ONE,
-                   c=scratch),
+            Vector(func=Func.NMADD, outer=1, inner=words, d=scratch, a=start, b_const=1,
+                   b_value=ONE, c=scratch),
             Quant(dest=Dest.KV, outer=1, inner=words, a=scratch),
-            Append(value=n // 32 % 2, heads=words // CONFIG.head_dim, addr=area,
+            Append(value=n // KV_BLOCK % 2, heads=words // CONFIG.head_dim, addr=area,
                    stride=CONFIG.kv_block_units, position=n)]

@@ -136,7 +136,7 @@ async def address_fault(dut, size, above):
 @cocotb.test()
 @cocotb.parametrize(high=[False, True])
 async def longest_request(dut, high):
-    """The first and the last addresses that a request of the largest size can have: its first bursts."""
+    """The first bursts of a request of the largest size, as low and as high as it can be."""
     config, memory, task = await begin(dut)
     dut.limit.value = UNITS
     addr = UNITS - STREAM if high else 0
