@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from rtl.config import CONFIGS, KV_BLOCK, PATTERNS, UNIT_BYTES
 from rtl.isa import WeightFormat
-from rtl.limits import ADDRESS_BITS, POSITIONS, PROGRAM_WORDS, ROWS
+from rtl.limits import HEADS, INNER, POSITIONS, PROGRAM_WORDS, ROWS, STREAM, UNITS
 
 
 __all__ = ["FORMAT_VERSION", "About", "SchemaError", "check_version", "decode", "encode",
@@ -28,7 +28,7 @@ Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=1000)]
 Format = Literal[tuple(f.name for f in WeightFormat)]
 Pattern = Literal[PATTERNS]
-Unit = Annotated[int, Meta(ge=0, le=1 << ADDRESS_BITS)]   # DRAM address, in units of 64 bytes
+Unit = Annotated[int, Meta(ge=0, le=UNITS)]             # DRAM address, in units of 64 bytes
 Count = Annotated[int, Meta(ge=0, le=1 << 48)]
 Positive = Annotated[int, Meta(ge=1, le=1 << 48)]
 Amount = Annotated[float, Meta(ge=0)]
@@ -51,8 +51,8 @@ class Model(Part):
     eos: Annotated[list[Token], Meta(max_length=1000)]
     bos: Token | None
     layers: Annotated[int, Meta(ge=1, le=4096)]
-    hidden: Annotated[int, Meta(ge=1, le=1 << 20)]
-    kv_heads: Annotated[int, Meta(ge=1, le=4096)]
+    hidden: Annotated[int, Meta(ge=1, le=INNER)]
+    kv_heads: Annotated[int, Meta(ge=1, le=HEADS)]
 
 
 class Tokenizer(Part):
@@ -92,7 +92,7 @@ class Report(Part):
     vector_words: Positive
     estimated_cycles_per_token: Positive
     layers_bits_per_weight: Amount
-    layer_units: Annotated[list[Annotated[int, Meta(ge=1, le=1 << 32)]], Meta(max_length=4096)]
+    layer_units: Annotated[list[Annotated[int, Meta(ge=1, le=STREAM)]], Meta(max_length=4096)]
     scale_error: Annotated[dict[str, Error], Meta(max_length=100)]
     operations: Annotated[list[Operation], Meta(max_length=100)]
 

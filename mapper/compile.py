@@ -68,7 +68,8 @@ def _check(config, model, context):
 def _check_memory(config, model, memory):
     """Refuse what DRAM addresses, or the counters of a step, cannot hold."""
     for what, count, most in (
-            ("units of DRAM", memory.end, 1 << limits.ADDRESS_BITS),
+            ("units of DRAM", memory.end, limits.UNITS),
+            ("units of a head's KV cache", memory.kv_head_units, limits.CACHE),
             ("units of weights in the layers", memory.layers_units, limits.STREAM),
             ("units of weights in the head", memory.head_units, limits.STREAM),
             ("beats of weights in a step", memory.weight_units * config.unit_beats, limits.EVENTS)):

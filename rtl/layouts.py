@@ -4,7 +4,7 @@ from amaranth import signed
 from amaranth.lib import data
 
 from .isa import WORD_BITS, WeightFormat
-from .limits import PC_BITS
+from .limits import ADDRESS_BITS, GROUP_BITS, PC_BITS, ROW_BITS, STREAM_BITS
 
 
 __all__ = ["Dispatched", "Fault", "ReadRequest", "WriteLine", "vector_write",
@@ -18,10 +18,11 @@ Dispatched = data.StructLayout({"word": WORD_BITS, "pc": PC_BITS})
 Fault = data.StructLayout({"pc": PC_BITS, "info": 32})
 
 # In units of 64 bytes. The beats come back in order.
-ReadRequest = data.StructLayout({"addr": 32, "size": 28})
+ReadRequest = data.StructLayout({"addr": ADDRESS_BITS, "size": STREAM_BITS})
 
-# One unit of DRAM, written where the strobe says.
-WriteLine = data.StructLayout({"addr": 32, "data": 512, "strobe": 64})
+# One unit of DRAM, written where the strobe says. The address has a bit more than any unit's: past
+# the last of them sums do not wrap to the first, and are refused.
+WriteLine = data.StructLayout({"addr": ADDRESS_BITS + 1, "data": 512, "strobe": 64})
 
 
 def vector_write(config):
@@ -40,7 +41,7 @@ def Quantized(config):
 def ActivationWrite(config):
     """A run of int8 values of one activation group. `clear`: first run of the vector."""
     return data.StructLayout({"values": data.ArrayLayout(signed(8), config.lanes), "exponent": 8,
-                              "group": 10, "column": 4, "clear": 1, "last": 1})
+                              "group": GROUP_BITS, "column": 4, "clear": 1, "last": 1})
 
 
 def WeightStep(config):
@@ -53,7 +54,7 @@ def WeightStep(config):
                               "beat": 4,     # of a code beat: its place in the block
                               "scale": data.ArrayLayout(8, config.scaled_rows),
                               "centre": data.ArrayLayout(signed(8), config.scaled_rows),
-                              "group": 10,   # along K, from 0
+                              "group": GROUP_BITS,   # along K, from 0
                               "half": 1,     # elements 16-31 of the group (S8, sparse)
                               "sub": 4,      # of the tile's slices of rows, in order, if it has several
                               "first": 1,    # first of a tile's steps, or block's code beats
@@ -61,4 +62,4 @@ def WeightStep(config):
 
 
 # A row of a product, as the best-logits search takes it; `value` is fp32.
-Logit = data.StructLayout({"id": 20, "value": 32})
+Logit = data.StructLayout({"id": ROW_BITS, "value": 32})

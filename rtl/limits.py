@@ -11,14 +11,21 @@ from .isa import Append, Attend, Embed, Load, Loop, MatMul, Quant, Stream, Vecto
 
 __all__ = ["WEIGHT_BITS", "NUMERATOR_BITS", "DENOMINATOR_BITS", "POSITIONS", "COUNTERS",
            "COUNTER_BITS", "TOKENS_AHEAD", "LOOP_DEPTH", "PC_BITS", "PROGRAM_WORDS",
-           "MAX_OUTSTANDING", "EVENT_BITS", "EVENTS", "ROWS", "GROUPS", "HEADS", "QUERIES",
-           "REPETITIONS", "INNER", "COLUMN", "LAYERS", "STREAM",
-           "ADDRESS_BITS", "Limit", "LIMITS", "markdown"]
+           "MAX_OUTSTANDING", "EVENT_BITS", "EVENTS", "ADDRESS_BITS", "UNITS", "ROW_BITS",
+           "GROUP_BITS", "HEAD_BITS", "QUERY_BITS", "CACHE_BITS", "LENGTH_BITS", "OUTER_BITS",
+           "INNER_BITS", "COLUMN_BITS", "STREAM_BITS", "ROWS", "GROUPS", "HEADS", "QUERIES",
+           "CACHE", "REPETITIONS", "INNER", "COLUMN", "STREAM", "LAYERS", "LOAD", "Limit",
+           "LIMITS", "markdown"]
 
 
-def largest(cls, name):
-    """Largest value of an instruction's field."""
-    return (1 << cls.layout[name].width) - 1
+def width(name, *classes):
+    """Bits that all of the instructions have for a field."""
+    return min(cls.layout[name].width for cls in classes)
+
+
+def largest(bits):
+    """The largest number of so many bits."""
+    return (1 << bits) - 1
 
 
 # Attention: a weight is a table entry below 2**16, a value a byte. No sum over `POSITIONS` of
@@ -30,7 +37,7 @@ POSITIONS = 1 << min(DENOMINATOR_BITS - WEIGHT_BITS, NUMERATOR_BITS - 1 - 7 - WE
 
 COUNTERS = 16             # token counters; number 0 is none
 COUNTER_BITS = 8
-TOKENS_AHEAD = (1 << COUNTER_BITS) - 1
+TOKENS_AHEAD = largest(COUNTER_BITS)
 
 LOOP_DEPTH = 4
 PC_BITS = 12
@@ -38,18 +45,26 @@ PROGRAM_WORDS = 1 << PC_BITS
 
 MAX_OUTSTANDING = 15      # writes that memory has yet to confirm
 EVENT_BITS = 32           # WEIGHT_BEATS and STARVED
-EVENTS = (1 << EVENT_BITS) - 1
-ADDRESS_BITS = 32         # of a unit of DRAM
+EVENTS = largest(EVENT_BITS)
+ADDRESS_BITS = 32         # of a unit of DRAM, and of how many there are
+UNITS = largest(ADDRESS_BITS)
 
-ROWS = min(largest(MatMul, "rows"), largest(Embed, "row"))
-GROUPS = min(largest(MatMul, "groups"), largest(Embed, "groups"))
-HEADS = min(largest(Append, "heads"), largest(Attend, "heads"))
-QUERIES = largest(Attend, "queries")
-REPETITIONS = min(largest(Vector, "outer"), largest(Quant, "outer"))
-INNER = min(largest(Vector, "inner"), largest(Quant, "inner"))
-COLUMN = largest(MatMul, "stride")
-LAYERS = largest(Loop, "count")
-STREAM = largest(Stream, "size")
+# Widths that units share with the instructions' fields.
+ROW_BITS = min(width("rows", MatMul), width("row", Embed))
+GROUP_BITS = width("groups", MatMul, Embed)
+HEAD_BITS = width("heads", Append, Attend)
+QUERY_BITS = width("queries", Attend)
+CACHE_BITS = width("stride", Append, Attend)
+LENGTH_BITS = width("length", Attend)
+OUTER_BITS = width("outer", Vector, Quant)
+INNER_BITS = width("inner", Vector, Quant)
+COLUMN_BITS = width("stride", MatMul)
+STREAM_BITS = width("size", Stream)
+ROWS, GROUPS, HEADS, QUERIES, CACHE, REPETITIONS, INNER, COLUMN, STREAM = map(largest, (
+    ROW_BITS, GROUP_BITS, HEAD_BITS, QUERY_BITS, CACHE_BITS, OUTER_BITS, INNER_BITS, COLUMN_BITS,
+    STREAM_BITS))
+LAYERS = largest(width("count", Loop))
+LOAD = largest(width("size", Load))
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,7 @@ LIMITS = {limit.name: limit for limit in [
     Limit("heads", HEADS, "`ATTEND.heads`, `APPEND.heads`: KV heads"),
     Limit("queries", QUERIES, "`ATTEND.queries`: query heads in one pass over a KV head; a "
                               "configuration's `queries` may be less"),
+    Limit("cache", CACHE, "`APPEND.stride`, `ATTEND.stride`: units of 64 bytes of one head's cache"),
     Limit("repetitions", REPETITIONS, "`VECTOR.outer`: query heads that are rotated at once"),
     Limit("inner", INNER, "`VECTOR.inner`, `QUANT.inner`: words of a vector"),
     Limit("column", COLUMN, "`MATMUL.stride`: words of the vector memory that a column has"),
@@ -77,9 +93,10 @@ LIMITS = {limit.name: limit for limit in [
     Limit("loops", LOOP_DEPTH, "the sequencer's stack of loops"),
     Limit("instructions", PROGRAM_WORDS, "the program counter; a configuration's `program_words` "
                                          "may be less"),
-    Limit("load", largest(Load, "size"), "`LOAD.size`, in units of 16 words"),
+    Limit("load", LOAD, "`LOAD.size`, in units of 16 words"),
     Limit("stream", STREAM, "`STREAM.size`, in units of 64 bytes"),
-    Limit("units", 1 << ADDRESS_BITS, "a DRAM address, in units of 64 bytes"),
+    Limit("units", UNITS, f"`MEMORY` and `WRITE_END`, registers of {ADDRESS_BITS} bits: DRAM, in units "
+                          "of 64 bytes"),
     Limit("beats", EVENTS, f"`WEIGHT_BEATS`, a register of {EVENT_BITS} bits"),
     Limit("writes", MAX_OUTSTANDING, "writes that memory has yet to confirm: the writer waits"),
 ]}

@@ -6,13 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import KV_BLOCK, UNIT_BYTES
 from ..layouts import Quantized, WriteLine
+from ..limits import ADDRESS_BITS, CACHE_BITS, HEAD_BITS
 
 
 __all__ = ["AppendCommand", "KvAppend"]
 
 
-AppendCommand = data.StructLayout({"value": 1, "heads": 8, "addr": 32, "stride": 24,
-                                   "position": 5})
+AppendCommand = data.StructLayout({"value": 1, "heads": HEAD_BITS, "addr": ADDRESS_BITS,
+                                   "stride": CACHE_BITS, "position": 5})
 
 
 class KvAppend(wiring.Component):
@@ -55,6 +56,7 @@ class KvAppend(wiring.Component):
         line_units = self.config.head_dim // UNIT_BYTES
 
         command  = Signal(AppendCommand, reset_less=True)
+        addr     = Signal.like(self.line.p.addr, reset_less=True)   # of the head at hand
         elements = Signal(8 * self.config.head_dim, reset_less=True)
         exponent = Signal(8, reset_less=True)
         unit     = Signal(range(line_units))
@@ -68,7 +70,7 @@ class KvAppend(wiring.Component):
 
             with m.State("IDLE"):
                 m.d.comb += self.command.ready.eq(1)
-                m.d.sync += command.eq(self.command.p)
+                m.d.sync += [command.eq(self.command.p), addr.eq(self.command.p.addr)]
                 with m.If(self.command.valid):
                     m.next = "COLLECT"
 
@@ -86,7 +88,7 @@ class KvAppend(wiring.Component):
             with m.State("ELEMENTS"):
                 m.d.comb += [
                     self.line.valid.eq(1),
-                    line.addr.eq(command.addr + 1 + at),
+                    line.addr.eq(addr + 1 + at),
                     line.data.eq(elements),
                     line.strobe.eq(~0),
                 ]
@@ -99,14 +101,14 @@ class KvAppend(wiring.Component):
             with m.State("EXPONENT"):
                 m.d.comb += [
                     self.line.valid.eq(1),
-                    line.addr.eq(command.addr),
+                    line.addr.eq(addr),
                     line.data.eq(exponent.replicate(UNIT_BYTES)),
                     line.strobe.eq(1 << Cat(command.position, command.value)),
                 ]
                 with m.If(self.line.ready):
                     m.d.sync += [
                         command.heads.eq(command.heads - 1),
-                        command.addr.eq(command.addr + command.stride),
+                        addr.eq(addr + command.stride),
                     ]
                     with m.If(command.heads == 1):
                         m.next = "WRITTEN"

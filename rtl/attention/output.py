@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..bus.skid import SkidBuffer
 from ..fp.from_int import IntToFp
 from ..layouts import vector_write
-from ..limits import DENOMINATOR_BITS, NUMERATOR_BITS
+from ..limits import DENOMINATOR_BITS, HEAD_BITS, NUMERATOR_BITS, QUERY_BITS
 from .delay import delayed
 
 
@@ -20,7 +20,7 @@ BIAS = -133  # of the numerators: see sw_ref.attention
 def OutputCommand(config):
     """Lines of the vector memory where numerators and denominators go."""
     line = vector_write(config)["line"].shape
-    return data.StructLayout({"heads": 8, "queries": 4, "dst": line, "sums": line})
+    return data.StructLayout({"heads": HEAD_BITS, "queries": QUERY_BITS, "dst": line, "sums": line})
 
 
 class AttentionOutput(wiring.Component):
@@ -76,15 +76,15 @@ class AttentionOutput(wiring.Component):
         en = Signal()
         m.d.comb += en.eq(write.ready | ~write.valid)
 
-        heads   = Signal(8)
-        queries = Signal(4, reset_less=True)
+        heads   = Signal(HEAD_BITS)
+        queries = Signal(QUERY_BITS, reset_less=True)
         dst     = Signal(self.write.p.line.shape(), reset_less=True)
         sums    = Signal(self.write.p.line.shape(), reset_less=True)
 
         # Which line is read: run by run, chunk by chunk, then the denominator; query by query.
         run   = Signal(range(runs))
         chunk = Signal.like(self.chunk)
-        query = Signal(4)
+        query = Signal(QUERY_BITS)
         sum_  = Signal()
         step, last = Signal(), Signal()
         at = Cat(run, chunk)

@@ -6,12 +6,13 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..layouts import Quantized
+from ..limits import HEAD_BITS, QUERY_BITS
 
 
 __all__ = ["QueryCommand", "QueryBuffer"]
 
 
-QueryCommand = data.StructLayout({"heads": 8, "queries": 4})
+QueryCommand = data.StructLayout({"heads": HEAD_BITS, "queries": QUERY_BITS})
 
 
 class QueryBuffer(wiring.Component):
@@ -60,10 +61,10 @@ class QueryBuffer(wiring.Component):
         chunks = self.config.head_dim // width
         runs = width // lanes  # runs per chunk; a power of two, as everything here
 
-        heads   = Signal(8)
-        queries = Signal(4, reset_less=True)
+        heads   = Signal(HEAD_BITS)
+        queries = Signal(QUERY_BITS, reset_less=True)
         bank    = Signal()
-        group   = Signal(4)
+        group   = Signal(QUERY_BITS)
         chunk   = Signal(range(chunks))
         run     = Signal(range(runs))
         taken   = Signal()

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import KV_BLOCK, UNIT_BYTES
 from ..layouts import ReadRequest
+from ..limits import ADDRESS_BITS, CACHE_BITS, HEAD_BITS, LENGTH_BITS
 
 
 __all__ = ["Phase", "SequenceCommand", "BlockSequence"]
@@ -14,7 +15,8 @@ __all__ = ["Phase", "SequenceCommand", "BlockSequence"]
 # The keys, or values, of one block: `count` positions of it. `first` and `last` block of a head.
 Phase = data.StructLayout({"value": 1, "count": 6, "first": 1, "last": 1})
 
-SequenceCommand = data.StructLayout({"heads": 8, "addr": 32, "stride": 24, "length": 20})
+SequenceCommand = data.StructLayout({"heads": HEAD_BITS, "addr": ADDRESS_BITS, "stride": CACHE_BITS,
+                                     "length": LENGTH_BITS})
 
 
 class BlockSequence(wiring.Component):
@@ -58,12 +60,12 @@ class BlockSequence(wiring.Component):
         block_units = self.config.kv_block_units
 
         # The block whose keys are next.
-        heads  = Signal(8, reset_less=True)
-        base   = Signal(32, reset_less=True)
-        addr   = Signal(32, reset_less=True)
-        stride = Signal(24, reset_less=True)
-        length = Signal(20, reset_less=True)
-        left   = Signal(20, reset_less=True)
+        heads  = Signal(HEAD_BITS, reset_less=True)
+        base   = Signal(ADDRESS_BITS, reset_less=True)
+        addr   = Signal(ADDRESS_BITS, reset_less=True)
+        stride = Signal(CACHE_BITS, reset_less=True)
+        length = Signal(LENGTH_BITS, reset_less=True)
+        left   = Signal(LENGTH_BITS, reset_less=True)
         first  = Signal(reset_less=True)
         last   = Signal()
         final  = Signal()
@@ -75,8 +77,8 @@ class BlockSequence(wiring.Component):
         ]
 
         # The block whose values are next.
-        behind = Signal(data.StructLayout({"addr": 32, "count": 6, "first": 1, "last": 1,
-                                           "final": 1}), reset_less=True)
+        behind = Signal(data.StructLayout({"addr": ADDRESS_BITS, "count": 6, "first": 1,
+                                           "last": 1, "final": 1}), reset_less=True)
 
         free, advance = Signal(), Signal()
         m.d.comb += free.eq((~self.req.valid | self.req.ready)

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import GROUP, Config
 from ..cores.tables import TABLES, SignTable
 from ..layouts import ActivationWrite
+from ..limits import GROUP_BITS
 
 
 __all__ = ["WINDOW", "ACTIVATION_READ", "Activations", "ActivationBuffer"]
@@ -15,7 +16,7 @@ __all__ = ["WINDOW", "ACTIVATION_READ", "Activations", "ActivationBuffer"]
 WINDOW = 15  # :data:`sw_ref.numerics.WINDOW`; rtl may not import sw_ref, a test compares the two.
 
 # `split`: half of the group is wanted, its elements 16-31 if `half`.
-ACTIVATION_READ = data.StructLayout({"group": 10, "half": 1, "split": 1})
+ACTIVATION_READ = data.StructLayout({"group": GROUP_BITS, "half": 1, "split": 1})
 
 
 def Activations(config, inputs=1):

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..formats import BEATS_PER_GROUP, GEAR, ROW_SCALED, SCALE_RUN, SPARSE, STEP_ROWS, TILES
 from ..isa import WeightFormat
+from ..limits import GROUP_BITS
 
 
 __all__ = ["BlockStep", "BlockWalker", "among"]
@@ -24,7 +25,7 @@ def BlockStep(config):
         "codes": config.beat_bits,
         "scale": data.ArrayLayout(8, config.scaled_rows),
         "centre": data.ArrayLayout(signed(8), config.scaled_rows),
-        "group": 10, "half": 1, "first": 1, "last": 1,
+        "group": GROUP_BITS, "half": 1, "first": 1, "last": 1,
         "spare": 1,                 # there is no beat for it
         "end": 1})                  # the block's last step
 
@@ -53,7 +54,7 @@ class BlockWalker(wiring.Component):
     -------
     format : :py:`In(WeightFormat)`
         Format of the block.
-    last_group : :py:`In(10)`
+    last_group : :py:`In(GROUP_BITS)`
         Groups of columns, less one.
     start : :py:`In(1)`
         The next beat is the first of a block, after its row scales.
@@ -70,7 +71,7 @@ class BlockWalker(wiring.Component):
         self.formats = [f for f in WeightFormat if f.name in config.formats and f not in SPARSE]
         super().__init__({
             "format":     In(WeightFormat),
-            "last_group": In(10),
+            "last_group": In(GROUP_BITS),
             "start":      In(1),
             "beats":      In(stream.Signature(config.beat_bits)),
             "o":          Out(stream.Signature(BlockStep(config))),
@@ -81,7 +82,7 @@ class BlockWalker(wiring.Component):
         n, beat_bits, fmt = self.config.rows, self.config.beat_bits, self.format
 
         tile   = Signal(range(TILES), reset_less=True)
-        group  = Signal(10, reset_less=True)
+        group  = Signal(GROUP_BITS, reset_less=True)
         half   = Signal(reset_less=True)
         run    = Signal(range(max(SCALE_RUN.values())), reset_less=True)
         gear   = Signal(range(max(GEAR.values())), reset_less=True)

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import GROUP, Config
 from ..formats import ACC_BITS, TILES
 from ..layouts import WeightStep
+from ..limits import ROW_BITS
 
 
 __all__ = ["Embedder"]
@@ -32,7 +33,7 @@ class Embedder(wiring.Component):
 
     Members
     -------
-    command : :py:`In(stream.Signature(20))`
+    command : :py:`In(stream.Signature(ROW_BITS))`
         Row of the matrix to pick; its place in the block is the row modulo `config.block_rows`.
         Ready when the block before has passed.
     weights : :py:`In(stream.Signature(WeightStep(config)))`
@@ -51,7 +52,7 @@ class Embedder(wiring.Component):
         self.config = config
         n, m = config.rows, config.columns
         super().__init__({
-            "command":    In(stream.Signature(20)),
+            "command":    In(stream.Signature(ROW_BITS)),
             "weights":    In(stream.Signature(WeightStep(config))),
             "row_scales": In(stream.Signature(data.ArrayLayout(32, n))),
             "accs":       Out(stream.Signature(data.ArrayLayout(

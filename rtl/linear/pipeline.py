@@ -10,6 +10,7 @@ from ..config import Config
 from ..formats import ACC_BITS, SPARSE
 from ..isa import WeightFormat
 from ..layouts import ActivationWrite, WeightStep
+from ..limits import GROUP_BITS, ROW_BITS
 from ..sparse import SLOTS, Mode
 from .activations import ActivationBuffer
 from .block import among
@@ -25,9 +26,9 @@ __all__ = ["LINEAR_COMMAND", "LinearPipeline"]
 STORED = [mode for mode in Mode if SLOTS[mode]]  # modes that code beats may have
 
 LINEAR_COMMAND = data.StructLayout({
-    "format": WeightFormat, "rows": 20, "groups": 10,
+    "format": WeightFormat, "rows": ROW_BITS, "groups": GROUP_BITS,
     "centre": 3,   # left shift of the group centres
-    "act": 10,     # first group in the activation buffer
+    "act": GROUP_BITS,   # first group in the activation buffer
     "embed": 1})   # hand the steps out rather than multiply them
 
 
@@ -110,7 +111,7 @@ class LinearPipeline(wiring.Component):
 
         # What is held from a command belongs to the steps up to here, the last one included.
         centre = Signal(3, reset_less=True)
-        act    = Signal(10, reset_less=True)
+        act    = Signal(GROUP_BITS, reset_less=True)
         embed  = Signal()
         idle, command = Signal(), self.command.p
         m.d.comb += [

@@ -11,6 +11,7 @@ from ..fp.format import MAX
 from ..fp.from_int import IntToFp
 from ..fp.mul import FpMul
 from ..isa import WeightFormat
+from ..limits import ROW_BITS
 from .activations import WINDOW
 from .slices import tile_slices
 
@@ -23,10 +24,10 @@ BIAS = 127 + 6 + WINDOW  # of top exponents, see :func:`sw_ref.numerics.linear_s
 
 # A matrix to come: its rows, and the last column of which results are wanted; or the only one. Its
 # rows are padded to a multiple of 4 N, or, where `sparse`, of 16 N.
-ScaleCommand = data.StructLayout({"rows": 20, "single": 1, "column": 4, "sparse": 1})
+ScaleCommand = data.StructLayout({"rows": ROW_BITS, "single": 1, "column": 4, "sparse": 1})
 
 # One fp32 result; `last` marks the matrix's last.
-ScaledResult = data.StructLayout({"value": 32, "row": 20, "column": 4, "last": 1})
+ScaledResult = data.StructLayout({"value": 32, "row": ROW_BITS, "column": 4, "last": 1})
 
 
 class RowScaler(wiring.Component):
@@ -105,17 +106,17 @@ class RowScaler(wiring.Component):
             return value
 
         active   = Signal()
-        last_row = Signal(20)
+        last_row = Signal(ROW_BITS)
         top      = Signal.like(self.top)
         pads     = Signal(range(STRIPE))     # ones: slices come in blocks of one more
         start    = Signal(range(n_columns))  # column that each slice starts with
         end      = Signal(range(n_columns))  # and ends with
         column   = Signal(range(n_columns))
         row      = Signal(range(n_rows))
-        part     = Signal(20 - (n_rows - 1).bit_length())  # the slice's number
+        part     = Signal(ROW_BITS - (n_rows - 1).bit_length())  # the slice's number
 
         # Rows per slice are a power of two: the place of a row needs no addition.
-        here       = Signal(20)
+        here       = Signal(ROW_BITS)
         part_ends  = Signal()
         row_ends   = Signal()
         step       = Signal()
@@ -141,7 +142,7 @@ class RowScaler(wiring.Component):
         acc   = Signal(signed(ACC_BITS), reset_less=True)
         scale = Signal(32, reset_less=True)
         valid = Signal()
-        tag   = Signal(data.StructLayout({"row": 20, "column": column.shape(), "last": 1}),
+        tag   = Signal(data.StructLayout({"row": ROW_BITS, "column": column.shape(), "last": 1}),
                        reset_less=True)
         with m.If(en):
             m.d.sync += [

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..formats import SPARSE
 from ..isa import WeightFormat
+from ..limits import GROUP_BITS
 from ..sparse import Mode, beats_per_index, code_beats
 
 
@@ -22,7 +23,7 @@ def StripeStep(config):
     """What belongs to a code beat of a sparse matrix."""
     return data.StructLayout({
         "index": config.beat_bits,  # in the lowest bits of each lane
-        "mode": 3, "beat": 4, "group": 10, "half": 1,
+        "mode": 3, "beat": 4, "group": GROUP_BITS, "half": 1,
         "first": 1,                 # of the stripe's first stored block
         "last": 1,                  # of its last
         "end": 1})                  # the stripe's last code beat

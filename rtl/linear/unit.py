@@ -9,6 +9,7 @@ from ..csr import BEST
 from ..formats import SPARSE, WeightFormat
 from ..isa import Embed, MatMul, Op
 from ..layouts import ActivationWrite, Dispatched, Logit, vector_write
+from ..limits import COLUMN_BITS, ROW_BITS
 from .best import BestLogits
 from .block import among
 from .combine import Combiner
@@ -90,8 +91,8 @@ class LinearUnit(wiring.Component):
         ]
 
         # The front starts an instruction at once; what the back needs of it waits its turn.
-        back = data.StructLayout({"embed": 1, "best": 1, "sparse": 1, "column": 4, "rows": 20,
-                                  "row": 20, "dst": 18, "stride": 16})
+        back = data.StructLayout({"embed": 1, "best": 1, "sparse": 1, "column": 4, "rows": ROW_BITS,
+                                  "row": ROW_BITS, "dst": 18, "stride": COLUMN_BITS})
         word    = self.insn.p.word
         matmul  = data.View(MatMul.layout, word[:MatMul.layout.size])
         embed   = data.View(Embed.layout, word[:Embed.layout.size])

@@ -8,6 +8,7 @@ from ..config import Config
 from ..formats import SPARSE, TILES
 from ..isa import WeightFormat
 from ..layouts import WeightStep
+from ..limits import GROUP_BITS, ROW_BITS
 from ..sparse import BLOCK
 from .block import BlockWalker, among
 from .stripe import StripeWalker
@@ -17,7 +18,7 @@ from .trits import TritDecoder
 __all__ = ["UNPACK_COMMAND", "SCALE_BEATS", "WeightUnpacker"]
 
 
-UNPACK_COMMAND = data.StructLayout({"format": WeightFormat, "rows": 20, "groups": 10})
+UNPACK_COMMAND = data.StructLayout({"format": WeightFormat, "rows": ROW_BITS, "groups": GROUP_BITS})
 
 STRIPE_BEATS = BLOCK // TILES       # beats of row scales of a stripe
 
@@ -88,8 +89,8 @@ class WeightUnpacker(wiring.Component):
             m.d.sync += scale_slice.eq(scale_slice + 1)
 
         fmt        = Signal(WeightFormat, reset_less=True)
-        last_group = Signal(10, reset_less=True)
-        blocks     = Signal(20, reset_less=True)                # or stripes, still to come after this one
+        last_group = Signal(GROUP_BITS, reset_less=True)
+        blocks     = Signal(ROW_BITS, reset_less=True)          # or stripes, still to come after this one
         final      = Signal(reset_less=True)                    # the last block is through
         scale_beat = Signal(range(STRIPE_BEATS), reset_less=True)
         unit       = Signal(range(max(2, config.unit_beats)))   # beats of the last unit taken

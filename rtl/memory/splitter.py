@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..layouts import ReadRequest
+from ..limits import ADDRESS_BITS, STREAM_BITS
 
 
 __all__ = ["MAX_BURST_UNITS", "Burst", "Splitter"]
@@ -13,7 +14,7 @@ __all__ = ["MAX_BURST_UNITS", "Burst", "Splitter"]
 MAX_BURST_UNITS = 64  # 4 KB, which an AXI4 burst must not cross.
 
 # A burst of `units` units of 64 bytes.
-Burst = data.StructLayout({"addr": 32, "units": range(MAX_BURST_UNITS + 1)})
+Burst = data.StructLayout({"addr": ADDRESS_BITS, "units": range(MAX_BURST_UNITS + 1)})
 
 
 class Splitter(wiring.Component):
@@ -55,9 +56,9 @@ class Splitter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        end = Signal(33, reset_less=True)
-        addr = Signal(32, reset_less=True)
-        left = Signal(28, reset_less=True)
+        end = Signal(ADDRESS_BITS + 1, reset_less=True)
+        addr = Signal(ADDRESS_BITS, reset_less=True)
+        left = Signal(STREAM_BITS, reset_less=True)
         size = Signal.like(self.o.payload.units, reset_less=True)
         active = Signal()
         sized = Signal()

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..isa import Dest, Func, Op, Quant, Vector
 from ..layouts import ActivationWrite, Dispatched, Quantized, vector_write
+from ..limits import INNER, INNER_BITS, OUTER_BITS, REPETITIONS
 from .datapath import Datapath
 from .memory import VectorRead
 from .quantizer import Quantizer
@@ -94,8 +95,8 @@ class VectorUnit(wiring.Component):
 
         # Lines left of the repetition, and repetitions left.
         step, wrap = Signal(), Signal()
-        inner = Signal(range((1 << 14) // self.config.lanes), reset_less=True)
-        outer = Signal(8, reset_less=True)
+        inner = Signal(range((1 << INNER_BITS) // self.config.lanes), reset_less=True)
+        outer = Signal(OUTER_BITS, reset_less=True)
         new_inner = Mux(new_is_quant, new_quant.inner, new_vector.inner)[word_bits:]
         new_outer = Mux(new_is_quant, new_quant.outer, new_vector.outer)
         m.d.comb += wrap.eq(inner == 1)
@@ -209,7 +210,8 @@ class VectorUnit(wiring.Component):
 
         o = quantizer.o
         accepted = Signal()
-        runs = Signal(21)    # Read but not accepted: at most outer * inner / lanes.
+        # Read but not accepted.
+        runs = Signal(range(REPETITIONS * INNER // self.config.lanes + 1))
         m.d.sync += runs.eq(runs + step - accepted)
         m.d.comb += [accepted.eq(o.valid & o.ready), left.eq(runs.any())]
 

@@ -6,6 +6,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from rtl.attention.append import AppendCommand, KvAppend
 from rtl.config import Config, get
 from rtl.layouts import Quantized
+from rtl.limits import CACHE, UNITS
 from sim.bench import Source, case, rng, start
 from sim.benches._kv import KvMemory, runs
 
@@ -28,7 +29,9 @@ async def writes_the_lines(dut):
         source = Source(dut, "i", Quantized(config), gap=stall)
         for position in [0, 31, 1, 17, *(random.randrange(32) for _ in range(10))]:
             value, heads = random.randrange(2), random.randrange(1, 6)
-            addr, stride = random.randrange(1 << 31), random.randrange(100, 1 << 24)
+            # Also past the last address, where sums do not wrap.
+            addr = random.choice([random.randrange(UNITS), UNITS])
+            stride = random.choice([random.randrange(config.kv_block_units, CACHE), CACHE])
             blocks = range(addr, addr + heads * stride, stride)
             before = {a + n: bytes(memory.unit(a + n))
                       for a in blocks for n in range(config.kv_block_units)}

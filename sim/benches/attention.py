@@ -7,6 +7,7 @@ from rtl.attention.unit import AttentionUnit
 from rtl.config import Config, get
 from rtl.isa import Append, Attend
 from rtl.layouts import Dispatched, Quantized, vector_write
+from rtl.limits import CACHE
 from sim.bench import Sink, Source, case, rng, start
 from sim.benches._kv import KvMemory, runs
 from sim.patterns import is_finite
@@ -102,7 +103,8 @@ class Bench:
         c = self.config
         room = c.vector_words - cache.heads * cache.queries * (c.head_dim + c.lanes)
         dst = self.random.randrange(room // c.lanes) * c.lanes
-        stride = (cache.length + 31) // 32 * c.kv_block_units + self.random.randrange(3)
+        least = (cache.length + 31) // 32 * c.kv_block_units
+        stride = self.random.choice([least, least + 1, least + 2, CACHE])
         addr = self.random.randrange(1 << 20)
         return Attend(heads=cache.heads, queries=cache.queries, addr=addr, stride=stride,
                       length=cache.length, dst=dst,

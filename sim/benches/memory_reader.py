@@ -9,6 +9,7 @@ from cocotbext.axi import AxiRamRead, AxiReadBus
 from rtl.config import get
 from rtl.csr import FaultCode
 from rtl.layouts import ReadRequest
+from rtl.limits import STREAM, UNITS
 from rtl.memory.reader import MemoryReader
 from sim.bench import Sink, Source, case, cycles, rng, start
 
@@ -129,6 +130,25 @@ async def address_fault(dut, size, above):
         assert int(dut.fault_info.value) == request["addr"]
         assert int(dut.fault_client.value) == 2
     source.cancel()
+    task.cancel()
+
+
+@cocotb.test()
+@cocotb.parametrize(high=[False, True])
+async def longest_request(dut, high):
+    """The first bursts of a request of the largest size, as low and as high as it can be."""
+    config, memory, task = await begin(dut)
+    dut.limit.value = UNITS
+    addr = UNITS - STREAM if high else 0
+    source = Source(dut, "req.0", ReadRequest, gap=0)
+    await source.send({"addr": addr, "size": STREAM})
+    want = (pattern(64 * addr + n * config.beat_bytes, config.beat_bytes) for n in range(1000))
+    await Sink(dut, "data.0", config.beat_bits, stall=0).expect_all(want)
+    assert not int(dut.fault.value)
+    # One unit further it is refused, while the first is on its way.
+    cocotb.start_soon(source.send({"addr": UNITS - STREAM + 1, "size": STREAM}))
+    await cycles(dut, 50)
+    assert int(dut.fault.value) and int(dut.fault_info.value) == UNITS - STREAM + 1
     task.cancel()
 
 

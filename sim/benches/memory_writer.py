@@ -9,7 +9,7 @@ from cocotbext.axi import AxiRamWrite, AxiWriteBus
 from rtl.config import get
 from rtl.csr import FaultCode
 from rtl.layouts import WriteLine
-from rtl.limits import MAX_OUTSTANDING
+from rtl.limits import MAX_OUTSTANDING, UNITS
 from rtl.memory.writer import MemoryWriter
 from sim.bench import Source, cycles, rng, start
 
@@ -99,8 +99,24 @@ async def outstanding(dut):
 
 
 @cocotb.test()
+async def highest_address(dut):
+    """The last unit of as much memory as there can be."""
+    await start(dut)
+    dut.first.value, dut.end.value, dut.limit.value = 0, UNITS, UNITS
+    dut.axi__awready.value = dut.axi__wready.value = 1
+    await Source(dut, "line", WriteLine, gap=0).send({"addr": UNITS - 1, "data": 1, "strobe": 1})
+    for _ in range(50):
+        await FallingEdge(dut.clk)
+        if int(dut.axi__awvalid.value):
+            break
+    assert int(dut.axi__awaddr.value) == 64 * (UNITS - 1) and not int(dut.fault.value)
+
+
+@cocotb.test()
 async def faults(dut):
     for end, addr in ((END, END), (END, FIRST - 1), (END, 0), (END, (1 << 32) - 1),
+                      # Past all addresses, where less bits would have one that may be written.
+                      (END, (1 << 32) + FIRST),
                       # An area that reaches beyond memory ends with it.
                       (2 * LIMIT, LIMIT), ((1 << 32) - 1, (1 << 32) - 2),
                       # None at all.
@@ -112,7 +128,7 @@ async def faults(dut):
         await Source(dut, "line", WriteLine).send(line)
         await cycles(dut, 50)
         assert int(dut.fault.value) and int(dut.fault_code.value) == FaultCode.ADDRESS
-        assert int(dut.fault_info.value) == addr
+        assert int(dut.fault_info.value) == addr % (1 << 32)
         assert int(dut.idle.value) and not int(dut.written.value)
         assert not int(dut.axi__awvalid.value) and not int(dut.axi__wvalid.value)
         assert ram.read(0, 64 * LIMIT) == before

@@ -65,6 +65,21 @@ def test_old_messages_are_forgotten(tokenizer):
     assert chat.forgotten and chat.forgotten % 2 == 0
 
 
+@pytest.mark.parametrize("tokens", [1, 8, 40, 1000])
+def test_room_for_the_answer(tokenizer, tokens):
+    """Nothing is forgotten while there is room for the answer, or a quarter of the context is."""
+    def second(context):
+        chat = conversation(tokenizer, context=context)
+        list(chat.answer("hello", 4))
+        next(chat.answer("world", tokens))
+        return chat
+
+    length = len(second(1 << 12).session.device.memory)   # of the prompt
+    exact = next(n for n in range(length, 1 << 12) if length + min(tokens, n // 4) <= n)
+    assert second(exact).forgotten == 0
+    assert second(exact - 1).forgotten == 2
+
+
 def test_refused_question_leaves_no_trace(tokenizer):
     chat = conversation(tokenizer, context=100)
     list(chat.answer("hello", 4))

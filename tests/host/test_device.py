@@ -37,3 +37,16 @@ def test_step_offers_tokens_only(vocab):
     assert step.ids.tolist() == list(range(found))[::-1]
     assert step.logits.view(np.uint32).tolist() == best[:found, 0].tolist()
     assert not len(device.step([1], 0, False).ids)
+
+
+@pytest.mark.parametrize("cycles", [0, (1 << 32) - 1, 1 << 32, (5 << 32) + 7, (1 << 64) - 1])
+def test_cycles_have_two_words(cycles):
+    device = Registers(get("small"), np.zeros((BEST, 2), np.uint32))
+    at = REGISTERS["CYCLES"].address
+    device.words |= {at: cycles & 0xffffffff, at + 4: cycles >> 32}
+    most = (1 << 32) - 1
+    device.words |= {REGISTERS["WEIGHT_BEATS"].address: most, REGISTERS["STARVED"].address: most - 1}
+    device.image = SimpleNamespace(vocab=1)
+    for head in (False, True):
+        step = device.step([1], 0, head)
+        assert (step.cycles, step.weight_beats, step.starved) == (cycles, most, most - 1)

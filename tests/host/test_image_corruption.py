@@ -100,7 +100,7 @@ RELATIONS = {
                                "report.program_bytes": 96},
     "length 4097": {"length": 4097},
     "no instructions": {"length": 0},
-    "vocab beyond 20 bits": {"vocab": (1 << 20) + 1},
+    "vocab beyond rows": {"vocab": 1 << 20},
     "eos beyond vocab": {"model.eos": [0, 96]},
     "bos beyond vocab": {"model.bos": 96},
     "a format twice": {"formats": ["S8", "S8"]},

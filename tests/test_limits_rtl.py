@@ -1,0 +1,323 @@
+"""The accelerator at its limits: bit by bit what the functional machine says it is.
+
+`tests/test_limits.py` says which test is whose, and has what is one beyond.
+"""
+
+import numpy as np
+import pytest
+
+from host.device import DeviceFault
+from rtl.config import KV_BLOCK
+from rtl.csr import FaultCode
+from rtl.formats import ACC_BITS, pack, stream_units, sum_bits
+from rtl.isa import (Append, Attend, Dest, Embed, Func, Halt, Load, Loop, MatMul, Quant, Scalar,
+                     Source, Stream, Sync, Unit, Vector, WeightFormat)
+from rtl.limits import (COLUMN, GROUPS, HEADS, INNER, LAYERS, LOOP_DEPTH, POSITIONS, PROGRAM_WORDS,
+                        QUERIES, REPETITIONS, ROWS, TOKENS_AHEAD)
+from sw_ref.attention import EXP2
+from sw_ref.numerics import WINDOW
+
+from .extreme import CONFIG, ONE, SCRATCH, Data, hand, image, pair, run, same
+
+
+LOAD, LINEAR, VECTOR, ATTENTION = Unit.LOAD, Unit.LINEAR, Unit.VECTOR, Unit.ATTENTION
+LOADED, ACTS, RESULT, ATTENDED = range(1, 5)   # tokens
+BLOCK, DIM, LANES = CONFIG.kv_block_units, CONFIG.head_dim, CONFIG.lanes
+MIDDLE = 1 << 17                               # of the vector memory
+END = 1 << 18
+
+pytestmark = pytest.mark.seconds(15)
+
+
+@pytest.fixture(scope="module")
+def devices():
+    sim, model = pair()
+    with sim:
+        yield sim, model
+
+
+def loaded(data, values, dst):
+    """Load values to the vector memory, for VECTOR."""
+    units = -(-len(values) // 16)
+    return [Load(addr=data.put(values.astype("<f4")), size=units, dst=dst),
+            *hand(LOAD, VECTOR, LOADED)]
+
+
+def caches(rng):
+    """KV caches of two heads: one that drives sums to their bounds, and one at random."""
+    heads = np.zeros((2, POSITIONS // KV_BLOCK, BLOCK, 64), np.uint8)
+    exponents = np.zeros((*heads.shape[:2], 2, KV_BLOCK), np.uint8)
+    lines = np.zeros((*exponents.shape, DIM), np.int8)
+    # Negative keys next to nothing: the score is -1, and all its fraction bits are ones.
+    exponents[0, :, 0], exponents[0, :, 1] = 1, 127
+    lines[0, :, 0], lines[0, :, 1, :, ::2], lines[0, :, 1, :, 1::2] = -1, 127, -128
+    exponents[1] = rng.integers(118, 132, exponents[1].shape)
+    lines[1] = rng.integers(-128, 128, lines[1].shape)
+    heads[:, :, 0] = exponents.reshape(*heads.shape[:2], 64)
+    heads[:, :, 1:] = lines.view(np.uint8).reshape(*heads.shape[:2], -1, 64)
+    return heads
+
+
+def test_positions(devices):
+    """The last step of the longest context: it appends position 65,535, and attends to 65,536."""
+    rng, data, position, count = np.random.default_rng(1), Data(), POSITIONS - 1, 2 * QUERIES
+    stride = BLOCK * (POSITIONS // KV_BLOCK)
+    queries = np.ones((2, QUERIES, DIM))
+    queries[1] = rng.normal(size=(QUERIES, DIM)) * 4
+    keys, values = np.full((2, DIM), -2.0**-40), np.full((2, DIM), 127 / 64)
+    values[:, 1::2] *= -1
+    keys[1], values[1] = rng.normal(size=(2, DIM))
+    words = np.concatenate([np.ravel(x) for x in (queries, keys, values)])
+    insns = [*loaded(data, words, MIDDLE)]
+    kv = MIDDLE + queries.size
+    fill = np.zeros(-(-count * (DIM + LANES) // 64) * 64)
+    insns += [*loaded(data, fill, 0), *hand(VECTOR, ATTENTION, ACTS)]
+    cache = data.put(caches(rng))
+    insns += [
+        Scalar(rd=1, source=Source.POSITION.value, factor=1),
+        Scalar(rd=2, source=Source.POSITION.value, shift=5, factor=BLOCK, offset=cache),
+        Quant(dest=Dest.KV, outer=1, inner=4 * DIM, a=kv),
+        *(Append(value=n, heads=2, addr_reg=2, stride=stride, position_reg=1) for n in range(2)),
+        Quant(dest=Dest.QUERY, outer=1, inner=count * DIM, a=MIDDLE),
+        Attend(heads=2, queries=QUERIES, addr=cache, stride=stride, length=1, length_reg=1, dst=0,
+               sums=count * DIM),
+        *hand(ATTENTION, VECTOR, ATTENDED)]
+    found = same(devices, insns, data, [(0, len(fill))], scratch=2 * MIDDLE - SCRATCH,
+                 writable=(cache, data.end), position=position)
+    # The first head's sums cannot be larger, but that -127 was appended rather than -128.
+    most = int(EXP2.max())
+    numerators = found[:QUERIES * DIM].reshape(QUERIES, DIM)
+    assert (found[count * DIM:][:QUERIES * LANES] == np.float32(most * POSITIONS)).all()
+    assert (numerators[:, 0] == np.float32(127 * most * POSITIONS) / 64).all()
+    assert (numerators[:, 1] == np.float32(-most * (128 * position + 127)) / 64).all()
+
+
+def test_rows(devices):
+    """The largest vocabulary: its last token has the best logit."""
+    rng, data, fmt, block = np.random.default_rng(2), Data(), WeightFormat.U4, CONFIG.block_rows
+    insns = [*loaded(data, rng.uniform(1, 2, 32), 0), Quant(dest=Dest.ACT, outer=1, inner=32, a=0),
+             *hand(VECTOR, LINEAR, ACTS)]
+    one = pack(fmt, np.full((block, 32), 15, np.uint8), np.full((block, 1), 255, np.uint8),
+               np.zeros((block, 1), np.int8), np.ones(block, np.float32), CONFIG.beat_bytes)
+    blocks = np.tile(np.frombuffer(one, np.uint8)[:6 * CONFIG.beat_bytes], (-(-ROWS // block), 1))
+    scales = rng.uniform(-1, 1, ROWS + 1).astype("<f4")
+    scales[ROWS - 1:] = 8, 16           # the last row's, and one that no row has
+    blocks[:, :CONFIG.beat_bytes] = scales.view(np.uint8).reshape(len(blocks), -1)
+    at = data.put(blocks)
+    size = data.end - at
+    assert size == stream_units(fmt, ROWS, 1, CONFIG.beat_bytes)
+    run(devices, [*insns, Stream(addr=at, size=size),
+                  MatMul(format=fmt, rows=ROWS, groups=1, best=1), Halt()], data, head=True)
+    assert devices[1].machine.best[0][0] == ROWS - 1
+
+
+@pytest.mark.parametrize("row", [ROWS - 1, ROWS])
+def test_embedding_row(devices, row):
+    """The last token's row, and the last that the field can name."""
+    rng, data, block = np.random.default_rng(3), Data(), CONFIG.block_rows
+    packed = pack(WeightFormat.S8, rng.integers(-128, 128, (block, GROUPS * 32)).astype(np.int8),
+                  rng.integers(0, 256, (block, GROUPS)).astype(np.uint8),
+                  np.zeros((block, GROUPS), np.int8), rng.normal(size=block).astype(np.float32),
+                  CONFIG.beat_bytes)
+    at = data.put(np.frombuffer(packed, np.uint8))
+    insns = [Scalar(rd=1, offset=row - 1), Stream(addr=at, size=data.end - at),
+             Embed(row=1, row_reg=1, groups=GROUPS, dst=64), *hand(LINEAR, VECTOR, RESULT)]
+    same(devices, insns, data, [(64, GROUPS * 32 // 64 * 64)], scratch=MIDDLE)
+
+
+def product(data, rng, fmt, groups, rows, centre, dst, stride):
+    """A MATMUL in two columns whose sums are as large as they can get, of either sign."""
+    count, high = groups * 32, np.arange(rows)[:, None] % 2 > 0
+    least, most, kind = (0, 15, np.uint8) if fmt == WeightFormat.U4 else (-128, 127, np.int8)
+    packed = pack(fmt, np.where(high, most, least).astype(kind).repeat(count, 1),
+                  np.full((rows, groups), 255, np.uint8),
+                  np.where(high, 127, -128).astype(np.int8).repeat(groups, 1),
+                  rng.normal(size=rows).astype(np.float32), CONFIG.beat_bytes)
+    at = data.put(np.frombuffer(packed, np.uint8))
+    size = data.end - at
+    insns = []
+    for column, value in enumerate((127 / 64, -127 / 64)):
+        repetitions = next(n for n in range(1, 4) if groups % n == 0 and count // n <= INNER)
+        insns += [*loaded(data, np.full(count, value), MIDDLE),
+                  Quant(dest=Dest.ACT, outer=repetitions, inner=count // repetitions, a=MIDDLE,
+                        stride=count // repetitions, column=column),
+                  *hand(VECTOR, LOAD, ATTENDED)]
+    return [*insns, *hand(VECTOR, LINEAR, ACTS), Stream(addr=at, size=size),
+            MatMul(format=fmt, rows=rows, groups=groups, centre=centre, dst=dst, stride=stride,
+                   column=1),
+            *hand(LINEAR, VECTOR, RESULT)]
+
+
+@pytest.mark.parametrize("fmt, groups, centre", [(WeightFormat.U4, GROUPS, 6),
+                                                 (WeightFormat.S8, 518, 0)])
+def test_groups(devices, fmt, groups, centre):
+    """As many groups as there can be, and as many of 8-bit weights as an accumulator takes."""
+    assert sum_bits(fmt, groups, centre, WINDOW) == ACC_BITS
+    rng, data = np.random.default_rng(4), Data()
+    insns = product(data, rng, fmt, groups, 64, centre, 0, 64)
+    same(devices, insns, data, [(0, 128)], scratch=END - SCRATCH, tokens=(1, 2))
+
+
+def test_column(devices):
+    """Columns as far apart as they can be, across lines."""
+    rng, data = np.random.default_rng(5), Data()
+    insns = product(data, rng, WeightFormat.U4, 3, 68, 0, 61, COLUMN)
+    same(devices, insns, data, [(64, 64), (61 + COLUMN, 64)], scratch=END - SCRATCH, tokens=(1, 2))
+
+
+def test_heads(devices):
+    """Keys and values of 255 heads, and 15 queries for each of them."""
+    rng, data = np.random.default_rng(6), Data()
+    count = HEADS * QUERIES
+    results = count * (DIM + LANES)
+    at = results // 16 * 16
+    insns = [*loaded(data, rng.normal(size=16 + QUERIES * DIM), at),
+             *loaded(data, rng.normal(size=HEADS * DIM), 0)]
+    cache = data.put(np.zeros(HEADS * BLOCK * 64, np.uint8))
+    insns += [Quant(dest=Dest.KV, outer=1, inner=HEADS * DIM, a=0),
+              Append(heads=HEADS, addr=cache, stride=BLOCK),
+              Quant(dest=Dest.KV, outer=HEADS, inner=DIM, stride=DIM, a=0),
+              Append(value=1, heads=HEADS, addr=cache, stride=BLOCK),
+              Quant(dest=Dest.QUERY, outer=HEADS, inner=QUERIES * DIM, a=at + 16),
+              Attend(heads=HEADS, queries=QUERIES, addr=cache, stride=BLOCK, length=1, dst=0,
+                     sums=count * DIM),
+              *hand(ATTENTION, VECTOR, ATTENDED)]
+    same(devices, insns, data, [(0, -(-results // 64) * 64)], scratch=END - SCRATCH,
+         writable=(cache, data.end))
+
+
+def test_repetitions_and_inner(devices):
+    """As many repetitions, and as many words, as VECTOR and QUANT can take."""
+    rng, data = np.random.default_rng(7), Data()
+    inner = INNER // LANES * LANES
+    insns = loaded(data, rng.normal(size=inner), 0)
+    a, b = MIDDLE, MIDDLE + 64 * REPETITIONS
+    insns += [
+        Vector(outer=1, inner=inner, d=16384, a=0, b=0, c_const=1, c_value=ONE),
+        Vector(outer=REPETITIONS, inner=64, d=a, d_stride=64, a=0, a_stride=64, b=64, b_stride=64,
+               c=0, c_fill=1),
+        Vector(func=Func.DOT, outer=REPETITIONS, inner=64, d=b, d_stride=LANES, a=0,
+               a_stride=60, b=16384, b_stride=64),
+        Vector(func=Func.DOT, outer=1, inner=inner, d=b + LANES * REPETITIONS, a=0, b=16384),
+        Quant(dest=Dest.ACT, outer=1, inner=INNER // 32 * 32, a=0),
+        Quant(dest=Dest.ACT, outer=REPETITIONS, inner=4 * 32, stride=60, a=0),
+    ]
+    shown = [(16384, inner // 64 * 64), (a, 64 * REPETITIONS), (b, LANES * (REPETITIONS + 1))]
+    same(devices, insns, data, shown, scratch=END - SCRATCH)
+
+
+def test_load(devices):
+    """The whole vector memory at once, which is less than LOAD's size can say."""
+    data = Data()
+    words = np.random.default_rng(8).normal(size=CONFIG.vector_words)
+    insns = loaded(data, words, 0)
+    same(devices, insns, data, [(0, SCRATCH), (END - 2 * SCRATCH, SCRATCH)], scratch=END - SCRATCH)
+
+
+def quantized(data, cache):
+    """Instructions that make DRAM tell whether they were executed."""
+    return [*loaded(data, np.random.default_rng(9).normal(size=64), 0),
+            Quant(dest=Dest.KV, outer=1, inner=64, a=0),
+            Append(heads=1, addr=cache, position_reg=1)]
+
+
+def test_loops(devices):
+    """Four loops in each other, and one of as many rounds as its count can say."""
+    data = Data()
+    picked = data.put(np.random.default_rng(10).normal(size=(LAYERS + 4, 16)).astype("<f4"))
+    insns = [*loaded(data, np.ones(64), 0),
+             Loop(length=4 + 4, count=3), Loop(length=2 + 4, count=2), Loop(length=4, count=4),
+             Loop(length=1, count=5),
+             Vector(outer=1, inner=64, d=0, a=0, b_const=1, b_value=ONE, c_const=1, c_value=ONE),
+             *4 * [Scalar(rd=2)],
+             Loop(length=1, count=LAYERS), Scalar(rd=1, source=1, factor=1, offset=1),
+             Load(addr=picked, addr_reg=1, size=4, dst=64), *hand(LOAD, VECTOR, LOADED)]
+    found = same(devices, insns, data, [(0, 128)], scratch=MIDDLE)
+    assert found[0] == 1 + 3 * 2 * 4 * 5
+
+
+def test_program(devices):
+    """A program that fills its memory: a loop around all. It appends where its length says."""
+    data = Data()
+    cache = data.end
+    data.put(np.zeros(BLOCK * 64, np.uint8))
+    body = [*hand(VECTOR, LOAD, ATTENDED), *quantized(data, cache)]
+    body = [*(PROGRAM_WORDS - 2 - len(body)) * [Scalar(rd=1, source=1, factor=1, offset=1)], *body]
+    insns = [Loop(length=len(body), count=2), *body, Halt()]
+    assert len(insns) == PROGRAM_WORDS
+    run(devices, insns, data, writable=(cache, cache + BLOCK))
+    assert devices[0].memory[cache * 64:].any()
+
+
+@pytest.mark.parametrize("taken", [TOKENS_AHEAD, TOKENS_AHEAD + 1])
+def test_tokens(devices, taken):
+    """A full counter gives all its tokens back, and no more."""
+    sim, data = devices[0], Data()
+    cache = data.end
+    data.put(np.zeros(BLOCK * 64, np.uint8))
+    insns = [*quantized(data, cache)[:3],
+             Loop(length=1, count=TOKENS_AHEAD), Sync(unit=LOAD, give=9),
+             # All are given before one is taken.
+             *hand(LOAD, LINEAR, ACTS), *hand(LINEAR, VECTOR, RESULT),
+             Loop(length=1, count=taken), Sync(unit=VECTOR, take=9),
+             *quantized(data, cache)[3:], Halt()]
+    writable = cache, cache + BLOCK
+    if taken == TOKENS_AHEAD:
+        run(devices, insns, data, writable=writable)
+        assert sim.memory[cache * 64:].any()
+    else:
+        waits(sim, image(insns, data, writable))
+
+
+def waits(sim, program):
+    """The machine waits until the watchdog stops it."""
+    sim.load(program)
+    sim.set("WATCHDOG", 10_000)
+    with pytest.raises(DeviceFault) as caught:
+        sim.step([1], 0, False)
+    assert caught.value.code == FaultCode.WATCHDOG
+
+
+TOP = (1 << 32) - 1     # the last address that there is
+SIZE = (1 << 28) - 1    # and the largest size
+# Instructions that read past the end of DRAM, or past the last address; the unit that is refused.
+BEYOND = {
+    "load": lambda end: (Load(addr=end - 1, size=2), end - 1),
+    "load-top": lambda end: (Load(addr=TOP, size=1), TOP),
+    "load-most": lambda end: (Load(addr=TOP, size=(1 << 16) - 1), TOP),
+    "stream": lambda end: (Stream(addr=end - 1, size=2), end - 1),
+    "stream-top": lambda end: (Stream(addr=TOP, size=1), TOP),
+    "stream-most": lambda end: (Stream(addr=TOP, size=SIZE), TOP),
+    "stream-wraps": lambda end: (Stream(addr=TOP - SIZE + 2, size=SIZE), TOP - SIZE + 2),
+}
+
+
+@pytest.mark.parametrize("value, position", [(0, 0), (1, 31)])
+def test_append_does_not_wrap(devices, value, position):
+    """Past the last address comes none: what may be written first, stays."""
+    sim, data = devices[0], Data()
+    data.put(np.zeros(BLOCK * 64, np.uint8))
+    insns = [*quantized(data, TOP)[:-1],
+             Append(value=value, heads=1, addr=TOP, position=position), Halt()]
+    sim.load(image(insns, data, (0, BLOCK)))
+    with pytest.raises(DeviceFault) as caught:
+        sim.step([1], 0, False)
+    assert (caught.value.code, caught.value.pc) == (FaultCode.ADDRESS, len(insns) - 2)
+    assert not sim.memory[:BLOCK * 64].any()
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_addresses(devices, name):
+    """The last unit of DRAM can be read; what reaches beyond it is refused, without a wrap."""
+    sim, data = devices[0], Data()
+    good = [*loaded(data, np.ones(16), 0), Halt()]
+    units = image(good, data).memory_units
+    good = [Load(addr=units - 1, size=1), *good[1:]]
+    run(devices, good, data)
+    insn, refused = BEYOND[name](units)
+    sim.load(image([*good[:-2], insn, Halt()], data))
+    assert sim.image.memory_units == units
+    with pytest.raises(DeviceFault) as caught:
+        sim.step([1], 0, False)
+    fault = caught.value
+    assert (fault.code, fault.pc, fault.info) == (FaultCode.ADDRESS, 2, refused)
