@@ -10,7 +10,7 @@ from .isa import Append, Attend, Embed, Load, Loop, MatMul, Quant, Stream, Vecto
 
 
 __all__ = ["WEIGHT_BITS", "NUMERATOR_BITS", "DENOMINATOR_BITS", "POSITIONS", "COUNTERS",
-           "COUNTER_BITS", "TOKENS_AHEAD", "LOOP_DEPTH", "PC_BITS", "PROGRAM_WORDS",
+           "COUNTER_BITS", "TOKENS_AHEAD", "STREAMS_AHEAD", "LOOP_DEPTH", "PC_BITS", "PROGRAM_WORDS",
            "MAX_OUTSTANDING", "EVENT_BITS", "EVENTS", "ROWS", "GROUPS", "HEADS", "QUERIES",
            "REPETITIONS", "INNER", "COLUMN", "LAYERS", "STREAM",
            "ADDRESS_BITS", "Limit", "LIMITS", "markdown"]
@@ -31,6 +31,8 @@ POSITIONS = 1 << min(DENOMINATOR_BITS - WEIGHT_BITS, NUMERATOR_BITS - 1 - 7 - WE
 COUNTERS = 16             # token counters; number 0 is none
 COUNTER_BITS = 8
 TOKENS_AHEAD = (1 << COUNTER_BITS) - 1
+
+STREAMS_AHEAD = 8         # STREAMs in their queue: beyond them the sequencer waits, and with it the matrices
 
 LOOP_DEPTH = 4
 PC_BITS = 12

@@ -4,6 +4,9 @@ A rule has a name, by which the functional machine, `headrace verify` and tests 
 it. On a legal program the hardware and the functional machine agree in every bit.
 """
 
+from .limits import STREAMS_AHEAD
+
+
 __all__ = ["RULES", "LIMIT", "markdown"]
 
 
@@ -20,7 +23,8 @@ STRUCTURE = {
     "loop": "A loop's body has at least one instruction. It ends within the body around it, and "
             "before that one's last instruction; at most four loops nest.",
     "source": "A source is a register, or a `Source` that exists.",
-    "tokens": "A counter has one unit that gives to it and one other that takes from it.",
+    "tokens": "A counter has one unit that gives to it and one other that takes from it. STREAM has "
+              "no part in this: when it is done depends on matrices to come.",
 }
 INSTRUCTION = {
     "column": "A column is one that the host uses in this run.",
@@ -44,8 +48,11 @@ INSTRUCTION = {
 }
 ORDER = {
     "stream": "A matrix lies within one STREAM, which comes before it, and matrices take all that "
-              "is streamed, in order.",
-    "weights": "A sparse matrix has blocks of modes that exist, and a last block in each stripe.",
+              f"is streamed, in order. At most {STREAMS_AHEAD} STREAMs have weights that no matrix "
+              "before the last of them takes.",
+    "weights": "A sparse matrix has blocks of the modes that the configuration takes, and in each "
+               "stripe a last one, which is no block of zeros, and none in the header after it. A "
+               "row has an element once, not counting slots with the code 0.",
     "groups": "The groups of a QUANT to QUERY or KV are taken by the ATTENDs or APPENDs that "
               "follow, before any other instruction of a unit.",
     "activations": "The groups of a MATMUL, in each of its columns, are all those of the last QUANT "

@@ -6,7 +6,7 @@ from functools import lru_cache
 from rtl.config import GROUP, KV_BLOCK
 from rtl.formats import ACC_BITS, SPARSE, sum_bits
 from rtl.isa import (Append, Attend, Dest, Embed, Func, Halt, Insn, Load, Loop, MatMul, Op, Quant,
-                     Scalar, Source, Stream, Sync, Token, Vector, WeightFormat, decode)
+                     Scalar, Source, Stream, Sync, Token, Unit, Vector, WeightFormat, decode)
 from rtl.limits import COUNTERS, LOOP_DEPTH, POSITIONS
 from rtl.rules import RULES
 
@@ -119,11 +119,14 @@ def _loops(insns):
 
 
 def _counters(insns):
-    """Check that each token counter has one giver and one taker."""
+    """Check that each token counter has one giver and one taker, and that neither is STREAM."""
     users = [{} for _ in range(2)]
     for pc, insn in enumerate(insns):
         if not isinstance(insn, Sync):
             continue
+        if insn.unit == Unit.STREAM:
+            raise IllegalProgram("tokens", f"Instruction {pc} ({insn})",
+                                 "a SYNC of another unit than STREAM", insn.unit.name)
         for user, what, counter in zip(users, ("gives to", "takes from"), (insn.give, insn.take)):
             unit = user.setdefault(counter, insn.unit)
             if counter and unit != insn.unit:
