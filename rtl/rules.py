@@ -7,10 +7,14 @@ it. On a legal program the hardware and the functional machine agree in every bi
 from .limits import STREAMS_AHEAD
 
 
-__all__ = ["RULES", "LIMIT", "markdown"]
+__all__ = ["RULES", "LIMIT", "ALONE", "REPEATED", "markdown"]
 
 
 LIMIT = 1 << 24   # Instructions, the sequencer's own included, of one run.
+# What the watchdog does not see as progress must end before its 1,000,000 cycles: instructions of
+# the sequencer, of at most 11 cycles, and lines of one instruction of the vector unit.
+ALONE = 1 << 16
+REPEATED = 1 << 20
 
 # What can be seen in the program's words, what each instruction needs once registers are added to
 # its fields, and what instructions need of each other.
@@ -30,7 +34,8 @@ INSTRUCTION = {
     "column": "A column is one that the host uses in this run.",
     "format": "The configuration takes the weights' format.",
     "size": "Counts are at least one: `size`, `rows`, `groups`, `outer`, `inner`, `heads`, "
-            "`queries`, `length`. `queries` is at most the configuration's.",
+            "`queries`, `length`. `queries` is at most the configuration's, `outer` times `inner` "
+            f"{REPEATED:,}.",
     "positions": "ATTEND's `length` is at most 65,536, since its sums have no more bits.",
     "sum": "No sum of MATMUL over `groups` groups of the format can need more than the 52 bits of "
            "an accumulator.",
@@ -63,7 +68,8 @@ ORDER = {
             "of them to write, only if tokens, or groups on their way to attention, put one before "
             "the other.",
     "undefined": "What an instruction reads of the vector memory was written in this run.",
-    "limit": f"A run executes at most {LIMIT:,} instructions.",
+    "limit": f"A run executes at most {LIMIT:,} instructions, and between two of units at most "
+             f"{ALONE:,} of the sequencer.",
 }
 RULES = {**STRUCTURE, **INSTRUCTION, **ORDER}
 
