@@ -10,8 +10,8 @@ from .isa import Append, Attend, Embed, Load, Loop, MatMul, Quant, Stream, Vecto
 
 
 __all__ = ["WEIGHT_BITS", "NUMERATOR_BITS", "DENOMINATOR_BITS", "POSITIONS", "COUNTERS",
-           "COUNTER_BITS", "TOKENS_AHEAD", "LOOP_DEPTH", "PC_BITS", "PROGRAM_WORDS",
-           "MAX_OUTSTANDING", "EVENT_BITS", "EVENTS", "ADDRESS_BITS", "UNITS", "ROW_BITS",
+           "COUNTER_BITS", "TOKENS_AHEAD", "STREAMS_AHEAD", "LOOP_DEPTH", "PC_BITS",
+           "PROGRAM_WORDS", "MAX_OUTSTANDING", "EVENT_BITS", "EVENTS", "ADDRESS_BITS", "UNITS", "ROW_BITS",
            "GROUP_BITS", "HEAD_BITS", "QUERY_BITS", "CACHE_BITS", "LENGTH_BITS", "OUTER_BITS",
            "INNER_BITS", "COLUMN_BITS", "STREAM_BITS", "ROWS", "GROUPS", "HEADS", "QUERIES",
            "CACHE", "REPETITIONS", "INNER", "COLUMN", "STREAM", "LAYERS", "LOAD", "Limit",
@@ -38,6 +38,8 @@ POSITIONS = 1 << min(DENOMINATOR_BITS - WEIGHT_BITS, NUMERATOR_BITS - 1 - 7 - WE
 COUNTERS = 16             # token counters; number 0 is none
 COUNTER_BITS = 8
 TOKENS_AHEAD = largest(COUNTER_BITS)
+
+STREAMS_AHEAD = 8         # STREAMs in their queue: beyond them the sequencer waits, and with it the matrices
 
 LOOP_DEPTH = 4
 PC_BITS = 12

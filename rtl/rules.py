@@ -4,10 +4,17 @@ A rule has a name, by which the functional machine, `headrace verify` and tests 
 it. On a legal program the hardware and the functional machine agree in every bit.
 """
 
-__all__ = ["RULES", "LIMIT", "markdown"]
+from .limits import STREAMS_AHEAD
+
+
+__all__ = ["RULES", "LIMIT", "ALONE", "REPEATED", "markdown"]
 
 
 LIMIT = 1 << 24   # Instructions, the sequencer's own included, of one run.
+# What the watchdog does not see as progress must end before its 1,000,000 cycles: instructions of
+# the sequencer, of at most 11 cycles, and lines of one instruction of the vector unit.
+ALONE = 1 << 16
+REPEATED = 1 << 20
 
 # What can be seen in the program's words, what each instruction needs once registers are added to
 # its fields, and what instructions need of each other.
@@ -20,13 +27,15 @@ STRUCTURE = {
     "loop": "A loop's body has at least one instruction. It ends within the body around it, and "
             "before that one's last instruction; at most four loops nest.",
     "source": "A source is a register, or a `Source` that exists.",
-    "tokens": "A counter has one unit that gives to it and one other that takes from it.",
+    "tokens": "A counter has one unit that gives to it and one other that takes from it. STREAM has "
+              "no part in this: when it is done depends on matrices to come.",
 }
 INSTRUCTION = {
     "column": "A column is one that the host uses in this run.",
     "format": "The configuration takes the weights' format.",
     "size": "Counts are at least one: `size`, `rows`, `groups`, `outer`, `inner`, `heads`, "
-            "`queries`, `length`. `queries` is at most the configuration's.",
+            "`queries`, `length`. `queries` is at most the configuration's, `outer` times `inner` "
+            f"{REPEATED:,}.",
     "positions": "ATTEND's `length` is at most 65,536, since its sums have no more bits.",
     "sum": "No sum of MATMUL over `groups` groups of the format can need more than the 52 bits of "
            "an accumulator.",
@@ -44,8 +53,11 @@ INSTRUCTION = {
 }
 ORDER = {
     "stream": "A matrix lies within one STREAM, which comes before it, and matrices take all that "
-              "is streamed, in order.",
-    "weights": "A sparse matrix has blocks of modes that exist, and a last block in each stripe.",
+              f"is streamed, in order. At most {STREAMS_AHEAD} STREAMs have weights that no matrix "
+              "before the last of them takes.",
+    "weights": "A sparse matrix has blocks of the modes that the configuration takes, and in each "
+               "stripe a last one, which is no block of zeros, and none in the header after it. A "
+               "row has an element once, not counting slots with the code 0.",
     "groups": "The groups of a QUANT to QUERY or KV are taken by the ATTENDs or APPENDs that "
               "follow, before any other instruction of a unit.",
     "activations": "The groups of a MATMUL, in each of its columns, are all those of the last QUANT "
@@ -56,7 +68,8 @@ ORDER = {
             "of them to write, only if tokens, or groups on their way to attention, put one before "
             "the other.",
     "undefined": "What an instruction reads of the vector memory was written in this run.",
-    "limit": f"A run executes at most {LIMIT:,} instructions.",
+    "limit": f"A run executes at most {LIMIT:,} instructions, and between two of units at most "
+             f"{ALONE:,} of the sequencer.",
 }
 RULES = {**STRUCTURE, **INSTRUCTION, **ORDER}
 

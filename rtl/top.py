@@ -14,6 +14,7 @@ from .control.sequencer import Sequencer
 from .control.tokens import TokenCounters
 from .csr import ADDRESS_BITS
 from .isa import Unit
+from .limits import STREAMS_AHEAD
 from .linear.unit import LinearUnit
 from .memory.load import LoadUnit
 from .memory.reader import ADDR_WIDTH, ID_WIDTH, MemoryReader
@@ -27,7 +28,8 @@ __all__ = ["Accelerator"]
 
 
 # The vector unit's instructions are many and short: a long queue lets the sequencer run ahead.
-QUEUE_DEPTHS = {Unit.LOAD: 8, Unit.STREAM: 8, Unit.LINEAR: 8, Unit.VECTOR: 64, Unit.ATTENTION: 8}
+QUEUE_DEPTHS = {Unit.LOAD: 8, Unit.STREAM: STREAMS_AHEAD, Unit.LINEAR: 8, Unit.VECTOR: 64,
+                Unit.ATTENTION: 8}
 WEIGHTS, KV, LOAD, FETCH = CLIENTS = range(4)
 KV_BEATS, LOAD_BEATS, FETCH_BEATS = 128, 64, 64
 

@@ -6,9 +6,9 @@ from functools import lru_cache
 from rtl.config import GROUP, KV_BLOCK
 from rtl.formats import ACC_BITS, SPARSE, sum_bits
 from rtl.isa import (Append, Attend, Dest, Embed, Func, Halt, Insn, Load, Loop, MatMul, Op, Quant,
-                     Scalar, Source, Stream, Sync, Token, Vector, WeightFormat, decode)
+                     Scalar, Source, Stream, Sync, Token, Unit, Vector, WeightFormat, decode)
 from rtl.limits import COUNTERS, LOOP_DEPTH, POSITIONS
-from rtl.rules import RULES
+from rtl.rules import REPEATED, RULES
 
 from .numerics import WINDOW
 
@@ -119,11 +119,14 @@ def _loops(insns):
 
 
 def _counters(insns):
-    """Check that each token counter has one giver and one taker."""
+    """Check that each token counter has one giver and one taker, and that neither is STREAM."""
     users = [{} for _ in range(2)]
     for pc, insn in enumerate(insns):
         if not isinstance(insn, Sync):
             continue
+        if insn.unit == Unit.STREAM:
+            raise IllegalProgram("tokens", f"Instruction {pc} ({insn})",
+                                 "a SYNC of another unit than STREAM", insn.unit.name)
         for user, what, counter in zip(users, ("gives to", "takes from"), (insn.give, insn.take)):
             unit = user.setdefault(counter, insn.unit)
             if counter and unit != insn.unit:
@@ -201,6 +204,12 @@ def _positive(insn, *names):
         need(getattr(insn, name) >= 1, "size", f"`{name}` of at least 1", 0)
 
 
+def _repeated(insn):
+    _positive(insn, "outer", "inner")
+    need(insn.outer * insn.inner <= REPEATED, "size", f"`outer` times `inner` of at most {REPEATED}",
+         insn.outer * insn.inner)
+
+
 def _aligned(insn, to, *names):
     for name in names:
         need(getattr(insn, name) % to == 0, "align", f"`{name}` a multiple of {to}", getattr(insn, name))
@@ -246,7 +255,7 @@ def _embed(insn, bounds, columns):
 
 def _vector(insn, bounds, columns):
     lanes, used = bounds.config.lanes, operands(insn)
-    _positive(insn, "outer", "inner")
+    _repeated(insn)
     _aligned(insn, lanes, "inner", "d", *used)
     _aligned(insn, lanes, "d_stride", *(f"{x}_stride" for x in used))
     lengths = {"d": lanes if insn.func == Func.DOT else insn.inner,
@@ -281,7 +290,7 @@ def _disjoint(one, other, count):
 def _quant(insn, bounds, columns):
     config = bounds.config
     to_act = insn.dest == Dest.ACT
-    _positive(insn, "outer", "inner")
+    _repeated(insn)
     _aligned(insn, config.lanes, "a", "stride")
     _aligned(insn, GROUP if to_act else config.head_dim, "inner")
     _in_vector(bounds, "`a`", insn.a, (insn.outer - 1) * insn.stride + insn.inner)

@@ -17,10 +17,10 @@ from rtl.formats import CODE_BITS, SCALE_RUN, SPARSE, TILES, WeightFormat, block
 from .decoded import decoded
 from .kernels import kernel, largest, product, shifted, value
 from .numerics import WINDOW, f32
-from .sparse import BLOCK, stripes
+from .sparse import BLOCK, EVERY_MODE, LANE, ROWS, modes_of, stripe, stripes
 
 
-__all__ = ["places", "linear"]
+__all__ = ["places", "sound", "linear"]
 
 
 QUADS = WeightFormat.U4, WeightFormat.S8   # Multiplied as they lie; other formats are decoded first.
@@ -38,18 +38,31 @@ def _threads(process):
     return ThreadPoolExecutor(CORES)
 
 
-def places(stream, fmt, rows, groups, beat_bytes):
+def places(stream, fmt, rows, groups, beat_bytes, modes=EVERY_MODE):
     """Bytes at which the blocks of a packed matrix begin, and at which the last one ends, int64.
 
     Sparse matrices have stripes for blocks, as long as their own headers say: `stream` may go on
-    behind the matrix. Raises :exc:`ValueError` if it does not hold all of it.
+    behind the matrix. Raises :exc:`ValueError` if it does not hold all of it, or has blocks of other
+    modes than :func:`sw_ref.sparse.modes_of` gives.
     """
     if fmt in SPARSE:
-        return stripes(stream, SPARSE_BITS[fmt], rows, groups * (GROUP // BLOCK), beat_bytes)
+        return stripes(stream, SPARSE_BITS[fmt], rows, groups * (GROUP // BLOCK), beat_bytes, modes)
     count, size = -(-rows // (TILES * beat_bytes // CHUNK)), block_beats(fmt, groups, beat_bytes) * beat_bytes
     if count * size > len(stream):
         raise ValueError("the weight stream holds less than the matrix")
     return np.arange(count + 1) * size
+
+
+def sound(stream, fmt, rows, groups, config):
+    """Bytes of a sparse matrix, every block of which hardware reads as :func:`linear` does.
+
+    Raises :exc:`ValueError` if there is one that it does not.
+    """
+    at = places(stream, fmt, rows, groups, config.beat_bytes, modes_of(config.patterns))
+    integers = np.empty((ROWS * config.beat_bytes // LANE, groups * GROUP), np.float32)
+    for start in at[:-1]:
+        stripe(stream, start, SPARSE_BITS[fmt], config.beat_bytes, integers)
+    return int(at[-1])
 
 
 def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, stride):

@@ -64,7 +64,7 @@ class Machine:
         self.exponents = np.zeros((config.columns, config.act_groups), np.uint8)
         self.best, self.logits = [PADDING] * BEST, None
         self.trace = None
-        self._sequencers = {}
+        self._sequencers, self._sparse = {}, {}
 
     # Program flow
 
@@ -100,7 +100,7 @@ class Machine:
 
     def _followed(self, dispatched):
         """The same instructions, once it is known that none breaks a rule between them."""
-        order, pc, insn = Order(self.config, self.memory), 0, None
+        order, pc, insn = Order(self.config, self.memory, self._sparse), 0, None
         try:
             for pc, insn in dispatched:
                 order.account(insn)

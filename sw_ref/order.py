@@ -15,12 +15,12 @@ from rtl.config import GROUP, UNIT_BYTES
 from rtl.formats import SPARSE, TILES, block_beats
 from rtl.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit,
                      Vector, WeightFormat)
-from rtl.limits import COUNTERS, TOKENS_AHEAD
+from rtl.limits import COUNTERS, STREAMS_AHEAD, TOKENS_AHEAD
 
 from .legal import Broken, need, operands
 
 
-__all__ = ["Order", "unit_of", "matrix_units"]
+__all__ = ["Order", "unit_of"]
 
 
 CLOCKS = 1 + max(unit.value for unit in Unit)
@@ -43,20 +43,11 @@ def _dense_units(fmt, rows, groups, beat_bytes):
     return -(-beats * beat_bytes // UNIT_BYTES)
 
 
-def matrix_units(insn, config, stream):
-    """Units that a MatMul or Embed takes of the weight stream.
-
-    `stream` gives the stream's bytes, which matter where sparse matrices say how long they are.
-    Raises :exc:`Broken` where they say what no matrix does.
-    """
-    if type(insn) is Embed:
-        return _dense_units(WeightFormat.S8, config.block_rows, insn.groups, config.beat_bytes)
-    if insn.format not in SPARSE:
-        return _dense_units(insn.format, insn.rows, insn.groups, config.beat_bytes)
-    from .linear import places  # compiled when it is first needed, which is not everywhere
-    data = stream()
+def _sparse_units(fmt, rows, groups, config, stream):
+    """Units that a sparse matrix takes of the bytes of a stream. Raises :exc:`Broken` if they are none."""
+    from .linear import sound  # compiled when it is first needed, which is not everywhere
     try:
-        size = int(places(data, insn.format, insn.rows, insn.groups, config.beat_bytes)[-1])
+        size = sound(stream, fmt, rows, groups, config)
     except ValueError as error:
         raise Broken("stream" if "holds less" in str(error) else "weights",
                      "a whole sparse matrix", str(error)) from None
@@ -105,9 +96,12 @@ class Order:
     config : :class:`~rtl.config.Config`
     memory : uint8 array
         DRAM, which is looked at where sparse matrices lie.
+    sparse : :class:`dict`
+        Units of the sparse matrices that were looked at, in whatever run: no run changes them.
     """
-    def __init__(self, config, memory):
+    def __init__(self, config, memory, sparse=None):
         self.config, self.memory = config, memory
+        self.sparse = {} if sparse is None else sparse
         # known[u][v]: how many instructions of unit v are complete, as far as unit u knows.
         self.known = np.zeros((CLOCKS, CLOCKS), np.int64)
         self.writer = np.zeros(config.vector_words, np.uint8)
@@ -127,6 +121,8 @@ class Order:
         kind = type(insn)
         if kind is Stream:
             self.streams.append([insn.addr, insn.size])
+            need(len(self.streams) <= STREAMS_AHEAD, "stream",
+                 f"at most {STREAMS_AHEAD} STREAMs ahead of their matrices", len(self.streams))
         elif kind is MatMul or kind is Embed:
             self._take_weights(insn)
 
@@ -179,12 +175,25 @@ class Order:
         need(self.streams, "stream", "weights that a STREAM before this fetches", "none")
         front = self.streams[0]
         addr, left = front
-        size = matrix_units(insn, self.config, lambda: self.memory[addr * UNIT_BYTES:][:left * UNIT_BYTES])
+        size = self._matrix_units(insn, addr, left)
         need(size <= left, "stream", f"a matrix of {size} units in one STREAM",
              f"the {left} units that are left of it")
         front[:] = addr + size, left - size
         if left == size:
             self.streams.popleft()
+
+    def _matrix_units(self, insn, addr, left):
+        """Units that a MatMul or Embed takes of a stream, of which `left` units are left at `addr`."""
+        if type(insn) is Embed:
+            return _dense_units(WeightFormat.S8, self.config.block_rows, insn.groups, self.config.beat_bytes)
+        if insn.format not in SPARSE:
+            return _dense_units(insn.format, insn.rows, insn.groups, self.config.beat_bytes)
+        matrix = insn.format, insn.rows, insn.groups
+        key = addr, left, *matrix
+        if key not in self.sparse:
+            stream = self.memory[addr * UNIT_BYTES:(addr + left) * UNIT_BYTES]
+            self.sparse[key] = _sparse_units(*matrix, self.config, stream)
+        return self.sparse[key]
 
     def _take_activations(self, insn, known):
         wanted = insn.act, insn.groups

@@ -3,7 +3,7 @@
 from operator import itemgetter
 
 from rtl.isa import REGISTERS, Halt, Loop, Scalar, Source, Token
-from rtl.rules import LIMIT
+from rtl.rules import ALONE, LIMIT
 
 from .legal import Broken, IllegalProgram, check, illegal
 
@@ -76,7 +76,7 @@ class Sequencer:
                    Source.HEAD.value: int(head)}
         values = [0] * REGISTERS + [sources[n] for n in sorted(sources)]
         self.rounds = 0
-        pc, loops, left = 0, [], LIMIT
+        pc, loops, left, alone = 0, [], LIMIT, 0
         while True:
             insn = program[pc].insn
             kind = type(insn)
@@ -84,6 +84,11 @@ class Sequencer:
             if left < 0:
                 raise IllegalProgram("limit", f"Instruction {pc} ({insn})",
                                      f"at most {LIMIT} instructions in a run", "more")
+            alone += 1
+            if alone > ALONE + 1:
+                raise IllegalProgram("limit", f"Instruction {pc} ({insn})",
+                                     f"at most {ALONE} instructions of the sequencer between others",
+                                     "more")
             if poll is not None and not left % POLL:
                 poll()
             if kind is Scalar:
@@ -106,6 +111,7 @@ class Sequencer:
             elif kind is Halt:
                 return
             else:
+                alone = 0
                 yield pc, program[pc].resolved(values, bounds, columns)
             # Bodies end apart from each other, so at most one ends here.
             if loops and pc == loops[-1][1]:

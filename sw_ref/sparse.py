@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from rtl.sparse import BLOCK, INDEX_BITS, SLOTS, Mode
+from rtl.sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
 
 from .kernels import kernel
 from .numerics import f32
 
 
-__all__ = ["ROWS", "stripes", "stripe"]
+__all__ = ["ROWS", "EVERY_MODE", "modes_of", "stripes", "stripe"]
 
 
 ROWS = BLOCK           # of a stripe, per lane
-MODES = len(Mode)
+EVERY_MODE = (1 << len(Mode)) - 1   # a bit per mode
 SLOT_COUNT, INDEX_WIDTH = (np.array([of[mode] for mode in Mode]) for of in (SLOTS, INDEX_BITS))
 SLOT_SHIFT = np.array([SLOTS[mode].bit_length() - 1 for mode in Mode])   # they are powers of two
-PAIRS, DENSE = Mode.PAIRS.value, Mode.DENSE.value
+ZERO, PAIRS, DENSE = Mode.ZERO.value, Mode.PAIRS.value, Mode.DENSE.value
 SCALE_BEATS = 4        # fp32 row scales of 16 rows per lane
 LANE = 16              # bytes
 
@@ -29,20 +29,23 @@ def _beats(bits, mode):
     return codes, 8 * LANE // (slots * width) if width else 0
 
 
+def modes_of(patterns):
+    """Modes of blocks that hardware for these patterns takes: a bit per mode."""
+    return sum(1 << mode for mode in {Mode.ZERO, Mode.DENSE, *(MODES[p] for p in patterns)})
+
+
 @kernel
 def _header(stream, header, nibble):
     """A block's mode, and whether it is the last of its stripe."""
-    value = stream[header + nibble // 2] >> 4 * (nibble % 2) & 15
-    if value & 7 >= MODES:
-        raise ValueError("a block of the sparse matrix has a mode that there is none of")
+    value = np.int64(stream[header + nibble // 2]) >> 4 * (nibble % 2) & 15
     return value & 7, value >> 3
 
 
 @kernel
-def stripes(stream, bits, rows, blocks, beat_bytes):
+def stripes(stream, bits, rows, blocks, beat_bytes, modes):
     """Bytes at which the stripes of a matrix begin, and at which the last one ends: int64 (stripes + 1,).
 
-    `stream` may go on behind it. `blocks` are those of a row.
+    `stream` may go on behind it. `blocks` are those of a row, `modes` those that they may have.
     """
     lanes = beat_bytes // LANE
     count = -(-rows // (ROWS * lanes))
@@ -50,7 +53,7 @@ def stripes(stream, bits, rows, blocks, beat_bytes):
     at = 0
     for n in range(count):
         at += SCALE_BEATS * beat_bytes
-        header, last = at, 0
+        header, block, last, mode = at, 0, 0, ZERO
         for block in range(blocks):
             nibble = block % (32 * lanes)
             if nibble == 0:
@@ -58,12 +61,17 @@ def stripes(stream, bits, rows, blocks, beat_bytes):
                 if at > len(stream):
                     raise ValueError("the weight stream holds less than the matrix")
             mode, last = _header(stream, header, nibble)
+            if not modes >> mode & 1:
+                raise ValueError("a block of the sparse matrix has a mode that there is none of")
             codes, serves = _beats(bits, mode)
             at += (codes + (-(-codes // serves) if serves else 0)) * beat_bytes
             if last:
                 break
-        if not last:
-            raise ValueError("a stripe of the sparse matrix has no last block")
+        if not last or mode == ZERO:
+            raise ValueError("a stripe of the sparse matrix has no last block with codes")
+        for nibble in range(block % (32 * lanes) + 1, 32 * lanes):
+            if _header(stream, header, nibble)[0]:
+                raise ValueError("a stripe of the sparse matrix has blocks after its last one")
         found[n + 1] = at
     if at > len(stream):
         raise ValueError("the weight stream holds less than the matrix")
@@ -72,7 +80,10 @@ def stripes(stream, bits, rows, blocks, beat_bytes):
 
 @kernel
 def stripe(stream, at, bits, beat_bytes, integers):
-    """Read the stripe at byte `at` to `integers` (16 * lanes, K), float32."""
+    """Read the stripe at byte `at` to `integers` (16 * lanes, K), float32.
+
+    Raises :exc:`ValueError` where two slots of a row have the same element.
+    """
     lanes, slots, depth = beat_bytes // LANE, 8 * LANE // bits, integers.shape[1]
     values = integers.reshape(-1)
     values[:] = f32(0)
@@ -101,7 +112,11 @@ def stripe(stream, at, bits, beat_bytes, integers):
                     bit = first_bit + n * width
                     element = stream[index + lane * LANE + (bit >> 3)] >> (bit & 7) & mask
                     element += (place & own) + (place >> 1 & half) * 4
-                    values[((place >> shift) * lanes + lane) * depth + block * BLOCK + element] += f32(code)
+                    if code:
+                        to = ((place >> shift) * lanes + lane) * depth + block * BLOCK + element
+                        if values[to]:
+                            raise ValueError("a row of the sparse matrix has an element twice")
+                        values[to] = f32(code)
             at += beat_bytes
         if last:
             break

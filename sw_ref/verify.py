@@ -8,8 +8,6 @@ from dataclasses import fields
 from functools import cache
 from itertools import product
 
-from rtl.isa import Stream
-
 from .legal import Bounds, Broken, decoded, illegal
 from .order import Order
 from .sequencer import Sequencer
@@ -40,8 +38,6 @@ class _Follower:
 
     def take(self, pc, insn):
         self.guard(self.order.account, pc, insn)
-        if type(insn) is Stream:
-            return
         self.round.append((pc, insn))
         n = len(self.round)
         if self.repeats and n <= len(self.before) and _alike(insn, self.before[n - 1][1]):
@@ -102,13 +98,13 @@ def verify(config, memory, units, writable, program, context, vocab):
     """
     insns = decoded(program, config.program_words)
     bounds = Bounds(config, units, *writable)
-    sequencers = {}
+    sequencers, sparse = {}, {}
     for tokens, position, head in corners(config, context, vocab):
         columns = len(tokens)
         if columns not in sequencers:
             sequencers[columns] = Sequencer(insns, bounds, columns)
         sequencer = sequencers[columns]
-        order = Order(config, memory)
+        order = Order(config, memory, sparse)
         follower, rounds = _Follower(order), 0
         for pc, insn in sequencer.run(tokens, position, head):
             while rounds < sequencer.rounds:

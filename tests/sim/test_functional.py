@@ -100,7 +100,8 @@ def test_interrupt_between_instructions(image):
 
 def test_interrupt_of_a_loop_that_dispatches_nothing(image, monkeypatch):
     """Ctrl-C reaches it, and the limit would end it."""
-    monkeypatch.setattr("sw_ref.sequencer.LIMIT", 1 << 40)
+    for limit in ("LIMIT", "ALONE"):
+        monkeypatch.setattr(f"sw_ref.sequencer.{limit}", 1 << 40)
     program = [*(Loop(length=7 - 2 * n, count=65535) for n in range(3)), *[Scalar()] * 5, Halt()]
     for pc, insn in enumerate(program):
         image = patched(image, pc, insn.encode())

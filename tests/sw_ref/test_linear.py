@@ -1,14 +1,16 @@
 """Products from the packed stream have the bits of the numpy function that defines them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from rtl.config import GROUP, UNIT_BYTES
+from rtl.config import GROUP, UNIT_BYTES, get
 from rtl.formats import SPARSE, WeightFormat, integers, pack
 from rtl.sparse import BLOCK, Mode, walk
 from sim.patterns import EDGES, floats
 from sw_ref import linear as module, numerics
-from sw_ref.linear import linear, places
+from sw_ref.linear import linear, places, sound
 from tests.toy import prune
 
 
@@ -105,11 +107,35 @@ def test_damaged_stripes(fmt):
     for length in (0, 48, 64, 80, len(packed) - 64):
         with pytest.raises(ValueError, match="^the weight stream holds less than the matrix$"):
             places(np.frombuffer(packed, np.uint8)[:length], fmt, rows, groups, 16)
-    for at, value, message in (64, 0x47, "has a mode that there is none of"), (66, 0x44, "has no last block"):
+    # The header's blocks 4 and 5, both dense, are 0xc4.
+    for at, value, message in [(64, 0x47, "has a mode that there is none of"),
+                               (66, 0x44, "has no last block"),
+                               (66, 0x84, "has no last block with codes"),
+                               (67, 0x01, "has blocks after its last one")]:
         damaged = np.frombuffer(packed, np.uint8).copy()
         damaged[at] = value
         with pytest.raises(ValueError, match=message):
             places(damaged, fmt, rows, groups, 16)
+
+
+@pytest.mark.parametrize("fmt", [WeightFormat.SPARSE4, WeightFormat.SPARSE8], ids=lambda f: f.name)
+def test_what_hardware_reads_otherwise(fmt):
+    """Hardware may not add slots of the same element, and may lack modes."""
+    config, codes = get("small"), np.zeros((4, GROUP), np.int8)
+    codes[:, 3:5] = 7
+    packed = np.frombuffer(pack(fmt, codes, None, None, np.ones(4, np.float32), 16), np.uint8)
+    assert sound(packed, fmt, 4, 1, config) <= len(packed)
+    # Its only block is the last, in the mode 2:16; the first index beat is right after the header.
+    index = 4 * 16 + 16
+    assert packed[64] == 8 | Mode.N2 and packed[index] == 0x43
+    damaged = packed.copy()
+    damaged[index] = 0x33
+    with pytest.raises(ValueError, match="^a row of the sparse matrix has an element twice$"):
+        sound(damaged, fmt, 4, 1, config)
+    damaged[index] = 0x34
+    assert sound(damaged, fmt, 4, 1, config) <= len(packed)
+    with pytest.raises(ValueError, match="has a mode that there is none of$"):
+        sound(packed, fmt, 4, 1, replace(config, patterns=("4:16", "2:4")))
 
 
 @pytest.mark.parametrize("fmt", [f for f in WeightFormat if f not in SPARSE], ids=lambda f: f.name)

@@ -1,0 +1,89 @@
+"""Programs that differ from a legal one by one small mistake, and programs that hide nothing."""
+
+from dataclasses import fields, replace
+from random import Random
+
+from rtl.isa import Append, Dest, Load, Quant, Sync, Unit
+
+
+__all__ = ["observed", "mutant"]
+
+
+def observed(image, config, insns):
+    """A program that computes what another does, and leaves nothing in the accelerator alone.
+
+    First, all of the vector memory is loaded: no operand is undefined. At the end, all of it is
+    quantized and appended to DRAM, behind the KV cache.
+
+    Returns the image with room for that, and the instructions that come before the others, and
+    between them and their HALT.
+    """
+    used = {counter for insn in insns if isinstance(insn, Sync) for counter in (insn.take, insn.give)}
+    free = (counter for counter in range(1, 16) if counter not in used)
+    others = Unit.LINEAR, Unit.VECTOR, Unit.ATTENTION
+
+    before = [Load(addr=0, size=config.vector_words // 16)]
+    for unit, counter in zip(others, free):
+        before += [Sync(unit=Unit.LOAD, give=counter), Sync(unit=unit, take=counter)]
+    after = []
+    for unit, counter in zip((Unit.LOAD, Unit.LINEAR, Unit.ATTENTION), free):
+        after += [Sync(unit=unit, give=counter), Sync(unit=Unit.VECTOR, take=counter)]
+
+    block, heads = config.kv_block_units, config.vector_words // config.head_dim
+    end = image.memory_units
+    for head in range(0, heads, 128):
+        count = min(128, heads - head)
+        after += [Quant(dest=Dest.KV, outer=1, inner=count * config.head_dim, a=head * config.head_dim),
+                  Append(heads=count, addr=end + head * block, stride=block)]
+    room = end + heads * block
+    return replace(image, memory_units=room, writable=(image.writable[0], room)), before, after
+
+
+def _values(rng, width, value):
+    """Values that a field of so many bits may wrongly have instead of `value`."""
+    top = (1 << width) - 1
+    near = [value + n for n in (1, -1, 2, -2, 4, -4, 8, 16, -16, 32, 64, -64, 65)]
+    edges = [0, 1, top, top - 1, top >> 1, value << 1, value >> 1, rng.getrandbits(width)]
+    return [value & top for value in near + edges]
+
+
+def _field(rng, insn, widths):
+    """The word of an instruction, one of whose fields, of such a width, has another value."""
+    word, places = insn.encode(), [insn.layout[f.name] for f in fields(insn) if f.metadata["width"] in widths]
+    if not places:
+        return word
+    at = rng.choice(places)
+    value = word >> at.offset & (1 << at.width) - 1
+    return word ^ (value ^ rng.choice(_values(rng, at.width, value))) << at.offset
+
+
+# Words in the place of an instruction and the next one.
+MISTAKES = {
+    "field":  lambda rng, insn, after: [_field(rng, insn, range(33)), after.encode()],
+    "number": lambda rng, insn, after: [_field(rng, insn, (3, 4)), after.encode()],   # of registers, tokens
+    "place":  lambda rng, insn, after: [_field(rng, insn, range(8, 29)), after.encode()],
+    "bit":    lambda rng, insn, after: [insn.encode() ^ 1 << rng.randrange(insn.layout.size), after.encode()],
+    "drop":   lambda rng, insn, after: [after.encode()],
+    "twice":  lambda rng, insn, after: [insn.encode(), insn.encode(), after.encode()],
+    "swap":   lambda rng, insn, after: [after.encode(), insn.encode()],
+}
+
+
+def mutant(insns, seed):
+    """A program with one mistake, and what that is.
+
+    Parameters
+    ----------
+    insns : list of :class:`~rtl.isa.Insn`
+        A legal program.
+    seed : any
+        What chooses.
+
+    Returns the words, and a text.
+    """
+    rng, words = Random(seed), [insn.encode() for insn in insns]
+    while True:
+        name, n = rng.choice(list(MISTAKES)), rng.randrange(len(insns) - 1)
+        changed = [*words[:n], *MISTAKES[name](rng, *insns[n:n + 2]), *words[n + 2:]]
+        if changed != words:
+            return changed, f"{name} at {n} ({insns[n]})"

@@ -1,0 +1,214 @@
+"""Programs with one mistake: refused by the name of the rule that they break, or the same on the
+accelerator and on the functional model. And whatever the accelerator is given to run, it neither
+hangs nor writes where it may not.
+"""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from random import Random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from host.device import DeviceError, DeviceFault
+from rtl.config import UNIT_BYTES
+from rtl.csr import FaultCode
+from rtl.formats import stream_units
+from rtl.isa import Dest, Halt, Load, MatMul, Quant, Stream, Sync, Unit, WeightFormat, decode
+from rtl.limits import STREAMS_AHEAD
+from rtl.rules import RULES
+from rtl.sparse import Mode, pack
+from sim.fpga.device import SimDevice
+from sim.functional import ModelDevice
+from sw_ref.legal import IllegalProgram
+from tests.mutants import mutant, observed
+
+from .devices import CONFIGS, same_memory, same_step, toy_image
+from .test_faults import with_program
+
+
+# Mutants tried of each program, and those kept of them: so many accepted, and by each rule refused.
+TRIED = {"small": 150, "wide": 70, "odd": 100}
+ACCEPTED = {"small": 24, "wide": 10, "odd": 14}
+OF_A_RULE = 3
+WATCHDOG = 20_000
+LIMIT = 400_000      # cycles of a step, of which none takes more than 60,000
+REFUSAL = re.compile(r"model: (Instruction \d+( \([^\n]+\))?|Program) breaks the rule `(\w+)`: "
+                     r"expected [^\n]+, found [^\n]+")
+
+
+def step_of(name, rng):
+    """Tokens, position and head of a step."""
+    columns = rng.choice((1, CONFIGS[name].columns))
+    tokens = [rng.randrange(toy_image(name).vocab) for _ in range(columns)]
+    return tokens, rng.choice((0, 31, 32)), rng.random() < 0.7
+
+
+def refusal(name, image, step):
+    """The rule by which the functional model refuses an image, or a step; None if it does not."""
+    model = ModelDevice(CONFIGS[name])
+    try:
+        model.load(image)
+        model.step(*step)
+    except DeviceError as error:
+        assert isinstance(error.__cause__, IllegalProgram)
+        rule = REFUSAL.fullmatch(str(error))[3]
+        assert rule == error.__cause__.rule and rule in RULES
+        return rule
+    return None
+
+
+@cache
+def drawn(name):
+    """Mutants of a toy model's program: half of them accepted, the others refused by many rules."""
+    config, mutants, rules = CONFIGS[name], [], Counter()
+    insns = [decode(word) for word in toy_image(name).instructions]
+    image, before, after = observed(toy_image(name), config, insns)
+    for seed in range(TRIED[name]):
+        words, what = mutant(insns, f"{name} {seed}")
+        step = step_of(name, Random(f"{name} {seed}"))
+        changed = with_program(image, [*before, *words[:-1], *after, words[-1]])
+        rule = refusal(name, changed, step)
+        if rules[rule] < (ACCEPTED[name] if rule is None else OF_A_RULE):
+            rules[rule] += 1
+            mutants.append(SimpleNamespace(image=changed, what=what, step=step, rule=rule))
+    return mutants
+
+
+def test_many_are_drawn():
+    rules = Counter(each.rule for name in CONFIGS for each in drawn(name))
+    assert rules.total() >= 100 and rules[None] >= 40
+    assert rules.total() - rules[None] >= 40 and len(rules) - 1 >= 15
+
+
+class Endless(KeyboardInterrupt):
+    """As if someone pressed Ctrl-C."""
+
+
+def stop(cycles):
+    if cycles > LIMIT:
+        raise Endless
+
+
+@pytest.mark.seconds(20)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_refused_or_the_same(name):
+    """What the functional model accepts, the accelerator computes bit for bit: logits, and all of DRAM."""
+    with SimDevice(CONFIGS[name], watchdog=WATCHDOG, progress=stop) as sim:
+        for each in drawn(name):
+            if each.rule is not None:
+                continue
+            model = ModelDevice(CONFIGS[name])
+            for device in sim, model:
+                device.load(each.image)
+            try:
+                same_step(sim, model, *each.step)
+                same_memory(sim, model)
+            except (AssertionError, DeviceError, Endless) as error:
+                raise AssertionError(f"{each.what}, {each.step}: {error!r}") from error
+
+
+@pytest.mark.seconds(20)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_harmless(name):
+    """Run what is refused: the accelerator ends by itself, and writes nowhere but to the KV cache."""
+    ends = Counter()
+    with SimDevice(CONFIGS[name], watchdog=WATCHDOG, progress=stop) as sim:
+        for each in drawn(name):
+            if each.rule is None:
+                continue
+            sim.load(each.image)
+            try:
+                sim.step(*each.step)
+                ends["done"] += 1
+            except DeviceFault as fault:
+                ends[fault.code] += 1
+            except Endless:
+                ends["stopped"] += 1
+            first, end = (unit * UNIT_BYTES for unit in each.image.writable)
+            before, after = each.image.dram(), sim.memory
+            assert (before[:first] == after[:first]).all() and (before[end:] == after[end:]).all(), each.what
+    assert ends["done"] and ends[FaultCode.WATCHDOG] and ends.total() > 20
+    # A loop may well go on for days, and be making progress.
+    assert ends["stopped"] <= 2
+
+
+# Programs that mutants do not reach, on the smallest accelerator.
+WEIGHTS, ROWS, GROUPS = 200, 128, 12
+QUANTIZED = [Load(addr=0, size=32), Sync(unit=Unit.LOAD, give=1), Sync(unit=Unit.VECTOR, take=1),
+             Quant(dest=Dest.ACT, outer=1, inner=32 * GROUPS), Sync(unit=Unit.VECTOR, give=2),
+             Sync(unit=Unit.LINEAR, take=2)]
+UNITS = stream_units(WeightFormat.U4, ROWS, GROUPS, CONFIGS["small"].beat_bytes)
+STREAM = Stream(addr=WEIGHTS, size=UNITS)
+MATMUL = MatMul(format=WeightFormat.U4, rows=ROWS, groups=GROUPS, dst=1024)
+
+
+def ahead(count):
+    """So many STREAMs before the first of their matrices, which the prefetch buffer does not hold."""
+    return [*QUANTIZED, *[STREAM] * count, *[MATMUL] * count, Halt()]
+
+
+def sparse(damage):
+    """A sparse matrix whose bytes are changed: {place: value}."""
+    codes = np.zeros((16, 32 * GROUPS), np.int8)
+    codes[:, 3:5] = 7
+    packed = bytearray(pack(WeightFormat.SPARSE4, codes, np.ones(16, np.float32), 16))
+    assert packed[64] == 8 | Mode.N2 and packed[80] == 0x43   # the header, and the first two indices
+    for place, value in damage.items():
+        packed[place] = value
+    image = toy_image("small")
+    memory = image.memory.copy()
+    memory[WEIGHTS * UNIT_BYTES:][:len(packed)] = packed
+    matrix = Stream(addr=WEIGHTS, size=len(packed) // UNIT_BYTES)
+    return with_program(replace(image, memory=memory), [
+        *QUANTIZED, matrix, MatMul(format=WeightFormat.SPARSE4, rows=16, groups=GROUPS, best=1),
+        matrix, MatMul(format=WeightFormat.SPARSE4, rows=16, groups=GROUPS), Halt()])
+
+
+def built(insns):
+    return with_program(toy_image("small"), insns)
+
+
+STEP = [1], 0, True
+SAME = {
+    "streams": lambda: built(ahead(STREAMS_AHEAD)),
+    "sparse": lambda: sparse({}),
+    "slots": lambda: sparse({80: 0x34}),
+}
+REFUSED = {
+    # More than the queue, the unit and the memory reader hold.
+    "streams": ("stream", lambda: built(ahead(STREAMS_AHEAD + 4))),
+    "ninth": ("stream", lambda: built(ahead(STREAMS_AHEAD + 1))),
+    # STREAM would give it once the second is accepted: after a matrix that comes after the token.
+    "token": ("tokens", lambda: built([*QUANTIZED, *[STREAM] * 8, Sync(unit=Unit.STREAM, give=3),
+                                       Sync(unit=Unit.LINEAR, take=3), *[MATMUL] * 8, Halt()])),
+    "after": ("weights", lambda: sparse({65: Mode.N2})),
+    "twice": ("weights", lambda: sparse({80: 0x33})),
+    "last": ("weights", lambda: sparse({64: 8})),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_same(name):
+    image, model = SAME[name](), ModelDevice(CONFIGS["small"])
+    with SimDevice(CONFIGS["small"], watchdog=WATCHDOG, progress=stop) as sim:
+        for device in sim, model:
+            device.load(image)
+        same_step(sim, model, *STEP)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name):
+    rule, image = REFUSED[name]
+    assert refusal("small", image(), STEP) == rule
+
+
+@pytest.mark.parametrize("name", ["streams", "token", "last"])
+def test_what_is_refused_would_hang(name):
+    with SimDevice(CONFIGS["small"], watchdog=WATCHDOG, progress=stop) as sim:
+        sim.load(REFUSED[name][1]())
+        with pytest.raises(DeviceFault, match="WATCHDOG"):
+            sim.step(*STEP)
