@@ -88,7 +88,8 @@ def test_queries():
     model = toy_model(heads=16, hidden=1024, ffn=64, layers=1)
     for queries in (15, 16):
         image = compile_model(model, resized(get("wide"), queries=queries), 32)
-        assert [insn.queries for insn in map(decode, image.instructions) if isinstance(insn, Attend)] == [15, 1]
+        attends = [i for i in map(decode, image.instructions) if isinstance(i, Attend)]
+        assert [insn.queries for insn in attends] == [15, 1]
 
 
 CAPACITIES = {
