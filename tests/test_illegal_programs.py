@@ -214,3 +214,11 @@ def test_what_is_refused_would_hang(name):
         sim.load(REFUSED[name][1]())
         with pytest.raises(DeviceFault, match="WATCHDOG"):
             sim.step(*STEP)
+
+
+def test_what_is_left_over_is_named_at_halt():
+    model = ModelDevice(CONFIGS["small"])
+    model.load(built([*QUANTIZED, STREAM, STREAM, MATMUL, Halt()]))
+    message = rf"Instruction 9 \(halt\) breaks the rule `stream`: .* {UNITS} units"
+    with pytest.raises(DeviceError, match=message):
+        model.step(*STEP)
