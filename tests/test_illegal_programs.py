@@ -24,9 +24,11 @@ from rtl.sparse import Mode, pack
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 from sw_ref.legal import IllegalProgram
-from tests.mutants import mutant, observed
+from sw_ref.machine import Machine
+from sw_ref.verify import corners, verify
 
 from .devices import CONFIGS, same_memory, same_step, toy_image
+from .mutants import mutant, observed
 from .test_faults import with_program
 
 
@@ -135,6 +137,31 @@ def test_harmless(name):
     assert ends["done"] and ends[FaultCode.WATCHDOG] and ends.total() > 20
     # A loop may well go on for days, and be making progress.
     assert ends["stopped"] <= 2
+
+
+def found(check, *args, **kwargs):
+    """Rule and place for which a program is refused; None if it is not."""
+    try:
+        check(*args, **kwargs)
+    except IllegalProgram as error:
+        return error.rule, error.where
+    return None
+
+
+def test_verify_finds_the_same():
+    """`headrace verify`, which skips what repeats itself, and the functional machine."""
+    config, image = CONFIGS["small"], toy_image("small")
+    insns, rules = [decode(word) for word in image.instructions], Counter()
+    for seed in range(40):
+        program = tuple(mutant(insns, f"verify {seed}")[0])
+        got = found(verify, config, image.memory, image.memory_units, image.writable, program,
+                    image.context, image.vocab)
+        machine, want = Machine(config, image.dram(), writable=image.writable), None
+        for tokens, position, head in corners(config, image.context, image.vocab):
+            want = want or found(machine.run, program, tokens=tokens, position=position, head=head)
+        assert got == want, seed
+        rules[got and got[0]] += 1
+    assert rules[None] >= 10 and len(rules) > 8
 
 
 # Programs that mutants do not reach, on the smallest accelerator.
