@@ -92,6 +92,7 @@ LIMITS = {limit.name: limit for limit in [
     Limit("column", COLUMN, "`MATMUL.stride`: words of the vector memory that a column has"),
     Limit("layers", LAYERS, "`LOOP.count`"),
     Limit("tokens", TOKENS_AHEAD, f"a token counter's {COUNTER_BITS} bits"),
+    Limit("streams", STREAMS_AHEAD, "STREAM's queue: so many STREAMs wait for their matrices"),
     Limit("loops", LOOP_DEPTH, "the sequencer's stack of loops"),
     Limit("instructions", PROGRAM_WORDS, "the program counter; a configuration's `program_words` "
                                          "may be less"),
