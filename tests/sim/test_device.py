@@ -36,10 +36,9 @@ def built(config, trace=False):
 
 def image(config, bursts, **changes):
     memory = np.random.default_rng(4).integers(0, 256, UNITS * 64, np.uint8)
-    return SimpleNamespace(**{"memory": memory, "memory_units": UNITS, "program": 64,
-                              "length": bursts, "digest": config.digest, "formats": ["S8"],
-                              "vocab": 1000,
-                              "lacks": lambda config: None, **changes})
+    return SimpleNamespace(**{"memory": memory, "memory_units": UNITS, "writable": (0, UNITS),
+                              "program": 64, "length": bursts, "digest": config.digest, "formats": ["S8"],
+                              "vocab": 1000, "lacks": lambda config: None, **changes})
 
 
 def expected(config, img):
