@@ -194,15 +194,15 @@ class Sink(_Agent):
         super().__init__(dut, name, layout, limit)
         self.stall = stall
         self._ready.value = 0
-        self._offered = None    # bits of a payload that waits
+        self._offered = None    # payload that waits
 
     def _look(self):
-        """Bits of what the design offers, or None."""
-        bits = int(self._payload.value) if int(self._valid.value) else None
-        assert self._offered in (None, bits), \
-            f"{self.name}: payload {self.count} was {self._offered:#x}, and is " \
-            f"{'gone' if bits is None else f'{bits:#x}'} before it was taken"
-        return bits
+        """Payload that the design offers, or None. A simulator's values are not ints yet."""
+        offer = self._payload.value if int(self._valid.value) else None
+        assert self._offered is None or offer == self._offered, \
+            f"{self.name}: payload {self.count} was {int(self._offered):#x}, and is " \
+            f"{'gone' if offer is None else f'{int(offer):#x}'} before it was taken"
+        return offer
 
     async def receive(self):
         """Receive one payload."""
@@ -211,7 +211,7 @@ class Sink(_Agent):
             self._offered = self._look()
             await RisingEdge(self.dut.clk)
         self._ready.value = 1
-        bits = await self._wait("no payload")
+        bits = int(await self._wait("no payload"))
         self._offered = None
         await RisingEdge(self.dut.clk)
         self._ready.value = 0
