@@ -14,7 +14,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 
-__all__ = ["case", "rng", "to_bits", "from_bits", "get_port", "start", "cycles", "Source", "Sink"]
+__all__ = ["case", "rng", "to_bits", "from_bits", "get_port", "start", "cycles", "watch_busy",
+           "Source", "Sink"]
 
 
 def case():
@@ -99,6 +100,21 @@ async def cycles(dut, count=1):
         await RisingEdge(dut.clk)
 
 
+async def watch_busy(dut, *streams, settle=0):
+    """Fail when `busy` is low although not all of what it announces has been taken. Never returns.
+
+    That is while one of the output streams `streams` offers a payload, and for `settle` cycles
+    after the last. It only looks: start it as a task, beside sinks that stall.
+    """
+    valids = [get_port(dut, f"{name}.valid") for name in streams]
+    since = settle + 1
+    while True:
+        await FallingEdge(dut.clk)
+        since = 0 if any(int(valid.value) for valid in valids) else since + 1
+        assert since > settle or int(dut.busy.value), \
+            f"busy is low {since} cycles after {' or '.join(streams)} offered a payload"
+
+
 class _Agent:
     def __init__(self, dut, name, layout, limit):
         self.dut, self.name, self.layout, self.limit = dut, name, layout, limit
@@ -108,11 +124,13 @@ class _Agent:
         self._rng = rng(zlib.crc32(name.encode()))
         self.count = 0
 
-    async def _wait(self, signal, what):
+    async def _wait(self, what):
+        """Wait until the design does its part; returns what `_look` saw of it."""
         for _ in range(self.limit):
             await FallingEdge(self.dut.clk)
-            if int(signal.value):
-                return
+            seen = self._look()
+            if seen is not None:
+                return seen
         raise AssertionError(f"{self.name}: {what} {self.count} after {self.limit} cycles")
 
 
@@ -134,6 +152,9 @@ class Source(_Agent):
         self._width = Shape.cast(layout).width
         self._valid.value = 0
 
+    def _look(self):
+        return int(self._ready.value) or None
+
     async def send(self, value):
         """Send one payload; returns once the design has taken it."""
         bits = to_bits(self.layout, value)
@@ -141,7 +162,7 @@ class Source(_Agent):
             await RisingEdge(self.dut.clk)
         self._payload.value = bits
         self._valid.value = 1
-        await self._wait(self._ready, "not ready for payload")
+        await self._wait("not ready for payload")
         await RisingEdge(self.dut.clk)
         self._valid.value = 0
         # Whoever looks at a payload that is not valid gets nonsense.
@@ -157,6 +178,9 @@ class Source(_Agent):
 class Sink(_Agent):
     """Receives payloads from the stream output `name` of the design. Not ready in between.
 
+    Where it stalls, it checks that the design holds what it offers: once `valid`, a payload stays,
+    and stays the same, until it is taken.
+
     Parameters
     ----------
     layout : :ref:`shape-like <amaranth:lang-shapelike>`
@@ -170,14 +194,25 @@ class Sink(_Agent):
         super().__init__(dut, name, layout, limit)
         self.stall = stall
         self._ready.value = 0
+        self._offered = None    # payload that waits
+
+    def _look(self):
+        """Payload that the design offers, or None. A simulator's values are not ints yet."""
+        offer = self._payload.value if int(self._valid.value) else None
+        assert self._offered is None or offer == self._offered, \
+            f"{self.name}: payload {self.count} was {int(self._offered):#x}, and is " \
+            f"{'gone' if offer is None else f'{int(offer):#x}'} before it was taken"
+        return offer
 
     async def receive(self):
         """Receive one payload."""
         while self._rng.random() < self.stall:
+            await FallingEdge(self.dut.clk)
+            self._offered = self._look()
             await RisingEdge(self.dut.clk)
         self._ready.value = 1
-        await self._wait(self._valid, "no payload")
-        bits = int(self._payload.value)
+        bits = int(await self._wait("no payload"))
+        self._offered = None
         await RisingEdge(self.dut.clk)
         self._ready.value = 0
         self.count += 1

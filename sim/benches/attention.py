@@ -8,7 +8,7 @@ from rtl.config import Config, get
 from rtl.isa import Append, Attend
 from rtl.layouts import Dispatched, Quantized, vector_write
 from rtl.limits import CACHE
-from sim.bench import Sink, Source, case, rng, start
+from sim.bench import Sink, Source, case, rng, start, watch_busy
 from sim.benches._kv import KvMemory, runs
 from sim.patterns import is_finite
 from sw_ref.attention import attend
@@ -76,7 +76,9 @@ class Bench:
         self.write = Sink(dut, "write", vector_write(config), stall=stall)
 
     def start(self):
-        self.tasks = [cocotb.start_soon(self.memory.read()), cocotb.start_soon(self.memory.write())]
+        self.tasks = [cocotb.start_soon(task) for task in (
+            self.memory.read(), self.memory.write(),
+            watch_busy(self.dut, "write", "line", settle=1))]
 
     def stop(self):
         for task in self.tasks:
@@ -157,6 +159,22 @@ async def attends(dut):
             dut._log.info("latency %d, stall %.1f: %s, %s", latency, stall, style, insn)
             await bench.attend(cache, insn)
         bench.stop()
+
+
+@cocotb.test()
+async def long_context(dut):
+    """So many equal scores that a denominator has more than 24 bits."""
+    config = CASES[case()]().config
+    await start(dut)
+    bench = Bench(dut, config)
+    bench.start()
+    cache = Cache(config, bench.numbers, 1, config.queries, 1060, "zero")
+    cache.q[:] = 0
+    insn = bench.place(cache)
+    bench.store(cache, insn, range(cache.length))
+    assert (cache.expected()[1].view(np.float32) >= 1 << 25).all()
+    await bench.attend(cache, insn)
+    bench.stop()
 
 
 @cocotb.test()

@@ -25,19 +25,26 @@ def words(random, size, count):
 
 
 def lines(config, sent):
-    """Lines that `sent` shall become."""
-    line = None
+    """Lines that `sent` shall become; and for each word, which of them it goes to."""
+    lines, places, ended = [], [], True
     for word in sent:
         at, lane = divmod(word["addr"], config.lanes)
-        if line is None or line["line"] != at:
-            if line is not None:
-                yield line
-            line = {"line": at, "mask": 0, "data": [0] * config.lanes}
-        line["mask"] |= 1 << lane
-        line["data"][lane] = word["data"]
-        if word["last"]:
-            yield line
-            line = None
+        if ended or lines[-1]["line"] != at:
+            lines.append({"line": at, "mask": 0, "data": [0] * config.lanes})
+        lines[-1]["mask"] |= 1 << lane
+        lines[-1]["data"][lane] = word["data"]
+        places.append(len(lines) - 1)
+        ended = word["last"]
+    return lines, places
+
+
+async def watch(dut, source, sink, places):
+    """`busy` tells whether a word was taken that has not been written."""
+    while True:
+        await FallingEdge(dut.clk)
+        held = source.count > 0 and sink.count <= places[source.count - 1]
+        assert int(dut.busy.value) == held, \
+            f"busy must be {int(held)} with {source.count} words taken, {sink.count} lines written"
 
 
 @cocotb.test()
@@ -49,7 +56,9 @@ async def combines_neighbours(dut):
         sink = Sink(dut, "o", vector_write(config), stall=stall)
         sent = list(words(random, config.vector_words, 400))
         sending = cocotb.start_soon(source.send_all(sent))
-        for want in lines(config, sent):
+        wanted, places = lines(config, sent)
+        watching = cocotb.start_soon(watch(dut, source, sink, places))
+        for want in wanted:
             got = await sink.receive()
             # Words that are not written may hold anything.
             got["data"] = [d if got["mask"] >> k & 1 else 0 for k, d in enumerate(got["data"])]
@@ -58,3 +67,4 @@ async def combines_neighbours(dut):
         await FallingEdge(dut.clk)
         assert not int(dut.busy.value)
         await cycles(dut)
+        watching.cancel()

@@ -8,7 +8,7 @@ from rtl.csr import BEST
 from rtl.isa import Embed, MatMul, WeightFormat
 from rtl.layouts import ActivationWrite, Dispatched, Logit, vector_write
 from rtl.linear.unit import LinearUnit
-from sim.bench import Sink, Source, case, cycles, rng, start
+from sim.bench import Sink, Source, case, cycles, rng, start, watch_busy
 from sim.patterns import EDGES, floats, is_finite
 from sw_ref.best import best
 from sw_ref.numerics import linear, product, quantize
@@ -40,7 +40,12 @@ class Harness:
         self.acts = Source(dut, "write_act", ActivationWrite(config), gap=gap)
         self.sink = Sink(dut, "write", vector_write(config), stall=stall, limit=1 << 30)
         self.memory = np.full(config.vector_words, 0xdeadbeef, np.uint32)
-        self.taking = cocotb.start_soon(self.take_writes())
+        self.tasks = [cocotb.start_soon(task) for task in (
+            self.take_writes(), watch_busy(dut, "write", settle=1))]
+
+    def stop(self):
+        for task in self.tasks:
+            task.cancel()
 
     async def take_writes(self):
         lanes = self.config.lanes
@@ -161,7 +166,44 @@ async def executes(dut):
             assert await unit.best() == [(int(bits(value)), n) for n, value in best(values)]
         assert is_finite(unit.memory).all()
         assert np.array_equal(unit.memory, want)
-        unit.taking.cancel()
+        unit.stop()
+
+
+@cocotb.test()
+async def busy_until_written(dut):
+    """However long the last line waits for the vector memory."""
+    config, random = CASES[case()]().config, np.random.default_rng(rng().getrandbits(32))
+    await start(dut)
+    unit = Harness(dut, config, 0, 0.95)
+    q, exponents = quantize(random.standard_normal((config.columns, GROUP)).astype(f32))
+    await unit.write_activations(0, q, exponents)
+    for rows in (1, config.lanes, config.lanes + 1):
+        matrix = random_matrix(config, random, WeightFormat.U4, rows, 1)
+        await unit.execute([MatMul(format=matrix.fmt, rows=rows, groups=1, centre=matrix.centre_shift)],
+                           [matrix])
+        assert np.array_equal(unit.memory[:rows], bits(product_of(matrix, q, exponents)[0]))
+    unit.stop()
+
+
+@cocotb.test()
+async def searches_back_to_back(dut):
+    """A search begins with nothing of the one before, whose last logits may still be in a queue."""
+    config, random = CASES[case()]().config, np.random.default_rng(rng().getrandbits(32))
+    await start(dut)
+    unit = Harness(dut, config, 0, 0)
+    q, exponents = quantize(random.standard_normal((config.columns, GROUP)).astype(f32))
+    await unit.write_activations(0, q, exponents)
+    for rows in (80, 3), (40, 70):
+        matrices = [random_matrix(config, random, WeightFormat.U4, count, 1) for count in rows]
+        # Each logit goes ahead of all before: the first search falls behind.
+        order = np.argsort(product_of(matrices[0], q, exponents)[0], kind="stable")
+        for name in ("codes", "scale", "centre", "row_scale"):
+            setattr(matrices[0], name, getattr(matrices[0], name)[order])
+        await unit.execute([MatMul(format=m.fmt, rows=m.rows, groups=1, best=1, centre=m.centre_shift)
+                            for m in matrices], matrices)
+        values = product_of(matrices[1], q, exponents)[0]
+        assert await unit.best() == [(int(bits(value)), n) for n, value in best(values)]
+    unit.stop()
 
 
 @cocotb.test()

@@ -10,7 +10,7 @@ from rtl.control.queue import UnitQueue
 from rtl.control.tokens import TokenCounters
 from rtl.isa import Load, Sync
 from rtl.layouts import Dispatched
-from rtl.limits import PC_BITS
+from rtl.limits import PC_BITS, TOKENS_AHEAD
 from sim.bench import Sink, Source, cycles, get_port, rng, start
 
 
@@ -27,6 +27,7 @@ class Queues(wiring.Component):
             "busy":  In(1).array(QUEUES),
             "stop":  In(1),
             "empty": Out(1).array(QUEUES),
+            "passed": Out(1).array(QUEUES),
             "pc":    Out(PC_BITS).array(QUEUES),
         })
 
@@ -42,6 +43,7 @@ class Queues(wiring.Component):
                 queue.busy.eq(self.busy[n]),
                 queue.stop.eq(self.stop),
                 self.empty[n].eq(queue.empty),
+                self.passed[n].eq(queue.passed),
                 self.pc[n].eq(queue.pc),
             ]
         return m
@@ -69,8 +71,22 @@ class Unit:
             self.spans.append((began, cocotb.utils.get_sim_time("ns")))
 
 
+async def watch_empty(dut, n):
+    """A queue is empty when every instruction it took has left, one by one."""
+    valid, ready, passed, empty = (get_port(dut, name) for name in (
+        f"i.{n}.valid", f"i.{n}.ready", f"passed.{n}", f"empty.{n}"))
+    held = 0
+    while True:
+        await FallingEdge(dut.clk)
+        held -= int(passed.value)
+        assert int(empty.value) == (held == 0), f"empty is wrong with {held} instructions held"
+        held += int(valid.value) and int(ready.value)
+
+
 async def execute(dut, programs, *, gap, stall):
     """Run a list of instructions per queue; returns the units."""
+    for n in range(QUEUES):
+        cocotb.start_soon(watch_empty(dut, n))
     units = [Unit(dut, n, stall) for n in range(QUEUES)]
     sources = [cocotb.start_soon(
         Source(dut, f"i.{n}", Dispatched, gap=gap).send_all(
@@ -128,6 +144,20 @@ async def shared_counter(dut):
     given = [end for _, end in units[0].spans]
     taken = sorted(began for unit in units[1:] for began, _ in unit.spans)
     assert all(g < t for g, t in zip(given, taken))
+
+
+@cocotb.test()
+async def full_counter(dut):
+    """As many tokens as a counter holds: all can be taken, and no more."""
+    await start(dut)
+    programs = [[] for _ in range(QUEUES)]
+    programs[0] = [Sync(give=9)] * TOKENS_AHEAD + [Sync(give=1)]
+    programs[1] = [Sync(take=1)] + [Sync(take=9)] * TOKENS_AHEAD + [WORK]
+    await execute(dut, programs, gap=0, stall=0)
+    await Source(dut, "i.2", Dispatched).send({"word": Sync(take=9).encode(), "pc": 0})
+    for _ in range(50):
+        await FallingEdge(dut.clk)
+    assert not int(get_port(dut, "empty.2").value)
 
 
 @cocotb.test()

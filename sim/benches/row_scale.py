@@ -2,9 +2,10 @@
 
 import cocotb
 import numpy as np
+from cocotb.triggers import FallingEdge
 from rtl.config import get
 from rtl.linear.row_scale import RowScaler, ScaleCommand, ScaledResult
-from sim.bench import Sink, Source, case, rng, start
+from sim.bench import Sink, Source, case, get_port, rng, start
 from sim.patterns import EDGES, floats, is_finite
 from sw_ref.numerics import linear_scale
 
@@ -30,12 +31,21 @@ def matrix(random, n, m, rows, pad):
     return sums, scales, tops
 
 
+async def watch(dut):
+    """No command is taken before the last one's results have left, all of them."""
+    ready, valid = get_port(dut, "command.ready"), get_port(dut, "o.valid")
+    while True:
+        await FallingEdge(dut.clk)
+        assert not (int(valid.value) and int(ready.value)), "ready, with a result that waits"
+
+
 @cocotb.test()
 async def matches_reference(dut):
     design, random = CASES[case()](), rng()
     config = design.config
     n, m = config.rows, config.columns
     await start(dut)
+    cocotb.start_soon(watch(dut))
     for gap, stall in [(0, 0), (0.3, 0.3), (0, 0.5), (0.5, 0)]:
         command = Source(dut, "command", ScaleCommand)
         accs = Source(dut, "accs", design.accs.payload.shape(), gap=gap)

@@ -13,7 +13,7 @@ from rtl.layouts import ActivationWrite, Dispatched, Quantized, vector_write
 from rtl.vector.memory import VectorMemory, VectorRead
 from rtl.vector.unit import VectorUnit
 from sim.bench import Sink, Source, case, get_port, rng, start
-from sim.patterns import EDGES, is_finite
+from sim.patterns import EDGES, is_finite, pattern
 from sw_ref import numerics
 from sw_ref.sequences import FUNCTIONS
 
@@ -270,6 +270,36 @@ async def every_function(dut):
             last = model.index(each, "d").max() // config.lanes * config.lanes
             await compare(dut, model, last, last + config.lanes)
             await compare(dut, model, 3 * size, 4 * size)
+
+
+@cocotb.test()
+async def around_the_limits(dut):
+    """SCALE to the exponents at which it flushes and saturates, CLAMP to the next magnitudes."""
+    config, random = CONFIGS[case()], rng("limits")
+    model = Model(config)
+    size = config.vector_words // 8 if config.vector_words < 1024 else 256
+    await start(dut)
+    filler, insn = Source(dut, "fill", vector_write(config)), Source(dut, "insn", Dispatched)
+    for func in (Func.SCALE, Func.NSCALE, Func.CLAMP):
+        a = [pattern(random) for _ in range(size)]
+        if func == Func.CLAMP:
+            other = [max((x & 0x7fffffff) + random.choice([-1, 0, 1]), 0) & 0x7fffffff for x in a]
+        else:
+            moves = [random.choice([-1, 0, 1, 2, 253, 254, 255, 256]) - (x >> 23 & 255) for x in a]
+            other = [(n if func == Func.SCALE else -n) & 0x3ff for n in moves]
+        # What the function does not look at is anything.
+        other = [x | random.getrandbits(32) & (1 << 31 if func == Func.CLAMP else ~0x3ff)
+                 for x in other]
+        noise = [pattern(random) for _ in range(size)]
+        operands = (a, other, noise) if func == Func.CLAMP else (a, noise, other)
+        for n, operand in enumerate(operands):
+            await fill(filler, model, n * size, np.array(operand, np.uint32))
+        each = Vector(func=func, outer=1, inner=size, a=0, b=size, c=2 * size, d=3 * size,
+                      a_stride=0, b_stride=0, c_stride=0, d_stride=0)
+        model.vector(each)
+        await insn.send(dispatched(each))
+        await idle(dut)
+        await compare(dut, model, 3 * size, 4 * size)
 
 
 @cocotb.test()
