@@ -86,19 +86,20 @@ LIMITS = {limit.name: limit for limit in [
     Limit("heads", HEADS, "`ATTEND.heads`, `APPEND.heads`: KV heads"),
     Limit("queries", QUERIES, "`ATTEND.queries`: query heads in one pass over a KV head; a "
                               "configuration's `queries` may be less"),
-    Limit("cache", CACHE, "`APPEND.stride`, `ATTEND.stride`: units of 64 bytes of one head's cache"),
+    Limit("cache", CACHE, "`APPEND.stride`, `ATTEND.stride`: units of one head's KV cache"),
     Limit("repetitions", REPETITIONS, "`VECTOR.outer`: query heads that are rotated at once"),
     Limit("inner", INNER, "`VECTOR.inner`, `QUANT.inner`: words of a vector"),
     Limit("column", COLUMN, "`MATMUL.stride`: words of the vector memory that a column has"),
     Limit("layers", LAYERS, "`LOOP.count`"),
     Limit("tokens", TOKENS_AHEAD, f"a token counter's {COUNTER_BITS} bits"),
+    Limit("streams", STREAMS_AHEAD, "STREAM's queue: so many STREAMs wait for their matrices"),
     Limit("loops", LOOP_DEPTH, "the sequencer's stack of loops"),
     Limit("instructions", PROGRAM_WORDS, "the program counter; a configuration's `program_words` "
                                          "may be less"),
     Limit("load", LOAD, "`LOAD.size`, in units of 16 words"),
     Limit("stream", STREAM, "`STREAM.size`, in units of 64 bytes"),
-    Limit("units", UNITS, f"`MEMORY` and `WRITE_END`, registers of {ADDRESS_BITS} bits: DRAM, in units "
-                          "of 64 bytes"),
+    Limit("units", UNITS, f"`MEMORY` and `WRITE_END`, registers of {ADDRESS_BITS} bits: DRAM, in "
+                          "units of 64 bytes"),
     Limit("beats", EVENTS, f"`WEIGHT_BEATS`, a register of {EVENT_BITS} bits"),
     Limit("writes", MAX_OUTSTANDING, "writes that memory has yet to confirm: the writer waits"),
 ]}

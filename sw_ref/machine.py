@@ -80,9 +80,11 @@ class Machine:
         self.tokens, self.trace = list(tokens), trace
         self.beats, self.queries, self.kv = deque(), deque(), deque()
         self.counters = [0] * 16
-        dispatched = self._sequencer(program).run(self.tokens, position, head, poll)
+        sequencer = self._sequencer(program)
+        dispatched = sequencer.run(self.tokens, position, head, poll)
         if not self.trusted:
-            dispatched = self._followed(dispatched)
+            halt = sequencer.program[-1]
+            dispatched = self._followed(dispatched, halt.pc, halt.insn)
         if schedule is None:
             for pc, insn in dispatched:
                 self._complete(pc, insn)
@@ -98,14 +100,15 @@ class Machine:
             self._sequencers[key] = Sequencer(insns, self.bounds, columns)
         return self._sequencers[key]
 
-    def _followed(self, dispatched):
+    def _followed(self, dispatched, *halt):
         """The same instructions, once it is known that none breaks a rule between them."""
-        order, pc, insn = Order(self.config, self.memory, self._sparse), 0, None
+        order = Order(self.config, self.memory, self._sparse)
         try:
             for pc, insn in dispatched:
                 order.account(insn)
                 order.follow(insn)
                 yield pc, insn
+            pc, insn = halt
             order.finish()
         except Broken as broken:
             raise illegal(broken, pc, insn) from None

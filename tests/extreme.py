@@ -12,7 +12,7 @@ from sw_ref.machine import Machine
 from .devices import same_memory, same_step
 
 
-__all__ = ["CONFIG", "Data", "hand", "image", "pair", "run", "same"]
+__all__ = ["CONFIG", "Data", "compare", "hand", "image", "pair", "run", "same"]
 
 
 CONFIG = Config(name="limits", beat_bits=128, columns=2, lanes=4, queries=15, vector_words=1 << 18,
@@ -20,7 +20,7 @@ CONFIG = Config(name="limits", beat_bits=128, columns=2, lanes=4, queries=15, ve
 WATCHDOG = 4_000_000
 ONE = 0x3f800000
 SCRATCH = 1024        # words that are compared at once
-GIVE, TAKE = 14, 15   # tokens that programs here leave to `_compare`
+GIVE, TAKE = 14, 15   # tokens that programs here leave to `compare`
 
 
 class Data:
@@ -110,12 +110,12 @@ def same(devices, insns, data, shown, *, scratch, writable=None, position=0, tok
     program = list(insns)
     for n, (start, words) in enumerate(parts):
         expected = data.put(machine.vector[start:start + words])
-        program += _compare(start, words, expected, scratch, areas[n // (2 * KV_BLOCK)], n)
+        program += compare(start, words, expected, scratch, areas[n // (2 * KV_BLOCK)], n)
     run(devices, [*program, Halt()], data, writable=writable, tokens=tokens, position=position)
     return machine.vector
 
 
-def _compare(start, words, expected, scratch, area, n):
+def compare(start, words, expected, scratch, area, n):
     """Append what is left of an area when the expected words are subtracted, as keys or values."""
     return [*hand(Unit.VECTOR, Unit.LOAD, GIVE),
             Load(addr=expected, size=words // 16, dst=scratch),

@@ -18,7 +18,8 @@ def observed(image, config, insns):
     Returns the image with room for that, and the instructions that come before the others, and
     between them and their HALT.
     """
-    used = {counter for insn in insns if isinstance(insn, Sync) for counter in (insn.take, insn.give)}
+    syncs = [insn for insn in insns if isinstance(insn, Sync)]
+    used = {counter for sync in syncs for counter in (sync.take, sync.give)}
     free = (counter for counter in range(1, 16) if counter not in used)
     others = Unit.LINEAR, Unit.VECTOR, Unit.ATTENTION
 
@@ -32,8 +33,8 @@ def observed(image, config, insns):
     block, heads = config.kv_block_units, config.vector_words // config.head_dim
     end = image.memory_units
     for head in range(0, heads, 128):
-        count = min(128, heads - head)
-        after += [Quant(dest=Dest.KV, outer=1, inner=count * config.head_dim, a=head * config.head_dim),
+        count, dim = min(128, heads - head), config.head_dim
+        after += [Quant(dest=Dest.KV, outer=1, inner=count * dim, a=head * dim),
                   Append(heads=count, addr=end + head * block, stride=block)]
     room = end + heads * block
     return replace(image, memory_units=room, writable=(image.writable[0], room)), before, after
@@ -49,7 +50,8 @@ def _values(rng, width, value):
 
 def _field(rng, insn, widths):
     """The word of an instruction, one of whose fields, of such a width, has another value."""
-    word, places = insn.encode(), [insn.layout[f.name] for f in fields(insn) if f.metadata["width"] in widths]
+    word = insn.encode()
+    places = [insn.layout[f.name] for f in fields(insn) if f.metadata["width"] in widths]
     if not places:
         return word
     at = rng.choice(places)
@@ -57,12 +59,16 @@ def _field(rng, insn, widths):
     return word ^ (value ^ rng.choice(_values(rng, at.width, value))) << at.offset
 
 
-# Words in the place of an instruction and the next one.
+def _bit(rng, insn):
+    return insn.encode() ^ 1 << rng.randrange(insn.layout.size)
+
+
+# Words in the place of an instruction and the next one. Registers and tokens have 3 and 4 bits.
 MISTAKES = {
     "field":  lambda rng, insn, after: [_field(rng, insn, range(33)), after.encode()],
-    "number": lambda rng, insn, after: [_field(rng, insn, (3, 4)), after.encode()],   # of registers, tokens
+    "number": lambda rng, insn, after: [_field(rng, insn, (3, 4)), after.encode()],
     "place":  lambda rng, insn, after: [_field(rng, insn, range(8, 29)), after.encode()],
-    "bit":    lambda rng, insn, after: [insn.encode() ^ 1 << rng.randrange(insn.layout.size), after.encode()],
+    "bit":    lambda rng, insn, after: [_bit(rng, insn), after.encode()],
     "drop":   lambda rng, insn, after: [after.encode()],
     "twice":  lambda rng, insn, after: [insn.encode(), insn.encode(), after.encode()],
     "swap":   lambda rng, insn, after: [after.encode(), insn.encode()],

@@ -47,6 +47,8 @@ TESTS = {
                mapper("capacity") + fields("field") + rules("rule")),
     "layers": (machine("loops") + mapper("compile"), mapper("compile") + fields("field")),
     "tokens": (machine("tokens") + rules("tokens"), machine("tokens") + rules("tokens")),
+    "streams": (named("tests/test_illegal_programs.py", "same"),
+                named("tests/test_illegal_programs.py", "refused", "what_is_refused_would_hang")),
     "loops": (machine("loops") + rules("loops"), faults("fault") + rules("loops")),
     "instructions": (machine("program") + mapper("capacity") + rules("instructions"),
                      faults("program_that_cannot_be_fetched") + mapper("capacity")

@@ -15,9 +15,10 @@ from rtl.isa import (Append, Attend, Dest, Embed, Func, Halt, Load, Loop, MatMul
 from rtl.limits import (COLUMN, GROUPS, HEADS, INNER, LAYERS, LOOP_DEPTH, POSITIONS, PROGRAM_WORDS,
                         QUERIES, REPETITIONS, ROWS, TOKENS_AHEAD)
 from sw_ref.attention import EXP2
+from sw_ref.machine import Machine
 from sw_ref.numerics import WINDOW
 
-from .extreme import CONFIG, ONE, SCRATCH, Data, hand, image, pair, run, same
+from .extreme import CONFIG, ONE, SCRATCH, Data, compare, hand, image, pair, run, same
 
 
 LOAD, LINEAR, VECTOR, ATTENTION = Unit.LOAD, Unit.LINEAR, Unit.VECTOR, Unit.ATTENTION
@@ -41,6 +42,21 @@ def loaded(data, values, dst):
     units = -(-len(values) // 16)
     return [Load(addr=data.put(values.astype("<f4")), size=units, dst=dst),
             *hand(LOAD, VECTOR, LOADED)]
+
+
+@pytest.mark.parametrize("place", [None, 0, 37, 63])
+def test_comparison_shows_a_single_bit(place):
+    """What `same` leaves in DRAM is zeros only if no word differs in any bit."""
+    data, words = Data(), np.random.default_rng(0).normal(size=DIM).astype("<f4")
+    expected = words.copy()
+    if place is not None:
+        expected[place] = np.nextafter(words[place], np.float32(np.inf))
+    insns, at = loaded(data, words, 0), data.put(expected)
+    area = data.put(np.zeros(BLOCK * 64, np.uint8))
+    program = image([*insns, *compare(0, DIM, at, DIM, area, 0), Halt()], data, (area, data.end))
+    machine = Machine(CONFIG, program.dram(), writable=program.writable)
+    machine.run(program.instructions, tokens=[1], position=0, head=False)
+    assert machine.memory[area * 64:][:BLOCK * 64].any() == (place is not None)
 
 
 def caches(rng):

@@ -38,7 +38,7 @@ class TokenCounters(wiring.Component):
 
     Any number of queues give in one cycle. Of those that take from the same counter in one cycle,
     the first does, and the others wait for at least two. A token given can be taken two cycles later. A
-    counter must not exceed 255: the mapper bounds how far one queue runs ahead of another.
+    counter must not exceed 255: the rule `token` (:mod:`rtl.rules`) bounds how far one queue runs ahead.
 
     Parameters
     ----------

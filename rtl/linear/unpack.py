@@ -90,7 +90,7 @@ class WeightUnpacker(wiring.Component):
 
         fmt        = Signal(WeightFormat, reset_less=True)
         last_group = Signal(GROUP_BITS, reset_less=True)
-        blocks     = Signal(ROW_BITS, reset_less=True)          # or stripes, still to come after this one
+        blocks     = Signal(ROW_BITS, reset_less=True)          # or stripes, after this one
         final      = Signal(reset_less=True)                    # the last block is through
         scale_beat = Signal(range(STRIPE_BEATS), reset_less=True)
         unit       = Signal(range(max(2, config.unit_beats)))   # beats of the last unit taken

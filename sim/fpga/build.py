@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 from contextlib import contextmanager
@@ -192,13 +193,23 @@ def library(name, verilog, *, beat_bytes, key=None, trace=False, progress=None):
                    *_sources("dram.hpp", "memory.hpp", "harness.cpp")], link, say)
 
 
+def without_zeros(verilog):
+    """Drop the zeros that memories begin with, which they do in Verilator anyway.
+
+    Of large memories they are most of the text, and of the time that compiling takes.
+    """
+    return re.sub(r"^  initial begin\n.*?^  end\n", lambda block: re.sub(
+        r"^ +\S+ ?\[\d+\] = \d+'[dh]0+;\n", "", block[0], flags=re.M), verilog, flags=re.M | re.S)
+
+
 def accelerator_library(config, *, trace=False, progress=None):
     """:func:`library` of the accelerator for a :class:`rtl.config.Config`."""
     def text():
         from amaranth.back import verilog
 
         from rtl.top import Accelerator
-        return verilog.convert(Accelerator(config), name="accelerator", strip_internal_attrs=True)
+        return without_zeros(verilog.convert(Accelerator(config), name="accelerator",
+                                             strip_internal_attrs=True))
 
     sources = sorted((ROOT / "rtl").rglob("*.py"))
     key = "\0".join([repr(config), version("amaranth"), *(path.read_text() for path in sources)])

@@ -37,7 +37,8 @@ def refusal(model, config=CONFIG, context=32):
 
 # Sizes of a model as the limited number, that number, and what is said of one more.
 COMPILE = {
-    "positions": (lambda n: {"context": n}, 65536, "65537 positions of context, the machine takes 65536"),
+    "positions": (lambda n: {"context": n}, 65536,
+                  "65537 positions of context, the machine takes 65536"),
     "rows": (lambda n: {"vocab": n}, 1048575, "1048576 tokens, the machine takes 1048575"),
     "repetitions": (lambda n: {"heads": n}, 255, "256 query heads, the machine takes 255"),
     "layers": (lambda n: {"layers": range(n)}, 65535, "65536 layers, the machine takes 65535"),
@@ -86,8 +87,9 @@ def test_queries():
     """More query heads than one instruction takes go in several, whatever the configuration has."""
     model = toy_model(heads=16, hidden=1024, ffn=64, layers=1)
     for queries in (15, 16):
-        insns = map(decode, compile_model(model, resized(get("wide"), queries=queries), 32).instructions)
-        assert [insn.queries for insn in insns if isinstance(insn, Attend)] == [15, 1]
+        image = compile_model(model, resized(get("wide"), queries=queries), 32)
+        attends = [i for i in map(decode, image.instructions) if isinstance(i, Attend)]
+        assert [insn.queries for insn in attends] == [15, 1]
 
 
 CAPACITIES = {

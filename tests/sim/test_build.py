@@ -141,3 +141,15 @@ def test_read_only_folder_serves(builder, monkeypatch):
 def test_a_tool_that_is_not_there(tmp_path):
     with pytest.raises(ToolError, match="^no-such-tool: must be installed, it is not found$"):
         build.execute(["no-such-tool", "-c"], tmp_path)
+
+
+def test_without_zeros():
+    """Only words of memories that begin with zeros are dropped, not what logic assigns."""
+    always = "  always @* begin\n    word[1] = 1'h0;\n  end\n"
+    memory = ("  reg [7:0] memory [3:0];\n  initial begin\n    memory[0] = 8'h00;\n{}"
+              "    memory[2] = 32'd0;\n  end\n")
+    kept = "    memory[1] = 8'h10;\n    memory[3] = 32'd10;\n"
+    short = "  reg [7:0] memory [3:0];\n  initial begin\n{}  end\n"
+    for text in ("", kept):
+        made = build.without_zeros(memory.format(text) + always + memory.format(""))
+        assert made == short.format(text) + always + short.format("")

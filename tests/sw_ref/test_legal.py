@@ -71,7 +71,8 @@ ILLEGAL = {
              changed("matmul", groups=0), changed("embed", groups=0), changed("add", outer=0),
              changed("add", inner=0), changed("acts", outer=0), changed("keys", inner=0),
              changed("append", heads=0), changed("attend", heads=0), changed("attend", queries=0),
-             changed("attend", queries=3), changed("attend", length=0, length_reg=0)],
+             changed("attend", queries=3), changed("add", outer=255, inner=4116, a_fill=1, b_fill=1),
+             changed("attend", length=0, length_reg=0)],
     "positions": [changed("attend", length=POSITIONS + 1, length_reg=0), changed("attend", length=POSITIONS)],
     "sum": [changed("matmul", format=WeightFormat.U4, centre=7, groups=1023)],
     "align": [changed("load", dst=4), changed("add", d=2), changed("add", a=1), changed("add", b=3),
@@ -118,7 +119,8 @@ ILLEGAL = {
              changed("attend", dst=0)],
     "undefined": [changed("add", b=1536), changed("half", a=1600), changed("keys", a=896),
                   changed("load", size=8), changed("use", b=788)],
-    "limit": [[Loop(length=3, count=65535), Loop(length=1, count=65535), NOTHING, NOTHING, Halt()]],
+    "limit": [[Loop(length=1, count=65535), NOTHING, NOTHING, NOTHING, Halt()],
+              [Loop(length=3, count=65535), Loop(length=1, count=65535), NOTHING, NOTHING, Halt()]],
 }
 
 
@@ -185,6 +187,15 @@ def test_sparse_weights(change, rule):
 def test_trusted_machine_keeps_the_rules_of_instructions():
     with pytest.raises(IllegalProgram, match="rule `align`"):
         run(changed("add", d=2), trusted=True)
+
+
+def test_instructions_that_nobody_sees():
+    """The watchdog would end a run of the sequencer's own instructions that is longer."""
+    few, many = ([Loop(length=1, count=count), NOTHING, Halt()] for count in (65535, 40000))
+    run(few)
+    with pytest.raises(IllegalProgram, match="rule `limit`: expected at most 65536 instructions of the sequencer"):
+        run([*many[:2], *many[:2], Halt()])
+    run([*many[:2], Sync(), *many[:2], Halt()])
 
 
 def test_interrupt_of_an_endless_loop():

@@ -33,7 +33,7 @@ RULES = {
 
 
 def broken(insn):
-    """The rule that an instruction breaks, or None. APPEND may write all DRAM, others may read it."""
+    """The rule that it breaks, or None. APPEND may write all DRAM, the others may read all."""
     first = 0 if isinstance(insn, Append) else UNITS
     try:
         check(insn, Bounds(CONFIG, UNITS, first, UNITS), columns=2)

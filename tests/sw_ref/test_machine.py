@@ -1,7 +1,5 @@
 """The functional machine: matrices one after the other in the weight stream, loads, embeddings."""
 
-from itertools import islice
-
 import numpy as np
 import pytest
 import torch
@@ -47,9 +45,8 @@ def run(streams):
     program += [Quant(dest=Dest.ACT, outer=1, inner=GROUPS * GROUP, a=4096 + n * GROUPS * GROUP, column=n)
                 for n in range(COLUMNS)]
     program += [Sync(unit=Unit.VECTOR, give=2), Sync(unit=Unit.LINEAR, take=2)]
-    fetched = iter(streams)
-    for fmt, rows in FORMATS:
-        program += [Stream(addr=addr, size=size) for addr, size in islice(fetched, 1)]
+    for n, (fmt, rows) in enumerate(FORMATS):
+        program += [Stream(addr=addr, size=size) for addr, size in streams[n:n + 1]]
         program.append(MatMul(format=fmt, rows=rows, groups=GROUPS, dst=dst, stride=1024, column=1))
         dst += rows
     machine.run([insn.encode() for insn in (*program, Halt())], tokens=[1, 2], position=0)
