@@ -7,7 +7,7 @@ from ..fpga.device import SimDevice
 from ..functional import ModelDevice
 
 
-__all__ = ["Pair", "Difference"]
+__all__ = ["Pair", "Difference", "Refused"]
 
 
 CYCLES = 2_000_000    # of a program: far more than any takes
@@ -18,16 +18,29 @@ class Difference(Exception):
     """The accelerator and the functional machine do not agree."""
 
 
+class Refused(Difference):
+    """The functional machine refuses the program: it is not legal."""
+
+
 def _limited(cycles):
     if cycles > CYCLES:
         raise Difference(f"the accelerator has not ended after {cycles} cycles")
 
 
 class Pair:
-    """Both devices of a configuration; a context manager."""
-    def __init__(self, config):
-        self.config = config
-        self.sim = SimDevice(config, watchdog=WATCHDOG, progress=_limited)
+    """Both devices of a configuration; a context manager.
+
+    Parameters
+    ----------
+    config : :class:`~rtl.config.Config`
+    coverage : :class:`~.coverage.Coverage` or None
+        Is told what is executed.
+    build_progress : callable or None
+        See :class:`~sim.fpga.device.SimDevice`.
+    """
+    def __init__(self, config, coverage=None, build_progress=None):
+        self.config, self.coverage = config, coverage
+        self.sim = SimDevice(config, watchdog=WATCHDOG, progress=_limited, build_progress=build_progress)
 
     def __enter__(self):
         return self
@@ -39,11 +52,13 @@ class Pair:
         """Run a :class:`~.generator.Program`. Raises :exc:`Difference`; returns the cycles it took."""
         image, model = world.image(program.words), ModelDevice(self.config)
         step = program.tokens, program.position, program.head
+        if self.coverage is not None:
+            model.trace = lambda pc, insn: self.coverage.executed(insn, len(program.tokens))
         try:
             model.load(image)
             want = model.step(*step)
         except DeviceError as error:
-            raise Difference(f"the functional machine refuses it: {error}") from error
+            raise Refused(f"the functional machine refuses it: {error}") from error
         self.sim.load(image)
         try:
             got = self.sim.step(*step)

@@ -79,8 +79,10 @@ class _Generator:
             except Broken as broken:
                 if broken.args[0] != "race":
                     return False
-                unit = Unit(unit_of(self.failing))
-                wanted = [pair for pair in left if pair[1] == unit] or left
+                # What a race is with stands in what is said of it: hardly a token more than it needs.
+                unit, said = Unit(unit_of(self.failing)), " ".join(map(str, broken.args))
+                wanted = [pair for pair in left if pair[1] == unit and pair[0].name in said]
+                wanted = wanted or [pair for pair in left if pair[1] == unit]
                 if not wanted:
                     return False
                 pair = wanted[0]
