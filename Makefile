@@ -17,7 +17,7 @@ APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sud
 # Through the environment, so that a prompt may hold quotes.
 export DEVICE MODEL TOKENS PROMPT CONFIG
 
-.PHONY: run chat test sim bench cores bitstream export small docs verilog doctor install clean distclean
+.PHONY: run chat test sim random bench cores bitstream export small docs verilog doctor install clean distclean
 
 run: $(VENV)/.run
 	@$(BIN)/headrace run --model "$$MODEL" --prompt "$$PROMPT" --tokens "$$TOKENS" \
@@ -35,6 +35,10 @@ sim: $(VENV)/.test
 	    $$(ls sim/benches | sed -n 's/^\([a-z].*\)\.py$$/\1/p'); exit 2; }
 	@$(BIN)/python -m sim.runner "$(UNIT)" $(if $(CASE),--case $(CASE)) --seed "$(SEED)" \
 	    $(if $(WAVES),--waves)
+
+# Random programs on the simulated FPGA and the functional machine: make random [N=1000] [SEED=n] [CONFIG=wide]
+random: $(VENV)/.run
+	@$(BIN)/python -m sim.programs -n "$(or $(N),100)" --seed "$(SEED)" $${CONFIG:+--config "$$CONFIG"}
 
 bench: $(VENV)/.run
 	$(BIN)/python -m sim.measure --output build/bench.json

@@ -3,7 +3,8 @@
 from dataclasses import fields, replace
 from random import Random
 
-from rtl.isa import Append, Dest, Load, Quant, Sync, Unit
+from rtl.isa import Load, Sync, Unit
+from sim.programs.observe import dump, dump_units, free_counters
 
 
 __all__ = ["observed", "mutant"]
@@ -18,25 +19,11 @@ def observed(image, config, insns):
     Returns the image with room for that, and the instructions that come before the others, and
     between them and their HALT.
     """
-    syncs = [insn for insn in insns if isinstance(insn, Sync)]
-    used = {counter for sync in syncs for counter in (sync.take, sync.give)}
-    free = (counter for counter in range(1, 16) if counter not in used)
-    others = Unit.LINEAR, Unit.VECTOR, Unit.ATTENTION
-
     before = [Load(addr=0, size=config.vector_words // 16)]
-    for unit, counter in zip(others, free):
+    for unit, counter in zip((Unit.LINEAR, Unit.VECTOR, Unit.ATTENTION), free_counters(insns)):
         before += [Sync(unit=Unit.LOAD, give=counter), Sync(unit=unit, take=counter)]
-    after = []
-    for unit, counter in zip((Unit.LOAD, Unit.LINEAR, Unit.ATTENTION), free):
-        after += [Sync(unit=unit, give=counter), Sync(unit=Unit.VECTOR, take=counter)]
-
-    block, heads = config.kv_block_units, config.vector_words // config.head_dim
-    end = image.memory_units
-    for head in range(0, heads, 128):
-        count, dim = min(128, heads - head), config.head_dim
-        after += [Quant(dest=Dest.KV, outer=1, inner=count * dim, a=head * dim),
-                  Append(heads=count, addr=end + head * block, stride=block)]
-    room = end + heads * block
+    after = dump(config, [*before, *insns], image.memory_units)
+    room = image.memory_units + dump_units(config)
     return replace(image, memory_units=room, writable=(image.writable[0], room)), before, after
 
 

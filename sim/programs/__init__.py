@@ -1,0 +1,1 @@
+"""Random legal programs: made, run on the accelerator and on the functional machine, and compared."""

@@ -1,0 +1,53 @@
+"""The shortest part of a program on which accelerator and functional machine still differ."""
+
+from dataclasses import replace
+
+from rtl.isa import Loop
+
+from .compare import Difference, Refused
+
+
+__all__ = ["shrink"]
+
+
+def _without(insns, start, count):
+    """A program without some instructions, and with loops as much shorter; None if a loop has nothing left."""
+    out = []
+    for n, insn in enumerate(insns):
+        if start <= n < start + count:
+            continue
+        if isinstance(insn, Loop):
+            body = range(n + 1, n + 1 + insn.length)
+            length = insn.length - len(set(body) & set(range(start, start + count)))
+            if length < 1:
+                return None
+            insn = replace(insn, length=length)
+        out.append(insn)
+    return tuple(out)
+
+
+def shrink(pair, world, program):
+    """Leave out instructions as long as the program stays legal and the difference stays.
+
+    Runs of instructions first, then fewer of them (delta debugging: Zeller and Hildebrandt, 2002).
+    """
+    def differs(insns):
+        try:
+            pair.compare(world, replace(program, insns=insns))
+        except Refused:
+            return False
+        except Difference:
+            return True
+        return False
+
+    insns, count = program.insns, len(program.insns) // 2
+    while count:
+        start = 0
+        while start < len(insns) - 1:
+            fewer = _without(insns, start, count)
+            if fewer and differs(fewer):
+                insns = fewer
+            else:
+                start += count
+        count //= 2
+    return replace(program, insns=insns)
