@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from host.errors import UserError
+from host.errors import UserError, run_command
 from rtl.attention.output import AttentionOutput
 from rtl.config import CONFIGS
 from rtl.fp.add import FpAdd
@@ -34,29 +34,29 @@ COMPONENTS = {
 }
 
 
-def main(arguments=None):
+def command(argv):
     """Print LUTs, flip-flops, multiplier blocks and block RAMs of components, a line each."""
     parser = argparse.ArgumentParser(prog="python -m boards.area", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART",
                         help=f"(default: all) {'; '.join(COMPONENTS)}")
     parser.add_argument("--config", default="small", choices=CONFIGS, help="default: small")
     parser.add_argument("--family", default="ecp5", choices=FAMILIES, help="default: ecp5")
-    args = parser.parse_args(arguments)
-    try:
-        config = CONFIGS[args.config]
-        for name in args.parts:
-            if name not in COMPONENTS:
-                raise UserError(f"PART must be one of {'; '.join(COMPONENTS)}, not {name!r}")
-        rows = []
-        for name in args.parts or COMPONENTS:
-            area = synthesize(text_of(COMPONENTS[name](config)), args.family)
-            rows.append([name, area.lut, area.ff, area.dsp, area.bram])
-        head = [f"`{config.name}`, {args.family}", "LUT", "FF", "DSP", "BRAM"]
-        print("\n".join(table(head, rows)))
-    except UserError as error:
-        print(f"boards.area: {error}", file=sys.stderr)
-        return 2
-    return 0
+    args = parser.parse_args(argv)
+    config = CONFIGS[args.config]
+    for name in args.parts:
+        if name not in COMPONENTS:
+            raise UserError(f"PART must be one of {'; '.join(COMPONENTS)}, not {name!r}")
+    rows = []
+    for name in args.parts or COMPONENTS:
+        area = synthesize(text_of(COMPONENTS[name](config)), args.family)
+        rows.append([name, area.lut, area.ff, area.dsp, area.bram])
+    head = [f"`{config.name}`, {args.family}", "LUT", "FF", "DSP", "BRAM"]
+    print("\n".join(table(head, rows)))
+
+
+def main(argv=None):
+    """Run the command, return the exit code."""
+    return run_command("area", lambda: command(argv))
 
 
 if __name__ == "__main__":
