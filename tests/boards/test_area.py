@@ -20,7 +20,7 @@ def test_table(capsys, monkeypatch):
 def test_wrong(capsys):
     assert area.main(["lanes"]) == 2
     error, = capsys.readouterr().err.splitlines()
-    assert error.startswith("boards.area: PART must be one of multiplier; adder; lane; ")
+    assert error.startswith("area: PART must be one of multiplier; adder; lane; ")
     assert error.endswith("; whole, not 'lanes'")
     with pytest.raises(SystemExit):
         area.main(["--config", "huge"])
