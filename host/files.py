@@ -1,6 +1,7 @@
 """Files that are there whole, or not at all."""
 
 import os
+import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -10,11 +11,20 @@ from .errors import UserError, reason
 __all__ = ["check_target", "replacing", "writing"]
 
 
+def refuse_device(path):
+    """Refuse a device or a pipe: a file would take its place, for root even that of /dev/null."""
+    with suppress(OSError):
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise UserError(f"{path}: must be a file to write, it is a device or a pipe")
+
+
 def check_target(path):
     """Refuse what :func:`replacing` could not write for certain, before anything takes time."""
     path = Path(path).absolute()
     if path.is_dir():
         raise UserError(f"{path}: must be a file to write, it is a folder")
+    refuse_device(path)
     folder = next(parent for parent in path.parents if parent.exists())
     if not folder.is_dir():
         raise UserError(f"{path}: cannot be written: {folder} is no folder; choose another place")
@@ -47,6 +57,7 @@ def replacing(path):
     The folder is made if need be. Raises :exc:`~host.errors.UserError` when it cannot be written.
     """
     path = Path(path)
+    refuse_device(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with writing(path, partial):

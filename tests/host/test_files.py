@@ -57,6 +57,19 @@ def test_cannot_be_written(tmp_path, where, message):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
 
 
+def test_devices_stay_devices(tmp_path):
+    """Root may replace them, and a pipe is anybody's."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "null").symlink_to("/dev/null")
+    for path in pipe, tmp_path / "null":
+        for refuse in check_target, lambda path: replacing(path).__enter__():
+            with pytest.raises(UserError, match="must be a file to write, it is a device or a pipe$"):
+                refuse(path)
+    assert pipe.is_fifo() and (tmp_path / "null").is_symlink()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_another_file_keeps_its_name(tmp_path):
     with pytest.raises(UserError, match="^/nowhere: cannot be written: No such file"), replacing(tmp_path / "a"):
         open("/nowhere")
