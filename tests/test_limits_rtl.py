@@ -246,6 +246,7 @@ def test_loops(devices):
              Loop(length=1, count=5),
              Vector(outer=1, inner=64, d=0, a=0, b_const=1, b_value=ONE, c_const=1, c_value=ONE),
              *4 * [Scalar(rd=2)],
+             Sync(),   # so that the watchdog, and the rule `limit`, see that there is progress
              Loop(length=1, count=LAYERS), Scalar(rd=1, source=1, factor=1, offset=1),
              Load(addr=picked, addr_reg=1, size=4, dst=64), *hand(LOAD, VECTOR, LOADED)]
     found = same(devices, insns, data, [(0, 128)], scratch=MIDDLE)
