@@ -19,7 +19,8 @@ from rtl.isa import (Append, Attend, Dest, Embed, Load, MatMul, Quant, Stream, S
 
 from . import kernels, numerics
 from .best import PADDING, best
-from .legal import Bounds, Broken, IllegalProgram, MachineError, decoded, illegal
+from .checks import Bounds
+from .legal import Broken, IllegalProgram, MachineError, decoded, illegal
 from .linear import linear, places
 from .order import Order
 from .sequencer import Sequencer

@@ -17,7 +17,8 @@ from rtl.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Str
                      Vector, WeightFormat)
 from rtl.limits import COUNTERS, STREAMS_AHEAD, TOKENS_AHEAD
 
-from .legal import Broken, need, operands
+from .checks import operands
+from .legal import Broken, need
 
 
 __all__ = ["Order", "unit_of"]

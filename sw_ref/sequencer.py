@@ -5,7 +5,8 @@ from operator import itemgetter
 from rtl.isa import REGISTERS, Halt, Loop, Scalar, Source, Token
 from rtl.rules import ALONE, LIMIT
 
-from .legal import Broken, IllegalProgram, check, illegal
+from .checks import check
+from .legal import Broken, IllegalProgram, illegal
 
 
 __all__ = ["Sequencer"]
@@ -52,7 +53,7 @@ class Sequencer:
     ----------
     insns : tuple of :class:`~rtl.isa.Insn`
         A program of :func:`sw_ref.legal.decoded`.
-    bounds : :class:`~sw_ref.legal.Bounds`
+    bounds : :class:`~sw_ref.checks.Bounds`
     columns : :class:`int`
         Columns in use.
 

@@ -8,7 +8,8 @@ from dataclasses import fields
 from functools import cache
 from itertools import product
 
-from .legal import Bounds, Broken, decoded, illegal
+from .checks import Bounds
+from .legal import Broken, decoded, illegal
 from .order import Order
 from .sequencer import Sequencer
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from rtl.config import GROUP
 from rtl.isa import (REGISTERS, Append, Attend, Dest, Embed, Func, Halt, Load, Loop, MatMul, Quant, Scalar, Source,
                      Stream, Sync, Token, Unit, Vector)
-from sw_ref.legal import Bounds, Broken, check
+from sw_ref.checks import Bounds, check
+from sw_ref.legal import Broken
 from sw_ref.order import Order, unit_of
 
 from ..patterns import EDGES, pattern

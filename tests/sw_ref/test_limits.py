@@ -6,7 +6,8 @@ from rtl import limits
 from rtl.formats import ACC_BITS, sum_bits
 from rtl.isa import (Append, Attend, Halt, Load, Loop, MatMul, Quant, Scalar, Stream, Sync, Unit,
                      WeightFormat)
-from sw_ref.legal import Bounds, Broken, IllegalProgram, check, decoded
+from sw_ref.checks import Bounds, check
+from sw_ref.legal import Broken, IllegalProgram, decoded
 from sw_ref.numerics import WINDOW
 from sw_ref.order import Order
 from tests.extreme import CONFIG
