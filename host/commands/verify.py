@@ -2,8 +2,6 @@
 
 import json
 
-from rtl import config as configs
-
 from ..errors import UserError
 from ..image import Image
 from . import images

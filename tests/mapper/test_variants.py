@@ -1,6 +1,5 @@
 """What makes a model compute something else is refused by name; what does nothing is taken."""
 
-import re
 
 import numpy as np
 import pytest

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from rtl.formats import WeightFormat, pack
-from rtl.isa import (Append, Dest, Halt, Load, Loop, MatMul, Op, Quant, Scalar, Stream, Sync, Token,
-                     Unit, Vector)
+from rtl.isa import Dest, Halt, Load, Loop, Op, Quant, Scalar, Sync, Token, Unit
 from rtl.limits import POSITIONS
 from rtl.rules import RULES
 from sw_ref import sequencer
