@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from rtl.isa import Insn, Loop, Sync, Vector
+from rtl.config import UNIT_BYTES
+from rtl.isa import WORD_BITS, Insn, Loop, Sync, Vector
 
 
 __all__ = ["Assembler", "Area", "float_bits"]
+
+
+INSTRUCTION_BYTES = WORD_BITS // 8
 
 
 def float_bits(value):
@@ -84,7 +88,12 @@ class Assembler:
                         strides={letter: (strides or {}).get(name, 0)
                                  for letter, name in zip("dabc", (result, *operands))})
 
+    @property
+    def units(self):
+        """Units of DRAM that the program takes."""
+        return -(-INSTRUCTION_BYTES * len(self.insns) // UNIT_BYTES)
+
     def words(self):
-        """The program's bytes: 32 per instruction."""
-        data = b"".join(insn.encode().to_bytes(32, "little") for insn in self.insns)
-        return np.frombuffer(data + bytes(-len(data) % 64), np.uint8)
+        """The program's bytes: 32 per instruction, in whole units."""
+        data = b"".join(insn.encode().to_bytes(INSTRUCTION_BYTES, "little") for insn in self.insns)
+        return np.frombuffer(data + bytes(-len(data) % UNIT_BYTES), np.uint8)

@@ -200,7 +200,7 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
 
     # The program's size does not depend on the addresses in it.
     draft = assemble(MemoryMap(config, model, context, 0, layer_units, head))
-    memory = MemoryMap(config, model, context, len(draft.words()) // UNIT_BYTES, layer_units, head)
+    memory = MemoryMap(config, model, context, draft.units, layer_units, head)
     _check_memory(config, model, memory)
     program = assemble(memory)
     if len(program.insns) > config.program_words:

@@ -23,7 +23,7 @@ class _Decoded:
         self.pc, self.insn, self.known = pc, insn, {}
         self.relative = [(name, getattr(insn, register), insn.layout[name].width)
                          for name, register in insn.relative.items() if getattr(insn, register)]
-        # Without registers the one key is that of no registers.
+        self.fixed = None   # the instruction itself, once it is known to be legal, if nothing is added
         numbers = sorted({register for _, register, _ in self.relative})
         self.key = itemgetter(*numbers) if numbers else lambda registers: None
 
@@ -43,6 +43,8 @@ class _Decoded:
             except Broken as broken:
                 raise illegal(broken, self.pc, insn) from None
             self.known[key] = insn
+            if not self.relative:
+                self.fixed = insn
         return insn
 
 
@@ -113,7 +115,8 @@ class Sequencer:
                 return
             else:
                 alone = 0
-                yield pc, program[pc].resolved(values, bounds, columns)
+                decoded = program[pc]
+                yield pc, decoded.fixed or decoded.resolved(values, bounds, columns)
             # Bodies end apart from each other, so at most one ends here.
             if loops and pc == loops[-1][1]:
                 self.rounds += len(loops) == 1
