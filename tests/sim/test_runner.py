@@ -9,7 +9,7 @@ from sim import runner
 def test_unknown_unit(capsys, unit):
     assert runner.main([unit]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("sim: Unit must be one of activations, ") and err.endswith(f", not {unit!r}\n")
+    assert err.startswith("sim: Unit must be one of accumulate, activations, ") and err.endswith(f", not {unit!r}\n")
     assert err.count("\n") == 1
 
 
