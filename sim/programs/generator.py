@@ -9,6 +9,7 @@ from rtl.isa import (REGISTERS, Append, Attend, Dest, Embed, Func, Halt, Load, L
 from sw_ref.checks import Bounds, check
 from sw_ref.legal import Broken
 from sw_ref.order import Order, unit_of
+from sw_ref.sequencer import Sequencer
 
 from ..patterns import EDGES, pattern
 from .observe import dump
@@ -269,24 +270,9 @@ class _Generator:
 
     def executed(self, body):
         """Instructions of units that a body executes, registers added."""
-        out, pc, frames = [], 0, []
-        while pc < len(body):
-            insn = body[pc]
-            if isinstance(insn, Loop):
-                frames.append([pc + 1, pc + insn.length, insn.count])
-            elif unit_of(insn):
-                changes = {field: getattr(insn, field) + self.registers[getattr(insn, register)]
-                           & (1 << insn.layout[field].width) - 1
-                           for field, register in insn.relative.items()}
-                out.append(replace(insn, **changes, **{register: 0 for register in insn.relative.values()}))
-            if frames and pc == frames[-1][1]:
-                frames[-1][2] -= 1
-                if frames[-1][2]:
-                    pc = frames[-1][0]
-                    continue
-                frames.pop()
-            pc += 1
-        return out
+        registers = [Scalar(rd=n, offset=value) for n, value in enumerate(self.registers)]
+        sequencer = Sequencer((*registers, *body, Halt()), self.bounds, len(self.tokens))
+        return [insn for _, insn in sequencer.run(self.tokens, self.position, self.head)]
 
     def skipped(self):
         """A loop of no rounds: its body need only be instructions."""
