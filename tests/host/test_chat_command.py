@@ -1,7 +1,6 @@
 """`headrace chat`, as it is typed."""
 
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from host.templates import PLAIN
 
 from . import fake
 from .command import call, error
+from .terminal import on_terminal
 
 
 ROOT = Path(__file__).parent.parent.parent
@@ -111,22 +111,11 @@ def test_closed_stdin():
 
 def test_on_a_terminal():
     """A session with a model that comes with the project, as a user sees it."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "host.cli", "chat", "--model", "tiny", "--tokens", "3", "--greedy"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs,
-                          env={**os.environ, "TERM": "xterm", "COLUMNS": "200"}) as process:
-        os.close(theirs)
-        os.write(ours, b"/help\nWhat must we do?\n/exit\n")
-        seen = b""
-        try:
-            while part := os.read(ours, 4096):
-                seen += part
-        except OSError:   # all of the other side is closed
-            pass
-    os.close(ours)
-    assert process.returncode == 0
+    seen = on_terminal("-m", "host.cli", "chat", "--model", "tiny", "--tokens", "3", "--greedy",
+                       typed=b"/help\nWhat must we do?\n/exit\n", COLUMNS="200")
+    seen = seen.replace("\r\n", "\n")
     for part in NO_TEMPLATE.strip(), "tiny on model. /help lists the commands", "/reset  forgets", "s/token":
-        assert part in seen.decode().replace("\r\n", "\n"), seen.decode()
+        assert part in seen, seen
 
 
 def test_plain_form_is_in_the_help(capsys):

@@ -1,13 +1,8 @@
-import os
-import pty
-import subprocess
-import sys
-from pathlib import Path
-
 from host.progress import below, progress, steps
 
+from .terminal import on_terminal
 
-ROOT = Path(__file__).parent.parent.parent
+
 SCRIPT = """
 from host.progress import below, progress, steps
 with steps("building") as step:
@@ -22,25 +17,8 @@ print(" and more")
 """
 
 
-def on_terminal(script, stdout=None):
-    """What a script writes to a terminal."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=theirs, stderr=theirs,
-                          stdout=stdout or theirs, env={**os.environ, "TERM": "xterm"}) as process:
-        os.close(theirs)
-        seen = b""
-        try:
-            while part := os.read(ours, 4096):
-                seen += part
-        except OSError:  # all of the other side is closed
-            pass
-    os.close(ours)
-    assert process.returncode == 0
-    return seen.decode()
-
-
 def test_on_a_terminal():
-    seen = on_terminal(SCRIPT)
+    seen = on_terminal("-c", SCRIPT)
     for part in "building: one", "reading on", "1/2", "kept", "1,234 cycles":
         assert part in seen
     # The cursor is saved and restored around the line below.
@@ -49,7 +27,7 @@ def test_on_a_terminal():
 
 def test_stdout_has_nothing_but_the_answer(tmp_path):
     with open(tmp_path / "out", "w") as out:
-        assert "reading on" in on_terminal(SCRIPT, out)
+        assert "reading on" in on_terminal("-c", SCRIPT, stdout=out)
     assert (tmp_path / "out").read_text() == "kept\ntext and more\n"
 
 
