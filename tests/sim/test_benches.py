@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sim.runner import cases
+from sim.bench_build import cases
 from sim.tools import ROOT, environment
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim import runner
+from sim import bench_build, runner
 
 
 @pytest.mark.parametrize("unit", ["", "nope", "__init__", "../bench", "_private"])
@@ -23,8 +23,8 @@ def test_folder_that_cannot_be_written(capsys, monkeypatch, tmp_path):
     (tmp_path / "build").write_text("")
     (tmp_path / "sim" / "benches").mkdir(parents=True)
     (tmp_path / "sim" / "benches" / "queue.py").write_text("")
-    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    monkeypatch.setattr(bench_build, "ROOT", tmp_path)
     assert runner.main(["queue"]) == 2
-    first = next(iter(runner.cases("queue")))
+    first = next(iter(bench_build.cases("queue")))
     assert capsys.readouterr().err == (f"sim: {tmp_path}/build/benches/queue-{first}: cannot be written: Not a "
                                        "directory; a file lies where a folder is needed: choose another place\n")

@@ -1,0 +1,157 @@
+"""A component of a bench, built with Verilator for cocotb."""
+
+import hashlib
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from amaranth.back import verilog
+from amaranth.lib.wiring import In
+from cocotb_tools.runner import Verilator
+
+from host.errors import UserError
+from host.files import writing
+
+from .tools import ROOT, WARNINGS, environment, verilator
+
+
+__all__ = ["BenchError", "Build", "build", "cases", "component", "Runner", "tools"]
+
+
+class BenchError(UserError):
+    """A bench does not exist, does not build, or failed."""
+
+
+# Verilator's own files, the same for every unit, are three quarters of a small unit's build.
+RUNTIME = ("verilated.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o")
+
+
+# A bench runs mostly Python, and is built for longer than it runs.
+OPTIMIZE = ["OPT_FAST=-O0", "OPT_SLOW=-O0"]
+
+
+class Runner(Verilator):
+    """cocotb's runner, with ports alone visible: far less to compile, and faster."""
+    def _build_command(self):
+        build, make = super()._build_command()
+        at = build.index("--public-flat-rw")
+        build[at:at + 1] = ["--public-depth", "1"]
+        # The copied runtime must look newer than the makefile that Verilator writes.
+        return [build, ["touch", "-c", *(str(self.build_dir / name) for name in RUNTIME)],
+                [*make, *OPTIMIZE]]
+
+    def _waves_file(self):
+        return "dump.fst"
+
+
+def _copy_runtime(source, target):
+    target.mkdir(parents=True, exist_ok=True)
+    for name in RUNTIME:
+        if (source / name).exists() and not (target / name).exists():
+            # Another run may be doing the same: what has this name is always whole.
+            part = target / f"{name}.{os.getpid()}"
+            shutil.copy(source / name, part)
+            part.replace(target / name)
+
+
+def cases(unit):
+    """Cases of the bench `sim/benches/<unit>.py`: a mapping from names to factories."""
+    units = sorted(p.stem for p in (ROOT / "sim" / "benches").glob("[!_]*.py"))
+    if unit not in units:
+        raise BenchError(f"Unit must be one of {', '.join(units)}, not {unit!r}")
+    return import_module(f"sim.benches.{unit}").CASES
+
+
+def component(unit, case):
+    """The component that a case of a bench is for."""
+    factories = cases(unit)
+    if case not in factories:
+        raise BenchError(f"Case of {unit} must be one of {', '.join(factories)}, not {case!r}")
+    return factories[case]()
+
+
+@dataclass(frozen=True)
+class Build:
+    """A verilated component.
+
+    Attributes
+    ----------
+    unit, case : :class:`str`
+    folder : path
+        Where it was built, and where its simulations leave their files.
+    inputs : tuple of :class:`str`
+        Names of the ports that a bench drives, without clock and reset.
+    waves : :class:`bool`
+        Whether it can record an FST trace.
+    """
+    unit: str
+    case: str
+    folder: Path
+    inputs: tuple
+    waves: bool = False
+
+
+@contextmanager
+def tools():
+    """Environment variables in which cocotb's runner finds its tools; as they were afterwards."""
+    saved = dict(os.environ)
+    os.environ.update(environment())
+    # It would make cocotb's runner name and check results in its own way.
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+
+
+def build(unit, case, *, variant="", rewrite=None, args=(), waves=False):
+    """Build a component of a bench; returns a :class:`Build`.
+
+    It is reused while its Verilog and the tools stay the same. Raises :exc:`BenchError`.
+
+    Parameters
+    ----------
+    variant : :class:`str`
+        Name of a build that differs from the plain one, and is kept beside it.
+    rewrite : callable or None
+        Takes the component's Verilog, and the component; returns the Verilog to build instead.
+    args : sequence of :class:`str`
+        Further options for Verilator.
+    waves : :class:`bool`
+        Make it able to record an FST trace.
+    """
+    made = component(unit, case)
+    text = verilog.convert(made, name=unit, strip_internal_attrs=True)
+    inputs = tuple("__".join(map(str, path)) for path, member, _ in
+                   made.signature.flatten(made) if member.flow == In)
+    if rewrite is not None:
+        text = rewrite(text, made)
+
+    name = "-".join(filter(None, [unit, case, variant, "waves" if waves else ""]))
+    folder = ROOT / "build" / "benches" / name
+    args = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", *WARNINGS, *args,
+            *(["--trace-fst"] if waves else [])]
+    used = [str(verilator()), str(verilator().stat().st_mtime_ns), sys.executable, *args, *OPTIMIZE]
+    digest = hashlib.sha256("\n".join([text, *used]).encode()).hexdigest()
+    runtime = folder.parent / ".runtime" / hashlib.sha256("\n".join(used).encode()).hexdigest()[:12]
+    stamp, source = folder / "digest", folder / f"{unit}.v"
+    if not stamp.exists() or stamp.read_text() != digest:
+        with tools(), writing(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            _copy_runtime(runtime, folder)
+            source.write_text(text)
+            try:
+                Runner().build(sources=[source], hdl_toplevel=unit, build_dir=folder,
+                                build_args=args, timescale=("1ns", "1ps"), waves=waves,
+                                log_file=folder / "build.log")
+            except (SystemExit, RuntimeError) as error:
+                raise BenchError(f"{unit}-{case}: did not build ({error}); see "
+                                 f"{(folder / 'build.log').relative_to(ROOT)}") from error
+            _copy_runtime(folder, runtime)
+            stamp.write_text(digest)
+    return Build(unit, case, folder, inputs, waves)
