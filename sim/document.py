@@ -113,7 +113,15 @@ def _findings():
             yield f"| {n} | {finding['found']} | {finding['now']} | {rule} | {tests} |"
 
 
+def _oracles():
+    from .oracles import table      # needs torch, which other documents do without
+    yield GENERATED.format("sim/oracles/")
+    yield ""
+    yield from table.markdown()
+
+
 DOCUMENTS = {
+    Path("docs/oracles.md"): _oracles,
     Path("docs/findings.md"): _findings,
     Path("docs/limits.md"): _limits,
     Path("docs/isa.md"): _isa,

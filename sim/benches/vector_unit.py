@@ -1,4 +1,4 @@
-"""Vector unit with its memory: sequences of instructions against :mod:`sw_ref.numerics`."""
+"""Vector unit with its memory: sequences of instructions, and functions of models."""
 
 import cocotb
 import numpy as np
@@ -13,9 +13,10 @@ from rtl.layouts import ActivationWrite, Dispatched, Quantized, vector_write
 from rtl.vector.memory import VectorMemory, VectorRead
 from rtl.vector.unit import VectorUnit
 from sim.bench import Sink, Source, case, get_port, rng, start
-from sim.patterns import EDGES, is_finite, pattern
+from sim.oracles.vector import (DOT, ELEMENTWISE, QUANTIZE, RECIPROCALS, RMS_NORM, ROTARY, SILU)
+from sim.patterns import EDGES, pattern
 from sw_ref import numerics
-from sw_ref.sequences import FUNCTIONS
+from sw_ref.sequences import RECIPROCAL, SILU_GATE, norm_scale
 
 
 class VectorSystem(wiring.Component):
@@ -61,6 +62,7 @@ CONFIGS = {
 CASES = {name: lambda config=config: VectorSystem(config) for name, config in CONFIGS.items()}
 
 TERNARY = (Func.MADD, Func.NMADD)
+EPS = 1e-5      # of an RMS norm
 
 
 def numbers(random, count, near_only=False):
@@ -77,7 +79,7 @@ def numbers(random, count, near_only=False):
 
 
 class Model:
-    """The machine in numpy. `words` are patterns."""
+    """The machine, as the oracles have it. `words` are patterns."""
     def __init__(self, config):
         self.config = config
         self.words = np.zeros(config.vector_words, np.uint32)
@@ -97,11 +99,9 @@ class Model:
 
     def vector(self, insn):
         a, b, c = (self.operand(insn, name) for name in "abc")
-        d = np.repeat(numerics.dot(a, b)[:, None], self.config.lanes, 1) if insn.func == Func.DOT \
-            else FUNCTIONS[insn.func](a, b, c)
-        bits = d.view(np.uint32)
-        assert is_finite(bits).all()
-        for line, values in zip(self.index(insn, "d"), bits):
+        d = np.repeat(DOT.expect(a, b)[:, None], self.config.lanes, 1) if insn.func == Func.DOT \
+            else ELEMENTWISE.expect(insn.func, a, b, c)
+        for line, values in zip(self.index(insn, "d"), d.view(np.uint32)):
             self.words[line] = values
 
     def quant(self, insn):
@@ -109,8 +109,8 @@ class Model:
         lanes = self.config.lanes
         at = insn.a + np.arange(insn.outer)[:, None] * insn.stride + np.arange(insn.inner)
         group = numerics.GROUP if insn.dest == Dest.ACT else self.config.head_dim
-        q, exponents = numerics.quantize(self.words[at].view(np.float32), group,
-                                         16 if insn.dest == Dest.QUERY else 8)
+        q, exponents = QUANTIZE.expect(self.words[at].view(np.float32), group,
+                                       16 if insn.dest == Dest.QUERY else 8)
         per_group = group // lanes
         for n, values in enumerate(q.reshape(-1, lanes)):
             payload = {"values": values.tolist(),
@@ -328,3 +328,65 @@ async def takes_as_long_as_promised(dut):
                 assert int(dut.busy.value) == 1 - ready
                 assert ready == (cycle == promised - 1), f"{insn}: {cycle + 1} cycles"
             await RisingEdge(dut.clk)
+
+
+def functions(random, length):
+    """Functions of models on vectors: steps, as the mapper emits them; the values that they start
+    with; and the results that must come of them, by name."""
+    def values(*edges):
+        x = random.standard_normal(length) * 10.0 ** random.uniform(-3, 3)
+        x[:len(edges)] = edges
+        return x.astype(np.float32)
+
+    x, gain = values(), values()
+    yield ([(Func.DOT, "s", "x", "x", None), *norm_scale(length, EPS),
+            (Func.MADD, "x", "x", "gain", 0.0), (Func.MADD, "y", "x", "r", 0.0)],
+           {"x": x, "gain": gain}, {"y": RMS_NORM.expect(x, gain, EPS)})
+    gate, up = values(0, -0.0, 80, -80, 81, -100, 1e30, -1e30, 1e-38, 1e-45), values()
+    yield SILU_GATE, {"g": gate, "up": up, "s": np.ones_like(up)}, {"g": SILU.expect(gate, up)}
+    low, high, angle = values(), values(), random.uniform(-np.pi, np.pi, length)
+    cos, sin = (f(angle).astype(np.float32) for f in (np.cos, np.sin))
+    yield ([(Func.NMADD, "u", "high", "sin", 0.0), (Func.MADD, "t", "low", "sin", 0.0),
+            (Func.MADD, "low", "low", "cos", "u"), (Func.MADD, "high", "high", "cos", "t")],
+           {"low": low, "high": high, "cos": cos, "sin": sin},
+           dict(zip(("low", "high"), ROTARY.expect(low, high, cos, sin))))
+    d = (2.0 ** random.uniform(-126, 124, length)).astype(np.float32)
+    yield RECIPROCAL, {"d": d}, {"r": RECIPROCALS.expect(d)}
+
+
+def instructions(steps, places, length, lanes):
+    """Vector instructions of steps. What comes of a DOT is one line, and so is what comes of it."""
+    lines = set()
+    for func, result, *operands in steps:
+        if func == Func.DOT or set(operands) & lines and not set(operands) & set(places) - lines:
+            lines.add(result)
+        inner = lanes if result in lines and func != Func.DOT else length
+        fields = {"func": func, "outer": 1, "inner": inner, "d": places[result]}
+        for name, operand in zip("abc", operands):
+            if isinstance(operand, str):
+                fields |= {name: places[operand], f"{name}_fill": int(operand in lines)}
+            elif operand is not None:
+                fields |= {f"{name}_const": 1, f"{name}_value": int(np.float32(operand).view(np.uint32))}
+        yield Vector(**fields)
+
+
+@cocotb.test()
+async def functions_of_models(dut):
+    """RMS norm, SiLU gate, rotary embedding and reciprocal, step by step."""
+    config, random = CONFIGS[case()], np.random.default_rng(rng("models").getrandbits(32))
+    model, length = Model(config), 64 if config.vector_words >= 1024 else 32
+    await start(dut)
+    filler, insn = Source(dut, "fill", vector_write(config)), Source(dut, "insn", Dispatched)
+    for steps, values, results in [f for _ in range(4) for f in functions(random, length)]:
+        names = dict.fromkeys([*values, *(result for _, result, *_ in steps)])
+        places = {name: n * length for n, name in enumerate(names)}
+        for name, at in places.items():
+            await fill(filler, model, at, values.get(name, np.zeros(length, np.float32)).view(np.uint32))
+        for each in instructions(steps, places, length, config.lanes):
+            model.vector(each)
+            await insn.send(dispatched(each))
+        await idle(dut)
+        for name, want in results.items():
+            got = model.words[places[name]:][:length]
+            assert np.array_equal(got, want.view(np.uint32)), f"{name}: steps and function differ"
+            await compare(dut, model, places[name], places[name] + length)

@@ -7,7 +7,7 @@ import torch
 from rtl.formats import integers
 from rtl.isa import WeightFormat
 from sim.patterns import EDGES as PATTERNS, floats
-from sw_ref import numerics, torch_ops
+from sw_ref import numerics, torch_attention, torch_linear, torch_ops
 from sw_ref.attention import attend
 from sw_ref.sequences import RECIPROCAL, SILU_GATE, evaluate, norm_scale
 
@@ -128,7 +128,7 @@ def test_linear(fmt):
     x = rng.normal(size=(4, depth)) * np.exp2(rng.integers(-12, 12, (4, depth // 32))).repeat(32, 1)
     x = x.astype(np.float32)
     same(numerics.linear(weight, row_scale, *numerics.quantize(x)),
-         torch_ops.linear(torch.tensor(weight), torch.tensor(row_scale), torch.tensor(x)))
+         torch_linear.linear(torch.tensor(weight), torch.tensor(row_scale), torch.tensor(x)))
 
 
 @pytest.mark.parametrize("length", [1, 31, 32, 33, 100])
@@ -142,7 +142,7 @@ def test_attend(length, spread):
     vq, ve = numerics.quantize(v, 64)
     qq, qe = numerics.quantize(q, 64, 16)
     got = attend(qq, qe[:, 0], kq, ke[:, 0], vq, ve[:, 0])
-    for a, b in zip(got, torch_ops.attend(*(torch.tensor(x) for x in (q, k, v)))):
+    for a, b in zip(got, torch_attention.attend(*(torch.tensor(x) for x in (q, k, v)))):
         same(a, b)
     # And it is attention: softmax in base 2 over exact scores.
     scores = q.astype(np.float64) @ k.astype(np.float64).T
