@@ -15,8 +15,8 @@ import numpy as np
 
 __all__ = ["GROUP", "WINDOW", "MAGIC", "MIN_NORMAL", "MAX", "value", "rounded", "loaded", "product",
            "add", "shifted", "madd", "nmadd", "dot", "clamp", "scale", "recip_seed", "rsqrt_seed",
-           "quantize", "dequantize", "group_shift", "aligned", "group_sums", "exact_sums", "linear_scale",
-           "linear"]
+           "quantize", "dequantize", "group_shift", "aligned", "group_sums", "exact_sums",
+           "linear_scale", "linear"]
 
 
 f32 = np.float32

@@ -36,7 +36,8 @@ def weights(scores, v_exponent):
         top = max(top, *(whole for whole, _ in parts))
         lifted_top = max(lifted_top, *lifts)
         shifts = min(lifted_top - lifted_before, 48), min(top - before, 48)
-        factors = [EXP2[part] >> min(lifted_top - lift, 48) for (_, part), lift in zip(parts, lifts)]
+        factors = [EXP2[part] >> min(lifted_top - lift, 48)
+                   for (_, part), lift in zip(parts, lifts)]
         shares = [EXP2[part] >> min(top - whole, 48) for whole, part in parts]
         yield shifts, (factors, shares), lifted_top - top
 
@@ -47,7 +48,7 @@ def accumulate(sums, right, addends):
 
 
 def attend_quantized(q, q_exponent, k, k_exponent, v, v_exponent):
-    """Numerators (queries, head_dim) and denominators, float32, of int64 heads and their exponents."""
+    """Numerators (queries, head_dim) and denominators, float32, of int64 heads and exponents."""
     numerators, denominators = [], []
     for row in scores(q, q_exponent, k, k_exponent).tolist():
         numerator, denominator = torch.zeros_like(v[0]), 0

@@ -1,4 +1,4 @@
-"""Products of matrices, and the search for the best of them, in PyTorch: see :mod:`sw_ref.torch_ops`."""
+"""Matrices and the best of their products, in PyTorch: see :mod:`sw_ref.torch_ops`."""
 
 import torch
 from torch import float32, int64
@@ -8,7 +8,8 @@ from rtl.isa import WeightFormat
 from .torch_ops import MAX, multiply, quantize, shift
 
 
-__all__ = ["weights", "products", "alignment", "group_sums", "exact_sums", "scaled", "linear", "best"]
+__all__ = ["weights", "products", "alignment", "group_sums", "exact_sums", "scaled", "linear",
+           "best"]
 
 
 ODD_GRIDS = {WeightFormat.U1: 1, WeightFormat.U2: 3, WeightFormat.U3: 7, WeightFormat.U4: 15}
@@ -38,7 +39,7 @@ def alignment(exponent):
 
 
 def group_sums(sums, totals, scale, centre, left):
-    """What a group's sums of products with codes, (M, rows), come to: scaled, centred and aligned."""
+    """What a group's sums of products with codes (M, rows) come to: scaled, centred, aligned."""
     factor = torch.where(left < 0, 0, 2 ** left.clamp(min=0))
     return (sums * scale + torch.outer(totals, centre)) * factor[:, None]
 
@@ -51,7 +52,8 @@ def exact_sums(weight, q, exponent):
     left, _ = alignment(exponent)
     total = torch.zeros(len(q), len(weight), dtype=int64)
     for n, (acts, part) in enumerate(zip(q.split(32, -1), weight.split(32, -1))):
-        total += (acts @ part.T) * torch.where(left[:, n] < 0, 0, 2 ** left[:, n].clamp(min=0))[:, None]
+        factor = torch.where(left[:, n] < 0, 0, 2 ** left[:, n].clamp(min=0))
+        total += (acts @ part.T) * factor[:, None]
     return total
 
 

@@ -12,7 +12,8 @@ from torch import float32, int64
 
 from rtl import formats, sparse
 from rtl.config import GROUP, KV_BLOCK, UNIT_BYTES
-from rtl.isa import Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Vector, WeightFormat
+from rtl.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Vector,
+                     WeightFormat)
 
 from . import torch_attention, torch_linear, torch_ops
 
@@ -73,8 +74,9 @@ class TorchMachine:
             case MatMul():
                 self._matmul(insn)
             case Embed():
-                weight, row_scale = self.matrix(WeightFormat.S8, self.config.block_rows, insn.groups, 0)
-                row = insn.row % self.config.block_rows
+                rows = self.config.block_rows
+                weight, row_scale = self.matrix(WeightFormat.S8, rows, insn.groups, 0)
+                row = insn.row % rows
                 self.write(insn.dst, torch_ops.multiply(weight[row].to(float32), row_scale[row]))
             case Append():
                 for head in range(insn.heads):
@@ -96,10 +98,11 @@ class TorchMachine:
 
     def places(self, insn, name, inner):
         """Addresses of an operand, or of the result: (outer, inner)."""
-        step = torch.arange(inner)
+        start, stride = getattr(insn, name), getattr(insn, f"{name}_stride")
+        at = torch.arange(inner)
         if getattr(insn, f"{name}_fill", 0):
-            step %= self.config.lanes
-        return getattr(insn, name) + getattr(insn, f"{name}_stride") * torch.arange(insn.outer)[:, None] + step
+            at %= self.config.lanes
+        return start + stride * torch.arange(insn.outer)[:, None] + at
 
     def operand(self, insn, name):
         """An operand: (outer, inner)."""
@@ -111,8 +114,8 @@ class TorchMachine:
     def _vector(self, insn):
         a, b, c = (self.operand(insn, name).contiguous() for name in "abc")
         if insn.func == Func.DOT:
-            lanes = self.config.lanes
-            places, result = self.places(insn, "d", lanes), torch_ops.dot(a, b)[:, None].expand(-1, lanes)
+            places = self.places(insn, "d", self.config.lanes)
+            result = torch_ops.dot(a, b)[:, None].expand(places.shape)
         else:
             places, result = self.places(insn, "d", insn.inner), FUNCTIONS[insn.func](a, b, c)
         for at, values in zip(places, result):
@@ -120,7 +123,8 @@ class TorchMachine:
 
     def _quant(self, insn):
         group = GROUP if insn.dest == Dest.ACT else self.config.head_dim
-        x = torch.stack([self.vector[insn.a + n * insn.stride:][:insn.inner] for n in range(insn.outer)])
+        x = torch.stack([self.vector[insn.a + n * insn.stride:][:insn.inner]
+                         for n in range(insn.outer)])
         q, exponent = torch_ops.quantize(x, group, 16 if insn.dest == Dest.QUERY else 8)
         groups = list(zip(q.reshape(-1, group), exponent.flatten().to(int64)))
         if insn.dest == Dest.ACT:
@@ -131,22 +135,25 @@ class TorchMachine:
 
     def matrix(self, fmt, rows, groups, centre_shift):
         """Take a matrix off the stream: integer weights (rows, K), and row scales."""
-        stream, beat_bytes = self.streams[0], self.config.beat_bytes
-        units = sparse.stream_units(fmt, stream.tobytes(), rows, groups, beat_bytes) if fmt in formats.SPARSE \
-            else formats.stream_units(fmt, rows, groups, beat_bytes)
-        *parts, row_scale = formats.unpack(fmt, stream[:units * UNIT_BYTES].tobytes(), rows, groups, beat_bytes)
-        self.streams[0] = stream[units * UNIT_BYTES:]
+        stream = self.streams[0].tobytes()
+        shape = rows, groups, self.config.beat_bytes
+        units = sparse.stream_units(fmt, stream, *shape) if fmt in formats.SPARSE else \
+            formats.stream_units(fmt, *shape)
+        self.streams[0] = self.streams[0][units * UNIT_BYTES:]
         if not len(self.streams[0]):
             self.streams.popleft()
+        *parts, row_scale = formats.unpack(fmt, stream[:units * UNIT_BYTES], *shape)
         codes, scale, centre = (torch.from_numpy(part.astype(np.int64)) for part in parts)
-        return torch_linear.weights(fmt, codes, scale, centre, centre_shift), torch.from_numpy(row_scale.copy())
+        weight = torch_linear.weights(fmt, codes, scale, centre, centre_shift)
+        return weight, torch.from_numpy(row_scale.copy())
 
     def _matmul(self, insn):
         weight, row_scale = self.matrix(insn.format, insn.rows, insn.groups, insn.centre)
         groups = slice(insn.act, insn.act + insn.groups)
         columns = range(self.columns) if insn.best else range(insn.column + 1)
         for column in columns:
-            q, exponent = self.act[column, groups].reshape(1, -1), self.exponents[column, groups][None]
+            q = self.act[column, groups].reshape(1, -1)
+            exponent = self.exponents[column, groups].reshape(1, -1)
             total = torch_linear.exact_sums(weight, q, exponent)
             result = torch_linear.scaled(total, row_scale, exponent.amax(-1, keepdim=True))[0]
             if not insn.best:
@@ -168,11 +175,12 @@ class TorchMachine:
     def _attend(self, insn):
         dim, lanes = self.config.head_dim, self.config.lanes
         for head in range(insn.heads):
-            q, q_exponent = map(torch.stack, zip(*(self.queries.popleft() for _ in range(insn.queries))))
+            queries = [self.queries.popleft() for _ in range(insn.queries)]
+            q, q_exponent = map(torch.stack, zip(*queries))
             cache = [self.head(insn.addr + head * insn.stride, n) for n in range(insn.length)]
-            keys_values = [torch.from_numpy(np.stack([pair[which][part] for pair in cache]).astype(np.int64))
-                           for which in range(2) for part in range(2)]
-            k, k_exponent, v, v_exponent = keys_values
+            k, k_exponent, v, v_exponent = (
+                torch.from_numpy(np.stack([pair[which][part] for pair in cache]).astype(np.int64))
+                for which in range(2) for part in range(2))
             numerators, denominators = torch_attention.attend_quantized(
                 q, q_exponent, k, k_exponent[:, 0], v, v_exponent[:, 0])
             first = head * insn.queries

@@ -1,8 +1,8 @@
 """The machine's arithmetic in PyTorch, written from the definition and not from the numpy code.
 
 With :mod:`sw_ref.torch_linear` and :mod:`sw_ref.torch_attention`, an independent second
-implementation of :mod:`sw_ref.numerics` and :mod:`sw_ref.attention`: where the two disagree by a bit,
-one of them has misread the definition. Needs torch; the run path does not.
+implementation of :mod:`sw_ref.numerics` and :mod:`sw_ref.attention`: where the two disagree by a
+bit, one of them has misread the definition. Needs torch; the run path does not.
 """
 
 import torch

@@ -145,6 +145,7 @@ def tables(values, inputs):
     """
     if inputs == 1:
         return values[..., None]
-    signs = [[1 if e >> k & 1 else -1 for k in range(inputs - 1)] + [1] for e in range(1 << inputs - 1)]
+    signs = [[1 if e >> k & 1 else -1 for k in range(inputs - 1)] + [1]
+             for e in range(1 << inputs - 1)]
     entries = PRODUCTS.expect(np.array(signs), values.reshape(-1, inputs))
     return entries.reshape(len(values), -1, len(signs))

@@ -59,7 +59,8 @@ async def every_pair_of_weights(dut):
     shape, layout = cells.low.shape(), cells.sums.shape()
     pairs = [(low, high) for low in weights for high in weights]
     # The sums of a cell have one product of each multiplier: rows are (pair, other, half).
-    rows = [[(low, top * signs[0]), (high, top * signs[1])] for low, high in pairs for signs in OTHERS]
+    rows = [[(low, top * signs[0]), (high, top * signs[1])]
+            for low, high in pairs for signs in OTHERS]
     sums = PRODUCTS.expect(np.array(rows).reshape(-1, 2),
                            np.array([(act, signs[2]) for act in ACTS for signs in OTHERS]))
     sums = sums.reshape(len(ACTS), len(OTHERS), len(pairs), len(OTHERS), 2)

@@ -56,7 +56,8 @@ async def picks_the_row(dut):
             sending = [cocotb.start_soon(weights.send_all(list(beats(config, codes, scale)))),
                        cocotb.start_soon(row_scales.send_all(row_scale.reshape(-1, n).tolist()))]
             r = row % block
-            want = WEIGHTS.expect(WeightFormat.S8, codes, scale, np.zeros(scale.shape, np.int8), 0)[r]
+            centre = np.zeros(scale.shape, np.int8)
+            want = WEIGHTS.expect(WeightFormat.S8, codes, scale, centre, 0)[r]
             for chunk in want.reshape(-1, n).tolist():
                 receiving = cocotb.start_soon(scales.receive())
                 got = await accs.receive()

@@ -70,7 +70,8 @@ def tile(config, native, gen, fmt, steps, extreme):
                 "centre_shift": centre_shift, "slice": at, "span": size.bit_length() - 1,
                 "first": int(step == 0), "last": int(step == steps - 1)})
             rows = slice(size * n)
-            scales, centres = (1, 0) if fmt in ROW_SCALED else (scale[rows], centre[rows] << centre_shift)
+            scales, centres = (1, 0) if fmt in ROW_SCALED else \
+                (scale[rows], centre[rows] << centre_shift)
             scales, centres = (np.broadcast_to(x, size * n) for x in (scales, centres))
             terms = GROUP_SUMS.expect(sums[:, rows], act_sums, scales, centres, shift)
             accs[at:at + size] += terms.reshape(config.columns, size, n).swapaxes(0, 1)

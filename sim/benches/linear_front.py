@@ -1,7 +1,6 @@
 """Bench of the linear pipeline: whole matrices, from packed bytes to exact sums."""
 
 import cocotb
-import numpy as np
 from amaranth import signed
 from amaranth.lib import data
 from cocotb.triggers import FallingEdge

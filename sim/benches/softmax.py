@@ -96,10 +96,11 @@ def expected(blocks):
         numerator, denominator = (np.minimum(x, MAX_RESCALE) for x in shifts)
         for n, block in enumerate(head):
             at = range(n * BLOCK, n * BLOCK + len(block.exponent))
-            yield ({"numerator": numerator[:, n].tolist(), "denominator": denominator[:, n].tolist(),
-                    "exponent": lifts[:, n].tolist(),
+            yield ({"numerator": numerator[:, n].tolist(),
+                    "denominator": denominator[:, n].tolist(), "exponent": lifts[:, n].tolist(),
                     "first": int(block.first), "last": int(block.last)},
-                   [{"shares": shares[:, t].tolist(), "factors": factors[:, t].tolist()} for t in at])
+                   [{"shares": shares[:, t].tolist(), "factors": factors[:, t].tolist()}
+                    for t in at])
 
 
 class Bench:

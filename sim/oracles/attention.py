@@ -64,7 +64,7 @@ def weights_exact(score, v_exponent):
 
 
 def softmax_values(outputs, score, v_exponent):
-    """The weights of all positions as a distribution: shares of their sum, on the last block's scale."""
+    """Weights of all positions as shares of their sum, on the last block's scale."""
     _, shifts, _, shares, _ = outputs
     blocks = torch.arange(score.shape[1]) // attention.BLOCK
     later = shifts.flip(1).cumsum(1).flip(1) - shifts   # by which blocks after it shift a block's
@@ -75,8 +75,8 @@ def softmax_values(outputs, score, v_exponent):
 def softmax(score, v_exponent):
     """`softmax(score * log(2))`
 
-    A weight is an integer, of which the largest is at least 2^15: half of it is lost by rounding the
-    table, and less than one by the shift. n of them make up the sum.
+    A weight is an integer, of which the largest is at least 2^15: half of one is lost by rounding
+    the table, and less than one by the shift. n of them make up the sum.
     """
     value = torch.softmax(score.double() / (1 << attention.FRACTION) * LN2, -1)
     lost = OF_TABLE * value + 1 / ONE
@@ -114,17 +114,19 @@ def attend(q, q_exponent, k, k_exponent, v, v_exponent):
     """`scaled_dot_product_attention(q, k, v)` of the dequantized heads, times the denominator; and
     `exp2(scores).sum()`
 
-    Weights: 2^-10 ln 2 for the score, 2^-16 for the table. Weights are integers, and 2^15 is the
-    largest score's power of two: each loses less than one by its shift, and the sums one more in each
-    block. In the numerators one is 2^-15 of the largest weight times a value's scale, and each
-    position's counts as often as its value says. Then each is rounded to fp32, 2^-24.
+    Weights are off by 2^-10 ln 2 for the score, and 2^-16 for the table. They are integers, of which
+    2^15 stands for the largest score's power of two: each loses less than one by its shift, and the
+    sums one more in each block. In the numerators, one is 2^-15 of the largest weight times the scale
+    of a value, and each position's counts as often as its value says. Then both sums are rounded to
+    fp32: 2^-24.
     """
     query, key, value = real(q, q_exponent, 16), real(k, k_exponent, 8), real(v, v_exponent, 8)
     score = clipped(query @ key.T)
     # Of queries with scores that are limited, which attention in PyTorch is not, they are the mask.
     beyond = (score != query @ key.T).any(-1, keepdim=True)
-    attended = F.scaled_dot_product_attention(torch.where(beyond, 0.0, query), key, value, scale=LN2,
-                                              attn_mask=torch.where(beyond, score * LN2, 0.0))
+    attended = F.scaled_dot_product_attention(
+        torch.where(beyond, 0.0, query), key, value, scale=LN2,
+        attn_mask=torch.where(beyond, score * LN2, 0.0))
     whole = score.floor()
     top = whole.amax(-1, keepdim=True)
     weight = torch.exp2(score - top) * ONE

@@ -1,8 +1,8 @@
 """Which component is compared with which oracles, and which have nothing to compare.
 
-Each file of a component, in `FOLDERS`, is in exactly one of three lists: `COMPUTES`, `PARTS` and
-`MOVES`. `tests/sim/test_oracles.py` fails for one that is in none; :mod:`sim.runner` fails a bench that
-has not asked the oracles that are listed here for it.
+Each file in `FOLDERS` is in exactly one of three lists: `COMPUTES`, `PARTS` and `MOVES`.
+`tests/sim/test_oracles.py` fails for one that is in none; :mod:`sim.runner` fails a bench that has
+not asked the oracles that are listed here for it.
 """
 
 from .. import tools
@@ -28,13 +28,14 @@ COMPUTES = {
     "rtl/linear/embed.py":         ("embed", ["linear.WEIGHTS"]),
     "rtl/linear/best.py":          ("best", ["linear.BEST_LOGITS"]),
     "rtl/linear/pipeline.py":      ("linear_front", ["linear.WEIGHTS", "linear.EXACT_SUMS"]),
-    "rtl/linear/unit.py":          ("linear_unit", ["linear.WEIGHTS", "linear.LINEAR", "linear.EMBEDDING",
-                                                    "linear.BEST_LOGITS"]),
+    "rtl/linear/unit.py":          ("linear_unit", ["linear.WEIGHTS", "linear.LINEAR",
+                                                    "linear.EMBEDDING", "linear.BEST_LOGITS"]),
     "rtl/vector/quantizer.py":     ("quantizer", ["vector.QUANTIZE"]),
     "rtl/vector/reduce.py":        ("reduce", ["vector.DOT"]),
-    "rtl/vector/unit.py":          ("vector_unit", ["vector.ELEMENTWISE", "vector.DOT", "vector.QUANTIZE",
-                                                    "vector.RECIPROCALS", "vector.RMS_NORM",
-                                                    "vector.SILU", "vector.ROTARY"]),
+    "rtl/vector/unit.py":          ("vector_unit", ["vector.ELEMENTWISE", "vector.DOT",
+                                                    "vector.QUANTIZE", "vector.RECIPROCALS",
+                                                    "vector.RMS_NORM", "vector.SILU",
+                                                    "vector.ROTARY"]),
     "rtl/attention/scores.py":     ("scores", ["attention.SCORES"]),
     "rtl/attention/softmax.py":    ("softmax", ["attention.WEIGHTS"]),
     "rtl/attention/accumulate.py": ("accumulate", ["attention.ACCUMULATE"]),
@@ -66,7 +67,7 @@ MOVES = {
     "rtl/linear/expand.py":        "recodes weights, which its bench tells from the matrix",
     "rtl/linear/slices.py":        "names the rows of a tile",
     "rtl/linear/stripe.py":        "order of a stripe's blocks",
-    "rtl/linear/trits.py":         "decodes weights, which the bench of `unpack` tells from the matrix",
+    "rtl/linear/trits.py":         "decodes weights: seen by the bench of `unpack`",
     "rtl/linear/unpack.py":        "decodes weights, which its bench tells from the matrix",
     "rtl/vector/memory.py":        "memory",
     "rtl/vector/walk.py":          "addresses of an operand",
@@ -100,6 +101,6 @@ def needed(unit):
 
 
 def unasked(unit, record):
-    """Oracles that the bench must ask and has not: `record` is the file in which asking is noted."""
+    """Oracles that the bench must ask and has not. `record` is the file in which they are noted."""
     asked = record.read_text().split() if record.exists() else []
     return sorted(needed(unit) - set(asked))

@@ -35,7 +35,8 @@ def weights(fmt, codes, scale, centre, centre_shift):
     groups = codes.double().unflatten(1, (-1, 32))
     scale, centre = scale.double()[..., None], centre.double()[..., None]
     if fmt in formats.CODE_BITS and fmt != WeightFormat.S8:
-        groups = 2 * scale * (groups - ((1 << formats.CODE_BITS[fmt]) - 1) / 2) + centre * 2.0 ** centre_shift
+        middle = ((1 << formats.CODE_BITS[fmt]) - 1) / 2
+        groups = 2 * scale * (groups - middle) + centre * 2.0 ** centre_shift
     elif fmt == WeightFormat.S8:
         groups = scale * groups
     return exactly(groups.flatten(1))
@@ -81,7 +82,8 @@ def exact_sums(weight, q, exponent):
     What groups more than 2^-15 below the largest would add, and float64's own roundings.
     """
     distance = exponent.amax(-1, keepdim=True) - exponent
-    x = (q.double().unflatten(-1, (-1, 32)) * torch.exp2(15 - distance.double())[..., None]).flatten(-2)
+    step = torch.exp2(15 - distance.double())
+    x = (q.double().unflatten(-1, (-1, 32)) * step[..., None]).flatten(-2)
     dropped = x.abs() * (distance > 15).repeat_interleave(32, -1)
     weight = weight.double()
     slack = F.linear(x.abs(), weight.abs()) * weight.shape[1] * 2.0 ** -53

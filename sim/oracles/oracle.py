@@ -88,8 +88,7 @@ class Oracle:
         The same bits from PyTorch, by code that was written from the definition. The arrays come as
         tensors, those of integers as int64.
     plain : callable or None
-        What a user of PyTorch would write, in float64, for functions that models call by themselves.
-        Returns :class:`Within` for an output, or a tuple of them, with None for an output that it
+        What a user of PyTorch would write, in float64, for what models call by itself. Returns :class:`Within` for an output, or a tuple of them, with None for an output that it
         says nothing about. The first paragraph of its docstring says what it computes, the rest
         derives the bound from the formats' widths.
     values : callable
@@ -113,7 +112,8 @@ class Oracle:
             result = self.reference(*inputs)
         tensors = [_tensor(x) for x in inputs]
         outputs = _outputs(result)
-        for n, (ours, theirs) in enumerate(zip(outputs, _outputs(self.exact(*tensors)), strict=True)):
+        both = zip(outputs, _outputs(self.exact(*tensors)), strict=True)
+        for n, (ours, theirs) in enumerate(both):
             self._same(n, _bits(ours), _bits(theirs))
             ours = np.asarray(ours)
             if ours.dtype == np.float32 and not np.isfinite(ours).all():
@@ -129,7 +129,8 @@ class Oracle:
 
     def _same(self, n, ours, theirs):
         if ours.shape != theirs.shape:
-            raise OracleError(f"{self.name}: output {n} is {ours.shape} in sw_ref, {theirs.shape} in torch")
+            raise OracleError(f"{self.name}: output {n} is {ours.shape} in sw_ref, {theirs.shape} in "
+                              "torch")
         wrong = np.argwhere(ours != theirs)
         if len(wrong):
             at = tuple(wrong[0].tolist())
@@ -138,10 +139,10 @@ class Oracle:
 
     def _near(self, n, value, plain, bound):
         if value.shape != plain.shape:
-            raise OracleError(f"{self.name}: output {n} is {tuple(value.shape)}, {tuple(plain.shape)} "
-                              "in plain torch")
+            raise OracleError(f"{self.name}: output {n} is {tuple(value.shape)}, "
+                              f"{tuple(plain.shape)} in plain torch")
         wrong = torch.argwhere(~((value - plain).abs() <= bound))   # a NaN is wrong, too
         if len(wrong):
             at = tuple(wrong[0].tolist())
-            raise OracleError(f"{self.name}: output {n} at {at} is {value[at]:.9g}, and {plain[at]:.9g} in "
-                              f"plain torch, from which it may be {bound.expand_as(plain)[at]:.3g}")
+            raise OracleError(f"{self.name}: output {n} at {at} is {value[at]:.9g}, and {plain[at]:.9g} "
+                              f"in plain torch, within {bound.expand_as(plain)[at]:.3g}")

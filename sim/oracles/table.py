@@ -39,15 +39,15 @@ def markdown():
     yield "What the benches of components that compute compare with, to the bit and within a bound:"
     yield ""
     yield "1. `sw_ref`, the definition, in numpy: the same bits."
-    yield "2. The machine's arithmetic in PyTorch, `sw_ref/torch_ops.py` and its neighbours, which was written"
-    yield "   from the definition and imports none of it: the same bits."
-    yield "3. What a user of PyTorch writes, in float64, for functions that models call by themselves: within a"
-    yield "   bound that follows from the formats' widths. Numbers are limited to +-MAX, and what is below"
-    yield "   2^-126 may be a zero (`docs/rfcs/0005-every-value-finite.md`)."
+    yield "2. The same arithmetic in PyTorch, `sw_ref/torch_*.py`, which was written from the definition and"
+    yield "   imports none of it: the same bits."
+    yield "3. What a user of PyTorch writes, in float64, for what models call by itself: within a bound that"
+    yield "   follows from the formats' widths. Numbers are limited to +-MAX, and what is below 2^-126 may be"
+    yield "   a zero (`docs/rfcs/0005-every-value-finite.md`)."
     yield ""
-    yield "An oracle (`sim/oracles/oracle.py`) computes all three for each vector of a bench, and refuses it when"
-    yield "they disagree; the bench compares hardware with the bits that are left. `sim/runner.py` fails a bench"
-    yield "that has not asked the oracles that `sim/oracles/components.py` lists for it, and"
+    yield "An oracle (`sim/oracles/oracle.py`) computes all three for each vector of a bench, and refuses it"
+    yield "when they disagree; the bench compares hardware with the bits. `sim/runner.py` fails a bench that"
+    yield "has not asked the oracles that `sim/oracles/components.py` lists for it;"
     yield "`tests/sim/test_oracles.py` fails for a component that is not listed."
     yield ""
     yield "## Components that compute"
@@ -64,7 +64,8 @@ def markdown():
     for name in dict.fromkeys(name for _, names in COMPUTES.values() for name in names):
         each = find(name)
         plain, bound = ("", "") if each.plain is None else _paragraphs(each.plain)
-        yield f"| `{name}` | {_called(each.reference)} | {_called(each.exact)} | {plain} | {bound} |"
+        exact = _called(each.reference), _called(each.exact)
+        yield f"| `{name}` | {' | '.join([*exact, plain, bound])} |"
     yield ""
     yield "Those without a column of float64 are parts that no model calls by itself: `linear.LINEAR` has"
     yield "`linear.ALIGNMENT` in it, and a program is made of all the others."

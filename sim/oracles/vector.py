@@ -37,7 +37,7 @@ def multiply_add(a, b, c):
 
 
 def seed(value, share, smallest, largest, x):
-    """A first guess, off by a share of it where x is from `smallest` to `largest`; else any number."""
+    """A first guess, off by a share of it for x from `smallest` to `largest`; else any number."""
     inside = (x.abs() >= smallest) & (x.abs() <= largest)
     value = torch.where(inside, value, 0.0)
     return Within(value, torch.where(inside, share * value.abs(), 2 * MAX))
@@ -128,7 +128,8 @@ def rms_norm_reference(x, gain, eps):
 
 def rms_norm_exact(x, gain, eps):
     """`torch_ops.rms_reciprocal`, times x * gain"""
-    return torch_ops.madd(torch_ops.madd(x, gain, 0.0), torch_ops.rms_reciprocal(x, eps)[..., None], 0.0)
+    r = torch_ops.rms_reciprocal(x, eps)
+    return torch_ops.madd(torch_ops.madd(x, gain, 0.0), r[..., None], 0.0)
 
 
 def rms_norm(x, gain, eps):
