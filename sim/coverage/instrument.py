@@ -109,7 +109,7 @@ def convert(made, name):
                              for n, line in enumerate(lines))]) + "\n"
 
 
-MODULE = re.compile(r"\s*module (\\\S+|\w+) ?\((.*)\);")
+MODULE = re.compile(r"\s*module (\\\S+|\w+) ?\((.*)")
 SOURCE = re.compile(r'\s*\(\* src = "(.*):(\d+)" \*\)')
 ATTRIBUTE = re.compile(r'\s*\(\* (\w+) = "?(.*?)"? \*\)')
 DECLARED = re.compile(r"\s*(?:input|output|inout|wire|reg) (?:\[(\d+):0\] )?(\\\S+|\w+) ?(= .*)?;")
@@ -122,6 +122,11 @@ def _relative(path):
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else ""
 
 
+def _names(ports):
+    """Names in a part of a module's list of ports."""
+    return {name.strip(" \\();") for name in ports.split(",")}
+
+
 def _points(lines):
     """Yield (line, :class:`Branch` or :class:`Bits`) for what is to be counted. Lines are from 0."""
     signals, module, source, kind = {}, None, None, None
@@ -131,8 +136,9 @@ def _points(lines):
         elif match := ATTRIBUTE.match(line):
             kind = match[2] if match[1] == KIND else kind
         elif match := MODULE.match(line):
-            module, ports = source, set(match[2].replace("\\", "").split(", "))
-            source = None
+            module, ports, source = source, _names(match[2]), None
+        elif line.startswith(", "):    # a long list of ports goes on
+            ports |= _names(line)
         elif match := DECLARED.match(line):
             name = match[2].removeprefix("\\")
             # A port is declared again, as a wire or register.

@@ -74,6 +74,21 @@ def test_hierarchy():
     assert subjects(text.replace(FILE, "sim/x.py")) == set()
 
 
+def test_many_ports(monkeypatch):
+    """Yosys breaks a long list of ports into lines."""
+    class Many(wiring.Component):
+        def __init__(self):
+            super().__init__({f"o{n}": Out(1) for n in range(100)})
+
+        def elaborate(self, platform):
+            return Module()
+
+    monkeypatch.setattr(instrument, "COUNTED", "tests/sim/coverage/test_instrument.py")
+    text, found = points(Many())
+    assert {p.name for p in found.values()} == {f"o{n}" for n in range(100)}
+    assert subjects(text) == {"tests/sim/coverage/test_instrument.py"}
+
+
 def test_names_do_not_depend_on_numbers():
     """Amaranth numbers what has the same name."""
     def named(*names):
