@@ -95,7 +95,8 @@ def run_yosys(commands, files, results, limit=None):
 def netlist(component, name):
     """A component's cells as RTLIL, with the source of each; `name` becomes the top module's."""
     text = rtlil.convert(component, name=name, emit_src=True)
-    return run_yosys(["read_rtlil design.il", "proc", "memory_collect", "write_rtlil base.il"],
+    return run_yosys(["read_rtlil design.il", "proc -noopt", "memory_collect", "opt_clean",
+                      "write_rtlil base.il"],
                      {"design.il": text}, ["base.il"])[0]
 
 
