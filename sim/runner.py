@@ -1,6 +1,7 @@
 """Build a unit with Verilator and run its bench: ``python -m sim.runner requant --case small``."""
 
 import argparse
+import subprocess
 import sys
 
 from cocotb_tools.check_results import get_results
@@ -20,7 +21,7 @@ def run(unit, case, *, seed=0, waves=False, only=None):
     return simulate(build(unit, case, waves=waves), seed=seed, only=only)
 
 
-def simulate(built, *, seed=0, only=None, plusargs=()):
+def simulate(built, *, seed=0, only=None, plusargs=(), limit=None, log=None):
     """Run the tests of a :class:`~.bench_build.Build`; returns how many passed.
 
     Raises :exc:`BenchError` when a test fails, when there was none to run, or when all of them ran
@@ -34,20 +35,25 @@ def simulate(built, *, seed=0, only=None, plusargs=()):
         Regular expression of the tests to run.
     plusargs : sequence of :class:`str`
         Options of the simulation, as `+name+value`.
+    limit : :class:`float` or None
+        Seconds after which a simulation is stopped, and has failed.
+    log : path or None
+        What it says goes there.
     """
     unit, case, folder = built.unit, built.case, built.folder
     results, asked = folder / "results.xml", folder / "oracles"
     asked.unlink(missing_ok=True)
     try:
         with tools():
-            Runner().test(
+            Runner(limit).test(
                 test_module=f"sim.benches.{unit}", hdl_toplevel=unit, hdl_toplevel_lang="verilog",
                 build_dir=folder, test_dir=folder, results_xml=str(results), seed=seed,
                 waves=built.waves, test_filter=only, timescale=("1ns", "1ps"), plusargs=plusargs,
+                log_file=log,
                 extra_env={"CASE": case, "SEED": str(seed), "INPUTS": ",".join(built.inputs),
                            "ORACLES": str(asked), "GPI_LOG_LEVEL": "WARNING"})
         count, failed = get_results(results)
-    except (SystemExit, RuntimeError) as error:
+    except (SystemExit, RuntimeError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"{unit}-{case}, seed {seed}: the simulation did not finish ({error})") \
             from error
     if built.waves:
