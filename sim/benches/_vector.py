@@ -134,7 +134,7 @@ def functions(random, length):
     x, gain = values(), values()
     yield ([(Func.DOT, "s", "x", "x", None), *norm_scale(length, EPS),
             (Func.MADD, "x", "x", "gain", 0.0), (Func.MADD, "y", "x", "r", 0.0)],
-           {"x": x, "gain": gain}, {"y": RMS_NORM.expect(x, gain, EPS)})
+           {"x": x, "gain": gain}, {"y": RMS_NORM.expect(x[None], gain, EPS)[0]})
     gate, up = values(0, -0.0, 80, -80, 81, -100, 1e30, -1e30, 1e-38, 1e-45), values()
     yield SILU_GATE, {"g": gate, "up": up, "s": np.ones_like(up)}, {"g": SILU.expect(gate, up)}
     low, high, angle = values(), values(), random.uniform(-np.pi, np.pi, length)
