@@ -136,7 +136,8 @@ def functions(random, length):
             (Func.MADD, "x", "x", "gain", 0.0), (Func.MADD, "y", "x", "r", 0.0)],
            {"x": x, "gain": gain}, {"y": RMS_NORM.expect(x[None], gain, EPS)[0]})
     gate, up = values(0, -0.0, 80, -80, 81, -100, 1e30, -1e30, 1e-38, 1e-45), values()
-    yield SILU_GATE, {"g": gate, "up": up, "s": np.ones_like(up)}, {"g": SILU.expect(gate, up)}
+    s = np.full_like(up, random.uniform(0.1, 2))
+    yield SILU_GATE, {"g": gate, "up": up, "s": s}, {"g": SILU.expect(gate, up, s)}
     low, high, angle = values(), values(), random.uniform(-np.pi, np.pi, length)
     cos, sin = (f(angle).astype(np.float32) for f in (np.cos, np.sin))
     yield ([(Func.NMADD, "u", "high", "sin", 0.0), (Func.MADD, "t", "low", "sin", 0.0),

@@ -57,7 +57,7 @@ INPUTS = {
     "vector.QUANTIZE": (floats(3, 64), 32, 8),
     "vector.RECIPROCALS": (abs(floats(50)),),
     "vector.RMS_NORM": (floats(3, 64), floats(64), 1e-5),
-    "vector.SILU": (floats(50), floats(50)[::-1]),
+    "vector.SILU": (floats(50), floats(50)[::-1], floats(50, seed=2)),
     "vector.ROTARY": tuple(floats(50, seed=n) for n in range(4)),
     "attention.SCORES": HEADS,
     "attention.WEIGHTS": (ints(4000, 2, 40), exponents(40)),
