@@ -17,7 +17,7 @@ APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sud
 # Through the environment, so that a prompt may hold quotes.
 export DEVICE MODEL TOKENS PROMPT CONFIG
 
-.PHONY: run chat test sim random coverage bench cores bitstream export small docs verilog doctor install clean distclean
+.PHONY: run chat test sim random mutate coverage bench cores bitstream export small docs verilog doctor install clean distclean
 
 run: $(VENV)/.run
 	@$(BIN)/headrace run --model "$$MODEL" --prompt "$$PROMPT" --tokens "$$TOKENS" \
@@ -39,6 +39,10 @@ sim: $(VENV)/.test
 # Random programs on the simulated FPGA and the functional machine: make random [N=1000] [SEED=n] [CONFIG=wide]
 random: $(VENV)/.run
 	@$(BIN)/python -m sim.programs -n "$(or $(N),100)" --seed "$(SEED)" $${CONFIG:+--config "$$CONFIG"}
+
+# Random bugs in components, and whether their benches kill them: make mutate [UNIT=skid] [N=200] [SEED=n]
+mutate: $(VENV)/.test
+	@$(BIN)/python -m sim.mutate "$(or $(UNIT),all)" -n "$(or $(N),20)" --seed "$(SEED)"
 
 bench: $(VENV)/.run
 	$(BIN)/python -m sim.measure --output build/bench.json

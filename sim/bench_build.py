@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,24 @@ OPTIMIZE = ["OPT_FAST=-O0", "OPT_SLOW=-O0"]
 
 
 class Runner(Verilator):
-    """cocotb's runner, with ports alone visible: far less to compile, and faster."""
+    """cocotb's runner, with ports alone visible: far less to compile, and faster.
+
+    Parameters
+    ----------
+    limit : :class:`float` or None
+        Seconds that a command may take; :exc:`subprocess.TimeoutExpired` is raised then.
+    """
+    def __init__(self, limit=None):
+        super().__init__()
+        self._limit = limit
+
+    def _execute_cmds(self, cmds, cwd, stdout=None):
+        if self._limit is None:
+            return super()._execute_cmds(cmds, cwd, stdout)
+        for command in cmds:
+            subprocess.run(command, cwd=cwd, env=self.env, check=True, timeout=self._limit,
+                           stdout=stdout, stderr=stdout and subprocess.STDOUT)
+
     def _build_command(self):
         build, make = super()._build_command()
         at = build.index("--public-flat-rw")

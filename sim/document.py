@@ -114,6 +114,13 @@ def _findings():
             yield f"| {n} | {finding['found']} | {finding['now']} | {rule} | {tests} |"
 
 
+def _oracles():
+    from .oracles import table      # needs torch, which other documents do without
+    yield GENERATED.format("sim/oracles/")
+    yield ""
+    yield from table.markdown()
+
+
 def _coverage():
     yield GENERATED.format("docs/coverage.json and sim/coverage/reasons.toml")
     yield ""
@@ -125,6 +132,7 @@ DOCUMENTS = {
     Path("docs/findings.md"): _findings,
     Path("docs/limits.md"): _limits,
     Path("docs/isa.md"): _isa,
+    Path("docs/oracles.md"): _oracles,
     Path("docs/registers.md"): _registers,
     Path("docs/architecture.svg"): diagram.svg,
 }
