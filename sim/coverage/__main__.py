@@ -25,21 +25,25 @@ def _quiet():
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
 
 
-def _run(job):
-    return measure.run(*job)
+def _run_all(unit):
+    return list(measure.run_all(unit, reasons.load()))
 
 
 def benches(names, jobs):
-    """Yield what the benches reach, case by case."""
-    work = [(unit, case) for unit in names for case in cases(unit)]
+    """Yield what the cases of benches reach, a :class:`~.measure.Bench` for each that ran."""
     with ProcessPoolExecutor(jobs, initializer=_quiet) as pool:
-        for n, (job, bench) in enumerate(zip(work, pool.map(_run, work)), 1):
-            print(f"{n} of {len(work)}: {'-'.join(job)}", file=sys.stderr)
-            yield bench
+        for n, (unit, found) in enumerate(zip(names, pool.map(_run_all, names)), 1):
+            ran = [case for case, bench in found if bench]
+            left = [case for case, bench in found if not bench]
+            print(f"{n} of {len(names)}: {unit}, cases {', '.join(ran)}" +
+                  f"; {', '.join(left)} would add nothing" * bool(left), file=sys.stderr)
+            yield from (bench for _, bench in found if bench)
 
 
 def rtl(names, jobs):
     """Entries of the components that benches are for; of all components if none are named."""
+    for name in names:
+        cases(name)    # refuses what is no bench
     measured = list(benches(names or units(), jobs))
     merged = measure.components(measured)
     if names:
