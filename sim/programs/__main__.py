@@ -16,6 +16,7 @@ from .world import World
 
 
 WORLD = 100   # programs that share a world
+LONG = 10     # of so many worlds, the last has a long context
 
 
 def random_of(*what):
@@ -27,7 +28,7 @@ def programs(config, seed, count):
     """Yield (number, world, program)."""
     for n in range(count):
         if n % WORLD == 0:
-            world = World(config, random_of("world", seed, n))
+            world = World(config, random_of("world", seed, n), n // WORLD % LONG == LONG - 1)
         yield n, world, generate(world, random_of("program", seed, n))
 
 
@@ -61,7 +62,8 @@ def command(argv):
             except Difference as difference:
                 failures += 1
                 failed(pair, world, n, program, difference)
-    print(f"{100 * coverage.share:.1f} % of {len(coverage.reachable)} bins: instructions, variants, columns")
+    for line in coverage.table():
+        print(line)
     for missing in coverage.missing:
         print(f"    never: {missing}")
     print(f"{args.n - failures} passed, {failures} failed")

@@ -55,7 +55,7 @@ class Pair:
         image, model = world.image(program.words), ModelDevice(self.config)
         step = program.tokens, program.position, program.head
         executed = []
-        model.trace = lambda pc, insn: executed.append(insn)
+        model.trace = lambda pc, insn: executed.append((pc, insn))
         try:
             model.load(image)
             want = model.step(*step)
@@ -70,8 +70,7 @@ class Pair:
         same_state(self.sim, model.machine)
         plausible(self.config, got, executed, self.sim.cycles)
         if self.coverage is not None:
-            for insn in executed:
-                self.coverage.executed(insn, len(program.tokens))
+            self.coverage.ran(world, program, executed, self.sim)
         return got.cycles
 
 
@@ -107,7 +106,7 @@ def same_state(sim, machine):
 
 def plausible(config, got, executed, cycles):
     """Check what a step counted against what it executed. Raises :exc:`Difference`."""
-    beats = config.unit_beats * sum(insn.size for insn in executed if isinstance(insn, Stream))
+    beats = config.unit_beats * sum(insn.size for _, insn in executed if isinstance(insn, Stream))
     if got.weight_beats != beats:
         raise Difference(f"WEIGHT_BEATS is {got.weight_beats}, not {beats}")
     least = max(beats, len(executed))
