@@ -13,7 +13,7 @@ from rtl.sparse import BLOCK
 from ..patterns import EDGES, floats, pattern
 
 
-__all__ = ["Matrix", "World"]
+__all__ = ["Matrix", "World", "image"]
 
 
 CACHE_BLOCKS = 6     # of KV, of one head
@@ -135,11 +135,15 @@ class World:
 
     def image(self, words):
         """An :class:`~host.image.Image` of a program, of which nothing is known to be legal."""
-        config, memory = self.config, self.memory.copy()
-        raw = b"".join(word.to_bytes(32, "little") for word in words)
-        memory[self.program * UNIT_BYTES:][:len(raw)] = np.frombuffer(raw, np.uint8)
-        return Image(
-            memory=memory, memory_units=self.end, writable=self.cache,
-            program=self.program, length=len(words), digest=config.digest, config=config.name,
-            formats=list(config.formats), patterns=list(config.patterns), context=1, vocab=1 << 20,
-            weight_bytes=0, model={}, tokenizer={}, report={})
+        return image(self.config, self.memory, self.cache, self.program, words)
+
+
+def image(config, memory, cache, start, words):
+    """An :class:`~host.image.Image` of DRAM, with a program that lies at the unit `start`."""
+    memory, raw = memory.copy(), b"".join(word.to_bytes(32, "little") for word in words)
+    memory[start * UNIT_BYTES:][:len(raw)] = np.frombuffer(raw, np.uint8)
+    return Image(
+        memory=memory, memory_units=len(memory) // UNIT_BYTES, writable=cache, program=start,
+        length=len(words), digest=config.digest, config=config.name, formats=list(config.formats),
+        patterns=list(config.patterns), context=1, vocab=1 << 20, weight_bytes=0, model={}, tokenizer={},
+        report={})
