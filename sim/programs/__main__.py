@@ -73,8 +73,8 @@ def again(path):
     """Run a program that was kept. Returns how many failed: 0 or 1."""
     try:
         program = kept(path)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: expected a file of build/random, not what says {error!r}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: expected a program that `make random` kept, found something else") from None
     with Pair(program.config) as pair:
         try:
             pair.compare(program, program.program)

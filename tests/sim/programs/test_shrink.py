@@ -3,35 +3,38 @@
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from rtl.config import get
-from rtl.isa import Loop, Vector
-from sim.programs.compare import Difference, Refused
+from rtl.isa import Load, Loop
+from sim.programs.compare import Refused
 from sim.programs.generator import generate
 from sim.programs.shrink import shrink
 from sim.programs.world import World
-from sw_ref.machine import Machine, MachineError
+
+from .wrong import Wrong, clamps
+
+
+CONFIG = get("small")
 
 
 def test_shrink():
     """A difference that one instruction makes is shown with hardly any other."""
-    config = get("small")
-    world = World(config, Random(5))
-
-    class Wrong:
-        def compare(self, world, program):
-            image = world.image(program.words)
-            machine = Machine(config, image.dram(), writable=image.writable)
-            try:
-                machine.run(tuple(program.words), tokens=program.tokens, position=program.position,
-                            head=program.head)
-            except MachineError as error:
-                raise Refused(str(error)) from error
-            if any(isinstance(insn, Vector) and insn.func.name == "CLAMP" for insn in program.insns):
-                raise Difference("CLAMP is wrong")
-
-    program = next(p for n in range(100) for p in [generate(world, Random(n))]
-                   if any(isinstance(i, Vector) and i.func.name == "CLAMP" for i in p.insns) and len(p.insns) > 40)
-    small = shrink(Wrong(), world, program)
-    assert len(small.insns) < 12
+    world = World(CONFIG, Random(5))
+    program = next(p for n in range(200) for p in [generate(world, Random(n))]
+                   if clamps(p) and 40 < len(p.insns) < 400)
+    small = shrink(Wrong(CONFIG), world, program)
+    assert clamps(small) and len(small.insns) < 12
     assert replace(program, insns=()) == replace(small, insns=())
     assert not any(isinstance(insn, Loop) and insn.length < 1 for insn in small.insns)
+    # What is loaded is what is read: no unit less would do.
+    loads = [n for n, insn in enumerate(small.insns) if isinstance(insn, Load)]
+    assert loads
+    for n in loads:
+        load = small.insns[n]
+        if load.size == 1:
+            continue
+        less = replace(load, size=load.size - 1)
+        for less in less, replace(less, addr=load.addr + 1, dst=load.dst + 16):
+            with pytest.raises(Refused):
+                Wrong(CONFIG).compare(world, replace(small, insns=(*small.insns[:n], less, *small.insns[n + 1:])))
