@@ -1,10 +1,11 @@
 """Makes random legal programs: whatever the rules allow, in any order."""
 
-import copy
+from collections import deque
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from rtl.isa import REGISTERS, Halt, Load, Scalar, Source, Sync, Unit
+from rtl.config import GROUP
+from rtl.isa import REGISTERS, Attend, Embed, Func, Halt, Load, MatMul, Scalar, Source, Sync, Unit, Vector
 from rtl.limits import COUNTERS, POSITIONS, ROWS
 from sw_ref.checks import Bounds, check
 from sw_ref.legal import Broken, IllegalProgram, need
@@ -56,6 +57,7 @@ class Growing:
         self.order = Order(self.config, world.memory)
         self.registers, self.depth = [0] * REGISTERS, 0
         self.insns = []         # as they are encoded
+        self.recent = deque(maxlen=4)   # the last words that units wrote, of the vector memory
         self.counters = dict(zip(PAIRS, random.sample(range(1, COUNTERS), len(PAIRS))))
 
     @property
@@ -73,8 +75,7 @@ class Growing:
 
     def follow(self, insns):
         """Follow instructions, registers added. Raises :exc:`Broken`, and has followed none then."""
-        order = copy.deepcopy(self.order, {id(self.config): self.config, id(self.order.memory): self.order.memory,
-                                           id(self.order.touched): {}})
+        order = self.order.copy()
         for insn in insns:
             self.failing = insn
             if unit_of(insn):
@@ -113,6 +114,7 @@ class Growing:
                 before += self.sync(*wanted[0])
             else:
                 self.insns += [*before, *(self.relative(insn) for insn in insns)]
+                self.recent += [last for insn in insns for last in last_written(insn, self.config)]
                 return True
 
     def relative(self, insn):
@@ -161,8 +163,16 @@ class Growing:
         return self.random.randrange(odds) == 0
 
     def place(self, words, multiple):
-        """Start of an area in the vector memory: any, or at its end."""
-        return self.edge(0, self.config.vector_words - words, multiple)
+        """Start of an area in the vector memory: any, at its ends, or where something was written last.
+
+        What reads that soon after finds it only if who wrote it was really done.
+        """
+        most = (self.config.vector_words - words) // multiple * multiple
+        if self.recent and self.random.random() < 0.4:
+            last = self.random.choice(self.recent) // multiple
+            ahead = self.random.choice([0, self.random.randint(0, (words - 1) // multiple)])
+            return min(max(0, last - ahead) * multiple, most)
+        return self.edge(0, most, multiple)
 
     # Pieces
 
@@ -171,6 +181,23 @@ class Growing:
         make, = self.random.choices(list(pieces.PIECES), pieces.PIECES.values())
         made = make(self)
         return made is not None and self.add(made)
+
+
+def last_written(insn, config):
+    """Words of the vector memory that an instruction writes last."""
+    match insn:
+        case Load():
+            return [insn.dst + 16 * insn.size - 1]
+        case MatMul() if not insn.best:
+            return [insn.dst + insn.column * insn.stride + insn.rows - 1]
+        case Embed():
+            return [insn.dst + GROUP * insn.groups - 1]
+        case Attend():
+            count = insn.heads * insn.queries
+            return [insn.dst + count * config.head_dim - 1, insn.sums + count * config.lanes - 1]
+        case Vector():
+            return [insn.d + (insn.outer - 1) * insn.d_stride + (1 if insn.func == Func.DOT else insn.inner) - 1]
+    return []
 
 
 def generate(world, random, length=24):

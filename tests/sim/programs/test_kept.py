@@ -46,6 +46,7 @@ def test_the_same_program(tmp_path):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "Pair", Wrong)
+    monkeypatch.setattr(command, "SHOWN", 1)
     monkeypatch.setattr(command, "ROOT", tmp_path)
     monkeypatch.setattr(command, "FOLDER", tmp_path / "build" / "random")
     return tmp_path / "build" / "random"
