@@ -114,7 +114,7 @@ class Growing:
                 before += self.sync(*wanted[0])
             else:
                 self.insns += [*before, *(self.relative(insn) for insn in insns)]
-                self.recent += [last for insn in insns for last in last_written(insn, self.config)]
+                self.recent += [last for insn in insns for last in self.last_written(insn)]
                 return True
 
     def relative(self, insn):
@@ -174,6 +174,22 @@ class Growing:
             return min(max(0, last - ahead) * multiple, most)
         return self.edge(0, most, multiple)
 
+    def last_written(self, insn):
+        """Words of the vector memory that an instruction writes last."""
+        match insn:
+            case Load():
+                return [insn.dst + 16 * insn.size - 1]
+            case MatMul() if not insn.best:
+                return [insn.dst + insn.column * insn.stride + insn.rows - 1]
+            case Embed():
+                return [insn.dst + GROUP * insn.groups - 1]
+            case Attend():
+                count = insn.heads * insn.queries
+                return [insn.dst + count * self.config.head_dim - 1, insn.sums + count * self.config.lanes - 1]
+            case Vector():
+                return [insn.d + (insn.outer - 1) * insn.d_stride + (1 if insn.func == Func.DOT else insn.inner) - 1]
+        return []
+
     # Pieces
 
     def piece(self):
@@ -181,23 +197,6 @@ class Growing:
         make, = self.random.choices(list(pieces.PIECES), pieces.PIECES.values())
         made = make(self)
         return made is not None and self.add(made)
-
-
-def last_written(insn, config):
-    """Words of the vector memory that an instruction writes last."""
-    match insn:
-        case Load():
-            return [insn.dst + 16 * insn.size - 1]
-        case MatMul() if not insn.best:
-            return [insn.dst + insn.column * insn.stride + insn.rows - 1]
-        case Embed():
-            return [insn.dst + GROUP * insn.groups - 1]
-        case Attend():
-            count = insn.heads * insn.queries
-            return [insn.dst + count * config.head_dim - 1, insn.sums + count * config.lanes - 1]
-        case Vector():
-            return [insn.d + (insn.outer - 1) * insn.d_stride + (1 if insn.func == Func.DOT else insn.inner) - 1]
-    return []
 
 
 def generate(world, random, length=24):
