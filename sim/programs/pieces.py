@@ -177,15 +177,20 @@ def append(made):
         position=random.choice([0, 31, largest(Append, "position"), random.randrange(1 << 20)]))]
 
 
+def most_heads(config):
+    """The most heads of an ATTEND: its results leave room for what QUANT reads, over and over."""
+    return min(HEADS, (config.vector_words - config.head_dim) // (config.head_dim + config.lanes))
+
+
 def attend(made):
     random, config, world = made.random, made.config, made.world
     block, dim, lanes = config.kv_block_units, config.head_dim, config.lanes
-    most = min(HEADS, config.vector_words // (dim + lanes))
+    most = most_heads(config)
     heads, queries = random.randint(1, 3), random.randint(1, min(config.queries, 15))
     length = random.choice([1, 2, 31, 32, 33, 64, 65, random.randint(1, 96)])
     if made.rarely(20):
         heads, queries, length = made.edge(1, most), 1, random.randint(1, 2)
-    elif world.long and made.rarely(10):
+    elif world.long and made.rarely(40):
         heads, queries, length = 1, 1, random.choice([POSITIONS, random.randint(1, POSITIONS)])
     count = heads * queries
     reach = -(-length // KV_BLOCK) * block
@@ -200,8 +205,9 @@ def attend(made):
     quant = heads_quantized(made, Dest.QUERY, count)
     numerators, denominators = count * dim, count * lanes
     dst, sums = made.place(numerators, lanes), made.place(denominators, lanes)
-    if numerators > config.vector_words // 2:   # or they would hardly ever be apart
-        dst, sums = random.choice([(0, config.vector_words - denominators), (denominators, 0)])
+    if numerators > config.vector_words // 4:   # or they would hardly ever be apart
+        dst, sums = random.choice([(0, numerators), (denominators, 0)])
+        quant = Quant(dest=Dest.QUERY, outer=count, inner=dim, a=config.vector_words - dim)
     return quant and [quant, Attend(heads=heads, queries=queries, length=length, stride=stride, addr=addr,
                                     dst=dst, sums=sums)]
 

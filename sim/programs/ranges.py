@@ -11,7 +11,7 @@ from rtl.isa import (Append, Attend, Dest, Embed, Insn, Load, Loop, MatMul, Op, 
 from rtl.limits import HEADS, POSITIONS
 from sw_ref.checks import operands
 
-from .pieces import embed_units, largest
+from .pieces import embed_units, largest, most_heads
 
 
 __all__ = ["FEW", "LIMITED", "counted", "field_bins", "bin_of"]
@@ -82,8 +82,8 @@ LIMITED = {
     (Append, "heads"): (lambda c, w: range(1, HEADS + 1), COUNT),
     (Append, "addr"): (lambda c, w: range(w.cache[0], w.cache[1] - c.kv_block_units + 1), "rule `area`"),
     (Append, "stride"): (lambda c, w: range(_cache(c, w) + 1), "the world's KV cache"),
-    (Attend, "heads"): (lambda c, w: range(1, min(HEADS, c.vector_words // (c.head_dim + c.lanes)) + 1),
-                        f"{COUNT}; {WORDS} has room for numerators and denominators"),
+    (Attend, "heads"): (lambda c, w: range(1, most_heads(c) + 1),
+                        f"{COUNT}; {WORDS} has room for numerators, denominators and what QUANT reads"),
     (Attend, "queries"): (lambda c, w: range(1, min(c.queries, 15) + 1), f"{COUNT}; the configuration's `queries`"),
     (Attend, "addr"): (lambda c, w: range(w.end - c.kv_block_units + 1), DRAM),
     (Attend, "stride"): (lambda c, w: range(w.end - c.kv_block_units + 1), "the world's DRAM"),
