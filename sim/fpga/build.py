@@ -190,7 +190,7 @@ def library(name, verilog, *, beat_bytes, key=None, trace=False, progress=None):
     # The harness is not part of the model, which takes minutes.
     return cached(folder / "library", "accelerator.so",
                   [(model.parent.parent / "digest").read_text(), str(beat_bytes),
-                   *_sources("dram.hpp", "memory.hpp", "harness.cpp")], link, say)
+                   *_sources("dram.hpp", "stalls.hpp", "memory.hpp", "harness.cpp")], link, say)
 
 
 def without_zeros(verilog):

@@ -8,6 +8,7 @@ from host.errors import UserError, run_command
 from host.progress import progress, steps
 from rtl import config as configs
 
+from . import illegal
 from .compare import Difference, Pair
 from .coverage import Coverage
 from .generator import generate
@@ -46,9 +47,12 @@ def command(argv):
     parser.add_argument("--seed", type=int, default=1, help="what chooses them (default: 1)")
     parser.add_argument("--config", default="small", choices=configs.CONFIGS,
                         help="accelerator (default: small)")
+    parser.add_argument("--illegal", action="store_true", help="programs with a mistake each")
     args = parser.parse_args(argv)
     if args.n < 1:
         raise UserError(f"-n must be at least 1, not {args.n}")
+    if args.illegal:
+        return illegal.command(configs.get(args.config), args.n, args.seed, programs)
     config, failures = configs.get(args.config), 0
     coverage = Coverage(config)
     with steps(f"building the simulated FPGA, once ({config.name})") as step:
