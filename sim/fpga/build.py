@@ -195,7 +195,7 @@ def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, pr
     # The harness is not part of the model, which takes minutes.
     return cached(folder / "library", "accelerator.so",
                   [(model.parent.parent / "digest").read_text(), str(beat_bytes), seen,
-                   *_sources("dram.hpp", "memory.hpp", "harness.cpp")], link, say)
+                   *_sources("dram.hpp", "stalls.hpp", "memory.hpp", "harness.cpp")], link, say)
 
 
 def without_zeros(verilog):

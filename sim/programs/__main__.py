@@ -9,6 +9,7 @@ from host.progress import progress, steps
 from rtl import config as configs
 
 from ..tools import ROOT
+from . import illegal
 from .compare import Difference, Pair
 from .coverage import Coverage
 from .generator import generate
@@ -91,9 +92,12 @@ def command(argv):
     parser.add_argument("--config", default="small", choices=configs.CONFIGS,
                         help="accelerator (default: small)")
     parser.add_argument("--again", metavar="FILE", help="run the program in a file of build/random instead")
+    parser.add_argument("--illegal", action="store_true", help="programs with a mistake each")
     args = parser.parse_args(argv)
     if args.n < 1:
         raise UserError(f"-n must be at least 1, not {args.n}")
+    if args.illegal:
+        return illegal.command(configs.get(args.config), args.n, args.seed, programs)
     count = 1 if args.again else args.n
     failures = again(args.again) if args.again else run(configs.get(args.config), args.seed, count)
     print(f"{count - failures} passed, {failures} failed")
