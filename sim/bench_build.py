@@ -1,21 +1,24 @@
 """A component of a bench, built with Verilator for cocotb."""
 
 import hashlib
+import json
 import os
 import shutil
+import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from amaranth.back import verilog
 from amaranth.lib.wiring import In
 from cocotb_tools.runner import Verilator
 
 from host.errors import UserError
 from host.files import writing
 
+from .checkers.attach import checked_verilog
+from .checkers.rules import PLACES
 from .tools import ROOT, WARNINGS, environment, verilator
 
 
@@ -35,7 +38,24 @@ OPTIMIZE = ["OPT_FAST=-O0", "OPT_SLOW=-O0"]
 
 
 class Runner(Verilator):
-    """cocotb's runner, with ports alone visible: far less to compile, and faster."""
+    """cocotb's runner, with ports alone visible: far less to compile, and faster.
+
+    Parameters
+    ----------
+    seconds : :class:`float` or None
+        A command that takes longer raises :exc:`subprocess.TimeoutExpired`.
+    """
+    def __init__(self, seconds=None):
+        super().__init__()
+        self.seconds = seconds
+
+    def _execute_cmds(self, cmds, cwd, stdout=None):
+        for command in cmds:
+            done = subprocess.run(command, cwd=cwd, env=self.env, stdout=stdout,
+                                  stderr=stdout and subprocess.STDOUT, timeout=self.seconds)
+            if done.returncode:
+                raise RuntimeError(f"{Path(command[0]).name} ended with code {done.returncode}")
+
     def _build_command(self):
         build, make = super()._build_command()
         at = build.index("--public-flat-rw")
@@ -126,25 +146,24 @@ def build(unit, case, *, variant="", rewrite=None, args=(), waves=False):
         Make it able to record an FST trace.
     """
     made = component(unit, case)
-    text = verilog.convert(made, name=unit, strip_internal_attrs=True)
     inputs = tuple("__".join(map(str, path)) for path, member, _ in
                    made.signature.flatten(made) if member.flow == In)
-    if rewrite is not None:
-        text = rewrite(text, made)
+    text, places = checked_verilog(made, unit, rewrite and (lambda text: rewrite(text, made)))
 
     name = "-".join(filter(None, [unit, case, variant, "waves" if waves else ""]))
     folder = ROOT / "build" / "benches" / name
-    args = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", *WARNINGS, *args,
+    args = ["--x-assign", "fast", "--x-initial", "unique", "--noassert", *WARNINGS, *args,
             *(["--trace-fst"] if waves else [])]
     used = [str(verilator()), str(verilator().stat().st_mtime_ns), sys.executable, *args, *OPTIMIZE]
     digest = hashlib.sha256("\n".join([text, *used]).encode()).hexdigest()
     runtime = folder.parent / ".runtime" / hashlib.sha256("\n".join(used).encode()).hexdigest()[:12]
-    stamp, source = folder / "digest", folder / f"{unit}.v"
+    stamp, source = folder / "digest", folder / f"{unit}.sv"
     if not stamp.exists() or stamp.read_text() != digest:
         with tools(), writing(folder):
             shutil.rmtree(folder, ignore_errors=True)
             _copy_runtime(runtime, folder)
             source.write_text(text)
+            (folder / PLACES).write_text(json.dumps(places))
             try:
                 Runner().build(sources=[source], hdl_toplevel=unit, build_dir=folder,
                                 build_args=args, timescale=("1ns", "1ps"), waves=waves,
