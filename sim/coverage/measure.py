@@ -93,9 +93,9 @@ def run(unit, case, text=None):
                   convert=lambda made, name: text or instrument.convert(made, name))
     data = built.folder / "coverage.dat"
     data.unlink(missing_ok=True)
-    simulate(built)
+    simulate(built, disturbed=False)
     with data.open() as counts:
-        return read(unit, (built.folder / f"{unit}.v").read_text(), counts)
+        return read(unit, (built.folder / f"{unit}.sv").read_text(), counts)
 
 
 def run_all(unit, reasons=()):

@@ -5,7 +5,8 @@ import time
 from contextlib import contextmanager
 
 from ..bench_build import BenchError, build, component
-from ..runner import simulate
+from ..checkers.attach import Checked
+from ..runner import SECONDS, simulate
 from .netlist import VARIABLE, insert, netlist, simulated
 
 
@@ -45,7 +46,7 @@ class Subject:
     def __init__(self, unit, case):
         self.unit, self.case = unit, case
         self.component = component(unit, case)
-        self.netlist = netlist(self.component, unit)
+        self.netlist = netlist(Checked(self.component), unit)
         self._built = None
 
     def insert(self, mutants):
@@ -56,9 +57,9 @@ class Subject:
         self.mutated = insert(self.netlist, self.unit, mutants)
         verilog = simulated(self.mutated, self.unit)
         self._built = build(self.unit, self.case, variant="mutants",
-                            rewrite=lambda text, made: verilog)
+                            rewrite=lambda text: verilog)
         start = time.perf_counter()
-        self._simulate(0, None)
+        self._simulate(0, SECONDS)
         self._limit = max(LEAST, PATIENCE * (time.perf_counter() - start))
 
     def kills(self, number):
@@ -71,4 +72,4 @@ class Subject:
 
     def _simulate(self, number, limit):
         with _variables(**{VARIABLE: str(number), "COCOTB_MAX_FAILURES": "1"}):
-            simulate(self._built, limit=limit, log=self._built.folder / f"mutant{number}.log")
+            simulate(self._built, seconds=limit, log=self._built.folder / f"mutant{number}.log")

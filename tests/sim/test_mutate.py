@@ -161,7 +161,7 @@ def test_a_mutant_that_hangs_is_killed():
     subject._limit = 0.05
     assert subject.kills(1)
     with pytest.raises(BenchError, match="did not finish"):
-        simulate(subject._built, limit=0.05, log=subject._built.folder / "mutant.log")
+        simulate(subject._built, seconds=0.05, log=subject._built.folder / "mutant.log")
 
 
 @pytest.mark.parametrize("args, said", [
