@@ -17,7 +17,7 @@ APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sud
 # Through the environment, so that a prompt may hold quotes.
 export DEVICE MODEL TOKENS PROMPT CONFIG
 
-.PHONY: run chat test sim random mutate bench cores bitstream export small docs verilog doctor install clean distclean
+.PHONY: run chat test sim random mutate coverage bench cores bitstream export small docs verilog doctor install clean distclean
 
 run: $(VENV)/.run
 	@$(BIN)/headrace run --model "$$MODEL" --prompt "$$PROMPT" --tokens "$$TOKENS" \
@@ -48,6 +48,11 @@ mutate: $(VENV)/.test
 
 bench: $(VENV)/.run
 	$(BIN)/python -m sim.measure --output build/bench.json
+
+# What the tests reach, into docs/coverage.md; fails if that is less than is recorded there: make coverage
+# [PART=rtl|programs|python] [UNIT=attention]. With a UNIT, prints what its bench reaches, and records nothing.
+coverage: $(VENV)/.test
+	@$(BIN)/python -m sim.coverage $(or $(PART),rtl) $(if $(UNIT),--unit "$(UNIT)")
 
 # Cycles, area and clock of the linear cores, into docs/cores.md: an hour, less when little has changed.
 cores: $(VENV)/.synth

@@ -20,7 +20,7 @@ from host.files import writing
 from .tools import ROOT, WARNINGS, environment, verilator
 
 
-__all__ = ["BenchError", "Build", "build", "cases", "component", "Runner", "tools"]
+__all__ = ["BenchError", "Build", "build", "cases", "component", "Runner", "tools", "units"]
 
 
 class BenchError(UserError):
@@ -28,7 +28,8 @@ class BenchError(UserError):
 
 
 # Verilator's own files, the same for every unit, are three quarters of a small unit's build.
-RUNTIME = ("verilated.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o")
+RUNTIME = ("verilated.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o",
+           "verilated_cov.o", "verilated_covergroup.o")
 
 
 # A bench runs mostly Python, and is built for longer than it runs.
@@ -76,11 +77,15 @@ def _copy_runtime(source, target):
             part.replace(target / name)
 
 
+def units():
+    """Names of all benches: files in sim/benches."""
+    return sorted(path.stem for path in (ROOT / "sim" / "benches").glob("[!_]*.py"))
+
+
 def cases(unit):
     """Cases of the bench `sim/benches/<unit>.py`: a mapping from names to factories."""
-    units = sorted(p.stem for p in (ROOT / "sim" / "benches").glob("[!_]*.py"))
-    if unit not in units:
-        raise BenchError(f"Unit must be one of {', '.join(units)}, not {unit!r}")
+    if unit not in units():
+        raise BenchError(f"Unit must be one of {', '.join(units())}, not {unit!r}")
     return import_module(f"sim.benches.{unit}").CASES
 
 
@@ -127,7 +132,12 @@ def tools():
         os.environ.update(saved)
 
 
-def build(unit, case, *, variant="", rewrite=None, args=(), waves=False):
+def plain_verilog(made, name):
+    """Verilog of a component, as it is synthesized."""
+    return verilog.convert(made, name=name, strip_internal_attrs=True)
+
+
+def build(unit, case, *, variant="", convert=plain_verilog, rewrite=None, args=(), waves=False):
     """Build a component of a bench; returns a :class:`Build`.
 
     It is reused while its Verilog and the tools stay the same. Raises :exc:`BenchError`.
@@ -136,6 +146,8 @@ def build(unit, case, *, variant="", rewrite=None, args=(), waves=False):
     ----------
     variant : :class:`str`
         Name of a build that differs from the plain one, and is kept beside it.
+    convert : callable
+        Takes the component, and a name for it; returns its Verilog.
     rewrite : callable or None
         Takes the component's Verilog, and the component; returns the Verilog to build instead.
     args : sequence of :class:`str`
@@ -144,7 +156,7 @@ def build(unit, case, *, variant="", rewrite=None, args=(), waves=False):
         Make it able to record an FST trace.
     """
     made = component(unit, case)
-    text = verilog.convert(made, name=unit, strip_internal_attrs=True)
+    text = convert(made, unit)
     inputs = tuple("__".join(map(str, path)) for path, member, _ in
                    made.signature.flatten(made) if member.flow == In)
     if rewrite is not None:

@@ -9,6 +9,7 @@ from cocotb_tools.check_results import get_results
 from host.errors import run_command
 
 from .bench_build import BenchError, build, cases, Runner, tools
+from .oracles.components import unasked
 from .tools import ROOT
 
 
@@ -23,7 +24,8 @@ def run(unit, case, *, seed=0, waves=False, only=None):
 def simulate(built, *, seed=0, only=None, plusargs=(), limit=None, log=None):
     """Run the tests of a :class:`~.bench_build.Build`; returns how many passed.
 
-    Raises :exc:`BenchError` when a test fails, or when there was none to run.
+    Raises :exc:`BenchError` when a test fails, when there was none to run, or when all of them ran
+    and none asked an oracle that :mod:`sim.oracles.components` lists for the bench.
 
     Parameters
     ----------
@@ -39,7 +41,8 @@ def simulate(built, *, seed=0, only=None, plusargs=(), limit=None, log=None):
         What it says goes there.
     """
     unit, case, folder = built.unit, built.case, built.folder
-    results = folder / "results.xml"
+    results, asked = folder / "results.xml", folder / "oracles"
+    asked.unlink(missing_ok=True)
     try:
         with tools():
             Runner(limit).test(
@@ -48,7 +51,7 @@ def simulate(built, *, seed=0, only=None, plusargs=(), limit=None, log=None):
                 waves=built.waves, test_filter=only, timescale=("1ns", "1ps"), plusargs=plusargs,
                 log_file=log,
                 extra_env={"CASE": case, "SEED": str(seed), "INPUTS": ",".join(built.inputs),
-                           "GPI_LOG_LEVEL": "WARNING"})
+                           "ORACLES": str(asked), "GPI_LOG_LEVEL": "WARNING"})
         count, failed = get_results(results)
     except (SystemExit, RuntimeError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"{unit}-{case}, seed {seed}: the simulation did not finish ({error})") \
@@ -58,6 +61,9 @@ def simulate(built, *, seed=0, only=None, plusargs=(), limit=None, log=None):
     if failed or not count:
         raise BenchError(f"{unit}-{case}, seed {seed}: {failed} of {count} tests failed"
                          if count else f"{unit}-{case}: no tests were run")
+    if only is None and (missing := unasked(unit, asked)):
+        raise BenchError(f"{unit}-{case}: the bench has not asked {', '.join(missing)}, which "
+                         "sim/oracles/components.py lists for it")
     return count
 
 

@@ -1,4 +1,4 @@
-"""Best-logits search against :func:`sw_ref.best.best`."""
+"""Best-logits search."""
 
 import cocotb
 import numpy as np
@@ -7,8 +7,8 @@ from rtl.csr import BEST
 from rtl.layouts import Logit
 from rtl.linear.best import BestLogits
 from sim.bench import Source, cycles, rng, start
-from sim.patterns import EDGES, is_finite
-from sw_ref.best import PADDING, best
+from sim.oracles.linear import BEST_LOGITS
+from sim.patterns import EDGES, is_finite, patterns
 
 
 CASES = {"all": BestLogits}
@@ -57,8 +57,8 @@ async def matches_reference(dut):
         values = logits(random, kind, count)
         await source.send_all([{"id": n, "value": int(v)} for n, v in enumerate(values)])
         await idle(dut)
-        want = best(values.view(np.float32)) if count else [PADDING] * BEST
-        want = [(int(value.view(np.uint32)), n) for n, value in want]
+        ids, largest = BEST_LOGITS.expect(values.view(np.float32))
+        want = list(zip(patterns(largest), ids.tolist(), strict=True))
         entry = []
         for place in range(BEST):
             dut.index.value = place
