@@ -12,10 +12,12 @@ from .exceptions import LOOSE, MAY_FALL, ONLY_WHILE, limits_of
 from .rules import package
 
 
-__all__ = ["Checked", "checked_verilog", "plain_verilog"]
+__all__ = ["Checked", "PORTS", "checked_verilog", "plain_verilog"]
 
 
 ADDRESS = ("id", "addr", "len", "size", "burst")
+# What a component with checkers has besides its own ports.
+PORTS = {"checking": In(1), "violation": Out(32)}
 CHANNELS = {"ar": ADDRESS, "r": ("id", "data", "resp", "last"),
             "aw": ADDRESS, "w": ("data", "strb", "last"), "b": ("id", "resp")}
 
@@ -71,7 +73,7 @@ class Checked(Elaboratable):
             self._fragment.add_subfragment(Instance(
                 "checkers_summary", a_keep=1, i_clk=ClockSignal(domain), i_checking=self.checking,
                 o_violation=self.violation), "checkers_summary")
-            members |= {"checking": In(1), "violation": Out(32)}
+            members |= PORTS
         self.signature = wiring.Signature(members)
 
     def __getattr__(self, name):

@@ -16,6 +16,7 @@ from amaranth.hdl._ast import Switch
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import In
 
+from ..checkers.attach import PORTS
 from ..tools import ROOT
 
 
@@ -148,7 +149,8 @@ def _points(lines):
                 if kind and source[0].startswith(COUNTED):
                     signals[name] = [n], Branch(*source, kind)
                 # Of other components' signals, what does not pass through here is counted there.
-                elif not kind and not UNNAMED.fullmatch(name) and (source[0] == module[0] or name in ports):
+                elif not (kind or UNNAMED.fullmatch(name) or name in PORTS) and (
+                        source[0] == module[0] or name in ports):
                     signals[name] = [n], source, int(match[1] or 0) + 1
             source = kind = None
         elif line.strip() == "endmodule":

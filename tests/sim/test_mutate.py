@@ -165,7 +165,7 @@ def test_a_mutant_that_hangs_is_killed():
     subject.insert([replace(PAYLOAD, mode="const0", cell=cell(subject.netlist, "$mux"))])
     subject._limit = 0.05
     assert subject.kills(1)
-    with pytest.raises(BenchError, match="did not finish"):
+    with pytest.raises(BenchError, match="has not ended after"):
         simulate(subject._built, seconds=0.05, log=subject._built.folder / "mutant.log")
 
 
