@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from host.device import DeviceError
+from rtl import dram
 from rtl.config import get
-from sim import dram
 from sim.fpga.device import SimDevice
 
 from .test_device import built, expected, image
