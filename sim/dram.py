@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from rtl.dram import DRAMS, Dram
 
 
-__all__ = ["adverse", "header", "c_struct"]
+__all__ = ["STALLS", "adverse", "header", "c_struct"]
 
 
 STALLS = (1, 4, 16, 48)   # from a pause now and then to a bus that mostly waits
