@@ -11,14 +11,18 @@ from pathlib import Path
 from amaranth.hdl import UnusedElaboratable
 
 from host.errors import UserError, run_command
+from rtl import config as configs
 
 from .. import document
 from ..bench_build import cases, units
 from ..tools import ROOT
-from . import measure, python, reasons, record, summary
+from . import measure, programs, python, reasons, record, summary
 
 
 __all__ = ["main"]
+
+
+CONFIG, PROGRAMS = "small", 300    # random programs, of this configuration
 
 
 def _quiet():
@@ -75,27 +79,41 @@ def _print(entries):
             print(f"  {name} [{bits}]")
 
 
+def _measure_rtl(args, before):
+    components = rtl(args.unit, args.jobs)
+    if args.unit:
+        _print(components)
+    return {"components": components}, summary.worse(before.get("components", {}), components)
+
+
+def _measure_programs(args, before):
+    found = programs.entries(programs.run(configs.get(CONFIG), args.n))
+    return {"command": f"make random CONFIG={CONFIG} N={args.n}", **found}, programs.worse(before, found)
+
+
+def _measure_python(args, before):
+    files = python.entries(python.run(args.tests or python.TESTS, args.jobs))
+    return {"files": files}, python.worse(before.get("files", {}), files)
+
+
+# What measures a part of the record: returns it, and lines on what has become less.
+PARTS = {"rtl": _measure_rtl, "programs": _measure_programs, "python": _measure_python}
+
+
 def command(argv):
     parser = argparse.ArgumentParser(prog="python -m sim.coverage", description=__doc__)
-    parser.add_argument("part", choices=["rtl", "python"])
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("--unit", action="append", default=[],
                         help="rtl: a bench; print what it reaches, and record nothing")
+    parser.add_argument("-n", type=int, default=PROGRAMS, help="programs: how many")
+    parser.add_argument("tests", nargs="*", help="python: tests, whose coverage is not recorded")
     parser.add_argument("--accept", action="store_true", help="record it even if it is less")
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("tests", nargs="*", help="python: tests to run (default: all)")
     args = parser.parse_args(argv)
 
     recorded = record.load()
-    before = recorded.get(args.part, {})
-    if args.part == "rtl":
-        now = {"components": rtl(args.unit, args.jobs)}
-        less = summary.worse(before.get("components", {}), now["components"])
-    else:
-        now = {"files": python.entries(python.run(args.tests or python.TESTS, args.jobs))}
-        less = python.worse(before.get("files", {}), now["files"])
+    now, less = PARTS[args.part](args, recorded.get(args.part, {}))
     less = list(less)
-    if args.unit:
-        _print(now["components"])
     if less and not args.accept:
         print(*less, sep="\n", file=sys.stderr)
         return 1
