@@ -14,7 +14,8 @@ from host.errors import UserError, run_command
 from rtl import config as configs
 
 from .. import document
-from ..bench_build import cases, units
+from ..bench_build import cases
+from ..mutate.owners import OWNERS, owner
 from ..tools import ROOT
 from . import measure, programs, python, reasons, record, summary
 
@@ -35,37 +36,30 @@ def _quiet():
 
 
 def _run_all(unit):
-    return list(measure.run_all(unit, reasons.load()))
+    return measure.run_all(unit, reasons.load())
 
 
-def benches(names, jobs):
-    """Yield what the cases of benches reach, a :class:`~.measure.Bench` for each that ran."""
+def benches(units, jobs):
+    """Yield (bench, what it reached of each file)."""
     with ProcessPoolExecutor(jobs, initializer=_quiet) as pool:
-        for n, (unit, found) in enumerate(zip(names, pool.map(_run_all, names)), 1):
-            ran = [case for case, bench in found if bench]
-            left = [case for case, bench in found if not bench]
-            print(f"{n} of {len(names)}: {unit}, cases {', '.join(ran)}" +
-                  f"; {', '.join(left)} would add nothing" * bool(left), file=sys.stderr)
-            yield from (bench for _, bench in found if bench)
+        for n, (unit, (reached, ran)) in enumerate(zip(units, pool.map(_run_all, units)), 1):
+            print(f"{n} of {len(units)}: {unit}, of {len(cases(unit))} cases {', '.join(ran)}",
+                  file=sys.stderr)
+            yield unit, reached
 
 
-def rtl(names, jobs):
-    """Entries of the components that benches are for; of all components if none are named."""
-    for name in names:
-        cases(name)    # refuses what is no bench
-    measured = list(benches(names or units(), jobs))
-    merged = measure.components(measured)
-    if names:
-        # The own benches of other components did not run.
-        subjects = set().union(*(bench.subjects for bench in measured))
-        merged = {file: found for file, found in merged.items() if file in subjects}
-    said = reasons.load()
-    entries = summary.entries(merged, said)
-    stale = [reason for reason in said if not reason.used and not names]
+def rtl(units, jobs):
+    """Entries of the components that benches answer for; of all components if none are named."""
+    for unit in units:
+        owner(unit)    # refuses what is no bench
+    said, entries = reasons.load(), {}
+    for unit, reached in benches(units or list(OWNERS), jobs):
+        entries |= summary.entries(unit, reached, said)
+    stale = [reason for reason in said if not reason.used and not units]
     if stale:
         raise UserError(f"{reasons.FILE.name}: nothing is explained by what it says of "
                         f"{stale[0].branch or stale[0].signal} in {stale[0].component}; remove it")
-    return entries
+    return dict(sorted(entries.items()))
 
 
 def _print(entries):
