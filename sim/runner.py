@@ -21,7 +21,7 @@ def run(unit, case, *, seed=0, waves=False, only=None):
     return simulate(build(unit, case, waves=waves), seed=seed, only=only)
 
 
-def simulate(built, *, seed=0, only=None, plusargs=(), limit=None, log=None):
+def simulate(built, *, seed=0, only=None, plusargs=(), before=(), limit=None, log=None):
     """Run the tests of a :class:`~.bench_build.Build`; returns how many passed.
 
     Raises :exc:`BenchError` when a test fails, when there was none to run, or when all of them ran
@@ -35,6 +35,8 @@ def simulate(built, *, seed=0, only=None, plusargs=(), limit=None, log=None):
         Regular expression of the tests to run.
     plusargs : sequence of :class:`str`
         Options of the simulation, as `+name+value`.
+    before : sequence of :class:`str`
+        Modules that are imported before the bench.
     limit : :class:`float` or None
         Seconds after which a simulation is stopped, and has failed.
     log : path or None
@@ -46,7 +48,7 @@ def simulate(built, *, seed=0, only=None, plusargs=(), limit=None, log=None):
     try:
         with tools():
             Runner(limit).test(
-                test_module=f"sim.benches.{unit}", hdl_toplevel=unit, hdl_toplevel_lang="verilog",
+                test_module=[*before, f"sim.benches.{unit}"], hdl_toplevel=unit, hdl_toplevel_lang="verilog",
                 build_dir=folder, test_dir=folder, results_xml=str(results), seed=seed,
                 waves=built.waves, test_filter=only, timescale=("1ns", "1ps"), plusargs=plusargs,
                 log_file=log,

@@ -37,10 +37,11 @@ def of_bench(unit, count, seed, only=None):
     if not mutants:
         return
     subject.insert(mutants)
-    for n, mutant in enumerate(mutants, 1):
-        if only in (None, n):
-            yield n, mutant, KILLED if subject.kills(n) else \
-                proof(subject.mutated, mutant, n, unit) or SURVIVED
+    chosen = {n: mutant for n, mutant in enumerate(mutants, 1) if only in (None, n)}
+    killed = subject.killed(chosen)
+    for n, mutant in chosen.items():
+        yield n, mutant, KILLED if n in killed else \
+            proof(subject.mutated, mutant, n, unit) or SURVIVED
 
 
 def of_top(config, count, seed, trials, only=None):
