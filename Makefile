@@ -36,9 +36,11 @@ sim: $(VENV)/.test
 	@$(BIN)/python -m sim.runner "$(UNIT)" $(if $(CASE),--case $(CASE)) --seed "$(SEED)" \
 	    $(if $(WAVES),--waves)
 
-# Random programs on the simulated FPGA and the functional machine: make random [N=1000] [SEED=n] [CONFIG=wide]
+# Random programs on the simulated FPGA and the functional machine: make random [N=1000] [SEED=n] [CONFIG=wide].
+# With ILLEGAL=1, programs with a mistake each. With MODELS=1, random models.
 random: $(VENV)/.run
-	@$(BIN)/python -m sim.programs -n "$(or $(N),100)" --seed "$(SEED)" $${CONFIG:+--config "$$CONFIG"}
+	@$(BIN)/python -m $(if $(MODELS),sim.models,sim.programs) -n "$(or $(N),100)" --seed "$(SEED)" \
+	    $${CONFIG:+--config "$$CONFIG"} $(if $(ILLEGAL),--illegal)
 
 # Random bugs in components, and whether their benches kill them: make mutate [UNIT=skid] [N=200] [SEED=n]
 # [ONLY=k]

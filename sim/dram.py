@@ -1,12 +1,15 @@
 """DRAM devices that the simulated FPGA can have, and the C++ structure that describes one."""
 
 import ctypes
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from host.errors import UserError
 
 
-__all__ = ["Dram", "DRAMS", "get", "header", "c_struct"]
+__all__ = ["Dram", "DRAMS", "get", "adverse", "header", "c_struct"]
+
+
+STALLS = (1, 4, 16, 48)   # from a pause now and then to a bus that mostly waits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,11 @@ class Dram:
         Cycles that controller and interface add to each read.
     ideal : :class:`bool`
         No DRAM at all: `latency` is in cycles of the accelerator, and a beat moves in each of them.
+    stall : :class:`int`
+        Of 256 cycles, those in which a channel of the memory bus begins to pause. More than none,
+        and latency and order are random too, within what AXI allows (`sim/fpga/memory.hpp`).
+    seed : :class:`int`
+        What chooses them.
     """
     ck_ps: int = 1000
     bus_bytes: int = 8
@@ -64,6 +72,8 @@ class Dram:
     queue: int = 32
     latency: int = 0
     ideal: bool = False
+    stall: int = 0
+    seed: int = 0
 
     @property
     def burst_bytes(self):
@@ -106,6 +116,13 @@ def get(name):
     if name not in DRAMS:
         raise UserError(f"DRAM must be one of {', '.join(DRAMS)}, not {name!r}")
     return DRAMS[name]
+
+
+def adverse(random):
+    """One of the fast DRAMs, behind a memory bus that at random does whatever AXI allows."""
+    fast = [dram for dram in DRAMS.values() if dram.ideal or dram.peak > 1e9]
+    return replace(random.choice(fast), stall=random.choice(STALLS),
+                   seed=random.getrandbits(31))
 
 
 def header():

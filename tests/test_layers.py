@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "boards": {"boards", "rtl", "host"},
 }
 # Tools that take a model all the way from its file to figures.
-USES_MAPPER = {"sim/measure.py", "sim/compare.py", "sim/densities.py"}
+USES_MAPPER = {"sim/measure.py", "sim/densities.py", "sim/models/shape.py", "sim/models/toy.py"}
 # The outermost layer: within functions, so that a command needs only what it uses.
 COMMANDS = {"boards", "mapper", "rtl", "sim", "sw_ref"}
 # The second implementation of the machine's arithmetic.

@@ -5,7 +5,7 @@ import numpy as np
 from rtl.isa import Dest, Func, Quant, Vector
 from sim.oracles.vector import DOT, ELEMENTWISE, QUANTIZE, RECIPROCALS, RMS_NORM, ROTARY, SILU
 from sim.patterns import EDGES
-from sw_ref import numerics
+from sw_ref.numerics import GROUP, MAGIC
 from sw_ref.sequences import RECIPROCAL, SILU_GATE, norm_scale
 
 
@@ -20,7 +20,7 @@ def numbers(random, count, near_only=False):
 
     With others, more than the memory of a machine ever holds.
     """
-    magic = int(np.float32(numerics.MAGIC).view(np.uint32))
+    magic = int(np.float32(MAGIC).view(np.uint32))
     near = np.float32([random.gauss(0, 1) for _ in range(count)]).view(np.uint32)
     kinds = [lambda n: near[n]] * 7 + [lambda n: magic + random.randrange(-140, 140)]
     if not near_only:
@@ -58,7 +58,7 @@ class Model:
         """Payloads that go to the destination."""
         lanes = self.config.lanes
         at = insn.a + np.arange(insn.outer)[:, None] * insn.stride + np.arange(insn.inner)
-        group = numerics.GROUP if insn.dest == Dest.ACT else self.config.head_dim
+        group = GROUP if insn.dest == Dest.ACT else self.config.head_dim
         q, exponents = QUANTIZE.expect(self.words[at].view(np.float32), group,
                                        16 if insn.dest == Dest.QUERY else 8)
         per_group = group // lanes
@@ -112,7 +112,7 @@ def quant(random, model, space):
     """A random Quant within the first `space` words."""
     config = model.config
     dest = random.choice(list(Dest))
-    group = numerics.GROUP if dest == Dest.ACT else config.head_dim
+    group = GROUP if dest == Dest.ACT else config.head_dim
     while True:
         insn = Quant(dest=dest, outer=random.randrange(1, 4), inner=random.randrange(1, 4) * group,
                      a=random.randrange(space // config.lanes) * config.lanes,
@@ -134,9 +134,10 @@ def functions(random, length):
     x, gain = values(), values()
     yield ([(Func.DOT, "s", "x", "x", None), *norm_scale(length, EPS),
             (Func.MADD, "x", "x", "gain", 0.0), (Func.MADD, "y", "x", "r", 0.0)],
-           {"x": x, "gain": gain}, {"y": RMS_NORM.expect(x, gain, EPS)})
+           {"x": x, "gain": gain}, {"y": RMS_NORM.expect(x[None], gain, EPS)[0]})
     gate, up = values(0, -0.0, 80, -80, 81, -100, 1e30, -1e30, 1e-38, 1e-45), values()
-    yield SILU_GATE, {"g": gate, "up": up, "s": np.ones_like(up)}, {"g": SILU.expect(gate, up)}
+    s = np.full_like(up, random.uniform(0.1, 2))
+    yield SILU_GATE, {"g": gate, "up": up, "s": s}, {"g": SILU.expect(gate, up, s)}
     low, high, angle = values(), values(), random.uniform(-np.pi, np.pi, length)
     cos, sin = (f(angle).astype(np.float32) for f in (np.cos, np.sin))
     yield ([(Func.NMADD, "u", "high", "sin", 0.0), (Func.MADD, "t", "low", "sin", 0.0),

@@ -58,7 +58,7 @@ class Cache:
         numerators, denominators = zip(*(
             ATTEND.expect(self.q[h], self.q_exponent[h], self.k[h], self.k_exponent[h],
                           self.v[h], self.v_exponent[h]) for h in range(self.heads)))
-        return (np.concatenate(x).view(np.uint32) for x in (numerators, denominators))
+        return np.concatenate(numerators).view(np.uint32), np.concatenate(denominators).view(np.uint32)
 
 
 class Bench:

@@ -4,8 +4,11 @@ docs/coverage.md: `python -m sim.coverage rtl`."""
 import argparse
 import os
 import sys
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+
+from amaranth.hdl import UnusedElaboratable
 
 from host.errors import UserError, run_command
 
@@ -23,23 +26,29 @@ def _quiet():
     log = ROOT / "build" / "coverage" / f"benches-{os.getpid()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    # Of a case whose Verilog is known, the component is made and left.
+    warnings.simplefilter("ignore", UnusedElaboratable)
 
 
-def _run(job):
-    return measure.run(*job)
+def _run_all(unit):
+    return list(measure.run_all(unit, reasons.load()))
 
 
 def benches(names, jobs):
-    """Yield what the benches reach, case by case."""
-    work = [(unit, case) for unit in names for case in cases(unit)]
+    """Yield what the cases of benches reach, a :class:`~.measure.Bench` for each that ran."""
     with ProcessPoolExecutor(jobs, initializer=_quiet) as pool:
-        for n, (job, bench) in enumerate(zip(work, pool.map(_run, work)), 1):
-            print(f"{n} of {len(work)}: {'-'.join(job)}", file=sys.stderr)
-            yield bench
+        for n, (unit, found) in enumerate(zip(names, pool.map(_run_all, names)), 1):
+            ran = [case for case, bench in found if bench]
+            left = [case for case, bench in found if not bench]
+            print(f"{n} of {len(names)}: {unit}, cases {', '.join(ran)}" +
+                  f"; {', '.join(left)} would add nothing" * bool(left), file=sys.stderr)
+            yield from (bench for _, bench in found if bench)
 
 
 def rtl(names, jobs):
     """Entries of the components that benches are for; of all components if none are named."""
+    for name in names:
+        cases(name)    # refuses what is no bench
     measured = list(benches(names or units(), jobs))
     merged = measure.components(measured)
     if names:

@@ -4,13 +4,13 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from ..bench_build import build, cases
+from ..bench_build import build, cases, component
 from ..runner import simulate
 from . import instrument
 from .instrument import Branch
 
 
-__all__ = ["Reached", "Bench", "read", "run", "components"]
+__all__ = ["Reached", "Bench", "read", "run", "run_all", "components"]
 
 
 @dataclass
@@ -84,14 +84,53 @@ def read(unit, text, counts):
     return Bench(unit, instrument.subjects(text), dict(files))
 
 
-def run(unit, case):
-    """Build and simulate a case of a bench; returns what it reached, a :class:`Bench`."""
-    built = build(unit, case, variant="coverage", convert=instrument.convert, args=instrument.ARGS)
+def run(unit, case, text=None):
+    """Build and simulate a case of a bench; returns what it reached, a :class:`Bench`.
+
+    `text` is its Verilog, if that is known.
+    """
+    built = build(unit, case, variant="coverage", args=instrument.ARGS,
+                  convert=lambda made, name: text or instrument.convert(made, name))
     data = built.folder / "coverage.dat"
     data.unlink(missing_ok=True)
-    simulate(built)
+    simulate(built, disturbed=False)
     with data.open() as counts:
-        return read(unit, (built.folder / f"{unit}.v").read_text(), counts)
+        return read(unit, (built.folder / f"{unit}.sv").read_text(), counts)
+
+
+def run_all(unit, reasons=()):
+    """Run the cases of a bench, in order; yields each case, and what it reached or None.
+
+    A case is left out if those before it have reached all that there is in it, but for what has a
+    reason (a :class:`~.reasons.Reason`): it adds nothing.
+    """
+    reached = defaultdict(Reached)
+    for case in cases(unit):
+        text = instrument.convert(component(unit, case), unit)
+        # What this one has, as if nothing of it were reached.
+        if any(_is_open(file, found, reached[file], reasons)
+               for file, found in read(unit, text, ()).files.items()):
+            bench = run(unit, case, text)
+            for file, found in bench.files.items():
+                reached[file].add(found)
+            yield case, bench
+        else:
+            yield case, None
+
+
+def _is_open(file, found, reached, reasons):
+    """Whether a component has a point that is neither reached nor explained."""
+    for line, kind in found.branches:
+        if not reached.branches.get((line, kind)) and \
+                not any(reason.explains_branch(file, line, kind) for reason in reasons):
+            return True
+    for name, (mask, _) in found.bits.items():
+        mask &= ~reached.bits.get(name, (0, 0))[1]
+        for reason in reasons:
+            mask &= ~reason.explains_bits(file, name, mask)
+        if mask:
+            return True
+    return False
 
 
 def components(benches):

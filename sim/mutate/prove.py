@@ -178,7 +178,8 @@ def equivalent(text, module, number, *, contract=False, seconds=SECONDS):
         Outputs mean nothing while the `valid` that they belong to is low.
     """
     end = time.monotonic() + seconds
-    flat = run_yosys(["read_rtlil mutated.il", f"hierarchy -top {module}", "proc", "flatten",
+    flat = run_yosys(["read_rtlil mutated.il", "delete t:*_checker t:checkers_summary",
+                      f"hierarchy -top {module}", "proc", "flatten",
                       "opt_clean", "setundef -undriven -zero", "setundef -zero",
                       f"rename {module} cut", "write_rtlil flat.il"],
                      {"mutated.il": text}, ["flat.il"], seconds)

@@ -5,6 +5,7 @@ import os
 from contextlib import contextmanager
 
 from ..bench_build import build, component
+from ..checkers.attach import Checked
 from ..runner import simulate
 from .forks import NUMBERS, VERDICTS
 from .netlist import insert, netlist, simulated
@@ -42,7 +43,7 @@ class Subject:
     def __init__(self, unit, case):
         self.unit, self.case = unit, case
         self.component = component(unit, case)
-        self.netlist = netlist(self.component, unit)
+        self.netlist = netlist(Checked(self.component), unit)
         self._built = None
 
     def insert(self, mutants):
@@ -50,7 +51,7 @@ class Subject:
         self.mutated = insert(self.netlist, self.unit, mutants)
         verilog = simulated(self.mutated, self.unit)
         self._built = build(self.unit, self.case, variant="mutants",
-                            rewrite=lambda text, made: verilog)
+                            rewrite=lambda text: verilog)
 
     def killed(self, numbers):
         """Numbers of the mutants, of some, on which the bench fails or never ends.
@@ -59,6 +60,7 @@ class Subject:
         """
         folder = self._built.folder
         with _variables(**{NUMBERS: ",".join(map(str, numbers)), "COCOTB_MAX_FAILURES": "1"}):
-            simulate(self._built, before=["sim.mutate.forks"], log=folder / "mutants.log")
+            simulate(self._built, before=["sim.mutate.forks"], seconds=None,
+                     log=folder / "mutants.log")
         verdicts = json.loads((folder / VERDICTS).read_text())
         return {number for number in numbers if not verdicts[str(number)]}

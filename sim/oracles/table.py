@@ -48,7 +48,7 @@ def markdown():
     yield "An oracle (`sim/oracles/oracle.py`) computes all three for each vector of a bench, and refuses it"
     yield "when they disagree; the bench compares hardware with the bits. `sim/runner.py` fails a bench that"
     yield "has not asked the oracles that `sim/oracles/components.py` lists for it;"
-    yield "`tests/sim/test_oracles.py` fails for a component that is not listed."
+    yield "`tests/sim/oracles/test_components.py` fails for a component that is not listed."
     yield ""
     yield "## Components that compute"
     yield ""

@@ -145,21 +145,26 @@ def rms_norm(x, gain, eps):
     return near(value, (-(-count // 64) + 24) / 2)
 
 
-def silu_reference(gate, up):
+def silu_reference(gate, up, s):
     """`sequences.SILU_GATE`"""
-    return evaluate(SILU_GATE, g=gate, up=up, s=np.float32(1))["g"]
+    return evaluate(SILU_GATE, g=gate, up=up, s=s)["g"]
 
 
-def silu(gate, up):
-    """`silu(gate) * up`
+def silu_exact(gate, up, s):
+    """`torch_ops.silu_gate` of gate * s and up * s"""
+    return torch_ops.silu_gate(torch_ops.madd(gate, s, 0.0), torch_ops.madd(up, s, 0.0))
 
-    2^f is off by as much as f: the product gate * log2(e) and that constant round, 2 |gate|
-    roundings; the polynomial, 1.5e-7, and its last steps come to six. Of 1 + exp(-gate) that is the
-    share sigmoid(-gate). Adding 1, the reciprocal (4) and two products: seven. Beyond +-80 the
-    sigmoid stays as it is there, which is off by e^-80.
+
+def silu(gate, up, s):
+    """`silu(gate * s) * (up * s)`
+
+    With g = gate * s: 2^f is off by as much as f: g, its product with log2(e), and that constant
+    round, 3 |g| roundings; the polynomial, 1.5e-7, and its last steps come to six. Of 1 + exp(-g)
+    that is the share sigmoid(-g). The products with s, adding 1, the reciprocal (4) and the last two
+    products: nine. Beyond +-80 the sigmoid stays as it is there, which is off by e^-80.
     """
-    gate, up = number(gate), number(up)
-    roundings = (2 * gate.abs() + 6) * torch.sigmoid(-gate) + 7
+    gate, up = limited(number(gate) * number(s)), limited(number(up) * number(s))
+    roundings = (3 * gate.abs() + 6) * torch.sigmoid(-gate) + 9
     value, bound = near(F.silu(gate) * up, roundings)
     tail = torch.where(gate.abs() > 80, (gate * up).abs() * 2 * np.exp(-80), 0.0)
     return Within(value, bound + tail + FLUSH * (1 + up.abs()) * (1 + gate.abs()))
@@ -190,5 +195,5 @@ DOT = Oracle("vector.DOT", numerics.dot, torch_ops.dot, dot)
 QUANTIZE = Oracle("vector.QUANTIZE", numerics.quantize, torch_ops.quantize, quantize, dequantized)
 RECIPROCALS = Oracle("vector.RECIPROCALS", reciprocal_reference, torch_ops.reciprocal, reciprocal)
 RMS_NORM = Oracle("vector.RMS_NORM", rms_norm_reference, rms_norm_exact, rms_norm)
-SILU = Oracle("vector.SILU", silu_reference, torch_ops.silu_gate, silu)
+SILU = Oracle("vector.SILU", silu_reference, silu_exact, silu)
 ROTARY = Oracle("vector.ROTARY", rotary_reference, torch_ops.rotate, rotary)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from sim.coverage import instrument
+from sim.coverage import instrument, measure
 from sim.coverage.instrument import Branch, convert, declared
 from sim.coverage.measure import Bench, Reached, components, read, run
+from sim.coverage.reasons import Reason
 from tests.sim.coverage.component import Small
 
 
@@ -55,6 +56,33 @@ def test_components():
                      "rtl/mul.py": ({"mul"}, False, (3, 0)),
                      "rtl/shift.py": ({"mul", "top"}, True, (3, 1)),
                      "rtl/top.py": ({"top"}, False, (3, 0))}
+
+
+CASES = {"one": {"a": 3, "b": 1}, "same": {"a": 3}, "wide": {"a": 7}, "few": {"b": 1}}
+
+
+@pytest.mark.parametrize("reached, ran", [
+    ({"one": {"a": 3, "b": 1}, "wide": {"a": 7}}, ["one", "wide"]),
+    # What one case did not reach, the next may.
+    ({"one": {"a": 2, "b": 1}, "same": {"a": 1}, "wide": {"a": 7}}, ["one", "same", "wide"]),
+    ({"one": {"a": 3}, "wide": {"a": 4}, "few": {}}, ["one", "wide", "few"]),
+])
+def test_cases_that_add_nothing(monkeypatch, reached, ran):
+    """Those are not run; but for what has a reason, all that they have was reached."""
+    def bench(case, moved):
+        return Bench("x", {FILE}, {FILE: Reached({}, {name: (mask, moved.get(name, 0))
+                                                      for name, mask in CASES[case].items()})})
+
+    monkeypatch.setattr(measure, "cases", lambda unit: CASES)
+    monkeypatch.setattr(measure, "component", lambda unit, case: case)
+    monkeypatch.setattr(instrument, "convert", lambda made, unit: made)
+    monkeypatch.setattr(measure, "read", lambda unit, text, counts: bench(text, {}))
+    monkeypatch.setattr(measure, "run", lambda unit, case, text: bench(case, reached[case]))
+    assert [case for case, found in measure.run_all("x") if found] == ran
+    assert [case for case, _ in measure.run_all("x")] == list(CASES)
+    said = [Reason(FILE, "why", signal="b"), Reason(FILE, "why", signal="a", bits="2")]
+    known = [case for case in ran if case not in ("wide", "few")]
+    assert [case for case, found in measure.run_all("x", said) if found] == known
 
 
 def test_run():

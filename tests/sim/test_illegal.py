@@ -1,0 +1,148 @@
+"""Programs with a mistake do no harm, and what is accepted is the same on both machines."""
+
+from random import Random
+
+import pytest
+
+from host.device import DeviceError
+from rtl.config import UNIT_BYTES, get
+from rtl.isa import Halt, Loop, Source, Sync, Unit, decode
+from sim.programs.__main__ import main, programs
+from sim.programs.compare import Difference, Pair, Refused
+from sim.programs.generator import Program, generate
+from sim.programs.illegal import ROUNDS, Illegal, Mutant
+from sim.programs.world import World
+
+
+CONFIG = get("small")
+COUNTS = {"small": 60, "wide": 16}
+HANGS = Program((Sync(unit=Unit.VECTOR, take=1), Halt()), [0], 0, False)
+
+
+def mutant(program):
+    return Mutant(tuple(program.words), "", program.tokens, program.position, program.head)
+
+
+@pytest.mark.seconds(20)
+@pytest.mark.parametrize("name", COUNTS)
+def test_no_harm(name):
+    with Pair(get(name)) as pair, Illegal(pair) as illegal:
+        for n, world, program in programs(get(name), 2, COUNTS[name]):
+            wrong = Mutant.of(program, f"{name} {n}")
+            try:
+                illegal.run(world, program, wrong)
+            except Difference as difference:
+                raise AssertionError(f"program {n} of {name}, {wrong.what}: {difference}") from difference
+    assert illegal.rules.total() == COUNTS[name] and illegal.rules[None] >= COUNTS[name] // 6
+    assert illegal.ends.total() == COUNTS[name] - illegal.rules[None]
+    assert len(illegal.rules) >= 4 and len(illegal.ends) >= 2
+
+
+@pytest.fixture(scope="module")
+def tried():
+    """A world, a legal program, and what tries mutants of it."""
+    world = World(CONFIG, Random(5))
+    with Pair(CONFIG) as pair, Illegal(pair) as illegal:
+        yield world, generate(world, Random(7)), illegal
+
+
+def test_hang(tried, monkeypatch):
+    """A program that waits for ever is ended by the watchdog, and found if it is not."""
+    world, good, illegal = tried
+    illegal.run(world, good, mutant(HANGS))
+    assert illegal.ends["WATCHDOG"] == 1
+    monkeypatch.setattr(illegal.sim, "watchdog", 1 << 31)
+    monkeypatch.setattr("sim.programs.illegal.LIMIT", 60_000)
+    with pytest.raises(Difference, match="^the accelerator has not ended after 60000 cycles$"):
+        illegal.run(world, good, mutant(HANGS))
+
+
+@pytest.mark.parametrize("loop", [Loop(length=2, count=0xfffe), Loop(length=2, count=1, source=7),
+                                  Loop(length=2, source=Source.POSITION.value), Loop(length=2, count=1, source=15)])
+def test_loops_are_short(loop, monkeypatch):
+    """Programs end, if they do, within the limit; what was wrong with a loop is wrong with it still."""
+    monkeypatch.setattr("sim.programs.illegal.mutant", lambda *_: ([loop.encode(), 0xee], ""))
+    word, other = Mutant.of(HANGS, 1).words
+    short = decode(word)
+    assert other == 0xee and short.length == loop.length and short.count <= ROUNDS
+    assert short.source in (0, Source.COLUMNS.value, 15) and bool(short.source) == bool(loop.source)
+
+
+@pytest.mark.parametrize("call, change, said", [
+    (1, lambda sim, first, end: first - 1, "^the accelerator writes outside of what it may, in unit "),
+    (1, lambda sim, first, end: 0, "^the accelerator writes outside of what it may, in unit 0$"),
+    (2, lambda sim, first, end: first, "^a good program computes something else after it$"),
+    (2, lambda sim, first, end: end - 1, "^a good program computes something else after it$"),
+])
+def test_byte_is_found(tried, monkeypatch, call, change, said):
+    """A byte that the accelerator writes in the refused program, or in the good one after it."""
+    world, good, illegal = tried
+    calls, step, area = [], illegal.sim.step, [UNIT_BYTES * unit for unit in world.image([]).writable]
+
+    def wrong(*args):
+        calls.append(args)
+        try:
+            return step(*args)
+        finally:
+            if len(calls) == call:
+                illegal.sim.memory[change(illegal.sim, *area)] ^= 1
+
+    monkeypatch.setattr(illegal.sim, "step", wrong)
+    with pytest.raises(Difference, match=said):
+        illegal.run(world, good, mutant(HANGS))
+    assert len(calls) == call
+
+
+def test_good_program_that_stops(tried, monkeypatch):
+    """What a reset leaves behind is found: here, the mutant's length."""
+    world, good, illegal = tried
+    sets, seen = illegal.sim.set, []
+
+    def first_length(name, *args):
+        if name != "LENGTH" or not seen:
+            sets(name, *args)
+        seen.extend(["LENGTH"] * (name == "LENGTH"))
+
+    monkeypatch.setattr(illegal.sim, "set", first_length)
+    with pytest.raises(Difference, match="^a good program stops after it: fault PROGRAM"):
+        illegal.run(world, good, mutant(HANGS))
+    assert len(seen) == 2
+
+
+def test_refused_without_a_rule(tried, monkeypatch):
+    world, good, illegal = tried
+
+    def compare(*_):
+        try:
+            raise Refused("no") from DeviceError("model: no")
+        except Refused as refused:
+            raise refused
+
+    monkeypatch.setattr(illegal.pair, "compare", compare)
+    with pytest.raises(Difference, match="^refused without the name of a rule: no$"):
+        illegal.run(world, good, mutant(HANGS))
+
+
+def test_accepted_is_compared(tried, monkeypatch):
+    world, good, illegal = tried
+
+    def compare(*_):
+        raise Difference("differs")
+
+    monkeypatch.setattr(illegal.pair, "compare", compare)
+    with pytest.raises(Difference, match="^differs$"):
+        illegal.run(world, good, mutant(good))
+
+
+def test_command(capsys, monkeypatch):
+    assert main(["-n", "8", "--illegal"]) == 0
+    said = capsys.readouterr().out
+    assert " accepted, " in said and "ends of what was refused: " in said and said.endswith("\n8 passed, 0 failed\n")
+
+    def wrong(*_):
+        raise Difference("wrong")
+
+    monkeypatch.setattr(Illegal, "run", wrong)
+    assert main(["-n", "3", "--illegal"]) == 1
+    said = capsys.readouterr().out
+    assert "program 2, " in said and ": wrong\n" in said and said.endswith("\n0 passed, 3 failed\n")
