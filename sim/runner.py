@@ -26,8 +26,8 @@ def run(unit, case, *, seed=0, waves=False, only=None):
     return simulate(build(unit, case, waves=waves), seed=seed, only=only)
 
 
-def simulate(built, *, seed=0, only=None, plusargs=(), cycles=None, seconds=SECONDS, log=None,
-             disturbed=True):
+def simulate(built, *, seed=0, only=None, plusargs=(), before=(), cycles=None, seconds=SECONDS,
+             log=None, disturbed=True):
     """Run the tests of a :class:`~.bench_build.Build`; returns how many passed.
 
     Before each test, a run of it is cut short and counts as one more (:mod:`sim.interrupted`).
@@ -43,9 +43,11 @@ def simulate(built, *, seed=0, only=None, plusargs=(), cycles=None, seconds=SECO
         Regular expression of the tests to run.
     plusargs : sequence of :class:`str`
         Options of the simulation, as `+name+value`.
+    before : sequence of :class:`str`
+        Modules that are imported before the bench.
     cycles : :class:`int` or None
         A test that simulates more of them fails. None: far more than any needs.
-    seconds : :class:`float`
+    seconds : :class:`float` or None
         A simulation that takes longer is ended.
     log : path or None
         What it says goes there.
@@ -63,7 +65,8 @@ def simulate(built, *, seed=0, only=None, plusargs=(), cycles=None, seconds=SECO
     try:
         with tools():
             Runner(seconds).test(
-                test_module="sim.interrupted", hdl_toplevel=unit, hdl_toplevel_lang="verilog",
+                test_module=[*before, "sim.interrupted"], hdl_toplevel=unit,
+                hdl_toplevel_lang="verilog",
                 build_dir=folder, test_dir=folder, results_xml=str(results), seed=seed,
                 waves=built.waves, test_filter=only, timescale=("1ns", "1ps"), log_file=log,
                 plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed % MOST_SEEDS + 1}",

@@ -1,5 +1,6 @@
 """Bugs put into netlists: killed, proven harmless, or named."""
 
+import os
 import re
 from dataclasses import replace
 
@@ -9,12 +10,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sim.bench_build import BenchError, cases
-from sim.mutate import __main__ as mutation
+from sim.mutate import __main__ as mutation, forks
 from sim.mutate.netlist import Mutant, draw, insert, netlist, simulated
 from sim.mutate.owners import OWNERS, lines, shares
 from sim.mutate.prove import equivalent
 from sim.mutate.run import Subject
-from sim.runner import simulate
 from sim.tools import ROOT
 
 
@@ -141,8 +141,8 @@ def test_survivor_is_named(skid, capsys, monkeypatch):
 
     It can be run alone.
     """
-    kills = Subject.kills
-    monkeypatch.setattr(Subject, "kills", lambda self, n: n != 2 and kills(self, n))
+    killed = Subject.killed
+    monkeypatch.setattr(Subject, "killed", lambda *args: killed(*args) - {2})
     assert mutation.main(["skid", "-n", "2"]) == 1
     out = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"skid 2 of 2: survived: rtl/bus/skid.py:37 \(skid \S+\): const0 of Q\[0\]", out[0])
@@ -156,17 +156,17 @@ def test_good_design_must_pass(monkeypatch):
     monkeypatch.setattr("sim.mutate.run.simulated", lambda text, name: simulated(
         text, name).replace("assign o__valid =", "assign o__valid = ~"))
     subject = Subject("skid", "bit")
+    subject.insert([replace(PAYLOAD, cell=cell(subject.netlist, "$mux"))])
     with pytest.raises(BenchError, match="tests failed"):
-        subject.insert([replace(PAYLOAD, cell=cell(subject.netlist, "$mux"))])
+        subject.killed([1])
 
 
 def test_a_mutant_that_hangs_is_killed():
-    subject = Subject("skid", "bit")
-    subject.insert([replace(PAYLOAD, mode="const0", cell=cell(subject.netlist, "$mux"))])
-    subject._limit = 0.05
-    assert subject.kills(1)
-    with pytest.raises(BenchError, match="has not ended after"):
-        simulate(subject._built, seconds=0.05, log=subject._built.folder / "mutant.log")
+    for seconds, ends in ("0", True), ("60", False):
+        process = os.fork()
+        if not process:
+            os.execvp("sleep", ["sleep", seconds])
+        assert forks._ends(process, 5 if ends else 0.1) == ends
 
 
 @pytest.mark.parametrize("args, said", [
