@@ -1,25 +1,28 @@
 """A component of a bench, built with Verilator for cocotb."""
 
 import hashlib
+import json
 import os
 import shutil
+import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from amaranth.back import verilog
 from amaranth.lib.wiring import In
 from cocotb_tools.runner import Verilator
 
 from host.errors import UserError
 from host.files import writing
 
+from .checkers.attach import checked_verilog, plain_verilog
+from .checkers.rules import PLACES
 from .tools import ROOT, WARNINGS, environment, verilator
 
 
-__all__ = ["BenchError", "Build", "build", "cases", "component", "Runner", "tools"]
+__all__ = ["BenchError", "Build", "build", "cases", "component", "Runner", "tools", "units"]
 
 
 class BenchError(UserError):
@@ -27,7 +30,8 @@ class BenchError(UserError):
 
 
 # Verilator's own files, the same for every unit, are three quarters of a small unit's build.
-RUNTIME = ("verilated.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o")
+RUNTIME = ("verilated.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o",
+           "verilated_cov.o", "verilated_covergroup.o")
 
 
 # A bench runs mostly Python, and is built for longer than it runs.
@@ -35,7 +39,24 @@ OPTIMIZE = ["OPT_FAST=-O0", "OPT_SLOW=-O0"]
 
 
 class Runner(Verilator):
-    """cocotb's runner, with ports alone visible: far less to compile, and faster."""
+    """cocotb's runner, with ports alone visible: far less to compile, and faster.
+
+    Parameters
+    ----------
+    seconds : :class:`float` or None
+        A command that takes longer raises :exc:`subprocess.TimeoutExpired`.
+    """
+    def __init__(self, seconds=None):
+        super().__init__()
+        self.seconds = seconds
+
+    def _execute_cmds(self, cmds, cwd, stdout=None):
+        for command in cmds:
+            done = subprocess.run(command, cwd=cwd, env=self.env, stdout=stdout,
+                                  stderr=stdout and subprocess.STDOUT, timeout=self.seconds)
+            if done.returncode:
+                raise RuntimeError(f"{Path(command[0]).name} ended with code {done.returncode}")
+
     def _build_command(self):
         build, make = super()._build_command()
         at = build.index("--public-flat-rw")
@@ -58,11 +79,15 @@ def _copy_runtime(source, target):
             part.replace(target / name)
 
 
+def units():
+    """Names of all benches: files in sim/benches."""
+    return sorted(path.stem for path in (ROOT / "sim" / "benches").glob("[!_]*.py"))
+
+
 def cases(unit):
     """Cases of the bench `sim/benches/<unit>.py`: a mapping from names to factories."""
-    units = sorted(p.stem for p in (ROOT / "sim" / "benches").glob("[!_]*.py"))
-    if unit not in units:
-        raise BenchError(f"Unit must be one of {', '.join(units)}, not {unit!r}")
+    if unit not in units():
+        raise BenchError(f"Unit must be one of {', '.join(units())}, not {unit!r}")
     return import_module(f"sim.benches.{unit}").CASES
 
 
@@ -109,7 +134,7 @@ def tools():
         os.environ.update(saved)
 
 
-def build(unit, case, *, variant="", rewrite=None, args=(), waves=False):
+def build(unit, case, *, variant="", convert=plain_verilog, rewrite=None, args=(), waves=False):
     """Build a component of a bench; returns a :class:`Build`.
 
     It is reused while its Verilog and the tools stay the same. Raises :exc:`BenchError`.
@@ -118,33 +143,34 @@ def build(unit, case, *, variant="", rewrite=None, args=(), waves=False):
     ----------
     variant : :class:`str`
         Name of a build that differs from the plain one, and is kept beside it.
+    convert : callable
+        Takes the component with its checkers, and a name for it; returns Verilog.
     rewrite : callable or None
-        Takes the component's Verilog, and the component; returns the Verilog to build instead.
+        Takes that Verilog; returns what to build instead.
     args : sequence of :class:`str`
         Further options for Verilator.
     waves : :class:`bool`
         Make it able to record an FST trace.
     """
     made = component(unit, case)
-    text = verilog.convert(made, name=unit, strip_internal_attrs=True)
     inputs = tuple("__".join(map(str, path)) for path, member, _ in
                    made.signature.flatten(made) if member.flow == In)
-    if rewrite is not None:
-        text = rewrite(text, made)
+    text, places = checked_verilog(made, unit, convert, rewrite)
 
     name = "-".join(filter(None, [unit, case, variant, "waves" if waves else ""]))
     folder = ROOT / "build" / "benches" / name
-    args = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", *WARNINGS, *args,
+    args = ["--x-assign", "fast", "--x-initial", "unique", "--noassert", *WARNINGS, *args,
             *(["--trace-fst"] if waves else [])]
     used = [str(verilator()), str(verilator().stat().st_mtime_ns), sys.executable, *args, *OPTIMIZE]
     digest = hashlib.sha256("\n".join([text, *used]).encode()).hexdigest()
     runtime = folder.parent / ".runtime" / hashlib.sha256("\n".join(used).encode()).hexdigest()[:12]
-    stamp, source = folder / "digest", folder / f"{unit}.v"
+    stamp, source = folder / "digest", folder / f"{unit}.sv"
     if not stamp.exists() or stamp.read_text() != digest:
         with tools(), writing(folder):
             shutil.rmtree(folder, ignore_errors=True)
             _copy_runtime(runtime, folder)
             source.write_text(text)
+            (folder / PLACES).write_text(json.dumps(places))
             try:
                 Runner().build(sources=[source], hdl_toplevel=unit, build_dir=folder,
                                 build_args=args, timescale=("1ns", "1ps"), waves=waves,

@@ -64,14 +64,16 @@ async def runs(dut):
     host, random = await Host.begin(dut), rng()
     values = {name: random.getrandbits(32) for name in
               ("PROGRAM", "MEMORY", "WRITE_FIRST", "WRITE_END", *(s.name for s in Source))}
-    values["LENGTH"] = get("small").program_words
-    for name, value in values.items():
-        await host.set(name, value)
-    for port, name in (("program", "PROGRAM"), ("length", "LENGTH"), ("memory_limit", "MEMORY"),
-                       ("write_first", "WRITE_FIRST"), ("write_end", "WRITE_END"),
-                       *((f"sources.{n}", s.name) for n, s in enumerate(Source))):
-        assert int(get_port(dut, port).value) == values[name], name
-    for _ in range(2):
+    # Each bit is set and is not, in one run or another.
+    for flip in (0, 0xffffffff, 0):
+        await host.set("LENGTH", get("small").program_words)
+        for name, value in values.items():
+            await host.set(name, value ^ flip)
+        assert int(dut.length.value) == get("small").program_words
+        for port, name in (("program", "PROGRAM"), ("memory_limit", "MEMORY"),
+                           ("write_first", "WRITE_FIRST"), ("write_end", "WRITE_END"),
+                           *((f"sources.{n}", s.name) for n, s in enumerate(Source))):
+            assert int(get_port(dut, port).value) == values[name] ^ flip, name
         dut.fetch_busy.value = dut.run_busy.value = 1
         cocotb.start_soon(host.set("CONTROL", START))
         await host.until(dut.fetch_start)

@@ -48,7 +48,7 @@ class Pair:
         self.library = accelerator_library(config, progress=build_progress)
 
     def device(self, dram):
-        """The accelerator, in front of a :class:`~sim.dram.Dram`."""
+        """The accelerator, in front of a :class:`~rtl.dram.Dram`."""
         return SimDevice(self.config, library=self.library, memory=dram, watchdog=WATCHDOG,
                          progress=_limited)
 
