@@ -14,6 +14,7 @@ import numpy as np
 from host.device import DeviceError, DeviceFault
 from host.progress import progress, steps
 from rtl.config import UNIT_BYTES
+from rtl.isa import Scalar
 from sw_ref.legal import IllegalProgram
 
 from ..fpga.device import SimDevice
@@ -42,7 +43,8 @@ class Mutant:
     @classmethod
     def of(cls, program, seed):
         """A :class:`~.generator.Program` with a mistake that `seed` chooses."""
-        words, what = mutant(program.insns, seed)
+        # A mistake needs two instructions.
+        words, what = mutant(program.insns if len(program.insns) > 1 else (Scalar(), *program.insns), seed)
         return cls(tuple(words), what, program.tokens, program.position, program.head)
 
 

@@ -46,6 +46,13 @@ def tried():
         yield world, generate(world, Random(7)), illegal
 
 
+def test_shortest():
+    """A program that is HALT alone has mistakes as well."""
+    halt = Program((Halt(),), [0], 0, False)
+    for seed in range(20):
+        assert Mutant.of(halt, seed).words not in ((Halt().encode(),), ())
+
+
 def test_hang(tried, monkeypatch):
     """A program that waits for ever is ended by the watchdog, and found if it is not."""
     world, good, illegal = tried
