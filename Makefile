@@ -43,8 +43,10 @@ random: $(VENV)/.run
 	    $${CONFIG:+--config "$$CONFIG"} $(if $(ILLEGAL),--illegal)
 
 # Random bugs in components, and whether their benches kill them: make mutate [UNIT=skid] [N=200] [SEED=n]
+# [ONLY=k]
 mutate: $(VENV)/.test
-	@$(BIN)/python -m sim.mutate "$(or $(UNIT),all)" -n "$(or $(N),20)" --seed "$(SEED)"
+	@$(BIN)/python -m sim.mutate "$(or $(UNIT),all)" -n "$(or $(N),20)" --seed "$(SEED)" \
+	    $(if $(ONLY),--only $(ONLY))
 
 bench: $(VENV)/.run
 	$(BIN)/python -m sim.measure --output build/bench.json

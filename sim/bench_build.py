@@ -1,6 +1,7 @@
 """A component of a bench, built with Verilator for cocotb."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -10,13 +11,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from amaranth.back import verilog
 from amaranth.lib.wiring import In
 from cocotb_tools.runner import Verilator
 
 from host.errors import UserError
 from host.files import writing
 
+from .checkers.attach import checked_verilog, plain_verilog
+from .checkers.rules import PLACES
 from .tools import ROOT, WARNINGS, environment, verilator
 
 
@@ -41,19 +43,19 @@ class Runner(Verilator):
 
     Parameters
     ----------
-    limit : :class:`float` or None
-        Seconds that a command may take; :exc:`subprocess.TimeoutExpired` is raised then.
+    seconds : :class:`float` or None
+        A command that takes longer raises :exc:`subprocess.TimeoutExpired`.
     """
-    def __init__(self, limit=None):
+    def __init__(self, seconds=None):
         super().__init__()
-        self._limit = limit
+        self.seconds = seconds
 
     def _execute_cmds(self, cmds, cwd, stdout=None):
-        if self._limit is None:
-            return super()._execute_cmds(cmds, cwd, stdout)
         for command in cmds:
-            subprocess.run(command, cwd=cwd, env=self.env, check=True, timeout=self._limit,
-                           stdout=stdout, stderr=stdout and subprocess.STDOUT)
+            done = subprocess.run(command, cwd=cwd, env=self.env, stdout=stdout,
+                                  stderr=stdout and subprocess.STDOUT, timeout=self.seconds)
+            if done.returncode:
+                raise RuntimeError(f"{Path(command[0]).name} ended with code {done.returncode}")
 
     def _build_command(self):
         build, make = super()._build_command()
@@ -132,11 +134,6 @@ def tools():
         os.environ.update(saved)
 
 
-def plain_verilog(made, name):
-    """Verilog of a component, as it is synthesized."""
-    return verilog.convert(made, name=name, strip_internal_attrs=True)
-
-
 def build(unit, case, *, variant="", convert=plain_verilog, rewrite=None, args=(), waves=False):
     """Build a component of a bench; returns a :class:`Build`.
 
@@ -147,34 +144,33 @@ def build(unit, case, *, variant="", convert=plain_verilog, rewrite=None, args=(
     variant : :class:`str`
         Name of a build that differs from the plain one, and is kept beside it.
     convert : callable
-        Takes the component, and a name for it; returns its Verilog.
+        Takes the component with its checkers, and a name for it; returns Verilog.
     rewrite : callable or None
-        Takes the component's Verilog, and the component; returns the Verilog to build instead.
+        Takes that Verilog; returns what to build instead.
     args : sequence of :class:`str`
         Further options for Verilator.
     waves : :class:`bool`
         Make it able to record an FST trace.
     """
     made = component(unit, case)
-    text = convert(made, unit)
     inputs = tuple("__".join(map(str, path)) for path, member, _ in
                    made.signature.flatten(made) if member.flow == In)
-    if rewrite is not None:
-        text = rewrite(text, made)
+    text, places = checked_verilog(made, unit, convert, rewrite)
 
     name = "-".join(filter(None, [unit, case, variant, "waves" if waves else ""]))
     folder = ROOT / "build" / "benches" / name
-    args = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", *WARNINGS, *args,
+    args = ["--x-assign", "fast", "--x-initial", "unique", "--noassert", *WARNINGS, *args,
             *(["--trace-fst"] if waves else [])]
     used = [str(verilator()), str(verilator().stat().st_mtime_ns), sys.executable, *args, *OPTIMIZE]
     digest = hashlib.sha256("\n".join([text, *used]).encode()).hexdigest()
     runtime = folder.parent / ".runtime" / hashlib.sha256("\n".join(used).encode()).hexdigest()[:12]
-    stamp, source = folder / "digest", folder / f"{unit}.v"
+    stamp, source = folder / "digest", folder / f"{unit}.sv"
     if not stamp.exists() or stamp.read_text() != digest:
         with tools(), writing(folder):
             shutil.rmtree(folder, ignore_errors=True)
             _copy_runtime(runtime, folder)
             source.write_text(text)
+            (folder / PLACES).write_text(json.dumps(places))
             try:
                 Runner().build(sources=[source], hdl_toplevel=unit, build_dir=folder,
                                 build_args=args, timescale=("1ns", "1ps"), waves=waves,

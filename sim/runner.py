@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 from cocotb_tools.check_results import get_results
 
@@ -16,13 +17,20 @@ from .tools import ROOT
 __all__ = ["run", "simulate"]
 
 
+SECONDS = 560           # a test of a bench ends itself after more
+MOST_SEEDS = (1 << 31) - 1
+
+
 def run(unit, case, *, seed=0, waves=False, only=None):
     """Build a case of a unit's bench, and :func:`simulate` it; returns how many tests passed."""
     return simulate(build(unit, case, waves=waves), seed=seed, only=only)
 
 
-def simulate(built, *, seed=0, only=None, plusargs=(), limit=None, log=None):
+def simulate(built, *, seed=0, only=None, plusargs=(), before=(), cycles=None, seconds=SECONDS,
+             log=None, disturbed=True):
     """Run the tests of a :class:`~.bench_build.Build`; returns how many passed.
+
+    Before each test, a run of it is cut short and counts as one more (:mod:`sim.interrupted`).
 
     Raises :exc:`BenchError` when a test fails, when there was none to run, or when all of them ran
     and none asked an oracle that :mod:`sim.oracles.components` lists for the bench.
@@ -30,41 +38,61 @@ def simulate(built, *, seed=0, only=None, plusargs=(), limit=None, log=None):
     Parameters
     ----------
     seed : :class:`int`
-        Seed of :func:`sim.bench.rng`.
+        Seed of :func:`sim.bench.rng`, and of the values with which registers and memories begin.
     only : :class:`str` or None
         Regular expression of the tests to run.
     plusargs : sequence of :class:`str`
         Options of the simulation, as `+name+value`.
-    limit : :class:`float` or None
-        Seconds after which a simulation is stopped, and has failed.
+    before : sequence of :class:`str`
+        Modules that are imported before the bench.
+    cycles : :class:`int` or None
+        A test that simulates more of them fails. None: far more than any needs.
+    seconds : :class:`float` or None
+        A simulation that takes longer is ended.
     log : path or None
         What it says goes there.
+    disturbed : :class:`bool`
+        Whether anything comes before a reset: random inputs, and the runs that are cut short.
     """
     unit, case, folder = built.unit, built.case, built.folder
+    name = f"{unit}-{case}, seed {seed}"
     results, asked = folder / "results.xml", folder / "oracles"
     asked.unlink(missing_ok=True)
+    environment = {"UNIT": unit, "CASE": case, "SEED": str(seed), "INPUTS": ",".join(built.inputs),
+                   "ORACLES": str(asked), "DISTURBED": str(int(disturbed)), "GPI_LOG_LEVEL": "WARNING"}
+    if cycles is not None:
+        environment["LIMIT"] = str(cycles)
     try:
         with tools():
-            Runner(limit).test(
-                test_module=f"sim.benches.{unit}", hdl_toplevel=unit, hdl_toplevel_lang="verilog",
+            Runner(seconds).test(
+                test_module=[*before, "sim.interrupted"], hdl_toplevel=unit,
+                hdl_toplevel_lang="verilog",
                 build_dir=folder, test_dir=folder, results_xml=str(results), seed=seed,
-                waves=built.waves, test_filter=only, timescale=("1ns", "1ps"), plusargs=plusargs,
-                log_file=log,
-                extra_env={"CASE": case, "SEED": str(seed), "INPUTS": ",".join(built.inputs),
-                           "ORACLES": str(asked), "GPI_LOG_LEVEL": "WARNING"})
+                waves=built.waves, test_filter=only, timescale=("1ns", "1ps"), log_file=log,
+                plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed % MOST_SEEDS + 1}",
+                          *plusargs], extra_env=environment)
         count, failed = get_results(results)
-    except (SystemExit, RuntimeError, subprocess.TimeoutExpired) as error:
-        raise BenchError(f"{unit}-{case}, seed {seed}: the simulation did not finish ({error})") \
-            from error
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"{name}: the simulation has not ended after {seconds:g} seconds") from error
+    except (SystemExit, RuntimeError) as error:
+        raise BenchError(f"{name}: the simulation did not finish ({error})") from error
     if built.waves:
         print(f"Waves: {(folder / 'dump.fst').relative_to(ROOT)}")
-    if failed or not count:
-        raise BenchError(f"{unit}-{case}, seed {seed}: {failed} of {count} tests failed"
-                         if count else f"{unit}-{case}: no tests were run")
+    if failed:
+        raise BenchError(f"{name}: {failed} of {count} tests failed: {_first_failure(results)}")
+    if not count:
+        raise BenchError(f"{name}: no tests were run")
     if only is None and (missing := unasked(unit, asked)):
-        raise BenchError(f"{unit}-{case}: the bench has not asked {', '.join(missing)}, which "
+        raise BenchError(f"{name}: the bench has not asked {', '.join(missing)}, which "
                          "sim/oracles/components.py lists for it")
     return count
+
+
+def _first_failure(results):
+    """The first test that failed, and the first line of why."""
+    for test in ElementTree.parse(results).iter("testcase"):
+        for failure in test.iter("failure"):
+            return f"{test.get('name')}: {(failure.get('message') or '').strip().split(chr(10))[0]}"
 
 
 def command(argv):

@@ -69,12 +69,14 @@ class LinkMemory(_Bus):
     async def run(self):
         asked, to_write, answers = [], [], []
         address = data = None
+        holds_r = holds_b = False   # what is offered stays until it is taken
         while True:
             if not (asked or answers or address is not None or self.sees("rvalid") or self.sees("bvalid")):
                 await self.wake("awvalid", "arvalid")
             take = {name: self.goes() for name in ("aw", "w", "ar")}
             self.drive(awready=take["aw"], wready=take["w"], arready=take["ar"])
-            give_r, give_b = bool(asked) and self.goes(), bool(answers) and self.goes()
+            give_r = bool(asked) and (holds_r or self.goes())
+            give_b = bool(answers) and (holds_b or self.goes())
             self.drive(rvalid=give_r, bvalid=give_b, rresp=3, bresp=3, rlast=self.random.getrandbits(1))
             if give_r:
                 at, last = asked[0]
@@ -102,9 +104,11 @@ class LinkMemory(_Bus):
                 at, beats = self.check("r")
                 self.reads.append((at, beats))
                 asked += [(at + n * self.beat_bytes, n == beats - 1) for n in range(beats)]
-            if give_r and self.sees("rready"):
+            holds_r = give_r and not self.sees("rready")
+            holds_b = give_b and not self.sees("bready")
+            if give_r and not holds_r:
                 asked.pop(0)
-            if give_b and self.sees("bready"):
+            if give_b and not holds_b:
                 answers.pop(0)
             answers += to_write
             to_write = []
@@ -119,18 +123,20 @@ class LinkRegisters(_Bus):
 
     async def run(self):
         address = data = read = answer = None
+        holds = False       # what is offered stays until it is taken
         while True:
             if answer is None and address is None and not (self.sees("rvalid") or self.sees("bvalid")):
                 await self.wake("awvalid", "arvalid")
             take = {name: self.goes() for name in ("aw", "w", "ar")}
             self.drive(awready=take["aw"], wready=take["w"], arready=take["ar"])
-            answering = answer is not None and self.goes()
+            answering = answer is not None and (holds or self.goes())
             at, written = answer if answer is not None else (None, None)
             self.drive(bvalid=answering and written, rvalid=answering and not written,
                        rdata=self.values.get(at, 0) if answering else self.random.getrandbits(32),
                        rresp=2 * (at in self.errors), bresp=2 * (at in self.errors))
             await FallingEdge(self.clk)
-            if answering and self.sees("bready" if written else "rready"):
+            holds = answering and not self.sees("bready" if written else "rready")
+            if answering and not holds:
                 answer = None
             if take["aw"] and self.sees("awvalid"):
                 address = self.sees("awaddr")

@@ -136,9 +136,12 @@ async def faults(dut):
 
 @cocotb.test()
 async def bus_fault(dut):
-    await begin(dut)
-    dut.axi__bvalid.value = 0
-    assert not int(dut.fault.value)
+    await start(dut)
+    dut.first.value, dut.end.value, dut.limit.value = FIRST, END, LIMIT
+    dut.axi__awready.value = dut.axi__wready.value = 1
+    await Source(dut, "line", WriteLine, gap=0).send(random_line(rng()))
+    await cycles(dut, 20)
+    assert not int(dut.fault.value) and not int(dut.written.value)
     dut.axi__bresp.value = 3
     dut.axi__bvalid.value = 1
     await cycles(dut, 1)

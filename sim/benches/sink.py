@@ -1,11 +1,12 @@
-"""What :mod:`sim.bench` itself refuses: offers withdrawn, and a `busy` that falls early."""
+"""What is refused on every stream: offers withdrawn. And a `busy` that falls early."""
 
 import cocotb
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sim.bench import Sink, cycles, get_port, start, watch_busy
+from sim.bench import Sink, cycles, get_port, start, violation, watch_busy
+from sim.checkers.rules import RULES
 
 
 class Wires(wiring.Component):
@@ -24,14 +25,14 @@ class Wires(wiring.Component):
 
 CASES = {"only": Wires}
 
-# What is offered cycle by cycle, None for nothing, to a sink that takes the last; whether it may.
+# What is offered cycle by cycle, None for nothing, to a sink that takes the last; the rule it breaks.
 OFFERS = {
-    "kept":      ([None, 5, 5, 5], True),
-    "zero":      ([None, 0, 0, 0], True),
-    "withdrawn": ([5, 5, None, None], False),
-    "back":      ([5, None, 5, 5], False),
-    "changed":   ([5, 5, 6, 6], False),
-    "late":      ([5, 5, 5, 6], False),     # in the cycle in which it is taken
+    "kept":      ([None, 5, 5, 5], ""),
+    "zero":      ([None, 0, 0, 0], ""),
+    "withdrawn": ([5, 5, None, None], "WITHDRAWN"),
+    "back":      ([5, None, 5, 5], "WITHDRAWN"),
+    "changed":   ([5, 5, 6, 6], "CHANGED"),
+    "late":      ([5, 5, 5, 6], "CHANGED"),     # in the cycle in which it is taken
 }
 # The same with `valid`, `ready` and `busy` of a stream; `busy` must outlast it by one cycle.
 BUSY = {
@@ -46,17 +47,11 @@ BUSY = {
 @cocotb.test()
 @cocotb.parametrize(name=list(OFFERS))
 async def offers(dut, name):
-    sequence, good = OFFERS[name]
-    await start(dut)
+    """Checkers see it at both ports."""
+    sequence, rule = OFFERS[name]
+    await start(dut, watch=False)
     sink = Sink(dut, "o", 8, stall=1)
-
-    async def receive():
-        try:
-            return await sink.receive()
-        except AssertionError as error:
-            return error
-
-    task = cocotb.start_soon(receive())
+    task = cocotb.start_soon(sink.receive())
     for n, offer in enumerate(sequence):
         if n == len(sequence) - 1:
             sink.stall = 0
@@ -64,8 +59,28 @@ async def offers(dut, name):
         get_port(dut, "i.payload").value = 0xff if offer is None else offer
         await cycles(dut)
     await cycles(dut)
-    assert task.done()
-    assert task.result() == sequence[-1] if good else isinstance(task.result(), AssertionError)
+    assert violation(dut) in ([f"{port}: {RULES[rule]}" for port in "io"] if rule else [""])
+    task.cancel()
+
+
+@cocotb.test()
+async def reset_withdraws(dut):
+    await start(dut)
+    get_port(dut, "i.valid").value = 1
+    await cycles(dut, 3)
+    dut.rst.value = 1
+    get_port(dut, "i.valid").value = 0
+    await cycles(dut)
+    dut.rst.value = 0
+    await cycles(dut, 3)
+
+
+@cocotb.test(expect_error=AssertionError)
+async def a_violation_fails_the_test(dut):
+    await start(dut)
+    for valid in 1, 0:
+        get_port(dut, "i.valid").value = valid
+        await cycles(dut, 3)
 
 
 @cocotb.test()

@@ -15,6 +15,7 @@ from amaranth.hdl._ast import Switch
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import In
 
+from ..checkers.attach import PORTS
 from ..tools import ROOT
 
 
@@ -149,7 +150,7 @@ def _points(lines, files):
                 if kind:
                     signals[name] = [n], Branch(*source, kind)
                 # Of other components' signals, what does not pass through here is counted there.
-                elif module[0] in files and not UNNAMED.fullmatch(name) and \
+                elif module[0] in files and not (UNNAMED.fullmatch(name) or name in PORTS) and \
                         (source[0] == module[0] or name in ports):
                     signals[name] = [n], source, int(match[1] or 0) + 1
             source = kind = None

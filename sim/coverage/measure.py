@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ..bench_build import build, cases, component
 from ..mutate.owners import owner
+from ..checkers.attach import Checked
 from ..runner import simulate
 from . import instrument
 from .instrument import Branch
@@ -75,7 +76,7 @@ def read(unit, text, counts):
 
 def convert(unit, case):
     """Verilog of a case of a bench, with what is to be counted."""
-    return instrument.convert(component(unit, case), unit, files(unit))
+    return instrument.convert(Checked(component(unit, case)), unit, files(unit))
 
 
 def run(unit, case, text):
@@ -84,9 +85,10 @@ def run(unit, case, text):
                   convert=lambda made, name: text)
     data = built.folder / "coverage.dat"
     data.unlink(missing_ok=True)
-    simulate(built)
+    simulate(built, disturbed=False)
     with data.open() as counts:
-        return read(unit, text, counts)
+        # What was built: lines may have gone from `text`.
+        return read(unit, (built.folder / f"{unit}.sv").read_text(), counts)
 
 
 def run_all(unit, reasons=()):

@@ -131,7 +131,8 @@ def _sources(*names):
     return [header(), *((HERE / name).read_text() for name in names)]
 
 
-def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, progress=None):
+def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, checked=False,
+            progress=None):
     """Shared library of the simulated FPGA for the Verilog of an accelerator.
 
     Its interface is that of `harness.cpp`. It is kept in `build/sim/NAME`, and built again when
@@ -151,24 +152,28 @@ def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, pr
         What the text depends on. None: the text itself.
     trace : :class:`bool`
         Compile in FST tracing, which is slower even while it is off.
+    checked : :class:`bool`
+        The text has checkers (:mod:`sim.checkers`), and registers and memories without initial
+        values: what the checkers find is an error, and each power-up begins with other values.
     progress : callable or None
         Called with a line of text before each long step.
     """
     key_text = verilog() if key is None else key
     say = progress or (lambda text: None)
-    folder = CACHE / (f"{name}-trace" if trace else name)
+    folder = CACHE / "-".join([name, *["trace"] * trace, *["checked"] * checked])
+    flags = [*FLAGS, *(["--x-initial", "unique"] if checked else [])]
     tool = [str(verilator()), str(verilator().stat().st_mtime_ns)]
     seen = state.header(config)
 
     def translate(part):
         say("writing Verilog")
         text = key_text if key is None else verilog()
-        (part / "accelerator.v").write_text(text)
+        (part / "accelerator.sv").write_text(text)
         say("Verilator: translating to C++")
         execute([verilator(), "--cc", "--top-module", "accelerator", "--prefix", "Vtop",
-                 "-Mdir", "obj", *FLAGS, *(["--trace-fst"] if trace else []),
+                 "-Mdir", "obj", *flags, *(["--trace-fst"] if trace else []),
                  *(SPLIT if len(text) > SPLIT_ABOVE else []), "-CFLAGS", "-fPIC",
-                 "accelerator.v"], part)
+                 "accelerator.sv"], part)
         say("g++: compiling")
         execute(["make", "-C", "obj", "-f", "Vtop.mk", f"-j{min(2, os.cpu_count() or 1)}",
                  f"OPT_FAST={' '.join(OPTIMIZE)}", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2",
@@ -178,7 +183,7 @@ def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, pr
                 path.unlink()
 
     model = cached(folder / "model", "obj/Vtop__ALL.a",
-                   [key_text, str(trace), *FLAGS, *SPLIT, *OPTIMIZE, *tool], translate, say)
+                   [key_text, str(trace), *flags, *SPLIT, *OPTIMIZE, *tool], translate, say)
 
     def link(part):
         (part / "dram_params.hpp").write_text(header())
@@ -187,7 +192,7 @@ def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, pr
         include = verilator().parent.parent / "share" / "verilator" / "include"
         say("g++: linking")
         execute(["g++", "-std=c++17", "-shared", "-fPIC", *OPTIMIZE, f"-DVM_TRACE_FST={int(trace)}",
-                 f"-DVM_TRACE={int(trace)}", "-I.", f"-I{model.parent}", f"-I{HERE}",
+                 f"-DVM_TRACE={int(trace)}", f"-DCHECKED={int(checked)}", "-I.", f"-I{model.parent}", f"-I{HERE}",
                  f"-isystem{include}", f"-isystem{include / 'vltstd'}", HERE / "harness.cpp",
                  model, model.with_name("libverilated.a"), "-pthread",
                  *(["-llz4", "-lz"] if trace else []), "-o", "accelerator.so"], part)
@@ -207,19 +212,25 @@ def without_zeros(verilog):
         r"^ +\S+ ?\[\d+\] = \d+'[dh]0+;\n", "", block[0], flags=re.M), verilog, flags=re.M | re.S)
 
 
-def accelerator_library(config, *, trace=False, progress=None):
+def accelerator_library(config, *, trace=False, checked=False, progress=None):
     """:func:`library` of the accelerator for a :class:`rtl.config.Config`."""
     def text():
         from amaranth.back import verilog
 
         from rtl.top import Accelerator
+
+        from ..checkers.attach import checked_verilog
+        if checked:
+            return checked_verilog(Accelerator(config), "accelerator")[0]
         return without_zeros(verilog.convert(Accelerator(config), name="accelerator",
                                              strip_internal_attrs=True))
 
     sources = sorted((ROOT / "rtl").rglob("*.py"))
+    if checked:
+        sources += sorted((ROOT / "sim" / "checkers").glob("*.*")) + [ROOT / "sim" / "initial.py"]
     key = "\0".join([repr(config), version("amaranth"), *(path.read_text() for path in sources)])
     return library(config.name, text, beat_bytes=config.beat_bytes, config=config, key=key,
-                   trace=trace, progress=progress)
+                   trace=trace, checked=checked, progress=progress)
 
 
 def dram_library():

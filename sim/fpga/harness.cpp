@@ -50,15 +50,26 @@ struct Harness {
 
     Harness(uint8_t *data, uint64_t bytes, const DramParams &dram, double clock_mhz)
         : top(&prepared(context)), memory(data, bytes, dram, clock_mhz) {
+        top.s_axi_awvalid = top.s_axi_wvalid = top.s_axi_bready = 0;
+        top.s_axi_arvalid = top.s_axi_rready = 0;
+        top.m_axi_rvalid = top.m_axi_bvalid = 0;
         top.rst = 1;
         for (int n = 0; n < 4; n++)
             tick();
         top.rst = 0;
         tick();
+#if CHECKED
+        top.checking = 1;
+#endif
     }
 
     static VerilatedContext &prepared(VerilatedContext &context) {
         context.traceEverOn(VM_TRACE_FST);  // before the model exists, or opening a trace is fatal
+#if CHECKED
+        static int powerups = 0;
+        context.randReset(2);
+        context.randSeed(++powerups);
+#endif
         return context;
     }
 
@@ -108,6 +119,11 @@ struct Harness {
     bool failed() {
         if (!memory.error.empty())
             error = "memory bus: " + memory.error;
+#if CHECKED
+        if (top.violation)
+            error = "checker " + std::to_string(top.violation >> 8) + ": rule "
+                    + std::to_string(top.violation & 255);
+#endif
         return !error.empty();
     }
 

@@ -42,13 +42,15 @@ class Pair:
     config : :class:`~rtl.config.Config`
     build_progress : callable or None
         Called with a line of text before each long step of building the simulated FPGA.
+    library : path or None
+        See :class:`~sim.fpga.device.SimDevice`.
     """
-    def __init__(self, config, build_progress=None):
+    def __init__(self, config, build_progress=None, library=None):
         self.config = config
-        self.library = accelerator_library(config, progress=build_progress)
+        self.library = library or accelerator_library(config, progress=build_progress)
 
     def device(self, dram):
-        """The accelerator, in front of a :class:`~sim.dram.Dram`."""
+        """The accelerator, in front of a :class:`~rtl.dram.Dram`."""
         return SimDevice(self.config, library=self.library, memory=dram, watchdog=WATCHDOG,
                          progress=_limited)
 

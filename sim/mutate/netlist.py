@@ -100,26 +100,30 @@ def netlist(component, name):
                      {"design.il": text}, ["base.il"])[0]
 
 
-def draw(text, count, seed, files):
+def draw(text, wanted, seed):
     """Draw mutants of the cells of a :func:`netlist` that were made of lines of some files.
 
     yosys spreads them over modules, wires, cells and source lines. Clocks are left alone: no bug
-    in the source makes one. Returns a list of `count` of :class:`Mutant`, fewer where there are no
-    more.
+    in the source makes one. Returns a list of :class:`Mutant`.
 
     Parameters
     ----------
-    files : sequence of :class:`str`
-        Names in `rtl`, without `.py`.
+    wanted : list of (tuple of :class:`str`, :class:`int`)
+        Files, as names in `rtl` without `.py`, and how many mutants of each such group; there are
+        fewer where its netlist has no more.
     """
-    # More than are needed: some are of clocks.
-    selection = " ".join(f"a:src=*/rtl/{name}.py:*" for name in files)
-    listed, = run_yosys(["read_rtlil base.il",
-                         f"mutate -list {2 * count + 10} -seed {seed} -o list.txt {selection}"],
-                        {"base.il": text}, ["list.txt"])
-    mutants = [Mutant.parse(line) for line in listed.splitlines()]
-    mutants = [m for m in dict.fromkeys(mutants) if m.port not in CLOCKS]
-    return Random(f"{seed}").sample(mutants, min(count, len(mutants)))
+    commands = ["read_rtlil base.il"]
+    for n, (files, count) in enumerate(wanted):
+        # More than are needed: some are of clocks.
+        selection = " ".join(f"a:src=*/rtl/{name}.py:*" for name in files)
+        commands.append(f"mutate -list {2 * count + 10} -seed {seed} -o list{n}.txt {selection}")
+    listed = run_yosys(commands, {"base.il": text}, [f"list{n}.txt" for n in range(len(wanted))])
+    drawn = []
+    for lines, (_, count) in zip(listed, wanted):
+        found = [m for m in dict.fromkeys(map(Mutant.parse, lines.splitlines()))
+                 if m.port not in CLOCKS]
+        drawn += Random(f"{seed}").sample(found, min(count, len(found)))
+    return drawn
 
 
 def insert(text, name, mutants):

@@ -93,12 +93,12 @@ def lines(unit):
                for line in (ROOT / "rtl" / f"{name}.py").read_text().splitlines())
 
 
-def shares(count):
-    """`count` mutants for all benches, in proportion to their lines: a mapping by unit.
+def shares(count, units=OWNERS):
+    """`count` mutants for benches, in proportion to their lines: a mapping by unit.
 
     Largest remainder: what is left after rounding down goes to those that lost most by it.
     """
-    of = {unit: lines(unit) for unit in OWNERS}
+    of = {unit: lines(unit) for unit in units}
     exact = {unit: count * n / sum(of.values()) for unit, n in of.items()}
     given = {unit: int(share) for unit, share in exact.items()}
     rest = sorted(exact, key=lambda unit: given[unit] - exact[unit])

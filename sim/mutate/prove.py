@@ -16,10 +16,11 @@ import time
 from .netlist import SELECT, run_yosys
 
 
-__all__ = ["equivalent"]
+__all__ = ["EQUIVALENT", "CONTRACT", "equivalent", "proof"]
 
 
-SECONDS = 60.0
+EQUIVALENT, CONTRACT = "proven equivalent", "proven equivalent by the streams' contract"
+SECONDS = 60.0      # of a proof
 BLOCK = re.compile(r"^  cell (\S+) \S+\n(.*?)^  end\n", re.M | re.S)
 ATTRIBUTE = re.compile(r"^  attribute .*\n", re.M)
 PORT = re.compile(r"^  wire (?:width (\d+) )?(?:upto )?(?:offset \d+ )?(input|output) \d+ "
@@ -177,7 +178,8 @@ def equivalent(text, module, number, *, contract=False, seconds=SECONDS):
         Outputs mean nothing while the `valid` that they belong to is low.
     """
     end = time.monotonic() + seconds
-    flat = run_yosys(["read_rtlil mutated.il", f"hierarchy -top {module}", "proc", "flatten",
+    flat = run_yosys(["read_rtlil mutated.il", "delete t:*_checker t:checkers_summary",
+                      f"hierarchy -top {module}", "proc", "flatten",
                       "opt_clean", "setundef -undriven -zero", "setundef -zero",
                       f"rename {module} cut", "write_rtlil flat.il"],
                      {"mutated.il": text}, ["flat.il"], seconds)
@@ -198,3 +200,21 @@ def equivalent(text, module, number, *, contract=False, seconds=SECONDS):
         same -= lost
     left = end - time.monotonic()
     return left > 0 and _find(cut, number, same, masks, "seen", left) == ""
+
+
+def proof(text, mutant, number, top):
+    """What can be proven of a mutant: :data:`EQUIVALENT`, :data:`CONTRACT`, or None.
+
+    First for its own module, then for the modules around it: the smaller, the sooner the proof. By
+    the contract for `top` alone, which those outside of it keep to.
+    """
+    end = time.monotonic() + 2 * SECONDS
+    module = mutant.module
+    while module != top:
+        if time.monotonic() < end and equivalent(text, module, number):
+            return EQUIVALENT
+        module = module.rpartition(".")[0]
+    # What fails by the contract fails without it.
+    if not equivalent(text, top, number, contract=True):
+        return None
+    return EQUIVALENT if equivalent(text, top, number) else CONTRACT

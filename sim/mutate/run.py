@@ -1,19 +1,17 @@
 """Runs a bench on mutants of its component, and says which it kills."""
 
+import json
 import os
-import time
 from contextlib import contextmanager
 
-from ..bench_build import BenchError, build, component
+from ..bench_build import build, component
+from ..checkers.attach import Checked
 from ..runner import simulate
-from .netlist import VARIABLE, insert, netlist, simulated
+from .forks import NUMBERS, VERDICTS
+from .netlist import insert, netlist, simulated
 
 
 __all__ = ["Subject"]
-
-
-PATIENCE = 5      # times the good design's run: a mutant that takes longer hangs, and is killed
-LEAST = 20.0      # seconds
 
 
 @contextmanager
@@ -45,30 +43,24 @@ class Subject:
     def __init__(self, unit, case):
         self.unit, self.case = unit, case
         self.component = component(unit, case)
-        self.netlist = netlist(self.component, unit)
+        self.netlist = netlist(Checked(self.component), unit)
         self._built = None
 
     def insert(self, mutants):
-        """Build the component with mutants, numbered from 1 on, and run the good one.
-
-        Raises :exc:`BenchError` when the good one fails: then nothing can be said of mutants.
-        """
+        """Build the component with mutants, numbered from 1 on."""
         self.mutated = insert(self.netlist, self.unit, mutants)
         verilog = simulated(self.mutated, self.unit)
         self._built = build(self.unit, self.case, variant="mutants",
-                            rewrite=lambda text, made: verilog)
-        start = time.perf_counter()
-        self._simulate(0, None)
-        self._limit = max(LEAST, PATIENCE * (time.perf_counter() - start))
+                            rewrite=lambda text: verilog)
 
-    def kills(self, number):
-        """Whether the bench fails on a mutant, or never ends on it."""
-        try:
-            self._simulate(number, self._limit)
-        except BenchError:
-            return True
-        return False
+    def killed(self, numbers):
+        """Numbers of the mutants, of some, on which the bench fails or never ends.
 
-    def _simulate(self, number, limit):
-        with _variables(**{VARIABLE: str(number), "COCOTB_MAX_FAILURES": "1"}):
-            simulate(self._built, limit=limit, log=self._built.folder / f"mutant{number}.log")
+        Raises :exc:`BenchError` when the good one fails: then nothing can be said of mutants.
+        """
+        folder = self._built.folder
+        with _variables(**{NUMBERS: ",".join(map(str, numbers)), "COCOTB_MAX_FAILURES": "1"}):
+            simulate(self._built, before=["sim.mutate.forks"], seconds=None,
+                     log=folder / "mutants.log")
+        verdicts = json.loads((folder / VERDICTS).read_text())
+        return {number for number in numbers if not verdicts[str(number)]}

@@ -44,10 +44,18 @@ def near(value, roundings, flush=FLUSH):
     return Within(value, roundings * ROUNDING * value.abs() + flush)
 
 
+def _checked(x):
+    """An array of one of the types that the machine knows."""
+    if x.dtype != np.float32 and x.dtype.kind not in "iu":
+        raise TypeError(f"Arrays must be float32 or integers, not {x.dtype}")
+    return x
+
+
 def _tensor(x):
     """Arrays as tensors: float32 as they are, to the bit, and integers as int64."""
     if not isinstance(x, np.ndarray):
         return x
+    x = _checked(x)
     return torch.from_numpy(x.astype(np.float32 if x.dtype == np.float32 else np.int64, order="C"))
 
 
@@ -57,7 +65,7 @@ def _outputs(x):
 
 def _bits(x):
     """Patterns of float32, and integers as they are, int64."""
-    x = x.numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+    x = _checked(x.numpy() if isinstance(x, torch.Tensor) else np.asarray(x))
     return (x.view(np.uint32) if x.dtype == np.float32 else x).astype(np.int64)
 
 

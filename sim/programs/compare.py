@@ -36,12 +36,13 @@ class Pair:
     config : :class:`~rtl.config.Config`
     coverage : :class:`~.coverage.Coverage` or None
         Is told what is executed.
-    build_progress : callable or None
+    library, build_progress
         See :class:`~sim.fpga.device.SimDevice`.
     """
-    def __init__(self, config, coverage=None, build_progress=None):
+    def __init__(self, config, coverage=None, build_progress=None, library=None):
         self.config, self.coverage = config, coverage
-        self.sim = SimDevice(config, watchdog=WATCHDOG, progress=_limited, record=coverage is not None,
+        self.sim = SimDevice(config, library=library, watchdog=WATCHDOG, progress=_limited,
+                             record=coverage is not None,
                              build_progress=build_progress)
 
     def __enter__(self):

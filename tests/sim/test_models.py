@@ -33,7 +33,7 @@ def test_same(name):
         except Difference as difference:
             raise AssertionError(f"model {n} of {name}: {difference}") from difference
         coverage.ran(config, case)
-    assert coverage.share > 0.5, coverage.missing
+    assert coverage.share > 0.4, coverage.missing
 
 
 def test_configurations():

@@ -1,5 +1,6 @@
 """Bugs put into netlists: killed, proven harmless, or named."""
 
+import os
 import re
 from dataclasses import replace
 
@@ -9,12 +10,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sim.bench_build import BenchError, cases
-from sim.mutate import __main__ as mutation
+from sim.mutate import __main__ as mutation, forks
 from sim.mutate.netlist import Mutant, draw, insert, netlist, simulated
 from sim.mutate.owners import OWNERS, lines, shares
 from sim.mutate.prove import equivalent
 from sim.mutate.run import Subject
-from sim.runner import simulate
 from sim.tools import ROOT
 
 
@@ -90,8 +90,8 @@ def test_drawn_from_the_files():
     """Of the files that the bench answers for, as the seed says; clocks are left alone."""
     text = Subject("slice", "small").netlist
     for files in ("bus/slice", "bus/register"), ("bus/skid",):
-        drawn = draw(text, 20, 3, files)
-        assert len(drawn) == 20 and drawn == draw(text, 20, 3, files) != draw(text, 20, 4, files)
+        drawn = draw(text, [(files, 20)], 3)
+        assert len(drawn) == 20 and drawn == draw(text, [(files, 20)], 3) != draw(text, [(files, 20)], 4)
         assert {m.source.split(":")[0] for m in drawn} <= {f"rtl/{name}.py" for name in files}
         assert not {m.port for m in drawn} & {"CLK", "clk"}
 
@@ -122,7 +122,7 @@ HELD = Mutant("const0", "skid", "", "Q", 0, -1, "rtl/bus/skid.py:37")
 @pytest.fixture
 def skid(monkeypatch):
     """Mutants of the skid buffer by hand: of what it offers, and of what it holds."""
-    def by_hand(text, count, seed, files):
+    def by_hand(text, wanted, seed):
         return [replace(PAYLOAD, cell=cell(text, "$mux")), replace(HELD, cell=cell(text, "$dff"))]
     monkeypatch.setattr(mutation, "draw", by_hand)
 
@@ -131,19 +131,24 @@ def skid(monkeypatch):
 def test_killed(skid, capsys):
     """The bench fails on both. The good design, in the same build, passes before."""
     assert mutation.main(["skid", "-n", "2"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    assert capsys.readouterr().out.splitlines() == ["skid: 2 of 2 killed",
         "2 killed, 0 proven equivalent, 0 proven equivalent by the streams' contract, 0 survived",
         "2 passed, 0 failed"]
 
 
 def test_survivor_is_named(skid, capsys, monkeypatch):
-    """A bench that overlooks one of them: it is no equivalent one, and said to have survived."""
-    kills = Subject.kills
-    monkeypatch.setattr(Subject, "kills", lambda self, n: n != 2 and kills(self, n))
+    """A bench that overlooks one of them: it is no equivalent one, and said to have survived.
+
+    It can be run alone.
+    """
+    killed = Subject.killed
+    monkeypatch.setattr(Subject, "killed", lambda *args: killed(*args) - {2})
     assert mutation.main(["skid", "-n", "2"]) == 1
     out = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"skid: survived: rtl/bus/skid.py:37 \(skid \S+\): const0 of Q\[0\]", out[0])
-    assert out[1].endswith(" 1 survived") and out[2] == "1 passed, 1 failed"
+    assert re.fullmatch(r"skid 2 of 2: survived: rtl/bus/skid.py:37 \(skid \S+\): const0 of Q\[0\]", out[0])
+    assert out[1] == "skid: 1 of 2 killed" and out[2].endswith(" 1 survived") and out[3] == "1 passed, 1 failed"
+    assert mutation.main(["skid", "-n", "2", "--only", "2"]) == 1
+    assert capsys.readouterr().out.splitlines()[::3] == [out[0], "0 passed, 1 failed"]
 
 
 def test_good_design_must_pass(monkeypatch):
@@ -151,22 +156,23 @@ def test_good_design_must_pass(monkeypatch):
     monkeypatch.setattr("sim.mutate.run.simulated", lambda text, name: simulated(
         text, name).replace("assign o__valid =", "assign o__valid = ~"))
     subject = Subject("skid", "bit")
+    subject.insert([replace(PAYLOAD, cell=cell(subject.netlist, "$mux"))])
     with pytest.raises(BenchError, match="tests failed"):
-        subject.insert([replace(PAYLOAD, cell=cell(subject.netlist, "$mux"))])
+        subject.killed([1])
 
 
 def test_a_mutant_that_hangs_is_killed():
-    subject = Subject("skid", "bit")
-    subject.insert([replace(PAYLOAD, mode="const0", cell=cell(subject.netlist, "$mux"))])
-    subject._limit = 0.05
-    assert subject.kills(1)
-    with pytest.raises(BenchError, match="did not finish"):
-        simulate(subject._built, limit=0.05, log=subject._built.folder / "mutant.log")
+    for seconds, ends in ("0", True), ("60", False):
+        process = os.fork()
+        if not process:
+            os.execvp("sleep", ["sleep", seconds])
+        assert forks._ends(process, 5 if ends else 0.1) == ends
 
 
 @pytest.mark.parametrize("args, said", [
     (["nothing"], "mutate: UNIT must be all or one of accumulate, "),
     (["skid", "-n", "0"], "mutate: -n must be at least 1, not 0"),
+    (["skid", "-n", "3", "--only", "4"], "mutate: --only must be from 1 to 3, not 4"),
 ])
 def test_refused(args, said, capsys):
     assert mutation.main(args) == 2

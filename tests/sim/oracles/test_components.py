@@ -37,6 +37,20 @@ def test_bench_is_for_the_component(path):
     assert cases(bench) and module in sources and names and set(names) <= set(ORACLES)
 
 
+@pytest.mark.parametrize("part", components.PARTS)
+def test_part_is_within(part):
+    """The component imports it, or what imports it."""
+    found, ahead = set(), [components.PARTS[part]]
+    while ahead:
+        path = ahead.pop()
+        if path not in found and (ROOT / path).exists():
+            found.add(path)
+            for name, _ in imports(path, (ROOT / path).read_text()):
+                module = name.split(".")
+                ahead += ["/".join(module[:n]) + ".py" for n in range(2, len(module) + 1)]
+    assert part in found
+
+
 def test_every_oracle_is_asked():
     assert {name for _, names in components.COMPUTES.values() for name in names} == set(ORACLES)
 

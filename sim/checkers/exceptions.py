@@ -1,0 +1,62 @@
+"""Which streams may do what others may not, and what each AXI port may at most."""
+
+from amaranth import Cat, Mux, Value
+
+from rtl.limits import MAX_OUTSTANDING
+from rtl.memory.reader import MemoryReader
+from rtl.memory.writer import MemoryWriter
+from rtl.top import Accelerator
+
+
+__all__ = ["MAY_FALL", "ONLY_WHILE", "LOOSE", "limits_of"]
+
+
+# Streams, as (class, port), that may be withdrawn, and why. Their payload stays the same until then.
+STOPPED = "a stop takes back what is on offer, and a reset follows"
+MAY_FALL = {
+    ("UnitQueue", "o"): STOPPED,
+    **{(unit, "insn"): STOPPED for unit in
+       ("LoadUnit", "StreamUnit", "LinearUnit", "VectorUnit", "AttentionUnit")},
+    ("Executor", "bytes"): "a request that is answered early, or given up, leaves bytes that nobody wants",
+    ("MemoryPort", "bytes"): "they come from the executor",
+    ("Executor", "access"): "a request to a bus that does not answer is given up",
+    ("Executor", "area"): "the same, to memory",
+    ("RegisterPort", "i"): "it comes from the executor",
+    ("MemoryPort", "i"): "it comes from the executor",
+    ("WeightUnpacker", "command"): "waits while steps of the matrix before are under way behind it",
+    ("BlockWalker", "beats"): "a step without a beat may end a block: the beat on offer is the next one's",
+    ("RowScaler", "row_scales"): "those of the next matrix are on offer to where this one's go, until it is done",
+    ("Embedder", "row_scales"): "those of the next matrix, likewise",
+}
+
+# Those of them that may be withdrawn only while a member of their component is high.
+ONLY_WHILE = {("UnitQueue", "o"): "stop"}
+
+
+def _codes_of_beats(payload, step):
+    """Without the codes of a step that no beat is for: they are whatever the bus has."""
+    rest = [step[name] for name, _ in step.shape() if name != "codes"]
+    return Cat(payload.spare, *rest, Mux(payload.spare, 0, Value.cast(step.codes)))
+
+
+# Streams of whose payload a part may change, and what of it must not.
+LOOSE = {
+    ("BlockWalker", "o"): lambda p: _codes_of_beats(p, p),
+    ("TritDecoder", "i"): lambda p: _codes_of_beats(p, p.step),
+}
+
+
+def limits_of(component, port, kind):
+    """Parameters of the checker of one direction, "read" or "write", of an AXI4 port.
+
+    A component of this project's own issues bursts of whole beats alone, and declares what may be
+    outstanding. What passes a manager's bursts on has no such limits.
+    """
+    match component, kind:
+        case MemoryReader(), "read":
+            return {"WHOLE": 1, "MOST": sum(component.depths)}
+        case (MemoryWriter() | Accelerator()), "write":
+            return {"WHOLE": 1, "MOST": MAX_OUTSTANDING}
+        case Accelerator(), "read":
+            return {"WHOLE": 1}
+    return getattr(component, "limits", {}).get(kind, {})    # of the checkers' own bench

@@ -1,0 +1,73 @@
+"""Initial values: what is taken out of Verilog, and that simulations differ by what they begin with."""
+
+import pytest
+
+from sim import bench_build, runner
+from sim.initial import without_initial
+
+
+MODULE = r"""
+module some(clk, q);
+  reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
+  reg [7:0] count = 8'h05;
+  output q;
+  reg q = 1'h1;
+  reg \with.dot  = 1'h0;
+  wire [3:0] sum = 4'h3;
+  reg [7:0] table_ [1:0];
+  initial begin
+    table_[0] = 8'h01;
+    table_[1] = 8'h02;
+  end
+  reg [7:0] storage [1:0];
+  initial begin
+    storage[0] = 8'h00;
+    storage[1] = 8'h00;
+  end
+  always @(posedge clk) begin
+    if (q)
+      storage[count] <= sum;
+  end
+endmodule
+module other(clk);
+  reg [7:0] storage [0:0];
+  initial begin
+    storage[0] = 8'h07;
+  end
+endmodule
+"""
+
+
+def test_registers_and_written_memories_lose_their_values():
+    got = without_initial(MODULE)
+    lost = ["count = 8'h05", "q = 1'h1", "with.dot  = 1'h0", "storage[0] = 8'h00", "storage[1] = 8'h00"]
+    kept = ["dump_module$1  = 0", "sum = 4'h3", "table_[0] = 8'h01", "table_[1] = 8'h02",
+            "storage[0] = 8'h07"]
+    assert all(text in MODULE for text in lost + kept)
+    assert not [text for text in lost if text in got] and not [text for text in kept if text not in got]
+    assert got.count("initial begin") == got.count("  end\n") - 1 == 2
+
+
+def began(seed):
+    built = bench_build.build("harness", "store")
+    (built.folder / "began.txt").unlink(missing_ok=True)
+    assert runner.simulate(built, seed=seed, only="begins") > 0
+    return (built.folder / "began.txt").read_text().split()
+
+
+def test_the_seed_decides_what_a_simulation_begins_with():
+    first, second = began(1), began(2)
+    assert began(1) == first
+    # A register with a reset, one without, and a word of a memory: all three differ.
+    assert all(a != b for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("how, limits, message", [
+    ("cycles", {"cycles": 2000}, "1 of 1 tests failed: hangs: has not ended after 2000 cycles"),
+    ("loop", {"seconds": 15}, "the simulation has not ended after 15 seconds"),
+])
+def test_what_hangs_is_ended(how, limits, message):
+    built = bench_build.build("harness", "store")
+    with pytest.raises(bench_build.BenchError) as error:
+        runner.simulate(built, seed=3, only=r"hangs$", plusargs=[f"+hang={how}"], **limits)
+    assert str(error.value) == f"harness-store, seed 3: {message}"
