@@ -49,6 +49,8 @@ class SimDevice(RegisterDevice):
         Write a timeline of the units' activity there when the device is closed.
     trace : path or None
         Record all signals there, as FST: slow, and large. Takes a build of its own.
+    checked : :class:`bool`
+        With checkers in the library, and a random state after each power-up: takes a build of its own.
     build_progress : callable or None
         Called with a line of text before each long step of building the library.
     watchdog, progress
@@ -57,11 +59,12 @@ class SimDevice(RegisterDevice):
     name = "sim"
 
     def __init__(self, config, *, library=None, memory=None, timeline=None, trace=None,
-                 build_progress=None, **options):
+                 checked=False, build_progress=None, **options):
         super().__init__(config, **options)
         self._dram = memory or dram.get(config.dram)   # before a library takes minutes to build
         if library is None:
-            library = accelerator_library(config, trace=trace is not None, progress=build_progress)
+            library = accelerator_library(config, trace=trace is not None, checked=checked,
+                                          progress=build_progress)
         try:
             self._lib = ctypes.CDLL(str(library))
         except OSError as error:

@@ -46,13 +46,15 @@ def command(argv):
     parser.add_argument("--seed", type=int, default=1, help="what chooses them (default: 1)")
     parser.add_argument("--config", default="small", choices=configs.CONFIGS,
                         help="accelerator (default: small)")
+    parser.add_argument("--checked", action="store_true",
+                        help="with checkers on all streams, and a random state at power-up")
     args = parser.parse_args(argv)
     if args.n < 1:
         raise UserError(f"-n must be at least 1, not {args.n}")
     config, failures = configs.get(args.config), 0
     coverage = Coverage(config)
     with steps(f"building the simulated FPGA, once ({config.name})") as step:
-        pair = Pair(config, coverage, step)
+        pair = Pair(config, coverage, step, args.checked)
     with pair, progress("random programs") as report:
         for n, world, program in programs(config, args.seed, args.n):
             report(n, args.n)

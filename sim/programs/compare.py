@@ -36,11 +36,13 @@ class Pair:
     coverage : :class:`~.coverage.Coverage` or None
         Is told what is executed.
     build_progress : callable or None
+    checked : :class:`bool`
         See :class:`~sim.fpga.device.SimDevice`.
     """
-    def __init__(self, config, coverage=None, build_progress=None):
+    def __init__(self, config, coverage=None, build_progress=None, checked=False):
         self.config, self.coverage = config, coverage
-        self.sim = SimDevice(config, watchdog=WATCHDOG, progress=_limited, build_progress=build_progress)
+        self.sim = SimDevice(config, watchdog=WATCHDOG, progress=_limited, checked=checked,
+                             build_progress=build_progress)
 
     def __enter__(self):
         return self
