@@ -176,11 +176,16 @@ def test_shrink():
 def test_command(capsys, monkeypatch):
     assert main(["-n", "2", "--seed", "4", "--config", "small"]) == 0
     assert capsys.readouterr().out.endswith("\n2 passed, 0 failed\n")
-    monkeypatch.setattr(Pair, "compare", Fails.compare)
-    assert main(["-n", "12", "--seed", "4", "--config", "small"]) == 1
+
+    def compare(*_):
+        raise Difference("wrong")
+
+    monkeypatch.setattr(Pair, "compare", compare)
+    monkeypatch.setattr("sim.models.__main__.shrink", lambda pair, case: (example()[0], Difference("as wrong")))
+    assert main(["-n", "2", "--seed", "4", "--config", "small"]) == 1
     said = capsys.readouterr().out
-    assert "of small, seed 4: wrong\n    hidden=" in said and "    smallest: wrong\n    hidden=32 " in said
-    assert not said.endswith(" 0 failed\n") and said.splitlines()[-1].endswith(" failed")
+    assert "model 1 of small, seed 4: wrong\n    hidden=" in said
+    assert "    smallest: as wrong\n    hidden=64 heads=4 " in said and said.endswith("\n0 passed, 2 failed\n")
 
 
 def test_command_refuses(capsys):

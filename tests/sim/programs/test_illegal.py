@@ -49,8 +49,7 @@ def tried():
 def test_shortest():
     """A program that is HALT alone has mistakes as well."""
     halt = Program((Halt(),), [0], 0, False)
-    for seed in range(20):
-        assert Mutant.of(halt, seed).words not in ((Halt().encode(),), ())
+    assert len({Mutant.of(halt, seed).words for seed in range(20)}) > 10
 
 
 def test_hang(tried, monkeypatch):
