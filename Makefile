@@ -17,7 +17,7 @@ APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sud
 # Through the environment, so that a prompt may hold quotes.
 export DEVICE MODEL TOKENS PROMPT CONFIG
 
-.PHONY: run chat test sim random bench cores bitstream export small docs verilog doctor install clean distclean
+.PHONY: run chat test sim random mutate coverage bench cores bitstream export small docs verilog doctor install clean distclean
 
 run: $(VENV)/.run
 	@$(BIN)/headrace run --model "$$MODEL" --prompt "$$PROMPT" --tokens "$$TOKENS" \
@@ -36,12 +36,25 @@ sim: $(VENV)/.test
 	@$(BIN)/python -m sim.runner "$(UNIT)" $(if $(CASE),--case $(CASE)) --seed "$(SEED)" \
 	    $(if $(WAVES),--waves)
 
-# Random programs on the simulated FPGA and the functional machine: make random [N=1000] [SEED=n] [CONFIG=wide]
+# Random programs on the simulated FPGA and the functional machine: make random [N=1000] [SEED=n] [CONFIG=wide].
+# With ILLEGAL=1, programs with a mistake each. With MODELS=1, random models.
 random: $(VENV)/.run
-	@$(BIN)/python -m sim.programs -n "$(or $(N),100)" --seed "$(SEED)" $${CONFIG:+--config "$$CONFIG"}
+	@$(BIN)/python -m $(if $(MODELS),sim.models,sim.programs) -n "$(or $(N),100)" --seed "$(SEED)" \
+	    $${CONFIG:+--config "$$CONFIG"} $(if $(ILLEGAL),--illegal)
+
+# Random bugs in components, and whether their benches kill them: make mutate [UNIT=skid] [N=200] [SEED=n]
+# [ONLY=k]
+mutate: $(VENV)/.test
+	@$(BIN)/python -m sim.mutate "$(or $(UNIT),all)" -n "$(or $(N),20)" --seed "$(SEED)" \
+	    $(if $(ONLY),--only $(ONLY))
 
 bench: $(VENV)/.run
 	$(BIN)/python -m sim.measure --output build/bench.json
+
+# What the tests reach, into docs/coverage.md; fails if that is less than is recorded there: make coverage
+# [PART=rtl|programs|python] [UNIT=attention]. With a UNIT, prints what its bench reaches, and records nothing.
+coverage: $(VENV)/.test
+	@$(BIN)/python -m sim.coverage $(or $(PART),rtl) $(if $(UNIT),--unit "$(UNIT)")
 
 # Cycles, area and clock of the linear cores, into docs/cores.md: an hour, less when little has changed.
 cores: $(VENV)/.synth

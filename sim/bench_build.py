@@ -17,12 +17,12 @@ from cocotb_tools.runner import Verilator
 from host.errors import UserError
 from host.files import writing
 
-from .checkers.attach import checked_verilog
+from .checkers.attach import checked_verilog, plain_verilog
 from .checkers.rules import PLACES
 from .tools import ROOT, WARNINGS, environment, verilator
 
 
-__all__ = ["BenchError", "Build", "build", "cases", "component", "Runner", "tools"]
+__all__ = ["BenchError", "Build", "build", "cases", "component", "Runner", "tools", "units"]
 
 
 class BenchError(UserError):
@@ -30,7 +30,8 @@ class BenchError(UserError):
 
 
 # Verilator's own files, the same for every unit, are three quarters of a small unit's build.
-RUNTIME = ("verilated.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o")
+RUNTIME = ("verilated.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o",
+           "verilated_cov.o", "verilated_covergroup.o")
 
 
 # A bench runs mostly Python, and is built for longer than it runs.
@@ -78,11 +79,15 @@ def _copy_runtime(source, target):
             part.replace(target / name)
 
 
+def units():
+    """Names of all benches: files in sim/benches."""
+    return sorted(path.stem for path in (ROOT / "sim" / "benches").glob("[!_]*.py"))
+
+
 def cases(unit):
     """Cases of the bench `sim/benches/<unit>.py`: a mapping from names to factories."""
-    units = sorted(p.stem for p in (ROOT / "sim" / "benches").glob("[!_]*.py"))
-    if unit not in units:
-        raise BenchError(f"Unit must be one of {', '.join(units)}, not {unit!r}")
+    if unit not in units():
+        raise BenchError(f"Unit must be one of {', '.join(units())}, not {unit!r}")
     return import_module(f"sim.benches.{unit}").CASES
 
 
@@ -129,7 +134,7 @@ def tools():
         os.environ.update(saved)
 
 
-def build(unit, case, *, variant="", rewrite=None, args=(), waves=False):
+def build(unit, case, *, variant="", convert=plain_verilog, rewrite=None, args=(), waves=False):
     """Build a component of a bench; returns a :class:`Build`.
 
     It is reused while its Verilog and the tools stay the same. Raises :exc:`BenchError`.
@@ -138,8 +143,10 @@ def build(unit, case, *, variant="", rewrite=None, args=(), waves=False):
     ----------
     variant : :class:`str`
         Name of a build that differs from the plain one, and is kept beside it.
+    convert : callable
+        Takes the component with its checkers, and a name for it; returns Verilog.
     rewrite : callable or None
-        Takes the component's Verilog, and the component; returns the Verilog to build instead.
+        Takes that Verilog; returns what to build instead.
     args : sequence of :class:`str`
         Further options for Verilator.
     waves : :class:`bool`
@@ -148,7 +155,7 @@ def build(unit, case, *, variant="", rewrite=None, args=(), waves=False):
     made = component(unit, case)
     inputs = tuple("__".join(map(str, path)) for path, member, _ in
                    made.signature.flatten(made) if member.flow == In)
-    text, places = checked_verilog(made, unit, rewrite and (lambda text: rewrite(text, made)))
+    text, places = checked_verilog(made, unit, convert, rewrite)
 
     name = "-".join(filter(None, [unit, case, variant, "waves" if waves else ""]))
     folder = ROOT / "build" / "benches" / name

@@ -11,10 +11,11 @@ from host.files import replacing
 from rtl import csr, isa, limits, rules
 
 from . import diagram
+from .coverage import document as coverage
 from .tools import ROOT
 
 
-__all__ = ["DOCUMENTS", "generate"]
+__all__ = ["DOCUMENTS", "generate", "write"]
 
 
 FINDINGS = "tests/findings.toml"
@@ -113,10 +114,25 @@ def _findings():
             yield f"| {n} | {finding['found']} | {finding['now']} | {rule} | {tests} |"
 
 
+def _oracles():
+    from .oracles import table      # needs torch, which other documents do without
+    yield GENERATED.format("sim/oracles/")
+    yield ""
+    yield from table.markdown()
+
+
+def _coverage():
+    yield GENERATED.format("docs/coverage.json and sim/coverage/reasons.toml")
+    yield ""
+    yield from coverage.markdown()
+
+
 DOCUMENTS = {
+    Path("docs/coverage.md"): _coverage,
     Path("docs/findings.md"): _findings,
     Path("docs/limits.md"): _limits,
     Path("docs/isa.md"): _isa,
+    Path("docs/oracles.md"): _oracles,
     Path("docs/registers.md"): _registers,
     Path("docs/architecture.svg"): diagram.svg,
 }
@@ -127,13 +143,18 @@ def generate(path):
     return "\n".join(DOCUMENTS[path]()).rstrip("\n") + "\n"
 
 
+def write(path):
+    """Generate a document, relative to the checkout."""
+    with replacing(ROOT / path) as part:
+        part.write_text(generate(path))
+    print(f"wrote {path}")
+
+
 def main():
     """Run the command, return the exit code."""
     def command():
         for path in DOCUMENTS:
-            with replacing(ROOT / path) as part:
-                part.write_text(generate(path))
-            print(f"wrote {path}")
+            write(path)
 
     return run_command("document", command)
 

@@ -10,6 +10,7 @@ from cocotb_tools.check_results import get_results
 from host.errors import run_command
 
 from .bench_build import BenchError, build, cases, Runner, tools
+from .oracles.components import unasked
 from .tools import ROOT
 
 
@@ -25,12 +26,14 @@ def run(unit, case, *, seed=0, waves=False, only=None):
     return simulate(build(unit, case, waves=waves), seed=seed, only=only)
 
 
-def simulate(built, *, seed=0, only=None, plusargs=(), cycles=None, seconds=SECONDS):
+def simulate(built, *, seed=0, only=None, plusargs=(), before=(), cycles=None, seconds=SECONDS,
+             log=None, disturbed=True):
     """Run the tests of a :class:`~.bench_build.Build`; returns how many passed.
 
     Before each test, a run of it is cut short and counts as one more (:mod:`sim.interrupted`).
 
-    Raises :exc:`BenchError` when a test fails, or when there was none to run.
+    Raises :exc:`BenchError` when a test fails, when there was none to run, or when all of them ran
+    and none asked an oracle that :mod:`sim.oracles.components` lists for the bench.
 
     Parameters
     ----------
@@ -40,24 +43,32 @@ def simulate(built, *, seed=0, only=None, plusargs=(), cycles=None, seconds=SECO
         Regular expression of the tests to run.
     plusargs : sequence of :class:`str`
         Options of the simulation, as `+name+value`.
+    before : sequence of :class:`str`
+        Modules that are imported before the bench.
     cycles : :class:`int` or None
         A test that simulates more of them fails. None: far more than any needs.
-    seconds : :class:`float`
+    seconds : :class:`float` or None
         A simulation that takes longer is ended.
+    log : path or None
+        What it says goes there.
+    disturbed : :class:`bool`
+        Whether anything comes before a reset: random inputs, and the runs that are cut short.
     """
     unit, case, folder = built.unit, built.case, built.folder
     name = f"{unit}-{case}, seed {seed}"
-    results = folder / "results.xml"
+    results, asked = folder / "results.xml", folder / "oracles"
+    asked.unlink(missing_ok=True)
     environment = {"UNIT": unit, "CASE": case, "SEED": str(seed), "INPUTS": ",".join(built.inputs),
-                   "GPI_LOG_LEVEL": "WARNING"}
+                   "ORACLES": str(asked), "DISTURBED": str(int(disturbed)), "GPI_LOG_LEVEL": "WARNING"}
     if cycles is not None:
         environment["LIMIT"] = str(cycles)
     try:
         with tools():
             Runner(seconds).test(
-                test_module="sim.interrupted", hdl_toplevel=unit, hdl_toplevel_lang="verilog",
+                test_module=[*before, "sim.interrupted"], hdl_toplevel=unit,
+                hdl_toplevel_lang="verilog",
                 build_dir=folder, test_dir=folder, results_xml=str(results), seed=seed,
-                waves=built.waves, test_filter=only, timescale=("1ns", "1ps"),
+                waves=built.waves, test_filter=only, timescale=("1ns", "1ps"), log_file=log,
                 plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed % MOST_SEEDS + 1}",
                           *plusargs], extra_env=environment)
         count, failed = get_results(results)
@@ -71,6 +82,9 @@ def simulate(built, *, seed=0, only=None, plusargs=(), cycles=None, seconds=SECO
         raise BenchError(f"{name}: {failed} of {count} tests failed: {_first_failure(results)}")
     if not count:
         raise BenchError(f"{name}: no tests were run")
+    if only is None and (missing := unasked(unit, asked)):
+        raise BenchError(f"{name}: the bench has not asked {', '.join(missing)}, which "
+                         "sim/oracles/components.py lists for it")
     return count
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from .numerics import f32, shifted
 
 
-__all__ = ["FRACTION", "BLOCK", "EXP2", "attend"]
+__all__ = ["FRACTION", "BLOCK", "EXP2", "scores", "weights", "accumulate", "attend"]
 
 
 FRACTION = 10   # Fraction bits of a score.
@@ -37,6 +37,35 @@ def scores(q, q_exponent, k, k_exponent):
     return np.clip(shifted, -limit, limit - 1)
 
 
+def weights(score, v_exponent):
+    """Online softmax of scores (queries, positions), with the values' exponents (positions,).
+
+    Yields, per block of `BLOCK` positions and as pairs of what is for the numerators and what is for
+    the denominators: right shifts of the sums so far (queries,), and weights (queries, positions);
+    then how far the numerators' running maximum is above the denominators' (queries,).
+    """
+    whole, table = score >> FRACTION, EXP2[score & (1 << FRACTION) - 1]
+    lifted = whole + v_exponent.astype(np.int64)[None, :]
+    top = np.full(len(score), EMPTY, np.int64)           # running maximum of `whole`
+    lifted_top = np.full(len(score), EMPTY, np.int64)    # running maximum of `lifted`
+    for start in range(0, score.shape[1], BLOCK):
+        block = slice(start, start + BLOCK)
+        new_top = np.maximum(top, whole[:, block].max(1))
+        new_lifted = np.maximum(lifted_top, lifted[:, block].max(1))
+        shifts = (np.minimum(new_lifted - lifted_top, SHIFT_LIMIT),
+                  np.minimum(new_top - top, SHIFT_LIMIT))
+        top, lifted_top = new_top, new_lifted
+        yield shifts, (
+            table[:, block] >> np.minimum(lifted_top[:, None] - lifted[:, block], SHIFT_LIMIT),
+            table[:, block] >> np.minimum(top[:, None] - whole[:, block], SHIFT_LIMIT),
+        ), lifted_top - top
+
+
+def accumulate(sums, shift, addends):
+    """Sums after a block: shifted right, rounding down, and what the block adds."""
+    return (sums >> shift) + addends
+
+
 def attend(q, q_exponent, k, k_exponent, v, v_exponent):
     """Attend to all given positions.
 
@@ -53,28 +82,13 @@ def attend(q, q_exponent, k, k_exponent, v, v_exponent):
         Their quotient is the result. Accumulators: 40 bits signed and 32 bits unsigned, which
         cannot overflow below 65536 positions.
     """
-    queries, head_dim = q.shape
-    score = scores(q, q_exponent, k, k_exponent)
-    whole, table = score >> FRACTION, EXP2[score & (1 << FRACTION) - 1]
-    lifted = whole + v_exponent.astype(np.int64)[None, :]
     v = v.astype(np.int64)
-
-    top = np.full(queries, EMPTY, np.int64)           # running maximum of `whole`
-    lifted_top = np.full(queries, EMPTY, np.int64)    # running maximum of `lifted`
-    denominator = np.zeros(queries, np.int64)
-    numerator = np.zeros((queries, head_dim), np.int64)
-    for start in range(0, score.shape[1], BLOCK):
-        block = slice(start, start + BLOCK)
-        new_top = np.maximum(top, whole[:, block].max(1))
-        new_lifted = np.maximum(lifted_top, lifted[:, block].max(1))
-        denominator >>= np.minimum(new_top - top, SHIFT_LIMIT)
-        numerator >>= np.minimum(new_lifted - lifted_top, SHIFT_LIMIT)[:, None]
-        top, lifted_top = new_top, new_lifted
-        p = table[:, block] >> np.minimum(top[:, None] - whole[:, block], SHIFT_LIMIT)
-        w = table[:, block] >> np.minimum(lifted_top[:, None] - lifted[:, block], SHIFT_LIMIT)
-        denominator += p.sum(1)
-        numerator += w @ v[block]
+    numerator, denominator = np.zeros(q.shape, np.int64), np.zeros(len(q), np.int64)
+    blocks = weights(scores(q, q_exponent, k, k_exponent), v_exponent)
+    for n, (shifts, (factors, shares), lift) in enumerate(blocks):
+        block = v[n * BLOCK:][:BLOCK]
+        numerator = accumulate(numerator, shifts[0][:, None], factors @ block)
+        denominator = accumulate(denominator, shifts[1], shares.sum(1))
 
     # numerator * 2**(lifted_top - 15) * 2**-133 over denominator * 2**(top - 15)
-    return (shifted(numerator.astype(f32), (lifted_top - top - 133)[:, None]),
-            denominator.astype(f32))
+    return shifted(numerator.astype(f32), (lift - 133)[:, None]), denominator.astype(f32)

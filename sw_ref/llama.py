@@ -7,6 +7,8 @@ layer and independent of any program, to the bit. Models are :class:`mapper.mode
 import torch
 
 from . import torch_ops as ops
+from .torch_attention import attend
+from .torch_linear import linear as machine_linear
 
 
 __all__ = ["Float32", "MachineArithmetic"]
@@ -101,7 +103,7 @@ class MachineArithmetic(Float32):
 
     def linear(self, x, name, linear):
         weight, row_scale = self.integers(name, linear)
-        return ops.linear(torch.tensor(weight), torch.tensor(row_scale), x)
+        return machine_linear(torch.tensor(weight), torch.tensor(row_scale), x)
 
     def norm(self, x, gain):
         # The reciprocal of the root comes after the product: the core need not wait for it.
@@ -112,8 +114,7 @@ class MachineArithmetic(Float32):
 
     def rotate(self, x, cos, sin):
         low, high = x.chunk(2, -1)
-        from_high, from_low = ops.nmadd(high, sin, 0.0), ops.madd(low, sin, 0.0)
-        return torch.cat([ops.madd(low, cos, from_high), ops.madd(high, cos, from_low)], -1)
+        return torch.cat(ops.rotate(low, high, cos, sin), -1)
 
     def attention(self, q, k, v):
         shared = self.model.heads // self.model.kv_heads
@@ -121,7 +122,7 @@ class MachineArithmetic(Float32):
         for t in range(len(q)):
             for head in range(k.shape[1]):
                 group = slice(head * shared, (head + 1) * shared)
-                numerators, denominators = ops.attend(q[t, group], k[:t + 1, head], v[:t + 1, head])
+                numerators, denominators = attend(q[t, group], k[:t + 1, head], v[:t + 1, head])
                 out[t, group] = ops.madd(numerators, ops.reciprocal(denominators)[:, None], 0.0)
         return out.flatten(1)
 

@@ -7,6 +7,7 @@ write, of which neither comes before the other, are a race.
 """
 
 from collections import deque
+from copy import copy
 from functools import lru_cache
 
 import numpy as np
@@ -116,6 +117,19 @@ class Order:
         self.streams = deque()                                   # [address, units left]
         self.groups = None                                       # [destination, groups left, start]
         self.touched = {}
+
+    def copy(self):
+        """Another that goes on from here by itself, while this one stays as it is."""
+        other = copy(self)
+        for name in ("known", "writer", "written", "read"):
+            setattr(other, name, getattr(self, name).copy())
+        for name in ("vectors", "quantized", "used"):
+            setattr(other, name, [*getattr(self, name)])
+        # What waits in a counter is never changed, nor is what was taken.
+        other.waiting, other.taken = ([each.copy() for each in all_] for all_ in (self.waiting, self.taken))
+        other.streams = deque([*stream] for stream in self.streams)
+        other.groups = self.groups and [*self.groups]
+        return other
 
     def account(self, insn):
         """Keep account of the weight stream. Call it for every instruction, before :meth:`follow`."""

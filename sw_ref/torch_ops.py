@@ -1,7 +1,8 @@
 """The machine's arithmetic in PyTorch, written from the definition and not from the numpy code.
 
-An independent second implementation of :mod:`sw_ref.numerics` and :mod:`sw_ref.attention`: where the
-two disagree by a bit, one of them has misread the definition. Needs torch; the run path does not.
+With :mod:`sw_ref.torch_linear` and :mod:`sw_ref.torch_attention`, an independent second
+implementation of :mod:`sw_ref.numerics` and :mod:`sw_ref.attention`: where the two disagree by a
+bit, one of them has misread the definition. Needs torch; the run path does not.
 """
 
 import torch
@@ -9,15 +10,14 @@ from torch import float32, float64, int32, int64
 
 
 __all__ = ["number", "single", "load", "multiply", "add", "madd", "nmadd", "dot", "clamp", "scale",
-           "reciprocal_seed", "reciprocal", "rsqrt_seed", "rsqrt", "silu_gate", "rms_reciprocal",
-           "quantize", "linear", "attend", "best"]
+           "shift", "from_int", "reciprocal_seed", "reciprocal", "rsqrt_seed", "rsqrt", "silu_gate",
+           "rms_reciprocal", "rotate", "quantize"]
 
 
 MIN_NORMAL = 2.0 ** -126
 MAX = 2.0 ** 128 - 2.0 ** 104
 MAGIC = 12582912.0
 LOG2E = 1.4426950408889634
-EXP2 = torch.round(torch.exp2(torch.arange(1024, dtype=float64) / 1024) * 32768).to(int64)
 
 
 def number(x):
@@ -55,6 +55,24 @@ def add(a, b):
 def shift(a, n):
     """a * 2**n."""
     return single(torch.ldexp(number(a), torch.as_tensor(n)))
+
+
+def from_int(i, exponent):
+    """i * 2**exponent of int64 below 2**53 in magnitude, put together of the bits."""
+    size = i.abs()
+    length = torch.zeros_like(size)
+    for n in range(54):
+        length += size >> n > 0
+    extra = (length - 24).clamp(min=0)
+    rest, half = size & (1 << extra) - 1, 1 << extra >> 1
+    kept = size >> extra
+    kept += (extra > 0) & ((rest > half) | (rest == half) & (kept & 1 > 0))
+    carried = kept >> 24    # rounded up to a power of two
+    field = torch.where(size > 0, length + carried + exponent + 126, 0)
+    fraction = (kept << (24 - length).clamp(min=0)) >> carried & 0x7fffff
+    bits = field << 23 | fraction
+    bits = torch.where(field <= 0, 0, torch.where(field >= 255, 0x7f7fffff, bits))
+    return torch.where(i < 0, bits - (1 << 31), bits).to(int32).view(float32)
 
 
 def madd(a, b, c):
@@ -136,6 +154,11 @@ def rms_reciprocal(x, eps):
     return rsqrt(madd(dot(x, x), 1.0 / x.shape[-1], eps))
 
 
+def rotate(low, high, cos, sin):
+    """Halves of heads, turned by the angles of which the cosines and sines are given."""
+    return (madd(low, cos, nmadd(high, sin, 0.0)), madd(high, cos, madd(low, sin, 0.0)))
+
+
 def quantize(x, group=32, bits=8):
     """Groups of integers with a shared power of two: (int64 like x, exponent fields)."""
     groups = x.unflatten(-1, (-1, group))
@@ -143,60 +166,3 @@ def quantize(x, group=32, bits=8):
     scaled = number(groups).abs() * torch.exp2((125 + bits - exponent).to(float64))[..., None]
     magnitude = (scaled + 0.5).floor().clamp(max=2 ** (bits - 1) - 1).to(int64)
     return torch.where(groups.signbit(), -magnitude, magnitude).flatten(-2), exponent
-
-
-def linear(weight, row_scale, x):
-    """Product of float32 activations, quantized here, with integer weights (rows, K).
-
-    Groups are summed in int64 one by one, unlike the numpy version's float64 product.
-    """
-    q, exponent = quantize(x)
-    align = 15 - (exponent.amax(-1, keepdim=True) - exponent)
-    q = q.unflatten(-1, (-1, 32)) * torch.where(align < 0, 0, 1 << align.clamp(min=0).to(int64))[..., None]
-    total = (q.flatten(-2).to(float64) @ weight.to(float64).T).to(int64)
-    scaled = multiply(total.to(float32), row_scale)
-    power = exponent.amax(-1, keepdim=True) - 148
-    return shift(scaled, power)
-
-
-def attend(q, k, v):
-    """Attention of float32 heads (queries, head_dim) to keys and values (positions, head_dim).
-
-    Position by position, with the maxima of each block of 32 known before it: q is scaled by
-    log2(e) / sqrt(head_dim) already. Returns numerators and denominators, float32.
-    """
-    q, q_exponent = quantize(q, q.shape[-1], 16)
-    k, k_exponent = quantize(k, k.shape[-1])
-    v, v_exponent = quantize(v, v.shape[-1])
-    numerators, denominators = [], []
-    for head, exponent in zip(q, q_exponent[:, 0].tolist()):
-        top = lifted_top = -(1 << 15)
-        numerator, denominator = torch.zeros_like(head), 0
-        for start in range(0, len(k), 32):
-            rows = range(start, min(start + 32, len(k)))
-            scores = []
-            for t in rows:
-                left = exponent + int(k_exponent[t, 0]) - 264
-                product = int((head * k[t]).sum())
-                product = product << min(left, 24) if left >= 0 else product >> min(-left, 40)
-                scores.append(max(-(1 << 23), min(product, (1 << 23) - 1)))
-            lifts = [(s >> 10) + int(v_exponent[t, 0]) for s, t in zip(scores, rows)]
-            new, new_lifted = max([top] + [s >> 10 for s in scores]), max([lifted_top] + lifts)
-            denominator >>= min(new - top, 48)
-            numerator >>= min(new_lifted - lifted_top, 48)
-            top, lifted_top = new, new_lifted
-            for score, lift, t in zip(scores, lifts, rows):
-                weight = int(EXP2[score & 1023])
-                denominator += weight >> min(top - (score >> 10), 48)
-                numerator += (weight >> min(lifted_top - lift, 48)) * v[t]
-        numerators.append(shift(numerator.to(float32), lifted_top - top - 133))
-        denominators.append(torch.tensor(denominator).to(float32))
-    return torch.stack(numerators), torch.stack(denominators)
-
-
-def best(logits, count=64):
-    """Ids and values of the `count` largest, the first of equal ones first, then (0, -MAX)."""
-    values, ids = logits.sort(descending=True, stable=True)
-    padding = 0, max(0, count - len(ids))
-    pad = torch.nn.functional.pad
-    return pad(ids[:count], padding), pad(values[:count], padding, value=-MAX)

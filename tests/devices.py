@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 
 from mapper.compile import compile_model
-from rtl.config import Config, get
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
+from sim.models import configs
 
 from .toy import toy_model
 
@@ -16,13 +16,7 @@ __all__ = ["CONFIGS", "toy_image", "pair", "same_step", "same_memory"]
 
 
 CONTEXT = 96
-CONFIGS = {
-    "small": get("small"),
-    "wide": get("wide"),
-    # A beat, columns and lanes of other sizes, and query heads that take three passes.
-    "odd": Config(name="odd", beat_bits=256, columns=3, lanes=16, queries=2, vector_words=16384,
-                  act_groups=32, program_words=512, prefetch_beats=64, dram="ddr3-800-x16"),
-}
+CONFIGS = {name: configs.CONFIGS[name] for name in ("small", "wide", "odd")}
 MODELS = {
     "small": dict(heads=6, kv_heads=2),
     "wide": dict(heads=6, kv_heads=2),

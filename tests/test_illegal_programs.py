@@ -23,12 +23,13 @@ from rtl.rules import RULES
 from rtl.sparse import Mode, pack
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
+from sim.programs.mistakes import mutant
 from sw_ref.legal import IllegalProgram
 from sw_ref.machine import Machine
 from sw_ref.verify import corners, verify
 
 from .devices import CONFIGS, same_memory, same_step, toy_image
-from .mutants import mutant, observed
+from .observed import observed
 from .test_faults import with_program
 
 

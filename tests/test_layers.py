@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 # Declarations anyone may import.
-SPEC = {"rtl.isa", "rtl.csr", "rtl.config", "rtl.formats", "rtl.sparse", "rtl.limits", "rtl.rules",
+SPEC = {"rtl.isa", "rtl.csr", "rtl.config", "rtl.dram", "rtl.formats", "rtl.sparse", "rtl.limits", "rtl.rules",
         "rtl.link.protocol"}
 MAY_IMPORT = {
     "rtl":    {"rtl"},
@@ -21,11 +21,18 @@ MAY_IMPORT = {
     "boards": {"boards", "rtl", "host"},
 }
 # Tools that take a model all the way from its file to figures.
-USES_MAPPER = {"sim/measure.py", "sim/compare.py", "sim/densities.py"}
+USES_MAPPER = {"sim/measure.py", "sim/densities.py", "sim/models/shape.py", "sim/models/toy.py"}
 # The outermost layer: within functions, so that a command needs only what it uses.
 COMMANDS = {"boards", "mapper", "rtl", "sim", "sw_ref"}
+# The second implementation of the machine's arithmetic.
+TORCH_MODEL = {f"sw_ref/torch_{name}.py" for name in ("ops", "linear", "attention", "machine")}
 # The run path does without torch: it belongs to the reference models, and to the training of models.
-USES_TORCH = {"sw_ref/llama.py", "sw_ref/torch_ops.py"}
+USES_TORCH = {"sw_ref/llama.py", *TORCH_MODEL}
+# Nor does what benches expect.
+ORACLES = "sim/oracles/"
+# What :mod:`sw_ref` defines in numpy, and its second implementation must have read for itself.
+DEFINITIONS = {"sw_ref.numerics", "sw_ref.attention", "sw_ref.linear", "sw_ref.kernels",
+               "sw_ref.decoded", "sw_ref.sequences", "sw_ref.best", "sw_ref.machine"}
 # A command of its own, with a user's errors, that nothing else imports.
 TRAINING = "sw_ref/training/"
 
@@ -76,10 +83,31 @@ def test_imports_point_downwards(path):
 def test_external_imports(path):
     for name, eager in imports(path, (ROOT / path).read_text()):
         assert not eager or name.split(".")[0] != "torch" or path in USES_TORCH or \
-            path.startswith(TRAINING), \
+            path.startswith((TRAINING, ORACLES)), \
             f"{path} must not import torch"
         assert name != "amaranth.sim" or path.startswith("tests/"), \
             f"{path} must import names from amaranth.sim, which would shadow the project's sim"
+
+
+def read_definitions(path, text):
+    """Imports by which a file of the second implementation would follow the first one."""
+    return [name for name, _ in imports(path, text)
+            if set(accumulate(name.split("."), "{}.{}".format)) & DEFINITIONS]
+
+
+@pytest.mark.parametrize("path", sorted(TORCH_MODEL))
+def test_torch_model_is_independent(path):
+    assert not read_definitions(path, (ROOT / path).read_text())
+
+
+@pytest.mark.parametrize("text, found", [
+    ("from . import torch_ops",            []),
+    ("from . import numerics, torch_ops",  ["sw_ref.numerics"]),
+    ("from .attention import EXP2",        ["sw_ref.attention.EXP2"]),
+    ("def f():\n import sw_ref.linear",    ["sw_ref.linear"]),
+])
+def test_dependence_is_found(text, found):
+    assert read_definitions("sw_ref/torch_ops.py", text) == found
 
 
 @pytest.mark.parametrize("path, text, found", [

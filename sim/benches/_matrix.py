@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtl.config import GROUP, Config
-from rtl.formats import CODE_BITS, SPARSE, integers, pack
+from rtl.formats import CODE_BITS, SPARSE, pack
 from rtl.isa import WeightFormat
 from rtl.sparse import BLOCK
+from sim.oracles.linear import PRODUCTS, WEIGHTS
 
 
 __all__ = ["ODD", "FORMATS", "Matrix", "generator", "activations", "activation_writes",
@@ -83,7 +84,7 @@ class Matrix:
     @property
     def integers(self):
         """Integer weights (rows, K), int64."""
-        return integers(self.fmt, self.codes, self.scale, self.centre, self.centre_shift, np.int64)
+        return WEIGHTS.expect(self.fmt, self.codes, self.scale, self.centre, self.centre_shift)
 
     @property
     def beats(self):
@@ -137,14 +138,14 @@ def activation_writes(config, q, exponents, first=0):
 
 
 def tables(values, inputs):
-    """Tables (..., 32 / inputs, 2**(inputs - 1)) of values (..., 32); those of one input are the values.
+    """Tables (M, 32 / inputs, 2**(inputs - 1)) of values (M, 32); those of one input are the values.
 
     An entry is the last of its values, with each of the others added where its bit of the entry's
     number is one, and taken off where it is zero.
     """
     if inputs == 1:
         return values[..., None]
-    groups = values.reshape(*values.shape[:-1], -1, inputs)
-    entries = [groups[..., -1] + sum((1 if e >> k & 1 else -1) * groups[..., k] for k in range(inputs - 1))
-               for e in range(1 << inputs - 1)]
-    return np.stack(entries, -1)
+    signs = [[1 if e >> k & 1 else -1 for k in range(inputs - 1)] + [1]
+             for e in range(1 << inputs - 1)]
+    entries = PRODUCTS.expect(np.array(signs), values.reshape(-1, inputs))
+    return entries.reshape(len(values), -1, len(signs))

@@ -9,9 +9,9 @@ __all__ = ["pattern", "ReadMemory"]
 
 
 def pattern(address, beat_bytes):
-    """Contents of DRAM: the beat at a byte address. Every 32-bit word of memory is different."""
-    return sum((0x9e37_79b1 * (address // 4 + n) & 0xffff_ffff) << 32 * n
-               for n in range(beat_bytes // 4))
+    """Contents of DRAM: the beat at a byte address. Words of 32 bits differ, up to 16 GiB all of them."""
+    words = range(address // 4, address // 4 + beat_bytes // 4)
+    return sum((0x9e37_79b1 * (word ^ word >> 17) & 0xffff_ffff) << 32 * n for n, word in enumerate(words))
 
 
 class ReadMemory:

@@ -11,6 +11,7 @@ from rtl.attention.tag import Tag
 from rtl.config import KV_BLOCK, Config
 from rtl.limits import POSITIONS, WEIGHT_BITS
 from sim.bench import Source, case, cycles, get_port, rng, start, to_bits
+from sim.oracles.attention import ACCUMULATE
 
 
 CONFIGS = {
@@ -98,14 +99,13 @@ async def adds_and_rescales(dut, gap):
 
     for blocks in (1, 2, 9, 1, 5):
         exponent = random.integers(0, 256, config.queries).tolist()
+        rescaled, numerators, denominators = [], [], []     # by block
         for block in range(blocks):
             shifts = random.integers(0, random.choice([1, 6, MAX_RESCALE + 1]), (2, config.queries))
             await bench.begin(int(block == 0), int(block == blocks - 1), *shifts.tolist(), exponent)
-            if block == 0:
-                numerators = np.zeros((config.queries, config.head_dim), np.int64)
-                denominators = np.zeros(config.queries, np.int64)
-            numerators >>= shifts[0][:, None]
-            denominators >>= shifts[1]
+            numerators.append(np.zeros((config.queries, config.head_dim), np.int64))
+            denominators.append(np.zeros(config.queries, np.int64))
+            rescaled.append(shifts)
             count = int(random.choice([1, 2, KV_BLOCK]))
             for n in range(count * chunks):
                 position, chunk = divmod(n, chunks)
@@ -114,8 +114,8 @@ async def adds_and_rescales(dut, gap):
                 products = random.integers(-1 << PRODUCT_BITS - 1, 1 << PRODUCT_BITS - 1,
                                            (config.queries, config.beat_bytes))
                 shares = random.integers(0, 1 << WEIGHT_BITS, config.queries)
-                numerators[:, config.beat_bytes * chunk:][:, :config.beat_bytes] += products
-                denominators += shares if chunk == 0 else 0
+                numerators[-1][:, config.beat_bytes * chunk:][:, :config.beat_bytes] += products
+                denominators[-1] += shares if chunk == 0 else 0
                 dut.closing.value = 0
                 bench.share(shares)
                 bench.tag(value=1, chunk=chunk, start=int(chunk == 0), end=int(chunk == chunks - 1),
@@ -126,8 +126,9 @@ async def adds_and_rescales(dut, gap):
             await beat(beats[-1])
             dut.closing.value = 0
             await beat(beats[-1])
-        got = await bench.finish(exponent)
-        assert np.array_equal(got[0], numerators) and np.array_equal(got[1], denominators)
+        got, (right, less) = await bench.finish(exponent), np.array(rescaled).swapaxes(0, 1)
+        assert np.array_equal(got[0], ACCUMULATE.expect(right[..., None], np.array(numerators)))
+        assert np.array_equal(got[1], ACCUMULATE.expect(less, np.array(denominators)))
 
 
 @cocotb.test()

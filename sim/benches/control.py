@@ -8,8 +8,10 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from rtl.config import get
 from rtl.control.control import UNITS_BITS, Control, FaultReport
-from rtl.csr import REGISTERS, FaultCode
+from rtl.csr import BEST, REGISTERS, TOKENS, FaultCode
 from rtl.isa import Source
+from rtl.layouts import Logit
+from rtl.limits import ROW_BITS
 from sim.bench import cycles, get_port, rng, start, to_bits
 
 
@@ -64,14 +66,16 @@ async def runs(dut):
     host, random = await Host.begin(dut), rng()
     values = {name: random.getrandbits(32) for name in
               ("PROGRAM", "MEMORY", "WRITE_FIRST", "WRITE_END", *(s.name for s in Source))}
-    values["LENGTH"] = get("small").program_words
-    for name, value in values.items():
-        await host.set(name, value)
-    for port, name in (("program", "PROGRAM"), ("length", "LENGTH"), ("memory_limit", "MEMORY"),
-                       ("write_first", "WRITE_FIRST"), ("write_end", "WRITE_END"),
-                       *((f"sources.{n}", s.name) for n, s in enumerate(Source))):
-        assert int(get_port(dut, port).value) == values[name], name
-    for _ in range(2):
+    # Each bit is set and is not, in one run or another.
+    for flip in (0, 0xffffffff, 0):
+        await host.set("LENGTH", get("small").program_words)
+        for name, value in values.items():
+            await host.set(name, value ^ flip)
+        assert int(dut.length.value) == get("small").program_words
+        for port, name in (("program", "PROGRAM"), ("memory_limit", "MEMORY"),
+                           ("write_first", "WRITE_FIRST"), ("write_end", "WRITE_END"),
+                           *((f"sources.{n}", s.name) for n, s in enumerate(Source))):
+            assert int(get_port(dut, port).value) == values[name] ^ flip, name
         dut.fetch_busy.value = dut.run_busy.value = 1
         cocotb.start_soon(host.set("CONTROL", START))
         await host.until(dut.fetch_start)
@@ -238,3 +242,29 @@ async def counts(dut):
         want["CYCLES"] &= (1 << 32) - 1
         assert {name: await host.get(name) for name in want} == want
         task.cancel()
+
+
+@cocotb.test()
+async def windows(dut):
+    """Tokens that the units ask for, and best logits that the host asks for, by their indices."""
+    host, random = await Host.begin(dut), rng("windows")
+    entries = [{"value": random.getrandbits(32), "id": random.getrandbits(ROW_BITS)} for _ in range(BEST)]
+
+    async def answer():
+        index = 0
+        while True:
+            await cycles(dut)
+            dut.best_entry.value = to_bits(Logit, entries[index])
+            index = int(dut.best_index.value)
+
+    cocotb.start_soon(answer())
+    for n, entry in enumerate(entries):
+        assert [await host.get("BEST", 2 * n), await host.get("BEST", 2 * n + 1)] == \
+            [entry["value"], entry["id"]], n
+    for flip in (0, 0xffffffff, 0):
+        for n in range(TOKENS):
+            await host.registers.write_dword(REGISTERS["TOKEN"].address + 4 * n, 0x9e3779b1 * n & 0xffffffff ^ flip)
+        for n in range(TOKENS):
+            dut.token_index.value = n
+            await cycles(dut, 2)
+            assert int(dut.token.value) == 0x9e3779b1 * n & 0xffffffff ^ flip

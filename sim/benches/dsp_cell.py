@@ -3,6 +3,7 @@
 from functools import partial
 
 import cocotb
+import numpy as np
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -11,6 +12,7 @@ from cocotb.triggers import FallingEdge
 from rtl.cores.dsp import DSP48E2, ECP5, DspGroup
 
 from ..bench import case, from_bits, start, to_bits
+from ..oracles.linear import PRODUCTS
 
 
 # What the group's other multiplier does, as (low, high, act): extremes, by sign of the products.
@@ -56,13 +58,19 @@ async def every_pair_of_weights(dut):
     weights = [w for w in range(-top, top + 1) if top < 16 or min(w + top, abs(w), top - w) < 12]
     shape, layout = cells.low.shape(), cells.sums.shape()
     pairs = [(low, high) for low in weights for high in weights]
+    # The sums of a cell have one product of each multiplier: rows are (pair, other, half).
+    rows = [[(low, top * signs[0]), (high, top * signs[1])]
+            for low, high in pairs for signs in OTHERS]
+    sums = PRODUCTS.expect(np.array(rows).reshape(-1, 2),
+                           np.array([(act, signs[2]) for act in ACTS for signs in OTHERS]))
+    sums = sums.reshape(len(ACTS), len(OTHERS), len(pairs), len(OTHERS), 2)
+    sums = sums.diagonal(axis1=1, axis2=3).transpose(1, 0, 3, 2)      # (pair, act, other, half)
     await start(dut)
     for n in range(len(pairs) + DspGroup.LATENCY):
         await FallingEdge(dut.clk)
         if n >= DspGroup.LATENCY:
             low, high = pairs[n - DspGroup.LATENCY]
-            expected = [[low * act + top * signs[0] * signs[2], high * act + top * signs[1] * signs[2]]
-                        for act in ACTS for signs in OTHERS]
+            expected = sums[n - DspGroup.LATENCY].reshape(-1, 2).tolist()
             got = from_bits(layout, int(dut.sums.value))
             assert got == expected, (low, high, got, expected)
         low, high = pairs[min(n, len(pairs) - 1)]

@@ -18,6 +18,7 @@ from rtl.isa import WeightFormat
 from rtl.sparse import INDEX_BITS, MODES, SLOTS, Mode
 
 from ..bench import Sink, Source, case, rng, start
+from ..oracles.linear import PRODUCTS
 from ._matrix import generator
 
 
@@ -79,33 +80,31 @@ def dense(fmt, lanes, gen, edge):
 def sparse(fmt, mode, lanes, gen, edge):
     """A code beat: the bits of its codes and index, and its integers (row, element), rows of all
     lanes after each other."""
-    import torch  # which only benches have
     bits, count = (4, 32) if fmt == WeightFormat.SPARSE4 else (8, 16)
     codes = draw(gen, -1 << bits - 1, (1 << bits - 1) - 1, (lanes, count), edge)
     index = draw(gen, 0, (1 << INDEX_BITS[mode]) - 1, (lanes, count), edge)
     slot = np.broadcast_to(np.arange(count) % SLOTS[mode], (lanes, count))
     element = {Mode.DENSE: slot, Mode.PAIRS: 4 * (slot // 2) + index}.get(mode, index)
-    weights = torch.zeros(lanes, count // SLOTS[mode], 16, dtype=torch.int64)
-    shape = lanes, -1, SLOTS[mode]
-    # More than one slot may name an element.
-    weights.scatter_add_(2, torch.tensor(element).reshape(shape), torch.tensor(codes).reshape(shape))
-    return pack(codes, bits), pack(index, INDEX_BITS[mode]), weights.transpose(0, 1).reshape(-1, 16)
+    weights = np.zeros((lanes, count // SLOTS[mode], 16), np.int64)
+    lane, row = np.arange(lanes)[:, None], np.arange(count) // SLOTS[mode]
+    np.add.at(weights, (lane, row, element), codes)     # more than one slot may name an element
+    return pack(codes, bits), pack(index, INDEX_BITS[mode]), weights.swapaxes(0, 1).reshape(-1, 16)
 
 
 def step(config, gen, fmt, mode, edge=0.3):
     """Operands, and the sums (column, row) of each payload, of the rows that it has."""
-    import torch
     acts = draw(gen, -128, 127, (config.columns, GROUP), edge)
     if fmt.name.startswith("SPARSE"):
         codes, index, integers = sparse(fmt, mode, config.rows, gen, edge)
     else:
         codes, integers = dense(fmt, config.rows, gen, edge)
-        integers, index = torch.tensor(integers), gen.integers(1 << 62)
-    sums = torch.tensor(acts[:, :integers.shape[1]]) @ integers.T
+        index = gen.integers(1 << 62)
+    sums = PRODUCTS.expect(integers, acts[:, :integers.shape[1]])
+    payloads = np.split(sums, range(4 * config.rows, sums.shape[1], 4 * config.rows), 1)
     weights = {"codes": codes, "format": fmt.value}
     if config.sparse:
         weights |= {"index": int(index), "mode": mode.value}
-    return weights, acts.tolist(), [part.tolist() for part in sums.split(4 * config.rows, 1)]
+    return weights, acts.tolist(), [part.tolist() for part in payloads]
 
 
 def bench(dut, stall=0.0, gaps=(0.0, 0.0)):

@@ -7,6 +7,7 @@ from rtl.formats import TILES, WeightFormat
 from rtl.layouts import WeightStep
 from rtl.linear.embed import Embedder
 from sim.bench import Sink, Source, case, rng, start
+from sim.oracles.linear import WEIGHTS
 
 
 CASES = {
@@ -55,7 +56,8 @@ async def picks_the_row(dut):
             sending = [cocotb.start_soon(weights.send_all(list(beats(config, codes, scale)))),
                        cocotb.start_soon(row_scales.send_all(row_scale.reshape(-1, n).tolist()))]
             r = row % block
-            want = codes[r].astype(int) * scale[r].astype(int).repeat(GROUP)
+            centre = np.zeros(scale.shape, np.int8)
+            want = WEIGHTS.expect(WeightFormat.S8, codes, scale, centre, 0)[r]
             for chunk in want.reshape(-1, n).tolist():
                 receiving = cocotb.start_soon(scales.receive())
                 got = await accs.receive()

@@ -1,9 +1,12 @@
-"""Conversion of integers against exact integer arithmetic."""
+"""Conversion of integers to fp32."""
 
 import cocotb
+import numpy as np
 from rtl.fp.from_int import IntToFp
 from sim.bench import case, rng, start
 from sim.benches._pipeline import check
+from sim.oracles.fp import FROM_INT
+from sim.patterns import patterns
 
 
 CASES = {
@@ -13,33 +16,12 @@ CASES = {
 }
 
 
-def convert(i, exponent):
-    """Pattern of `i`, rounded to 24 bits, times 2**exponent."""
-    sign, magnitude = i < 0, abs(i)
-    if not magnitude:
-        return 0
-    # Python's integers have no limits: neither numpy's int64 nor float64 enters.
-    extra = max(magnitude.bit_length() - 24, 0)
-    rest, half = magnitude & (1 << extra) - 1, 1 << extra >> 1
-    significand = magnitude >> extra
-    significand += extra > 0 and (rest > half or rest == half and significand & 1)
-    biased = significand.bit_length() - 1 + extra + exponent + 127
-    if biased <= 0:
-        bits = 0
-    elif biased >= 255:
-        bits = 0x7f7fffff
-    else:
-        fraction = significand << 48 >> significand.bit_length() + 24
-        bits = biased << 23 | fraction & 0x7fffff
-    return sign << 31 | bits
-
-
 async def compare(dut, pairs, gap=0.0):
     width = CASES[case()]().width
     await start(dut)
     await check(dut, IntToFp.LATENCY,
                 [{"i": i & (1 << width) - 1, "exponent": e & 0x7ff} for i, e in pairs],
-                [convert(i, e) for i, e in pairs], rng(), gap)
+                patterns(FROM_INT.expect(*np.array(pairs).T)), rng(), gap)
 
 
 def integers(random, width, count):

@@ -12,6 +12,7 @@ from rtl.linear.group_scale import ACC_BITS, GroupScaler, GroupStep
 from rtl.linear.slices import payload_slices, tile_slices
 
 from ..bench import Sink, Source, case, rng, start
+from ..oracles.linear import GROUP_SUMS
 from ._matrix import ODD, generator
 
 
@@ -68,11 +69,11 @@ def tile(config, native, gen, fmt, steps, extreme):
                 "act_sums": act_sums.tolist(), "shift": shift.tolist(),
                 "centre_shift": centre_shift, "slice": at, "span": size.bit_length() - 1,
                 "first": int(step == 0), "last": int(step == steps - 1)})
-            terms = sums[:, :size * n]
-            if fmt not in ROW_SCALED:
-                rows = slice(size * n)
-                terms = terms * scale[rows] + (centre[rows] << centre_shift) * act_sums[:, None]
-            terms = np.where(shift < 0, 0, terms.T << np.maximum(shift, 0)).T
+            rows = slice(size * n)
+            scales, centres = (1, 0) if fmt in ROW_SCALED else \
+                (scale[rows], centre[rows] << centre_shift)
+            scales, centres = (np.broadcast_to(x, size * n) for x in (scales, centres))
+            terms = GROUP_SUMS.expect(sums[:, rows], act_sums, scales, centres, shift)
             accs[at:at + size] += terms.reshape(config.columns, size, n).swapaxes(0, 1)
     return payloads, accs.tolist()
 

@@ -9,9 +9,9 @@ from rtl.isa import Embed, MatMul, WeightFormat
 from rtl.layouts import ActivationWrite, Dispatched, Logit, vector_write
 from rtl.linear.unit import LinearUnit
 from sim.bench import Sink, Source, case, cycles, rng, start
+from sim.oracles.linear import BEST_LOGITS, EMBEDDING, LINEAR
+from sim.oracles.vector import QUANTIZE
 from sim.patterns import EDGES, floats, is_finite
-from sw_ref.best import best
-from sw_ref.numerics import linear, product, quantize
 
 from ._matrix import Matrix
 
@@ -54,9 +54,9 @@ class Harness:
                 if line["mask"] >> lane & 1:
                     self.memory[line["line"] * lanes + lane] = line["data"][lane]
 
-    async def write_activations(self, first, q, exponents):
-        """Vectors (M, K) to the activation buffer, from the group `first` on."""
-        for column, (values, exps) in enumerate(zip(q, exponents)):
+    async def write_activations(self, first, x):
+        """Vectors (M, K), quantized, to the activation buffer, from the group `first` on."""
+        for column, (values, exps) in enumerate(zip(*QUANTIZE.expect(x, GROUP, 8))):
             runs = values.reshape(-1, self.config.lanes)
             per_group = GROUP // self.config.lanes
             for n, run in enumerate(runs.tolist()):
@@ -114,8 +114,14 @@ def random_matrix(config, random, fmt, rows, groups):
     return matrix
 
 
-def product_of(matrix, q, exponents):
-    return linear(matrix.integers.astype(np.float64), matrix.row_scale, q, exponents)
+def product_of(matrix, x):
+    return LINEAR.expect(matrix.integers, matrix.row_scale, x)
+
+
+def best(logits):
+    """Entries of the search, as the harness reads them."""
+    ids, values = BEST_LOGITS.expect(logits)
+    return list(zip(bits(values).tolist(), ids.tolist(), strict=True))
 
 
 @cocotb.test()
@@ -128,8 +134,7 @@ async def executes(dut):
         groups, first = 3, 5
         x = (random.standard_normal((config.columns, groups * GROUP))
              * 10.0 ** random.integers(-3, 4, (config.columns, 1))).astype(f32)
-        q, exponents = quantize(x)
-        await unit.write_activations(first, q, exponents)
+        await unit.write_activations(first, x)
 
         # Matrices that are not a multiple of anything, an embedding, and whole numbers of blocks.
         matrices = [random_matrix(config, random, fmt, rows, groups) for fmt in formats_of(config)
@@ -142,13 +147,13 @@ async def executes(dut):
         insns, at = [], 3
         for n, matrix in enumerate(matrices):
             insns.append(MatMul(format=matrix.fmt, rows=matrix.rows, dst=at, centre=matrix.centre_shift, **common))
-            for column, values in enumerate(bits(product_of(matrix, q, exponents))):
+            for column, values in enumerate(bits(product_of(matrix, x))):
                 want[at + column * stride:][:len(values)] = values
             at += config.columns * stride + int(random.integers(9))
             if n == 1:
                 insns.append(Embed(row=row, groups=groups, dst=at))
                 r = row % config.block_rows
-                embedding = bits(product(e.integers[r].astype(f32), e.row_scale[r]))
+                embedding = bits(EMBEDDING.expect(e.integers, e.row_scale, r))
                 want[at:at + len(embedding)] = embedding
                 at += len(embedding) + int(random.integers(9))
         await unit.execute(insns, matrices[:2] + [e] + matrices[2:])
@@ -161,8 +166,8 @@ async def executes(dut):
             column = int(random.integers(config.columns))
             await unit.execute([MatMul(format=logits.fmt, rows=rows, best=1, centre=logits.centre_shift,
                                        **common | {"column": column})], [logits])
-            values = product_of(logits, q, exponents)[column]
-            assert await unit.best() == [(int(bits(value)), n) for n, value in best(values)]
+            values = product_of(logits, x)[column]
+            assert await unit.best() == best(values)
         assert is_finite(unit.memory).all()
         assert np.array_equal(unit.memory, want)
         unit.stop()
@@ -174,13 +179,13 @@ async def busy_until_written(dut):
     config, random = CASES[case()]().config, np.random.default_rng(rng().getrandbits(32))
     await start(dut)
     unit = Harness(dut, config, 0, 0.95)
-    q, exponents = quantize(random.standard_normal((config.columns, GROUP)).astype(f32))
-    await unit.write_activations(0, q, exponents)
+    x = random.standard_normal((config.columns, GROUP)).astype(f32)
+    await unit.write_activations(0, x)
     for rows in (1, config.lanes, config.lanes + 1):
         matrix = random_matrix(config, random, WeightFormat.U4, rows, 1)
         await unit.execute([MatMul(format=matrix.fmt, rows=rows, groups=1, centre=matrix.centre_shift)],
                            [matrix])
-        assert np.array_equal(unit.memory[:rows], bits(product_of(matrix, q, exponents)[0]))
+        assert np.array_equal(unit.memory[:rows], bits(product_of(matrix, x)[0]))
     unit.stop()
 
 
@@ -190,18 +195,18 @@ async def searches_back_to_back(dut):
     config, random = CASES[case()]().config, np.random.default_rng(rng().getrandbits(32))
     await start(dut)
     unit = Harness(dut, config, 0, 0)
-    q, exponents = quantize(random.standard_normal((config.columns, GROUP)).astype(f32))
-    await unit.write_activations(0, q, exponents)
+    x = random.standard_normal((config.columns, GROUP)).astype(f32)
+    await unit.write_activations(0, x)
     for rows in (80, 3), (40, 70):
         matrices = [random_matrix(config, random, WeightFormat.U4, count, 1) for count in rows]
         # Each logit goes ahead of all before: the first search falls behind.
-        order = np.argsort(product_of(matrices[0], q, exponents)[0], kind="stable")
+        order = np.argsort(product_of(matrices[0], x)[0], kind="stable")
         for name in ("codes", "scale", "centre", "row_scale"):
             setattr(matrices[0], name, getattr(matrices[0], name)[order])
         await unit.execute([MatMul(format=m.fmt, rows=m.rows, groups=1, best=1, centre=m.centre_shift)
                             for m in matrices], matrices)
-        values = product_of(matrices[1], q, exponents)[0]
-        assert await unit.best() == [(int(bits(value)), n) for n, value in best(values)]
+        values = product_of(matrices[1], x)[0]
+        assert await unit.best() == best(values)
     unit.stop()
 
 
@@ -213,8 +218,8 @@ async def keeps_up(dut):
     await start(dut)
     unit = Harness(dut, config, 0, 0)
     groups = 8
-    q, exponents = quantize(random.standard_normal((config.columns, groups * GROUP)).astype(f32))
-    await unit.write_activations(0, q, exponents)
+    x = random.standard_normal((config.columns, groups * GROUP)).astype(f32)
+    await unit.write_activations(0, x)
     matrices = [random_matrix(config, random, WeightFormat.U4, config.block_rows, groups) for _ in range(8)]
     count, starved = 0, 0
 

@@ -8,8 +8,8 @@ from rtl.isa import Load
 from rtl.layouts import Dispatched, ReadRequest, vector_write
 from rtl.memory.load import LoadUnit
 from sim.bench import Sink, Source, case, cycles, rng, start
-from sim.patterns import EDGES, floats, is_finite, patterns
-from sw_ref.numerics import loaded
+from sim.oracles.fp import LOAD
+from sim.patterns import EDGES, floats, patterns
 
 
 CONFIGS = {
@@ -44,8 +44,7 @@ async def copies(dut, gap, stall):
         sender = cocotb.start_soon(beats.send_all(
             sum(word << 32 * n for n, word in enumerate(values[at:at + per_beat]))
             for at in range(0, len(values), per_beat)))
-        stored = patterns(loaded(floats(values)))
-        assert all(map(is_finite, stored))
+        stored = patterns(LOAD.expect(floats(values)))
         lines = [{"line": (load.dst + at) // lanes, "mask": (1 << lanes) - 1,
                   "data": stored[at:at + lanes]} for at in range(0, len(values), lanes)]
         await write.expect_all(lines[:-1])

@@ -1,4 +1,4 @@
-"""Quantizer against :func:`sw_ref.numerics.quantize`."""
+"""Quantizer."""
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ from rtl.config import GROUP, get
 from rtl.layouts import Quantized
 from rtl.vector.quantizer import Floats, Quantizer
 from sim.bench import Sink, Source, case, cycles, rng, start
+from sim.oracles.vector import QUANTIZE
 from sim.patterns import EDGES, floats, pattern
-from sw_ref.numerics import quantize
 
 
 CASES = {
@@ -41,7 +41,7 @@ def group(random, size):
 
 def expected(values, wide):
     """Integers and exponent of a group."""
-    q, exponent = quantize(floats(values), group=len(values), bits=16 if wide else 8)
+    q, exponent = QUANTIZE.expect(floats(values), len(values), 16 if wide else 8)
     return q.tolist(), int(exponent[0])
 
 

@@ -8,9 +8,9 @@ from cocotb.triggers import FallingEdge
 
 from rtl.control.queue import UnitQueue
 from rtl.control.tokens import TokenCounters
-from rtl.isa import Load, Sync
+from rtl.isa import WORD_BITS, Load, Op, Sync
 from rtl.layouts import Dispatched
-from rtl.limits import PC_BITS, TOKENS_AHEAD
+from rtl.limits import COUNTERS, PC_BITS, TOKENS_AHEAD
 from sim.bench import Sink, Source, cycles, get_port, rng, start
 
 
@@ -57,13 +57,13 @@ class Unit:
     def __init__(self, dut, n, stall):
         self.dut, self.n, self.random = dut, n, rng(f"unit{n}")
         self.sink = Sink(dut, f"o.{n}", Dispatched, stall=stall)
-        self.spans, self.pcs = [], []
+        self.spans, self.taken = [], []
         cocotb.start_soon(self.run())
 
     async def run(self):
         busy = get_port(self.dut, f"busy.{self.n}")
         while True:
-            self.pcs.append((await self.sink.receive())["pc"])
+            self.taken.append(await self.sink.receive())
             began = cocotb.utils.get_sim_time("ns")
             busy.value = 1
             await cycles(self.dut, self.random.choice([1, 2, 9]))
@@ -83,27 +83,38 @@ async def watch_empty(dut, n):
         held += int(valid.value) and int(ready.value)
 
 
+def payload(random, insn):
+    """An instruction at some place. For a unit's, any bits do: they are not the queue's business."""
+    word, op = insn.encode(), insn.layout["op"]
+    if not isinstance(insn, Sync):
+        code = random.choice([code for code in range(1 << op.width) if code != Op.SYNC.value])
+        word = random.getrandbits(WORD_BITS) & ~((1 << op.width) - 1 << op.offset) | code << op.offset
+    return {"word": word, "pc": random.getrandbits(PC_BITS)}
+
+
 async def execute(dut, programs, *, gap, stall):
     """Run a list of instructions per queue; returns the units."""
+    random = rng("payloads")
+    sent = [[payload(random, insn) for insn in program] for program in programs]
     for n in range(QUEUES):
         cocotb.start_soon(watch_empty(dut, n))
     units = [Unit(dut, n, stall) for n in range(QUEUES)]
     sources = [cocotb.start_soon(
-        Source(dut, f"i.{n}", Dispatched, gap=gap).send_all(
-            {"word": insn.encode(), "pc": pc} for pc, insn in enumerate(program)))
-        for n, program in enumerate(programs)]
+        Source(dut, f"i.{n}", Dispatched, gap=gap).send_all(payloads))
+        for n, payloads in enumerate(sent)]
     for source in sources:
         await source
-    works = [[pc for pc, insn in enumerate(program) if isinstance(insn, Load)] for program in programs]
+    works = [[sent for sent, insn in zip(payloads, program) if isinstance(insn, Load)]
+             for payloads, program in zip(sent, programs)]
     for _ in range(5000):
         await FallingEdge(dut.clk)
         if all(int(get_port(dut, f"empty.{n}").value) for n in range(QUEUES)) and \
-                [unit.pcs for unit in units] == works and \
-                all(len(unit.spans) == len(unit.pcs) for unit in units):
+                [unit.taken for unit in units] == works and \
+                all(len(unit.spans) == len(unit.taken) for unit in units):
             break
     else:
-        raise AssertionError(f"queues not empty: units got {[len(u.pcs) for u in units]} "
-                             f"of {[len(w) for w in works]} instructions")
+        raise AssertionError(f"queues not empty: units got {[len(u.taken) for u in units]} "
+                             f"of {[len(w) for w in works]} instructions, or others")
     await cycles(dut)
     return units
 
@@ -118,14 +129,13 @@ async def chain(dut, gap, stall):
     await start(dut)
     items = 40
     last = QUEUES - 1
+    links = rng(f"counters {gap} {stall}").sample(range(1, COUNTERS), QUEUES)
     programs = [[] for _ in range(QUEUES)]
-    programs[last] += [Sync(give=15), Sync(give=15)]
+    programs[last] += [Sync(give=links[0]), Sync(give=links[0])]
     for n in range(QUEUES):
-        take = n if n else 15
-        give = n + 1 if n < last else 15
-        programs[n] += [Sync(take=take), WORK, Sync(give=give)] * items
+        programs[n] += [Sync(take=links[n]), WORK, Sync(give=links[(n + 1) % QUEUES])] * items
     # Those to spare at the end are taken, so that the counters are at zero again.
-    programs[last] += [Sync(take=15), Sync(take=15)]
+    programs[last] += [Sync(take=links[0]), Sync(take=links[0])]
     units = await execute(dut, programs, gap=gap, stall=stall)
     for before, after in zip(units, units[1:]):
         assert all(b[1] < a[0] for b, a in zip(before.spans, after.spans))
@@ -147,17 +157,21 @@ async def shared_counter(dut):
 
 
 @cocotb.test()
-async def full_counter(dut):
-    """As many tokens as a counter holds: all can be taken, and no more."""
+@cocotb.parametrize(counter=range(1, COUNTERS))
+async def full_counter(dut, counter):
+    """As many tokens as a counter holds, given by all queues at once: all can be taken, and no more."""
     await start(dut)
-    programs = [[] for _ in range(QUEUES)]
-    programs[0] = [Sync(give=9)] * TOKENS_AHEAD + [Sync(give=1)]
-    programs[1] = [Sync(take=1)] + [Sync(take=9)] * TOKENS_AHEAD + [WORK]
+    counts = [counter, 2 * counter, 3 * counter]
+    counts.append(TOKENS_AHEAD - sum(counts))
+    programs = [[Sync(give=counter)] * count for count in counts]
+    taker, go = counter % QUEUES, counter % (COUNTERS - 1) + 1
+    programs[-1] += [Sync(give=go)]
+    programs[taker] += [Sync(take=go)] + [Sync(take=counter)] * TOKENS_AHEAD + [WORK]
     await execute(dut, programs, gap=0, stall=0)
-    await Source(dut, "i.2", Dispatched).send({"word": Sync(take=9).encode(), "pc": 0})
+    await Source(dut, f"i.{taker}", Dispatched).send({"word": Sync(take=counter).encode(), "pc": 0})
     for _ in range(50):
         await FallingEdge(dut.clk)
-    assert not int(get_port(dut, "empty.2").value)
+    assert not int(get_port(dut, f"empty.{taker}").value)
 
 
 @cocotb.test()

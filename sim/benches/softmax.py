@@ -1,4 +1,4 @@
-"""Weights and rescaling against the formulas of :func:`sw_ref.attention.attend`."""
+"""Weights and rescaling of online softmax."""
 
 import cocotb
 import numpy as np
@@ -11,7 +11,8 @@ from rtl.attention.scores import SCORE_BITS, Score
 from rtl.attention.softmax import MAX_RESCALE, Rescale, Softmax, Weights
 from rtl.config import Config, get
 from sim.bench import Sink, case, cycles, get_port, rng, start, to_bits
-from sw_ref.attention import BLOCK, EMPTY, EXP2, FRACTION
+from sim.oracles.attention import WEIGHTS
+from sw_ref.attention import BLOCK, FRACTION
 
 
 class Ports(wiring.Component):
@@ -80,24 +81,26 @@ def head(numbers, queries, length, style):
             for at in range(0, length, BLOCK)]
 
 
+def heads(blocks):
+    """The blocks of each head."""
+    first = [n for n, block in enumerate(blocks) if block.first]
+    return [blocks[at:end] for at, end in zip(first, [*first[1:], len(blocks)])]
+
+
 def expected(blocks):
     """Per block: the payload of `rescale`, and those of `weights`."""
-    for block in blocks:
-        if block.first:
-            top = lifted_top = np.full(len(block.score), EMPTY)
-        whole, table = block.score >> FRACTION, EXP2[block.score & (1 << FRACTION) - 1]
-        lifted = whole + block.exponent
-        new_top = np.maximum(top, whole.max(1))
-        new_lifted = np.maximum(lifted_top, lifted.max(1))
-        shifts = {"numerator": np.minimum(new_lifted - lifted_top, MAX_RESCALE).tolist(),
-                  "denominator": np.minimum(new_top - top, MAX_RESCALE).tolist()}
-        top, lifted_top = new_top, new_lifted
-        p = table >> np.minimum(top[:, None] - whole, 48)
-        w = table >> np.minimum(lifted_top[:, None] - lifted, 48)
-        yield ({**shifts, "exponent": (lifted_top - top).tolist(),
-                "first": int(block.first), "last": int(block.last)},
-               [{"shares": p[:, n].tolist(), "factors": w[:, n].tolist()}
-                for n in range(p.shape[1])])
+    for own in heads(blocks):
+        score = np.concatenate([block.score for block in own], 1)
+        exponent = np.concatenate([block.exponent for block in own])
+        *shifts, factors, shares, lifts = WEIGHTS.expect(score, exponent)
+        numerator, denominator = (np.minimum(x, MAX_RESCALE) for x in shifts)
+        for n, block in enumerate(own):
+            at = range(n * BLOCK, n * BLOCK + len(block.exponent))
+            yield ({"numerator": numerator[:, n].tolist(),
+                    "denominator": denominator[:, n].tolist(), "exponent": lifts[:, n].tolist(),
+                    "first": int(block.first), "last": int(block.last)},
+                   [{"shares": shares[:, t].tolist(), "factors": factors[:, t].tolist()}
+                    for t in at])
 
 
 class Bench:
@@ -137,10 +140,11 @@ class Bench:
             await cycles(self.dut)
 
     async def check(self, blocks):
+        wanted = list(expected(blocks))
         tasks = [cocotb.start_soon(self.watch()), cocotb.start_soon(self.send(blocks))]
 
         async def check_rescale():
-            for rescale, _ in expected(blocks):
+            for rescale, _ in wanted:
                 got = await self.rescale.receive()
                 if rescale["first"]:
                     # The shifts are without meaning.
@@ -148,7 +152,7 @@ class Bench:
                 assert got == rescale, f"rescale must be {rescale}, not {got}"
 
         rescaling = cocotb.start_soon(check_rescale())
-        for _, weights in expected(blocks):
+        for _, weights in wanted:
             await self.weights.expect_all(weights)
         await rescaling
         await tasks[1]

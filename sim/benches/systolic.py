@@ -10,6 +10,7 @@ from rtl.cores.systolic import CORE_WEIGHTS, SUM_BITS, SystolicCore
 from rtl.isa import WeightFormat
 
 from ..bench import Sink, Source, case, rng, start
+from ..oracles.linear import PRODUCTS
 from ._matrix import ODD, generator
 
 
@@ -39,7 +40,7 @@ def steps(config, gen, count):
                  TERNARY: (nibbles ^ 8) - 8}[fmt]
         weights.append({"codes": int.from_bytes(raw.tobytes(), "little"), "format": fmt.value})
         acts.append(act.tolist())
-        sums.append((act[:, :cells.shape[1]] @ cells.T).tolist())
+        sums.append(PRODUCTS.expect(cells, act[:, :cells.shape[1]]).tolist())
     return weights, acts, sums
 
 

@@ -1,4 +1,4 @@
-"""Vector unit with its memory: sequences of instructions against :mod:`sw_ref.numerics`."""
+"""Vector unit with its memory: sequences of instructions, and functions of models."""
 
 import cocotb
 import numpy as np
@@ -8,14 +8,14 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from cocotb.triggers import FallingEdge, RisingEdge, gather
 
 from rtl.config import Config, get
-from rtl.isa import Dest, Func, Quant, Vector
+from rtl.isa import Dest, Func, Vector
 from rtl.layouts import ActivationWrite, Dispatched, Quantized, vector_write
 from rtl.vector.memory import VectorMemory, VectorRead
 from rtl.vector.unit import VectorUnit
 from sim.bench import Sink, Source, case, get_port, rng, start
-from sim.patterns import EDGES, is_finite, pattern
-from sw_ref import numerics
-from sw_ref.sequences import FUNCTIONS
+from sim.patterns import EDGES, pattern
+
+from ._vector import Model, functions, instructions, numbers, quant, vector
 
 
 class VectorSystem(wiring.Component):
@@ -61,116 +61,6 @@ CONFIGS = {
 CASES = {name: lambda config=config: VectorSystem(config) for name, config in CONFIGS.items()}
 
 TERNARY = (Func.MADD, Func.NMADD)
-
-
-def numbers(random, count, near_only=False):
-    """fp32 patterns: mostly of similar size, so that sums and products keep their meaning.
-
-    With others, more than the memory of a machine ever holds.
-    """
-    magic = int(np.float32(numerics.MAGIC).view(np.uint32))
-    near = np.float32([random.gauss(0, 1) for _ in range(count)]).view(np.uint32)
-    kinds = [lambda n: near[n]] * 7 + [lambda n: magic + random.randrange(-140, 140)]
-    if not near_only:
-        kinds += [lambda n: random.choice(EDGES), lambda n: random.getrandbits(32)]
-    return np.array([random.choice(kinds)(n) for n in range(count)], np.uint32)
-
-
-class Model:
-    """The machine in numpy. `words` are patterns."""
-    def __init__(self, config):
-        self.config = config
-        self.words = np.zeros(config.vector_words, np.uint32)
-
-    def index(self, insn, name):
-        """Addresses of an operand's or of the result's elements, (outer, inner)."""
-        inner = self.config.lanes if name == "d" and insn.func == Func.DOT else insn.inner
-        i = np.arange(inner) % (self.config.lanes if getattr(insn, f"{name}_fill", 0) else 1 << 14)
-        o = np.arange(insn.outer)[:, None]
-        return getattr(insn, name) + o * getattr(insn, f"{name}_stride") + i
-
-    def operand(self, insn, name):
-        if getattr(insn, f"{name}_const", 0):
-            shape = insn.outer, insn.inner
-            return np.full(shape, getattr(insn, f"{name}_value"), np.uint32).view(np.float32)
-        return self.words[self.index(insn, name)].view(np.float32)
-
-    def vector(self, insn):
-        a, b, c = (self.operand(insn, name) for name in "abc")
-        d = np.repeat(numerics.dot(a, b)[:, None], self.config.lanes, 1) if insn.func == Func.DOT \
-            else FUNCTIONS[insn.func](a, b, c)
-        bits = d.view(np.uint32)
-        assert is_finite(bits).all()
-        for line, values in zip(self.index(insn, "d"), bits):
-            self.words[line] = values
-
-    def quant(self, insn):
-        """Payloads that go to the destination."""
-        lanes = self.config.lanes
-        at = insn.a + np.arange(insn.outer)[:, None] * insn.stride + np.arange(insn.inner)
-        group = numerics.GROUP if insn.dest == Dest.ACT else self.config.head_dim
-        q, exponents = numerics.quantize(self.words[at].view(np.float32), group,
-                                         16 if insn.dest == Dest.QUERY else 8)
-        per_group = group // lanes
-        for n, values in enumerate(q.reshape(-1, lanes)):
-            payload = {"values": values.tolist(),
-                       "exponent": int(exponents.reshape(-1)[n // per_group])}
-            if insn.dest == Dest.ACT:
-                payload |= {"group": insn.act + n // per_group, "column": insn.column,
-                            "clear": int(n == 0)}
-            yield payload | {"last": int(n % per_group == per_group - 1)}
-
-    def allowed(self, insn):
-        """No element is read after, or shortly before, the instruction overwrites it."""
-        lanes = self.config.lanes
-        steps = np.arange(insn.outer * insn.inner // lanes).reshape(insn.outer, -1)
-        d = self.index(insn, "d")[:, ::lanes]
-        written = {}
-        for line, step in zip(d.flat, (steps[:, -1:] if insn.func == Func.DOT else steps).flat):
-            written.setdefault(line, step)
-        return all(written.get(line, step) >= step for name in "abc"
-                   for line, step in zip(self.index(insn, name)[:, ::lanes].flat, steps.flat))
-
-
-def vector(random, model, func, space, longest):
-    """A random instruction within the first `space` words."""
-    lanes = model.config.lanes
-    while True:
-        lines = random.choice([1, 2, 3, 64 // lanes - 1, 64 // lanes, 64 // lanes + 1,
-                               random.randrange(1, longest + 1)])
-        outer = random.choice([1, 1, 2, 3, 5])
-        fields = {"func": func, "outer": outer, "inner": lines * lanes,
-                  "b_const": random.random() < 0.3, "c_const": random.random() < 0.3,
-                  "b_value": int(numbers(random, 1)[0]), "c_value": int(numbers(random, 1)[0])}
-        for name in "abcd":
-            fields[name] = random.randrange(space // lanes) * lanes
-            stride = random.choice([0, 1, lines, lines + 1, random.randrange(20)]) * lanes
-            fields[f"{name}_stride"] = stride
-            if name != "d":
-                fields[f"{name}_fill"] = random.random() < 0.25
-        if func != Func.DOT and random.random() < 0.4:
-            operand = random.choice("abc")
-            fields |= {"d": fields[operand], "d_stride": lines * lanes,
-                       f"{operand}_stride": lines * lanes, f"{operand}_fill": 0}
-        insn = Vector(**{name: value if isinstance(value, Func) else int(value)
-                         for name, value in fields.items()})
-        if all(model.index(insn, name).max() < space for name in "abcd") and model.allowed(insn):
-            return insn
-
-
-def quant(random, model, space):
-    """A random Quant within the first `space` words."""
-    config = model.config
-    dest = random.choice(list(Dest))
-    group = numerics.GROUP if dest == Dest.ACT else config.head_dim
-    while True:
-        insn = Quant(dest=dest, outer=random.randrange(1, 4), inner=random.randrange(1, 4) * group,
-                     a=random.randrange(space // config.lanes) * config.lanes,
-                     stride=random.choice([0, group, 3 * config.lanes]),
-                     act=random.randrange(config.act_groups), column=random.randrange(16))
-        at = insn.a + np.arange(insn.outer)[:, None] * insn.stride + np.arange(insn.inner)
-        if at.max() < space:
-            return insn
 
 
 async def fill(source, model, first, patterns):
@@ -328,3 +218,26 @@ async def takes_as_long_as_promised(dut):
                 assert int(dut.busy.value) == 1 - ready
                 assert ready == (cycle == promised - 1), f"{insn}: {cycle + 1} cycles"
             await RisingEdge(dut.clk)
+
+
+@cocotb.test()
+async def functions_of_models(dut):
+    """RMS norm, SiLU gate, rotary embedding and reciprocal, step by step."""
+    config, random = CONFIGS[case()], np.random.default_rng(rng("models").getrandbits(32))
+    model, length = Model(config), 64 if config.vector_words >= 1024 else 32
+    await start(dut)
+    filler, insn = Source(dut, "fill", vector_write(config)), Source(dut, "insn", Dispatched)
+    for steps, values, results in [f for _ in range(4) for f in functions(random, length)]:
+        names = dict.fromkeys([*values, *(result for _, result, *_ in steps)])
+        places = {name: n * length for n, name in enumerate(names)}
+        for name, at in places.items():
+            value = values.get(name, np.zeros(length, np.float32))
+            await fill(filler, model, at, value.view(np.uint32))
+        for each in instructions(steps, places, length, config.lanes):
+            model.vector(each)
+            await insn.send(dispatched(each))
+        await idle(dut)
+        for name, want in results.items():
+            got = model.words[places[name]:][:length]
+            assert np.array_equal(got, want.view(np.uint32)), f"{name}: steps and function differ"
+            await compare(dut, model, places[name], places[name] + length)

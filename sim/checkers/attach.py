@@ -12,10 +12,12 @@ from .exceptions import LOOSE, MAY_FALL, ONLY_WHILE, announced, limits_of
 from .rules import package
 
 
-__all__ = ["Checked", "checked_verilog"]
+__all__ = ["Checked", "PORTS", "checked_verilog", "plain_verilog"]
 
 
 ADDRESS = ("id", "addr", "len", "size", "burst")
+# What a component with checkers has besides its own ports.
+PORTS = {"checking": In(1), "violation": Out(32)}
 CHANNELS = {"ar": ADDRESS, "r": ("id", "data", "resp", "last"),
             "aw": ADDRESS, "w": ("data", "strb", "last"), "b": ("id", "resp")}
 
@@ -26,14 +28,20 @@ def _sources():
     return "\n".join([package(), *(path.read_text() for path in sorted(folder.glob("*.sv")))])
 
 
-def checked_verilog(component, name, rewrite=None):
+def plain_verilog(component, name):
+    """Verilog of a component, as it is synthesized."""
+    return verilog.convert(component, name=name, strip_internal_attrs=True)
+
+
+def checked_verilog(component, name, convert=plain_verilog, rewrite=None):
     """Verilog of a component and its checkers, whose registers and memories have no initial values.
 
-    `rewrite` takes the component's own text and returns what to use instead. Returns the Verilog,
-    and the places that are looked at, for :func:`describe`.
+    `convert` makes Verilog of a :class:`Checked` component, without the checkers' own; `rewrite`
+    takes that, and returns what to use instead. Returns the Verilog, and the places that are looked
+    at, for :func:`describe`.
     """
     checked = Checked(component)
-    text = verilog.convert(checked, name=name, strip_internal_attrs=True)
+    text = convert(checked, name)
     if rewrite is not None:
         text = rewrite(text)
     return without_initial(text) + _sources(), checked.places
@@ -65,7 +73,7 @@ class Checked(Elaboratable):
             self._fragment.add_subfragment(Instance(
                 "checkers_summary", a_keep=1, i_clk=ClockSignal(domain), i_checking=self.checking,
                 o_violation=self.violation), "checkers_summary")
-            members |= {"checking": In(1), "violation": Out(32)}
+            members |= PORTS
         self.signature = wiring.Signature(members)
 
     def __getattr__(self, name):

@@ -14,6 +14,7 @@ from pathlib import Path
 from host.digest import sha256
 
 from ..dram import header
+from . import state
 from ..tools import ROOT, WARNINGS, ToolError, environment, verilator
 
 
@@ -130,7 +131,8 @@ def _sources(*names):
     return [header(), *((HERE / name).read_text() for name in names)]
 
 
-def library(name, verilog, *, beat_bytes, key=None, trace=False, checked=False, progress=None):
+def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, checked=False,
+            progress=None):
     """Shared library of the simulated FPGA for the Verilog of an accelerator.
 
     Its interface is that of `harness.cpp`. It is kept in `build/sim/NAME`, and built again when
@@ -144,6 +146,8 @@ def library(name, verilog, *, beat_bytes, key=None, trace=False, checked=False, 
         Returns its text; the top module is named `accelerator`. Called only if `key` has changed.
     beat_bytes : :class:`int`
         Bytes of the memory bus.
+    config : :class:`rtl.config.Config` or None
+        Whose state the library shows (:mod:`sim.fpga.state`). None: nobody's.
     key : :class:`str` or None
         What the text depends on. None: the text itself.
     trace : :class:`bool`
@@ -159,6 +163,7 @@ def library(name, verilog, *, beat_bytes, key=None, trace=False, checked=False, 
     folder = CACHE / "-".join([name, *["trace"] * trace, *["checked"] * checked])
     flags = [*FLAGS, *(["--x-initial", "unique"] if checked else [])]
     tool = [str(verilator()), str(verilator().stat().st_mtime_ns)]
+    seen = state.header(config)
 
     def translate(part):
         say("writing Verilog")
@@ -183,6 +188,7 @@ def library(name, verilog, *, beat_bytes, key=None, trace=False, checked=False, 
     def link(part):
         (part / "dram_params.hpp").write_text(header())
         (part / "params.hpp").write_text(f"#define BEAT_BYTES {beat_bytes}\n")
+        (part / "state.hpp").write_text(seen)
         include = verilator().parent.parent / "share" / "verilator" / "include"
         say("g++: linking")
         execute(["g++", "-std=c++17", "-shared", "-fPIC", *OPTIMIZE, f"-DVM_TRACE_FST={int(trace)}",
@@ -193,8 +199,8 @@ def library(name, verilog, *, beat_bytes, key=None, trace=False, checked=False, 
 
     # The harness is not part of the model, which takes minutes.
     return cached(folder / "library", "accelerator.so",
-                  [(model.parent.parent / "digest").read_text(), str(beat_bytes),
-                   *_sources("dram.hpp", "memory.hpp", "harness.cpp")], link, say)
+                  [(model.parent.parent / "digest").read_text(), str(beat_bytes), seen,
+                   *_sources("dram.hpp", "stalls.hpp", "memory.hpp", "harness.cpp")], link, say)
 
 
 def without_zeros(verilog):
@@ -223,8 +229,8 @@ def accelerator_library(config, *, trace=False, checked=False, progress=None):
     if checked:
         sources += sorted((ROOT / "sim" / "checkers").glob("*.*")) + [ROOT / "sim" / "initial.py"]
     key = "\0".join([repr(config), version("amaranth"), *(path.read_text() for path in sources)])
-    return library(config.name, text, beat_bytes=config.beat_bytes, key=key, trace=trace,
-                   checked=checked, progress=progress)
+    return library(config.name, text, beat_bytes=config.beat_bytes, config=config, key=key,
+                   trace=trace, checked=checked, progress=progress)
 
 
 def dram_library():

@@ -8,7 +8,9 @@ import numpy as np
 from host.device import DeviceError, RegisterDevice
 from host.image import whole_dram
 
-from .. import dram, timeline as timelines
+from .. import timeline as timelines
+from ..dram import c_struct
+from . import state
 from .build import accelerator_library
 
 
@@ -29,6 +31,8 @@ _PROTOTYPES = {
     "hr_statistics":  (None, _POINTER, _POINTER),
     "hr_record":      (None, _POINTER, ctypes.c_int),
     "hr_transitions": (_U64, _POINTER, _POINTER),
+    "hr_peaks":       (_U64, _POINTER, _POINTER),
+    "hr_array":       (_U64, _POINTER, ctypes.c_char_p, _POINTER, _POINTER),
     "hr_trace":       (ctypes.c_int, _POINTER, ctypes.c_char_p),
 }
 _STATISTICS = ("read_beats", "write_beats", "read_bursts", "write_bursts",
@@ -43,12 +47,14 @@ class SimDevice(RegisterDevice):
     config : :class:`rtl.config.Config`
     library : path or None
         Library of :func:`sim.fpga.build.library`. None: that of the configuration, built if need be.
-    memory : :class:`sim.dram.Dram` or None
+    memory : :class:`rtl.dram.Dram` or None
         DRAM. None: the configuration's.
     timeline : path or None
         Write a timeline of the units' activity there when the device is closed.
     trace : path or None
         Record all signals there, as FST: slow, and large. Takes a build of its own.
+    record : :class:`bool`
+        Record :meth:`transitions` and :meth:`peaks` without writing a timeline, too.
     checked : :class:`bool`
         With checkers in the library, and a random state after each power-up: takes a build of its own.
     build_progress : callable or None
@@ -59,9 +65,9 @@ class SimDevice(RegisterDevice):
     name = "sim"
 
     def __init__(self, config, *, library=None, memory=None, timeline=None, trace=None,
-                 checked=False, build_progress=None, **options):
+                 record=False, checked=False, build_progress=None, **options):
         super().__init__(config, **options)
-        self._dram = memory or dram.get(config.dram)   # before a library takes minutes to build
+        self._dram = memory or config.dram
         if library is None:
             library = accelerator_library(config, trace=trace is not None, checked=checked,
                                           progress=build_progress)
@@ -73,6 +79,7 @@ class SimDevice(RegisterDevice):
             function = getattr(self._lib, name)
             function.restype, function.argtypes = result, arguments
         self._timeline, self._trace = timeline, trace
+        self._record = record or timeline is not None
         self._handle, self._slice = None, 1000
         self.memory = np.zeros(0, np.uint8)
 
@@ -82,11 +89,11 @@ class SimDevice(RegisterDevice):
         # The harness works on this array in place: `self.memory` is the DRAM.
         self.memory = whole_dram(memory, units)
         self._handle = self._lib.hr_create(self.memory.ctypes.data, len(self.memory),
-                                           ctypes.byref(dram.c_struct(self._dram)),
+                                           ctypes.byref(c_struct(self._dram)),
                                            self.config.clock_mhz)
         if self._trace is not None and not self._lib.hr_trace(self._handle, str(self._trace).encode()):
             raise DeviceError(f"{self.name}: the library was built without tracing")
-        if self._timeline is not None:
+        if self._record:
             self._lib.hr_record(self._handle, 1)
 
     def _power_down(self):
@@ -152,3 +159,23 @@ class SimDevice(RegisterDevice):
             return np.zeros((0, 2), np.uint64)
         array = ctypes.cast(pointer, ctypes.POINTER(_U64))
         return np.ctypeslib.as_array(array, (count, 2)).copy()
+
+    def peaks(self):
+        """The most that each counter of :func:`sim.fpga.state.counters` held since power-up, by name."""
+        pointer = _POINTER()
+        count = self._lib.hr_peaks(self._powered(), ctypes.byref(pointer))
+        values = ctypes.cast(pointer, ctypes.POINTER(_U32))[:count]
+        return dict(zip(state.counters(self.config), values))
+
+    def array(self, name):
+        """A memory of :func:`sim.fpga.state.arrays` as it is now: uint32, a row for each entry."""
+        pointer, entries = _POINTER(), _U64()
+        size = self._lib.hr_array(self._powered(), name.encode(), ctypes.byref(pointer),
+                                  ctypes.byref(entries))
+        if not size:
+            raise DeviceError(f"{self.name}: the library shows no memory {name!r}")
+        return np.frombuffer(ctypes.string_at(pointer, size), np.uint32).reshape(entries.value, -1)
+
+    def vector(self):
+        """The vector memory as it is now: float32."""
+        return self.array("vector").reshape(-1).view(np.float32)

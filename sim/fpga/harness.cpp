@@ -1,11 +1,15 @@
 // C interface to the verilated accelerator: registers over AXI4-Lite, memory over AXI4.
 // The loop over cycles never leaves this file. Used by sim/fpga/device.py.
+#include <algorithm>
+#include <cstring>
 #include <memory>
 #include <vector>
 
 #include "Vtop.h"
+#include "Vtop___024root.h"
 #include "memory.hpp"
 #include "params.hpp"  // BEAT_BYTES
+#include "state.hpp"   // ARRAYS, COUNTERS: of sim/fpga/state.py
 #include "verilated.h"
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
@@ -17,6 +21,18 @@ struct Transition {
     uint64_t cycle, activity;
 };
 
+// A memory of the accelerator.
+struct Array {
+    const char *name;
+    const void *data;
+    uint64_t entries, bytes;  // of an entry
+};
+
+template <class T, size_t N>
+Array array(const char *name, const VlUnpacked<T, N> &memory) {
+    return {name, &memory[0], N, sizeof(T)};
+}
+
 struct Harness {
     VerilatedContext context;
     Vtop top;
@@ -24,6 +40,9 @@ struct Harness {
     uint64_t cycle = 0;
     bool recording = false;
     std::vector<Transition> transitions;
+#define COUNT(name, member) +1
+    uint32_t peaks[0 COUNTERS(COUNT) + 1] = {};  // the most of each counter, while recording
+#undef COUNT
     std::string error;
 #if VM_TRACE_FST
     std::unique_ptr<VerilatedFstC> trace;
@@ -94,8 +113,17 @@ struct Harness {
         dump(2 * cycle + 1);
         memory.retire(top);
         cycle++;
-        if (recording && (transitions.empty() || transitions.back().activity != top.activity))
+        if (recording)
+            record();
+    }
+    void record() {
+        if (transitions.empty() || transitions.back().activity != top.activity)
             transitions.push_back({cycle, top.activity});
+        uint32_t *peak = peaks;
+#define PEAK(name, member) *peak = std::max<uint32_t>(*peak, top.rootp->member), peak++;
+        COUNTERS(PEAK)
+#undef PEAK
+        (void)peak;
     }
     void tick() { tick([] {}); }
 
@@ -197,10 +225,31 @@ void hr_statistics(Harness *h, uint64_t *out) {
 void hr_record(Harness *h, int on) {
     h->recording = on;
     h->transitions.clear();
+    std::fill(std::begin(h->peaks), std::end(h->peaks), 0);
 }
 uint64_t hr_transitions(Harness *h, const Transition **out) {
     *out = h->transitions.data();
     return h->transitions.size();
+}
+
+// The most that each counter held while recording; returns how many counters there are.
+uint64_t hr_peaks(Harness *h, const uint32_t **out) {
+    *out = h->peaks;
+    return std::size(h->peaks) - 1;
+}
+
+// A memory of the accelerator, as it is now; returns its bytes, 0 when there is none of the name.
+uint64_t hr_array(Harness *h, const char *name, const void **data, uint64_t *entries) {
+#define ARRAY(name, member) array(#name, h->top.rootp->member),
+    const Array all[] = {ARRAYS(ARRAY) {nullptr, nullptr, 0, 0}};
+#undef ARRAY
+    for (const Array *each = all; each->name; each++)
+        if (!std::strcmp(each->name, name)) {
+            *data = each->data;
+            *entries = each->entries;
+            return each->entries * each->bytes;
+        }
+    return 0;
 }
 
 // Returns 0 when the library was built without tracing.

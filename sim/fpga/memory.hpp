@@ -3,11 +3,16 @@
 // Bursts are split into the DRAM's. Reads return in order per id; between ids the oldest burst that
 // has a beat goes first, so beats of different ids do interleave. Writes are posted: the response
 // comes once the data are in the controller. Reads see every write that was answered.
+//
+// With `stall` it does whatever else AXI allows: every channel pauses at random, a burst's latency is
+// random, beats and answers of different ids come in any order, and a write cannot be seen before its
+// answer.
 #pragma once
 #include <cstring>
 #include <string>
 
 #include "dram.hpp"
+#include "stalls.hpp"
 
 template <class Top, int BEAT>
 class Memory {
@@ -18,22 +23,20 @@ public:
 
     Memory(uint8_t *data, uint64_t bytes, const DramParams &p, double clock_mhz)
         : dram(p), data(data), bytes(bytes), period_ps(1e6 / clock_mhz),
-          grain(p.ideal ? BEAT : p.bl * p.bus_bytes) {
+          grain(p.ideal ? BEAT : p.bl * p.bus_bytes), random(p.seed) {
         for (uint32_t slot = SLOTS; slot--;)
             idle.push_back(slot);
     }
 
     // Set the inputs of the accelerator for this cycle.
     void drive(Top &top) {
-        top.m_axi_arready = !idle.empty();
-        top.m_axi_awready = writes.size() < 4;
-        top.m_axi_wready = !writes.empty() && posted.size() < 64;
-        if (!top.m_axi_bvalid && !answers.empty() && answers.front().cycle <= cycle) {
-            top.m_axi_bvalid = 1;
-            top.m_axi_bid = answers.front().id;
-            top.m_axi_bresp = answers.front().error ? DECERR : OKAY;
-        }
-        if (!top.m_axi_rvalid)
+        top.m_axi_arready = !idle.empty() && !stalls(AR);
+        top.m_axi_awready = writes.size() < 4 && !stalls(AW);
+        top.m_axi_wready = !writes.empty() && posted.size() < 64 && !stalls(W);
+        // A valid that was raised stays until it is taken.
+        if (!top.m_axi_bvalid && !stalls(B))
+            answer(top);
+        if (!top.m_axi_rvalid && !stalls(R))
             offer(top);
     }
 
@@ -73,7 +76,7 @@ public:
         }
         if (sampled_b) {
             top.m_axi_bvalid = 0;
-            answers.pop_front();
+            answers.erase(answers.begin() + answering);
         }
         cycle++;
     }
@@ -85,23 +88,31 @@ private:
     static constexpr uint32_t BUFFER = 512;     // DRAM bursts of reads under way, or fetched and not taken
     static constexpr int OKAY = 0, DECERR = 3;
     static constexpr int64_t WRITE_LATENCY = 8;
+    enum Channel { AR, AW, W, R, B, CHANNELS };
 
     struct Burst {
         uint64_t addr;
         uint32_t id, beats, sent;
         uint32_t grains, issued, ready, freed;  // in bursts of the DRAM
+        int64_t earliest;                       // cycle
         bool error;
         uint8_t arrived[1 << 13];
+    };
+    struct Beat {
+        uint64_t addr, strobe;
+        uint8_t bytes[BEAT];
     };
     struct Write {
         uint64_t addr;
         uint32_t id, beats, got;
         bool error;
+        std::vector<Beat> unseen;
     };
     struct Answer {
         int64_t cycle;
         uint32_t id;
         bool error;
+        std::vector<Beat> unseen;
     };
 
     uint8_t *data;
@@ -116,8 +127,12 @@ private:
     std::deque<uint64_t> posted;                // DRAM bursts to be written
     std::deque<Answer> answers;
     std::deque<Dram::Done> ideal;
-    uint32_t offered = 0, buffered = 0;
+    Random random;
+    Stall stall[CHANNELS];
+    uint32_t offered = 0, answering = 0, buffered = 0;
     bool ar_waits = false, aw_waits = false, w_waits = false, sampled_r = false, sampled_b = false;
+
+    bool stalls(Channel channel) { return stall[channel].next(random, dram.p.stall); }
 
     void fail(const std::string &what) {
         if (error.empty())
@@ -147,6 +162,7 @@ private:
         uint64_t end = burst.addr + uint64_t(burst.beats) * BEAT;
         burst.grains = uint32_t((end - 1) / grain - burst.addr / grain + 1);
         burst.error = end > bytes;
+        burst.earliest = dram.p.stall ? cycle + random.pause(8) : 0;
         std::memset(burst.arrived, 0, burst.grains);
         check("AR", burst.addr, burst.beats, top.m_axi_arsize, top.m_axi_arburst);
         read_bursts++;
@@ -156,7 +172,8 @@ private:
         uint64_t addr = top.m_axi_awaddr;
         uint32_t beats = top.m_axi_awlen + 1;
         check("AW", addr, beats, top.m_axi_awsize, top.m_axi_awburst);
-        writes.push_back({addr, uint32_t(top.m_axi_awid), beats, 0, addr + uint64_t(beats) * BEAT > bytes});
+        writes.push_back({addr, uint32_t(top.m_axi_awid), beats, 0,
+                          addr + uint64_t(beats) * BEAT > bytes, {}});
         write_bursts++;
     }
 
@@ -164,11 +181,12 @@ private:
         Write &write = writes.front();
         uint64_t addr = write.addr + uint64_t(write.got) * BEAT;
         if (!write.error) {
-            const uint8_t *from = reinterpret_cast<const uint8_t *>(&top.m_axi_wdata);
-            uint64_t strobe = top.m_axi_wstrb;
-            for (int n = 0; n < BEAT; n++)
-                if (strobe >> n & 1)
-                    data[addr + n] = from[n];
+            Beat beat{addr, top.m_axi_wstrb, {}};
+            std::memcpy(beat.bytes, &top.m_axi_wdata, BEAT);
+            if (dram.p.stall)
+                write.unseen.push_back(beat);
+            else
+                store(beat);
             if (posted.empty() || posted.back() != addr / grain)
                 for (uint64_t at = addr / grain; at <= (addr + BEAT - 1) / grain; at++)
                     posted.push_back(at);
@@ -178,8 +196,38 @@ private:
         if (last != bool(top.m_axi_wlast))
             fail("WLAST must be high in the last beat of a burst alone");
         if (last) {
-            answers.push_back({cycle + WRITE_LATENCY, write.id, write.error});
+            // Sometimes longer than a host takes to notice the end of a step.
+            int64_t latency = dram.p.stall ? random.pause(12) : WRITE_LATENCY;
+            answers.push_back({cycle + latency, write.id, write.error, std::move(write.unseen)});
             writes.pop_front();
+        }
+    }
+
+    void store(const Beat &beat) {
+        for (int n = 0; n < BEAT; n++)
+            if (beat.strobe >> n & 1)
+                data[beat.addr + n] = beat.bytes[n];
+    }
+
+    // Whether to pass over what could be offered, when `others` come after it at most.
+    bool passes(size_t others) { return dram.p.stall && others && random.below(2); }
+
+    // Offer the oldest answer that is due, in order within an id.
+    void answer(Top &top) {
+        uint32_t seen = 0;
+        for (size_t n = 0; n < answers.size(); n++) {
+            const Answer &answer = answers[n];
+            bool first = !(seen >> answer.id & 1);
+            seen |= 1u << answer.id;
+            if (!first || answer.cycle > cycle || passes(answers.size() - 1 - n))
+                continue;
+            for (const Beat &beat : answer.unseen)
+                store(beat);
+            answering = uint32_t(n);
+            top.m_axi_bvalid = 1;
+            top.m_axi_bid = answer.id;
+            top.m_axi_bresp = answer.error ? DECERR : OKAY;
+            return;
         }
     }
 
@@ -193,6 +241,8 @@ private:
             seen |= 1u << burst.id;
             uint64_t addr = burst.addr + uint64_t(burst.sent) * BEAT;
             if (!burst.error && (addr + BEAT - 1) / grain - burst.addr / grain >= burst.ready)
+                continue;
+            if (burst.earliest > cycle || passes(slot != order.back()))
                 continue;
             offered = slot;
             top.m_axi_rvalid = 1;

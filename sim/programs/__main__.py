@@ -4,18 +4,25 @@ import argparse
 import sys
 from random import Random
 
+from host import configurations
 from host.errors import UserError, run_command
 from host.progress import progress, steps
-from rtl import config as configs
 
+from ..tools import ROOT
+from . import illegal
 from .compare import Difference, Pair
 from .coverage import Coverage
 from .generator import generate
+from .kept import keep, kept
 from .shrink import shrink
 from .world import World
 
 
+DEFAULT_CONFIG = "small"
 WORLD = 100   # programs that share a world
+SHOWN = 3     # failures that are shrunk, which takes as long as some hundred programs
+FOLDER = ROOT / "build" / "random"
+LONG = 10     # of so many worlds, the last has a long context
 
 
 def random_of(*what):
@@ -27,46 +34,76 @@ def programs(config, seed, count):
     """Yield (number, world, program)."""
     for n in range(count):
         if n % WORLD == 0:
-            world = World(config, random_of("world", seed, n))
+            world = World(config, random_of("world", seed, n), n // WORLD % LONG == LONG - 1)
         yield n, world, generate(world, random_of("program", seed, n))
 
 
-def failed(pair, world, n, program, difference):
-    """Say what went wrong, with the shortest program that still does."""
+def failed(pair, world, program, difference, name):
+    """Say what went wrong, with the shortest program that still does, and keep that in a file."""
     small = shrink(pair, world, program)
-    print(f"program {n}: {difference}; tokens {program.tokens}, position {program.position}, head "
-          f"{int(program.head)}; {len(small.insns)} of its {len(program.insns)} instructions:")
+    path = FOLDER / f"{pair.config.name}-{name}.json"
+    keep(path, world, small, f"program {name}: {difference}")
+    print(f"{len(small.insns)} of its {len(program.insns)} instructions are in {path.relative_to(ROOT)}; tokens "
+          f"{program.tokens}, position {program.position}, head {int(program.head)}:")
     for insn in small.insns:
         print(f"    {insn}")
+
+
+def run(config, seed, count, checked=False):
+    """Run programs. Returns how many failed."""
+    failures, coverage = 0, Coverage(config)
+    with steps(f"building the simulated FPGA, once ({config.name})") as step:
+        pair = Pair(config, coverage, step, checked=checked)
+    with pair, progress("random programs") as report:
+        for n, world, program in programs(config, seed, count):
+            report(n, count)
+            try:
+                pair.compare(world, program)
+            except Difference as difference:
+                failures += 1
+                print(f"program {n} of seed {seed}: {difference}")
+                if failures <= SHOWN:
+                    failed(pair, world, program, difference, f"{seed}-{n}")
+    for line in coverage.table():
+        print(line)
+    for missing in coverage.missing:
+        print(f"    never: {missing}")
+    return failures
+
+
+def again(path):
+    """Run a program that was kept. Returns how many failed: 0 or 1."""
+    try:
+        program = kept(path)
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: expected a program that `make random` kept, found something else") from None
+    with Pair(program.config) as pair:
+        try:
+            pair.compare(program, program.program)
+        except Difference as difference:
+            print(f"{path}: {difference}")
+            return 1
+    return 0
 
 
 def command(argv):
     parser = argparse.ArgumentParser(prog="python -m sim.programs", description=__doc__)
     parser.add_argument("-n", type=int, default=100, help="programs (default: 100)")
     parser.add_argument("--seed", type=int, default=1, help="what chooses them (default: 1)")
-    parser.add_argument("--config", default="small", choices=configs.CONFIGS,
-                        help="accelerator (default: small)")
+    configurations.add_arguments(parser, DEFAULT_CONFIG)
+    parser.add_argument("--again", metavar="FILE", help="run the program in a file of build/random instead")
+    parser.add_argument("--illegal", action="store_true", help="programs with a mistake each")
     parser.add_argument("--checked", action="store_true",
                         help="with checkers on all streams, and a random state at power-up")
     args = parser.parse_args(argv)
     if args.n < 1:
         raise UserError(f"-n must be at least 1, not {args.n}")
-    config, failures = configs.get(args.config), 0
-    coverage = Coverage(config)
-    with steps(f"building the simulated FPGA, once ({config.name})") as step:
-        pair = Pair(config, coverage, step, args.checked)
-    with pair, progress("random programs") as report:
-        for n, world, program in programs(config, args.seed, args.n):
-            report(n, args.n)
-            try:
-                pair.compare(world, program)
-            except Difference as difference:
-                failures += 1
-                failed(pair, world, n, program, difference)
-    print(f"{100 * coverage.share:.1f} % of {len(coverage.reachable)} bins: instructions, variants, columns")
-    for missing in coverage.missing:
-        print(f"    never: {missing}")
-    print(f"{args.n - failures} passed, {failures} failed")
+    config = configurations.chosen(args, DEFAULT_CONFIG)
+    if args.illegal:
+        return illegal.command(config, args.n, args.seed, programs)
+    count = 1 if args.again else args.n
+    failures = again(args.again) if args.again else run(config, args.seed, count, args.checked)
+    print(f"{count - failures} passed, {failures} failed")
     return 1 if failures else 0
 
 

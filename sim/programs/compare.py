@@ -3,6 +3,7 @@
 import numpy as np
 
 from host.device import DeviceError
+from rtl.isa import Stream
 from ..fpga.device import SimDevice
 from ..functional import ModelDevice
 
@@ -35,13 +36,13 @@ class Pair:
     config : :class:`~rtl.config.Config`
     coverage : :class:`~.coverage.Coverage` or None
         Is told what is executed.
-    build_progress : callable or None
-    checked : :class:`bool`
+    library, build_progress, checked
         See :class:`~sim.fpga.device.SimDevice`.
     """
-    def __init__(self, config, coverage=None, build_progress=None, checked=False):
+    def __init__(self, config, coverage=None, build_progress=None, library=None, checked=False):
         self.config, self.coverage = config, coverage
-        self.sim = SimDevice(config, watchdog=WATCHDOG, progress=_limited, checked=checked,
+        self.sim = SimDevice(config, library=library, watchdog=WATCHDOG, progress=_limited,
+                             record=coverage is not None, checked=checked,
                              build_progress=build_progress)
 
     def __enter__(self):
@@ -54,8 +55,8 @@ class Pair:
         """Run a :class:`~.generator.Program`. Raises :exc:`Difference`; returns the cycles it took."""
         image, model = world.image(program.words), ModelDevice(self.config)
         step = program.tokens, program.position, program.head
-        if self.coverage is not None:
-            model.trace = lambda pc, insn: self.coverage.executed(insn, len(program.tokens))
+        executed = []
+        model.trace = lambda pc, insn: executed.append((pc, insn))
         try:
             model.load(image)
             want = model.step(*step)
@@ -66,13 +67,51 @@ class Pair:
             got = self.sim.step(*step)
         except DeviceError as error:
             raise Difference(f"the accelerator stops: {error}") from error
-        if got.ids.tolist() != want.ids.tolist():
-            raise Difference("the best logits' ids differ")
-        if not np.array_equal(got.logits.view(np.uint32), want.logits.view(np.uint32)):
-            raise Difference("the best logits differ")
-        different = np.flatnonzero(self.sim.memory != model.machine.memory)
-        if different.size:
-            unit = different[0] // 64
-            where = "the vector memory" if unit >= world.cache[1] else "DRAM"
-            raise Difference(f"{where} differs, in {different.size} bytes, from unit {unit} on")
+        same_answer(got, want)
+        same_state(self.sim, model.machine)
+        plausible(self.config, got, executed, self.sim.cycles)
+        if self.coverage is not None:
+            self.coverage.ran(world, program, executed, self.sim)
         return got.cycles
+
+
+def same_answer(got, want):
+    """Compare the best logits of two steps. Raises :exc:`Difference`."""
+    if got.ids.tolist() != want.ids.tolist():
+        raise Difference("the best logits' ids differ")
+    if not np.array_equal(got.logits.view(np.uint32), want.logits.view(np.uint32)):
+        raise Difference("the best logits differ")
+
+
+def _same(what, got, want):
+    different = np.flatnonzero(got != want)
+    if different.size:
+        at = different[0]
+        raise Difference(f"{what} differs in {different.size} places, from {at:#x} on: "
+                         f"{got[at]:#x}, not {want[at]:#x}")
+
+
+def same_state(sim, machine):
+    """Compare all that a program leaves, bit by bit. Raises :exc:`Difference`.
+
+    DRAM by bytes, the vector memory by words, and of each group of activations, of each column, the
+    exponent and the sum.
+    """
+    _same("DRAM", sim.memory, machine.memory)
+    _same("the vector memory", sim.vector().view(np.uint32), machine.vector.view(np.uint32))
+    sums = machine.act.sum(2, dtype=np.int32) << 8 & 0x1fffff | machine.exponents
+    for column, want in enumerate(sums):
+        _same(f"the activations of column {column}", sim.array(f"activations{column}")[:, 0],
+              want.astype(np.uint32))
+
+
+def plausible(config, got, executed, cycles):
+    """Check what a step counted against what it executed. Raises :exc:`Difference`."""
+    beats = config.unit_beats * sum(insn.size for _, insn in executed if isinstance(insn, Stream))
+    if got.weight_beats != beats:
+        raise Difference(f"WEIGHT_BEATS is {got.weight_beats}, not {beats}")
+    least = max(beats, len(executed))
+    if not least <= got.cycles <= cycles:
+        raise Difference(f"CYCLES is {got.cycles}, not from {least} to {cycles}")
+    if got.starved > got.cycles:
+        raise Difference(f"STARVED is {got.starved}, of {got.cycles} cycles")

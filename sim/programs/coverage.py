@@ -1,11 +1,51 @@
-"""What random programs have covered: each instruction in each variant, with each number of columns."""
+"""What random programs have covered.
+
+| class | bins |
+|--|--|
+| instructions | each in each variant, with each number of columns |
+| fields | of each field the least and the most that it may be, and something between; or all its values |
+| registers | each field that gets a register's value added: it is nothing, something, or the sum wraps |
+| units in flight | each set of units that are busy in the same cycle |
+| tokens | each pair of units that one gives to and the other takes from |
+| limits | what can be full, empty, or at its limit |
+"""
 
 from collections import Counter
+from itertools import combinations
 
-from rtl.isa import Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Vector
+from rtl.csr import BEST
+from rtl.isa import Append, Dest, Func, Insn, Loop, MatMul, Quant, Scalar, Sync, Token, Unit, Vector
+from rtl.limits import COUNTERS, LOOP_DEPTH, POSITIONS, ROWS, TOKENS_AHEAD
+from rtl.top import QUEUE_DEPTHS
+
+from .ranges import bin_of, counted, field_bins
 
 
-__all__ = ["Coverage"]
+__all__ = ["CLASSES", "Coverage"]
+
+
+CLASSES = ("instructions", "fields", "registers", "units in flight", "tokens", "limits")
+SYNCED = [unit for unit in Unit if unit != Unit.STREAM]
+ENDS = ("least", "between", "most")
+# Limits: name to the bins of each.
+LIMITS = {
+    **{f"queue of {unit.name}": ("full", "not full") for unit in Unit},
+    "buffer of weights": ("full", "not full"),
+    "tokens in a counter": ENDS,
+    "loops in each other": tuple(range(LOOP_DEPTH + 1)),
+    "length of the program": ENDS,
+    "position": ENDS,
+    "token": ENDS,
+    "head": (False, True),
+    "logits searched": ("none", "one", "fewer than kept", "as many as kept", "more than kept"),
+}
+
+
+# Bins that no program can reach, of a configuration, and why.
+UNREACHABLE = {
+    ("registers", op, "column", "added"): (lambda config: config.columns == 1, "the only column is 0")
+    for op in ("MATMUL", "QUANT")
+}
 
 
 def _variant(insn):
@@ -18,43 +58,140 @@ def _variant(insn):
             return (insn.dest.name,)
         case Append():
             return ("values" if insn.value else "keys",)
-        case Load() | Stream() | Embed() | Attend() | Sync():
-            return ()
-    return None   # the sequencer's own
+    return ()
+
+
+def _end(value, least, most):
+    return {least: "least", most: "most"}.get(value, "between")
+
+
+def _searched(executed):
+    """How many logits the last search was offered."""
+    rows = next((insn.rows for insn in reversed(executed) if isinstance(insn, MatMul) and insn.best), 0)
+    if rows > BEST:
+        return "more than kept"
+    return {0: "none", 1: "one", BEST: "as many as kept"}.get(rows, "fewer than kept")
 
 
 class Coverage:
-    """Counts bins: (opcode, variant, columns in use) of what was executed.
+    """Counts bins of what was executed.
 
     Parameters
     ----------
     config : :class:`~rtl.config.Config`
+
+    Attributes
+    ----------
+    seen : :class:`collections.Counter`
+        Bins, (class, ...): how many programs have reached each.
     """
     def __init__(self, config):
         self.config, self.seen = config, Counter()
+        self.reachable = {each for each in self._bins()
+                          if each not in UNREACHABLE or not UNREACHABLE[each][0](config)}
 
-    @property
-    def reachable(self):
-        """All bins that a program can reach."""
+    def _bins(self):
         variants = [("MATMUL", name, what) for name in self.config.formats for what in ("best", "product")]
         variants += [("VECTOR", func.name) for func in Func]
         variants += [("QUANT", dest.name) for dest in Dest]
         variants += [("APPEND", "keys"), ("APPEND", "values")]
         variants += [(name,) for name in ("LOAD", "STREAM", "EMBED", "ATTEND", "SYNC")]
-        return {(*variant, columns) for variant in variants for columns in range(1, self.config.columns + 1)}
+        for columns in range(1, self.config.columns + 1):
+            yield from (("instructions", *variant, columns) for variant in variants)
+        yield from (("fields", *each) for each in field_bins(self.config))
+        for op, cls in Insn.by_op.items():
+            yield from (("registers", op.name, name, how) for name in cls.relative
+                        for how in ("none", "added", "wraps"))
+        for count in range(2, len(Unit) + 1):
+            yield from (("units in flight", *(unit.name for unit in units))
+                        for units in combinations(Unit, count))
+        yield from (("tokens", giver.name, taker.name) for giver in SYNCED for taker in SYNCED if giver != taker)
+        yield from (("limits", name, part) for name, parts in LIMITS.items() for part in parts)
+
+    # What was reached
+
+    def merge(self, other):
+        """Count what another has seen, too, of the same configuration."""
+        self.seen.update(other.seen)
+
+    def ran(self, world, program, executed, sim):
+        """Count a program that both devices agree on.
+
+        Parameters
+        ----------
+        world : :class:`~.world.World`
+        program : :class:`~.generator.Program`
+        executed : list of (:class:`int`, :class:`~rtl.isa.Insn`)
+            Index in the program, and instruction with its registers added, of all that units executed.
+        sim : :class:`~sim.fpga.device.SimDevice`
+            Has recorded it.
+        """
+        self.seen.update({("instructions", insn.op.name, *_variant(insn), len(program.tokens)) for _, insn in executed}
+                         | set(self._fields(world, program, executed)) | set(self._tokens(executed))
+                         | set(self._flights(sim.transitions()))
+                         | {("limits", *each) for each in self._limits(program, executed, sim.peaks())})
+
+    def _fields(self, world, program, executed):
+        control = [(n, insn) for n, insn in enumerate(program.insns) if isinstance(insn, (Loop, Scalar, Token))]
+        # One object stands for each that an instruction becomes.
+        for pc, insn in {(pc, id(insn)): (pc, insn) for pc, insn in (*control, *executed)}.values():
+            encoded = program.insns[pc]
+            for name, value in counted(insn, self.config).items():
+                yield "fields", insn.op.name, name, bin_of(insn.op, name, value, self.config, world)
+                if name in insn.relative:
+                    before = getattr(encoded, name)
+                    how = "none" if value == before else "added" if value > before else "wraps"
+                    yield "registers", insn.op.name, name, how
+
+    def _tokens(self, executed):
+        syncs = [insn for _, insn in executed if isinstance(insn, Sync)]
+        givers = {insn.give: insn.unit for insn in syncs}
+        for insn in syncs:
+            if insn.take:
+                yield "tokens", givers[insn.take].name, insn.unit.name
+
+    def _flights(self, transitions):
+        for bits in {int(bits) for bits in transitions[:, 1]}:
+            units = [unit.name for unit in Unit if bits >> unit.value & 1]
+            for count in range(2, len(units) + 1):
+                yield from (("units in flight", *some) for some in combinations(units, count))
+
+    def _limits(self, program, executed, peaks):
+        full = {f"queue of {unit.name}": (unit.name.lower(), depth - 1) for unit, depth in QUEUE_DEPTHS.items()}
+        # Of the beats that there is room for, one has left the buffer for the register behind it.
+        full["buffer of weights"] = "prefetch", self.config.prefetch_beats - 1
+        for name, (counter, most) in full.items():
+            yield name, "full" if peaks[counter] == most else "not full"
+        for n in range(1, COUNTERS):
+            if peaks[f"token{n}"]:
+                yield "tokens in a counter", _end(peaks[f"token{n}"], 1, TOKENS_AHEAD)
+        ends = []
+        for pc, insn in enumerate(program.insns):
+            ends = [end for end in ends if pc <= end]
+            ends += [pc + insn.length] if isinstance(insn, Loop) else []
+            yield "loops in each other", len(ends)
+        yield "length of the program", _end(len(program.insns), 1, self.config.program_words)
+        yield "position", _end(program.position, 0, POSITIONS - 1)
+        yield from (("token", _end(token, 0, ROWS)) for token in program.tokens)
+        yield "head", program.head
+        if program.head:
+            yield "logits searched", _searched([insn for _, insn in executed])
+
+    # How much that is
 
     @property
     def missing(self):
         """Bins that were not reached."""
-        return sorted(map(str, self.reachable - set(self.seen)))
+        return sorted(" ".join(map(str, each)) for each in self.reachable - set(self.seen))
 
     @property
     def share(self):
         """Share of the reachable bins that were reached."""
         return 1 - len(self.reachable - set(self.seen)) / len(self.reachable)
 
-    def executed(self, insn, columns):
-        """Count an instruction, with its registers added."""
-        variant = _variant(insn)
-        if variant is not None:
-            self.seen[(insn.op.name, *variant, columns)] += 1
+    def table(self):
+        """Yield lines: of each class its bins that were reached, and all that can be."""
+        rows = [(name, [each for each in self.reachable if each[0] == name]) for name in CLASSES]
+        for name, bins in [*rows, ("all", self.reachable)]:
+            reached = sum(each in self.seen for each in bins)
+            yield f"{name:<16} {reached:5} of {len(bins):5} bins {100 * reached / len(bins):6.1f} %"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rtl.isa import Loop
+from rtl.isa import Load, Loop
 
 from .compare import Difference, Refused
 
@@ -29,7 +29,8 @@ def _without(insns, start, count):
 def shrink(pair, world, program):
     """Leave out instructions as long as the program stays legal and the difference stays.
 
-    Runs of instructions first, then fewer of them (delta debugging: Zeller and Hildebrandt, 2002).
+    Runs of instructions first, then fewer of them (delta debugging: Zeller and Hildebrandt, 2002), until
+    none can go. Then LOADs load less, as long as the same holds.
     """
     def differs(insns):
         try:
@@ -40,7 +41,17 @@ def shrink(pair, world, program):
             return True
         return False
 
-    insns, count = program.insns, len(program.insns) // 2
+    insns = program.insns
+    while True:
+        fewer = _fewer(insns, differs)
+        if len(fewer) == len(insns):
+            break
+        insns = fewer
+    return replace(program, insns=_narrower(insns, differs))
+
+
+def _fewer(insns, differs):
+    count = len(insns) // 2
     while count:
         start = 0
         while start < len(insns) - 1:
@@ -50,4 +61,23 @@ def shrink(pair, world, program):
             else:
                 start += max(1, count // 2)   # a token's giver and taker go together, wherever they are
         count //= 2
-    return replace(program, insns=insns)
+    return insns
+
+
+def _narrower(insns, differs):
+    """Let each LOAD load as little as it can: parts of it go, from its end or its start."""
+    for n in range(len(insns)):
+        part = insns[n].size // 2 if isinstance(insns[n], Load) else 0
+        while part:
+            load = insns[n]
+            ends = [replace(load, size=load.size - part)]
+            if load.addr + part < 1 << 32 and load.dst + 16 * part < 1 << 18:
+                ends.append(replace(ends[0], addr=load.addr + part, dst=load.dst + 16 * part))
+            for end in ends if part < load.size else ():
+                shorter = (*insns[:n], end, *insns[n + 1:])
+                if differs(shorter):
+                    insns = shorter
+                    break
+            else:
+                part //= 2
+    return insns

@@ -5,19 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from host.image import Image
-from rtl.config import GROUP, UNIT_BYTES
+from rtl.config import GROUP, KV_BLOCK, UNIT_BYTES
 from rtl.formats import CODE_BITS, SPARSE, WeightFormat, pack
+from rtl.limits import GROUPS, POSITIONS
 from rtl.sparse import BLOCK
 
 from ..patterns import EDGES, floats, pattern
-from .observe import dump_units
 
 
-__all__ = ["Matrix", "World"]
+__all__ = ["Matrix", "World", "image"]
 
 
 CACHE_BLOCKS = 6     # of KV, of one head
 SHAPES = [(1, 1), (3, 2), (16, 1), (17, 3), (40, 2), (64, 5), (70, 4)]   # rows, groups
+BEFORE, BEHIND = 7, 20   # units of DRAM that surround what may be written
 EDGE = 0.1           # how often a number is one at which a definition changes
 
 
@@ -57,69 +58,103 @@ class World:
     config : :class:`~rtl.config.Config`
     random : :class:`random.Random`
         What chooses all contents.
+    long : :class:`bool`
+        The KV cache has as many positions as a context may have.
 
     Attributes
     ----------
     matrices : list of :class:`Matrix`
         One after the other, so that one STREAM can fetch several.
-    table : :class:`Matrix`
-        Of format S8: an embedding.
+    tall, deep : :class:`Matrix`
+        Of as many rows as the vector memory has words, and of as many groups as activations have.
+    tables : list of :class:`Matrix`
+        Of format S8: embeddings. The last is as deep as the vector memory takes.
+    longest : :class:`int`
+        Units of the largest of all of these.
     numbers : :class:`int`
         Units of numbers, from address 0: as many as the vector memory has.
+    calm : (:class:`int`, :class:`int`)
+        Those of them at whose numbers no definition changes: first and end. A group that has one that
+        does is often that alone among zeros, once it is quantized.
     program : :class:`int`
         Unit at which programs start.
     cache : (:class:`int`, :class:`int`)
-        Units of the KV cache, which holds something everywhere. What programs leave in the vector
-        memory goes behind it (:func:`~.observe.dump`).
+        Units of the KV cache, which holds something everywhere, and which alone may be written.
+    end : :class:`int`
+        Units of DRAM.
     """
-    def __init__(self, config, random):
-        self.config = config
-        rng = np.random.default_rng(random.getrandbits(64))
-        self.numbers = config.vector_words * 4 // UNIT_BYTES
-        parts = [self._numbers(random, config.vector_words).tobytes()]
-        self._at = self.numbers
-        self.matrices = [self._matrix(rng, random, parts, WeightFormat[name], *shape)
+    def __init__(self, config, random, long=False):
+        self.config, self.long = config, long
+        self._rng, self._random = np.random.default_rng(random.getrandbits(64)), random
+        self._parts, self.end = [], 0
+        calm = config.vector_words // 4
+        self.numbers = self._put(self._numbers(config.vector_words - calm).tobytes())
+        self.calm = self.end, self.end + self._put(self._numbers(calm, edge=0).tobytes())
+        self.numbers = self.end
+        self.matrices = [self._matrix(WeightFormat[name], *shape)
                          for name in config.formats for shape in SHAPES]
-        self.table = self._matrix(rng, random, parts, WeightFormat.S8, 4 * config.block_rows, 3)
-        self.program = self._at
-        self._at += config.program_words * 32 // UNIT_BYTES
-        parts.append(bytes((self._at - self.program) * UNIT_BYTES))
-        units = CACHE_BLOCKS * config.kv_block_units
-        self.cache = self._at, self._at + units
-        cache = rng.integers(0, 256, (CACHE_BLOCKS, config.kv_block_units, UNIT_BYTES)).astype(np.uint8)
-        # Exponents of usual values, for the most part.
-        cache[:, 0] = np.where(rng.random((CACHE_BLOCKS, UNIT_BYTES)) < EDGE, cache[:, 0],
-                               rng.integers(110, 140, (CACHE_BLOCKS, UNIT_BYTES)))
-        parts.append(cache.tobytes())
-        self.memory = np.frombuffer(b"".join(parts), np.uint8)
+        dense = [WeightFormat[name] for name in config.formats if WeightFormat[name] not in SPARSE]
+        self.deep = self._matrix(random.choice(dense), random.choice((1, 5, 20)), config.act_groups)
+        self.tall = self._matrix(random.choice(dense), config.vector_words, 1)
+        self.tables = [self._matrix(WeightFormat.S8, blocks * config.block_rows, groups) for blocks, groups in
+                       ((4, 1), (4, 3), (1, min(GROUPS, config.vector_words // GROUP)))]
+        self.longest = max(m.units for m in (*self.matrices, self.deep, self.tall, *self.tables))
+        self.program = self.end
+        self._put(bytes(config.program_words * 32))
+        blocks = POSITIONS // KV_BLOCK if long else CACHE_BLOCKS
+        self._put(self._rng.bytes(BEFORE * UNIT_BYTES))
+        first = self.end
+        self._put(self._cache(blocks).tobytes())
+        self.cache = first, self.end
+        self._put(self._rng.bytes(BEHIND * UNIT_BYTES))
+        self.memory = np.frombuffer(b"".join(self._parts), np.uint8)
 
-    def _numbers(self, random, count):
+    def _put(self, raw):
+        """Lay bytes at the end. Returns how many units they are."""
+        self._parts.append(raw)
+        self.end += len(raw) // UNIT_BYTES
+        return len(raw) // UNIT_BYTES
+
+    def _numbers(self, count, edge=EDGE):
         """fp32 numbers, most of them near 1."""
-        return floats([random.choice(EDGES) if random.random() < EDGE else
+        random = self._random
+        return floats([random.choice(EDGES) if random.random() < edge else
                        pattern(random, range(118, 136)) for _ in range(count)])
 
-    def _matrix(self, rng, random, parts, fmt, rows, groups):
+    def _matrix(self, fmt, rows, groups):
+        rng = self._rng
         codes = _codes(rng, fmt, rows, groups * GROUP)
         scale = rng.integers(0, 256, (rows, groups)).astype(np.uint8)
         centre = rng.integers(-128, 128, (rows, groups)).astype(np.int8)
-        raw = pack(fmt, codes, scale, centre, self._numbers(random, rows), self.config.beat_bytes,
+        raw = pack(fmt, codes, scale, centre, self._numbers(rows), self.config.beat_bytes,
                    self.config.patterns)
-        parts.append(raw)
-        at, self._at = self._at, self._at + len(raw) // UNIT_BYTES
-        return Matrix(fmt, rows, groups, at, len(raw) // UNIT_BYTES)
+        addr = self.end
+        return Matrix(fmt, rows, groups, addr, self._put(raw))
 
-    @property
-    def end(self):
-        """Units of DRAM."""
-        return self.cache[1] + dump_units(self.config)
+    def _cache(self, blocks):
+        """KV blocks of lines of all values, whose exponents are near each other in most blocks.
+
+        So scores exceed those of the blocks before by little: more, and softmax forgets what was.
+        """
+        rng = self._rng
+        cache = np.frombuffer(rng.bytes(blocks * self.config.kv_block_units * UNIT_BYTES), np.uint8)
+        cache = cache.reshape(blocks, self.config.kv_block_units, UNIT_BYTES).copy()
+        near = rng.integers(114, 123, (blocks, 2, 1)) + rng.integers(0, 4, (blocks, 2, KV_BLOCK))
+        any_ = (rng.random((blocks, 1)) < 2 * EDGE) & (rng.random((blocks, UNIT_BYTES)) < EDGE)
+        cache[:, 0] = np.where(any_, cache[:, 0], near.reshape(blocks, UNIT_BYTES))
+        return cache
 
     def image(self, words):
         """An :class:`~host.image.Image` of a program, of which nothing is known to be legal."""
-        config, memory = self.config, self.memory.copy()
-        raw = b"".join(word.to_bytes(32, "little") for word in words)
-        memory[self.program * UNIT_BYTES:][:len(raw)] = np.frombuffer(raw, np.uint8)
-        return Image(
-            memory=memory, memory_units=self.end, writable=(self.cache[0], self.end),
-            program=self.program, length=len(words), digest=config.digest, config=config.name,
-            formats=list(config.formats), patterns=list(config.patterns), context=1, vocab=1 << 20,
-            weight_bytes=0, model={}, tokenizer={}, report={})
+        return image(self.config, self.memory, self.cache, self.program, words)
+
+
+def image(config, memory, cache, start, words):
+    """An :class:`~host.image.Image` of DRAM, with a program that lies at the unit `start`."""
+    memory, raw = memory.copy(), b"".join(word.to_bytes(32, "little") for word in words)
+    memory[start * UNIT_BYTES:][:len(raw)] = np.frombuffer(raw, np.uint8)
+    return Image(
+        memory=memory, memory_units=len(memory) // UNIT_BYTES, writable=cache, program=start,
+        length=len(words), digest=config.digest, config=config.name, formats=list(config.formats),
+        patterns=list(config.patterns), context=1, vocab=1 << 20, weight_bytes=0, model={}, tokenizer={},
+        report={})

@@ -16,7 +16,7 @@ from host.device import DeviceError, DeviceFault
 from rtl.config import get
 from rtl.csr import BEST, REGISTERS, FaultCode
 from rtl.isa import Halt
-from sim import dram
+from rtl import dram
 from sim.fpga import build
 from sim.fpga.build import library
 from sim.fpga.device import SimDevice

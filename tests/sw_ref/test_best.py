@@ -9,7 +9,7 @@ from rtl.config import get
 from rtl.csr import BEST
 from sim.functional import ModelDevice
 from sim.patterns import EDGES, floats
-from sw_ref import torch_ops
+from sw_ref import torch_linear
 from sw_ref.best import PADDING, best
 from sw_ref.machine import Machine
 from sw_ref.numerics import MAX
@@ -40,7 +40,7 @@ def test_order(kind, count):
     want = [(n, values[n].view(np.uint32)) for n in order] + [(0, 0xff7fffff)] * (BEST - len(order))
     got = [(n, value.view(np.uint32)) for n, value in best(values)]
     assert got == want
-    ids, theirs = torch_ops.best(torch.tensor(values))
+    ids, theirs = torch_linear.best(torch.tensor(values))
     assert list(zip(ids.tolist(), theirs.numpy().view(np.uint32).tolist())) == want
 
 

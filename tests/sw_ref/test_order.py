@@ -9,8 +9,10 @@ from mapper.compile import compile_model
 from rtl.config import get
 from rtl.isa import Halt, Load, Loop, Scalar, Sync, Unit, Vector, decode
 from sw_ref import verify as verifier
+from sw_ref.checks import Bounds
 from sw_ref.legal import IllegalProgram
 from sw_ref.order import Order
+from sw_ref.sequencer import Sequencer
 from sw_ref.verify import corners, verify
 from tests.toy import toy_model
 
@@ -135,3 +137,25 @@ def test_state_tells_what_matters():
     assert orders[0].state() == orders[1].state()
     orders[1].follow(replace(load, dst=16))
     assert orders[0].state() != orders[1].state()
+
+
+def test_a_copy_goes_on_by_itself(image):
+    """From any point of a run, with the same end, and without a trace in what it was copied from."""
+    config, program = get(image.config), [decode(word) for word in image.instructions]
+    sequencer = Sequencer(tuple(program), Bounds(config, image.memory_units, *image.writable), 1)
+    executed = [insn for _, insn in sequencer.run([1], 40, True)]
+    order, orders, states = Order(config, image.memory), [], []
+    for n, insn in enumerate(executed):
+        if n % 50 == 0:
+            orders.append((n, order.copy()))
+            states.append((order.state(), [[*each] for each in order.streams]))
+        order.account(insn)
+        order.follow(insn)
+    assert len(orders) > 5
+    for (n, copied), (state, streams) in zip(orders, states):
+        assert (copied.state(), list(copied.streams)) == (state, streams)
+        for insn in executed[n:]:
+            copied.account(insn)
+            copied.follow(insn)
+        copied.finish()
+        assert copied.state() == order.state()

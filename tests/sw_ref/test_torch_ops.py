@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from rtl.formats import integers
-from rtl.isa import WeightFormat
 from sim.patterns import EDGES as PATTERNS, floats
 from sw_ref import numerics, torch_ops
-from sw_ref.attention import attend
 from sw_ref.sequences import RECIPROCAL, SILU_GATE, evaluate, norm_scale
 
 
@@ -114,45 +111,17 @@ def test_quantize(group, bits):
     assert (np.abs(numerics.dequantize(q, exponent, bits) - numerics.value(x)) <= step).all()
 
 
-@pytest.mark.parametrize("fmt", WeightFormat)
-def test_linear(fmt):
-    rng = np.random.default_rng(6)
-    rows, depth = 40, 256
-    codes = (rng.integers(0, 16, (rows, depth)).astype(np.uint8) if fmt == WeightFormat.U4 else
-             rng.integers(-128, 128, (rows, depth)).astype(np.int8))
-    scale = rng.integers(0, 256, (rows, depth // 32)).astype(np.uint8)
-    centre = rng.integers(-128, 128, (rows, depth // 32)).astype(np.int8)
-    weight = integers(fmt, codes, scale, centre, 3)
-    row_scale = rng.normal(0, 1e-3, rows).astype(np.float32)
-    row_scale[::3] = wild(rng, len(row_scale[::3]))
-    x = rng.normal(size=(4, depth)) * np.exp2(rng.integers(-12, 12, (4, depth // 32))).repeat(32, 1)
-    x = x.astype(np.float32)
-    same(numerics.linear(weight, row_scale, *numerics.quantize(x)),
-         torch_ops.linear(torch.tensor(weight), torch.tensor(row_scale), torch.tensor(x)))
-
-
-@pytest.mark.parametrize("length", [1, 31, 32, 33, 100])
-@pytest.mark.parametrize("spread", [0.0, 3.0])
-def test_attend(length, spread):
-    rng = np.random.default_rng(length)
-    q, k, v = (rng.normal(size=(n, 64)) * np.exp2(rng.normal(0, spread, (n, 1)).round()) * 2
-               for n in (3, length, length))
-    q, k, v = (x.astype(np.float32) for x in (q, k, v))
-    kq, ke = numerics.quantize(k, 64)
-    vq, ve = numerics.quantize(v, 64)
-    qq, qe = numerics.quantize(q, 64, 16)
-    got = attend(qq, qe[:, 0], kq, ke[:, 0], vq, ve[:, 0])
-    for a, b in zip(got, torch_ops.attend(*(torch.tensor(x) for x in (q, k, v)))):
-        same(a, b)
-    # And it is attention: softmax in base 2 over exact scores.
-    scores = q.astype(np.float64) @ k.astype(np.float64).T
-    weights = np.exp2(scores - scores.max(1, keepdims=True))
-    exact = weights / weights.sum(1, keepdims=True) @ v
-    size = np.abs(v).max()
-    np.testing.assert_allclose(got[0] / got[1][:, None], exact, atol=0.1 * size)
-
-
 def test_dot_of_underflows_alone():
     """Nothing is added where there is no element: a sum of -0 stays one."""
     a, b = np.full((1, 4), 1e-30, np.float32), np.full((1, 4), -1e-30, np.float32)
     same(numerics.dot(a, b), torch_ops.dot(torch.tensor(a), torch.tensor(b)))
+
+
+@pytest.mark.parametrize("i, exponent, pattern", [
+    (0, 5, 0), (-1, 0, 0xbf800000), ((1 << 24) + 1, 0, 0x4b800000), ((1 << 24) + 3, 0, 0x4b800002),
+    ((1 << 25) - 1, 0, 0x4c000000), (1, -126, 0x00800000), (1, -127, 0), (-3, -128, 0x80000000),
+    (1, 128, 0x7f7fffff), ((1 << 24) - 1, 104, 0x7f7fffff), (-(1 << 53), 1023, 0xff7fffff)])
+def test_from_int(i, exponent, pattern):
+    """Rounded to even, flushed, limited."""
+    made = torch_ops.from_int(torch.tensor([i]), torch.tensor([exponent]))
+    assert made.numpy().view(np.uint32).tolist() == [pattern]

@@ -1,0 +1,125 @@
+"""Measure what the tests reach; compare it with docs/coverage.json, and record it there and in
+docs/coverage.md: `python -m sim.coverage rtl`."""
+
+import argparse
+import os
+import sys
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from amaranth.hdl import UnusedElaboratable
+
+from host.errors import UserError, run_command
+from rtl import config as configs
+
+from .. import document
+from ..bench_build import cases
+from ..mutate.owners import OWNERS, owner
+from ..tools import ROOT
+from . import measure, programs, python, reasons, record, summary
+
+
+__all__ = ["main"]
+
+
+CONFIG, PROGRAMS = "small", 300    # random programs, of this configuration
+
+
+def _quiet():
+    """Keep what simulations say out of the way."""
+    log = ROOT / "build" / "coverage" / f"benches-{os.getpid()}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    # Of a case whose Verilog is known, the component is made and left.
+    warnings.simplefilter("ignore", UnusedElaboratable)
+
+
+def _run_all(unit):
+    return measure.run_all(unit, reasons.load())
+
+
+def benches(units, jobs):
+    """Yield (bench, what it reached of each file)."""
+    with ProcessPoolExecutor(jobs, initializer=_quiet) as pool:
+        for n, (unit, (reached, ran)) in enumerate(zip(units, pool.map(_run_all, units)), 1):
+            print(f"{n} of {len(units)}: {unit}, of {len(cases(unit))} cases {', '.join(ran)}",
+                  file=sys.stderr)
+            yield unit, reached
+
+
+def rtl(units, jobs):
+    """Entries of the components that benches answer for; of all components if none are named."""
+    for unit in units:
+        owner(unit)    # refuses what is no bench
+    said, entries = reasons.load(), {}
+    for unit, reached in benches(units or list(OWNERS), jobs):
+        entries |= summary.entries(unit, reached, said)
+    stale = [reason for reason in said if not reason.used and not units]
+    if stale:
+        raise UserError(f"{reasons.FILE.name}: nothing is explained by what it says of "
+                        f"{stale[0].branch or stale[0].signal} in {stale[0].component}; remove it")
+    return dict(sorted(entries.items()))
+
+
+def _print(entries):
+    for file, entry in entries.items():
+        print(f"{file}: " + ", ".join(
+            "{0} of {2} {what} reached, {1} explained".format(*entry[what], what=what)
+            for what in ("branches", "bits")))
+        for name in entry["open"]["branches"]:
+            print(f"  branch {name}")
+        for name, bits in entry["open"]["bits"].items():
+            print(f"  {name} [{bits}]")
+
+
+def _measure_rtl(args, before):
+    components = rtl(args.unit, args.jobs)
+    if args.unit:
+        _print(components)
+    return {"components": components}, summary.worse(before.get("components", {}), components)
+
+
+def _measure_programs(args, before):
+    found = programs.entries(programs.run(configs.get(CONFIG), args.n))
+    return {"command": f"make random CONFIG={CONFIG} N={args.n}", **found}, programs.worse(before, found)
+
+
+def _measure_python(args, before):
+    files = python.entries(python.run(args.tests or python.TESTS, args.jobs))
+    return {"files": files}, python.worse(before.get("files", {}), files)
+
+
+# What measures a part of the record: returns it, and lines on what has become less.
+PARTS = {"rtl": _measure_rtl, "programs": _measure_programs, "python": _measure_python}
+
+
+def command(argv):
+    parser = argparse.ArgumentParser(prog="python -m sim.coverage", description=__doc__)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--unit", action="append", default=[],
+                        help="rtl: a bench; print what it reaches, and record nothing")
+    parser.add_argument("-n", type=int, default=PROGRAMS, help="programs: how many")
+    parser.add_argument("tests", nargs="*", help="python: tests, whose coverage is not recorded")
+    parser.add_argument("--accept", action="store_true", help="record it even if it is less")
+    parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count())
+    args = parser.parse_args(argv)
+
+    recorded = record.load()
+    now, less = PARTS[args.part](args, recorded.get(args.part, {}))
+    less = list(less)
+    if less and not args.accept:
+        print(*less, sep="\n", file=sys.stderr)
+        return 1
+    if not args.unit and not args.tests:
+        record.save({**recorded, args.part: {"commit": record.commit(), **now}})
+        document.write(Path("docs/coverage.md"))
+
+
+def main(argv=None):
+    """Run the command, return the exit code: 1 if coverage is less than it was."""
+    return run_command("coverage", lambda: command(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""What was measured, in docs/coverage.json."""
+
+import json
+import subprocess
+
+from host.files import replacing
+
+from ..tools import ROOT
+
+
+__all__ = ["RECORD", "commit", "load", "save"]
+
+
+RECORD = ROOT / "docs" / "coverage.json"
+
+
+def commit():
+    """The commit that is measured, with a + where the tree is not as it says."""
+    def git(*args):
+        return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + "+" * bool(git("status", "--porcelain"))
+
+
+def load(path=RECORD):
+    """What was recorded: a mapping from "rtl", "programs" and "python", where they were measured."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def save(recorded, path=RECORD):
+    """Record what was measured."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(recorded, indent=1) + "\n")

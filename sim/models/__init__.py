@@ -1,0 +1,1 @@
+"""Random models: drawn, compiled, run on the simulated FPGA and on the functional machine, and compared."""

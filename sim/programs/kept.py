@@ -1,0 +1,107 @@
+"""Programs that failed, kept in files: with the step, and the DRAM that they read."""
+
+import base64
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rtl import config as configs
+from rtl.config import UNIT_BYTES
+from rtl.isa import Attend, Load, Stream, decode
+from sw_ref.checks import Bounds, kv_units
+from sw_ref.sequencer import Sequencer
+
+from .generator import Program
+from .world import image
+
+
+__all__ = ["Kept", "keep", "kept"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a file holds: a program, and as much of its :class:`~.world.World` as it needs.
+
+    Attributes
+    ----------
+    why : :class:`str`
+        What it failed with, and where it comes from.
+    memory : uint8 array
+        DRAM.
+    cache : (:class:`int`, :class:`int`)
+        Units that may be written.
+    start : :class:`int`
+        Unit at which the program lies.
+    """
+    config: configs.Config
+    why: str
+    program: Program
+    memory: np.ndarray
+    cache: tuple
+    start: int
+
+    def image(self, words):
+        """As :meth:`.world.World.image`."""
+        return image(self.config, self.memory, self.cache, self.start, words)
+
+
+def _read(world, program):
+    """Units of DRAM that a program reads."""
+    config, units = world.config, set()
+    sequencer = Sequencer(program.insns, Bounds(config, world.end, *world.cache), len(program.tokens))
+    for _, insn in sequencer.run(program.tokens, program.position, program.head):
+        if isinstance(insn, (Load, Stream)):
+            units.update(range(insn.addr, insn.addr + insn.size))
+        elif isinstance(insn, Attend):
+            for head in range(insn.heads):
+                first = insn.addr + head * insn.stride
+                units.update(range(first, first + kv_units(config, insn)))
+    return units
+
+
+def _runs(units):
+    """Yield (first, end) of units that follow each other."""
+    units = sorted(units)
+    first = 0
+    for n in range(1, len(units) + 1):
+        if n == len(units) or units[n] != units[n - 1] + 1:
+            yield units[first], units[n - 1] + 1
+            first = n
+
+
+def keep(path, world, program, why):
+    """Write a program to a file.
+
+    Parameters
+    ----------
+    path : path
+    world : :class:`~.world.World`
+    program : :class:`~.generator.Program`
+    why : :class:`str`
+        What it failed with, and where it comes from.
+    """
+    memory = [[first, base64.b64encode(zlib.compress(
+        world.memory[first * UNIT_BYTES:end * UNIT_BYTES].tobytes(), 9)).decode()]
+        for first, end in _runs(_read(world, program))]
+    kept = {"why": why, "config": world.config.name, "tokens": program.tokens, "position": program.position,
+            "head": program.head, "units": world.end, "cache": world.cache, "start": world.program,
+            "insns": [str(insn) for insn in program.insns], "words": [f"{word:x}" for word in program.words],
+            "memory": memory}
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def kept(path):
+    """Read a :class:`Kept` program. Raises :exc:`OSError`, :exc:`ValueError` or :exc:`KeyError`."""
+    raw = json.loads(Path(path).read_text())
+    memory = np.zeros(raw["units"] * UNIT_BYTES, np.uint8)
+    for first, text in raw["memory"]:
+        part = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+        memory[first * UNIT_BYTES:][:len(part)] = part
+    program = Program(tuple(decode(int(word, 16)) for word in raw["words"]), raw["tokens"], raw["position"],
+                      raw["head"])
+    return Kept(configs.get(raw["config"]), raw["why"], program, memory, tuple(raw["cache"]), raw["start"])

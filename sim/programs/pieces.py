@@ -1,0 +1,238 @@
+"""Pieces of random programs: what one unit does, with what it needs of others.
+
+Each function takes a :class:`~.generator.Growing` and returns instructions, registers added, of which
+it is not yet known whether they are legal where they go; or None.
+"""
+
+from rtl.config import GROUP, KV_BLOCK
+from rtl.formats import TILES, block_beats
+from rtl.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit, Vector,
+                     WeightFormat)
+from rtl.config import UNIT_BYTES
+from rtl.limits import CACHE, COLUMN, HEADS, POSITIONS, REPETITIONS, ROWS
+from rtl.isa import WORD_BITS
+
+from ..patterns import EDGES, pattern
+
+
+__all__ = ["PIECES", "embed_units"]
+
+
+def largest(cls, field, step=1):
+    """The largest multiple of `step` that a field holds."""
+    return ((1 << cls.layout[field].width) - 1) // step * step
+
+
+def embed_units(config, groups):
+    """Units of DRAM that an EMBED of so many groups takes of its stream."""
+    beats = -(-config.block_rows // (TILES * config.beat_bytes // 16)) \
+        * block_beats(WeightFormat.S8, groups, config.beat_bytes)
+    return -(-beats * config.beat_bytes // UNIT_BYTES)
+
+
+def load(made):
+    random, world = made.random, made.world
+    size = made.edge(1, made.config.vector_words // 16) if made.rarely(20) else random.randint(1, 6)
+    (first, end), units = world.cache, world.end
+    # Before what may be written, or behind.
+    if random.random() < 0.3:
+        first, end, size = end, units, min(size, units - end)
+        addr = made.edge(first, units - size)
+    else:
+        addr = made.edge(0, first - size)
+        if random.random() < 0.7:
+            addr = random.randint(0, world.numbers - size)
+    return [Load(addr=addr, size=size, dst=made.place(16 * size, 16))]
+
+
+def number(random):
+    """Bits of a constant."""
+    return random.choice([random.choice(EDGES), pattern(random, range(120, 135)), random.getrandbits(32),
+                          0x4b400000 + random.randint(-140, 140), random.choice((0, (1 << 32) - 1))])
+
+
+def vector(made):
+    random, lanes, words = made.random, made.config.lanes, made.config.vector_words
+    outer, inner = random.choice([1, 1, 2, 3, 5]), lanes * random.choice([1, 2, 3, 8, 16])
+    if made.rarely(40):
+        outer = made.edge(1, REPETITIONS)
+    if made.rarely(40):
+        outer, inner = 1, min(largest(Vector, "inner", lanes), words)
+    fields = {"func": random.choice(list(Func)), "outer": outer, "inner": inner}
+    most = min(largest(Vector, "d_stride", lanes), (words - inner) // max(outer - 1, 1) // lanes * lanes)
+    strides = [n for n in (0, inner, inner + lanes, 2 * inner, most, most) if n <= most]
+    for x in "dabc":
+        stride = random.choice(strides)
+        fields[f"{x}_stride"] = stride
+        fields[x] = made.place((outer - 1) * stride + inner, lanes)
+    for x in "abc":
+        kind = random.random()
+        if kind < 0.15:
+            fields[f"{x}_fill"] = 1
+        elif kind < 0.4 or inner > words // 2:   # in place
+            fields[x] = fields["d"]
+            fields[f"{x}_stride"] = fields["d_stride"]
+    for x in "bc":
+        if random.random() < 0.3:
+            fields |= {f"{x}_const": 1, f"{x}_value": number(random)}
+            if random.random() < 0.5:   # what is not read does not matter
+                fields |= {name: random.getrandbits(Vector.layout[name].width) for name in (x, f"{x}_stride")}
+    return [Vector(**fields)]
+
+
+def calmed(made, quant, odds=0.6):
+    """QUANT, often of numbers that are loaded for it, and that are not what other pieces have made of them."""
+    first, end = made.world.calm
+    dst = quant.a // 16 * 16
+    size = -(-(quant.a + (quant.outer - 1) * quant.stride + quant.inner - dst) // 16)
+    if size > end - first or made.random.random() > odds:
+        return [quant]
+    return [Load(addr=made.random.randint(first, end - size), size=size, dst=dst),
+            *made.sync(Unit.LOAD, Unit.VECTOR), quant]
+
+
+def quantized(made, column, groups, act):
+    """QUANT of activations of a column."""
+    random, lanes = made.random, made.config.lanes
+    outer = random.choice([n for n in (1, 2, 3, groups) if groups % n == 0])
+    inner = groups // outer * GROUP
+    most = min(largest(Quant, "stride", lanes), (made.config.vector_words - inner) // max(outer - 1, 1) // lanes * lanes)
+    stride = random.choice([min(most, inner + lanes * random.randint(0, 4)), made.edge(0, most, lanes)])
+    return Quant(dest=Dest.ACT, outer=outer, inner=inner, stride=stride, column=column,
+                 a=made.place((outer - 1) * stride + inner, lanes), act=act)
+
+
+def chosen(made):
+    """One or more matrices, one after the other in DRAM, of as many groups."""
+    random, world = made.random, made.world
+    if made.rarely(40):
+        return [random.choice([world.deep, world.deep, world.tall])]
+    first, count = random.randrange(len(world.matrices)), random.choice([1, 1, 1, 2, 3])
+    some = world.matrices[first:first + count]
+    return some[:next((n for n, m in enumerate(some) if m.groups != some[0].groups), len(some))]
+
+
+def product(made):
+    """Matrices of one stream, and the activations that they need."""
+    random, config = made.random, made.config
+    matrices = chosen(made)
+    groups, last = matrices[0].groups, random.randrange(len(made.tokens))
+    act = made.edge(0, config.act_groups - groups)
+    insns = [insn for column in range(last + 1)
+             for insn in calmed(made, quantized(made, column, groups, act))]
+    insns += made.sync(Unit.VECTOR, Unit.LINEAR)
+    insns.append(Stream(addr=matrices[0].addr, size=sum(m.units for m in matrices)))
+    return insns + [multiplied(made, m, act, last) for m in matrices]
+
+
+def multiplied(made, matrix, act, last):
+    """MATMUL of a matrix, with activations up to the column `last`."""
+    random, words = made.random, made.config.vector_words
+    best = random.random() < 0.3
+    column = random.randint(0, last) if best else last
+    most = COLUMN if best or not column else min(COLUMN, (words - matrix.rows) // column)
+    least = matrix.rows if column and not best else 0
+    if most < least:
+        best, most, least = True, COLUMN, 0
+    stride = random.choice([made.edge(least, most), min(most, least + random.randint(0, 40))])
+    dst = made.edge(0, words - 1) if best else made.place(column * stride + matrix.rows, 1)
+    return MatMul(format=matrix.format, rows=matrix.rows, groups=matrix.groups, centre=random.randrange(8), act=act,
+                  best=best, column=column, stride=stride, dst=dst)
+
+
+def embed(made):
+    random, config = made.random, made.config
+    *tables, deepest = made.world.tables
+    table = deepest if made.rarely() else random.choice(tables)
+    place = random.randrange(config.block_rows)
+    # Only the place within the block counts, which comes from wherever the stream does.
+    row = place + config.block_rows * random.choice([0, 1, 2, 3, ROWS // config.block_rows,
+                                                     random.randint(0, ROWS // config.block_rows)])
+    units = embed_units(config, table.groups)
+    addr = table.addr + units * random.randrange(table.rows // config.block_rows)
+    if random.random() < 0.2:    # any bytes are weights
+        addr = random.choice([0, made.world.end - units])
+        if addr and addr < made.world.cache[1]:
+            return None
+    return [Stream(addr=addr, size=units),
+            Embed(row=row, groups=table.groups, dst=made.place(GROUP * table.groups, 1))]
+
+
+def heads_quantized(made, dest, count):
+    """QUANT of so many groups for attention."""
+    random, config = made.random, made.config
+    dim, lanes, words = config.head_dim, config.lanes, config.vector_words
+    most = largest(Quant, "inner", dim) // dim
+    outers = [n for n in (1, 2, 3, count) if count % n == 0 and count // n <= most and n <= REPETITIONS]
+    outer = random.choice(outers)
+    inner = count // outer * dim
+    if inner > words:
+        return None
+    top = min(largest(Quant, "stride", lanes), (words - inner) // max(outer - 1, 1) // lanes * lanes)
+    stride = random.choice([min(top, dim), made.edge(0, top, lanes)])
+    return Quant(dest=dest, outer=outer, inner=inner, stride=stride,
+                 a=made.place((outer - 1) * stride + inner, lanes))
+
+
+def append(made):
+    random, config, (first, end) = made.random, made.config, made.world.cache
+    heads = random.randint(1, 3)
+    if made.rarely(20):   # as many as a QUANT of one repetition, or of most repetitions, has
+        heads = random.choice([min(HEADS, config.vector_words // config.head_dim), made.edge(1, HEADS)])
+    block = config.kv_block_units
+    most = min(CACHE, (end - first - block) // max(heads - 1, 1))
+    stride = random.choice([n for n in (0, 1, block, block + 1, most) if n <= most])
+    quant = heads_quantized(made, Dest.KV, heads)
+    return quant and [*calmed(made, quant), Append(
+        value=random.getrandbits(1), heads=heads, stride=stride,
+        addr=made.edge(first, end - (heads - 1) * stride - block),
+        position=random.choice([0, 31, largest(Append, "position"), random.randrange(1 << 20)]))]
+
+
+def most_heads(config):
+    """The most heads of an ATTEND: its results leave room for what QUANT reads, over and over."""
+    return min(HEADS, (config.vector_words - config.head_dim) // (config.head_dim + config.lanes))
+
+
+def attend(made):
+    random, config, world = made.random, made.config, made.world
+    block, dim, lanes = config.kv_block_units, config.head_dim, config.lanes
+    most = most_heads(config)
+    heads, queries = random.randint(1, 3), random.randint(1, min(config.queries, 15))
+    length = random.choice([1, 2, 31, 32, 33, 64, 65, random.randint(1, 96), random.randint(65, 192)])
+    if made.rarely(20):
+        heads, queries, length = made.edge(1, most), 1, random.randint(1, 2)
+    elif world.long and made.rarely(40):
+        heads, queries, length = 1, 1, random.choice([POSITIONS, random.randint(1, POSITIONS)])
+    # Of a query of usual numbers, and blocks that begin where those of the cache do, scores differ by
+    # little; elsewhere exponents are any bytes.
+    usual = random.random() < 0.6
+    count = heads * queries
+    reach = -(-length // KV_BLOCK) * block
+    top = min(CACHE, (world.end - reach) // max(heads - 1, 1))
+    stride = random.choice([n for n in ((0, block) if usual else (0, 1, block, top)) if n <= top])
+    reach += (heads - 1) * stride
+    if reach > world.end:
+        return None
+    addr = made.edge(0, world.end - reach)
+    blocks = (world.cache[1] - world.cache[0] - reach) // block
+    if usual and blocks >= 0:
+        addr = world.cache[0] + block * random.randint(0, blocks)
+    quant = heads_quantized(made, Dest.QUERY, count)
+    numerators, denominators = count * dim, count * lanes
+    dst, sums = made.place(numerators, lanes), made.place(denominators, lanes)
+    if numerators > config.vector_words // 4:   # or they would hardly ever be apart
+        dst, sums = random.choice([(0, numerators), (denominators, 0)])
+        quant = Quant(dest=Dest.QUERY, outer=count, inner=dim, a=config.vector_words - dim)
+    return quant and [*calmed(made, quant, odds=usual), Attend(heads=heads, queries=queries, length=length, stride=stride, addr=addr,
+                                    dst=dst, sums=sums)]
+
+
+def token(made):
+    """A token that nothing needs; or a SYNC that does nothing."""
+    if made.random.random() < 0.2:
+        return [Sync(unit=made.random.choice([unit for unit in Unit if unit != Unit.STREAM]))]
+    return made.sync(*made.random.choice(list(made.counters)))
+
+
+PIECES = {vector: 12, load: 2, product: 4, embed: 1, append: 2, attend: 2, token: 2}

@@ -1,0 +1,85 @@
+"""`python -m sim.coverage`: it records what is measured, and fails when that is less."""
+
+import json
+
+import pytest
+
+from sim import document
+from sim.coverage import __main__ as command
+from sim.coverage import reasons, record
+from sim.coverage.measure import Reached
+from sim.coverage.reasons import Reason
+
+
+FILE = "rtl/bus/skid.py"
+
+
+@pytest.fixture
+def recorded(monkeypatch, tmp_path):
+    """A record in which all 4 bits of a component are reached."""
+    path, written = tmp_path / "coverage.json", []
+    load, save = record.load, record.save
+    monkeypatch.setattr(record, "load", lambda: load(path))
+    monkeypatch.setattr(record, "save", lambda what: save(what, path))
+    monkeypatch.setattr(document, "write", written.append)
+    monkeypatch.setattr(reasons, "load", lambda: [])
+    record.save({"rtl": {"components": {FILE: {"bench": "skid", "branches": [0, 0, 0], "bits": [4, 0, 4],
+                                               "open": {"branches": [], "bits": {}}}}}})
+    return path, written
+
+
+def measured(monkeypatch, moved):
+    monkeypatch.setattr(command, "benches", lambda units, jobs: [
+        ("skid", {FILE: Reached({}, {"held": (15, moved)})})])
+
+
+def test_recorded(recorded, monkeypatch):
+    path, written = recorded
+    measured(monkeypatch, 15)
+    assert command.main(["rtl"]) == 0
+    rtl = json.loads(path.read_text())["rtl"]
+    assert rtl["components"][FILE]["bits"] == [4, 0, 4] and rtl["commit"] and len(written) == 1
+
+
+def test_less(recorded, monkeypatch, capsys):
+    path, written = recorded
+    before = path.read_text()
+    measured(monkeypatch, 7)
+    assert command.main(["rtl"]) == 1
+    assert capsys.readouterr().err == (
+        f"{FILE}: 1 bits are neither reached nor explained: held [3]\n"
+        f"{FILE}: 3 of 4 bits are reached, and were 4 of 4\n")
+    assert path.read_text() == before and not written
+
+
+def test_less_and_accepted(recorded, monkeypatch):
+    path, written = recorded
+    measured(monkeypatch, 7)
+    assert command.main(["rtl", "--accept"]) == 0
+    assert json.loads(path.read_text())["rtl"]["components"][FILE]["bits"] == [3, 0, 4] and written
+
+
+def test_one_unit(recorded, monkeypatch, capsys):
+    """Its component alone, and nothing is recorded."""
+    path, written = recorded
+    before = path.read_text()
+    measured(monkeypatch, 7)
+    assert command.main(["rtl", "--unit", "skid"]) == 1
+    assert capsys.readouterr().out == (f"{FILE}: 0 of 0 branches reached, 0 explained, "
+                                       "3 of 4 bits reached, 0 explained\n  held [3]\n")
+    assert path.read_text() == before and not written
+
+
+def test_stale_reason(recorded, monkeypatch, capsys):
+    path, written = recorded
+    monkeypatch.setattr(reasons, "load", lambda: [Reason(FILE, "why", signal="held", bits="3")])
+    measured(monkeypatch, 7)
+    assert command.main(["rtl", "--accept"]) == 0
+    measured(monkeypatch, 15)
+    assert command.main(["rtl"]) == 2
+    assert capsys.readouterr().err.endswith(f"what it says of held in {FILE}; remove it\n")
+
+
+def test_unknown_unit(capsys):
+    assert command.main(["rtl", "--unit", "nope"]) == 2
+    assert capsys.readouterr().err.startswith("coverage: UNIT must be all or one of accumulate, ")
