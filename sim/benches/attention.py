@@ -8,7 +8,7 @@ from rtl.config import Config, get
 from rtl.isa import Append, Attend
 from rtl.layouts import Dispatched, Quantized, vector_write
 from rtl.limits import CACHE
-from sim.bench import Sink, Source, case, rng, start, watch_busy
+from sim.bench import Sink, Source, case, rng, start
 from sim.benches._kv import KvMemory, runs
 from sim.oracles.attention import ATTEND
 
@@ -72,9 +72,7 @@ class Bench:
         self.write = Sink(dut, "write", vector_write(config), stall=stall)
 
     def start(self):
-        self.tasks = [cocotb.start_soon(task) for task in (
-            self.memory.read(), self.memory.write(),
-            watch_busy(self.dut, "write", "line", settle=1))]
+        self.tasks = [cocotb.start_soon(task) for task in (self.memory.read(), self.memory.write())]
 
     def stop(self):
         for task in self.tasks:

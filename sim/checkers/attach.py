@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..initial import without_initial
 from ..tools import ROOT
-from .exceptions import BUSY, LOOSE, MAY_FALL, ONLY_WHILE, limits_of
+from .exceptions import LOOSE, MAY_FALL, ONLY_WHILE, announced, limits_of
 from .rules import package
 
 
@@ -114,8 +114,8 @@ class _Checks:
         kind, ports = type(component).__name__, {}
         for (*path, name), _, value in component.signature.flatten(component):
             ports.setdefault(".".join(map(str, path)), {})[str(name)] = value
-        if kind in BUSY:
-            self.busy(component, *BUSY[kind])
+        if announced(component):
+            self.busy(component, *announced(component))
         for port, signals in ports.items():
             if {"valid", "ready", "payload"} <= set(signals):
                 payload = LOOSE.get((kind, port), Value.cast)(signals["payload"])

@@ -9,7 +9,7 @@ from rtl.memory.writer import MemoryWriter
 from rtl.top import Accelerator
 
 
-__all__ = ["MAY_FALL", "ONLY_WHILE", "LOOSE", "BUSY", "limits_of"]
+__all__ = ["MAY_FALL", "ONLY_WHILE", "LOOSE", "BUSY", "announced", "limits_of"]
 
 
 # Streams, as (class, port), that may be withdrawn, and why. Their payload stays the same until then.
@@ -64,6 +64,14 @@ BUSY = {
     "Expander": (("o",), 0),
     "Fetch": (("req",), 0),
 }
+
+
+def announced(component):
+    """Streams that its `busy` announces, and the cycles after; None for none."""
+    if getattr(component, "latency", None) == 0:    # wires, which are never busy
+        return None
+    # The checkers' own bench says itself what it announces.
+    return BUSY.get(type(component).__name__, getattr(component, "announced", None))
 
 
 def limits_of(component, port, kind):

@@ -187,7 +187,7 @@ def test_process_that_never_runs(tmp_path, monkeypatch):
     text = """module accelerator(input clk, output reg [3:0] c);
         always @* begin c = 4'd5; end
         endmodule"""
-    with pytest.raises(ToolError, match="Error-ALWNEVER: accelerator.v:2"):
+    with pytest.raises(ToolError, match="Error-ALWNEVER: accelerator.sv:2"):
         library("never", lambda: text, beat_bytes=16)
 
 
