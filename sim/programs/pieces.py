@@ -216,7 +216,7 @@ def attend(made):
     length = random.choice([1, 2, 31, 32, 33, 64, 65, random.randint(1, 96), random.randint(65, 192)])
     if made.rarely(20):
         heads, queries, length = made.edge(1, most), 1, random.randint(1, 2)
-    elif world.long and made.rarely(40):
+    elif world.long and made.rarely(15):
         heads, queries, length = 1, 1, random.choice([POSITIONS, random.randint(1, POSITIONS)])
     # Of a query of usual numbers, and blocks that begin where those of the cache do, scores differ by
     # little; elsewhere exponents are any bytes.
