@@ -39,7 +39,7 @@ def streams(made):
     insns = [quantized(made, column, tall.groups, 0) for column in range(last + 1)]
     insns += [delay(made), *made.sync(Unit.VECTOR, Unit.LINEAR)]
     fetches = [Stream(addr=tall.addr, size=tall.units), *[Stream(addr=table.addr, size=units)] * 16]
-    takers = [multiplied(made, tall, 0, last),
+    takers = [multiplied(made, tall, 0, last, odds=0.3),
               *(Embed(row=n, groups=table.groups, dst=made.place(32 * table.groups, 1)) for n in range(16))]
     insns += fetches[:STREAMS_AHEAD]
     for n, taker in enumerate(takers):

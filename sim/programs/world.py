@@ -17,7 +17,7 @@ __all__ = ["Matrix", "World", "image"]
 
 
 CACHE_BLOCKS = 6     # of KV, of one head
-SHAPES = [(1, 1), (3, 2), (16, 1), (17, 3), (40, 2), (64, 5), (70, 4)]   # rows, groups
+SHAPES = [(16, 1), (1, 1), (3, 2), (40, 2), (17, 3), (70, 4), (64, 5)]   # rows, groups
 BEFORE, BEHIND = 7, 20   # units of DRAM that surround what may be written
 EDGE = 0.1           # how often a number is one at which a definition changes
 
