@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.back import verilog
-from amaranth.hdl import Const, Fragment, Signal
+from amaranth.hdl import Const, Fragment, Instance, Signal
 from amaranth.hdl._ast import Switch
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import In
@@ -22,7 +22,8 @@ from ..tools import ROOT
 __all__ = ["ARGS", "Branch", "Bits", "convert", "declared"]
 
 
-ARGS = ["--coverage-toggle", "--coverage-max-width", "4096"]
+# Verilator's own name of what has the name of a keyword begins with underscores.
+ARGS = ["--coverage-toggle", "--coverage-max-width", "4096", "--coverage-underscore"]
 ON, OFF = "/* verilator coverage_on */", "/* verilator coverage_off */"
 KIND = "branch"    # attribute of the registers
 
@@ -92,8 +93,11 @@ def _add_registers(fragment, files, clocked):
 
 
 def _clocked(fragment):
+    """Whether there is a clock in a component. Memories have one; checkers, which are instances, do
+    not give it one."""
     return "sync" in fragment.statements or any(
-        type(child) is not Fragment or _clocked(child) for child, _, _ in fragment.subfragments)
+        not isinstance(child, Instance) if type(child) is not Fragment else _clocked(child)
+        for child, _, _ in fragment.subfragments)
 
 
 def convert(made, name, files):
@@ -147,7 +151,7 @@ def _points(lines, files):
             if not source and name in signals:
                 signals[name][0].append(n)
             if source and module:
-                if kind:
+                if kind:    # of one of the files: others have no register
                     signals[name] = [n], Branch(*source, kind)
                 # Of other components' signals, what does not pass through here is counted there.
                 elif module[0] in files and not (UNNAMED.fullmatch(name) or name in PORTS) and \
