@@ -159,13 +159,17 @@ async def attends(dut):
 
 @cocotb.test()
 async def long_context(dut):
-    """So many equal scores that a denominator has more than 24 bits."""
+    """So many equal scores that a denominator has more than 24 bits, one case with far more positions
+    than 12 bits count, and values that make the largest sums."""
     config = CASES[case()]().config
     await start(dut)
     bench = Bench(dut, config)
+    bench.write.limit = 20000
     bench.start()
-    cache = Cache(config, bench.numbers, 1, config.queries, 1060, "zero")
+    length = 4200 if case() == "wide" else 1060
+    cache = Cache(config, bench.numbers, 1, config.queries, length, "zero")
     cache.q[:] = 0
+    cache.v[:] = np.where(np.arange(config.head_dim) % 2, 127, -128)
     insn = bench.place(cache)
     bench.store(cache, insn, range(cache.length))
     assert (cache.expected()[1].view(np.float32) >= 1 << 25).all()

@@ -55,6 +55,8 @@ class SimDevice(RegisterDevice):
         Record all signals there, as FST: slow, and large. Takes a build of its own.
     record : :class:`bool`
         Record :meth:`transitions` and :meth:`peaks` without writing a timeline, too.
+    checked : :class:`bool`
+        With checkers in the library, and a random state after each power-up: takes a build of its own.
     build_progress : callable or None
         Called with a line of text before each long step of building the library.
     watchdog, progress
@@ -63,11 +65,12 @@ class SimDevice(RegisterDevice):
     name = "sim"
 
     def __init__(self, config, *, library=None, memory=None, timeline=None, trace=None,
-                 record=False, build_progress=None, **options):
+                 record=False, checked=False, build_progress=None, **options):
         super().__init__(config, **options)
         self._dram = memory or config.dram
         if library is None:
-            library = accelerator_library(config, trace=trace is not None, progress=build_progress)
+            library = accelerator_library(config, trace=trace is not None, checked=checked,
+                                          progress=build_progress)
         try:
             self._lib = ctypes.CDLL(str(library))
         except OSError as error:

@@ -75,7 +75,7 @@ def _values(outputs, *inputs):
 
 
 def _record(name):
-    """Note in the file `ORACLES`, which the runner names, that an oracle was asked."""
+    """Note that an oracle was asked, in the file that the runner names as `ORACLES`."""
     if name not in _used:
         _used.add(name)
         if "ORACLES" in os.environ:
@@ -89,16 +89,17 @@ class Oracle:
     Parameters
     ----------
     name : :class:`str`
-        Its module's, and its own in that: ``fp.add``.
+        Its module's, and its own in that: ``fp.ADD``.
     reference : callable
         The definition: `sw_ref`, on numpy arrays. Returns an array, or a tuple of them.
     exact : callable
         The same bits from PyTorch, by code that was written from the definition. The arrays come as
         tensors, those of integers as int64.
     plain : callable or None
-        What a user of PyTorch would write, in float64, for what models call by itself. Returns :class:`Within` for an output, or a tuple of them, with None for an output that it
-        says nothing about. The first paragraph of its docstring says what it computes, the rest
-        derives the bound from the formats' widths.
+        What a user of PyTorch would write, in float64, for what models call by itself. Returns
+        :class:`Within` for an output, or a tuple of them, with None for an output that it says
+        nothing about. The first paragraph of its docstring says what it computes, the second derives
+        the bound from the formats' widths.
     values : callable
         Makes of outputs and inputs, all tensors, what `plain` gives; for outputs that stand for a
         number only together.

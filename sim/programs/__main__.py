@@ -49,11 +49,11 @@ def failed(pair, world, program, difference, name):
         print(f"    {insn}")
 
 
-def run(config, seed, count):
+def run(config, seed, count, checked=False):
     """Run programs. Returns how many failed."""
     failures, coverage = 0, Coverage(config)
     with steps(f"building the simulated FPGA, once ({config.name})") as step:
-        pair = Pair(config, coverage, step)
+        pair = Pair(config, coverage, step, checked=checked)
     with pair, progress("random programs") as report:
         for n, world, program in programs(config, seed, count):
             report(n, count)
@@ -93,6 +93,8 @@ def command(argv):
     configurations.add_arguments(parser, DEFAULT_CONFIG)
     parser.add_argument("--again", metavar="FILE", help="run the program in a file of build/random instead")
     parser.add_argument("--illegal", action="store_true", help="programs with a mistake each")
+    parser.add_argument("--checked", action="store_true",
+                        help="with checkers on all streams, and a random state at power-up")
     args = parser.parse_args(argv)
     if args.n < 1:
         raise UserError(f"-n must be at least 1, not {args.n}")
@@ -100,7 +102,7 @@ def command(argv):
     if args.illegal:
         return illegal.command(config, args.n, args.seed, programs)
     count = 1 if args.again else args.n
-    failures = again(args.again) if args.again else run(config, args.seed, count)
+    failures = again(args.again) if args.again else run(config, args.seed, count, args.checked)
     print(f"{count - failures} passed, {failures} failed")
     return 1 if failures else 0
 

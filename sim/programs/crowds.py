@@ -73,9 +73,9 @@ def overwrite(made):
     attend, embed = pieces.attend(made), pieces.embed(made)
     if attend is None or embed is None:
         return
-    heads, queries = min(attend[1].heads, 3), attend[1].queries
+    heads, queries = min(attend[-1].heads, 3), attend[-1].queries
     attend = [Quant(dest=Dest.QUERY, outer=1, inner=heads * queries * made.config.head_dim, a=half),
-              replace(attend[1], heads=heads, dst=lanes * random.randrange(half // lanes // 4), sums=half // 2)]
+              replace(attend[-1], heads=heads, dst=lanes * random.randrange(half // lanes // 4), sums=half // 2)]
     first = {Unit.LOAD: load, Unit.ATTENTION: attend}[giver]
     last = random.choice(made.last_written(first[-1])) // lanes * lanes
     # At the start of what the second writes, or not.

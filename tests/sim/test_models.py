@@ -12,11 +12,12 @@ from sim.dram import adverse
 from sim.functional import ModelDevice
 from sim.models.__main__ import cases, main
 from sim.models.case import Case, Step
-from sim.models.compare import Difference, Pair
+from sim.models.compare import Pair
 from sim.models.configs import CONFIGS
 from sim.models.coverage import Coverage
 from sim.models.shape import Shape
 from sim.models.shrink import shrink
+from sim.programs.compare import Difference
 
 
 COUNTS = {"small": 8, "wide": 6}
@@ -77,6 +78,9 @@ class Wrong(ModelDevice):
 
     memory = property(lambda self: self.machine.memory)
 
+    def vector(self):
+        return self.machine.vector
+
     def step(self, tokens, position, head):
         step, self.count = super().step(tokens, position, head), self.count + 1
         return step if self.count < 2 else self.bug(self, step)
@@ -99,6 +103,11 @@ def in_cache(device, step):
 
 def in_weights(device, step):
     flipped(device.memory, UNIT_BYTES * 5)
+    return step
+
+
+def in_vector(device, step):
+    flipped(device.machine.vector, 4 * 9)
     return step
 
 
@@ -129,6 +138,7 @@ def example():
 @pytest.mark.parametrize("bug, said", [
     (in_cache, "DRAM differs in 1 bytes, from unit 2 of block 1 of the KV cache on"),
     (in_weights, "DRAM differs in 1 bytes, from unit 5, which nothing may write on"),
+    (in_vector, "the vector memory differs in 1 words, from 9 on"),
     (id_of, "the best logits' ids differ: number 3 is "),
     (last_bit, "the best logits' values differ: number 7 is "),
     (short, "63 best ids instead of 64"),
