@@ -22,8 +22,7 @@ from ..tools import ROOT
 __all__ = ["ARGS", "Branch", "Bits", "convert", "declared"]
 
 
-# Verilator's own name of what has the name of a keyword begins with underscores.
-ARGS = ["--coverage-toggle", "--coverage-max-width", "4096", "--coverage-underscore"]
+ARGS = ["--coverage-toggle", "--coverage-max-width", "4096"]
 ON, OFF = "/* verilator coverage_on */", "/* verilator coverage_off */"
 KIND = "branch"    # attribute of the registers
 
@@ -117,7 +116,7 @@ def convert(made, name, files):
 MODULE = re.compile(r"\s*module (\\\S+|\w+) ?\((.*)")
 SOURCE = re.compile(r'\s*\(\* src = "(.*):(\d+)" \*\)')
 ATTRIBUTE = re.compile(r'\s*\(\* (\w+) = "?(.*?)"? \*\)')
-DECLARED = re.compile(r"\s*(?:input|output|inout|wire|reg) (?:\[(\d+):0\] )?(\\\S+|\w+) ?(= .*)?;")
+DECLARED = re.compile(r"\s*(?:input|output|inout|wire|reg) (?:\[(\d+):0\] )?(\\\S+|\w+) *(= .*)?;")
 
 UNNAMED = re.compile(r"clk|rst|_\d+_")   # or named by no one; the last by Yosys, around memories
 
