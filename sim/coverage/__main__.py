@@ -106,13 +106,13 @@ def command(argv):
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count())
     args = parser.parse_args(argv)
 
-    recorded = record.load()
+    recorded, commit = record.load(), record.commit()
     now, less = PARTS[args.part](args, recorded.get(args.part, {}))
     if less and not args.accept:
         print(*less, sep="\n", file=sys.stderr)
         return 1
     if not args.unit and not args.tests:
-        record.save({**recorded, args.part: {"commit": record.commit(), **now}})
+        record.save({**recorded, args.part: {"commit": commit, **now}})
         document.write(Path("docs/coverage.md"))
 
 
