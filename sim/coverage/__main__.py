@@ -10,7 +10,7 @@ from pathlib import Path
 
 from amaranth.hdl import UnusedElaboratable
 
-from host.errors import UserError, run_command
+from host.errors import run_command
 from rtl import config as configs
 
 from .. import document
@@ -49,17 +49,14 @@ def benches(units, jobs):
 
 
 def rtl(units, jobs):
-    """Entries of the components that benches answer for; of all components if none are named."""
+    """Entries of the components that benches answer for, of all components if none are named; and
+    the reasons, which have counted what they explain."""
     for unit in units:
         owner(unit)    # refuses what is no bench
     said, entries = reasons.load(), {}
     for unit, reached in benches(units or list(OWNERS), jobs):
         entries |= summary.entries(unit, reached, said)
-    stale = [reason for reason in said if not reason.used and not units]
-    if stale:
-        raise UserError(f"{reasons.FILE.name}: nothing is explained by what it says of "
-                        f"{stale[0].branch or stale[0].signal} in {stale[0].component}; remove it")
-    return dict(sorted(entries.items()))
+    return dict(sorted(entries.items())), said
 
 
 def _print(entries):
@@ -74,20 +71,24 @@ def _print(entries):
 
 
 def _measure_rtl(args, before):
-    components = rtl(args.unit, args.jobs)
+    components, said = rtl(args.unit, args.jobs)
+    less = list(summary.worse(before.get("components", {}), components))
     if args.unit:
         _print(components)
-    return {"components": components}, summary.worse(before.get("components", {}), components)
+    else:
+        less += [f"{reason.component}: nothing is explained by what {reasons.FILE.name} says of "
+                 f"{reason.branch or reason.signal}; remove it" for reason in said if not reason.used]
+    return {"components": components}, less
 
 
 def _measure_programs(args, before):
     found = programs.entries(programs.run(configs.get(CONFIG), args.n))
-    return {"command": f"make random CONFIG={CONFIG} N={args.n}", **found}, programs.worse(before, found)
+    return {"command": f"make random CONFIG={CONFIG} N={args.n}", **found}, list(programs.worse(before, found))
 
 
 def _measure_python(args, before):
     files = python.entries(python.run(args.tests or python.TESTS, args.jobs))
-    return {"files": files}, python.worse(before.get("files", {}), files)
+    return {"files": files}, list(python.worse(before.get("files", {}), files))
 
 
 # What measures a part of the record: returns it, and lines on what has become less.
@@ -105,14 +106,13 @@ def command(argv):
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count())
     args = parser.parse_args(argv)
 
-    recorded = record.load()
+    recorded, commit = record.load(), record.commit()
     now, less = PARTS[args.part](args, recorded.get(args.part, {}))
-    less = list(less)
     if less and not args.accept:
         print(*less, sep="\n", file=sys.stderr)
         return 1
     if not args.unit and not args.tests:
-        record.save({**recorded, args.part: {"commit": record.commit(), **now}})
+        record.save({**recorded, args.part: {"commit": commit, **now}})
         document.write(Path("docs/coverage.md"))
 
 

@@ -35,6 +35,10 @@ COLUMNS = ["Component", "Bench", " Branches", " ", " Explained", " Open",
            " Bits", " ", " Explained", " Open"]
 
 
+def _why(reason):
+    return reason.why
+
+
 def _rtl(part):
     yield "## Components"
     yield ""
@@ -49,12 +53,11 @@ def _rtl(part):
     yield ""
     yield "### Reasons"
     yield ""
-    for component, group in groupby(reasons.load(), key=lambda reason: reason.component):
-        yield f"- `{component}`"
-        for reason in group:
-            place = f"`{reason.branch}`" + f" ({reason.kind})" * bool(reason.kind) \
-                if reason.branch else f"`{reason.signal}`" + f" [{reason.bits}]" * bool(reason.bits)
-            yield f"  - {place}: {reason.why}"
+    for why, group in groupby(sorted(reasons.load(), key=_why), key=_why):
+        places = ", ".join(f"{reason.component} `{reason.branch or reason.signal}`" +
+                           f" {reason.kind}" * bool(reason.kind) +
+                           f" [{reason.bits}]" * bool(reason.bits) for reason in group)
+        yield f"- {why} {places}"
 
 
 def _programs(part):

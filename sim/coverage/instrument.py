@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.back import verilog
-from amaranth.hdl import Const, Fragment, Signal
+from amaranth.hdl import Const, Fragment, Instance, Signal
 from amaranth.hdl._ast import Switch
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import In
@@ -92,8 +92,11 @@ def _add_registers(fragment, files, clocked):
 
 
 def _clocked(fragment):
+    """Whether there is a clock in a component. Memories have one; checkers, which are instances, do
+    not give it one."""
     return "sync" in fragment.statements or any(
-        type(child) is not Fragment or _clocked(child) for child, _, _ in fragment.subfragments)
+        not isinstance(child, Instance) if type(child) is not Fragment else _clocked(child)
+        for child, _, _ in fragment.subfragments)
 
 
 def convert(made, name, files):
@@ -113,7 +116,7 @@ def convert(made, name, files):
 MODULE = re.compile(r"\s*module (\\\S+|\w+) ?\((.*)")
 SOURCE = re.compile(r'\s*\(\* src = "(.*):(\d+)" \*\)')
 ATTRIBUTE = re.compile(r'\s*\(\* (\w+) = "?(.*?)"? \*\)')
-DECLARED = re.compile(r"\s*(?:input|output|inout|wire|reg) (?:\[(\d+):0\] )?(\\\S+|\w+) ?(= .*)?;")
+DECLARED = re.compile(r"\s*(?:input|output|inout|wire|reg) (?:\[(\d+):0\] )?(\\\S+|\w+) *(= .*)?;")
 
 UNNAMED = re.compile(r"clk|rst|_\d+_")   # or named by no one; the last by Yosys, around memories
 
@@ -147,7 +150,7 @@ def _points(lines, files):
             if not source and name in signals:
                 signals[name][0].append(n)
             if source and module:
-                if kind:
+                if kind:    # of one of the files: others have no register
                     signals[name] = [n], Branch(*source, kind)
                 # Of other components' signals, what does not pass through here is counted there.
                 elif module[0] in files and not (UNNAMED.fullmatch(name) or name in PORTS) and \

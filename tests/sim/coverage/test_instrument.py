@@ -2,7 +2,7 @@
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
 from sim.coverage import instrument
 from sim.coverage.instrument import OFF, ON, Bits, Branch, convert, declared
@@ -79,6 +79,31 @@ def test_many_ports():
 
     found = points(Many(), "tests/sim/coverage/test_instrument.py")[1]
     assert {p.name for p in found.values()} == {f"o{n}" for n in range(100)}
+
+
+def test_names_with_dollars():
+    """What has a name twice is escaped in Verilog, and spaced in another way; so is a keyword."""
+    class Twice(wiring.Component):
+        i: In(2)
+        program: Out(1)
+
+        def elaborate(self, platform):
+            m = Module()
+            for n in range(2):
+                stage = Signal(name="stage")
+                with m.If(self.i[n]):
+                    m.d.sync += stage.eq(~stage)
+            with m.Switch(self.i):
+                with m.Case(1):
+                    m.d.comb += self.program.eq(1)
+            return m
+
+    text, found = points(Twice(), "tests/sim/coverage/test_instrument.py")
+    assert {p.name for p in found.values() if isinstance(p, Bits)} == {"i", "program", "stage", "stage #2"}
+    lines = [text.splitlines()[n - 1] for n in found]
+    assert sum("\\program " in line for line in lines) == 2   # a port, and its register
+    assert sum("reached_" in line for line in lines) == 5
+    assert {p.file for p in found.values()} == {"tests/sim/coverage/test_instrument.py"}
 
 
 def test_names_do_not_depend_on_numbers():

@@ -1,5 +1,8 @@
 """Entries of components with their reasons, and what is worse than they were."""
 
+import re
+from fnmatch import fnmatch
+
 import pytest
 
 from host.errors import UserError
@@ -94,8 +97,10 @@ def test_reasons_that_are_none(tmp_path, text, said):
     assert str(error.value).startswith("reasons.toml: ") and said in str(error.value)
 
 
-def test_reasons_are_of_components():
-    """A component's reason names one that was measured."""
+def test_reasons_explain_something():
+    """A component's reason is of one that was measured, and a test that it names exists."""
     files = record.load()["rtl"]["components"]
     for reason in reasons.load():
-        assert "*" in reason.component or reason.component in files, reason
+        assert any(fnmatch(file, reason.component) for file in files), reason
+        for path, test in re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", reason.why):
+            assert f"def {test}" in (record.ROOT / path).read_text(), reason
