@@ -100,8 +100,9 @@ class Bench:
         room = c.vector_words - cache.heads * cache.queries * (c.head_dim + c.lanes)
         dst = self.random.randrange(room // c.lanes) * c.lanes
         least = (cache.length + 31) // 32 * c.kv_block_units
-        stride = self.random.choice([least, least + 1, least + 2, CACHE])
-        addr = self.random.randrange(3 << 30)    # all bits of an address matter
+        stride = self.random.choice([least, least + 1, least + 2, CACHE,
+                                     self.random.randrange(least, 1 << 24)])
+        addr = self.random.randrange((1 << 32) - cache.heads * stride)
         return Attend(heads=cache.heads, queries=cache.queries, addr=addr, stride=stride,
                       length=cache.length, dst=dst,
                       sums=dst + cache.heads * cache.queries * c.head_dim)

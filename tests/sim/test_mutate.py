@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sim.bench_build import BenchError, cases
-from sim.mutate import __main__ as mutation, forks
+from sim.mutate import __main__ as mutation, forks, top
 from sim.mutate.netlist import Mutant, draw, insert, netlist, simulated
 from sim.mutate.owners import OWNERS, lines, shares
 from sim.mutate.prove import equivalent
@@ -167,6 +168,41 @@ def test_a_mutant_that_hangs_is_killed():
         if not process:
             os.execvp("sleep", ["sleep", seconds])
         assert forks._ends(process, 5 if ends else 0.1) == ends
+
+
+class FakeNet(top.TopNet):
+    """The processes and verdicts of the whole accelerator, without one."""
+    def __init__(self, config, count, seed, *, trials, build_progress=None):
+        self.mutants, self.mutated = [replace(PAYLOAD, bit=n) for n in range(1, 6)], ""
+
+    def _difference(self):
+        number = int(os.environ[top.VARIABLE])
+        if number == 3:
+            os._exit(1)
+        if number == 4:
+            time.sleep(60)
+        return {1: "program 7: DRAM differs", 2: "model 3: step 0: ids differ"}.get(number)
+
+
+def test_top_net(monkeypatch, capsys):
+    """Killed by a program, by a model, by a crash and by taking too long; and one that is not."""
+    monkeypatch.setattr(mutation, "TopNet", FakeNet)
+    monkeypatch.setattr(mutation, "proof", lambda *args: None)
+    monkeypatch.setattr(top, "SECONDS", 5)
+    assert mutation.main(["top-net", "-n", "5"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "top-net 5 of 5: survived: rtl/bus/skid.py:42 (skid ): inv of Y[5]",
+        "top-net: 4 of 5 killed",
+        "3 killed, 1 killed by a model alone, 0 proven equivalent, "
+        "0 proven equivalent by the streams' contract, 1 survived",
+        "4 passed, 1 failed"]
+
+
+def test_good_accelerator_must_pass(monkeypatch, capsys):
+    monkeypatch.setattr(mutation, "TopNet", FakeNet)
+    monkeypatch.setattr(FakeNet, "_difference", lambda self: "program 0: DRAM differs")
+    assert mutation.main(["top-net", "-n", "5"]) == 2
+    assert capsys.readouterr().err.endswith("mutate: without a mutant: program 0: DRAM differs\n")
 
 
 @pytest.mark.parametrize("args, said", [
