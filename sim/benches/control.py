@@ -270,29 +270,3 @@ async def counts(dut):
         want["CYCLES"] &= (1 << 32) - 1
         assert {name: await host.get(name) for name in want} == want
         task.cancel()
-
-
-@cocotb.test()
-async def windows(dut):
-    """Tokens that the units ask for, and best logits that the host asks for, by their indices."""
-    host, random = await Host.begin(dut), rng("windows")
-    entries = [{"value": random.getrandbits(32), "id": random.getrandbits(ROW_BITS)} for _ in range(BEST)]
-
-    async def answer():
-        index = 0
-        while True:
-            await cycles(dut)
-            dut.best_entry.value = to_bits(Logit, entries[index])
-            index = int(dut.best_index.value)
-
-    cocotb.start_soon(answer())
-    for n, entry in enumerate(entries):
-        assert [await host.get("BEST", 2 * n), await host.get("BEST", 2 * n + 1)] == \
-            [entry["value"], entry["id"]], n
-    for flip in (0, 0xffffffff, 0):
-        for n in range(TOKENS):
-            await host.registers.write_dword(REGISTERS["TOKEN"].address + 4 * n, 0x9e3779b1 * n & 0xffffffff ^ flip)
-        for n in range(TOKENS):
-            dut.token_index.value = n
-            await cycles(dut, 2)
-            assert int(dut.token.value) == 0x9e3779b1 * n & 0xffffffff ^ flip
