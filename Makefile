@@ -52,9 +52,10 @@ bench: $(VENV)/.run
 	$(BIN)/python -m sim.measure --output build/bench.json
 
 # What the tests reach, into docs/coverage.md; fails if that is less than is recorded there: make coverage
-# [PART=rtl|programs|python] [UNIT=attention]. With a UNIT, prints what its bench reaches, and records nothing.
+# [PART=rtl|programs|python] [ACCEPT=1] [UNIT=attention]. With ACCEPT, records less, too; with a UNIT, prints
+# what its bench reaches, and records nothing.
 coverage: $(VENV)/.test
-	@$(BIN)/python -m sim.coverage $(or $(PART),rtl) $(if $(UNIT),--unit "$(UNIT)")
+	@$(BIN)/python -m sim.coverage $(or $(PART),rtl) $(if $(UNIT),--unit "$(UNIT)") $(if $(ACCEPT),--accept)
 
 # Cycles, area and clock of the linear cores, into docs/cores.md: an hour, less when little has changed.
 cores: $(VENV)/.synth

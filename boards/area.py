@@ -3,9 +3,9 @@
 import argparse
 import sys
 
+from host import configurations
 from host.errors import UserError, run_command
 from rtl.attention.output import AttentionOutput
-from rtl.config import CONFIGS
 from rtl.fp.add import FpAdd
 from rtl.fp.from_int import IntToFp
 from rtl.fp.mul import FpMul
@@ -21,6 +21,7 @@ from .synthesis import FAMILIES, synthesize, text_of
 __all__ = ["COMPONENTS", "main"]
 
 
+DEFAULT_CONFIG = "small"
 # The machine's parts, and what the vector unit and others are made of, by name: what makes each.
 COMPONENTS = {
     "multiplier": lambda config: FpMul(),
@@ -39,10 +40,10 @@ def command(argv):
     parser = argparse.ArgumentParser(prog="python -m boards.area", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART",
                         help=f"(default: all) {'; '.join(COMPONENTS)}")
-    parser.add_argument("--config", default="small", choices=CONFIGS, help="default: small")
+    configurations.add_arguments(parser, DEFAULT_CONFIG)
     parser.add_argument("--family", default="ecp5", choices=FAMILIES, help="default: ecp5")
     args = parser.parse_args(argv)
-    config = CONFIGS[args.config]
+    config = configurations.chosen(args, DEFAULT_CONFIG)
     for name in args.parts:
         if name not in COMPONENTS:
             raise UserError(f"PART must be one of {'; '.join(COMPONENTS)}, not {name!r}")

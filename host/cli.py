@@ -11,7 +11,7 @@ from .errors import UserError, run_command
 __all__ = ["main"]
 
 
-COMMANDS = ("run", "chat", "compile", "verify", "prune", "eval", "compare", "compare-cores", "verilog", "doctor")
+COMMANDS = ("run", "chat", "compile", "verify", "prune", "eval", "compare", "compare-cores", "verilog", "config", "doctor")
 
 
 class Parser(argparse.ArgumentParser):

@@ -56,6 +56,8 @@ class Image:
         :attr:`rtl.config.Config.digest` of the configuration compiled for.
     config : :class:`str`
         That configuration's name, for messages.
+    accelerator : :class:`dict`
+        All its values: of :class:`rtl.config.Config`'s fields. Empty in images made in memory.
     formats, patterns : list of :class:`str`
         Weight formats that it has, and patterns of sparse ones: of :class:`rtl.config.Config`'s.
     context : :class:`int`
@@ -89,6 +91,7 @@ class Image:
     model: dict
     tokenizer: dict = field(repr=False)
     report: dict = field(repr=False)
+    accelerator: dict = field(default_factory=dict, repr=False)
     verified: bool = field(default=False, init=False, compare=False)
 
     @property

@@ -5,23 +5,24 @@ Metadata comes out of a file, so nothing is allocated, computed or printed from 
 """
 
 import re
+from dataclasses import fields
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from rtl.config import CONFIGS, KV_BLOCK, PATTERNS, UNIT_BYTES
+from rtl.config import KV_BLOCK, PATTERNS, UNIT_BYTES, Config
+from rtl.dram import Dram
 from rtl.isa import WeightFormat
 from rtl.limits import HEADS, INNER, POSITIONS, PROGRAM_WORDS, ROWS, STREAM, UNITS
 
 
-__all__ = ["FORMAT_VERSION", "About", "SchemaError", "check_version", "decode", "encode",
+__all__ = ["FORMAT_VERSION", "About", "SchemaError", "check_version", "configuration", "decode", "encode",
            "line"]
 
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 INSTRUCTION_BYTES = 32
-HEAD_DIMS = (64, 128)   # of configurations that have no name
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
@@ -97,6 +98,15 @@ class Report(Part):
     operations: Annotated[list[Operation], Meta(max_length=100)]
 
 
+def _part(kind, **types):
+    """The fields of a dataclass, all of which must be there; some of other types."""
+    return msgspec.defstruct(kind.__name__, [(f.name, types.get(f.name, f.type)) for f in fields(kind)],
+                             bases=(Part,), kw_only=True)
+
+
+Accelerator = _part(Config, dram=_part(Dram))
+
+
 class About(Part):
     """All of the metadata; the fields are those of :class:`host.image.Image`."""
     format: Literal[FORMAT_VERSION]
@@ -106,6 +116,7 @@ class About(Part):
     length: Annotated[int, Meta(ge=1, le=PROGRAM_WORDS)]
     digest: Digest
     config: Name
+    accelerator: Accelerator
     formats: Annotated[list[Format], Meta(min_length=1, max_length=16)]
     patterns: Annotated[list[Pattern], Meta(max_length=16)]
     context: Annotated[int, Meta(ge=1, le=POSITIONS)]
@@ -121,10 +132,11 @@ class Version(Struct):
     format: int
 
 
-def _kv_block_units(about):
-    """Sizes that a block of the KV cache may have: one, where the configuration is known."""
-    known = {c.kv_block_units for c in CONFIGS.values() if c.digest == about.digest}
-    return known or {1 + 2 * KV_BLOCK * head_dim // UNIT_BYTES for head_dim in HEAD_DIMS}
+def configuration(accelerator):
+    """The :class:`~rtl.config.Config` of its values. Raises :exc:`ValueError` for what is none."""
+    values = msgspec.to_builtins(accelerator)
+    return Config(**values | {"dram": Dram(**values["dram"]), "formats": tuple(values["formats"]),
+                              "patterns": tuple(values["patterns"])})
 
 
 def _relations(about, memory_bytes):
@@ -137,7 +149,13 @@ def _relations(about, memory_bytes):
     yield memory_bytes % UNIT_BYTES == 0, f"memory must be units of {UNIT_BYTES} bytes"
     yield first * UNIT_BYTES == memory_bytes, "writable must begin where memory ends"
     yield first <= end == about.memory_units, "writable must end where memory_units do"
-    yield any(end - first == blocks * units for units in _kv_block_units(about)), \
+    try:
+        config = configuration(about.accelerator)
+    except ValueError as error:
+        yield False, f"accelerator must be a configuration: {line(error)}"
+    yield config.name == about.config, "accelerator.name must be config"
+    yield config.digest == about.digest, "digest must be the accelerator's"
+    yield end - first == blocks * config.kv_block_units, \
         "writable must be the KV cache of model.layers, model.kv_heads and context"
     yield about.program * UNIT_BYTES + about.length * INSTRUCTION_BYTES <= memory_bytes, \
         "program and length must lie within memory"

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -228,7 +228,7 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
     return _verify(model, Image(
         memory=data, memory_units=memory.end, writable=(memory.kv, memory.end),
         program=memory.program, length=len(program.insns), digest=config.digest, config=config.name,
-        context=context, vocab=model.vocab,
+        accelerator=asdict(config), context=context, vocab=model.vocab,
         formats=[f for f in config.formats if f in {t.matrix.format.name for t in tallies}],
         patterns=[p for p in config.patterns if any(p in t.blocks for t in tallies)],
         weight_bytes=memory.weight_units * UNIT_BYTES,

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 
+from .dram import DRAMS, Dram
 from .isa import WeightFormat
 
 
@@ -57,10 +58,8 @@ class Config:
         Weight beats fetched ahead of the linear core.
     clock_mhz : :class:`float`
         Clock that figures in seconds are computed for. Assumed, not a timing result.
-    dram : :class:`str`
-        Name of the DRAM that the simulated FPGA models (:mod:`sim.dram`).
-    dram_peak : :class:`float`
-        Bytes per second that its data bus carries at most: what utilization is a share of.
+    dram : :class:`~rtl.dram.Dram` or :class:`str`
+        The memory beside it, or the name of one: what the simulated FPGA models.
     core : :class:`str`
         Linear core: one of `CORES`. All give the same bits; a program image runs on any.
     formats : tuple of :class:`str`
@@ -80,8 +79,7 @@ class Config:
     program_words: int = 1024
     prefetch_beats: int = 1024
     clock_mhz: float = 100.0
-    dram: str = "ideal"
-    dram_peak: float = 1.6e9
+    dram: Dram | str = "ideal"
     core: str = "systolic"
     formats: tuple[str, ...] = ()
     patterns: tuple[str, ...] = PATTERNS
@@ -111,7 +109,11 @@ class Config:
               "program_words must be a power of two from 16 to 4096", self.program_words)
         check(power_of_two(self.prefetch_beats, 16, 4096),
               "prefetch_beats must be a power of two from 16 to 4096", self.prefetch_beats)
-        check(self.dram_peak > 0, "dram_peak must be positive", self.dram_peak)
+        check(isinstance(self.clock_mhz, (int, float)) and 0 < self.clock_mhz <= 10000,
+              "clock_mhz must be above 0, and at most 10000", self.clock_mhz)
+        if not isinstance(self.dram, Dram):
+            check(self.dram in DRAMS, f"dram must be one of {', '.join(DRAMS)}", self.dram)
+            object.__setattr__(self, "dram", DRAMS[self.dram])
         check(self.core in CORES, f"core must be one of {', '.join(CORES)}", self.core)
         known = CORES[self.core]
         for name in self.formats:
@@ -127,6 +129,11 @@ class Config:
         for pattern in self.patterns:
             check(pattern in PATTERNS, f"patterns must be of {', '.join(PATTERNS)}", pattern)
         object.__setattr__(self, "patterns", tuple(p for p in PATTERNS if p in self.patterns))
+
+    @property
+    def dram_peak(self):
+        """Bytes per second that the memory brings at most: what utilization is a share of."""
+        return self.dram.peak or self.beat_bytes * self.clock_mhz * 1e6
 
     @property
     def beat_bytes(self):
@@ -167,7 +174,7 @@ class Config:
     def digest(self):
         """128-bit hexadecimal digest of all that a program image depends on."""
         what = {k: v for k, v in asdict(self).items()
-                if k not in ("name", "clock_mhz", "dram", "dram_peak", "core", "formats", "patterns",
+                if k not in ("name", "clock_mhz", "dram", "core", "formats", "patterns",
                              "prefetch_beats")}
         text = json.dumps({"isa": ISA_VERSION, **what}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -176,19 +183,19 @@ class Config:
 CONFIGS = {c.name: c for c in [
     # A DDR3-800 x16 board (ECPIX-5, OrangeCrab): 1.6 GB/s on both sides of the controller.
     Config(name="small", beat_bits=128, columns=1, lanes=4, vector_words=8192,
-           clock_mhz=100.0, dram="ddr3-800-x16", dram_peak=1.6e9),
+           clock_mhz=100.0, dram="ddr3-800-x16"),
     # A DDR4-2400 x64 board (KV260 class): 19.2 GB/s.
     Config(name="wide", beat_bits=512, columns=4, lanes=8, vector_words=32768,
-           clock_mhz=300.0, dram="ddr4-2400-x64", dram_peak=19.2e9),
+           clock_mhz=300.0, dram="ddr4-2400-x64"),
 ]}
 CONFIGS |= {f"{c.name}-{core}": replace(c, name=f"{c.name}-{core}", core=core, formats=())
             for c in list(CONFIGS.values()) for core in CORES if core != c.core}
 # Those of boards (`boards/board.py`): their memories have the accelerator's clock, and bring 2 or 8 bytes in each cycle.
 # With three query heads, most placements on the ULX3S could not be routed (docs/boards.md).
-CONFIGS |= {name: replace(CONFIGS["small"], name=name, clock_mhz=clock, dram=dram, dram_peak=peak, queries=queries)
-            for name, clock, dram, peak, queries in [("ulx3s-85f", 50.0, "sdr-50-x16", 100e6, 2),
-                                                     ("ecpix5-85f", 75.0, "ddr3-300-x16", 600e6, 3),
-                                                     ("orangecrab-85f", 60.0, "ddr3-240-x16", 480e6, 3)]}
+CONFIGS |= {name: replace(CONFIGS["small"], name=name, clock_mhz=clock, dram=dram, queries=queries)
+            for name, clock, dram, queries in [("ulx3s-85f", 50.0, "sdr-50-x16", 2),
+                                               ("ecpix5-85f", 75.0, "ddr3-300-x16", 3),
+                                               ("orangecrab-85f", 60.0, "ddr3-240-x16", 3)]}
 
 
 def get(name):

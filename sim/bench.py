@@ -20,8 +20,7 @@ from cocotb.utils import get_sim_time
 from .checkers.rules import PLACES, describe
 
 
-__all__ = ["case", "rng", "to_bits", "from_bits", "get_port", "start", "violation", "cycles", "watch_busy",
-           "Source", "Sink"]
+__all__ = ["case", "rng", "to_bits", "from_bits", "get_port", "start", "violation", "cycles", "Source", "Sink"]
 
 
 PERIOD = 10             # of the clock, in nanoseconds
@@ -150,21 +149,6 @@ async def cycles(dut, count=1):
     """Wait until just after the `count`-th rising edge from now."""
     for _ in range(count):
         await RisingEdge(dut.clk)
-
-
-async def watch_busy(dut, *streams, settle=0):
-    """Fail when `busy` is low although not all of what it announces has been taken. Never returns.
-
-    That is while one of the output streams `streams` offers a payload, and for `settle` cycles
-    after the last. It only looks: start it as a task, beside sinks that stall.
-    """
-    valids = [get_port(dut, f"{name}.valid") for name in streams]
-    since = settle + 1
-    while True:
-        await FallingEdge(dut.clk)
-        since = 0 if any(int(valid.value) for valid in valids) else since + 1
-        assert since > settle or int(dut.busy.value), \
-            f"busy is low {since} cycles after {' or '.join(streams)} offered a payload"
 
 
 class _Agent:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from rich.table import Table
 
+from host import configurations
 from host.errors import run_command
 from host.files import replacing
 from host.progress import console, progress
@@ -19,7 +20,6 @@ from mapper.compile import compile_model
 from mapper.find import load
 from mapper.model import Layers, Linear
 from mapper.prune import Pattern
-from rtl.config import CONFIGS, get
 from rtl.isa import WeightFormat
 
 from .fpga.device import SimDevice
@@ -32,6 +32,7 @@ __all__ = ["PATTERNS", "cut", "measure"]
 # Weights kept of every 16 (or 4): every one, a half, a quarter, an eighth.
 PATTERNS = {"dense": 1, "2:4": 1 / 2, "8:16": 1 / 2, "4:16": 1 / 4, "2:16": 1 / 8}
 FORMATS = {4: WeightFormat.SPARSE4, 8: WeightFormat.SPARSE8}
+DEFAULT_CONFIG = "small-dspchain"
 CONTEXT = 64
 TOKEN = 504
 
@@ -74,10 +75,10 @@ def measure(config, bits, model="smollm2", report=lambda *_: None):
 
 def command(argv):
     parser = argparse.ArgumentParser(prog="python -m sim.densities", description=__doc__.splitlines()[0])
-    parser.add_argument("--config", default="small-dspchain", choices=CONFIGS)
+    configurations.add_arguments(parser, DEFAULT_CONFIG)
     parser.add_argument("--bits", type=int, default=8, choices=FORMATS)
     args = parser.parse_args(argv)
-    config = get(args.config)
+    config = configurations.chosen(args, DEFAULT_CONFIG)
     with progress("densities") as report:
         figures = measure(config, args.bits, report=report)
     path = ROOT / "build" / f"densities-{config.name}-{args.bits}.json"

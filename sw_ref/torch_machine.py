@@ -1,7 +1,8 @@
 """The machine in PyTorch: what a program's instructions come to, in their order.
 
 As :mod:`sw_ref.torch_ops`, written from the definitions of :mod:`rtl.isa` and not from
-:mod:`sw_ref.machine`. It takes legal instructions alone, and nothing of it is fast.
+:mod:`sw_ref.machine`. Packed weights are read by :mod:`rtl.formats` and :mod:`rtl.sparse`, which
+declare them. It takes legal instructions alone, and nothing of it is fast.
 """
 
 from collections import deque

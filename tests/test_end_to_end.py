@@ -10,7 +10,7 @@ from host.generate import Session
 from mapper.compile import compile_model
 from rtl.config import KV_BLOCK
 from rtl.csr import BEST
-from sim import dram
+from rtl import dram
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 

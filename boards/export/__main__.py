@@ -5,7 +5,8 @@ import sys
 
 from rich.table import Table
 
-from host.errors import UserError, run_command
+from host import configurations
+from host.errors import run_command
 from host.progress import console
 from rtl import config as configs
 
@@ -19,14 +20,14 @@ __all__ = ["main"]
 def command(argv):
     parser = argparse.ArgumentParser(prog="python -m boards.export", description=__doc__)
     parser.add_argument("board", nargs="?", default="", help=", ".join(TARGETS))
-    parser.add_argument("--config", metavar="NAME", help=f"{', '.join(configs.CONFIGS)} (default: the board's)")
+    configurations.add_arguments(parser, "the board's")
     parser.add_argument("-o", "--output", metavar="DIR", help="folder to write to (default: build/export/BOARD)")
     args = parser.parse_args(argv)
     if not args.board:
         console(stderr=False).print(table())
         return
     target = get(args.board)
-    config = config_of(args.config or target.config)
+    config = configurations.chosen(args, target.config)
     folder = args.output or f"build/export/{target.name}"
     with console().status("generating Verilog"):
         names = write(target, config, folder)
@@ -37,14 +38,6 @@ def command(argv):
 def main(argv=None):
     """Run the command, return the exit code."""
     return run_command("export", lambda: command(argv))
-
-
-def config_of(name):
-    """Look a configuration up by name."""
-    try:
-        return configs.get(name)
-    except ValueError as error:
-        raise UserError(str(error)) from None
 
 
 def table():

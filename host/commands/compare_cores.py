@@ -7,6 +7,7 @@ from rich.table import Table
 
 from rtl import config as configs
 
+from .. import configurations
 from ..devices import create
 from ..errors import UserError
 from ..progress import console, steps
@@ -57,7 +58,7 @@ def run(args):
         image, config = images.obtain(args)
         formats = formats or image.formats
     else:
-        image, config = None, configs.get(args.config or DEFAULT_CONFIG)
+        image, config = None, configurations.chosen(args, DEFAULT_CONFIG)
     rows = [measure(core, config, None if args.no_run else image, formats, args) for core in chosen]
     if args.json:
         print(json.dumps({"config": config.name, "model": None if args.no_run else image.model["name"],

@@ -5,8 +5,6 @@ from collections import Counter
 
 from rich.table import Table
 
-from rtl import config as configs
-
 from ..errors import UserError
 from ..files import check_target
 from ..progress import console
@@ -53,7 +51,7 @@ def size(count):
 def show(model, image, path):
     """Print the report for people."""
     out, report = console(stderr=False), image.report
-    config = configs.get(image.config)
+    config = images.config_of(path, image)
     out.print(f"{model.name}, for configuration {image.config}: {path}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("operation", "format"):

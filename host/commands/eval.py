@@ -58,7 +58,7 @@ def run(args):
 
 def image_of(args):
     """The image to measure, and its configuration."""
-    if args.device != "model" or args.config is not None or images.is_image(args.model):
+    if args.device != "model" or args.config is not None or args.set or images.is_image(args.model):
         return images.obtain(args)
     # Numbers are the same in every configuration, so this takes the one that is done soonest.
     from sw_ref.evaluation import EVALUATION

@@ -2,17 +2,18 @@
 
 import hashlib
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from rtl import config as configs
-
+from .. import configurations
 from ..errors import UserError
 from ..image import FORMAT_VERSION, Image
 from ..progress import console, progress
+from ..schema import configuration
 from ..tokenizer import Tokenizer
 
 
@@ -31,9 +32,7 @@ def add_arguments(parser):
     parser.add_argument("--model", default="smollm2", metavar="MODEL",
                         help="smollm2, tiny, tiny-sparse, tiny-mixed, a GGUF file, a folder with "
                              "safetensors, or a program image (default: smollm2)")
-    parser.add_argument("--config", metavar="NAME", choices=configs.CONFIGS,
-                        help=f"accelerator: {', '.join(configs.CONFIGS)} (default: {DEFAULT_CONFIG}, "
-                             "or what the image was compiled for)")
+    configurations.add_arguments(parser, f"{DEFAULT_CONFIG}, or what the image was compiled for")
     parser.add_argument("--context", type=int, metavar="N",
                         help=f"positions in the KV cache (default: {DEFAULT_CONTEXT}, or what the "
                              "model was trained for if that is less)")
@@ -77,6 +76,11 @@ def build(compile_model, model, config, context):
                              lambda what, done, total: report(done, total, what))
 
 
+def file_name(config):
+    """A configuration's name as a part of files' names."""
+    return re.sub(r"[^A-Za-z0-9.+=_-]", "_", config.name)[:80]
+
+
 def save(image, path):
     """Write an image, or nothing."""
     try:
@@ -92,11 +96,12 @@ def wanted(args, config=None):
         raise UserError("--model must be a model, it is empty")
     if args.context is not None and args.context < 1:
         raise UserError(f"--context must be at least 1, not {args.context}")
+    config = config or configurations.chosen(args, DEFAULT_CONFIG)   # before a model is read
     model = load(args.model, args.bits)
     if args.context is not None and args.context > model.context:
         raise UserError(f"--context must be from 1 to {model.context}, the positions that the model "
                         f"was trained for, not {args.context}")
-    return config or configs.get(args.config or DEFAULT_CONFIG), model, args.context or min(DEFAULT_CONTEXT, model.context)
+    return config, model, args.context or min(DEFAULT_CONTEXT, model.context)
 
 
 def read(args):
@@ -105,24 +110,20 @@ def read(args):
         raise UserError(f"{args.model}: an image's context is fixed, --context must be left out; "
                         "compile the model again with it")
     image = Image.load(args.model)
-    return image, config_of(args.model, image, args.config)
-
-
-def config_of(path, image, name=None):
-    """The configuration that an image is for, or the one of that name if it can run the image."""
-    name = name or image.config
-    if name not in configs.CONFIGS:
-        raise UserError(f"{path}: the image was compiled for configuration {name!r}, which must be one "
-                        f"of {', '.join(configs.CONFIGS)}; compile the model again")
-    config = configs.get(name)
+    config = configurations.chosen(args, config_of(args.model, image))
     # A device refuses it too, but may take minutes to build first.
     if config.digest != image.digest:
-        raise UserError(f"{path}: the image was compiled for configuration {image.config!r} with digest "
-                        f"{image.digest}, but {name!r} has {config.digest}; compile the model again for it")
+        raise UserError(f"{args.model}: the image was compiled for configuration {image.config!r} with digest "
+                        f"{image.digest}, but {config.name!r} has {config.digest}; compile the model again for it")
     lacking = image.lacks(config)
     if lacking is not None:
-        raise UserError(f"{path}: {lacking}; compile the model again for it")
-    return config
+        raise UserError(f"{args.model}: {lacking}; compile the model again for it")
+    return image, config
+
+
+def config_of(path, image):
+    """The configuration that an image was compiled for."""
+    return configuration(image.accelerator)
 
 
 def obtain(args, config=None):
@@ -135,7 +136,7 @@ def obtain(args, config=None):
     config, model, context = wanted(args, config)
     what = [FORMAT_VERSION, model.sha256, args.bits, config.digest, config.patterns, context, fingerprint()]
     key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
-    stem = f"{Path(args.model).stem}-{config.name}-{context}"
+    stem = f"{Path(args.model).stem}-{file_name(config)}-{context}"
     path = cache() / f"{stem}-{key}.safetensors"
     if os.path.exists(path):
         try:

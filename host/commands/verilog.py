@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rtl import config as configs
 
+from .. import configurations
 from ..errors import UserError
 from ..files import replacing
 from ..progress import console
@@ -16,9 +17,7 @@ def register(commands):
                                  description="Write the whole accelerator as one Verilog file that needs "
                                  "no framework, and what a driver must know: registers and instructions. Or write "
                                  "a linear core alone, with its manual and a testbench.")
-    parser.add_argument("--config", metavar="NAME", choices=configs.CONFIGS,
-                        default=images.DEFAULT_CONFIG,
-                        help=f"{', '.join(configs.CONFIGS)} (default: {images.DEFAULT_CONFIG})")
+    configurations.add_arguments(parser, images.DEFAULT_CONFIG)
     parser.add_argument("--core", metavar="NAME",
                         help=f"only a linear core: {', '.join(configs.CORES)}")
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder to write to")
@@ -45,12 +44,12 @@ def run(args):
 
 def config_of(args):
     """The configuration that `args` ask for, with the core that they do."""
-    config = configs.get(args.config)
+    config = configurations.chosen(args, images.DEFAULT_CONFIG)
     if args.core is None or args.core == config.core:
         return config
     if args.core not in configs.CORES:
         raise UserError(f"--core must be one of {', '.join(configs.CORES)}, not {args.core!r}")
-    stem = args.config.removesuffix(f"-{config.core}")
+    stem = config.name.removesuffix(f"-{config.core}")
     return replace(config, name=f"{stem}-{args.core}", core=args.core, formats=())
 
 

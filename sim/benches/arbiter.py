@@ -5,7 +5,7 @@ import logging
 import cocotb
 from cocotb.triggers import ClockCycles, FallingEdge
 from cocotb.utils import get_sim_time
-from cocotbext.axi import AxiBus, AxiMaster, AxiRam
+from cocotbext.axi import AxiBus, AxiMaster, AxiRam, AxiResp
 
 from rtl.bus.arbiter import Arbiter
 from sim.bench import case, cycles, rng, start
@@ -169,3 +169,26 @@ async def addresses_wait(dut):
     ram.read_if.ar_channel.pause = False
     await cycles(dut, 60)
     assert not int(dut.o__arvalid.value)
+
+
+@cocotb.test()
+async def answers(dut):
+    """Memory's errors reach who asked."""
+    masters, ram = await begin(dut)
+    now = AxiResp.OKAY
+
+    def answering(channel, name):
+        send = channel.send
+
+        async def changed(answer):
+            setattr(answer, name, now)
+            await send(answer)
+
+        channel.send = changed
+
+    answering(ram.read_if.r_channel, "rresp")
+    answering(ram.write_if.b_channel, "bresp")
+    for now in (AxiResp.SLVERR, AxiResp.OKAY, AxiResp.DECERR, AxiResp.OKAY):
+        for n, master in enumerate(masters):
+            assert (await master.read(n * HALF, 64)).resp == now
+            assert (await master.write(n * HALF, bytes(64))).resp == now

@@ -130,6 +130,6 @@ async def rules(dut):
 
 @cocotb.test()
 async def every_rule(dut):
-    """There is a sequence for each."""
+    """There is a sequence for each; that of `busy` has one in the bench `sink`."""
     if case() == "axi":
-        assert {rule for _, rule in sequences().values()} - {""} == set(RULES)
+        assert {rule for _, rule in sequences().values()} - {""} == set(RULES) - {"IDLE"}

@@ -66,17 +66,18 @@ async def runs(dut):
     host, random = await Host.begin(dut), rng()
     values = {name: random.getrandbits(32) for name in
               ("PROGRAM", "MEMORY", "WRITE_FIRST", "WRITE_END", *(s.name for s in Source))}
-    values["LENGTH"] = get("small").program_words
-    length = random.getrandbits(32)
-    others = {name: value ^ 0xffffffff for name, value in values.items()}
-    for values in others | {"LENGTH": length}, others | {"LENGTH": length ^ 0xffffffff}, values:
+    other = random.getrandbits(32)
+    # Each bit is set and is not, in one run or another.
+    for flip in (0, 0xffffffff, 0):
+        for length in (other ^ flip, get("small").program_words):
+            await host.set("LENGTH", length)
+            assert int(dut.length.value) == length
         for name, value in values.items():
-            await host.set(name, value)
-        for port, name in (("program", "PROGRAM"), ("length", "LENGTH"), ("memory_limit", "MEMORY"),
+            await host.set(name, value ^ flip)
+        for port, name in (("program", "PROGRAM"), ("memory_limit", "MEMORY"),
                            ("write_first", "WRITE_FIRST"), ("write_end", "WRITE_END"),
                            *((f"sources.{n}", s.name) for n, s in enumerate(Source))):
-            assert int(get_port(dut, port).value) == values[name], name
-    for _ in range(2):
+            assert int(get_port(dut, port).value) == values[name] ^ flip, name
         dut.fetch_busy.value = dut.run_busy.value = 1
         cocotb.start_soon(host.set("CONTROL", START))
         await host.until(dut.fetch_start)
@@ -92,33 +93,6 @@ async def runs(dut):
         dut.run_busy.value = 0
         await cycles(dut, 2)
         assert await host.get("STATUS") == DONE
-
-
-@cocotb.test()
-async def tokens_and_best_logits(dut):
-    """Words of tables: the tokens that the host writes, and the best logits that it reads."""
-    host, random = await Host.begin(dut), rng()
-    tokens = [random.getrandbits(32) for _ in range(TOKENS)]
-    best = [{"id": random.getrandbits(ROW_BITS), "value": random.getrandbits(32)}
-            for _ in range(BEST)]
-
-    async def answer():
-        while True:
-            await FallingEdge(dut.clk)
-            entry = best[int(dut.best_index.value)]
-            await cycles(dut)
-            dut.best_entry.value = to_bits(Logit, entry)
-
-    for n, token in enumerate(tokens):
-        await host.registers.write_dword(REGISTERS["TOKEN"].address + 4 * n, token)
-    for n, token in enumerate(tokens):
-        dut.token_index.value = n
-        await FallingEdge(dut.clk)
-        assert int(dut.token.value) == token, n
-    cocotb.start_soon(answer())
-    for n, entry in enumerate(best):
-        assert await host.get("BEST", 2 * n) == entry["value"], n
-        assert await host.get("BEST", 2 * n + 1) == entry["id"], n
 
 
 @cocotb.test()
@@ -180,6 +154,22 @@ async def first_fault_counts(dut):
 
 
 @cocotb.test()
+async def fault_after_fault(dut):
+    """For each pair, and the same place twice: the first counts, if the other comes a cycle later."""
+    host = await Host.begin(dut)
+    for first, second in product(range(FAULTS), repeat=2):
+        await host.set("CONTROL", START)
+        await cycles(dut, 20)
+        reports = [{"code": 1 + place, "pc": 10 + place, "info": 100 + n}
+                   for n, place in enumerate((first, second))]
+        await host.report({first: reports[0]})
+        await host.report({second: reports[1]})
+        assert await host.fault() == reports[0], f"{first}, then {second}"
+        await host.set("CONTROL", RESET)
+        await cycles(dut, 20)
+
+
+@cocotb.test()
 @cocotb.parametrize(early=[-1, 0, 1])
 async def watchdog(dut, early):
     """So many cycles after the last progress, unless a fault comes before or at the same time."""
@@ -217,11 +207,15 @@ async def program_too_long(dut):
 
 @cocotb.test()
 async def counts(dut):
-    """Events and cycles from a start to the end; none before and after, and again from zero."""
+    """Events and cycles from a start to the end; none before and after, and again from zero.
+
+    A build whose cycles begin at another number says which by `+began=`.
+    """
     host, random = await Host.begin(dut), rng()
+    began = int(cocotb.plusargs.get("began", 0))
     beat, starved = dut.weight_beat, dut.starved
     for _ in range(2):
-        want, running = {"WEIGHT_BEATS": 0, "STARVED": 0, "CYCLES": 0}, False
+        want, running = {"WEIGHT_BEATS": 0, "STARVED": 0, "CYCLES": began}, False
 
         async def events():
             nonlocal running
@@ -246,6 +240,33 @@ async def counts(dut):
         dut.run_busy.value = 0
         await cycles(dut, 50)
         assert await host.get("STATUS") == DONE
+        assert await host.get("CYCLES", 1) == want["CYCLES"] >> 32
+        want["CYCLES"] &= (1 << 32) - 1
         assert {name: await host.get(name) for name in want} == want
-        assert await host.get("CYCLES", 1) == 0
         task.cancel()
+
+
+@cocotb.test()
+async def windows(dut):
+    """Tokens that the units ask for, and best logits that the host asks for, by their indices."""
+    host, random = await Host.begin(dut), rng("windows")
+    entries = [{"value": random.getrandbits(32), "id": random.getrandbits(ROW_BITS)} for _ in range(BEST)]
+
+    async def answer():
+        index = 0
+        while True:
+            await cycles(dut)
+            dut.best_entry.value = to_bits(Logit, entries[index])
+            index = int(dut.best_index.value)
+
+    cocotb.start_soon(answer())
+    for n, entry in enumerate(entries):
+        assert [await host.get("BEST", 2 * n), await host.get("BEST", 2 * n + 1)] == \
+            [entry["value"], entry["id"]], n
+    for flip in (0, 0xffffffff, 0):
+        for n in range(TOKENS):
+            await host.registers.write_dword(REGISTERS["TOKEN"].address + 4 * n, 0x9e3779b1 * n & 0xffffffff ^ flip)
+        for n in range(TOKENS):
+            dut.token_index.value = n
+            await cycles(dut, 2)
+            assert int(dut.token.value) == 0x9e3779b1 * n & 0xffffffff ^ flip

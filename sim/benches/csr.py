@@ -26,12 +26,18 @@ async def begin(dut, pauses):
 @cocotb.test()
 @cocotb.parametrize(pauses=[False, True])
 async def registers(dut, pauses):
+    """Every bit of each is written and read, as it is and as its complement."""
     host = await begin(dut, pauses)
+    for flip in (0, 0xffffffff, 0):
+        await write_and_read(dut, host, flip)
+
+
+async def write_and_read(dut, host, flip):
     random = rng()
     written = {}
     for r in (r for r in REGISTERS.values() if r.access == "rw"):
         for n in range(r.count):
-            written[r.address + 4 * n] = value = random.getrandbits(32)
+            written[r.address + 4 * n] = value = random.getrandbits(32) ^ flip
             await host.write_dword(r.address + 4 * n, value)
             if r.count == 1:
                 assert int(getattr(dut, r.name.lower()).value) == value
@@ -48,7 +54,7 @@ async def registers(dut, pauses):
         assert int(dut.token_word.value) == written[token.address + 4 * n] ^ 0xff0000
 
     for r in (r for r in REGISTERS.values() if r.access == "r" and r.name not in WINDOWS):
-        value = random.getrandbits(32 * r.count)
+        value = random.getrandbits(32 * r.count) ^ flip * sum(1 << 32 * n for n in range(r.count))
         getattr(dut, r.name.lower()).value = value
         for n in range(r.count):
             assert await host.read_dword(r.address + 4 * n) == value >> 32 * n & 0xffffffff
@@ -58,17 +64,20 @@ async def registers(dut, pauses):
 async def window(dut):
     host = await begin(dut, False)
 
+    def word(index):
+        return 0x9e37_79b1 * (index + 1) & 0xffffffff
+
     async def answer():
         index = 0
         while True:
             await cycles(dut)
-            dut.best_word.value = 0x1000 + index
+            dut.best_word.value = word(index)
             index = int(dut.best_index.value)
 
     cocotb.start_soon(answer())
     best = REGISTERS["BEST"]
-    for n in (0, 1, 77, best.count - 1):
-        assert await host.read_dword(best.address + 4 * n) == 0x1000 + n
+    for n in (0, 1, 77, *range(2, 20), best.count - 1):
+        assert await host.read_dword(best.address + 4 * n) == word(n)
 
 
 @cocotb.test()
@@ -84,9 +93,10 @@ async def strobe_and_refusals(dut):
 
     cocotb.start_soon(watch())
     control = REGISTERS["CONTROL"].address
-    for value in (1, 2, 3):
+    values = [1, 2, 3, 0x5555_5555, 0xaaaa_aaaa, 1]
+    for value in values:
         assert (await host.write(control, value.to_bytes(4, "little"))).resp == AxiResp.OKAY
-    assert seen == [1, 2, 3]
+    assert seen == values
     assert (await host.read(control, 4)).resp == AxiResp.SLVERR
     assert (await host.read(0x03c, 4)).resp == AxiResp.SLVERR
     assert (await host.read(0xffc, 4)).resp == AxiResp.SLVERR

@@ -8,7 +8,7 @@ from rtl.isa import WeightFormat
 from rtl.layouts import WeightStep
 from rtl.linear.expand import Expander
 
-from ..bench import Sink, Source, case, cycles, get_port, rng, start, watch_busy
+from ..bench import Sink, Source, case, cycles, get_port, rng, start
 from ._matrix import ODD, generator
 from ._steps import StepMatrix, settle
 
@@ -47,8 +47,6 @@ async def check(dut, gap, stall):
     o = Sink(dut, "o", WeightStep(config), stall=stall)
     await start(dut)
     random = rng("blur")
-    if CASES[case()]().latency:
-        cocotb.start_soon(watch_busy(dut, "o"))
     feed = cocotb.start_soon(i.send_all([step for matrix in work
                                          for step in blurred(config, matrix, random)]))
     for matrix in work:

@@ -7,7 +7,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from cocotb.triggers import Timer
+from cocotb.triggers import FallingEdge, Timer
 
 from sim.bench import cycles, start
 
@@ -54,6 +54,7 @@ async def begins(dut):
 @cocotb.test()
 async def tables_stay(dut):
     await start(dut)
+    await FallingEdge(dut.clk)
     assert int(dut.count.value) == 8, "a register with a reset"
     for n, value in enumerate(TABLE):
         dut.address.value = n

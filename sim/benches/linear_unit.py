@@ -8,7 +8,7 @@ from rtl.csr import BEST
 from rtl.isa import Embed, MatMul, WeightFormat
 from rtl.layouts import ActivationWrite, Dispatched, Logit, vector_write
 from rtl.linear.unit import LinearUnit
-from sim.bench import Sink, Source, case, cycles, rng, start, watch_busy
+from sim.bench import Sink, Source, case, cycles, rng, start
 from sim.oracles.linear import BEST_LOGITS, EMBEDDING, LINEAR
 from sim.oracles.vector import QUANTIZE
 from sim.patterns import EDGES, floats, is_finite
@@ -40,8 +40,7 @@ class Harness:
         self.acts = Source(dut, "write_act", ActivationWrite(config), gap=gap)
         self.sink = Sink(dut, "write", vector_write(config), stall=stall, limit=1 << 30)
         self.memory = np.full(config.vector_words, 0xdeadbeef, np.uint32)
-        self.tasks = [cocotb.start_soon(task) for task in (
-            self.take_writes(), watch_busy(dut, "write", settle=1))]
+        self.tasks = [cocotb.start_soon(self.take_writes())]
 
     def stop(self):
         for task in self.tasks:

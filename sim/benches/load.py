@@ -7,7 +7,7 @@ from rtl.config import Config, get
 from rtl.isa import Load
 from rtl.layouts import Dispatched, ReadRequest, vector_write
 from rtl.memory.load import LoadUnit
-from sim.bench import Sink, Source, case, cycles, rng, start, watch_busy
+from sim.bench import Sink, Source, case, cycles, rng, start
 from sim.oracles.fp import LOAD
 from sim.patterns import EDGES, floats, patterns
 
@@ -25,7 +25,6 @@ CASES = {name: lambda config=config: LoadUnit(config) for name, config in CONFIG
 async def copies(dut, gap, stall):
     config, random = CONFIGS[case()], rng()
     await start(dut)
-    cocotb.start_soon(watch_busy(dut, "req", "write", settle=1))
     sizes = [1, 0, 2, 7, 1, 30]
     insns = [Load(addr=random.getrandbits(32), size=size,
                   dst=16 * random.randrange(config.vector_words // 16 - size)) for size in sizes]

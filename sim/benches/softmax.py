@@ -89,12 +89,12 @@ def heads(blocks):
 
 def expected(blocks):
     """Per block: the payload of `rescale`, and those of `weights`."""
-    for head in heads(blocks):
-        score = np.concatenate([block.score for block in head], 1)
-        exponent = np.concatenate([block.exponent for block in head])
+    for own in heads(blocks):
+        score = np.concatenate([block.score for block in own], 1)
+        exponent = np.concatenate([block.exponent for block in own])
         *shifts, factors, shares, lifts = WEIGHTS.expect(score, exponent)
         numerator, denominator = (np.minimum(x, MAX_RESCALE) for x in shifts)
-        for n, block in enumerate(head):
+        for n, block in enumerate(own):
             at = range(n * BLOCK, n * BLOCK + len(block.exponent))
             yield ({"numerator": numerator[:, n].tolist(),
                     "denominator": denominator[:, n].tolist(), "exponent": lifts[:, n].tolist(),

@@ -8,14 +8,16 @@ from amaranth.lib.wiring import In, Out
 
 from ..initial import without_initial
 from ..tools import ROOT
-from .exceptions import LOOSE, MAY_FALL, ONLY_WHILE, limits_of
+from .exceptions import LOOSE, MAY_FALL, ONLY_WHILE, announced, limits_of
 from .rules import package
 
 
-__all__ = ["Checked", "checked_verilog", "plain_verilog"]
+__all__ = ["Checked", "PORTS", "checked_verilog", "plain_verilog"]
 
 
 ADDRESS = ("id", "addr", "len", "size", "burst")
+# What a component with checkers has besides its own ports.
+PORTS = {"checking": In(1), "violation": Out(32)}
 CHANNELS = {"ar": ADDRESS, "r": ("id", "data", "resp", "last"),
             "aw": ADDRESS, "w": ("data", "strb", "last"), "b": ("id", "resp")}
 
@@ -71,7 +73,7 @@ class Checked(Elaboratable):
             self._fragment.add_subfragment(Instance(
                 "checkers_summary", a_keep=1, i_clk=ClockSignal(domain), i_checking=self.checking,
                 o_violation=self.violation), "checkers_summary")
-            members |= {"checking": In(1), "violation": Out(32)}
+            members |= PORTS
         self.signature = wiring.Signature(members)
 
     def __getattr__(self, name):
@@ -112,6 +114,8 @@ class _Checks:
         kind, ports = type(component).__name__, {}
         for (*path, name), _, value in component.signature.flatten(component):
             ports.setdefault(".".join(map(str, path)), {})[str(name)] = value
+        if announced(component):
+            self.busy(component, *announced(component))
         for port, signals in ports.items():
             if {"valid", "ready", "payload"} <= set(signals):
                 payload = LOOSE.get((kind, port), Value.cast)(signals["payload"])
@@ -129,6 +133,13 @@ class _Checks:
     def stream(self, port, valid, ready, payload, may_fall=Const(0)):
         self.add("stream_checker", port, p_WIDTH=max(len(payload), 1), i_valid=valid, i_ready=ready,
                  i_may_fall=may_fall, i_payload=payload if len(payload) else Const(0))
+
+    def busy(self, component, streams, settle):
+        under_way = [getattr(component, name).valid for name in streams]
+        # Lines for DRAM are under way until it confirms them.
+        under_way += [~component.written] if hasattr(component, "written") else []
+        self.add("busy_checker", "busy", p_WIDTH=len(under_way), p_SETTLE=settle,
+                 i_busy=component.busy, i_under_way=Cat(under_way))
 
     def axi(self, component, port, address, signals):
         """One direction of an AXI4 or AXI4-Lite port: that of an `address` channel."""

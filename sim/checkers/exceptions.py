@@ -1,6 +1,7 @@
-"""Which streams may do what others may not, and what each AXI port may at most."""
+"""What the checkers cannot see of a port: which streams may do what others may not, what a `busy`
+announces, and what an AXI port may do at most."""
 
-from amaranth import Cat, Mux, Value
+from amaranth import Cat, Const, Mux, Value
 
 from rtl.limits import MAX_OUTSTANDING
 from rtl.memory.reader import MemoryReader
@@ -8,7 +9,7 @@ from rtl.memory.writer import MemoryWriter
 from rtl.top import Accelerator
 
 
-__all__ = ["MAY_FALL", "ONLY_WHILE", "LOOSE", "limits_of"]
+__all__ = ["MAY_FALL", "ONLY_WHILE", "LOOSE", "BUSY", "announced", "limits_of"]
 
 
 # Streams, as (class, port), that may be withdrawn, and why. Their payload stays the same until then.
@@ -43,7 +44,34 @@ def _codes_of_beats(payload, step):
 LOOSE = {
     ("BlockWalker", "o"): lambda p: _codes_of_beats(p, p),
     ("TritDecoder", "i"): lambda p: _codes_of_beats(p, p.step),
+    # A line does not wait: a byte that is not taken before the next one is lost.
+    ("UartReceiver", "o"): lambda p: Const(0),
+    ("Uart", "o"): lambda p: Const(0),      # the same, in its bench
 }
+
+# What `busy` announces: streams whose payloads have not been taken, and the cycles in which it stays
+# high after the last of them. A line that was taken can be read from the vector memory two cycles later,
+# and a queue gives its token when `busy` is low.
+BUSY = {
+    "LoadUnit": (("req", "write"), 1),
+    "StreamUnit": (("req",), 0),
+    "LinearUnit": (("write",), 1),
+    "VectorUnit": (("write", "act", "query", "kv"), 0),
+    "AttentionUnit": (("write", "line"), 1),
+    "AttentionOutput": (("write",), 0),
+    "KvAppend": (("line",), 0),
+    "Combiner": (("o",), 0),
+    "Expander": (("o",), 0),
+    "Fetch": (("req",), 0),
+}
+
+
+def announced(component):
+    """Streams that its `busy` announces, and the cycles after; None for none."""
+    if getattr(component, "latency", None) == 0:    # wires, which are never busy
+        return None
+    # The checkers' own bench says itself what it announces.
+    return BUSY.get(type(component).__name__, getattr(component, "announced", None))
 
 
 def limits_of(component, port, kind):

@@ -13,6 +13,7 @@ RULES = {
     "LAST":      "last is not at the last beat of a burst",
     "UNASKED":   "a response that nothing has asked for",
     "TOO_MANY":  "more is outstanding than may be",
+    "IDLE":      "low although what it announces is under way",
 }
 
 

@@ -10,15 +10,20 @@ from pathlib import Path
 
 from amaranth.hdl import UnusedElaboratable
 
-from host.errors import UserError, run_command
+from host.errors import run_command
+from rtl import config as configs
 
 from .. import document
-from ..bench_build import cases, units
+from ..bench_build import cases
+from ..mutate.owners import OWNERS, owner
 from ..tools import ROOT
-from . import measure, python, reasons, record, summary
+from . import measure, programs, python, reasons, record, summary
 
 
 __all__ = ["main"]
+
+
+CONFIG, PROGRAMS = "small", 300    # random programs, of this configuration
 
 
 def _quiet():
@@ -31,37 +36,27 @@ def _quiet():
 
 
 def _run_all(unit):
-    return list(measure.run_all(unit, reasons.load()))
+    return measure.run_all(unit, reasons.load())
 
 
-def benches(names, jobs):
-    """Yield what the cases of benches reach, a :class:`~.measure.Bench` for each that ran."""
+def benches(units, jobs):
+    """Yield (bench, what it reached of each file)."""
     with ProcessPoolExecutor(jobs, initializer=_quiet) as pool:
-        for n, (unit, found) in enumerate(zip(names, pool.map(_run_all, names)), 1):
-            ran = [case for case, bench in found if bench]
-            left = [case for case, bench in found if not bench]
-            print(f"{n} of {len(names)}: {unit}, cases {', '.join(ran)}" +
-                  f"; {', '.join(left)} would add nothing" * bool(left), file=sys.stderr)
-            yield from (bench for _, bench in found if bench)
+        for n, (unit, (reached, ran)) in enumerate(zip(units, pool.map(_run_all, units)), 1):
+            print(f"{n} of {len(units)}: {unit}, of {len(cases(unit))} cases {', '.join(ran)}",
+                  file=sys.stderr)
+            yield unit, reached
 
 
-def rtl(names, jobs):
-    """Entries of the components that benches are for; of all components if none are named."""
-    for name in names:
-        cases(name)    # refuses what is no bench
-    measured = list(benches(names or units(), jobs))
-    merged = measure.components(measured)
-    if names:
-        # The own benches of other components did not run.
-        subjects = set().union(*(bench.subjects for bench in measured))
-        merged = {file: found for file, found in merged.items() if file in subjects}
-    said = reasons.load()
-    entries = summary.entries(merged, said)
-    stale = [reason for reason in said if not reason.used and not names]
-    if stale:
-        raise UserError(f"{reasons.FILE.name}: nothing is explained by what it says of "
-                        f"{stale[0].branch or stale[0].signal} in {stale[0].component}; remove it")
-    return entries
+def rtl(units, jobs):
+    """Entries of the components that benches answer for, of all components if none are named; and
+    the reasons, which have counted what they explain."""
+    for unit in units:
+        owner(unit)    # refuses what is no bench
+    said, entries = reasons.load(), {}
+    for unit, reached in benches(units or list(OWNERS), jobs):
+        entries |= summary.entries(unit, reached, said)
+    return dict(sorted(entries.items())), said
 
 
 def _print(entries):
@@ -75,32 +70,49 @@ def _print(entries):
             print(f"  {name} [{bits}]")
 
 
+def _measure_rtl(args, before):
+    components, said = rtl(args.unit, args.jobs)
+    less = list(summary.worse(before.get("components", {}), components))
+    if args.unit:
+        _print(components)
+    else:
+        less += [f"{reason.component}: nothing is explained by what {reasons.FILE.name} says of "
+                 f"{reason.branch or reason.signal}; remove it" for reason in said if not reason.used]
+    return {"components": components}, less
+
+
+def _measure_programs(args, before):
+    found = programs.entries(programs.run(configs.get(CONFIG), args.n))
+    return {"command": f"make random CONFIG={CONFIG} N={args.n}", **found}, list(programs.worse(before, found))
+
+
+def _measure_python(args, before):
+    files = python.entries(python.run(args.tests or python.TESTS, args.jobs))
+    return {"files": files}, list(python.worse(before.get("files", {}), files))
+
+
+# What measures a part of the record: returns it, and lines on what has become less.
+PARTS = {"rtl": _measure_rtl, "programs": _measure_programs, "python": _measure_python}
+
+
 def command(argv):
     parser = argparse.ArgumentParser(prog="python -m sim.coverage", description=__doc__)
-    parser.add_argument("part", choices=["rtl", "python"])
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("--unit", action="append", default=[],
                         help="rtl: a bench; print what it reaches, and record nothing")
+    parser.add_argument("-n", type=int, default=PROGRAMS, help="programs: how many")
+    parser.add_argument("tests", nargs="*", help="python: tests, whose coverage is not recorded")
     parser.add_argument("--accept", action="store_true", help="record it even if it is less")
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("tests", nargs="*", help="python: tests to run (default: all)")
     args = parser.parse_args(argv)
 
-    recorded = record.load()
-    before = recorded.get(args.part, {})
-    if args.part == "rtl":
-        now = {"components": rtl(args.unit, args.jobs)}
-        less = summary.worse(before.get("components", {}), now["components"])
-    else:
-        now = {"files": python.entries(python.run(args.tests or python.TESTS, args.jobs))}
-        less = python.worse(before.get("files", {}), now["files"])
-    less = list(less)
-    if args.unit:
-        _print(now["components"])
+    recorded, commit = record.load(), record.commit()
+    now, less = PARTS[args.part](args, recorded.get(args.part, {}))
     if less and not args.accept:
         print(*less, sep="\n", file=sys.stderr)
         return 1
     if not args.unit and not args.tests:
-        record.save({**recorded, args.part: {"commit": record.commit(), **now}})
+        record.save({**recorded, args.part: {"commit": commit, **now}})
         document.write(Path("docs/coverage.md"))
 
 

@@ -31,8 +31,12 @@ def _table(columns, rows):
         yield f"| {' | '.join(row)} |"
 
 
-COLUMNS = ["Component", "Benches", " Branches", " ", " Explained", " Open",
+COLUMNS = ["Component", "Bench", " Branches", " ", " Explained", " Open",
            " Bits", " ", " Explained", " Open"]
+
+
+def _why(reason):
+    return reason.why
 
 
 def _rtl(part):
@@ -43,18 +47,17 @@ def _rtl(part):
     totals = {what: [sum(column) for column in zip(*(e[what] for e in part["components"].values()))]
               for what in ("branches", "bits")}
     yield from _table(COLUMNS, [
-        [f"`{file}`", " ".join(entry["benches"]), *_counts(*entry["branches"]),
+        [f"`{file}`", entry["bench"], *_counts(*entry["branches"]),
          *_counts(*entry["bits"])] for file, entry in part["components"].items()] +
         [["all", "", *_counts(*totals["branches"]), *_counts(*totals["bits"])]])
     yield ""
     yield "### Reasons"
     yield ""
-    for component, group in groupby(reasons.load(), key=lambda reason: reason.component):
-        yield f"- `{component}`"
-        for reason in group:
-            place = f"`{reason.branch}`" + f" ({reason.kind})" * bool(reason.kind) \
-                if reason.branch else f"`{reason.signal}`" + f" [{reason.bits}]" * bool(reason.bits)
-            yield f"  - {place}: {reason.why}"
+    for why, group in groupby(sorted(reasons.load(), key=_why), key=_why):
+        places = ", ".join(f"{reason.component} `{reason.branch or reason.signal}`" +
+                           f" {reason.kind}" * bool(reason.kind) +
+                           f" [{reason.bits}]" * bool(reason.bits) for reason in group)
+        yield f"- {why} {places}"
 
 
 def _programs(part):
@@ -100,8 +103,7 @@ What the tests reach, and why they do not reach the rest. `make coverage PART=rt
 components, `PART=programs` the random programs, `PART=python` the Python code; docs/coverage.json
 has the numbers. The command fails, and changes nothing, if less is reached than is recorded there.
 
-Of a **component**, the cases of its own bench count, and of one without a bench those of all that
-contain it. A **branch** is one of the Amaranth source: the body of an If, Elif, Else, Case or
+Of each **component** its own bench counts: all the cases of it. A **branch** is one of the Amaranth source: the body of an If, Elif, Else, Case or
 State, or that none of an If's conditions holds. It is reached when it is active at a clock edge,
 in at least one of the component's configurations. A **bit** is one of a signal that has a name in
 the source, or of a field of it; it is reached when it has risen and fallen. Verilator counts both,

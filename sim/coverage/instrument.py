@@ -6,26 +6,25 @@ reached. Of all other wires, those are counted that have a name in the source.
 """
 
 import re
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.back import verilog
-from amaranth.hdl import Const, Fragment, Signal
+from amaranth.hdl import Const, Fragment, Instance, Signal
 from amaranth.hdl._ast import Switch
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import In
 
+from ..checkers.attach import PORTS
 from ..tools import ROOT
 
 
-__all__ = ["ARGS", "Branch", "Bits", "convert", "declared", "subjects"]
+__all__ = ["ARGS", "Branch", "Bits", "convert", "declared"]
 
 
 ARGS = ["--coverage-toggle", "--coverage-max-width", "4096"]
 ON, OFF = "/* verilator coverage_on */", "/* verilator coverage_off */"
-KIND = "branch"     # attribute of the registers
-COUNTED = "rtl/"    # where components are whose points are counted
+KIND = "branch"    # attribute of the registers
 
 
 @dataclass(frozen=True)
@@ -63,23 +62,25 @@ class Bits:
     width: int
 
 
-def _add_registers(fragment, clocked):
-    """Set a register in each branch of a fragment, and of all in it."""
+def _add_registers(fragment, files, clocked):
+    """Set a register in each branch of a fragment, and of all in it, whose source is of `files`."""
     def mark(location, kind):
+        if location is None or _relative(location[0]) not in files:
+            return []    # of a reset, or of who has a bench of their own
         register = Signal(name=f"reached_{location[1]}_{kind}", attrs={KIND: kind}, reset_less=True)
         register.src_loc = location
-        return register.eq(Const(1))
+        return [register.eq(Const(1))]
 
     def marks(statements):
         """The same statements, with nothing but registers in them."""
         for statement in statements:
             if not isinstance(statement, Switch):
                 continue
-            cases = [(patterns, [mark(location, "taken"), *marks(body)], location)
-                     for patterns, body, location in statement.cases if location is not None]
+            cases = [(patterns, [*mark(location, "taken"), *marks(body)], location)
+                     for patterns, body, location in statement.cases]
             # An If matches each of its conditions for one, whatever those after it are.
             if all(patterns and set(patterns[0]) <= {"1", "-"} for patterns, _, _ in cases):
-                cases.append((None, [mark(statement.src_loc, "else")], statement.src_loc))
+                cases.append((None, mark(statement.src_loc, "else"), statement.src_loc))
             yield Switch(statement.test, cases, src_loc=statement.src_loc)
 
     added = [marked for statements in fragment.statements.values() for marked in marks(statements)]
@@ -87,24 +88,27 @@ def _add_registers(fragment, clocked):
     fragment.add_statements("sync" if clocked else "comb", *added)
     for child, _, _ in fragment.subfragments:
         if type(child) is Fragment:
-            _add_registers(child, clocked)
+            _add_registers(child, files, clocked)
 
 
 def _clocked(fragment):
+    """Whether there is a clock in a component. Memories have one; checkers, which are instances, do
+    not give it one."""
     return "sync" in fragment.statements or any(
-        type(child) is not Fragment or _clocked(child) for child, _, _ in fragment.subfragments)
+        not isinstance(child, Instance) if type(child) is not Fragment else _clocked(child)
+        for child, _, _ in fragment.subfragments)
 
 
-def convert(made, name):
-    """Verilog of a component, with what is to be counted between `ON` and `OFF`."""
+def convert(made, name, files):
+    """Verilog of a component, with what is to be counted of `files` between `ON` and `OFF`."""
     ports = {"__".join(map(str, path)): (getattr(value, "as_value", lambda value=value: value)(),
                                          PortDirection.Input if member.flow == In
                                          else PortDirection.Output)
              for path, member, value in made.signature.flatten(made)}
     fragment = Fragment.get(made, None)
-    _add_registers(fragment, _clocked(fragment))
+    _add_registers(fragment, files, _clocked(fragment))
     lines = verilog.convert(fragment, name=name, ports=ports).splitlines()
-    counted = {line for line, _ in _points(lines)}
+    counted = {line for line, _ in _points(lines, files)}
     return "\n".join([OFF, *(f"{ON} {line} {OFF}" if n in counted else line
                              for n, line in enumerate(lines))]) + "\n"
 
@@ -112,7 +116,7 @@ def convert(made, name):
 MODULE = re.compile(r"\s*module (\\\S+|\w+) ?\((.*)")
 SOURCE = re.compile(r'\s*\(\* src = "(.*):(\d+)" \*\)')
 ATTRIBUTE = re.compile(r'\s*\(\* (\w+) = "?(.*?)"? \*\)')
-DECLARED = re.compile(r"\s*(?:input|output|inout|wire|reg) (?:\[(\d+):0\] )?(\\\S+|\w+) ?(= .*)?;")
+DECLARED = re.compile(r"\s*(?:input|output|inout|wire|reg) (?:\[(\d+):0\] )?(\\\S+|\w+) *(= .*)?;")
 
 UNNAMED = re.compile(r"clk|rst|_\d+_")   # or named by no one; the last by Yosys, around memories
 
@@ -127,8 +131,9 @@ def _names(ports):
     return {name.strip(" \\();") for name in ports.split(",")}
 
 
-def _points(lines):
-    """Yield (line, :class:`Branch` or :class:`Bits`) for what is to be counted. Lines are from 0."""
+def _points(lines, files):
+    """Yield (line, :class:`Branch` or :class:`Bits`) for what is to be counted of `files`. Lines are
+    from 0."""
     signals, module, source, kind = {}, None, None, None
     for n, line in enumerate(lines):
         if match := SOURCE.match(line):
@@ -144,11 +149,12 @@ def _points(lines):
             # A port is declared again, as a wire or register.
             if not source and name in signals:
                 signals[name][0].append(n)
-            if source and module and module[0].startswith(COUNTED):
-                if kind and source[0].startswith(COUNTED):
+            if source and module:
+                if kind:    # of one of the files: others have no register
                     signals[name] = [n], Branch(*source, kind)
                 # Of other components' signals, what does not pass through here is counted there.
-                elif not kind and not UNNAMED.fullmatch(name) and (source[0] == module[0] or name in ports):
+                elif module[0] in files and not (UNNAMED.fullmatch(name) or name in PORTS) and \
+                        (source[0] == module[0] or name in ports):
                     signals[name] = [n], source, int(match[1] or 0) + 1
             source = kind = None
         elif line.strip() == "endmodule":
@@ -178,22 +184,7 @@ def _named(signals, module):
             yield n, point
 
 
-def declared(text):
+def declared(text, files):
     """What is counted on which line, from 1, of the Verilog that :func:`convert` gave."""
     lines = [line.removeprefix(ON + " ").removesuffix(" " + OFF) for line in text.splitlines()]
-    return {n + 1: point for n, point in _points(lines)}
-
-
-def subjects(text):
-    """Files of the components that a bench is for, from their Verilog.
-
-    That is the whole design; or all that is directly in it, where the bench only wraps it.
-    """
-    found, source = defaultdict(set), ""
-    for line in text.splitlines():
-        if match := SOURCE.match(line):
-            source = _relative(match[1])
-        elif match := MODULE.match(line):
-            if source.startswith(COUNTED):
-                found[match[1].count(".")].add(source)
-    return found[0] or found[1]
+    return {n + 1: point for n, point in _points(lines, files)}

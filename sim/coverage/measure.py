@@ -5,12 +5,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from ..bench_build import build, cases, component
+from ..mutate.owners import owner
+from ..checkers.attach import Checked
 from ..runner import simulate
 from . import instrument
 from .instrument import Branch
 
 
-__all__ = ["Reached", "Bench", "read", "run", "run_all", "components"]
+__all__ = ["Reached", "convert", "files", "read", "run", "run_all"]
 
 
 @dataclass
@@ -35,21 +37,9 @@ class Reached:
             self.bits[name] = tuple(a | b for a, b in zip(self.bits.get(name, (0, 0)), masks))
 
 
-@dataclass
-class Bench:
-    """What a bench, or a case of it, reached.
-
-    Attributes
-    ----------
-    unit : :class:`str`
-    subjects : set of :class:`str`
-        Files of the components that it is for.
-    files : dict
-        :class:`Reached` for each file.
-    """
-    unit: str
-    subjects: set
-    files: dict
+def files(unit):
+    """Files of the components that a bench answers for, relative to the checkout."""
+    return {f"rtl/{name}.py" for name in owner(unit).files}
 
 
 # A line of Verilator's coverage.dat: keys and values, and a count.
@@ -57,7 +47,7 @@ POINT = re.compile(r"\x01l\x02(\d+)\x01.*\x01o\x02[^\x01]*?(?:\[(\d+)\])?:(0->1|
 
 
 def read(unit, text, counts):
-    """What a simulation reached: a :class:`Bench`.
+    """What a simulation reached: a mapping from files to :class:`Reached`.
 
     Parameters
     ----------
@@ -73,81 +63,64 @@ def read(unit, text, counts):
         if match := POINT.search(line):
             number, bit, edge, count = match.groups()
             moved[int(number)][edge == "1->0"] |= (int(count) > 0) << int(bit or 0)
-    files = defaultdict(Reached)
-    for number, point in instrument.declared(text).items():
+    found = defaultdict(Reached)
+    for number, point in instrument.declared(text, files(unit)).items():
         rose, fell = moved[number]
         if isinstance(point, Branch):
             reached = Reached(branches={(point.line, point.kind): bool(rose)})
         else:
             reached = Reached(bits={point.name: ((1 << point.width) - 1, rose & fell)})
-        files[point.file].add(reached)
-    return Bench(unit, instrument.subjects(text), dict(files))
+        found[point.file].add(reached)
+    return dict(found)
 
 
-def run(unit, case, text=None):
-    """Build and simulate a case of a bench; returns what it reached, a :class:`Bench`.
+def convert(unit, case):
+    """Verilog of a case of a bench, with what is to be counted."""
+    return instrument.convert(Checked(component(unit, case)), unit, files(unit))
 
-    `text` is its Verilog, if that is known.
-    """
+
+def run(unit, case, text):
+    """Build and simulate a case of a bench, with its Verilog; what it reached, as of :func:`read`."""
     built = build(unit, case, variant="coverage", args=instrument.ARGS,
-                  convert=lambda made, name: text or instrument.convert(made, name))
+                  convert=lambda made, name: text)
     data = built.folder / "coverage.dat"
     data.unlink(missing_ok=True)
     simulate(built, disturbed=False)
     with data.open() as counts:
+        # What was built: lines may have gone from `text`.
         return read(unit, (built.folder / f"{unit}.sv").read_text(), counts)
 
 
 def run_all(unit, reasons=()):
-    """Run the cases of a bench, in order; yields each case, and what it reached or None.
+    """Run the cases of a bench, in order.
 
     A case is left out if those before it have reached all that there is in it, but for what has a
     reason (a :class:`~.reasons.Reason`): it adds nothing.
+
+    Returns what they reached, as of :func:`read`, and the cases that ran.
     """
-    reached = defaultdict(Reached)
+    reached, ran = defaultdict(Reached), []
     for case in cases(unit):
-        text = instrument.convert(component(unit, case), unit)
-        # What this one has, as if nothing of it were reached.
-        if any(_is_open(file, found, reached[file], reasons)
-               for file, found in read(unit, text, ()).files.items()):
-            bench = run(unit, case, text)
-            for file, found in bench.files.items():
+        text = convert(unit, case)
+        # What there is in it, as if nothing of it were reached.
+        if any(_is_open(file, there, reached[file], reasons)
+               for file, there in read(unit, text, ()).items()):
+            for file, found in run(unit, case, text).items():
                 reached[file].add(found)
-            yield case, bench
-        else:
-            yield case, None
+            ran.append(case)
+    return dict(reached), ran
 
 
-def _is_open(file, found, reached, reasons):
+def _is_open(file, there, reached, reasons):
     """Whether a component has a point that is neither reached nor explained."""
-    for line, kind in found.branches:
+    for line, kind in there.branches:
         if not reached.branches.get((line, kind)) and \
                 not any(reason.explains_branch(file, line, kind) for reason in reasons):
             return True
-    for name, (mask, _) in found.bits.items():
+    for name, (mask, _) in there.bits.items():
         mask &= ~reached.bits.get(name, (0, 0))[1]
         for reason in reasons:
             mask &= ~reason.explains_bits(file, name, mask)
         if mask:
             return True
     return False
-
-
-def components(benches):
-    """Merge what benches reached: for each component's file, the benches that count, and what
-    they reached.
-
-    Of a component that has benches of its own, others do not count.
-    """
-    own = defaultdict(set)
-    for bench in benches:
-        for file in bench.subjects:
-            own[file].add(bench.unit)
-    merged = {}
-    for bench in benches:
-        for file, reached in bench.files.items():
-            if bench.unit in own.get(file, {bench.unit}):
-                units, total = merged.setdefault(file, (set(), Reached()))
-                units.add(bench.unit)
-                total.add(reached)
-    return dict(sorted(merged.items()))

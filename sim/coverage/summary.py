@@ -12,20 +12,22 @@ def _ranges(mask):
     return " ".join(f"{h}:{l}" if h > l else f"{h}" for l, h in reversed(list(zip(low, high))))
 
 
-def entries(components, reasons):
-    """A record's entry for each component: counts, and what is open.
+def entries(unit, files, reasons):
+    """A record's entry for each component: its bench, counts, and what is open.
 
     Parameters
     ----------
-    components : dict
-        From :func:`~.measure.components`.
+    unit : :class:`str`
+        The bench.
+    files : dict
+        What it reached, from :func:`~.measure.run_all`.
     reasons : list of :class:`~.reasons.Reason`
         They count what they explain.
 
     An entry's `branches` and `bits` have three numbers: reached, explained, and all.
     """
     result = {}
-    for file, (units, reached) in components.items():
+    for file, reached in files.items():
         open_branches, open_bits, counts = [], {}, {"branches": [0, 0, 0], "bits": [0, 0, 0]}
         for (line, kind), seen in sorted(reached.branches.items()):
             explained = not seen and any([r.explains_branch(file, line, kind) for r in reasons])
@@ -39,7 +41,7 @@ def entries(components, reasons):
             if missing := mask & ~moved & ~explained:
                 open_bits[name] = _ranges(missing)
             _count(counts["bits"], moved.bit_count(), explained.bit_count(), mask.bit_count())
-        result[file] = {"benches": sorted(units), **counts,
+        result[file] = {"bench": unit, **counts,
                         "open": {"branches": open_branches, "bits": open_bits}}
     return result
 

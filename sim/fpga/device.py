@@ -8,7 +8,8 @@ import numpy as np
 from host.device import DeviceError, RegisterDevice
 from host.image import whole_dram
 
-from .. import dram, timeline as timelines
+from .. import timeline as timelines
+from ..dram import c_struct
 from . import state
 from .build import accelerator_library
 
@@ -46,7 +47,7 @@ class SimDevice(RegisterDevice):
     config : :class:`rtl.config.Config`
     library : path or None
         Library of :func:`sim.fpga.build.library`. None: that of the configuration, built if need be.
-    memory : :class:`sim.dram.Dram` or None
+    memory : :class:`rtl.dram.Dram` or None
         DRAM. None: the configuration's.
     timeline : path or None
         Write a timeline of the units' activity there when the device is closed.
@@ -54,6 +55,8 @@ class SimDevice(RegisterDevice):
         Record all signals there, as FST: slow, and large. Takes a build of its own.
     record : :class:`bool`
         Record :meth:`transitions` and :meth:`peaks` without writing a timeline, too.
+    checked : :class:`bool`
+        With checkers in the library, and a random state after each power-up: takes a build of its own.
     build_progress : callable or None
         Called with a line of text before each long step of building the library.
     watchdog, progress
@@ -62,11 +65,12 @@ class SimDevice(RegisterDevice):
     name = "sim"
 
     def __init__(self, config, *, library=None, memory=None, timeline=None, trace=None,
-                 record=False, build_progress=None, **options):
+                 record=False, checked=False, build_progress=None, **options):
         super().__init__(config, **options)
-        self._dram = memory or dram.get(config.dram)   # before a library takes minutes to build
+        self._dram = memory or config.dram
         if library is None:
-            library = accelerator_library(config, trace=trace is not None, progress=build_progress)
+            library = accelerator_library(config, trace=trace is not None, checked=checked,
+                                          progress=build_progress)
         try:
             self._lib = ctypes.CDLL(str(library))
         except OSError as error:
@@ -85,7 +89,7 @@ class SimDevice(RegisterDevice):
         # The harness works on this array in place: `self.memory` is the DRAM.
         self.memory = whole_dram(memory, units)
         self._handle = self._lib.hr_create(self.memory.ctypes.data, len(self.memory),
-                                           ctypes.byref(dram.c_struct(self._dram)),
+                                           ctypes.byref(c_struct(self._dram)),
                                            self.config.clock_mhz)
         if self._trace is not None and not self._lib.hr_trace(self._handle, str(self._trace).encode()):
             raise DeviceError(f"{self.name}: the library was built without tracing")

@@ -162,7 +162,7 @@ private:
         uint64_t end = burst.addr + uint64_t(burst.beats) * BEAT;
         burst.grains = uint32_t((end - 1) / grain - burst.addr / grain + 1);
         burst.error = end > bytes;
-        burst.earliest = dram.p.stall ? cycle + random.pause(10) : 0;
+        burst.earliest = dram.p.stall ? cycle + random.pause(8) : 0;
         std::memset(burst.arrived, 0, burst.grains);
         check("AR", burst.addr, burst.beats, top.m_axi_arsize, top.m_axi_arburst);
         read_bursts++;

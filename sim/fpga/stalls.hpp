@@ -28,7 +28,7 @@ public:
     // Whether it pauses in this cycle, the next one. In `chance` of 256 cycles a pause begins.
     bool next(Random &random, uint32_t chance) {
         if (!left && chance && random.below(256) < chance)
-            left = random.pause(7);
+            left = random.pause(6);
         if (!left)
             return false;
         left--;

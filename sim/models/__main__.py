@@ -8,8 +8,9 @@ from random import Random
 from host.errors import UserError, run_command
 from host.progress import progress, steps
 
+from ..programs.compare import Difference
 from .case import draw
-from .compare import Difference, Pair
+from .compare import Pair
 from .configs import CONFIGS
 from .coverage import Coverage
 from .shrink import shrink

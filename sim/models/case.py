@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 
 from rtl.config import KV_BLOCK
+from rtl.dram import Dram
 
-from ..dram import DRAMS, Dram, adverse
+from ..dram import adverse
 from . import shape as shapes
 from .shape import Shape
 
@@ -61,7 +62,7 @@ def draw(config, random):
     """A random :class:`Case` for a configuration, and its image."""
     shape, image = shapes.draw(config, random)
     steps = tuple(_steps(shape, config.columns, random))
-    dram = DRAMS[config.dram] if random.random() < CALM else adverse(random)
+    dram = config.dram if random.random() < CALM else adverse(random)
     return Case(shape, steps, dram), image
 
 

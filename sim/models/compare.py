@@ -8,17 +8,14 @@ from rtl.config import UNIT_BYTES
 from ..fpga.build import accelerator_library
 from ..fpga.device import SimDevice
 from ..functional import ModelDevice
+from ..programs.compare import Difference
 
 
-__all__ = ["Difference", "Pair"]
+__all__ = ["Pair"]
 
 
 CYCLES = 20_000_000    # of a step, none of which takes a tenth of that
 WATCHDOG = 200_000     # a memory bus that pauses at random has an instruction take long
-
-
-class Difference(Exception):
-    """The accelerator and the functional machine do not agree."""
 
 
 def _limited(cycles):
@@ -50,12 +47,12 @@ class Pair:
         self.library = library or accelerator_library(config, progress=build_progress)
 
     def device(self, dram):
-        """The accelerator, in front of a :class:`~sim.dram.Dram`."""
+        """The accelerator, in front of a :class:`~rtl.dram.Dram`."""
         return SimDevice(self.config, library=self.library, memory=dram, watchdog=WATCHDOG,
                          progress=_limited)
 
     def compare(self, case, image):
-        """Run a :class:`~.case.Case`. Raises :exc:`Difference`, which names the step and what differs."""
+        """Run a :class:`~.case.Case`. Raises :exc:`~sim.programs.compare.Difference`, which names the step and what differs."""
         model = ModelDevice(self.config)
         with self.device(case.dram) as sim:
             for device in sim, model:
@@ -79,3 +76,6 @@ class Pair:
             where = f"unit {within} of block {block} of the KV cache" if first <= unit < end else \
                 f"unit {unit}, which nothing may write"
             raise Difference(f"DRAM differs in {different.size} bytes, from {where} on")
+        different = np.flatnonzero(sim.vector().view(np.uint32) != model.machine.vector.view(np.uint32))
+        if different.size:
+            raise Difference(f"the vector memory differs in {different.size} words, from {different[0]} on")

@@ -2,8 +2,8 @@
 
 from host.errors import UserError
 
+from ..programs.compare import Difference
 from .case import smaller
-from .compare import Difference
 
 
 __all__ = ["shrink"]

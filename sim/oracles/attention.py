@@ -134,14 +134,13 @@ def attend(q, q_exponent, k, k_exponent, v, v_exponent):
     count, blocks = len(value), -(-len(value) // attention.BLOCK)
     relative = OF_SCORE + OF_TABLE
 
-    lost = relative * denominator + count + blocks
-    rounding = ROUNDING * denominator
+    lost = (relative * denominator + count + blocks) * (1 + ROUNDING) + ROUNDING * denominator
     # One of the numerators' sums, in a number's terms; the maximum is of score and exponent.
     one = torch.exp2((whole + v_exponent.double()).amax(-1, keepdim=True) - top - 133)
     product = attended * denominator
     missing = relative * weight @ value.abs() + one * (v.abs().double().sum(0) + blocks)
     bound = missing * (1 + ROUNDING) + ROUNDING * product.abs() + FLUSH
-    return Within(limited(product), bound), Within(denominator[:, 0], (lost + rounding)[:, 0])
+    return Within(limited(product), bound), Within(denominator[:, 0], lost[:, 0])
 
 
 SCORES = Oracle("attention.SCORES", attention.scores, torch_attention.scores, scores, score_values)

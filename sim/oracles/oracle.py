@@ -44,10 +44,18 @@ def near(value, roundings, flush=FLUSH):
     return Within(value, roundings * ROUNDING * value.abs() + flush)
 
 
+def _checked(x):
+    """An array of one of the types that the machine knows."""
+    if x.dtype != np.float32 and x.dtype.kind not in "iu":
+        raise TypeError(f"Arrays must be float32 or integers, not {x.dtype}")
+    return x
+
+
 def _tensor(x):
     """Arrays as tensors: float32 as they are, to the bit, and integers as int64."""
     if not isinstance(x, np.ndarray):
         return x
+    x = _checked(x)
     return torch.from_numpy(x.astype(np.float32 if x.dtype == np.float32 else np.int64, order="C"))
 
 
@@ -57,7 +65,7 @@ def _outputs(x):
 
 def _bits(x):
     """Patterns of float32, and integers as they are, int64."""
-    x = x.numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+    x = _checked(x.numpy() if isinstance(x, torch.Tensor) else np.asarray(x))
     return (x.view(np.uint32) if x.dtype == np.float32 else x).astype(np.int64)
 
 
@@ -67,7 +75,7 @@ def _values(outputs, *inputs):
 
 
 def _record(name):
-    """Note in the file `ORACLES`, which the runner names, that an oracle was asked."""
+    """Note that an oracle was asked, in the file that the runner names as `ORACLES`."""
     if name not in _used:
         _used.add(name)
         if "ORACLES" in os.environ:
@@ -81,16 +89,17 @@ class Oracle:
     Parameters
     ----------
     name : :class:`str`
-        Its module's, and its own in that: ``fp.add``.
+        Its module's, and its own in that: ``fp.ADD``.
     reference : callable
         The definition: `sw_ref`, on numpy arrays. Returns an array, or a tuple of them.
     exact : callable
         The same bits from PyTorch, by code that was written from the definition. The arrays come as
         tensors, those of integers as int64.
     plain : callable or None
-        What a user of PyTorch would write, in float64, for what models call by itself. Returns :class:`Within` for an output, or a tuple of them, with None for an output that it
-        says nothing about. The first paragraph of its docstring says what it computes, the rest
-        derives the bound from the formats' widths.
+        What a user of PyTorch would write, in float64, for what models call by itself. Returns
+        :class:`Within` for an output, or a tuple of them, with None for an output that it says
+        nothing about. The first paragraph of its docstring says what it computes, the second derives
+        the bound from the formats' widths.
     values : callable
         Makes of outputs and inputs, all tensors, what `plain` gives; for outputs that stand for a
         number only together.

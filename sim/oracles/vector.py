@@ -47,7 +47,8 @@ def elementwise(func, a, b, c):
     """`a * b + c`, `c - a * b`, `clamp(a, -|b|, |b|)`, `a * 2**n`, `1 / a`, `rsqrt(|a|)`
 
     2^-24 of the product and of the sum; none of CLAMP; 2^-24 of SCALE where it leaves the normal
-    range; 12.5 % and 3.5 % of the first guesses RECIP and RSQRT, for a whose reciprocal is normal.
+    range; 5.1 % and 3.5 % of the first guesses RECIP and RSQRT, the most for any fraction, for a whose
+    reciprocal is normal.
     """
     a, b, pattern, c = number(a), number(b), c, number(c)
     match func:
@@ -61,7 +62,7 @@ def elementwise(func, a, b, c):
         case Func.SCALE | Func.NSCALE:
             return near(a * torch.exp2(low_ten(pattern) * (1 if func == Func.SCALE else -1)), 1)
         case Func.RECIP:
-            return seed(1 / a, 0.125, MIN_NORMAL, 2.0 ** 125, a)
+            return seed(1 / a, 0.051, MIN_NORMAL, 2.0 ** 125, a)
         case Func.RSQRT:
             return seed(torch.rsqrt(a.abs()), 0.035, MIN_NORMAL, 2.0 ** 129, a)
 
@@ -113,10 +114,12 @@ def reciprocal_reference(d):
 def reciprocal(d):
     """`reciprocal(d)`
 
-    The guess' 12.5 % are squared three times, which leaves 2^-24; the last step's product and sum
-    round twice and its multiplication once: 2^-22, for d from 2^-126 to 2^125.
+    The guess' 5.1 % are squared three times, which leaves 2^-34. The last step rounds d * r, about
+    1, and its difference from 1; and the sum of r and its product with that: 3 * 2^-24, and a quarter
+    for what is left and for products of errors. A product below 2^-126 is flushed, and the error stays:
+    1.06 * 2^-126, since r is off by 5.1 % at most. For d from 2^-126 to 2^125.
     """
-    return near(torch.reciprocal(number(d)), 4)
+    return near(torch.reciprocal(number(d)), 3.25, flush=1.06 * FLUSH)
 
 
 def rms_norm_reference(x, gain, eps):
@@ -160,14 +163,15 @@ def silu(gate, up, s):
 
     With g = gate * s: 2^f is off by as much as f: g, its product with log2(e), and that constant
     round, 3 |g| roundings; the polynomial, 1.5e-7, and its last steps come to six. Of 1 + exp(-g)
-    that is the share sigmoid(-g). The products with s, adding 1, the reciprocal (4) and the last two
-    products: nine. Beyond +-80 the sigmoid stays as it is there, which is off by e^-80.
+    that is the share sigmoid(-g). The products with s, adding 1, the reciprocal (3.25) and the last two
+    products: nine. Beyond +-80 the sigmoid stays as it is there, which is off by e^-80. What is
+    flushed in the reciprocal and behind it comes to 2^-125, times g and up.
     """
     gate, up = limited(number(gate) * number(s)), limited(number(up) * number(s))
     roundings = (3 * gate.abs() + 6) * torch.sigmoid(-gate) + 9
     value, bound = near(F.silu(gate) * up, roundings)
     tail = torch.where(gate.abs() > 80, (gate * up).abs() * 2 * np.exp(-80), 0.0)
-    return Within(value, bound + tail + FLUSH * (1 + up.abs()) * (1 + gate.abs()))
+    return Within(value, bound + tail + 2 * FLUSH * (1 + up.abs()) * (1 + gate.abs()))
 
 
 def rotary_reference(low, high, cos, sin):

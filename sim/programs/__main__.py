@@ -4,9 +4,9 @@ import argparse
 import sys
 from random import Random
 
+from host import configurations
 from host.errors import UserError, run_command
 from host.progress import progress, steps
-from rtl import config as configs
 
 from ..tools import ROOT
 from . import illegal
@@ -18,6 +18,7 @@ from .shrink import shrink
 from .world import World
 
 
+DEFAULT_CONFIG = "small"
 WORLD = 100   # programs that share a world
 SHOWN = 3     # failures that are shrunk, which takes as long as some hundred programs
 FOLDER = ROOT / "build" / "random"
@@ -48,11 +49,11 @@ def failed(pair, world, program, difference, name):
         print(f"    {insn}")
 
 
-def run(config, seed, count):
+def run(config, seed, count, checked=False):
     """Run programs. Returns how many failed."""
     failures, coverage = 0, Coverage(config)
     with steps(f"building the simulated FPGA, once ({config.name})") as step:
-        pair = Pair(config, coverage, step)
+        pair = Pair(config, coverage, step, checked=checked)
     with pair, progress("random programs") as report:
         for n, world, program in programs(config, seed, count):
             report(n, count)
@@ -89,17 +90,19 @@ def command(argv):
     parser = argparse.ArgumentParser(prog="python -m sim.programs", description=__doc__)
     parser.add_argument("-n", type=int, default=100, help="programs (default: 100)")
     parser.add_argument("--seed", type=int, default=1, help="what chooses them (default: 1)")
-    parser.add_argument("--config", default="small", choices=configs.CONFIGS,
-                        help="accelerator (default: small)")
+    configurations.add_arguments(parser, DEFAULT_CONFIG)
     parser.add_argument("--again", metavar="FILE", help="run the program in a file of build/random instead")
     parser.add_argument("--illegal", action="store_true", help="programs with a mistake each")
+    parser.add_argument("--checked", action="store_true",
+                        help="with checkers on all streams, and a random state at power-up")
     args = parser.parse_args(argv)
     if args.n < 1:
         raise UserError(f"-n must be at least 1, not {args.n}")
+    config = configurations.chosen(args, DEFAULT_CONFIG)
     if args.illegal:
-        return illegal.command(configs.get(args.config), args.n, args.seed, programs)
+        return illegal.command(config, args.n, args.seed, programs)
     count = 1 if args.again else args.n
-    failures = again(args.again) if args.again else run(configs.get(args.config), args.seed, count)
+    failures = again(args.again) if args.again else run(config, args.seed, count, args.checked)
     print(f"{count - failures} passed, {failures} failed")
     return 1 if failures else 0
 

@@ -36,13 +36,13 @@ class Pair:
     config : :class:`~rtl.config.Config`
     coverage : :class:`~.coverage.Coverage` or None
         Is told what is executed.
-    library, build_progress
+    library, build_progress, checked
         See :class:`~sim.fpga.device.SimDevice`.
     """
-    def __init__(self, config, coverage=None, build_progress=None, library=None):
+    def __init__(self, config, coverage=None, build_progress=None, library=None, checked=False):
         self.config, self.coverage = config, coverage
         self.sim = SimDevice(config, library=library, watchdog=WATCHDOG, progress=_limited,
-                             record=coverage is not None,
+                             record=coverage is not None, checked=checked,
                              build_progress=build_progress)
 
     def __enter__(self):

@@ -14,7 +14,7 @@ from collections import Counter
 from itertools import combinations
 
 from rtl.csr import BEST
-from rtl.isa import Append, Dest, Func, Insn, Loop, MatMul, Quant, Scalar, Sync, Token, Unit, Vector
+from rtl.isa import Append, Dest, Embed, Func, Insn, Loop, MatMul, Quant, Scalar, Sync, Token, Unit, Vector
 from rtl.limits import COUNTERS, LOOP_DEPTH, POSITIONS, ROWS, TOKENS_AHEAD
 from rtl.top import QUEUE_DEPTHS
 
@@ -37,6 +37,7 @@ LIMITS = {
     "position": ENDS,
     "token": ENDS,
     "head": (False, True),
+    "searches one right behind the other": (False, True),
     "logits searched": ("none", "one", "fewer than kept", "as many as kept", "more than kept"),
 }
 
@@ -65,9 +66,14 @@ def _end(value, least, most):
     return {least: "least", most: "most"}.get(value, "between")
 
 
+def searches(insn):
+    """Whether an instruction searches the best logits."""
+    return isinstance(insn, MatMul) and bool(insn.best)
+
+
 def _searched(executed):
     """How many logits the last search was offered."""
-    rows = next((insn.rows for insn in reversed(executed) if isinstance(insn, MatMul) and insn.best), 0)
+    rows = next((insn.rows for insn in reversed(executed) if searches(insn)), 0)
     if rows > BEST:
         return "more than kept"
     return {0: "none", 1: "one", BEST: "as many as kept"}.get(rows, "fewer than kept")
@@ -173,6 +179,9 @@ class Coverage:
         yield "length of the program", _end(len(program.insns), 1, self.config.program_words)
         yield "position", _end(program.position, 0, POSITIONS - 1)
         yield from (("token", _end(token, 0, ROWS)) for token in program.tokens)
+        linear = [insn for _, insn in executed if isinstance(insn, (MatMul, Embed))]
+        for one, other in zip(linear, linear[1:]):
+            yield "searches one right behind the other", bool(searches(one) and searches(other))
         yield "head", program.head
         if program.head:
             yield "logits searched", _searched([insn for _, insn in executed])

@@ -39,7 +39,7 @@ def streams(made):
     insns = [quantized(made, column, tall.groups, 0) for column in range(last + 1)]
     insns += [delay(made), *made.sync(Unit.VECTOR, Unit.LINEAR)]
     fetches = [Stream(addr=tall.addr, size=tall.units), *[Stream(addr=table.addr, size=units)] * 16]
-    takers = [multiplied(made, tall, 0, last),
+    takers = [multiplied(made, tall, 0, last, odds=0.3),
               *(Embed(row=n, groups=table.groups, dst=made.place(32 * table.groups, 1)) for n in range(16))]
     insns += fetches[:STREAMS_AHEAD]
     for n, taker in enumerate(takers):
@@ -73,9 +73,9 @@ def overwrite(made):
     attend, embed = pieces.attend(made), pieces.embed(made)
     if attend is None or embed is None:
         return
-    heads, queries = min(attend[1].heads, 3), attend[1].queries
+    heads, queries = min(attend[-1].heads, 3), attend[-1].queries
     attend = [Quant(dest=Dest.QUERY, outer=1, inner=heads * queries * made.config.head_dim, a=half),
-              replace(attend[1], heads=heads, dst=lanes * random.randrange(half // lanes // 4), sums=half // 2)]
+              replace(attend[-1], heads=heads, dst=lanes * random.randrange(half // lanes // 4), sums=half // 2)]
     first = {Unit.LOAD: load, Unit.ATTENTION: attend}[giver]
     last = random.choice(made.last_written(first[-1])) // lanes * lanes
     # At the start of what the second writes, or not.

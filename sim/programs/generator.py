@@ -82,6 +82,8 @@ class Growing:
                 check(insn, self.bounds, len(self.tokens))
                 order.account(insn)
                 order.follow(insn)
+        # Elsewhere than where it was packed, a sparse matrix may be another, which takes less.
+        need(not order.streams, "stream", "all weights taken", order.streams)
         self.order = order
 
     def sync(self, giver, taker):

@@ -4,13 +4,13 @@ Each function takes a :class:`~.generator.Growing` and returns instructions, reg
 it is not yet known whether they are legal where they go; or None.
 """
 
-from rtl.config import GROUP, KV_BLOCK
+from dataclasses import replace
+
+from rtl.config import GROUP, KV_BLOCK, UNIT_BYTES
 from rtl.formats import TILES, block_beats
 from rtl.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit, Vector,
                      WeightFormat)
-from rtl.config import UNIT_BYTES
 from rtl.limits import CACHE, COLUMN, HEADS, POSITIONS, REPETITIONS, ROWS
-from rtl.isa import WORD_BITS
 
 from ..patterns import EDGES, pattern
 
@@ -80,6 +80,17 @@ def vector(made):
     return [Vector(**fields)]
 
 
+def calmed(made, quant, odds=0.6):
+    """QUANT, often of numbers that are loaded for it, and that are not what other pieces have made of them."""
+    first, end = made.world.calm
+    dst = quant.a // 16 * 16
+    size = -(-(quant.a + (quant.outer - 1) * quant.stride + quant.inner - dst) // 16)
+    if size > end - first or made.random.random() > odds:
+        return [quant]
+    return [Load(addr=made.random.randint(first, end - size), size=size, dst=dst),
+            *made.sync(Unit.LOAD, Unit.VECTOR), quant]
+
+
 def quantized(made, column, groups, act):
     """QUANT of activations of a column."""
     random, lanes = made.random, made.config.lanes
@@ -92,31 +103,46 @@ def quantized(made, column, groups, act):
 
 
 def chosen(made):
-    """One or more matrices, one after the other in DRAM, of as many groups."""
+    """One or more matrices of as many groups."""
     random, world = made.random, made.world
     if made.rarely(40):
         return [random.choice([world.deep, world.deep, world.tall])]
-    first, count = random.randrange(len(world.matrices)), random.choice([1, 1, 1, 2, 3])
-    some = world.matrices[first:first + count]
-    return some[:next((n for n, m in enumerate(some) if m.groups != some[0].groups), len(some))]
+    groups = random.choice(world.matrices).groups
+    first, *_ = some = random.choices([m for m in world.matrices if m.groups == groups],
+                                      k=random.choice([1, 1, 2, 3]))
+    behind = [m for m in world.matrices if m.groups == groups and m.addr == first.addr + first.units]
+    return [first, *behind] if random.random() < 0.3 else some
+
+
+def streamed(matrices):
+    """STREAMs of matrices: one for those that lie one behind the other."""
+    streams = []
+    for m in matrices:
+        last = streams[-1] if streams else None
+        if last and last.addr + last.size == m.addr:
+            streams[-1] = replace(last, size=last.size + m.units)
+        else:
+            streams.append(Stream(addr=m.addr, size=m.units))
+    return streams
 
 
 def product(made):
-    """Matrices of one stream, and the activations that they need."""
+    """Matrices, and the activations that they need: all to the vector memory, all to the search, or any."""
     random, config = made.random, made.config
     matrices = chosen(made)
     groups, last = matrices[0].groups, random.randrange(len(made.tokens))
     act = made.edge(0, config.act_groups - groups)
-    insns = [quantized(made, column, groups, act) for column in range(last + 1)]
-    insns += made.sync(Unit.VECTOR, Unit.LINEAR)
-    insns.append(Stream(addr=matrices[0].addr, size=sum(m.units for m in matrices)))
-    return insns + [multiplied(made, m, act, last) for m in matrices]
+    insns = [insn for column in range(last + 1)
+             for insn in calmed(made, quantized(made, column, groups, act))]
+    insns += [*made.sync(Unit.VECTOR, Unit.LINEAR), *streamed(matrices)]
+    odds = random.choice([0, 0.3, 0.3, 1])
+    return insns + [multiplied(made, m, act, last, odds) for m in matrices]
 
 
-def multiplied(made, matrix, act, last):
-    """MATMUL of a matrix, with activations up to the column `last`."""
+def multiplied(made, matrix, act, last, odds):
+    """MATMUL of a matrix, with activations up to the column `last`; `odds` are those of the search."""
     random, words = made.random, made.config.vector_words
-    best = random.random() < 0.3
+    best = random.random() < odds
     column = random.randint(0, last) if best else last
     most = COLUMN if best or not column else min(COLUMN, (words - matrix.rows) // column)
     least = matrix.rows if column and not best else 0
@@ -171,7 +197,7 @@ def append(made):
     most = min(CACHE, (end - first - block) // max(heads - 1, 1))
     stride = random.choice([n for n in (0, 1, block, block + 1, most) if n <= most])
     quant = heads_quantized(made, Dest.KV, heads)
-    return quant and [quant, Append(
+    return quant and [*calmed(made, quant), Append(
         value=random.getrandbits(1), heads=heads, stride=stride,
         addr=made.edge(first, end - (heads - 1) * stride - block),
         position=random.choice([0, 31, largest(Append, "position"), random.randrange(1 << 20)]))]
@@ -187,28 +213,32 @@ def attend(made):
     block, dim, lanes = config.kv_block_units, config.head_dim, config.lanes
     most = most_heads(config)
     heads, queries = random.randint(1, 3), random.randint(1, min(config.queries, 15))
-    length = random.choice([1, 2, 31, 32, 33, 64, 65, random.randint(1, 96)])
+    length = random.choice([1, 2, 31, 32, 33, 64, 65, random.randint(1, 96), random.randint(65, 192)])
     if made.rarely(20):
         heads, queries, length = made.edge(1, most), 1, random.randint(1, 2)
-    elif world.long and made.rarely(40):
+    elif world.long and made.rarely(15):
         heads, queries, length = 1, 1, random.choice([POSITIONS, random.randint(1, POSITIONS)])
+    # Of a query of usual numbers, and blocks that begin where those of the cache do, scores differ by
+    # little; elsewhere exponents are any bytes.
+    usual = random.random() < 0.6
     count = heads * queries
     reach = -(-length // KV_BLOCK) * block
     top = min(CACHE, (world.end - reach) // max(heads - 1, 1))
-    stride = random.choice([n for n in (0, 1, block, top) if n <= top])
+    stride = random.choice([n for n in ((0, block) if usual else (0, 1, block, top)) if n <= top])
     reach += (heads - 1) * stride
     if reach > world.end:
         return None
     addr = made.edge(0, world.end - reach)
-    if random.random() < 0.7 and world.cache[0] + reach <= world.end:
-        addr = random.randint(world.cache[0], max(world.cache[0], world.cache[1] - reach))
+    blocks = (world.cache[1] - world.cache[0] - reach) // block
+    if usual and blocks >= 0:
+        addr = world.cache[0] + block * random.randint(0, blocks)
     quant = heads_quantized(made, Dest.QUERY, count)
     numerators, denominators = count * dim, count * lanes
     dst, sums = made.place(numerators, lanes), made.place(denominators, lanes)
     if numerators > config.vector_words // 4:   # or they would hardly ever be apart
         dst, sums = random.choice([(0, numerators), (denominators, 0)])
         quant = Quant(dest=Dest.QUERY, outer=count, inner=dim, a=config.vector_words - dim)
-    return quant and [quant, Attend(heads=heads, queries=queries, length=length, stride=stride, addr=addr,
+    return quant and [*calmed(made, quant, odds=usual), Attend(heads=heads, queries=queries, length=length, stride=stride, addr=addr,
                                     dst=dst, sums=sums)]
 
 

@@ -17,7 +17,7 @@ __all__ = ["Matrix", "World", "image"]
 
 
 CACHE_BLOCKS = 6     # of KV, of one head
-SHAPES = [(1, 1), (3, 2), (16, 1), (17, 3), (40, 2), (64, 5), (70, 4)]   # rows, groups
+SHAPES = [(16, 1), (1, 1), (3, 2), (40, 2), (17, 3), (70, 4), (64, 5)]   # rows, groups
 BEFORE, BEHIND = 7, 20   # units of DRAM that surround what may be written
 EDGE = 0.1           # how often a number is one at which a definition changes
 
@@ -73,6 +73,9 @@ class World:
         Units of the largest of all of these.
     numbers : :class:`int`
         Units of numbers, from address 0: as many as the vector memory has.
+    calm : (:class:`int`, :class:`int`)
+        Those of them at whose numbers no definition changes: first and end. A group that has one that
+        does is often that alone among zeros, once it is quantized.
     program : :class:`int`
         Unit at which programs start.
     cache : (:class:`int`, :class:`int`)
@@ -84,7 +87,10 @@ class World:
         self.config, self.long = config, long
         self._rng, self._random = np.random.default_rng(random.getrandbits(64)), random
         self._parts, self.end = [], 0
-        self.numbers = self._put(self._numbers(config.vector_words).tobytes())
+        calm = config.vector_words // 4
+        self.numbers = self._put(self._numbers(config.vector_words - calm).tobytes())
+        self.calm = self.end, self.end + self._put(self._numbers(calm, edge=0).tobytes())
+        self.numbers = self.end
         self.matrices = [self._matrix(WeightFormat[name], *shape)
                          for name in config.formats for shape in SHAPES]
         dense = [WeightFormat[name] for name in config.formats if WeightFormat[name] not in SPARSE]
@@ -109,10 +115,10 @@ class World:
         self.end += len(raw) // UNIT_BYTES
         return len(raw) // UNIT_BYTES
 
-    def _numbers(self, count):
+    def _numbers(self, count, edge=EDGE):
         """fp32 numbers, most of them near 1."""
         random = self._random
-        return floats([random.choice(EDGES) if random.random() < EDGE else
+        return floats([random.choice(EDGES) if random.random() < edge else
                        pattern(random, range(118, 136)) for _ in range(count)])
 
     def _matrix(self, fmt, rows, groups):
@@ -126,11 +132,16 @@ class World:
         return Matrix(fmt, rows, groups, addr, self._put(raw))
 
     def _cache(self, blocks):
-        """KV blocks: exponents of usual values, for the most part, and lines of all values."""
-        cache = np.frombuffer(self._rng.bytes(blocks * self.config.kv_block_units * UNIT_BYTES), np.uint8)
+        """KV blocks of lines of all values, whose exponents are near each other in most blocks.
+
+        So scores exceed those of the blocks before by little: more, and softmax forgets what was.
+        """
+        rng = self._rng
+        cache = np.frombuffer(rng.bytes(blocks * self.config.kv_block_units * UNIT_BYTES), np.uint8)
         cache = cache.reshape(blocks, self.config.kv_block_units, UNIT_BYTES).copy()
-        cache[:, 0] = np.where(self._rng.random((blocks, UNIT_BYTES)) < EDGE, cache[:, 0],
-                               self._rng.integers(110, 140, (blocks, UNIT_BYTES)))
+        near = rng.integers(114, 123, (blocks, 2, 1)) + rng.integers(0, 4, (blocks, 2, KV_BLOCK))
+        any_ = (rng.random((blocks, 1)) < 2 * EDGE) & (rng.random((blocks, UNIT_BYTES)) < EDGE)
+        cache[:, 0] = np.where(any_, cache[:, 0], near.reshape(blocks, UNIT_BYTES))
         return cache
 
     def image(self, words):

@@ -1,18 +1,24 @@
 """A program image that is small, and as good as any; and files that say what no image says."""
 
+from dataclasses import asdict
+
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from host.image import Image
 from host.seal import BLANK, KEY, seal
+from rtl.config import Config
 
 
 __all__ = ["metadata", "sealed", "small_image"]
 
 
+CONFIG = Config(name="toy", beat_bits=128, columns=1, lanes=4)
+
+
 def small_image():
-    """An :class:`~host.image.Image` of 256 bytes and one KV block, for no known configuration."""
+    """An :class:`~host.image.Image` of 256 bytes and one KV block."""
     operation = {"operation": "head", "format": "S8", "rows": 96, "depth": 32, "times": 1,
                  "cycles": 12, "bytes": 64, "bits_per_weight": 8.25, "density": 0.5,
                  "blocks": {"2:4": 3}}
@@ -22,7 +28,7 @@ def small_image():
               "layer_units": [1], "scale_error": {"head": {"mean": 0.01, "max": 0.02}},
               "operations": [operation]}
     return Image(memory=np.arange(256, dtype=np.uint8), memory_units=69, writable=(4, 69),
-                 program=1, length=2, digest="0" * 32, config="toy", formats=["S8", "SPARSE4"],
+                 program=1, length=2, digest=CONFIG.digest, config="toy", accelerator=asdict(CONFIG), formats=["S8", "SPARSE4"],
                  patterns=["2:4"], context=8, vocab=96, weight_bytes=64,
                  tokenizer={"json": "{}", "chat_template": "{}"}, report=report,
                  model={"name": "toy", "sha256": "0" * 64, "eos": [0], "bos": None, "layers": 1,

@@ -97,9 +97,9 @@ def test_images_are_kept(model, capsys, tmp_path):
     (["--top-k", "65"], "top-k must be from 1 to 64, the logits that a device returns, not 65"),
     (["--chat"], "chat: the model file has no chat template; use --raw"),
     (["--device", "model", "--timeline", "x"], "--timeline needs --device sim, not model"),
-    (["--config", "huge"], "argument --config: invalid choice: 'huge' (choose from 'small', 'wide', 'small-lut', "
-                           "'small-dspchain', 'wide-lut', 'wide-dspchain', 'ulx3s-85f', 'ecpix5-85f', 'orangecrab-85f'); "
-                           "see headrace run --help"),
+    (["--config", "huge"], "the configuration must be one of small, wide, small-lut, small-dspchain, wide-lut, "
+                           "wide-dspchain, ulx3s-85f, ecpix5-85f, orangecrab-85f, or a file *.toml; not 'huge'"),
+    (["--set", "columns=99"], "--set columns=99: Configuration 'wide+columns=99': columns must be from 1 to 16, not 99"),
 ])
 def test_run_refuses(model, capsys, args, message):
     assert error(capsys, "run", "--model", model, *args) == message

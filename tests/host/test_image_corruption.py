@@ -3,7 +3,7 @@
 import json
 import tracemalloc
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from random import Random
 
 import numpy as np
@@ -17,7 +17,7 @@ from host.image import Image
 from tests.mapper import synthetic
 
 from . import fake
-from .images import metadata, sealed, small_image
+from .images import CONFIG, metadata, sealed, small_image
 
 
 ALLOWED = 8 << 20    # bytes that a refusal may take: libraries import what they need for it
@@ -28,6 +28,7 @@ OPEN = {"blocks", "scale_error"}   # dictionaries with names of their own
 # Values of other types, or out of range, by the type of what they replace.
 WRONG = {
     int: [None, True, "7", 1.5, -1, 1 << 64, 10**400, [], {}, [1]],
+    bool: [None, 0, 1, "true", 0.0, [], {}],
     float: [None, True, "7", -0.5, [], {}, [1.5]],
     str: [None, True, 7, 1.5, [], {}, ["small"]],
     list: [None, True, 7, "S8", {}, [None], [[]], [{}], ["no"], [-1], [1.5], [0] * 5000],
@@ -111,7 +112,13 @@ RELATIONS = {
     "a short digest": {"digest": "0" * 31},
     "a digest and a line": {"digest": "0" * 32 + "\n"},
     "no hexadecimal digest": {"digest": "g" * 32},
-    "known configuration, other KV cache": {"digest": "known"},
+    "another configuration's KV cache": {"memory_units": 133, "writable": [4, 133],   # of head_dim 128
+                                         "report.memory_bytes": 133 * 64,
+                                         "report.kv_cache_bytes": 129 * 64},
+    "another digest": {"digest": "0" * 32},
+    "another name": {"config": "small", "report.configuration": "small"},
+    "no configuration": {"accelerator.columns": 99},
+    "no DRAM": {"accelerator.dram": {**asdict(CONFIG.dram), "queue": 0}},
     "another configuration's report": {"report.configuration": "small"},
     "another program's report": {"report.program_instructions": 3},
     "another program's bytes": {"report.program_bytes": 65},
@@ -131,11 +138,6 @@ def relations(about):
         for key, value in changes.items():
             *path, last = key.split(".")
             (out[path[0]] if path else out)[last] = value
-        if out["digest"] == "known":
-            from rtl.config import CONFIGS
-            out["digest"] = CONFIGS["small"].digest
-            out["memory_units"], out["writable"] = 133, [4, 133]   # as if head_dim were 128
-            out["report"] |= {"memory_bytes": 133 * 64, "kv_cache_bytes": 129 * 64}
         yield name, json.dumps(out)
 
 

@@ -14,7 +14,7 @@ def refused(model, monkeypatch):
         raise AssertionError("compiled a model whose tokenizer cannot be used")
 
     monkeypatch.setattr("mapper.compile.compile_model", fail)
-    args, messages = Namespace(model=str(model), config="small", context=32, bits=8), set()
+    args, messages = Namespace(model=str(model), config="small", set=[], context=32, bits=8), set()
     for command in images.compile_image, images.obtain:
         with pytest.raises(UserError) as info:
             command(args)

@@ -10,9 +10,7 @@ import pytest
 import mapper.compile
 from boards import flow
 from boards.bitstream import main as bitstream
-from rtl.config import Config
 from sim import measure
-from sim.fpga import device as fpga
 
 from . import fake
 from .command import call, error
@@ -90,13 +88,6 @@ def test_other_programs(capsys, nothing_compiles):
     assert capsys.readouterr().err == f"bitstream: /dev/null/a/headrace.bit{said}"
     assert measure.main(["--output", "/dev/null/a"]) == 2
     assert capsys.readouterr().err == f"measure: /dev/null/a{said}"
-
-
-def test_unknown_dram(monkeypatch):
-    """Before its library takes minutes to build."""
-    monkeypatch.setattr(fpga, "accelerator_library", lambda *args, **kwargs: pytest.fail("it was built"))
-    with pytest.raises(Exception, match="^DRAM must be one of sdr-50-x16, .*, not 'ddr9'$"):
-        fpga.SimDevice(Config(name="a", beat_bits=128, columns=1, lanes=4, dram="ddr9"))
 
 
 @pytest.mark.parametrize("args", [

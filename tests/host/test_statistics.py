@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -33,7 +34,7 @@ def test_only_decode_steps_count(name, clock):
 def test_utilization_is_a_share_of_the_peak():
     config = get("small")
     half = Statistics(SimpleNamespace(weight_bytes=0),
-                      SimpleNamespace(**{**vars(config), "beat_bytes": 16, "clock_mhz": 50.0}),
+                      replace(config, clock_mhz=50.0),
                       tokens((1, 1000, 1000)))
     assert half.figures["utilization"] == pytest.approx(0.5)
 

@@ -21,7 +21,9 @@ SMALL = get("small")
     ("act_groups",     (1, 48, 2048),          "act_groups must be a power of two from 2 to 1024"),
     ("program_words",  (8, 1000, 8192),        "program_words must be a power of two from 16 to 4096"),
     ("prefetch_beats", (8, 500, 8192),         "prefetch_beats must be a power of two from 16 to 4096"),
-    ("dram_peak",      (0.0, -1.6e9),          "dram_peak must be positive"),
+    ("clock_mhz",      (0, -1.0, 1e9, None),   "clock_mhz must be above 0, and at most 10000"),
+    ("dram",           ("ddr9", None),
+     "dram must be one of sdr-50-x16, ddr3-240-x16, ddr3-300-x16, ddr3-800-x16, ddr4-2400-x64, ideal"),
     ("core",           ("LUT", "", None),      "core must be one of systolic, lut, dspchain"),
 ])
 def test_wrong(field, values, text):
@@ -111,7 +113,7 @@ CHANGES = {
     "head_dim": (128, True), "vector_words": (4096, True), "act_groups": (128, True),
     "program_words": (512, True),
     "name": ("other", False), "prefetch_beats": (64, False), "clock_mhz": (200.0, False),
-    "dram": ("ddr4-2400-x64", False), "dram_peak": (1e9, False),
+    "dram": ("ddr4-2400-x64", False),
     # One image runs on every core; what it needs of these, its metadata says.
     "core": ("lut", False), "formats": (("U4", "S8"), False), "patterns": (("2:4",), False),
 }

@@ -16,7 +16,7 @@ from host.device import DeviceError, DeviceFault
 from rtl.config import get
 from rtl.csr import BEST, REGISTERS, FaultCode
 from rtl.isa import Halt
-from sim import dram
+from rtl import dram
 from sim.fpga import build
 from sim.fpga.build import library
 from sim.fpga.device import SimDevice
@@ -187,7 +187,7 @@ def test_process_that_never_runs(tmp_path, monkeypatch):
     text = """module accelerator(input clk, output reg [3:0] c);
         always @* begin c = 4'd5; end
         endmodule"""
-    with pytest.raises(ToolError, match="Error-ALWNEVER: accelerator.v:2"):
+    with pytest.raises(ToolError, match="Error-ALWNEVER: accelerator.sv:2"):
         library("never", lambda: text, beat_bytes=16)
 
 

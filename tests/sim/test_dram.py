@@ -5,9 +5,9 @@ import ctypes
 import numpy as np
 import pytest
 
-from host.errors import UserError
 from rtl.config import CONFIGS
-from sim.dram import DRAMS, c_struct, get
+from rtl.dram import DRAMS, get
+from sim.dram import c_struct
 from sim.fpga.build import dram_library
 
 from .dram_checker import ACT, PRE, RD, WR, violations
@@ -85,14 +85,3 @@ def test_checker_finds_violations():
         bad = list(good)
         bad[index] = (earlier, *good[index][1:])
         assert list(violations(dram, bad)), f"command {index} a cycle early must be found"
-
-
-def test_unknown_name():
-    with pytest.raises(UserError, match=r"^DRAM must be one of sdr-50-x16, ddr3-240-x16, ddr3-300-x16, ddr3-800-x16, "
-                                         r"ddr4-2400-x64, ideal, not 'ddr9'$"):
-        get("ddr9")
-
-
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=lambda config: config.name)
-def test_configurations_know_their_peak(config):
-    assert config.dram_peak == pytest.approx(get(config.dram).peak, rel=1e-3)

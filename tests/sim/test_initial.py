@@ -1,6 +1,7 @@
 """Initial values: what is taken out of Verilog, and that simulations differ by what they begin with."""
 
 import pytest
+from amaranth.hdl import Fragment, MemoryInstance
 
 from sim import bench_build, runner
 from sim.initial import without_initial
@@ -71,3 +72,37 @@ def test_what_hangs_is_ended(how, limits, message):
     with pytest.raises(bench_build.BenchError) as error:
         runner.simulate(built, seed=3, only=r"hangs$", plusargs=[f"+hang={how}"], **limits)
     assert str(error.value) == f"harness-store, seed 3: {message}"
+
+
+# Registers without a reset that begin with something but zeros, as (class, name), and why that is
+# no promise that anybody relies on: all benches pass when they begin with something else.
+UNRESET = {
+    ("LoadUnit", "words"): "so that synthesis saturates through set inputs; looked at after a word came",
+    ("FFSynchronizer", "stage0"): "a line that is high while nothing comes; right two cycles later",
+    ("FFSynchronizer", "stage1"): "likewise",
+}
+
+
+def _fragments(fragment):
+    yield fragment
+    for inner, _, _ in fragment.subfragments:
+        yield from _fragments(inner)
+
+
+def unreset(component):
+    """Yield (class, name) of what no reset brings to the value that it begins with, unless that is 0."""
+    for fragment in _fragments(Fragment.get(component, None)):
+        kind = type(fragment.origins[0]).__name__ if fragment.origins else "?"
+        for domain, statements in fragment.statements.items():
+            for statement in statements if domain != "comb" else ():
+                for signal in statement._lhs_signals():
+                    if signal.reset_less and signal.init:
+                        yield kind, signal.name
+        if isinstance(fragment, MemoryInstance) and fragment._write_ports and any(fragment._data.init):
+            yield kind, "memory"
+
+
+def test_what_begins_with_a_value_and_has_no_reset():
+    top, link = (bench_build.component(unit, case) for unit, case in (("top", "small"), ("link", "only")))
+    assert {*unreset(top), *unreset(link)} == set(UNRESET)
+    assert list(unreset(bench_build.component("harness", "store"))) == [("Store", "last")]

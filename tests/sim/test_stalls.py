@@ -7,8 +7,10 @@ from random import Random
 import pytest
 
 from host.device import DeviceError
+
 from rtl.config import get
-from sim import dram
+from rtl.dram import get as dram_of
+from sim.dram import STALLS, adverse
 from sim.fpga.device import SimDevice
 
 from .test_device import built, expected, image
@@ -16,7 +18,7 @@ from .tiny import BEATS, BUGS
 
 
 CONFIG = get("small")
-CALM = dram.get("ideal")
+CALM = dram_of("ideal")
 # A burst for each of the places that the memory has for them.
 IMAGE = image(CONFIG, 32)
 
@@ -46,16 +48,16 @@ def right(memory, token=1):
         return step.weight_beats == total and written == total, step.cycles
 
 
-@pytest.mark.parametrize("stall", dram.STALLS)
+@pytest.mark.parametrize("stall", STALLS)
 @pytest.mark.parametrize("name", ["ideal", "ddr4-2400-x64"])
 def test_same_data(stall, name):
     cycles = set()
     for seed in range(5):
-        memory = replace(dram.get(name), stall=stall, seed=seed)
+        memory = replace(dram_of(name), stall=stall, seed=seed)
         fine, took = right(memory)
         assert fine and right(memory) == (fine, took), "the seed says all"
         cycles.add(took)
-    assert len(cycles) > 3 and min(cycles) > right(dram.get(name))[1]
+    assert len(cycles) > 3 and min(cycles) > right(dram_of(name))[1]
 
 
 @pytest.mark.parametrize("bug", BUGS)
@@ -67,7 +69,7 @@ def test_bug_is_found(bug):
 
 
 def test_adverse():
-    drawn = [dram.adverse(Random(n)) for n in range(40)]
+    drawn = [adverse(Random(n)) for n in range(40)]
     assert len({memory.seed for memory in drawn}) == 40
-    assert {memory.stall for memory in drawn} == set(dram.STALLS)
+    assert {memory.stall for memory in drawn} == set(STALLS)
     assert any(memory.ideal for memory in drawn) and not all(memory.ideal for memory in drawn)

@@ -49,7 +49,7 @@ def test_boards_are_listed(capsys):
 
 @pytest.mark.parametrize("args, message", [
     (["kv270"], "BOARD must be one of kv260, zcu104, u280, not 'kv270'"),
-    (["kv260", "--config", "huge"], "Configuration must be one of small, wide, "),
+    (["kv260", "--config", "huge"], "the configuration must be one of small, wide, "),
 ])
 def test_names_wrong(capsys, args, message):
     assert main(args) == 2

@@ -13,7 +13,7 @@ from mapper.compile import compile_model
 from mapper.find import load
 from rtl.config import UNIT_BYTES
 from rtl.csr import REGISTERS
-from sim import dram
+from rtl import dram
 from sim.fpga.build import library
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice

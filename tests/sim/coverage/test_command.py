@@ -7,7 +7,7 @@ import pytest
 from sim import document
 from sim.coverage import __main__ as command
 from sim.coverage import reasons, record
-from sim.coverage.measure import Bench, Reached
+from sim.coverage.measure import Reached
 from sim.coverage.reasons import Reason
 
 
@@ -23,14 +23,14 @@ def recorded(monkeypatch, tmp_path):
     monkeypatch.setattr(record, "save", lambda what: save(what, path))
     monkeypatch.setattr(document, "write", written.append)
     monkeypatch.setattr(reasons, "load", lambda: [])
-    record.save({"rtl": {"components": {FILE: {"benches": ["skid"], "branches": [0, 0, 0], "bits": [4, 0, 4],
+    record.save({"rtl": {"components": {FILE: {"bench": "skid", "branches": [0, 0, 0], "bits": [4, 0, 4],
                                                "open": {"branches": [], "bits": {}}}}}})
     return path, written
 
 
 def measured(monkeypatch, moved):
-    monkeypatch.setattr(command, "benches", lambda names, jobs: [
-        Bench("skid", {FILE}, {FILE: Reached({}, {"held": (15, moved)}), "rtl/top.py": Reached()})])
+    monkeypatch.setattr(command, "benches", lambda units, jobs: [
+        ("skid", {FILE: Reached({}, {"held": (15, moved)})})])
 
 
 def test_recorded(recorded, monkeypatch):
@@ -74,12 +74,13 @@ def test_stale_reason(recorded, monkeypatch, capsys):
     path, written = recorded
     monkeypatch.setattr(reasons, "load", lambda: [Reason(FILE, "why", signal="held", bits="3")])
     measured(monkeypatch, 7)
-    assert command.main(["rtl", "--accept"]) == 0
+    assert command.main(["rtl", "--accept"]) == 0 and len(written) == 1
     measured(monkeypatch, 15)
-    assert command.main(["rtl"]) == 2
-    assert capsys.readouterr().err.endswith(f"what it says of held in {FILE}; remove it\n")
+    assert command.main(["rtl"]) == 1 and len(written) == 1
+    assert capsys.readouterr().err == (
+        f"{FILE}: nothing is explained by what reasons.toml says of held; remove it\n")
 
 
 def test_unknown_unit(capsys):
     assert command.main(["rtl", "--unit", "nope"]) == 2
-    assert capsys.readouterr().err.startswith("coverage: Unit must be one of accumulate, ")
+    assert capsys.readouterr().err.startswith("coverage: UNIT must be all or one of accumulate, ")

@@ -1,21 +1,15 @@
-"""Counts: read from Verilator's file, and merged over cases and benches."""
+"""Counts: read from Verilator's file, and merged over the cases of a bench."""
 
 import pytest
 
-from sim.coverage import instrument, measure
+from sim.coverage import measure
 from sim.coverage.instrument import Branch, convert, declared
-from sim.coverage.measure import Bench, Reached, components, read, run
+from sim.coverage.measure import Reached, read, run
 from sim.coverage.reasons import Reason
 from tests.sim.coverage.component import Small
 
 
 FILE = "tests/sim/coverage/component.py"
-
-
-@pytest.fixture
-def small(monkeypatch):
-    monkeypatch.setattr(instrument, "COUNTED", FILE)
-    return convert(Small(), "small")
 
 
 def dat(line, name, edge, count):
@@ -24,38 +18,29 @@ def dat(line, name, edge, count):
             f"\x01o\x02{name}:{edge}\x01h\x02small' {count}\n")
 
 
-def test_read(small):
-    at = {getattr(point, "name", point): n for n, point in reversed(declared(small).items())}
+def test_read(monkeypatch):
+    monkeypatch.setattr(measure, "files", lambda unit: {FILE})
+    small = convert(Small(), "small", {FILE})
+    at = {getattr(point, "name", point): n for n, point in reversed(declared(small, {FILE}).items())}
     first = min((p for p in at if isinstance(p, Branch)), key=lambda p: (p.line, p.kind))
-    bench = read("small", small, ["# SystemC::Coverage-3\n",
+    found = read("small", small, ["# SystemC::Coverage-3\n",
                                   dat(at["step"], "step[0]", "0->1", 5), dat(at["step"], "step[0]", "1->0", 4),
                                   dat(at["step"], "step[1]", "0->1", 1), dat(at["step"], "step[1]", "1->0", 0),
                                   dat(at["clear"], "clear", "0->1", 1), dat(at["clear"], "clear", "1->0", 1),
                                   dat(at[first], "reached___05F", "0->1", 1)])
-    assert bench.unit == "small" and bench.subjects == {FILE}
-    reached = bench.files[FILE]
+    assert list(found) == [FILE]
     # The second bit has risen, and not fallen.
-    assert reached.bits == {"step": (3, 1), "clear": (1, 1), "total": (15, 0), "double": (7, 0)}
-    assert [key for key, seen in reached.branches.items() if seen] == [(first.line, first.kind)]
-    assert len(reached.branches) == 5
+    assert found[FILE].bits == {"step": (3, 1), "clear": (1, 1), "total": (15, 0), "double": (7, 0)}
+    assert [key for key, seen in found[FILE].branches.items() if seen] == [(first.line, first.kind)]
+    assert len(found[FILE].branches) == 5
 
 
-def bench(unit, subjects, **files):
-    return Bench(unit, set(subjects), {f"rtl/{name}.py": Reached({(1, "taken"): seen}, {"a": (3, moved)})
-                                       for name, (seen, moved) in files.items()})
-
-
-def test_components():
-    """Own benches count alone; of what has none, all count. What one case reaches, is reached."""
-    merged = components([bench("add", {"rtl/add.py"}, add=(False, 1)),
-                         bench("add", {"rtl/add.py"}, add=(True, 2)),
-                         bench("mul", {"rtl/mul.py"}, mul=(False, 0), add=(True, 3), shift=(False, 1)),
-                         bench("top", {"rtl/top.py"}, mul=(True, 3), top=(False, 0), shift=(True, 0))])
-    found = {file: (units, r.branches[1, "taken"], r.bits["a"]) for file, (units, r) in merged.items()}
-    assert found == {"rtl/add.py": ({"add"}, True, (3, 3)),
-                     "rtl/mul.py": ({"mul"}, False, (3, 0)),
-                     "rtl/shift.py": ({"mul", "top"}, True, (3, 1)),
-                     "rtl/top.py": ({"top"}, False, (3, 0))}
+def test_add():
+    """What one case reaches, is reached, of all that there is in either."""
+    both = Reached({(1, "taken"): False, (2, "taken"): True}, {"a": (3, 1), "b": (1, 0)})
+    both.add(Reached({(1, "taken"): True, (2, "taken"): False, (3, "else"): False}, {"a": (7, 2)}))
+    assert both == Reached({(1, "taken"): True, (2, "taken"): True, (3, "else"): False},
+                           {"a": (7, 3), "b": (1, 0)})
 
 
 CASES = {"one": {"a": 3, "b": 1}, "same": {"a": 3}, "wide": {"a": 7}, "few": {"b": 1}}
@@ -69,24 +54,27 @@ CASES = {"one": {"a": 3, "b": 1}, "same": {"a": 3}, "wide": {"a": 7}, "few": {"b
 ])
 def test_cases_that_add_nothing(monkeypatch, reached, ran):
     """Those are not run; but for what has a reason, all that they have was reached."""
-    def bench(case, moved):
-        return Bench("x", {FILE}, {FILE: Reached({}, {name: (mask, moved.get(name, 0))
-                                                      for name, mask in CASES[case].items()})})
+    def found(case, moved):
+        return {FILE: Reached({}, {name: (mask, moved.get(name, 0)) for name, mask in CASES[case].items()})}
 
     monkeypatch.setattr(measure, "cases", lambda unit: CASES)
-    monkeypatch.setattr(measure, "component", lambda unit, case: case)
-    monkeypatch.setattr(instrument, "convert", lambda made, unit: made)
-    monkeypatch.setattr(measure, "read", lambda unit, text, counts: bench(text, {}))
-    monkeypatch.setattr(measure, "run", lambda unit, case, text: bench(case, reached[case]))
-    assert [case for case, found in measure.run_all("x") if found] == ran
-    assert [case for case, _ in measure.run_all("x")] == list(CASES)
+    monkeypatch.setattr(measure, "convert", lambda unit, case: case)
+    monkeypatch.setattr(measure, "read", lambda unit, text, counts: found(text, {}))
+    monkeypatch.setattr(measure, "run", lambda unit, case, text: found(case, reached[case]))
+    total, did = measure.run_all("x")
+    assert did == ran and total[FILE].bits["a"][0] == 7
     said = [Reason(FILE, "why", signal="b"), Reason(FILE, "why", signal="a", bits="2")]
-    known = [case for case in ran if case not in ("wide", "few")]
-    assert [case for case, found in measure.run_all("x", said) if found] == known
+    assert measure.run_all("x", said)[1] == [case for case in ran if case not in ("wide", "few")]
 
 
 def test_run():
     """A real bench reaches all of its component: Verilator counts what is marked."""
-    reached = run("skid", "bit").files["rtl/bus/skid.py"]
+    reached, = run("skid", "bit", measure.convert("skid", "bit")).values()
     assert reached.branches and all(reached.branches.values())
-    assert reached.bits["i__payload"] == (1, 1) and all(mask == moved for mask, moved in reached.bits.values())
+    assert reached.bits["i__payload"] == (1, 1)
+    assert all(mask == moved for mask, moved in reached.bits.values())
+
+
+def test_files():
+    """Each file is one bench's: those that a bench answers for."""
+    assert measure.files("queue") == {"rtl/control/queue.py", "rtl/control/tokens.py"}

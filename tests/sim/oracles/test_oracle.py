@@ -115,6 +115,17 @@ def test_not_a_number_is_refused():
         wrong.expect(*INPUTS["fp.ADD"])
 
 
+@pytest.mark.parametrize("wrong", [np.float64, bool])
+def test_other_types_are_refused(wrong):
+    """Neither as inputs nor as outputs: they would be read as integers."""
+    x = np.ones(3, np.float32)
+    message = f"^Arrays must be float32 or integers, not {np.dtype(wrong)}$"
+    with pytest.raises(TypeError, match=message):
+        ORACLES["fp.ADD"].expect(x.astype(wrong), x)
+    with pytest.raises(TypeError, match=message):
+        Oracle("other", lambda x: x.astype(wrong), lambda x: x).expect(x)
+
+
 def test_infinity_is_refused():
     wrong = Oracle("infinite", lambda x: x + np.float32(np.inf), lambda x: x + np.inf)
     with pytest.raises(OracleError, match="^infinite: output 0 has an exponent field of 255$"):

@@ -96,6 +96,8 @@ def test_limits():
     assert ("length of the program", "least") in limits()
     assert ("length of the program", "most") in limits(*[Scalar()] * 1023)
     assert ("position", "most") in limits(position=65535) and ("token", "most") in limits(tokens=[(1 << 20) - 1])
+    search, behind = MatMul(rows=9, groups=1, best=1), "searches one right behind the other"
+    assert (behind, True) in limits(search, search) and (behind, False) in limits(search, MatMul(rows=9, groups=1))
     assert ("logits searched", "none") in limits() and ("logits searched", "none") not in limits(head=False)
     for rows, name in (1, "one"), (63, "fewer than kept"), (64, "as many as kept"), (65, "more than kept"):
         assert ("logits searched", name) in limits(MatMul(rows=rows, groups=1, best=1), MatMul(rows=9, groups=1))
