@@ -96,6 +96,33 @@ async def runs(dut):
 
 
 @cocotb.test()
+async def tokens_and_best_logits(dut):
+    """Words of tables: the tokens that the host writes, and the best logits that it reads."""
+    host, random = await Host.begin(dut), rng()
+    tokens = [random.getrandbits(32) for _ in range(TOKENS)]
+    best = [{"id": random.getrandbits(ROW_BITS), "value": random.getrandbits(32)}
+            for _ in range(BEST)]
+
+    async def answer():
+        while True:
+            await FallingEdge(dut.clk)
+            entry = best[int(dut.best_index.value)]
+            await cycles(dut)
+            dut.best_entry.value = to_bits(Logit, entry)
+
+    for n, token in enumerate(tokens):
+        await host.registers.write_dword(REGISTERS["TOKEN"].address + 4 * n, token)
+    for n, token in enumerate(tokens):
+        dut.token_index.value = n
+        await FallingEdge(dut.clk)
+        assert int(dut.token.value) == token, n
+    cocotb.start_soon(answer())
+    for n, entry in enumerate(best):
+        assert await host.get("BEST", 2 * n) == entry["value"], n
+        assert await host.get("BEST", 2 * n + 1) == entry["id"], n
+
+
+@cocotb.test()
 @cocotb.parametrize(quiet=range(SETTLE + 1), command=[RESET, RESET | START])
 async def reset_waits_for_memory(dut, quiet, command):
     """Memory seems idle for some cycles, then is not: a request was on its way."""
