@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -212,6 +213,16 @@ def without_zeros(verilog):
         r"^ +\S+ ?\[\d+\] = \d+'[dh]0+;\n", "", block[0], flags=re.M), verilog, flags=re.M | re.S)
 
 
+def _hardware(config):
+    """What the Verilog depends on of a configuration: another name, clock or DRAM builds nothing."""
+    return repr(replace(config, name="", clock_mhz=1.0, dram="ideal"))
+
+
+def _folder(config):
+    digest = hashlib.sha256(_hardware(config).encode()).hexdigest()
+    return f"{config.core}-{config.beat_bits}-{digest[:12]}"
+
+
 def accelerator_library(config, *, trace=False, checked=False, progress=None):
     """:func:`library` of the accelerator for a :class:`rtl.config.Config`."""
     def text():
@@ -228,8 +239,8 @@ def accelerator_library(config, *, trace=False, checked=False, progress=None):
     sources = sorted((ROOT / "rtl").rglob("*.py"))
     if checked:
         sources += sorted((ROOT / "sim" / "checkers").glob("*.*")) + [ROOT / "sim" / "initial.py"]
-    key = "\0".join([repr(config), version("amaranth"), *(path.read_text() for path in sources)])
-    return library(config.name, text, beat_bytes=config.beat_bytes, config=config, key=key,
+    key = "\0".join([_hardware(config), version("amaranth"), *(path.read_text() for path in sources)])
+    return library(_folder(config), text, beat_bytes=config.beat_bytes, config=config, key=key,
                    trace=trace, checked=checked, progress=progress)
 
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,15 @@ def test_without_zeros():
     for text in ("", kept):
         made = build.without_zeros(memory.format(text) + always + memory.format(""))
         assert made == short.format(text) + always + short.format("")
+
+
+def test_hardware_is_built_once():
+    """What is not in the Verilog, such as the clock, builds no other library; what is, does."""
+    config = get("wide")
+    folder, hardware = build._folder(config), build._hardware(config)
+    same = replace(config, name="mine", clock_mhz=50.0, dram="ideal")
+    assert (build._folder(same), build._hardware(same)) == (folder, hardware)
+    for field, value in {"lanes": 16, "core": "lut", "columns": 2, "prefetch_beats": 64,
+                         "formats": ("U4", "S8"), "patterns": ("2:4",)}.items():
+        other = replace(config, **{field: value})
+        assert build._folder(other) != folder and build._hardware(other) != hardware
