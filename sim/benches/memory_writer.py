@@ -113,25 +113,26 @@ async def highest_address(dut):
 
 
 @cocotb.test()
-async def faults(dut):
-    for end, addr in ((END, END), (END, FIRST - 1), (END, 0), (END, (1 << 32) - 1),
-                      # Past all addresses, where less bits would have one that may be written.
-                      (END, (1 << 32) + FIRST),
-                      # An area that reaches beyond memory ends with it.
-                      (2 * LIMIT, LIMIT), ((1 << 32) - 1, (1 << 32) - 2),
-                      # None at all.
-                      (0, FIRST), (FIRST, FIRST)):
-        ram = await begin(dut)
-        before = ram.read(0, 64 * LIMIT)
-        dut.end.value = end
-        line = {"addr": addr, "data": 1, "strobe": 1}
-        await Source(dut, "line", WriteLine).send(line)
-        await cycles(dut, 50)
-        assert int(dut.fault.value) and int(dut.fault_code.value) == FaultCode.ADDRESS
-        assert int(dut.fault_info.value) == addr % (1 << 32)
-        assert int(dut.idle.value) and not int(dut.written.value)
-        assert not int(dut.axi__awvalid.value) and not int(dut.axi__wvalid.value)
-        assert ram.read(0, 64 * LIMIT) == before
+@cocotb.parametrize(
+    (("end", "addr"), [
+        (END, END), (END, FIRST - 1), (END, 0), (END, (1 << 32) - 1),
+        # Past all addresses, where less bits would have one that may be written.
+        (END, (1 << 32) + FIRST),
+        # An area that reaches beyond memory ends with it.
+        (2 * LIMIT, LIMIT), ((1 << 32) - 1, (1 << 32) - 2),
+        # None at all.
+        (0, FIRST), (FIRST, FIRST)]))
+async def faults(dut, end, addr):
+    ram = await begin(dut)
+    before = ram.read(0, 64 * LIMIT)
+    dut.end.value = end
+    await Source(dut, "line", WriteLine).send({"addr": addr, "data": 1, "strobe": 1})
+    await cycles(dut, 50)
+    assert int(dut.fault.value) and int(dut.fault_code.value) == FaultCode.ADDRESS
+    assert int(dut.fault_info.value) == addr % (1 << 32)
+    assert int(dut.idle.value) and not int(dut.written.value)
+    assert not int(dut.axi__awvalid.value) and not int(dut.axi__wvalid.value)
+    assert ram.read(0, 64 * LIMIT) == before
 
 
 @cocotb.test()
