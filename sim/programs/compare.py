@@ -11,7 +11,7 @@ from ..functional import ModelDevice
 __all__ = ["Pair", "Difference", "Refused"]
 
 
-CYCLES = 2_000_000    # of a program: far more than any takes
+CYCLES = 20_000_000   # of a program: more than any takes; a hang ends sooner, by the watchdog
 WATCHDOG = 50_000
 
 
