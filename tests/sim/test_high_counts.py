@@ -18,7 +18,7 @@ def late(text, bits=64):
 @pytest.mark.parametrize("bits, passes", [(64, True), (31, False)])
 def test_cycles_have_a_high_word(bits, passes):
     built = bench_build.build("control", "small", variant=f"late{bits}",
-                              rewrite=lambda text, component: late(text, bits))
+                              rewrite=lambda text: late(text, bits))
 
     def run():
         return runner.simulate(built, only=r"\.counts", plusargs=[f"+began={BEGAN}"])

@@ -52,7 +52,7 @@ def right(memory, token=1):
 @pytest.mark.parametrize("name", ["ideal", "ddr4-2400-x64"])
 def test_same_data(stall, name):
     cycles = set()
-    for seed in range(5):
+    for seed in range(8):
         memory = replace(dram_of(name), stall=stall, seed=seed)
         fine, took = right(memory)
         assert fine and right(memory) == (fine, took), "the seed says all"

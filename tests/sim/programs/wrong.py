@@ -22,7 +22,7 @@ class Wrong:
     machine : :class:`~sw_ref.machine.Machine`
         Of the last one.
     """
-    def __init__(self, config, coverage=None, build_progress=None):
+    def __init__(self, config, coverage=None, build_progress=None, checked=False):
         self.config, self.runs = config, 0
 
     def __enter__(self):
