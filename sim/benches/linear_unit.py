@@ -190,6 +190,23 @@ async def busy_until_written(dut):
 
 
 @cocotb.test()
+async def back_to_back(dut):
+    """The front is done with a small matrix while the one before waits for the vector memory."""
+    config, random = CASES[case()]().config, np.random.default_rng(rng().getrandbits(32))
+    await start(dut)
+    unit = Harness(dut, config, 0, 0.9)
+    x = random.standard_normal((config.columns, GROUP)).astype(f32)
+    await unit.write_activations(0, x)
+    matrices = [random_matrix(config, random, WeightFormat.U4, rows, 1)
+                for rows in random.permutation([1, 1, 1, 2, config.lanes, config.lanes + 1]).tolist()]
+    await unit.execute([MatMul(format=m.fmt, rows=m.rows, groups=1, dst=64 * n, centre=m.centre_shift)
+                        for n, m in enumerate(matrices)], matrices)
+    for n, matrix in enumerate(matrices):
+        assert np.array_equal(unit.memory[64 * n:][:matrix.rows], bits(product_of(matrix, x)[0]))
+    unit.stop()
+
+
+@cocotb.test()
 async def searches_back_to_back(dut):
     """A search begins with nothing of the one before, whose last logits may still be in a queue."""
     config, random = CASES[case()]().config, np.random.default_rng(rng().getrandbits(32))
