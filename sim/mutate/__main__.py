@@ -9,9 +9,9 @@ import argparse
 import sys
 from collections import Counter
 
+from host import configurations
 from host.errors import UserError, run_command
 from host.progress import progress, steps
-from rtl import config as configs
 
 from ..bench_build import BenchError, cases
 from .netlist import draw
@@ -24,6 +24,7 @@ from .top import TOP, TopNet
 __all__ = ["main", "of_bench", "of_top"]
 
 
+DEFAULT_CONFIG = "small"
 KILLED, KILLED_BY_MODEL, SURVIVED = "killed", "killed by a model alone", "survived"
 
 
@@ -60,7 +61,7 @@ def of_top(config, count, seed, trials, only=None):
 
 def _all(args):
     if args.unit == "top-net":
-        config = configs.get(args.config)
+        config = configurations.chosen(args, DEFAULT_CONFIG)
         yield args.unit, args.n, of_top(config, args.n, args.seed, (args.programs, args.models),
                                      args.only)
         return
@@ -79,8 +80,7 @@ def command(argv):
     parser.add_argument("--only", type=int, metavar="K", help="run a bench's K-th mutant alone")
     parser.add_argument("--programs", type=int, default=200, help="of top-net (default: 200)")
     parser.add_argument("--models", type=int, default=30, help="of top-net (default: 30)")
-    parser.add_argument("--config", default="small", choices=configs.CONFIGS,
-                        help="accelerator of top-net (default: small)")
+    configurations.add_arguments(parser, f"{DEFAULT_CONFIG}, of top-net")
     args = parser.parse_args(argv)
     for name, least in ("n", 1), ("programs", 1), ("models", 0):
         if getattr(args, name) < least:
