@@ -35,15 +35,16 @@ async def copies(dut, gap, stall):
     req, write = Sink(dut, "req", ReadRequest, stall=stall), \
         Sink(dut, "write", vector_write(config), stall=stall)
     per_beat, lanes = config.beat_bits // 32, config.lanes
+    # What comes next is on offer already: it must not be taken early.
+    sending = cocotb.start_soon(beats.send_all(
+        sum(word << 32 * n for n, word in enumerate(values[at:at + per_beat]))
+        for values in words for at in range(0, len(values), per_beat)))
     for load, values in zip(insns, words):
         await insn.send({"word": load.encode(), "pc": 5})
         await FallingEdge(dut.clk)
         assert int(dut.busy.value)
         await cycles(dut)
         assert await req.receive() == {"addr": load.addr, "size": load.size}
-        sender = cocotb.start_soon(beats.send_all(
-            sum(word << 32 * n for n, word in enumerate(values[at:at + per_beat]))
-            for at in range(0, len(values), per_beat)))
         stored = patterns(LOAD.expect(floats(values)))
         lines = [{"line": (load.dst + at) // lanes, "mask": (1 << lanes) - 1,
                   "data": stored[at:at + lanes]} for at in range(0, len(values), lanes)]
@@ -51,11 +52,11 @@ async def copies(dut, gap, stall):
         # The last line waits, and the unit with it.
         await cycles(dut, 30)
         await write.expect_all(lines[-1:])
-        await sender
         await cycles(dut, 4)
         await FallingEdge(dut.clk)
         assert not int(dut.busy.value)
         await cycles(dut)
+    await sending
 
 
 @cocotb.test()
