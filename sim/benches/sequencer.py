@@ -167,6 +167,18 @@ async def one_dispatch_every_four_cycles(dut):
     memories.cancel()
 
 
+@cocotb.test()
+async def long_loops(dut):
+    """A loop goes on when one bit says so of the rounds left; all rounds would take too long."""
+    for bit in range(4, Loop.layout["count"].width):
+        memories = await begin(dut, [Loop(length=1, count=(1 << bit) + 5), Load(addr=7), Halt()])
+        for _ in range(10):     # on the way the bit is the only one
+            await Sink(dut, "queues.0", Dispatched, stall=0).receive()
+        await cycles(dut, 20)
+        assert int(dut.busy.value) and int(get_port(dut, "queues.0.valid").value), bit
+        memories.cancel()
+
+
 def nest(depth):
     """Loops around a Load, each followed by another so that no two end together."""
     out = [Load()]
