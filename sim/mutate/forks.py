@@ -66,6 +66,8 @@ def _fork(numbers):
         process = os.fork()
         if not process:
             os.environ.update({VARIABLE: str(number), RESULTS: str(path)})
+            if number:
+                os.environ.pop("ORACLES", None)   # the good design's run says which the bench asks
             return
         verdicts[number] = _ends(process, limit) and _passed(path)
         if not number:
