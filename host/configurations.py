@@ -71,13 +71,8 @@ def read(name):
                             f"not {name!r}")
         return CONFIGS[name]
     values = _toml(read_text(name, most=MOST_BYTES), name)
-    config = None
-    if "base" in values:
-        base = values.pop("base")
-        if base not in CONFIGS:
-            raise UserError(f"{name}: base must be one of {', '.join(CONFIGS)}, not {base!r}")
-        config = CONFIGS[base]
-    return from_dict({"name": Path(name).stem, **values}, name, config)
+    base = _named(CONFIGS, values.pop("base"), f"{name}: base") if "base" in values else None
+    return from_dict({"name": Path(name).stem, **values}, name, base)
 
 
 def changed(config, settings):
@@ -91,11 +86,9 @@ def changed(config, settings):
             raise UserError(f"--set must be FIELD=VALUE, such as columns=2; not {setting!r}")
         outer, dot, inner = field.partition(".")
         if dot and outer == DRAM:
-            table = values.get(DRAM, asdict(config.dram))
+            table = values.get(DRAM, config.dram)
             if not isinstance(table, dict):
                 table = {"base": table}
-            elif "base" not in table:
-                table = {**table, "name": f"{config.dram.name}+{inner}={text}"}
             values[DRAM] = {**table, inner: _value(text)}
         else:
             values[field] = _value(text)
@@ -140,15 +133,16 @@ def _dram(value, where):
     if not isinstance(value, dict):
         raise UserError(f"{where}: dram must be a name or a table, not {value!r}")
     values = {**value}
-    base = values.pop("base", None)
+    base, rest = values.pop("base", None), {"name": "of a table"}
     if base is not None:
-        base = asdict(_named(DRAMS, base, f"{where}: dram.base"))
+        if not isinstance(base, Dram):
+            base = _named(DRAMS, base, f"{where}: dram.base")
+        rest = asdict(base)
+        if values:
+            rest["name"] += "+" + ",".join(f"{name}={value}" for name, value in values.items())
         if {"ck_ps", "bus_bytes", "ideal"} & set(values):
-            base["peak"] = 0.0   # follows from these
-    values = {"name": "of a table", **(base or {}), **values}
-    if base is not None and values["name"] == base["name"] and value.keys() - {"base", "name"}:
-        values["name"] += "+" + ",".join(f"{k}={v}" for k, v in value.items() if k != "base")
-    return asdict(_made(Dram, values, f"{where}: dram"))
+            rest["peak"] = 0.0   # follows from these
+    return asdict(_made(Dram, rest | values, f"{where}: dram"))
 
 
 def _named(known, name, what):

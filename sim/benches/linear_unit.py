@@ -173,14 +173,20 @@ async def executes(dut):
         unit.stop()
 
 
+async def one_group(dut, stall):
+    """Reset, and write a group of activations; returns configuration, generator, unit and the group."""
+    config, random = CASES[case()]().config, np.random.default_rng(rng().getrandbits(32))
+    await start(dut)
+    unit = Harness(dut, config, 0, stall)
+    x = random.standard_normal((config.columns, GROUP)).astype(f32)
+    await unit.write_activations(0, x)
+    return config, random, unit, x
+
+
 @cocotb.test()
 async def busy_until_written(dut):
     """However long the last line waits for the vector memory."""
-    config, random = CASES[case()]().config, np.random.default_rng(rng().getrandbits(32))
-    await start(dut)
-    unit = Harness(dut, config, 0, 0.95)
-    x = random.standard_normal((config.columns, GROUP)).astype(f32)
-    await unit.write_activations(0, x)
+    config, random, unit, x = await one_group(dut, 0.95)
     for rows in (1, config.lanes, config.lanes + 1):
         matrix = random_matrix(config, random, WeightFormat.U4, rows, 1)
         await unit.execute([MatMul(format=matrix.fmt, rows=rows, groups=1, centre=matrix.centre_shift)],
@@ -192,11 +198,7 @@ async def busy_until_written(dut):
 @cocotb.test()
 async def back_to_back(dut):
     """The front is done with a small matrix while the one before waits for the vector memory."""
-    config, random = CASES[case()]().config, np.random.default_rng(rng().getrandbits(32))
-    await start(dut)
-    unit = Harness(dut, config, 0, 0.9)
-    x = random.standard_normal((config.columns, GROUP)).astype(f32)
-    await unit.write_activations(0, x)
+    config, random, unit, x = await one_group(dut, 0.9)
     matrices = [random_matrix(config, random, WeightFormat.U4, rows, 1)
                 for rows in random.permutation([1, 1, 1, 2, config.lanes, config.lanes + 1]).tolist()]
     await unit.execute([MatMul(format=m.fmt, rows=m.rows, groups=1, dst=64 * n, centre=m.centre_shift)
@@ -209,11 +211,7 @@ async def back_to_back(dut):
 @cocotb.test()
 async def searches_back_to_back(dut):
     """A search begins with nothing of the one before, whose last logits may still be in a queue."""
-    config, random = CASES[case()]().config, np.random.default_rng(rng().getrandbits(32))
-    await start(dut)
-    unit = Harness(dut, config, 0, 0)
-    x = random.standard_normal((config.columns, GROUP)).astype(f32)
-    await unit.write_activations(0, x)
+    config, random, unit, x = await one_group(dut, 0)
     for rows in (80, 3), (40, 70):
         matrices = [random_matrix(config, random, WeightFormat.U4, count, 1) for count in rows]
         # Each logit goes ahead of all before: the first search falls behind.

@@ -226,15 +226,12 @@ def _folder(config):
 def accelerator_library(config, *, trace=False, checked=False, progress=None):
     """:func:`library` of the accelerator for a :class:`rtl.config.Config`."""
     def text():
-        from amaranth.back import verilog
-
         from rtl.top import Accelerator
 
-        from ..checkers.attach import checked_verilog
+        from ..checkers.attach import checked_verilog, plain_verilog
         if checked:
             return checked_verilog(Accelerator(config), "accelerator")[0]
-        return without_zeros(verilog.convert(Accelerator(config), name="accelerator",
-                                             strip_internal_attrs=True))
+        return without_zeros(plain_verilog(Accelerator(config), "accelerator"))
 
     sources = sorted((ROOT / "rtl").rglob("*.py"))
     if checked:

@@ -47,6 +47,9 @@ def test_changed_values_round_trip():
     (["formats=['U4', 'S8']"], {"formats": ("U4", "S8")}),
     (["dram=ideal"], {"dram": DRAMS["ideal"], "dram_peak": 64 * 300e6}),
     (["dram=ddr3-800-x16", "dram.ck_ps=2000"], {"dram_peak": 2e9}),
+    # The peak follows from the clock, whatever it was.
+    (["dram.ck_ps=1000"], {"dram_peak": 16e9}),
+    (["dram.ck_ps=1000", "dram.latency=3"], {"dram_peak": 16e9}),
     (["lanes=4", "lanes=16"], {"lanes": 16}),
     (["name=mine", "lanes=4"], {"name": "mine"}),
 ])
@@ -80,6 +83,7 @@ def test_file(tmp_path):
     ("lanes = ", "must be TOML: Invalid value "),
     ("lanes = 4", "needs beat_bits, or a base that has it"),
     ('base = "huge"', f"base must be one of {', '.join(CONFIGS)}, not 'huge'"),
+    ("base = []", f"base must be one of {', '.join(CONFIGS)}, not []"),
     ("base = 3", f"base must be one of {', '.join(CONFIGS)}, not 3"),
     ('base = "small"\ncolums = 3', "there is no field 'colums'; did you mean columns?"),
     ('base = "small"\ncolumns = "3"', "columns: Expected `int`, got `str`"),
