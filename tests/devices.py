@@ -8,8 +8,7 @@ from mapper.compile import compile_model
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 from sim.models import configs
-
-from .toy import toy_model
+from sim.models.toy import toy_model
 
 
 __all__ = ["CONFIGS", "toy_image", "pair", "same_step", "same_memory"]

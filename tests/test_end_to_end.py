@@ -15,7 +15,7 @@ from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 
 from .devices import CONFIGS, CONTEXT, pair, same_memory, same_step, toy_image
-from .toy import toy_model
+from sim.models.toy import toy_model
 
 
 pytestmark = pytest.mark.seconds(60)

@@ -9,7 +9,7 @@ from host.cli import main
 from mapper.compile import compile_model
 from rtl.config import get
 from rtl.isa import Attend, Sync, Vector, decode
-from tests.toy import toy_model
+from sim.models.toy import toy_model
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from rtl.config import UNIT_BYTES, get
 from rtl.formats import ROW_SCALED, SPARSE, unpack
 from rtl.isa import MatMul, Stream, WeightFormat, decode
 from sw_ref.linear import places
-from tests.toy import toy_model
+from sim.models.toy import toy_model
 
 
 ALL = pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)

@@ -13,7 +13,7 @@ from rtl import limits
 from rtl.config import get
 from rtl.isa import Attend, WeightFormat, decode
 from tests.extreme import CONFIG
-from tests.toy import toy_model
+from sim.models.toy import toy_model
 
 
 MODEL = toy_model()

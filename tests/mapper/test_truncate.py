@@ -9,7 +9,7 @@ from mapper.truncate import first_layers
 from rtl.config import get
 from rtl.isa import WeightFormat
 from sw_ref.machine import Machine
-from tests.toy import toy_model
+from sim.models.toy import toy_model
 
 
 @pytest.fixture(scope="module", params=["U4", "SPARSE4"])

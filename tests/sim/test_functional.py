@@ -10,7 +10,7 @@ from mapper.compile import compile_model
 from rtl.config import get
 from rtl.isa import Halt, Load, Loop, Scalar, decode
 from sim.functional import ModelDevice
-from tests.toy import toy_model
+from sim.models.toy import toy_model
 
 
 CONFIG = get("wide")

@@ -13,7 +13,7 @@ from sw_ref import torch_linear
 from sw_ref.best import PADDING, best
 from sw_ref.machine import Machine
 from sw_ref.numerics import MAX
-from tests.toy import toy_model
+from sim.models.toy import toy_model
 
 
 VOCABULARIES = [1, 2, 63, 64, 65, 300]

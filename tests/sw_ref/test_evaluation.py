@@ -6,7 +6,7 @@ from mapper.compile import compile_model
 from sim.functional import ModelDevice
 from sw_ref.evaluation import EVALUATION, float32_losses, losses, machine_losses, top1_agreement, windows
 from sw_ref.llama import Float32
-from tests.toy import toy_model
+from sim.models.toy import toy_model
 
 
 RNG = np.random.default_rng(3)

@@ -11,7 +11,7 @@ from rtl.sparse import BLOCK, Mode, walk
 from sim.patterns import EDGES, floats
 from sw_ref import linear as module, numerics
 from sw_ref.linear import linear, places, sound
-from tests.toy import prune
+from sim.models.toy import prune
 
 
 LOWEST = {WeightFormat.S8: -128, WeightFormat.TERNARY: -1, WeightFormat.SPARSE4: -8, WeightFormat.SPARSE8: -128}

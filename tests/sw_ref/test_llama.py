@@ -12,7 +12,7 @@ from rtl.formats import SPARSE, integers
 from rtl.isa import WeightFormat
 from sw_ref.llama import Float32, MachineArithmetic
 from sw_ref.machine import Machine
-from tests.toy import toy_model
+from sim.models.toy import toy_model
 
 
 CONFIGS = {

@@ -10,7 +10,7 @@ from rtl.isa import Dest, Embed, Halt, Load, MatMul, Quant, Stream, Sync, Unit
 from sim.patterns import EDGES
 from sw_ref import numerics, torch_ops
 from sw_ref.machine import IllegalProgram, Machine
-from tests.toy import prune
+from sim.models.toy import prune
 
 
 CONFIG, GROUPS, COLUMNS = get("wide-lut"), 3, 2     # whose formats are all there are

@@ -14,7 +14,7 @@ from sw_ref.legal import IllegalProgram
 from sw_ref.order import Order
 from sw_ref.sequencer import Sequencer
 from sw_ref.verify import corners, verify
-from tests.toy import toy_model
+from sim.models.toy import toy_model
 
 from .programs import CACHE, CONFIG, DATA, UNITS, memory, run, words
 
