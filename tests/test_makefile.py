@@ -1,5 +1,6 @@
 """What `make` would do, as `make -n` says."""
 
+import os
 import re
 import subprocess
 import tomllib
@@ -13,7 +14,9 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 
 
 def make(*args):
-    return subprocess.run(["make", *args], cwd=ROOT, capture_output=True, text=True)
+    """As from a shell, though `make test` runs this: a make within another says which folder it enters and leaves."""
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return subprocess.run(["make", *args], cwd=ROOT, capture_output=True, text=True, env=env)
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
