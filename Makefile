@@ -32,8 +32,8 @@ test: $(VENV)/.test
 # One component's bench: make sim UNIT=attention [CASE=small] [WAVES=1] [SEED=n]
 sim: $(VENV)/.test
 	@test -n "$(UNIT)" || { echo "make sim: UNIT must be one of:" \
-	    $$(ls sim/benches | sed -n 's/^\([a-z].*\)\.py$$/\1/p'); exit 2; }
-	@$(BIN)/python -m sim.runner "$(UNIT)" $(if $(CASE),--case $(CASE)) --seed "$(SEED)" \
+	    $$(find sim/benches -name '[a-z]*.py' | sed 's/.*\/\(.*\)\.py$$/\1/' | sort); exit 2; }
+	@$(BIN)/python -m sim.harness.runner "$(UNIT)" $(if $(CASE),--case $(CASE)) --seed "$(SEED)" \
 	    $(if $(WAVES),--waves)
 
 # Random programs on the simulated FPGA and the functional machine: make random [N=1000] [SEED=n] [CONFIG=wide].
@@ -56,10 +56,11 @@ bench: $(VENV)/.run
 # what its bench reaches, and records nothing.
 coverage: $(VENV)/.test
 	@$(BIN)/python -m sim.coverage $(or $(PART),rtl) $(if $(UNIT),--unit "$(UNIT)") $(if $(ACCEPT),--accept)
+	@$(BIN)/python -m headrace.docs.generate
 
 # Cycles, area and clock of the linear cores, into docs/cores.md: an hour, less when little has changed.
 cores: $(VENV)/.synth
-	$(BIN)/python -m boards.document
+	$(BIN)/python -m headrace.studies.document
 
 # A board's bitstream into build/BOARD: make bitstream BOARD=ulx3s-85f [SEED=n] [BARE=1] [CHECK=1]. Without a
 # board, the boards that there are.
@@ -74,10 +75,10 @@ export: $(VENV)/.run
 
 # What small FPGAs would have to hold, into docs/small-boards.md.
 small: $(VENV)/.small
-	$(BIN)/python -m boards.small
+	$(BIN)/python -m headrace.studies.small
 
 docs: $(VENV)/.test
-	$(BIN)/python -m sim.document
+	$(BIN)/python -m headrace.docs.generate
 
 verilog: $(VENV)/.run
 	$(BIN)/headrace verilog $${CONFIG:+--config "$$CONFIG"} -o build/verilog

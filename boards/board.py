@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from host.errors import UserError
-from rtl import config as configs
-from rtl.link.protocol import BAUD
+from rtl.spec import config as configs
+from rtl.spec.protocol import BAUD
 
 from .dram.dram import Dram
 
@@ -20,7 +20,7 @@ class Board:
     Parameters
     ----------
     name : :class:`str`
-        What users call it; also that of its configuration in :mod:`rtl.config`.
+        What users call it; also that of its configuration in :mod:`rtl.spec.config`.
     title : :class:`str`
         What its makers call it.
     number : :class:`int`
@@ -50,7 +50,7 @@ class Board:
 
     @property
     def config(self):
-        """Its :class:`~rtl.config.Config`."""
+        """Its :class:`~rtl.spec.config.Config`."""
         return configs.get(self.name)
 
     @property

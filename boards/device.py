@@ -4,7 +4,7 @@ import os
 
 from host.device import DeviceError
 from host.link.device import UartDevice
-from rtl.link.protocol import ADDRESS_BITS, Space
+from rtl.spec.protocol import ADDRESS_BITS, Space
 
 from .board import by_number
 from .dram.initialise import initialise

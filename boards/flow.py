@@ -8,7 +8,9 @@ from host.errors import UserError
 from host.files import writing
 
 from .report import describe
-from .synthesis import NAMELESS, execute, tool, version
+from sim.tools import execute, tool, version
+
+from .synthesis import NAMELESS
 
 
 __all__ = ["NAME", "check_tools", "build"]

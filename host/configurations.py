@@ -1,8 +1,8 @@
 """Configurations that users choose: by name, from a TOML file, and with values changed.
 
-A file has the fields of :class:`rtl.config.Config`, and may have `base`, the name of a configuration
+A file has the fields of :class:`rtl.spec.config.Config`, and may have `base`, the name of a configuration
 whose values hold for the rest. `dram` is a name, or a table with the fields of
-:class:`rtl.dram.Dram`, again with a `base`::
+:class:`rtl.spec.dram.Dram`, again with a `base`::
 
     base = "wide"
     columns = 2
@@ -19,12 +19,12 @@ from pathlib import Path
 import msgspec
 import tomli_w
 
-from rtl.config import CONFIGS, Config
-from rtl.dram import DRAMS, Dram
+from rtl.spec.config import CONFIGS, Config
+from rtl.spec.dram import DRAMS, Dram
 
 from .errors import UserError
-from .schema import line
-from .text import read_text
+from .image.schema import line
+from .language.text import read_text
 
 
 __all__ = ["add_arguments", "add_set", "chosen", "from_dict", "read", "to_dict", "to_toml"]
@@ -55,7 +55,7 @@ def add_set(parser):
 def chosen(args, default=None):
     """The configuration that parsed arguments say.
 
-    `default`, a name or a :class:`~rtl.config.Config`, is for arguments that name none.
+    `default`, a name or a :class:`~rtl.spec.config.Config`, is for arguments that name none.
     """
     config = default if args.config is None else args.config
     if not isinstance(config, Config):

@@ -6,9 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
-from rtl.config import UNIT_BYTES
-from rtl.csr import IDENTITY, REGISTERS, TOKENS, FaultCode
-from rtl.isa import WeightFormat, decode
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.csr import IDENTITY, REGISTERS, TOKENS, FaultCode
+from rtl.spec.isa import WeightFormat, decode
 
 from .errors import UserError
 
@@ -29,7 +29,7 @@ class DeviceFault(DeviceError):
 
     Attributes
     ----------
-    code : :class:`rtl.csr.FaultCode` or :class:`int`
+    code : :class:`rtl.spec.csr.FaultCode` or :class:`int`
     pc : :class:`int`
         Index of the instruction.
     info : :class:`int`
@@ -100,10 +100,10 @@ class Device(Protocol):
 
     @property
     def config(self):
-        """Its :class:`rtl.config.Config`."""
+        """Its :class:`rtl.spec.config.Config`."""
 
     def load(self, image):
-        """Take a :class:`host.image.Image`; its KV cache is empty then.
+        """Take a :class:`host.image.image.Image`; its KV cache is empty then.
 
         Raises :exc:`DeviceError` if it is for another configuration.
         """
@@ -119,13 +119,13 @@ class Device(Protocol):
 
 
 class RegisterDevice:
-    """A device with the registers of :mod:`rtl.csr` and a memory.
+    """A device with the registers of :mod:`rtl.spec.csr` and a memory.
 
     A subclass implements :meth:`read`, :meth:`write`, :meth:`write_memory`, :meth:`run`.
 
     Parameters
     ----------
-    config : :class:`rtl.config.Config`
+    config : :class:`rtl.spec.config.Config`
     watchdog : :class:`int`
         Cycles without progress after which the machine faults.
     progress : callable or None

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from rtl.config import UNIT_BYTES
-from rtl.isa import WORD_BITS, Insn, Loop, Sync, Vector
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.isa import WORD_BITS, Insn, Loop, Sync, Vector
 
 
 __all__ = ["Assembler", "Area", "float_bits"]

@@ -7,11 +7,11 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from host.errors import UserError
-from host.image import Image
-from rtl import limits
-from rtl.config import CONFIGS, GROUP, UNIT_BYTES
-from rtl.formats import ACC_BITS, pack, sum_bits
-from rtl.isa import WeightFormat
+from host.image.image import Image
+from rtl.spec import limits
+from rtl.spec.config import CONFIGS, GROUP, UNIT_BYTES
+from rtl.spec.formats import ACC_BITS, pack, sum_bits
+from rtl.spec.isa import WeightFormat
 
 from sw_ref.legal import IllegalProgram
 from sw_ref.numerics import WINDOW
@@ -139,7 +139,7 @@ def _plan(model):
 
 
 def compile_model(model, config, context, progress=lambda what, done, total: None):
-    """Compile `model` (:class:`~mapper.model.Model`) to an :class:`~host.image.Image`.
+    """Compile `model` (:class:`~mapper.model.Model`) to an :class:`~host.image.image.Image`.
 
     `context` is the number of positions that the KV cache gets. `progress` is called with a
     name, a count and the total. Raises :exc:`~host.errors.UserError` with the reason when the

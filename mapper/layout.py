@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from rtl.config import KV_BLOCK, UNIT_BYTES
-from rtl.formats import stream_units
-from rtl.isa import WeightFormat
+from rtl.spec.config import KV_BLOCK, UNIT_BYTES
+from rtl.spec.formats import stream_units
+from rtl.spec.isa import WeightFormat
 
 from .assembler import Area
 

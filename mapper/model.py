@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 
 from host.errors import UserError
-from rtl.config import GROUP
-from rtl.formats import CODE_BITS, WeightFormat, grid
+from rtl.spec.config import GROUP
+from rtl.spec.formats import CODE_BITS, WeightFormat, grid
 
 
 __all__ = ["HEAD_DIMS", "LINEARS", "ODD", "RANGES", "Linear", "Layer", "Layers", "Model", "half_split",
@@ -41,7 +41,7 @@ class Linear:
         Name of the tensor in the file.
     source : :class:`str`
         Type of the tensor in the file.
-    format : :class:`rtl.isa.WeightFormat`
+    format : :class:`rtl.spec.isa.WeightFormat`
     codes : uint8 (``U1`` to ``U4``) or int8 (rows, K)
         Within `RANGES`; never rounded again when the file holds codes of the format.
     d : float32 (rows, K / GROUP) or, one for each row, (rows, 1)
@@ -125,7 +125,7 @@ class Model:
     bos : :class:`int` or None
         Token put before every prompt, if any.
     tokenizer : :class:`str`
-        JSON that :meth:`host.tokenizer.Tokenizer.from_json` understands.
+        JSON that :meth:`host.language.tokenizer.Tokenizer.from_json` understands.
     chat_template : :class:`str` or None
         Jinja template of the model's conversations.
     layers : sequence of :class:`Layer`

@@ -1,4 +1,4 @@
-"""One-shot pruning to the patterns of :mod:`rtl.sparse`, with what is left of each row making up for
+"""One-shot pruning to the patterns of :mod:`rtl.spec.sparse`, with what is left of each row making up for
 what is taken (SparseGPT; Frantar and Alistarh 2023).
 
 A matrix is done column by column. What leaving out a weight w costs is w**2 / U**2, U the
@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from host.errors import UserError
-from rtl.isa import WeightFormat
-from rtl.sparse import BLOCK, MODES
+from rtl.spec.isa import WeightFormat
+from rtl.spec.sparse import BLOCK, MODES
 from sw_ref.decoder import Decoder
 
 from .model import Linear
@@ -35,7 +35,7 @@ class Pattern:
     Attributes
     ----------
     name : :class:`str`
-        One of :data:`rtl.sparse.MODES`, or ``mixed``: 0, 2, 4, 8 or 16 of 16, each block of 16 x 16
+        One of :data:`rtl.spec.sparse.MODES`, or ``mixed``: 0, 2, 4, 8 or 16 of 16, each block of 16 x 16
         as many as it is worth (FlightLLM).
     density : :class:`float`
         Share of weights to keep, where blocks differ.

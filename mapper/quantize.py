@@ -1,7 +1,7 @@
 """Group scales and minima as small integers, so that sums over groups stay exact.
 
 A file gives a weight as d * q + m, with d and m floats per group. The machine takes it as
-row_scale * integer (:mod:`rtl.formats`): the codes q stay what they are, d and m become bytes
+row_scale * integer (:mod:`rtl.spec.formats`): the codes q stay what they are, d and m become bytes
 relative to one fp32 scale per row. What that costs is measured by :meth:`Quantized.error`. A matrix
 with one scale per row has the machine's form already, and costs nothing.
 """
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtl.config import GROUP
-from rtl.formats import WeightFormat, grid
+from rtl.spec.config import GROUP
+from rtl.spec.formats import WeightFormat, grid
 
-from .bounds import LEAST_ROW_SCALE
+from .read.bounds import LEAST_ROW_SCALE
 from .model import ODD, RANGES, Linear
 
 
@@ -27,11 +27,11 @@ CHUNK = 1 << 18                                  # groups that are worked on at 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Quantized:
-    """A matrix in the machine's numbers, see :mod:`rtl.formats`.
+    """A matrix in the machine's numbers, see :mod:`rtl.spec.formats`.
 
     Attributes
     ----------
-    format : :class:`rtl.isa.WeightFormat`
+    format : :class:`rtl.spec.isa.WeightFormat`
     codes : uint8 or int8 (rows, K)
         The file's codes; mirrored in groups whose d is negative.
     scale : uint8 (rows, K / GROUP)

@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from rtl.config import GROUP, UNIT_BYTES
-from rtl.formats import BEATS_PER_GROUP, ROW_SCALED, SPARSE, STEP_ROWS, TILES, WeightFormat
-from rtl.sparse import BLOCK, MODES, SLOTS, Mode, code_beats, walk
+from rtl.spec.config import GROUP, UNIT_BYTES
+from rtl.spec.formats import BEATS_PER_GROUP, ROW_SCALED, SPARSE, STEP_ROWS, TILES, WeightFormat
+from rtl.spec.sparse import BLOCK, MODES, SLOTS, Mode, code_beats, walk
 
 from .layout import Matrix
 

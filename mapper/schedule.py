@@ -5,10 +5,10 @@ addresses are expressions over the loop registers and the host's position. The w
 instruction for all layers, so nothing ever holds it up but its own buffer.
 """
 
-from rtl.config import KV_BLOCK
-from rtl.isa import (Append, Attend, Dest, Embed, Func, Halt, Load, MatMul, Quant, Scalar, Source,
+from rtl.spec.config import KV_BLOCK
+from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Halt, Load, MatMul, Quant, Scalar, Source,
                      Stream, Sync, Token, Unit)
-from rtl.limits import QUERIES
+from rtl.spec.limits import QUERIES
 from sw_ref.sequences import RECIPROCAL, SILU_GATE, norm_scale
 
 from .assembler import Assembler

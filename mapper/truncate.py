@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from host.image import Image
-from rtl.config import UNIT_BYTES
-from rtl.isa import Loop, Stream, decode
+from host.image.image import Image
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.isa import Loop, Stream, decode
 
 
 __all__ = ["first_layers"]

@@ -7,7 +7,7 @@ full of notes that change nothing; there, the fields that are known to matter ar
 
 from host.errors import UserError
 
-from .bounds import brief
+from .read.bounds import brief
 
 
 __all__ = ["gguf_metadata", "hf_config", "hf_window"]

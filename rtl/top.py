@@ -6,15 +6,15 @@ from amaranth.lib.wiring import In, Out
 
 from .attention.unit import AttentionUnit
 from .bus.axi import AXI4, AXI4Lite, flat, gather
-from .config import Config
+from .spec.config import Config
 from .control.control import UNITS_BITS, Control
 from .control.fetch import Fetch
 from .control.queue import UnitQueue
 from .control.sequencer import Sequencer
 from .control.tokens import TokenCounters
-from .csr import ADDRESS_BITS
-from .isa import Unit
-from .limits import STREAMS_AHEAD
+from .spec.csr import ADDRESS_BITS
+from .spec.isa import Unit
+from .spec.limits import STREAMS_AHEAD
 from .linear.unit import LinearUnit
 from .memory.load import LoadUnit
 from .memory.reader import ADDR_WIDTH, ID_WIDTH, MemoryReader
@@ -38,11 +38,11 @@ class Accelerator(wiring.Component):
     """Headrace: decodes a language model from weights in DRAM.
 
     The host writes a program image to DRAM and its address to a register, starts, and reads the
-    best logits. :mod:`rtl.isa` says what programs do, :mod:`rtl.csr` what the registers are.
+    best logits. :mod:`rtl.spec.isa` says what programs do, :mod:`rtl.spec.csr` what the registers are.
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Configuration.
 
     Members
@@ -52,7 +52,7 @@ class Accelerator(wiring.Component):
     m_axi_awaddr, … : :py:`Out(AXI4(40, config.beat_bits, 4))`, flat
         DRAM.
     activity : :py:`Out(UNITS_BITS)`
-        Who is at work: the bit of each :class:`~rtl.isa.Unit`'s number; bit 0 is the sequencer.
+        Who is at work: the bit of each :class:`~rtl.spec.isa.Unit`'s number; bit 0 is the sequencer.
     """
     def __init__(self, config):
         if not isinstance(config, Config):

@@ -23,7 +23,7 @@ def emit(config, path, *, name="headrace"):
 
 
 def emit_core(core, path):
-    """Write a :class:`~rtl.standalone.Standalone` linear core as one Verilog file."""
+    """Write a :class:`~rtl.standalone.core.Standalone` linear core as one Verilog file."""
     config = core.config
     text = verilog.convert(core, name=core.name, ports=list(core.signals.values()),
                            strip_internal_attrs=True)

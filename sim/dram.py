@@ -3,7 +3,7 @@
 import ctypes
 from dataclasses import fields, replace
 
-from rtl.dram import DRAMS, Dram
+from rtl.spec.dram import DRAMS, Dram
 
 
 __all__ = ["STALLS", "adverse", "header", "c_struct"]
@@ -30,5 +30,5 @@ class _Struct(ctypes.Structure):
 
 
 def c_struct(dram):
-    """A :class:`~rtl.dram.Dram` as the harness takes it."""
+    """A :class:`~rtl.spec.dram.Dram` as the harness takes it."""
     return _Struct(**{name: int(getattr(dram, name)) for name in NAMES})

@@ -19,7 +19,7 @@ from rich.table import Table
 from host.errors import UserError, run_command
 from host.files import check_target, replacing
 from host.progress import console, steps
-from rtl.config import get
+from rtl.spec.config import get
 
 from .fpga.build import accelerator_library
 from .tools import ROOT
@@ -46,7 +46,7 @@ class Done:
 def command(*args):
     """Run `headrace`, which prints JSON, in a process of its own."""
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "host.cli", *map(str, args), "--json"], cwd=ROOT,
+    process = subprocess.Popen([sys.executable, "-m", "headrace.cli", *map(str, args), "--json"], cwd=ROOT,
                                stdout=subprocess.PIPE, text=True)
     with process.stdout:
         text = process.stdout.read()

@@ -3,7 +3,7 @@
 import json
 
 from host.files import replacing
-from rtl.isa import Unit
+from rtl.spec.isa import Unit
 
 
 __all__ = ["UNITS", "spans", "write"]

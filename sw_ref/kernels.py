@@ -15,8 +15,8 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from rtl.config import KV_BLOCK, UNIT_BYTES
-from rtl.isa import Func
+from rtl.spec.config import KV_BLOCK, UNIT_BYTES
+from rtl.spec.isa import Func
 
 from .attention import BLOCK, EMPTY, EXP2, FRACTION, SCORE_BITS, SHIFT_LIMIT
 from .kept import keep
@@ -28,7 +28,7 @@ __all__ = ["kernel", "exact", "value", "product", "shifted", "load", "largest", 
 
 
 ROOT = Path(__file__).resolve().parents[1]
-CONSTANTS_OF = ("rtl/config.py", "rtl/formats.py", "rtl/isa.py", "rtl/sparse.py", "sw_ref/attention.py",
+CONSTANTS_OF = ("rtl/spec/config.py", "rtl/spec/formats.py", "rtl/spec/isa.py", "rtl/spec/sparse.py", "sw_ref/attention.py",
                 "sw_ref/blocks.py", "sw_ref/decoded.py", "sw_ref/kernels.py", "sw_ref/linear.py",
                 "sw_ref/numerics.py", "sw_ref/sparse.py")
 

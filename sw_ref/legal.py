@@ -1,10 +1,10 @@
-"""Legal programs: the rules of :mod:`rtl.rules` that a program's text shows, and how one is refused."""
+"""Legal programs: the rules of :mod:`rtl.spec.rules` that a program's text shows, and how one is refused."""
 
 from functools import lru_cache
 
-from rtl.isa import Halt, Insn, Loop, Op, Scalar, Source, Sync, Token, Unit, decode
-from rtl.limits import COUNTERS, LOOP_DEPTH
-from rtl.rules import RULES
+from rtl.spec.isa import Halt, Insn, Loop, Op, Scalar, Source, Sync, Token, Unit, decode
+from rtl.spec.limits import COUNTERS, LOOP_DEPTH
+from rtl.spec.rules import RULES
 
 
 __all__ = ["MachineError", "IllegalProgram", "Broken", "illegal", "need", "decoded"]
@@ -20,7 +20,7 @@ class IllegalProgram(MachineError):
     Attributes
     ----------
     rule : :class:`str`
-        Name of the rule, of :data:`rtl.rules.RULES`.
+        Name of the rule, of :data:`rtl.spec.rules.RULES`.
     where : :class:`str`
         The instruction, or the program.
     expected, found : :class:`str`

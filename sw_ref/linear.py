@@ -11,8 +11,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from rtl.config import GROUP
-from rtl.formats import CODE_BITS, SCALE_RUN, SPARSE, TILES, WeightFormat, block_beats
+from rtl.spec.config import GROUP
+from rtl.spec.formats import CODE_BITS, SCALE_RUN, SPARSE, TILES, WeightFormat, block_beats
 
 from .decoded import decoded
 from .kernels import kernel, largest, product, shifted, value
@@ -71,7 +71,7 @@ def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, strid
     Parameters
     ----------
     stream : uint8
-        What :func:`rtl.formats.pack` made of a matrix of `rows` rows in the format `fmt`, and
+        What :func:`rtl.spec.formats.pack` made of a matrix of `rows` rows in the format `fmt`, and
         whatever follows.
     q, exponents : int16 (M, K / 32, 32), uint8 (M, K / 32)
         As :func:`sw_ref.numerics.linear`'s.

@@ -11,10 +11,10 @@ from random import Random
 
 import numpy as np
 
-from rtl.config import KV_BLOCK, UNIT_BYTES
-from rtl.csr import BEST
-from rtl.formats import unpack
-from rtl.isa import (Append, Attend, Dest, Embed, Load, MatMul, Quant, Stream, Sync, Unit, Vector,
+from rtl.spec.config import KV_BLOCK, UNIT_BYTES
+from rtl.spec.csr import BEST
+from rtl.spec.formats import unpack
+from rtl.spec.isa import (Append, Attend, Dest, Embed, Load, MatMul, Quant, Stream, Sync, Unit, Vector,
                      WeightFormat)
 
 from . import kernels, numerics
@@ -37,7 +37,7 @@ class Machine:
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Only sizes matter here: a core or a clock changes nothing.
     memory : uint8 array
         DRAM. Appended keys and values are written to it.

@@ -197,7 +197,7 @@ def group_sums(sums, totals, scale, centre, shift):
     Parameters
     ----------
     sums : int64 (M, rows)
-        Activations times what :func:`rtl.formats.grid` makes of the codes.
+        Activations times what :func:`rtl.spec.formats.grid` makes of the codes.
     totals, shift : int64 (M,)
         Sum of the group's activations, and its :func:`group_shift`.
     scale, centre : int64 (rows,)
@@ -228,7 +228,7 @@ def linear(weight, row_scale, q, exponents):
     Parameters
     ----------
     weight : float64 (rows, K)
-        Integer weights, :func:`rtl.formats.integers`: below 2**15 in magnitude.
+        Integer weights, :func:`rtl.spec.formats.integers`: below 2**15 in magnitude.
     row_scale : float32 (rows,)
     q : int16 (M, K)
     exponents : uint8 (M, K / 32)

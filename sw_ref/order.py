@@ -12,11 +12,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from rtl.config import GROUP, UNIT_BYTES
-from rtl.formats import SPARSE, TILES, block_beats
-from rtl.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit,
+from rtl.spec.config import GROUP, UNIT_BYTES
+from rtl.spec.formats import SPARSE, TILES, block_beats
+from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit,
                      Vector, WeightFormat)
-from rtl.limits import COUNTERS, STREAMS_AHEAD, TOKENS_AHEAD
+from rtl.spec.limits import COUNTERS, STREAMS_AHEAD, TOKENS_AHEAD
 
 from .checks import operands
 from .legal import Broken, need
@@ -95,7 +95,7 @@ class Order:
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
     memory : uint8 array
         DRAM, which is looked at where sparse matrices lie.
     sparse : :class:`dict`

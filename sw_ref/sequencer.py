@@ -2,8 +2,8 @@
 
 from operator import itemgetter
 
-from rtl.isa import REGISTERS, Halt, Loop, Scalar, Source, Token
-from rtl.rules import ALONE, LIMIT
+from rtl.spec.isa import REGISTERS, Halt, Loop, Scalar, Source, Token
+from rtl.spec.rules import ALONE, LIMIT
 
 from .checks import check
 from .legal import Broken, IllegalProgram, illegal
@@ -53,7 +53,7 @@ class Sequencer:
 
     Parameters
     ----------
-    insns : tuple of :class:`~rtl.isa.Insn`
+    insns : tuple of :class:`~rtl.spec.isa.Insn`
         A program of :func:`sw_ref.legal.decoded`.
     bounds : :class:`~sw_ref.checks.Bounds`
     columns : :class:`int`

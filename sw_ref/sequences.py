@@ -7,7 +7,7 @@ machines do the same because both read the same list.
 
 import numpy as np
 
-from rtl.isa import Func
+from rtl.spec.isa import Func
 
 from . import numerics
 from .numerics import MAGIC

@@ -1,8 +1,8 @@
-"""Stripes of the sparse formats, as :mod:`rtl.sparse` lays them out: where they are, and their integers."""
+"""Stripes of the sparse formats, as :mod:`rtl.spec.sparse` lays them out: where they are, and their integers."""
 
 import numpy as np
 
-from rtl.sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
+from rtl.spec.sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
 
 from .kernels import kernel
 from .numerics import f32

@@ -8,7 +8,7 @@ from dataclasses import fields
 from functools import cache
 from itertools import product
 
-from rtl.isa import Embed, MatMul, Stream
+from rtl.spec.isa import Embed, MatMul, Stream
 
 from .checks import Bounds
 from .legal import Broken, decoded, illegal
@@ -87,7 +87,7 @@ def verify(config, memory, units, writable, program, context, vocab):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
     memory : uint8 array
         The image's, without the KV cache.
     units : :class:`int`

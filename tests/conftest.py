@@ -1,6 +1,13 @@
-"""What all tests share: an order in which two workers finish together."""
+"""What all tests share: an order in which two workers finish together, and a model that runs at once."""
 
 import signal
+
+import pytest
+
+import headrace.devices
+from headrace.commands import images
+from tests.host import fake
+from tests.mapper import synthetic
 
 
 def pytest_configure(config):
@@ -17,3 +24,14 @@ def pytest_collection_modifyitems(items):
         return mark.args[0] if mark else 0
 
     items.sort(key=seconds, reverse=True)
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """A GGUF, with devices that are not real and a cache of its own."""
+    monkeypatch.setattr(images, "cache", lambda: tmp_path / "cache")
+    for name in ("model", "sim"):
+        monkeypatch.setitem(headrace.devices.DEVICES, name, "tests.host.fake:Device")
+    fake.Device.made.clear()
+    kinds = {"token_embd.weight": synthetic.Type.Q8_0}
+    return synthetic.write(tmp_path / "tiny.gguf", kinds=kinds)

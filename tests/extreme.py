@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from host.image import Image
-from rtl.config import KV_BLOCK, UNIT_BYTES, Config
-from rtl.isa import Append, Dest, Func, Halt, Load, Quant, Sync, Unit, Vector
+from host.image.image import Image
+from rtl.spec.config import KV_BLOCK, UNIT_BYTES, Config
+from rtl.spec.isa import Append, Dest, Func, Halt, Load, Quant, Sync, Unit, Vector
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 from sw_ref.machine import Machine
@@ -85,7 +85,7 @@ def same(devices, insns, data, shown, *, scratch, writable=None, position=0, tok
 
     Parameters
     ----------
-    insns : list of :class:`~rtl.isa.Insn`
+    insns : list of :class:`~rtl.spec.isa.Insn`
         The program without HALT. At its end VECTOR must know of all results.
     shown : list of (:class:`int`, :class:`int`)
         Areas: addresses and numbers of words, multiples of 64.

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rtl.isa import Load, Sync, Unit
+from rtl.spec.isa import Load, Sync, Unit
 from sim.programs.observe import dump, dump_units, free_counters
 
 

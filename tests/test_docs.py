@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sim import diagram, document
-from sim.diagram import BOXES, FRAMES, WIRES
+from headrace.docs import diagram, generate as document
+from headrace.docs.diagram import BOXES, FRAMES, WIRES
 
 
 ROOT = Path(__file__).parent.parent

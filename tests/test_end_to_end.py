@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from host.device import DeviceError
-from host.generate import Session
+from host.language.generate import Session
 from mapper.compile import compile_model
-from rtl.config import KV_BLOCK
-from rtl.csr import BEST
-from rtl import dram
+from rtl.spec.config import KV_BLOCK
+from rtl.spec.csr import BEST
+from rtl.spec import dram
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from host.device import DeviceError, DeviceFault
-from rtl.config import UNIT_BYTES
-from rtl.csr import FaultCode
-from rtl.isa import (Append, Attend, Dest, Halt, Load, Loop, MatMul, Op, Quant, Scalar, Source,
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.csr import FaultCode
+from rtl.spec.isa import (Append, Attend, Dest, Halt, Load, Loop, MatMul, Op, Quant, Scalar, Source,
                      Stream, Sync, Unit)
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice

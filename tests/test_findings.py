@@ -5,8 +5,8 @@ import tomllib
 
 import pytest
 
-from rtl.rules import RULES
-from sim.document import FINDINGS
+from rtl.spec.rules import RULES
+from headrace.docs.generate import FINDINGS
 from sim.tools import ROOT
 
 

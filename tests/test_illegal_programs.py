@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from host.device import DeviceError, DeviceFault
-from rtl.config import UNIT_BYTES
-from rtl.csr import FaultCode
-from rtl.formats import stream_units
-from rtl.isa import Dest, Halt, Load, MatMul, Quant, Stream, Sync, Unit, WeightFormat, decode
-from rtl.limits import STREAMS_AHEAD
-from rtl.rules import RULES
-from rtl.sparse import Mode, pack
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.csr import FaultCode
+from rtl.spec.formats import stream_units
+from rtl.spec.isa import Dest, Halt, Load, MatMul, Quant, Stream, Sync, Unit, WeightFormat, decode
+from rtl.spec.limits import STREAMS_AHEAD
+from rtl.spec.rules import RULES
+from rtl.spec.sparse import Mode, pack
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 from sim.programs.mistakes import mutant

@@ -8,26 +8,20 @@ import pytest
 
 
 ROOT = Path(__file__).parent.parent
-# Declarations anyone may import.
-SPEC = {"rtl.isa", "rtl.csr", "rtl.config", "rtl.dram", "rtl.formats", "rtl.sparse", "rtl.limits", "rtl.rules",
-        "rtl.link.protocol"}
-MAY_IMPORT = {
-    "rtl":    {"rtl"},
-    "sw_ref": {"sw_ref"} | SPEC,
+# From the bottom up: a folder may import those before it.
+ORDER = ["rtl", "sw_ref", "host", "mapper", "sim", "boards", "headrace"]
+# Declarations, which all may import, and which import no other code.
+SPEC = "rtl.spec"
+MAY_IMPORT = {folder: set(ORDER[:n + 1]) for n, folder in enumerate(ORDER)} | {
+    "sw_ref": {"sw_ref", SPEC},
+    "host":   {"host", "sw_ref", SPEC},
     # The image format belongs to its consumer.
-    "mapper": {"mapper", "sw_ref", "host.errors", "host.image"} | SPEC,
-    "host":   {"host"} | SPEC,
-    "sim":    {"sim", "rtl", "sw_ref", "host", "boards"},
-    "boards": {"boards", "rtl", "host"},
+    "mapper": {"mapper", "sw_ref", "host.errors", "host.image", SPEC},
 }
-# Tools that take a model all the way from its file to figures.
-USES_MAPPER = {"sim/measure.py", "sim/densities.py", "sim/models/shape.py", "sim/models/toy.py"}
-# The outermost layer: within functions, so that a command needs only what it uses.
-COMMANDS = {"boards", "mapper", "rtl", "sim", "sw_ref"}
 # The second implementation of the machine's arithmetic.
-TORCH_MODEL = {f"sw_ref/torch_{name}.py" for name in ("ops", "linear", "attention", "machine")}
+TORCH_MODEL = {f"sw_ref/pytorch/{name}.py" for name in ("ops", "linear", "attention", "machine")}
 # The run path does without torch: it belongs to the reference models, and to the training of models.
-USES_TORCH = {"sw_ref/llama.py", *TORCH_MODEL}
+USES_TORCH = {"sw_ref/pytorch/llama.py", *TORCH_MODEL}
 # Nor does what benches expect.
 ORACLES = "sim/oracles/"
 # What :mod:`sw_ref` defines in numpy, and its second implementation must have read for itself.
@@ -35,6 +29,8 @@ DEFINITIONS = {"sw_ref.numerics", "sw_ref.attention", "sw_ref.linear", "sw_ref.k
                "sw_ref.decoded", "sw_ref.sequences", "sw_ref.best", "sw_ref.machine"}
 # A command of its own, with a user's errors, that nothing else imports.
 TRAINING = "sw_ref/training/"
+# Commands import these within functions: each starts with no more than it uses.
+COMMANDS, SLOW = "headrace/commands/", {"boards", "mapper", "sim", "sw_ref"}
 
 FILES = [str(p.relative_to(ROOT)) for d in MAY_IMPORT for p in sorted((ROOT / d).rglob("*.py"))]
 
@@ -61,14 +57,10 @@ def misplaced(path, text):
     """Imports of the project's own code that the file must not have."""
     for name, eager in imports(path, text):
         parts = name.split(".")
-        allowed = MAY_IMPORT[path.split("/")[0]]
-        if path in USES_MAPPER:
-            allowed = allowed | {"mapper"}
-        if path.startswith("host/commands/") and not eager:
-            allowed = allowed | COMMANDS
-        if path.startswith(TRAINING):
-            allowed = allowed | {"host.errors"}
-        elif parts[:2] == ["sw_ref", "training"]:
+        allowed = {SPEC} if path.startswith("rtl/spec/") else MAY_IMPORT[path.split("/")[0]]
+        if parts[:2] == ["sw_ref", "training"] and not path.startswith(TRAINING):
+            yield name
+        if path.startswith(COMMANDS) and eager and parts[0] in SLOW:
             yield name
         if parts[0] in MAY_IMPORT and not set(accumulate(parts, "{}.{}".format)) & allowed:
             yield name
@@ -101,41 +93,47 @@ def test_torch_model_is_independent(path):
 
 
 @pytest.mark.parametrize("text, found", [
-    ("from . import torch_ops",            []),
-    ("from . import numerics, torch_ops",  ["sw_ref.numerics"]),
-    ("from .attention import EXP2",        ["sw_ref.attention.EXP2"]),
+    ("from . import ops",                  []),
+    ("from .. import numerics, sparse",    ["sw_ref.numerics"]),
+    ("from ..attention import EXP2",       ["sw_ref.attention.EXP2"]),
     ("def f():\n import sw_ref.linear",    ["sw_ref.linear"]),
 ])
 def test_dependence_is_found(text, found):
-    assert read_definitions("sw_ref/torch_ops.py", text) == found
+    assert read_definitions("sw_ref/pytorch/ops.py", text) == found
 
 
 @pytest.mark.parametrize("path, text, found", [
-    ("rtl/vector/unit.py",   "from ..isa import Op",                       []),
-    ("rtl/vector/unit.py",   "from ...sw_ref import numerics",             ["sw_ref.numerics"]),
-    ("rtl/top.py",           "from .control.fetch import Fetch",           []),
-    ("sw_ref/machine.py",    "from rtl import isa, layouts",               ["rtl.layouts"]),
-    ("sw_ref/machine.py",    "import rtl.formats, rtl.top",                ["rtl.top"]),
-    ("mapper/compile.py",    "def f():\n from host.device import Device",  ["host.device.Device"]),
-    ("sw_ref/sparse.py",     "from rtl.sparse import Mode",                []),
-    ("host/link/client.py",  "from rtl.link.protocol import Op",           []),
-    ("host/link/client.py",  "from rtl.link import protocol, cobs",        ["rtl.link.cobs"]),
-    ("host/link/client.py",  "from rtl.link.bridge import Bridge",         ["rtl.link.bridge.Bridge"]),
-    ("mapper/prune.py",      "from rtl import sparse, linear",             ["rtl.linear"]),
-    ("sw_ref/training/a.py", "from host.errors import UserError",          []),
-    ("sw_ref/training/a.py", "from host.image import Image",               ["host.image.Image"]),
-    ("sw_ref/linear.py",     "from host.errors import UserError",          ["host.errors.UserError"]),
-    ("sw_ref/linear.py",     "from .training import loop",                 ["sw_ref.training.loop"]),
-    ("host/commands/run.py", "def f():\n from sw_ref import training",     ["sw_ref.training"]),
-    ("mapper/compile.py",    "from host.image import Image",               []),
-    ("host/generate.py",     "def f():\n import sw_ref.machine",           ["sw_ref.machine"]),
-    ("host/commands/run.py", "import mapper.compile",                      ["mapper.compile"]),
-    ("host/commands/run.py", "if x:\n from sim import dram",               ["sim.dram"]),
-    ("host/commands/run.py", "def f():\n import mapper.compile",           []),
-    ("host/commands/run.py", "from ..errors import UserError",             []),
-    ("sim/runner.py",        "from mapper import compile",                 ["mapper.compile"]),
-    ("sim/measure.py",       "from mapper import compile",                 []),
-    ("sim/runner.py",        "import rtlsdr",                              []),
+    ("rtl/vector/unit.py",       "from ..spec.isa import Op",                  []),
+    ("rtl/vector/unit.py",       "from ...sw_ref import numerics",             ["sw_ref.numerics"]),
+    ("rtl/top.py",               "from .control.fetch import Fetch",           []),
+    ("rtl/spec/isa.py",          "from .config import GROUP",                  []),
+    ("rtl/spec/isa.py",          "from ..linear.unit import LinearUnit",       ["rtl.linear.unit.LinearUnit"]),
+    ("rtl/spec/isa.py",          "from host.errors import UserError",          ["host.errors.UserError"]),
+    ("sw_ref/machine.py",        "from rtl.spec import isa, layouts",          []),
+    ("sw_ref/machine.py",        "import rtl.spec.formats, rtl.top",           ["rtl.top"]),
+    ("sw_ref/linear.py",         "from host.errors import UserError",          ["host.errors.UserError"]),
+    ("sw_ref/linear.py",         "from .training import loop",                 ["sw_ref.training.loop"]),
+    ("sw_ref/training/a.py",     "from host.errors import UserError",          ["host.errors.UserError"]),
+    ("sw_ref/training/a.py",     "from .loop import Budget",                   []),
+    ("host/link/client.py",      "from rtl.spec.protocol import Op",           []),
+    ("host/link/client.py",      "from rtl.link import cobs",                  ["rtl.link.cobs"]),
+    ("host/link/client.py",      "from rtl.link.bridge import Bridge",         ["rtl.link.bridge.Bridge"]),
+    ("host/device.py",           "def f():\n import sw_ref.machine",           []),
+    ("host/device.py",           "def f():\n import mapper.compile",           ["mapper.compile"]),
+    ("mapper/compile.py",        "from host.image.image import Image",         []),
+    ("mapper/compile.py",        "def f():\n from host.device import Device",  ["host.device.Device"]),
+    ("mapper/prune.py",          "from rtl.spec import sparse",                []),
+    ("mapper/prune.py",          "from rtl import linear",                     ["rtl.linear"]),
+    ("sim/measure.py",           "from mapper import compile",                 []),
+    ("sim/measure.py",           "from boards import board",                   ["boards.board"]),
+    ("sim/measure.py",           "import rtlsdr",                              []),
+    ("boards/flow.py",           "from sim.tools import execute",              []),
+    ("boards/flow.py",           "import headrace.cli",                        ["headrace.cli"]),
+    ("headrace/commands/run.py", "def f():\n from sw_ref import training",     ["sw_ref.training"]),
+    ("headrace/commands/run.py", "import mapper.compile",                      ["mapper.compile"]),
+    ("headrace/commands/run.py", "if x:\n from sim import dram",               ["sim.dram"]),
+    ("headrace/commands/run.py", "def f():\n import mapper.compile",           []),
+    ("headrace/commands/run.py", "from host.errors import UserError",          []),
 ])
 def test_rules(path, text, found):
     assert list(misplaced(path, text)) == found

@@ -1,4 +1,4 @@
-"""Every limit of :data:`rtl.limits.LIMITS` has tests: at it, and one beyond.
+"""Every limit of :data:`rtl.spec.limits.LIMITS` has tests: at it, and one beyond.
 
 The accelerator is tested in `tests/test_limits_rtl.py`, and where a width lives in a component that
 no program can take to it, in that component's bench.
@@ -9,7 +9,7 @@ from functools import cache, partial
 
 import pytest
 
-from rtl import limits
+from rtl.spec import limits
 from sim.tools import ROOT
 
 

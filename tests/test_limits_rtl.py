@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from host.device import DeviceFault
-from rtl.config import KV_BLOCK
-from rtl.csr import FaultCode
-from rtl.formats import ACC_BITS, pack, stream_units, sum_bits
-from rtl.isa import (Append, Attend, Dest, Embed, Func, Halt, Load, Loop, MatMul, Quant, Scalar,
+from rtl.spec.config import KV_BLOCK
+from rtl.spec.csr import FaultCode
+from rtl.spec.formats import ACC_BITS, pack, stream_units, sum_bits
+from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Halt, Load, Loop, MatMul, Quant, Scalar,
                      Source, Stream, Sync, Unit, Vector, WeightFormat)
-from rtl.limits import (COLUMN, GROUPS, HEADS, INNER, LAYERS, POSITIONS, PROGRAM_WORDS,
+from rtl.spec.limits import (COLUMN, GROUPS, HEADS, INNER, LAYERS, POSITIONS, PROGRAM_WORDS,
                         QUERIES, REPETITIONS, ROWS, TOKENS_AHEAD)
 from sw_ref.attention import EXP2
 from sw_ref.machine import Machine

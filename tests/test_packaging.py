@@ -9,7 +9,7 @@ import pytest
 
 
 ROOT = Path(__file__).parent.parent
-NAMES = ["rtl", "sim", "host", "mapper", "boards", "sw_ref"]
+NAMES = ["headrace", "rtl", "sim", "host", "mapper", "boards", "sw_ref"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host.generate import Session
+from host.language.generate import Session
 from mapper.compile import compile_model
-from mapper.find import load
-from rtl.config import get
-from rtl.csr import BEST
+from mapper.read.find import load
+from rtl.spec.config import get
+from rtl.spec.csr import BEST
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 from sim.tools import ROOT, environment
@@ -61,10 +61,10 @@ def test_best_tokens_are_the_oracles():
 
 MEMORY = """
 import resource
-from host.generate import Session
+from host.language.generate import Session
 from mapper.compile import compile_model
-from mapper.find import load
-from rtl.config import get
+from mapper.read.find import load
+from rtl.spec.config import get
 from sim.functional import ModelDevice
 config = get("wide")
 image = compile_model(load("smollm2"), config, 2048)

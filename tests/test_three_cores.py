@@ -9,11 +9,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from host.generate import Session
+from host.language.generate import Session
 from mapper.compile import compile_model
-from mapper.find import load
-from rtl.config import CONFIGS, CORES, get
-from rtl.csr import BEST
+from mapper.read.find import load
+from rtl.spec.config import CONFIGS, CORES, get
+from rtl.spec.csr import BEST
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.bus.axi import AXI4, flat
 from rtl.bus.wishbone import Wishbone
-from rtl.config import Config
+from rtl.spec.config import Config
 from rtl.link.registers import CONTROL_ADDR_WIDTH
 from rtl.memory.reader import ADDR_WIDTH, ID_WIDTH
 
@@ -37,7 +37,7 @@ class DramController(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
     dram : :class:`~.dram.Dram`
         The memory.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rtl.config import UNIT_BYTES
+from rtl.spec.config import UNIT_BYTES
 
 
 __all__ = ["Part", "PARTS", "Dram"]

@@ -8,7 +8,7 @@ from rich.table import Table
 from host import configurations
 from host.errors import run_command
 from host.progress import console
-from rtl import config as configs
+from rtl.spec import config as configs
 
 from .targets import TARGETS, get
 from .write import write

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import csr
+from rtl.spec import csr
 from rtl.bus.axi import OKAY, SLVERR, AXI4Lite
 
 from .registers import ADDRESS_BITS, MACHINE, REGISTERS

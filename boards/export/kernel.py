@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.bus.axi import AXI4, AXI4Lite, flat, gather
-from rtl.config import Config
+from rtl.spec.config import Config
 from rtl.memory.reader import ID_WIDTH
 from rtl.top import Accelerator
 
@@ -30,7 +30,7 @@ class Kernel(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
 
     Members

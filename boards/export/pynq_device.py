@@ -4,7 +4,7 @@ from pathlib import Path
 
 from boards.export.registers import MACHINE, PAGE, REGISTERS
 from host.device import DeviceError, RegisterDevice
-from rtl.config import UNIT_BYTES
+from rtl.spec.config import UNIT_BYTES
 
 
 __all__ = ["PynqDevice"]
@@ -18,7 +18,7 @@ class PynqDevice(RegisterDevice):
 
     Parameters
     ----------
-    config : :class:`rtl.config.Config`
+    config : :class:`rtl.spec.config.Config`
     bitfile : path
         Bitstream, with the `.hwh` of the same name beside it.
     watchdog, progress

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from host.errors import UserError
-from rtl import config as configs
+from rtl.spec import config as configs
 
 
 __all__ = ["Target", "TARGETS", "get"]
@@ -22,7 +22,7 @@ class Target:
     part, board_part : :class:`str`
         Names of the device, and of the board without its version. Of a card, `board_part` is its platform.
     config : :class:`str`
-        Name of the accelerator's :class:`~rtl.config.Config`.
+        Name of the accelerator's :class:`~rtl.spec.config.Config`.
     clock_mhz : :class:`float`
         Clock that is asked for. Nobody has routed for it.
     memory : :class:`str`

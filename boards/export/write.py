@@ -7,7 +7,7 @@ from amaranth.back import verilog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from host.files import replacing
-from rtl import csr
+from rtl.spec import csr
 
 from .kernel import Kernel
 from .registers import ADDRESS_BITS, MACHINE, REGISTERS
@@ -55,7 +55,7 @@ def write(target, config, folder):
     Parameters
     ----------
     target : :class:`~.targets.Target`
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
     folder : path
     """
     folder = Path(folder)

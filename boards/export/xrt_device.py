@@ -8,7 +8,7 @@ import numpy as np
 
 from boards.export.registers import MACHINE, PAGE, REGISTERS
 from host.device import DeviceError, RegisterDevice
-from rtl.config import UNIT_BYTES
+from rtl.spec.config import UNIT_BYTES
 
 
 __all__ = ["XrtDevice"]
@@ -32,7 +32,7 @@ class XrtDevice(RegisterDevice):
 
     Parameters
     ----------
-    config : :class:`rtl.config.Config`
+    config : :class:`rtl.spec.config.Config`
     xclbin : path
         What v++ made, with `libheadrace_xrt.so` in the same folder, or where the environment variable
         HEADRACE_XRT says.

@@ -6,8 +6,8 @@ import zlib
 from collections import deque
 from dataclasses import dataclass
 
-from rtl.config import UNIT_BYTES
-from rtl.link.protocol import (HEADER_BYTES, MAGIC, MAX_DATA, MESSAGES, REPLY, STATUS_BYTES, VERSION, Op,
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.protocol import (HEADER_BYTES, MAGIC, MAX_DATA, MESSAGES, REPLY, STATUS_BYTES, VERSION, Op,
                                Status, pack, unpack)
 
 from ..device import DeviceError
@@ -33,7 +33,7 @@ class LinkError(DeviceError):
 
     Attributes
     ----------
-    status : :class:`rtl.link.protocol.Status`
+    status : :class:`rtl.spec.protocol.Status`
     """
     def __init__(self, name, status, what):
         self.status = status

@@ -1,8 +1,8 @@
 """A board at a serial port."""
 
-from rtl.config import UNIT_BYTES
-from rtl.csr import REGISTERS
-from rtl.link.protocol import BAUD
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.csr import REGISTERS
+from rtl.spec.protocol import BAUD
 
 from ..device import DeviceError, RegisterDevice, check_digest
 from ..progress import progress as bar
@@ -32,7 +32,7 @@ class UartDevice(RegisterDevice):
 
     Parameters
     ----------
-    config : :class:`rtl.config.Config`
+    config : :class:`rtl.spec.config.Config`
     port : :class:`str`
         `PATH` or `PATH:BAUD`.
     link : :class:`dict`

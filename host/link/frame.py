@@ -4,7 +4,7 @@ import zlib
 
 from cobs import cobs
 
-from rtl.link.protocol import CRC_BYTES, HEADER_BYTES, MAX_REQUEST
+from rtl.spec.protocol import CRC_BYTES, HEADER_BYTES, MAX_REQUEST
 
 
 __all__ = ["encode", "Unframer"]

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..limits import DENOMINATOR_BITS, NUMERATOR_BITS
+from ..spec.limits import DENOMINATOR_BITS, NUMERATOR_BITS
 from .delay import delayed
 from .products import PRODUCT_BITS
 from .softmax import Rescale
@@ -27,7 +27,7 @@ class Accumulators(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `queries`, `head_dim` and `beat_bits` are used.
 
     Members

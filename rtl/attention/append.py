@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import KV_BLOCK, UNIT_BYTES
-from ..layouts import Quantized, WriteLine
-from ..limits import ADDRESS_BITS, CACHE_BITS, HEAD_BITS
+from ..spec.config import KV_BLOCK, UNIT_BYTES
+from ..spec.layouts import Quantized, WriteLine
+from ..spec.limits import ADDRESS_BITS, CACHE_BITS, HEAD_BITS
 
 
 __all__ = ["AppendCommand", "KvAppend"]
@@ -17,14 +17,14 @@ AppendCommand = data.StructLayout({"value": 1, "heads": HEAD_BITS, "addr": ADDRE
 
 
 class KvAppend(wiring.Component):
-    """Write one position of every head to the KV cache, as :class:`~rtl.isa.Append` defines.
+    """Write one position of every head to the KV cache, as :class:`~rtl.spec.isa.Append` defines.
 
     A head takes head_dim / lanes cycles to collect, and then one line per unit of elements and one
     for the exponent.
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `head_dim` and `lanes` are used.
 
     Members

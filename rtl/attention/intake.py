@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import UNIT_BYTES
+from ..spec.config import UNIT_BYTES
 from .sequence import Phase
 from .softmax import Weights
 from .tag import Tag
@@ -23,7 +23,7 @@ class Intake(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `head_dim`, `beat_bits` and `queries` are used.
 
     Members

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
 from ..fp.from_int import IntToFp
-from ..layouts import vector_write
-from ..limits import DENOMINATOR_BITS, HEAD_BITS, NUMERATOR_BITS, QUERY_BITS
+from ..spec.layouts import vector_write
+from ..spec.limits import DENOMINATOR_BITS, HEAD_BITS, NUMERATOR_BITS, QUERY_BITS
 from .delay import delayed
 
 
@@ -31,7 +31,7 @@ class AttentionOutput(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `queries`, `head_dim`, `beat_bits` and `lanes` are used.
 
     Members

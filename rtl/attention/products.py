@@ -31,7 +31,7 @@ class ProductArray(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `queries` and `beat_bits` are used.
 
     Attributes

@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..layouts import Quantized
-from ..limits import HEAD_BITS, QUERY_BITS
+from ..spec.layouts import Quantized
+from ..spec.limits import HEAD_BITS, QUERY_BITS
 
 
 __all__ = ["QueryCommand", "QueryBuffer"]
@@ -22,7 +22,7 @@ class QueryBuffer(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `queries`, `head_dim`, `beat_bits` and `lanes` are used.
 
     Members

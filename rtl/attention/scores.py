@@ -37,7 +37,7 @@ class Scorer(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `queries`, `head_dim` and `beat_bits` are used.
 
     Members

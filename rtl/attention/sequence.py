@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import KV_BLOCK, UNIT_BYTES
-from ..layouts import ReadRequest
-from ..limits import ADDRESS_BITS, CACHE_BITS, HEAD_BITS, LENGTH_BITS
+from ..spec.config import KV_BLOCK, UNIT_BYTES
+from ..spec.layouts import ReadRequest
+from ..spec.limits import ADDRESS_BITS, CACHE_BITS, HEAD_BITS, LENGTH_BITS
 
 
 __all__ = ["Phase", "SequenceCommand", "BlockSequence"]
@@ -34,7 +34,7 @@ class BlockSequence(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `head_dim` is used.
 
     Members

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..config import KV_BLOCK
+from ..spec.config import KV_BLOCK
 from .delay import delayed
 from .scores import Score
 
@@ -54,7 +54,7 @@ class Softmax(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `queries` is used.
 
     Members

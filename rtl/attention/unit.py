@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..isa import Append, Attend, Op
-from ..layouts import Dispatched, Quantized, ReadRequest, WriteLine, vector_write
+from ..spec.isa import Append, Attend, Op
+from ..spec.layouts import Dispatched, Quantized, ReadRequest, WriteLine, vector_write
 from .accumulate import Accumulators
 from .append import KvAppend
 from .intake import Intake
@@ -24,7 +24,7 @@ PHASES_AHEAD = 8
 
 
 class AttentionUnit(wiring.Component):
-    """Execute :class:`~rtl.isa.Append` and :class:`~rtl.isa.Attend`, in order.
+    """Execute :class:`~rtl.spec.isa.Append` and :class:`~rtl.spec.isa.Attend`, in order.
 
     Computes :func:`sw_ref.attention.attend`, bit for bit: FuseMax's one-pass cascade
     (arXiv:2406.10491), with running maxima that are integers, so that rescaling is a shift.
@@ -36,7 +36,7 @@ class AttentionUnit(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Configuration.
 
     Members

@@ -5,10 +5,10 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import AXI4Lite
-from ..csr import ADDRESS_BITS, BEST, IDENTITY, TOKENS, FaultCode
-from ..isa import Source, Unit, WeightFormat
-from ..layouts import Logit
-from ..limits import PC_BITS
+from ..spec.csr import ADDRESS_BITS, BEST, IDENTITY, TOKENS, FaultCode
+from ..spec.isa import Source, Unit, WeightFormat
+from ..spec.layouts import Logit
+from ..spec.limits import PC_BITS
 from .csr import RegisterFile
 
 
@@ -47,7 +47,7 @@ class Control(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Configuration.
     faults : :class:`int`
         Places that faults come from.
@@ -67,7 +67,7 @@ class Control(wiring.Component):
     run_busy : :py:`In(1)`
         It is not done.
     sources : :py:`Out(32).array(len(Source))`
-        Values of each :class:`~rtl.isa.Source`, in its order.
+        Values of each :class:`~rtl.spec.isa.Source`, in its order.
     token_index, token : :py:`In(range(TOKENS)), Out(32)`
         Token of the `token_index` of the cycle before.
     stop : :py:`Out(1)`

@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import OKAY, SLVERR, AXI4Lite
-from ..csr import ADDRESS_BITS, REGISTERS
+from ..spec.csr import ADDRESS_BITS, REGISTERS
 
 
 __all__ = ["WINDOWS", "RegisterFile"]
@@ -19,7 +19,7 @@ WINDOWS = ("BEST",)  # read through a port, instead of as members
 
 
 class RegisterFile(wiring.Component):
-    """Give the host the registers of :data:`rtl.csr.REGISTERS`.
+    """Give the host the registers of :data:`rtl.spec.csr.REGISTERS`.
 
     One access at a time; a read takes nine cycles, a write four. An access that no register
     answers to, or not this way, is answered with SLVERR.

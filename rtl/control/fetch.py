@@ -5,9 +5,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..config import UNIT_BYTES
-from ..isa import WORD_BITS
-from ..layouts import ReadRequest
+from ..spec.config import UNIT_BYTES
+from ..spec.isa import WORD_BITS
+from ..spec.layouts import ReadRequest
 
 
 __all__ = ["Fetch"]
@@ -21,7 +21,7 @@ class Fetch(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Configuration.
 
     Members

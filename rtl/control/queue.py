@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..isa import Op, Sync
-from ..layouts import Dispatched
-from ..limits import PC_BITS
+from ..spec.isa import Op, Sync
+from ..spec.layouts import Dispatched
+from ..spec.limits import PC_BITS
 from .tokens import TokenPort
 
 
@@ -14,7 +14,7 @@ __all__ = ["UnitQueue"]
 
 
 class UnitQueue(wiring.Component):
-    """Keep the instructions of a unit, in order, and execute the :class:`~rtl.isa.Sync` among them.
+    """Keep the instructions of a unit, in order, and execute the :class:`~rtl.spec.isa.Sync` among them.
 
     An instruction at the head is offered to the unit. A Sync waits until the unit is not busy,
     then until the tokens are taken and given.

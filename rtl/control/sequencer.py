@@ -4,10 +4,10 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..csr import TOKENS, FaultCode
-from ..isa import REGISTERS, WORD_BITS, Insn, Loop, Op, Scalar, Source, Sync, Token, Unit
-from ..layouts import Dispatched
-from ..limits import LOOP_DEPTH, PC_BITS
+from ..spec.csr import TOKENS, FaultCode
+from ..spec.isa import REGISTERS, WORD_BITS, Insn, Loop, Op, Scalar, Source, Sync, Token, Unit
+from ..spec.layouts import Dispatched
+from ..spec.limits import LOOP_DEPTH, PC_BITS
 
 
 __all__ = ["Sequencer"]
@@ -17,7 +17,7 @@ HALF = 16  # bits of a factor, see Sequencer.multiply
 
 
 class Sequencer(wiring.Component):
-    """Execute a program up to its :class:`~rtl.isa.Halt`.
+    """Execute a program up to its :class:`~rtl.spec.isa.Halt`.
 
     Loop, Scalar and Token are executed here. Whatever a unit executes gets register values added
     to its `relative` fields, and goes to the unit's queue. When that is full, the sequencer waits.
@@ -26,7 +26,7 @@ class Sequencer(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Configuration.
 
     Members
@@ -38,7 +38,7 @@ class Sequencer(wiring.Component):
     length : :py:`In(PC_BITS + 1)`
         Instructions in the program.
     sources : :py:`In(32).array(len(Source))`
-        Values of each :class:`~rtl.isa.Source`, in its order.
+        Values of each :class:`~rtl.spec.isa.Source`, in its order.
     token_index : :py:`Out(range(TOKENS))`
         Column whose token is wanted.
     token : :py:`In(32)`
@@ -48,7 +48,7 @@ class Sequencer(wiring.Component):
     word : :py:`In(WORD_BITS)`
         Instruction at the `index` of the cycle before.
     queues : :py:`Out(stream.Signature(Dispatched)).array(len(Unit))`
-        Instructions for the queue of each :class:`~rtl.isa.Unit`, in its order.
+        Instructions for the queue of each :class:`~rtl.spec.isa.Unit`, in its order.
     idle : :py:`In(1)`
         Every queue is empty and every unit idle.
     busy : :py:`Out(1)`

@@ -4,14 +4,14 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..limits import COUNTER_BITS, COUNTERS
+from ..spec.limits import COUNTER_BITS, COUNTERS
 
 
 __all__ = ["TokenPort", "TokenCounters"]
 
 
 class TokenPort(wiring.Signature):
-    """What a queue shows the counters for the :class:`~rtl.isa.Sync` at its head.
+    """What a queue shows the counters for the :class:`~rtl.spec.isa.Sync` at its head.
 
     Members
     -------
@@ -38,7 +38,7 @@ class TokenCounters(wiring.Component):
 
     Any number of queues give in one cycle. Of those that take from the same counter in one cycle,
     the first does, and the others wait for at least two. A token given can be taken two cycles later. A
-    counter must not exceed 255: the rule `token` (:mod:`rtl.rules`) bounds how far one queue runs ahead.
+    counter must not exceed 255: the rule `token` (:mod:`rtl.spec.rules`) bounds how far one queue runs ahead.
 
     Parameters
     ----------

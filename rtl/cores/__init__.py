@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from ..config import Config
+from ..spec.config import Config
 
 
 __all__ = ["create", "standalone"]

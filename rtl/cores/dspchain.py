@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import GROUP, Config
-from ..isa import WeightFormat
-from ..sparse import BLOCK, SLOTS, Mode
+from ..spec.config import GROUP, Config
+from ..spec.isa import WeightFormat
+from ..spec.sparse import BLOCK, SLOTS, Mode
 from .dsp import ECP5, DspGroup
 from .output import OutputQueue, capacity
 from .reduction import NODES, ReductionTree, row_slices
@@ -20,7 +20,7 @@ __all__ = ["DspChainCore"]
 class DspChainCore(wiring.Component):
     """Multiply steps, dense or sparse, with activations: chains of multipliers, exact in integers.
 
-    After FlightLLM (arXiv:2401.03868). A chain is :data:`~rtl.config.GROUP` cells, each with a
+    After FlightLLM (arXiv:2401.03868). A chain is :data:`~rtl.spec.config.GROUP` cells, each with a
     multiplier, added up along K. A sparse multiplexer before a cell picks the activation that its
     weight's index names; reduction nodes break the chain where a row of a block ends. A beat of one
     lane has one chain per column; of more lanes, a chain serves two, and where both of a cell's weights
@@ -37,7 +37,7 @@ class DspChainCore(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator. The hardware has what its `formats` and `patterns` need.
     packing : :class:`~.dsp.Packing`
         The family's: how a multiplier does two products.
@@ -52,7 +52,7 @@ class DspChainCore(wiring.Component):
         Activations per table of `acts`: 1, they come as they are.
     lanes : :class:`int`
         Rows of a payload of sums.
-    native : frozenset of :class:`~rtl.isa.WeightFormat`
+    native : frozenset of :class:`~rtl.spec.isa.WeightFormat`
         Formats whose steps it takes as they come from memory.
 
     Members

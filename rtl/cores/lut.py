@@ -7,8 +7,8 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import GROUP, Config
-from ..isa import WeightFormat
+from ..spec.config import GROUP, Config
+from ..spec.isa import WeightFormat
 from .carried import Carried
 from .output import capacity, take_steps
 from .systolic import CORE_WEIGHTS, SUM_BITS
@@ -52,7 +52,7 @@ class LutCore(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
     formats : tuple of :class:`str`
         Formats that there is hardware for, instead of the configuration's.
@@ -68,13 +68,13 @@ class LutCore(wiring.Component):
         Steps that the core holds at most, counting those whose sums are not taken.
     lanes : :class:`int`
         Rows of a payload of sums.
-    native : frozenset of :class:`~rtl.isa.WeightFormat`
+    native : frozenset of :class:`~rtl.spec.isa.WeightFormat`
         Formats whose steps it takes as they come from memory.
 
     Members
     -------
     weights : :py:`In(stream.Signature(CORE_WEIGHTS(config)))`
-        Codes, laid out as :mod:`rtl.formats` says, but TERNARY as two planes like U2. Taken
+        Codes, laid out as :mod:`rtl.spec.formats` says, but TERNARY as two planes like U2. Taken
         together with `acts`.
     acts : :py:`In(stream.Signature(data.ArrayLayout(TABLES(inputs), columns)))`
         Tables of each column's activations. Taken together with `weights`.

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import GROUP, Config
+from ..spec.config import GROUP, Config
 from .dsp import ECP5
 from .slots import has, lanes_of_chain
 from .systolic import SUM_BITS
@@ -33,7 +33,7 @@ def row_slices(config):
 class ReductionTree(wiring.Component):
     """Add the products of one chain for one column, and break the chain where a row ends.
 
-    A tree over the sums of :data:`~rtl.config.GROUP` / 2 groups of cells, and, where the chain serves
+    A tree over the sums of :data:`~rtl.spec.config.GROUP` / 2 groups of cells, and, where the chain serves
     two lanes, a second one over their high halves. Reduction nodes are where sums leave it: after
     2, 4, 8, 16 or all cells. Where these are more than four rows of a lane, `quarter` says which four.
 
@@ -42,7 +42,7 @@ class ReductionTree(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
     packing : :class:`~.dsp.Packing`
         How two products lie in a sum.

@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import GROUP, Config
-from ..isa import WeightFormat
-from ..sparse import BLOCK, MODES, Mode
+from ..spec.config import GROUP, Config
+from ..spec.isa import WeightFormat
+from ..spec.sparse import BLOCK, MODES, Mode
 from .systolic import CORE_WEIGHTS
 
 
@@ -49,7 +49,7 @@ def elements(config, cell):
 class SlotSelect(wiring.Component):
     """Choose the weights of each cell, and which of the elements its activation is.
 
-    A chain has :data:`~rtl.config.GROUP` cells. Where it serves two lanes, A and B, a cell may
+    A chain has :data:`~rtl.spec.config.GROUP` cells. Where it serves two lanes, A and B, a cell may
     have two weights, `low` and `high`, for one activation:
 
     - U4, TERNARY: cell k has element k of lane A, and of lane B as `high`;
@@ -64,7 +64,7 @@ class SlotSelect(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
 
     Members

@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import GROUP, Config
-from ..isa import WeightFormat
+from ..spec.config import GROUP, Config
+from ..spec.isa import WeightFormat
 from .output import OutputQueue, capacity
 
 
@@ -36,7 +36,7 @@ def adder_tree(m, terms, name):
 class SystolicCore(wiring.Component):
     """Multiply weights with activations: a dense array of dot products, exact in integers.
 
-    The array has `rows` x `columns` cells of :data:`~rtl.config.GROUP` multipliers each. Weights
+    The array has `rows` x `columns` cells of :data:`~rtl.spec.config.GROUP` multipliers each. Weights
     move from column to column through the cells' own operand registers (Kung and Leiserson 1978),
     so that column m works m cycles behind column 0; activations are delayed on the way in, and sums
     on the way out, to match. Per step, row n and column m:
@@ -51,7 +51,7 @@ class SystolicCore(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
 
     Attributes
@@ -64,14 +64,14 @@ class SystolicCore(wiring.Component):
         Activations per table of `acts`: 1, they come as they are.
     lanes : :class:`int`
         Rows of a payload of sums.
-    native : set of :class:`~rtl.isa.WeightFormat`
+    native : set of :class:`~rtl.spec.isa.WeightFormat`
         Formats whose steps the core takes as they come. It takes those of others N rows at a time,
         ternary ones as TERNARY, the 16 elements of a row of a sparse block as S8.
 
     Members
     -------
     weights : :py:`In(stream.Signature(CORE_WEIGHTS(config)))`
-        Codes of N rows, laid out as :mod:`rtl.formats` says. Taken together with `acts`.
+        Codes of N rows, laid out as :mod:`rtl.spec.formats` says. Taken together with `acts`.
     acts : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(8), 32), columns)))`
         Activations of each column. Taken together with `weights`.
     sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), rows), columns)))`

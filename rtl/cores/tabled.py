@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import GROUP
-from ..isa import WeightFormat
+from ..spec.config import GROUP
+from ..spec.isa import WeightFormat
 from .tables import SignTable
 
 

@@ -7,7 +7,7 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import GROUP
+from ..spec.config import GROUP
 
 
 __all__ = ["TABLES", "SignTable", "bound", "encode", "look_up"]

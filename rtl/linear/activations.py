@@ -4,10 +4,10 @@ from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import GROUP, Config
+from ..spec.config import GROUP, Config
 from ..cores.tables import TABLES, SignTable
-from ..layouts import ActivationWrite
-from ..limits import GROUP_BITS
+from ..spec.layouts import ActivationWrite
+from ..spec.limits import GROUP_BITS
 
 
 __all__ = ["WINDOW", "ACTIVATION_READ", "Activations", "ActivationBuffer"]
@@ -45,7 +45,7 @@ class ActivationBuffer(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
     inputs : :class:`int`
         Activations per table: 1, 2 or 4. One: activations are kept as they are.

@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..csr import BEST
+from ..spec.csr import BEST
 from ..fp.format import MAX
-from ..layouts import Logit
+from ..spec.layouts import Logit
 
 
 __all__ = ["BestLogits"]

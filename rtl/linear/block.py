@@ -7,10 +7,10 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import Config
-from ..formats import BEATS_PER_GROUP, GEAR, ROW_SCALED, SCALE_RUN, SPARSE, STEP_ROWS, TILES
-from ..isa import WeightFormat
-from ..limits import GROUP_BITS
+from ..spec.config import Config
+from ..spec.formats import BEATS_PER_GROUP, GEAR, ROW_SCALED, SCALE_RUN, SPARSE, STEP_ROWS, TILES
+from ..spec.isa import WeightFormat
+from ..spec.limits import GROUP_BITS
 
 
 __all__ = ["BlockStep", "BlockWalker", "among"]
@@ -46,8 +46,8 @@ class BlockWalker(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
-        Accelerator. Of its formats, those of :mod:`rtl.sparse` are for
+    config : :class:`~rtl.spec.config.Config`
+        Accelerator. Of its formats, those of :mod:`rtl.spec.sparse` are for
         :class:`~.stripe.StripeWalker`.
 
     Members

@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
-from ..config import Config
-from ..layouts import vector_write
+from ..spec.config import Config
+from ..spec.layouts import vector_write
 
 
 __all__ = ["WordWrite", "Combiner"]
@@ -27,7 +27,7 @@ class Combiner(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `lanes` and `vector_words` are used.
 
     Members

@@ -4,10 +4,10 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import GROUP, Config
-from ..formats import ACC_BITS, TILES
-from ..layouts import WeightStep
-from ..limits import ROW_BITS
+from ..spec.config import GROUP, Config
+from ..spec.formats import ACC_BITS, TILES
+from ..spec.layouts import WeightStep
+from ..spec.limits import ROW_BITS
 
 
 __all__ = ["Embedder"]
@@ -28,7 +28,7 @@ class Embedder(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `rows` (N) and `columns` (M) are used.
 
     Members

@@ -8,11 +8,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
-from ..config import Config
-from ..formats import SPARSE
-from ..isa import WeightFormat
-from ..layouts import WeightStep
-from ..sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode, code_beats
+from ..spec.config import Config
+from ..spec.formats import SPARSE
+from ..spec.isa import WeightFormat
+from ..spec.layouts import WeightStep
+from ..spec.sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode, code_beats
 from .block import among
 
 
@@ -41,9 +41,9 @@ class Expander(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator. Rows have as many slots as its `patterns` need.
-    native : set of :class:`~rtl.isa.WeightFormat`
+    native : set of :class:`~rtl.spec.isa.WeightFormat`
         Formats that the core takes.
 
     Attributes

@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import Config
-from ..formats import ACC_BITS
+from ..spec.config import Config
+from ..spec.formats import ACC_BITS
 from .slices import Banks
 
 
@@ -51,9 +51,9 @@ class GroupScaler(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `rows` (N), `columns` (M), `formats` and `scaled_rows` are used.
-    native : set of :class:`~rtl.isa.WeightFormat`
+    native : set of :class:`~rtl.spec.isa.WeightFormat`
         Formats that the linear core takes whole, rather than a slice of rows at a time.
 
     Attributes

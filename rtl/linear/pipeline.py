@@ -6,12 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from .. import cores
 from ..bus.skid import SkidBuffer
-from ..config import Config
-from ..formats import ACC_BITS, SPARSE
-from ..isa import WeightFormat
-from ..layouts import ActivationWrite, WeightStep
-from ..limits import GROUP_BITS, ROW_BITS
-from ..sparse import SLOTS, Mode
+from ..spec.config import Config
+from ..spec.formats import ACC_BITS, SPARSE
+from ..spec.isa import WeightFormat
+from ..spec.layouts import ActivationWrite, WeightStep
+from ..spec.limits import GROUP_BITS, ROW_BITS
+from ..spec.sparse import SLOTS, Mode
 from .activations import ActivationBuffer
 from .block import among
 from .expand import Expander
@@ -45,7 +45,7 @@ class LinearPipeline(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
 
     Attributes

@@ -5,13 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
-from ..config import Config
-from ..formats import ACC_BITS, TILES
+from ..spec.config import Config
+from ..spec.formats import ACC_BITS, TILES
 from ..fp.format import MAX
 from ..fp.from_int import IntToFp
 from ..fp.mul import FpMul
-from ..isa import WeightFormat
-from ..limits import ROW_BITS
+from ..spec.isa import WeightFormat
+from ..spec.limits import ROW_BITS
 from .activations import WINDOW
 from .slices import tile_slices
 
@@ -44,7 +44,7 @@ class RowScaler(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `rows` (N) and `columns` (M) are used.
 
     Members

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from ..config import Config
-from ..formats import SPARSE, STEP_ROWS
-from ..isa import WeightFormat
-from ..sparse import BLOCK, code_beats
+from ..spec.config import Config
+from ..spec.formats import SPARSE, STEP_ROWS
+from ..spec.isa import WeightFormat
+from ..spec.sparse import BLOCK, code_beats
 
 
 __all__ = ["tile_slices", "step_slices", "payload_slices", "Banks"]
@@ -15,12 +15,12 @@ WIDEST = 4  # slices that a core gives at once, at most
 
 
 def tile_slices(fmt):
-    """Slices of N rows (N = :attr:`rtl.config.Config.rows`) whose sums are complete together."""
+    """Slices of N rows (N = :attr:`rtl.spec.config.Config.rows`) whose sums are complete together."""
     return BLOCK if fmt in SPARSE else STEP_ROWS[fmt]
 
 
 def step_slices(fmt, mode=None):
-    """Slices of a step that is taken whole; `mode` is a code beat's :class:`~rtl.sparse.Mode`."""
+    """Slices of a step that is taken whole; `mode` is a code beat's :class:`~rtl.spec.sparse.Mode`."""
     return BLOCK // code_beats(fmt, mode) if fmt in SPARSE else STEP_ROWS[fmt]
 
 

@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import Config
-from ..formats import SPARSE
-from ..isa import WeightFormat
-from ..limits import GROUP_BITS
-from ..sparse import Mode, beats_per_index, code_beats
+from ..spec.config import Config
+from ..spec.formats import SPARSE
+from ..spec.isa import WeightFormat
+from ..spec.limits import GROUP_BITS
+from ..spec.sparse import Mode, beats_per_index, code_beats
 
 
 __all__ = ["StripeStep", "StripeWalker"]
@@ -41,7 +41,7 @@ class StripeWalker(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
 
     Members

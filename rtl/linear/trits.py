@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import Config
+from ..spec.config import Config
 
 
 __all__ = ["TritStep", "TritDecoder"]
@@ -22,7 +22,7 @@ class TritDecoder(wiring.Component):
     """Decode TERNARY, five trits a byte, to steps of a trit in two bits.
 
     A byte is a fraction in base 3: times three, the bits above the byte are its next digit, and the
-    byte that is left holds the others (:mod:`rtl.formats`; BitNet's runtimes decode so too). A
+    byte that is left holds the others (:mod:`rtl.spec.formats`; BitNet's runtimes decode so too). A
     stage of the pipeline takes a digit off. The fifth digits of four beats are kept, and are the
     codes of the step that no beat is for.
 
@@ -30,7 +30,7 @@ class TritDecoder(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
 
     Attributes

@@ -4,12 +4,12 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import GROUP, Config
-from ..csr import BEST
-from ..formats import SPARSE, WeightFormat
-from ..isa import Embed, MatMul, Op
-from ..layouts import ActivationWrite, Dispatched, Logit, vector_write
-from ..limits import COLUMN_BITS, ROW_BITS
+from ..spec.config import GROUP, Config
+from ..spec.csr import BEST
+from ..spec.formats import SPARSE, WeightFormat
+from ..spec.isa import Embed, MatMul, Op
+from ..spec.layouts import ActivationWrite, Dispatched, Logit, vector_write
+from ..spec.limits import COLUMN_BITS, ROW_BITS
 from .best import BestLogits
 from .block import among
 from .combine import Combiner
@@ -22,7 +22,7 @@ __all__ = ["LinearUnit"]
 
 
 class LinearUnit(wiring.Component):
-    """Execute :class:`~rtl.isa.MatMul` and :class:`~rtl.isa.Embed`.
+    """Execute :class:`~rtl.spec.isa.MatMul` and :class:`~rtl.spec.isa.Embed`.
 
     A front takes the weights of one matrix after the other, a back scales and writes the results.
     The next instruction is taken while the back still works on the last, so that the weight stream
@@ -34,7 +34,7 @@ class LinearUnit(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
 
     Members
     -------
@@ -43,7 +43,7 @@ class LinearUnit(wiring.Component):
     busy : :py:`Out(1)`
         From the cycle after an instruction is taken until its results can be read.
     beats : :py:`In(stream.Signature(config.beat_bits))`
-        Packed weights, see :mod:`rtl.formats`.
+        Packed weights, see :mod:`rtl.spec.formats`.
     write_act : :py:`In(stream.Signature(ActivationWrite(config)))`
         Writes to the activation buffer.
     write : :py:`Out(stream.Signature(vector_write(config)))`

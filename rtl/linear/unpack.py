@@ -4,12 +4,12 @@ from amaranth import *
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import Config
-from ..formats import SPARSE, TILES
-from ..isa import WeightFormat
-from ..layouts import WeightStep
-from ..limits import GROUP_BITS, ROW_BITS
-from ..sparse import BLOCK
+from ..spec.config import Config
+from ..spec.formats import SPARSE, TILES
+from ..spec.isa import WeightFormat
+from ..spec.layouts import WeightStep
+from ..spec.limits import GROUP_BITS, ROW_BITS
+from ..spec.sparse import BLOCK
 from .block import BlockWalker, among
 from .stripe import StripeWalker
 from .trits import TritDecoder
@@ -31,7 +31,7 @@ def SCALE_BEATS(config):
 class WeightUnpacker(wiring.Component):
     """Take a packed matrix apart into steps with their scales, and row scales.
 
-    Undoes :func:`rtl.formats.pack`, in the formats that the configuration has. All tiles of the last
+    Undoes :func:`rtl.spec.formats.pack`, in the formats that the configuration has. All tiles of the last
     block or stripe come out, padding included; the zeros that fill the matrix, or in S8 each block,
     up to a unit of DRAM are taken and dropped. Steps of TERNARY are decoded; those of a sparse
     matrix are its code beats.
@@ -43,7 +43,7 @@ class WeightUnpacker(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
 
     Members

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .. import csr
+from ..spec import csr
 from ..bus.axi import AXI4, AXI4Lite
 from ..bus.register import StreamRegister
 from ..bus.wishbone import Wishbone
@@ -22,12 +22,12 @@ __all__ = ["Bridge"]
 class Bridge(wiring.Component):
     """Serve requests that come in packets, whatever carries those.
 
-    `docs/link.md` has the protocol, :mod:`rtl.link.protocol` its definition. Packets with a wrong
+    `docs/link.md` has the protocol, :mod:`rtl.spec.protocol` its definition. Packets with a wrong
     checksum are dropped; so is a packet that comes while four wait.
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
     board, units, patience
         See :class:`~.executor.Executor`.

@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..csr import REGISTERS
+from ..spec.csr import REGISTERS
 from .cobs import PACKET
 from .frame import SLOT
 from .memory import AREA, CHECKED
-from .protocol import (HEADER_BYTES, MAGIC, MAX_DATA, MAX_REQUEST, MESSAGES, REPLY, STATUS_BYTES, VERSION,
+from ..spec.protocol import (HEADER_BYTES, MAGIC, MAX_DATA, MAX_REQUEST, MESSAGES, REPLY, STATUS_BYTES, VERSION,
                        Op, Space, Status, pack, size)
 from .registers import ACCESS, ACCESSED
 

@@ -7,7 +7,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .cobs import DECODED, PACKET
-from .protocol import CRC_BYTES, HEADER_BYTES, MAX_REQUEST
+from ..spec.protocol import CRC_BYTES, HEADER_BYTES, MAX_REQUEST
 
 
 __all__ = ["SLOT", "FrameReceiver", "FrameTransmitter"]

@@ -4,10 +4,10 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .. import csr
+from ..spec import csr
 from ..bus.axi import AXI4, AXI4Lite, flat, gather
 from ..bus.wishbone import Wishbone
-from ..config import Config
+from ..spec.config import Config
 from ..memory.reader import ID_WIDTH
 from .bridge import Bridge
 from .cobs import CobsDecoder, CobsEncoder
@@ -25,7 +25,7 @@ class UartLink(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
     divisor : :class:`int`
         Cycles per bit of the line, at least 4.

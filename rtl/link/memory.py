@@ -6,7 +6,7 @@ from amaranth.lib.crc.catalog import CRC32_ETHERNET
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import INCR, AXI4
-from ..config import UNIT_BYTES, Config
+from ..spec.config import UNIT_BYTES, Config
 from ..memory.reader import ID_WIDTH
 from ..memory.splitter import Splitter
 
@@ -36,7 +36,7 @@ class MemoryPort(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Accelerator.
     units : :class:`int`
         Units of memory that there are.

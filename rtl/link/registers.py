@@ -4,10 +4,10 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .. import csr
+from ..spec import csr
 from ..bus.axi import AXI4Lite
 from ..bus.wishbone import Wishbone
-from .protocol import ADDRESS_BITS, Space
+from ..spec.protocol import ADDRESS_BITS, Space
 
 
 __all__ = ["CONTROL_ADDR_WIDTH", "ACCESS", "ACCESSED", "RegisterPort"]

@@ -5,17 +5,17 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
-from ..config import UNIT_BYTES
+from ..spec.config import UNIT_BYTES
 from ..fp.format import MAX, saturated
-from ..isa import Load
-from ..layouts import Dispatched, ReadRequest, vector_write
+from ..spec.isa import Load
+from ..spec.layouts import Dispatched, ReadRequest, vector_write
 
 
 __all__ = ["LoadUnit"]
 
 
 class LoadUnit(wiring.Component):
-    """Execute :class:`~rtl.isa.Load`.
+    """Execute :class:`~rtl.spec.isa.Load`.
 
     Words are copied as :func:`sw_ref.numerics.loaded` does: those with the exponent 255 become the
     largest finite number, all others stay as they are.
@@ -28,7 +28,7 @@ class LoadUnit(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Configuration.
 
     Members

@@ -5,9 +5,9 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import INCR, AXI4Read
-from ..config import UNIT_BYTES
-from ..csr import FaultCode
-from ..layouts import ReadRequest
+from ..spec.config import UNIT_BYTES
+from ..spec.csr import FaultCode
+from ..spec.layouts import ReadRequest
 from .splitter import MAX_BURST_UNITS, Splitter
 
 
@@ -35,7 +35,7 @@ class MemoryReader(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Configuration.
     depths : iterable of :class:`int`
         Beats that each client's buffer holds: powers of two, at least 4 units.

@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..layouts import ReadRequest
-from ..limits import ADDRESS_BITS, STREAM_BITS
+from ..spec.layouts import ReadRequest
+from ..spec.limits import ADDRESS_BITS, STREAM_BITS
 
 
 __all__ = ["MAX_BURST_UNITS", "Burst", "Splitter"]

@@ -4,15 +4,15 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..isa import Stream
-from ..layouts import Dispatched, ReadRequest
+from ..spec.isa import Stream
+from ..spec.layouts import Dispatched, ReadRequest
 
 
 __all__ = ["StreamUnit"]
 
 
 class StreamUnit(wiring.Component):
-    """Execute :class:`~rtl.isa.Stream`: pass the request on; its beats go to the linear unit.
+    """Execute :class:`~rtl.spec.isa.Stream`: pass the request on; its beats go to the linear unit.
 
     Latency is one cycle; throughput is one request every two cycles.
 

@@ -5,10 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import INCR, AXI4Write
-from ..config import UNIT_BYTES
-from ..csr import FaultCode
-from ..layouts import WriteLine
-from ..limits import MAX_OUTSTANDING
+from ..spec.config import UNIT_BYTES
+from ..spec.csr import FaultCode
+from ..spec.layouts import WriteLine
+from ..spec.limits import MAX_OUTSTANDING
 from .reader import ADDR_WIDTH, ID_WIDTH
 
 
@@ -23,7 +23,7 @@ class MemoryWriter(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Configuration.
 
     Members

@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..fp.mul import FpMul
-from ..isa import Func
-from ..layouts import vector_write
+from ..spec.isa import Func
+from ..spec.layouts import vector_write
 from .lane import Lane
 from .reduce import Reduce
 
@@ -23,7 +23,7 @@ class Datapath(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
 
     Members
     -------

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..fp.add import FpAdd
 from ..fp.format import FLOAT32, MAX
 from ..fp.mul import FpMul
-from ..isa import Func
+from ..spec.isa import Func
 
 
 __all__ = ["Lane"]
@@ -19,7 +19,7 @@ LEAST = 0x00800000
 
 
 class Lane(wiring.Component):
-    """Compute :class:`~rtl.isa.Func` on one element per cycle, as :mod:`sw_ref.numerics` does.
+    """Compute :class:`~rtl.spec.isa.Func` on one element per cycle, as :mod:`sw_ref.numerics` does.
 
     The adder is free for :class:`~rtl.vector.reduce.Reduce` during DOT. Operands may be any
     patterns; no result has the exponent 255.

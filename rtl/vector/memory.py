@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..layouts import vector_write
+from ..spec.layouts import vector_write
 
 
 __all__ = ["VectorMemory", "VectorRead"]
@@ -44,7 +44,7 @@ class VectorMemory(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
     writers : :class:`int`
         Number of writers.
 

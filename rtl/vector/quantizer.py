@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import GROUP, Config
-from ..layouts import Quantized
+from ..spec.config import GROUP, Config
+from ..spec.layouts import Quantized
 from .quantizer_lane import KEPT, QuantizerLane
 
 
@@ -42,7 +42,7 @@ class Quantizer(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
         Its `lanes` (values per run) and `head_dim` are used.
 
     Attributes

@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..isa import Dest, Func, Op, Quant, Vector
-from ..layouts import ActivationWrite, Dispatched, Quantized, vector_write
-from ..limits import INNER, INNER_BITS, OUTER_BITS, REPETITIONS
+from ..spec.isa import Dest, Func, Op, Quant, Vector
+from ..spec.layouts import ActivationWrite, Dispatched, Quantized, vector_write
+from ..spec.limits import INNER, INNER_BITS, OUTER_BITS, REPETITIONS
 from .datapath import Datapath
 from .memory import VectorRead
 from .quantizer import Quantizer
@@ -22,7 +22,7 @@ def fields(layout, word):
 
 
 class VectorUnit(wiring.Component):
-    """Execute :class:`~rtl.isa.Vector` and :class:`~rtl.isa.Quant` instructions, one at a time.
+    """Execute :class:`~rtl.spec.isa.Vector` and :class:`~rtl.spec.isa.Quant` instructions, one at a time.
 
     Elements are read, computed and written one line per cycle. An instruction begins when all
     results of the one before can be read, so that a sequence behaves as if executed in order; but
@@ -41,7 +41,7 @@ class VectorUnit(wiring.Component):
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
 
     Members
     -------

@@ -1,1 +1,1 @@
-"""One module per unit: its cases, and cocotb tests. See :mod:`sim.runner`."""
+"""One module per unit: its cases, and cocotb tests. See :mod:`sim.harness.runner`."""

@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.bus.axi import AXI4, AXI4Lite
-from sim.bench import case, cycles, start, violation
+from sim.harness.bench import case, cycles, start, violation
 from sim.checkers.rules import RULES
 
 

@@ -10,13 +10,13 @@ from amaranth.lib.wiring import In
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from rtl.bus.axi import AXI4Lite
-from rtl.config import get
+from rtl.spec.config import get
 from rtl.control.control import Control
-from rtl.csr import ADDRESS_BITS, REGISTERS
-from rtl.isa import Unit
-from rtl.limits import PC_BITS
+from rtl.spec.csr import ADDRESS_BITS, REGISTERS
+from rtl.spec.isa import Unit
+from rtl.spec.limits import PC_BITS
 from rtl.top import KV, LOAD, WEIGHTS, Accelerator
-from sim.bench import cycles, rng, start
+from sim.harness.bench import cycles, rng, start
 
 
 SOURCES = "sequencer", "reader", "writer"   # of simultaneous faults the first counts

@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from cocotb.triggers import FallingEdge, Timer
 
-from sim.bench import cycles, start
+from sim.harness.bench import cycles, start
 
 
 WORDS, TABLE = 4, [3, 1, 4, 1]

@@ -5,7 +5,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sim.bench import Sink, cycles, get_port, start, violation
+from sim.harness.bench import Sink, cycles, get_port, start, violation
 from sim.checkers.rules import RULES
 
 

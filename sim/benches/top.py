@@ -6,17 +6,17 @@ import cocotb
 import numpy as np
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
-from rtl.config import Config, get
-from rtl.csr import BEST, IDENTITY, REGISTERS, FaultCode
-from rtl.formats import WeightFormat, stream_units
-from rtl.isa import (Append, Attend, Dest, Embed, Halt, Load, Loop, MatMul, Quant, Scalar, Source,
+from rtl.spec.config import Config, get
+from rtl.spec.csr import BEST, IDENTITY, REGISTERS, FaultCode
+from rtl.spec.formats import WeightFormat, stream_units
+from rtl.spec.isa import (Append, Attend, Dest, Embed, Halt, Load, Loop, MatMul, Quant, Scalar, Source,
                      Stream, Sync, Token, Unit, Vector)
 from rtl.top import Accelerator
-from sim.bench import case, cycles, rng, start
+from sim.harness.bench import case, cycles, rng, start
 from sim.oracles.program import RUN
-from sim.patterns import patterns
+from sim.harness.patterns import patterns
 
-from ._matrix import Matrix, generator
+from .linear._matrix import Matrix, generator
 
 
 # With the format of the weights.

@@ -6,7 +6,7 @@ from amaranth.hdl import Fragment, Instance
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..initial import without_initial
+from ..harness.initial import without_initial
 from ..tools import ROOT
 from .exceptions import LOOSE, MAY_FALL, ONLY_WHILE, announced, limits_of
 from .rules import package

@@ -3,7 +3,7 @@ announces, and what an AXI port may do at most."""
 
 from amaranth import Cat, Const, Mux, Value
 
-from rtl.limits import MAX_OUTSTANDING
+from rtl.spec.limits import MAX_OUTSTANDING
 from rtl.memory.reader import MemoryReader
 from rtl.memory.writer import MemoryWriter
 from rtl.top import Accelerator

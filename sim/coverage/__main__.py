@@ -6,15 +6,13 @@ import os
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 from amaranth.hdl import UnusedElaboratable
 
 from host.errors import run_command
-from rtl import config as configs
+from rtl.spec import config as configs
 
-from .. import document
-from ..bench_build import cases
+from ..harness.build import cases
 from ..mutate.owners import OWNERS, owner
 from ..tools import ROOT
 from . import measure, programs, python, reasons, record, summary
@@ -113,7 +111,6 @@ def command(argv):
         return 1
     if not args.unit and not args.tests:
         record.save({**recorded, args.part: {"commit": commit, **now}})
-        document.write(Path("docs/coverage.md"))
 
 
 def main(argv=None):

@@ -4,10 +4,10 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from ..bench_build import build, cases, component
+from ..harness.build import build, cases, component
 from ..mutate.owners import owner
 from ..checkers.attach import Checked
-from ..runner import simulate
+from ..harness.runner import simulate
 from . import instrument
 from .instrument import Branch
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from host.digest import sha256
+from host.image.digest import sha256
 
 from ..dram import header
 from . import state
@@ -147,7 +147,7 @@ def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, ch
         Returns its text; the top module is named `accelerator`. Called only if `key` has changed.
     beat_bytes : :class:`int`
         Bytes of the memory bus.
-    config : :class:`rtl.config.Config` or None
+    config : :class:`rtl.spec.config.Config` or None
         Whose state the library shows (:mod:`sim.fpga.state`). None: nobody's.
     key : :class:`str` or None
         What the text depends on. None: the text itself.
@@ -224,7 +224,7 @@ def _folder(config):
 
 
 def accelerator_library(config, *, trace=False, checked=False, progress=None):
-    """:func:`library` of the accelerator for a :class:`rtl.config.Config`."""
+    """:func:`library` of the accelerator for a :class:`rtl.spec.config.Config`."""
     def text():
         from rtl.top import Accelerator
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from host.device import DeviceError, RegisterDevice
-from host.image import whole_dram
+from host.image.image import whole_dram
 
 from .. import timeline as timelines
 from ..dram import c_struct
@@ -44,10 +44,10 @@ class SimDevice(RegisterDevice):
 
     Parameters
     ----------
-    config : :class:`rtl.config.Config`
+    config : :class:`rtl.spec.config.Config`
     library : path or None
         Library of :func:`sim.fpga.build.library`. None: that of the configuration, built if need be.
-    memory : :class:`rtl.dram.Dram` or None
+    memory : :class:`rtl.spec.dram.Dram` or None
         DRAM. None: the configuration's.
     timeline : path or None
         Write a timeline of the units' activity there when the device is closed.

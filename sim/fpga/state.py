@@ -5,8 +5,8 @@ and a simulation that nobody looks into is as fast as before. A name that is no 
 the harness's compilation.
 """
 
-from rtl.isa import Unit
-from rtl.limits import COUNTERS
+from rtl.spec.isa import Unit
+from rtl.spec.limits import COUNTERS
 
 
 __all__ = ["arrays", "counters", "header"]

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from rtl.config import KV_BLOCK
-from rtl.dram import Dram
+from rtl.spec.config import KV_BLOCK
+from rtl.spec.dram import Dram
 
 from ..dram import adverse
 from . import shape as shapes

@@ -3,7 +3,7 @@
 import numpy as np
 
 from host.device import DeviceError
-from rtl.config import UNIT_BYTES
+from rtl.spec.config import UNIT_BYTES
 
 from ..fpga.build import accelerator_library
 from ..fpga.device import SimDevice
@@ -36,7 +36,7 @@ class Pair:
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
     build_progress : callable or None
         Called with a line of text before each long step of building the simulated FPGA.
     library : path or None
@@ -47,7 +47,7 @@ class Pair:
         self.library = library or accelerator_library(config, progress=build_progress)
 
     def device(self, dram):
-        """The accelerator, in front of a :class:`~rtl.dram.Dram`."""
+        """The accelerator, in front of a :class:`~rtl.spec.dram.Dram`."""
         return SimDevice(self.config, library=self.library, memory=dram, watchdog=WATCHDOG,
                          progress=_limited)
 

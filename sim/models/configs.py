@@ -1,6 +1,6 @@
 """Configurations that random models run on: every parameter of the hardware has several values."""
 
-from rtl.config import Config, get
+from rtl.spec.config import Config, get
 
 
 __all__ = ["CONFIGS"]

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from rtl.config import GROUP, KV_BLOCK
-from rtl.csr import BEST
+from rtl.spec.config import GROUP, KV_BLOCK
+from rtl.spec.csr import BEST
 
 from .shape import SHARE_MOST
 
@@ -35,7 +35,7 @@ class Coverage:
 
     Parameters
     ----------
-    configs : list of :class:`~rtl.config.Config`
+    configs : list of :class:`~rtl.spec.config.Config`
         Those that models run on.
     """
     def __init__(self, configs):

@@ -8,8 +8,8 @@ import numpy as np
 from host.errors import UserError
 from mapper.compile import compile_model
 from mapper.layout import VectorMap, layer_matrices
-from rtl.config import GROUP, KV_BLOCK, UNIT_BYTES
-from rtl.isa import WeightFormat
+from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
+from rtl.spec.isa import WeightFormat
 
 from .toy import toy_model
 
@@ -68,7 +68,7 @@ class Shape:
         return VectorMap(config, SimpleNamespace(head_dim=config.head_dim, **vars(self)), 1).words
 
     def image(self, config):
-        """The compiled model, an :class:`~host.image.Image`, with something everywhere in its KV cache.
+        """The compiled model, an :class:`~host.image.image.Image`, with something everywhere in its KV cache.
 
         Raises :exc:`~host.errors.UserError` where the configuration cannot take it.
         """

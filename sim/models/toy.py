@@ -3,9 +3,9 @@
 import numpy as np
 
 from mapper.model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
-from rtl.formats import SPARSE
-from rtl.isa import WeightFormat
-from rtl.sparse import BLOCK
+from rtl.spec.formats import SPARSE
+from rtl.spec.isa import WeightFormat
+from rtl.spec.sparse import BLOCK
 
 
 __all__ = ["prune", "round_rows", "toy_model"]

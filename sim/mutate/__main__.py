@@ -13,7 +13,7 @@ from host import configurations
 from host.errors import UserError, run_command
 from host.progress import progress, steps
 
-from ..bench_build import BenchError, cases
+from ..harness.build import BenchError, cases
 from .netlist import draw
 from .owners import owner, shares
 from .prove import CONTRACT, EQUIVALENT, proof

@@ -13,10 +13,9 @@ from random import Random
 
 from amaranth.back import rtlil
 
-from boards.synthesis import execute, yosys
 from host.errors import UserError
 
-from ..tools import ROOT
+from ..tools import ROOT, execute, yosys
 
 
 __all__ = ["Mutant", "SELECT", "VARIABLE", "draw", "insert", "netlist", "run_yosys", "simulated"]

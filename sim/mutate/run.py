@@ -4,9 +4,9 @@ import json
 import os
 from contextlib import contextmanager
 
-from ..bench_build import build, component
+from ..harness.build import build, component
 from ..checkers.attach import Checked
-from ..runner import simulate
+from ..harness.runner import simulate
 from .forks import NUMBERS, VERDICTS
 from .netlist import insert, netlist, simulated
 

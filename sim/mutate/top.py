@@ -31,7 +31,7 @@ class TopNet:
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
     count, seed : :class:`int`
         How many mutants, and what chooses them, the programs and the models.
     trials : (:class:`int`, :class:`int`)

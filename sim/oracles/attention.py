@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from sw_ref import attention, torch_attention
+from sw_ref import attention
+from sw_ref.pytorch import attention as torch_attention
 
 from .oracle import FLUSH, ROUNDING, Oracle, Within, limited
 

@@ -1,7 +1,7 @@
 """Which component is compared with which oracles, and which have nothing to compare.
 
 Each file in `FOLDERS` is in exactly one of three lists: `COMPUTES`, `PARTS` and `MOVES`.
-`tests/sim/oracles/test_components.py` fails for one that is in none; :mod:`sim.runner` fails a bench
+`tests/sim/oracles/test_components.py` fails for one that is in none; :mod:`sim.harness.runner` fails a bench
 that has not asked the oracles that are listed here for it.
 """
 

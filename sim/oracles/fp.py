@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from sw_ref import numerics, torch_ops
-from sw_ref.torch_ops import number
+from sw_ref import numerics
+from sw_ref.pytorch import ops as torch_ops
+from sw_ref.pytorch.ops import number
 
 from .oracle import Oracle, Within, limited, near
 

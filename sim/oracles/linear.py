@@ -4,11 +4,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from rtl import formats
-from rtl.csr import BEST
-from rtl.isa import WeightFormat
-from sw_ref import best, numerics, torch_linear, torch_ops
-from sw_ref.torch_ops import number
+from rtl.spec import formats
+from rtl.spec.csr import BEST
+from rtl.spec.isa import WeightFormat
+from sw_ref import best, numerics
+from sw_ref.pytorch import linear as torch_linear, ops as torch_ops
+from sw_ref.pytorch.ops import number
 
 from .oracle import FLUSH, ROUNDING, Oracle, Within, limited, near
 
@@ -23,7 +24,7 @@ def exactly(value):
 
 
 def weights_reference(fmt, codes, scale, centre, centre_shift):
-    """`rtl.formats.integers`"""
+    """`rtl.spec.formats.integers`"""
     return formats.integers(fmt, codes, scale, centre, centre_shift, np.int64)
 
 

@@ -8,7 +8,7 @@ from typing import Callable, NamedTuple
 import numpy as np
 import torch
 
-from sw_ref.torch_ops import MAX, MIN_NORMAL, number
+from sw_ref.pytorch.ops import MAX, MIN_NORMAL, number
 
 
 __all__ = ["ROUNDING", "FLUSH", "Oracle", "OracleError", "Within", "limited", "near"]

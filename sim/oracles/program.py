@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from rtl.config import UNIT_BYTES
+from rtl.spec.config import UNIT_BYTES
 from sw_ref.checks import Bounds
 from sw_ref.legal import decoded
 from sw_ref.machine import Machine
 from sw_ref.sequencer import Sequencer
-from sw_ref.torch_machine import TorchMachine
+from sw_ref.pytorch.machine import TorchMachine
 
 from .oracle import Oracle
 

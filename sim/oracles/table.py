@@ -46,7 +46,7 @@ def markdown():
     yield "   a zero (`docs/rfcs/0005-every-value-finite.md`)."
     yield ""
     yield "An oracle (`sim/oracles/oracle.py`) computes all three for each vector of a bench, and refuses it"
-    yield "when they disagree; the bench compares hardware with the bits. `sim/runner.py` fails a bench that"
+    yield "when they disagree; the bench compares hardware with the bits. `sim/harness/runner.py` fails a bench that"
     yield "has not asked the oracles that `sim/oracles/components.py` lists for it;"
     yield "`tests/sim/oracles/test_components.py` fails for a component that is not listed."
     yield ""

@@ -4,10 +4,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from rtl.isa import Func
-from sw_ref import numerics, torch_machine, torch_ops
+from rtl.spec.isa import Func
+from sw_ref import numerics
+from sw_ref.pytorch import machine as torch_machine, ops as torch_ops
 from sw_ref.sequences import FUNCTIONS, RECIPROCAL, SILU_GATE, evaluate, norm_scale
-from sw_ref.torch_ops import MAX, MIN_NORMAL, number
+from sw_ref.pytorch.ops import MAX, MIN_NORMAL, number
 
 from .oracle import FLUSH, ROUNDING, Oracle, Within, limited, near
 

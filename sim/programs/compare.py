@@ -3,7 +3,7 @@
 import numpy as np
 
 from host.device import DeviceError
-from rtl.isa import Stream
+from rtl.spec.isa import Stream
 from ..fpga.device import SimDevice
 from ..functional import ModelDevice
 
@@ -33,7 +33,7 @@ class Pair:
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
     coverage : :class:`~.coverage.Coverage` or None
         Is told what is executed.
     library, build_progress, checked

@@ -3,8 +3,8 @@
 Each function adds to a :class:`~.generator.Growing`.
 """
 
-from rtl.isa import REGISTERS, Append, Attend, Load, Loop, MatMul, Scalar, Source, Token, Vector
-from rtl.limits import LAYERS, LOOP_DEPTH
+from rtl.spec.isa import REGISTERS, Append, Attend, Load, Loop, MatMul, Scalar, Source, Token, Vector
+from rtl.spec.limits import LAYERS, LOOP_DEPTH
 from sw_ref.legal import Broken
 
 

@@ -13,9 +13,9 @@
 from collections import Counter
 from itertools import combinations
 
-from rtl.csr import BEST
-from rtl.isa import Append, Dest, Embed, Func, Insn, Loop, MatMul, Quant, Scalar, Sync, Token, Unit, Vector
-from rtl.limits import COUNTERS, LOOP_DEPTH, POSITIONS, ROWS, TOKENS_AHEAD
+from rtl.spec.csr import BEST
+from rtl.spec.isa import Append, Dest, Embed, Func, Insn, Loop, MatMul, Quant, Scalar, Sync, Token, Unit, Vector
+from rtl.spec.limits import COUNTERS, LOOP_DEPTH, POSITIONS, ROWS, TOKENS_AHEAD
 from rtl.top import QUEUE_DEPTHS
 
 from .ranges import bin_of, counted, field_bins
@@ -84,7 +84,7 @@ class Coverage:
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class Coverage:
         ----------
         world : :class:`~.world.World`
         program : :class:`~.generator.Program`
-        executed : list of (:class:`int`, :class:`~rtl.isa.Insn`)
+        executed : list of (:class:`int`, :class:`~rtl.spec.isa.Insn`)
             Index in the program, and instruction with its registers added, of all that units executed.
         sim : :class:`~sim.fpga.device.SimDevice`
             Has recorded it.

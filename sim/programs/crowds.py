@@ -5,9 +5,9 @@ Each function adds to a :class:`~.generator.Growing`.
 
 from dataclasses import replace
 
-from rtl.config import GROUP
-from rtl.isa import Dest, Embed, Loop, Quant, Stream, Sync, Unit, Vector
-from rtl.limits import STREAMS_AHEAD, TOKENS_AHEAD
+from rtl.spec.config import GROUP
+from rtl.spec.isa import Dest, Embed, Loop, Quant, Stream, Sync, Unit, Vector
+from rtl.spec.limits import STREAMS_AHEAD, TOKENS_AHEAD
 from rtl.top import QUEUE_DEPTHS
 
 from . import pieces

@@ -4,9 +4,9 @@ from collections import deque
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from rtl.config import GROUP
-from rtl.isa import REGISTERS, Attend, Embed, Func, Halt, Load, MatMul, Scalar, Source, Sync, Unit, Vector
-from rtl.limits import COUNTERS, POSITIONS, ROWS
+from rtl.spec.config import GROUP
+from rtl.spec.isa import REGISTERS, Attend, Embed, Func, Halt, Load, MatMul, Scalar, Source, Sync, Unit, Vector
+from rtl.spec.limits import COUNTERS, POSITIONS, ROWS
 from sw_ref.checks import Bounds, check
 from sw_ref.legal import Broken, IllegalProgram, need
 from sw_ref.order import Order, unit_of

@@ -13,8 +13,8 @@ import numpy as np
 
 from host.device import DeviceError, DeviceFault
 from host.progress import progress, steps
-from rtl.config import UNIT_BYTES
-from rtl.isa import Scalar
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.isa import Scalar
 from sw_ref.legal import IllegalProgram
 
 from ..fpga.device import SimDevice
@@ -141,7 +141,7 @@ class Illegal:
 
 
 def _rule(error):
-    """The rule of :mod:`rtl.rules` that a refused program breaks."""
+    """The rule of :mod:`rtl.spec.rules` that a refused program breaks."""
     cause = error.__cause__.__cause__
     if not isinstance(cause, IllegalProgram):
         raise Difference(f"refused without the name of a rule: {error}")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rtl import config as configs
-from rtl.config import UNIT_BYTES
-from rtl.isa import Attend, Load, Stream, decode
+from rtl.spec import config as configs
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.isa import Attend, Load, Stream, decode
 from sw_ref.checks import Bounds, kv_units
 from sw_ref.sequencer import Sequencer
 

@@ -47,7 +47,7 @@ def mutant(insns, seed):
 
     Parameters
     ----------
-    insns : list of :class:`~rtl.isa.Insn`
+    insns : list of :class:`~rtl.spec.isa.Insn`
         A legal program.
     seed : any
         What chooses.

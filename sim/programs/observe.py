@@ -1,6 +1,6 @@
 """Makes visible what a program leaves in the accelerator: its vector memory, quantized, in DRAM."""
 
-from rtl.isa import Append, Dest, Quant, Sync, Unit
+from rtl.spec.isa import Append, Dest, Quant, Sync, Unit
 
 
 __all__ = ["dump", "dump_units", "free_counters"]

@@ -6,13 +6,13 @@ it is not yet known whether they are legal where they go; or None.
 
 from dataclasses import replace
 
-from rtl.config import GROUP, KV_BLOCK, UNIT_BYTES
-from rtl.formats import TILES, block_beats
-from rtl.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit, Vector,
+from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
+from rtl.spec.formats import TILES, block_beats
+from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit, Vector,
                      WeightFormat)
-from rtl.limits import CACHE, COLUMN, HEADS, POSITIONS, REPETITIONS, ROWS
+from rtl.spec.limits import CACHE, COLUMN, HEADS, POSITIONS, REPETITIONS, ROWS
 
-from ..patterns import EDGES, pattern
+from ..harness.patterns import EDGES, pattern
 
 
 __all__ = ["PIECES", "embed_units"]

@@ -5,10 +5,10 @@ A field without an entry here may have all values of its width.
 
 from dataclasses import fields, replace
 
-from rtl.config import GROUP
-from rtl.isa import (Append, Attend, Dest, Embed, Insn, Load, Loop, MatMul, Op, Quant, Source, Stream, Sync, Token,
+from rtl.spec.config import GROUP
+from rtl.spec.isa import (Append, Attend, Dest, Embed, Insn, Load, Loop, MatMul, Op, Quant, Source, Stream, Sync, Token,
                      Unit, Vector, WeightFormat)
-from rtl.limits import HEADS, POSITIONS
+from rtl.spec.limits import HEADS, POSITIONS
 from sw_ref.checks import operands
 
 from .pieces import embed_units, largest, most_heads

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rtl.isa import Load, Loop
+from rtl.spec.isa import Load, Loop
 
 from .compare import Difference, Refused
 

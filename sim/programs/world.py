@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from host.image import Image
-from rtl.config import GROUP, KV_BLOCK, UNIT_BYTES
-from rtl.formats import CODE_BITS, SPARSE, WeightFormat, pack
-from rtl.limits import GROUPS, POSITIONS
-from rtl.sparse import BLOCK
+from host.image.image import Image
+from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
+from rtl.spec.formats import CODE_BITS, SPARSE, WeightFormat, pack
+from rtl.spec.limits import GROUPS, POSITIONS
+from rtl.spec.sparse import BLOCK
 
-from ..patterns import EDGES, floats, pattern
+from ..harness.patterns import EDGES, floats, pattern
 
 
 __all__ = ["Matrix", "World", "image"]
@@ -55,7 +55,7 @@ class World:
 
     Parameters
     ----------
-    config : :class:`~rtl.config.Config`
+    config : :class:`~rtl.spec.config.Config`
     random : :class:`random.Random`
         What chooses all contents.
     long : :class:`bool`
@@ -145,12 +145,12 @@ class World:
         return cache
 
     def image(self, words):
-        """An :class:`~host.image.Image` of a program, of which nothing is known to be legal."""
+        """An :class:`~host.image.image.Image` of a program, of which nothing is known to be legal."""
         return image(self.config, self.memory, self.cache, self.program, words)
 
 
 def image(config, memory, cache, start, words):
-    """An :class:`~host.image.Image` of DRAM, with a program that lies at the unit `start`."""
+    """An :class:`~host.image.image.Image` of DRAM, with a program that lies at the unit `start`."""
     memory, raw = memory.copy(), b"".join(word.to_bytes(32, "little") for word in words)
     memory[start * UNIT_BYTES:][:len(raw)] = np.frombuffer(raw, np.uint8)
     return Image(

@@ -9,9 +9,9 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from host.errors import run_command
 
 from . import chart, runs
+from .errors import TrainingError
 from .loop import Budget
 
 
@@ -95,7 +95,15 @@ def command(argv):
 
 def main(argv=None):
     """Run the command, return the exit code."""
-    return run_command("training", lambda: command(argv))
+    try:
+        command(argv)
+    except (TrainingError, OSError) as error:
+        print(f"training: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ntraining: interrupted", file=sys.stderr)
+        return 130
+    return 0
 
 
 if __name__ == "__main__":

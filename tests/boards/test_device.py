@@ -6,10 +6,10 @@ from boards import board as boards, device as devices
 from boards.device import PATIENCE, BoardDevice
 from boards.dram.registers import REGISTERS
 from host.device import DeviceError
-from host.devices import create
+from headrace.devices import create
 
-from ..host.board import WRITE, Board, PtyBoard
-from ..host.test_link_device import QUICK, SMALL, image_of
+from ..host.link.board import WRITE, Board, PtyBoard
+from ..host.link.test_device import QUICK, SMALL, image_of
 
 
 ULX3S = boards.get("ulx3s-85f")

@@ -3,7 +3,7 @@ import pytest
 from boards.board import get
 from boards.models import MODELS, Model
 from mapper.compile import compile_model
-from mapper.find import load
+from mapper.read.find import load
 
 
 @pytest.mark.seconds(20)

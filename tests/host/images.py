@@ -6,9 +6,9 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from host.image import Image
-from host.seal import BLANK, KEY, seal
-from rtl.config import Config
+from host.image.image import Image
+from host.image.seal import BLANK, KEY, seal
+from rtl.spec.config import Config
 
 
 __all__ = ["metadata", "sealed", "small_image"]
@@ -18,7 +18,7 @@ CONFIG = Config(name="toy", beat_bits=128, columns=1, lanes=4)
 
 
 def small_image():
-    """An :class:`~host.image.Image` of 256 bytes and one KV block."""
+    """An :class:`~host.image.image.Image` of 256 bytes and one KV block."""
     operation = {"operation": "head", "format": "S8", "rows": 96, "depth": 32, "times": 1,
                  "cycles": 12, "bytes": 64, "bits_per_weight": 8.25, "density": 0.5,
                  "blocks": {"2:4": 3}}

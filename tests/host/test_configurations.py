@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from host import cli
+from headrace import cli
 from host.configurations import add_arguments, chosen, from_dict, read, to_dict, to_toml
 from host.errors import UserError
-from rtl.config import CONFIGS, CORES, get
-from rtl.dram import DRAMS
+from rtl.spec.config import CONFIGS, CORES, get
+from rtl.spec.dram import DRAMS
 
 
 def parsed(*argv, default="wide"):

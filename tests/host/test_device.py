@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from host.device import RegisterDevice
-from rtl.config import get
-from rtl.csr import BEST, REGISTERS
+from rtl.spec.config import get
+from rtl.spec.csr import BEST, REGISTERS
 
 
 class Registers(RegisterDevice):

@@ -84,13 +84,13 @@ def test_characters_that_a_terminal_lacks():
 
 
 # Programs that only other programs start, and which say what is wrong in a form of their own.
-INNER = {"host/template_process.py", "sim/known_answer.py", "boards/dram/generator.py"}
+INNER = {"host/language/template_process.py", "sim/known_answer.py", "boards/dram/generator.py"}
 PROGRAMS = sorted(str(path.relative_to(ROOT)) for folder in ("host", "sim", "boards", "mapper", "sw_ref", "rtl")
                   for path in (ROOT / folder).rglob("*.py") if '__name__ == "__main__"' in path.read_text())
 
 
 def test_there_are_programs():
-    assert {"host/cli.py", "sim/runner.py", "boards/bitstream.py", *INNER} < {*PROGRAMS}
+    assert {"headrace/cli.py", "sim/harness/runner.py", "boards/bitstream.py", *INNER} < {*PROGRAMS}
 
 
 @pytest.mark.parametrize("path", [path for path in PROGRAMS if path not in INNER])

@@ -8,9 +8,9 @@ import pytest
 from host.errors import UserError
 from mapper.compile import compile_model
 from mapper.model import Layer, Layers
-from rtl.config import UNIT_BYTES, get
-from rtl.formats import ROW_SCALED, SPARSE, unpack
-from rtl.isa import MatMul, Stream, WeightFormat, decode
+from rtl.spec.config import UNIT_BYTES, get
+from rtl.spec.formats import ROW_SCALED, SPARSE, unpack
+from rtl.spec.isa import MatMul, Stream, WeightFormat, decode
 from sw_ref.linear import places
 from sim.models.toy import toy_model
 

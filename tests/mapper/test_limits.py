@@ -9,9 +9,9 @@ import pytest
 from host.errors import UserError
 from mapper.compile import _check, _check_memory, compile_model
 from mapper.layout import MemoryMap
-from rtl import limits
-from rtl.config import get
-from rtl.isa import Attend, WeightFormat, decode
+from rtl.spec import limits
+from rtl.spec.config import get
+from rtl.spec.isa import Attend, WeightFormat, decode
 from tests.extreme import CONFIG
 from sim.models.toy import toy_model
 

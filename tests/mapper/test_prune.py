@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from host.errors import UserError
-from host.tokenizer import Tokenizer
-from mapper import hf, native
+from host.language.tokenizer import Tokenizer
+from mapper.read import hf, native
 from mapper.prune import Pattern, prune, prune_matrix
-from rtl.isa import WeightFormat
-from rtl.sparse import BLOCK
+from rtl.spec.isa import WeightFormat
+from rtl.spec.sparse import BLOCK
 from sw_ref.evaluation import float32_losses
 
 from . import synthetic
@@ -113,7 +113,7 @@ def _save(model, folder):
 
 
 def _model(tmp_path):
-    from mapper import gguf
+    from mapper.read import gguf
     return gguf.read(synthetic.write(tmp_path / "tiny.gguf", kinds={"token_embd.weight": synthetic.Type.Q8_0}))
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from mapper.bounds import LARGEST, LEAST_ROW_SCALE
+from mapper.read.bounds import LARGEST, LEAST_ROW_SCALE
 from mapper.model import ODD, RANGES, Linear, half_split, round_s8, round_u
 from mapper.quantize import integer_groups
-from rtl.formats import integers, pack, unpack
-from rtl.isa import WeightFormat
+from rtl.spec.formats import integers, pack, unpack
+from rtl.spec.isa import WeightFormat
 
 
 GROUPED = [*ODD.values(), WeightFormat.S8]   # formats whose groups have scales of their own

@@ -6,8 +6,8 @@ import pytest
 from mapper.compile import compile_model
 from mapper.model import Layers
 from mapper.truncate import first_layers
-from rtl.config import get
-from rtl.isa import WeightFormat
+from rtl.spec.config import get
+from rtl.spec.isa import WeightFormat
 from sw_ref.machine import Machine
 from sim.models.toy import toy_model
 

@@ -6,9 +6,10 @@ import pytest
 from gguf import GGUFValueType as Value
 
 from host.errors import UserError
-from mapper import gguf, hf
+from mapper.read import gguf, hf
 
-from . import synthetic, test_hf
+from . import synthetic
+from .read import test_hf
 
 
 def norm(of=64):

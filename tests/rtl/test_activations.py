@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtl.config import Config
+from rtl.spec.config import Config
 from rtl.linear.activations import WINDOW, ActivationBuffer
 from sw_ref import numerics
 

@@ -7,7 +7,7 @@ from rtl.attention.products import ProductArray, sum_latency
 from rtl.attention.scores import BIAS, MAX_LEFT, SCORE_BITS
 from rtl.attention.softmax import EXP2, FRACTION
 from rtl.attention.unit import AttentionUnit
-from rtl.config import CONFIGS, KV_BLOCK, Config, get
+from rtl.spec.config import CONFIGS, KV_BLOCK, Config, get
 from sw_ref import attention as reference
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from rtl import csr
-from rtl.csr import ADDRESS_BITS, BEST, IDENTITY, REGISTERS, TOKENS, FaultCode
+from rtl.spec import csr
+from rtl.spec.csr import ADDRESS_BITS, BEST, IDENTITY, REGISTERS, TOKENS, FaultCode
 
 
 def addresses(register):

@@ -3,10 +3,10 @@
 import pytest
 
 from boards.synthesis import synthesize, text_of
-from rtl.config import Config
+from rtl.spec.config import Config
 from rtl.cores.dsp import DSP48E2, ECP5
 from rtl.cores.dspchain import DspChainCore
-from rtl.isa import WeightFormat
+from rtl.spec.isa import WeightFormat
 
 
 CONFIG = Config(name="t", beat_bits=256, columns=1, lanes=2, core="dspchain", formats=("U4", "S8"))

@@ -2,13 +2,13 @@
 
 import pytest
 
-from rtl.config import Config
+from rtl.spec.config import Config
 from rtl.cores.dsp import DSP48E2, ECP5, Packing
 from rtl.cores.dspchain import DspChainCore
 from rtl.cores.reduction import ReductionTree
 from rtl.cores.slots import SlotSelect, elements
-from rtl.isa import WeightFormat
-from rtl.sparse import Mode, code_beats
+from rtl.spec.isa import WeightFormat
+from rtl.spec.sparse import Mode, code_beats
 
 
 def config(beat_bits=256, **changes):

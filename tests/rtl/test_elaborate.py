@@ -11,9 +11,9 @@ from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 import rtl
-from rtl.config import CONFIGS, Config
-from rtl.formats import ROW_SCALED
-from rtl.isa import WeightFormat
+from rtl.spec.config import CONFIGS, Config
+from rtl.spec.formats import ROW_SCALED
+from rtl.spec.isa import WeightFormat
 
 
 CONFIGURATIONS = {c.name: c for c in [

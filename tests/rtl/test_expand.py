@@ -3,8 +3,8 @@
 import pytest
 from amaranth.back import rtlil
 
-from rtl.config import get
-from rtl.isa import WeightFormat
+from rtl.spec.config import get
+from rtl.spec.isa import WeightFormat
 from rtl.linear.expand import Expander
 
 

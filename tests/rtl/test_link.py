@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from rtl.config import get
-from rtl.link import protocol
+from rtl.spec.config import get
+from rtl.spec import protocol
 from rtl.link.bridge import Bridge
 from rtl.link.executor import Executor
 from rtl.link.frame import SLOT, FrameReceiver
 from rtl.link.link import UartLink
 from rtl.link.memory import MemoryPort
-from rtl.link.protocol import MESSAGES, Field, Op, Space, Status, pack, unpack
+from rtl.spec.protocol import MESSAGES, Field, Op, Space, Status, pack, unpack
 from rtl.link.uart import UartReceiver, UartTransmitter
 
 

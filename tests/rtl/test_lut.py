@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Fragment
 
-from rtl.config import Config
+from rtl.spec.config import Config
 from rtl.cores.lut import LutCore
-from rtl.isa import WeightFormat
+from rtl.spec.isa import WeightFormat
 
 
 CONFIG = Config(name="t", beat_bits=256, columns=2, lanes=2, core="lut")

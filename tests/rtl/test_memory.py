@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtl.config import get
+from rtl.spec.config import get
 from rtl.memory.reader import MemoryReader
 from rtl.memory.splitter import Splitter
 

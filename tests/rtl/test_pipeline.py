@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from rtl.config import CONFIGS, get
+from rtl.spec.config import CONFIGS, get
 from rtl.linear.pipeline import LinearPipeline
 from sim.tools import ROOT
 
 
 VERILOG = """
 from amaranth.back import verilog
-from rtl.config import get
+from rtl.spec.config import get
 from rtl.linear.pipeline import LinearPipeline
 print(verilog.convert(LinearPipeline(get("{}")), strip_internal_attrs=True))
 """

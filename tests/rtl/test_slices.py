@@ -2,12 +2,12 @@
 
 import pytest
 
-from rtl.config import CONFIGS, Config
+from rtl.spec.config import CONFIGS, Config
 from rtl.cores import create
-from rtl.formats import tile_rows
-from rtl.isa import WeightFormat
+from rtl.spec.formats import tile_rows
+from rtl.spec.isa import WeightFormat
 from rtl.linear.slices import Banks, payload_slices, step_slices, tile_slices
-from rtl.sparse import Mode
+from rtl.spec.sparse import Mode
 
 
 DENSE = {WeightFormat.U4, WeightFormat.S8}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from rtl.config import Config
+from rtl.spec.config import Config
 from rtl.cores.systolic import SystolicCore
-from rtl.isa import WeightFormat
+from rtl.spec.isa import WeightFormat
 
 
 def test_config_wrong():

@@ -3,7 +3,7 @@
 import pytest
 
 from rtl.bus.axi import AXI4, AXI4Lite
-from rtl.config import CONFIGS, get
+from rtl.spec.config import CONFIGS, get
 from rtl.top import Accelerator
 
 

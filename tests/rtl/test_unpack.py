@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtl.config import Config, get
+from rtl.spec.config import Config, get
 from rtl.linear.block import BlockWalker
 from rtl.linear.stripe import StripeWalker
 from rtl.linear.trits import TritDecoder

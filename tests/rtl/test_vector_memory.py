@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 
 import pytest
-from rtl.config import get
+from rtl.spec.config import get
 from rtl.vector.memory import VectorMemory
 
 

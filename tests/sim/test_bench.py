@@ -8,8 +8,8 @@ from amaranth import *
 from amaranth.lib import data
 
 from host.errors import UserError
-from sim import runner
-from sim.bench import from_bits, to_bits
+from sim.harness import runner
+from sim.harness.bench import from_bits, to_bits
 from sim.timeline import spans
 from sim.tools import ROOT, environment
 

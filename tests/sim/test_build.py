@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from host.device import DeviceError
-from rtl.config import get
+from rtl.spec.config import get
 from sim.fpga import build
 from sim.fpga.build import cached, dram_library
 from sim.fpga.device import SimDevice
@@ -79,7 +79,7 @@ def test_missing(builder, name):
 def test_read_once_per_process(builder, monkeypatch):
     builder()
     builder()
-    monkeypatch.setattr("host.digest.hashlib.file_digest", None)
+    monkeypatch.setattr("host.image.digest.hashlib.file_digest", None)
     assert builder() and builder.count == 1
 
 

@@ -5,7 +5,7 @@ import re
 from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
-from sim.bench_build import cases, component
+from sim.harness.build import cases, component
 from sim.checkers.attach import checked_verilog
 from sim.checkers.exceptions import BUSY, LOOSE, MAY_FALL, ONLY_WHILE
 from sim.tools import ROOT

@@ -13,10 +13,10 @@ import pytest
 from amaranth.back import verilog
 
 from host.device import DeviceError, DeviceFault
-from rtl.config import get
-from rtl.csr import BEST, REGISTERS, FaultCode
-from rtl.isa import Halt
-from rtl import dram
+from rtl.spec.config import get
+from rtl.spec.csr import BEST, REGISTERS, FaultCode
+from rtl.spec.isa import Halt
+from rtl.spec import dram
 from sim.fpga import build
 from sim.fpga.build import library
 from sim.fpga.device import SimDevice

@@ -5,8 +5,8 @@ import ctypes
 import numpy as np
 import pytest
 
-from rtl.config import CONFIGS
-from rtl.dram import DRAMS, get
+from rtl.spec.config import CONFIGS
+from rtl.spec.dram import DRAMS, get
 from sim.dram import c_struct
 from sim.fpga.build import dram_library
 

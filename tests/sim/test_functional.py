@@ -7,8 +7,8 @@ import pytest
 
 from host.device import DeviceError
 from mapper.compile import compile_model
-from rtl.config import get
-from rtl.isa import Halt, Load, Loop, Scalar, decode
+from rtl.spec.config import get
+from rtl.spec.isa import Halt, Load, Loop, Scalar, decode
 from sim.functional import ModelDevice
 from sim.models.toy import toy_model
 

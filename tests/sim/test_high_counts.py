@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim import bench_build, runner
+from sim.harness import build as bench_build, runner
 
 
 ZERO = "= 64'h0000000000000000;"     # what the cycles of a run begin with, in a start and in a reset

@@ -3,8 +3,8 @@
 import pytest
 from amaranth.hdl import Fragment, MemoryInstance
 
-from sim import bench_build, runner
-from sim.initial import without_initial
+from sim.harness import build as bench_build, runner
+from sim.harness.initial import without_initial
 
 
 MODULE = r"""

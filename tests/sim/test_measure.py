@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from host.errors import UserError
-from rtl.config import get
+from rtl.spec.config import get
 from sim import measure
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mapper.model import LINEARS
-from rtl.config import UNIT_BYTES
+from rtl.spec.config import UNIT_BYTES
 from sim.dram import adverse
 from sim.functional import ModelDevice
 from sim.models.__main__ import cases, main

@@ -10,7 +10,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sim.bench_build import BenchError, cases
+from sim.harness.build import BenchError, cases
 from sim.mutate import __main__ as mutation, forks, top
 from sim.mutate.netlist import Mutant, draw, insert, netlist, simulated
 from sim.mutate.owners import OWNERS, lines, shares

@@ -5,7 +5,7 @@ from amaranth.lib.wiring import In, Out
 
 pytest.importorskip("pyverilator")
 
-from sim.pyverilator_backend import build  # noqa: E402
+from sim.harness.pyverilator_backend import build  # noqa: E402
 
 
 WIDE = data.StructLayout({"value": signed(8), "rest": data.ArrayLayout(unsigned(32), 3)})

@@ -1,8 +1,8 @@
-"""`python -m sim.runner`: what it refuses, and how."""
+"""`python -m sim.harness.runner`: what it refuses, and how."""
 
 import pytest
 
-from sim import bench_build, runner
+from sim.harness import build as bench_build, runner
 
 
 @pytest.mark.parametrize("unit", ["", "nope", "__init__", "../bench", "_private"])

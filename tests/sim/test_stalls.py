@@ -8,8 +8,8 @@ import pytest
 
 from host.device import DeviceError
 
-from rtl.config import get
-from rtl.dram import get as dram_of
+from rtl.spec.config import get
+from rtl.spec.dram import get as dram_of
 from sim.dram import STALLS, adverse
 from sim.fpga.device import SimDevice
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from host.device import DeviceError
-from rtl.config import get
-from rtl.isa import Halt, Load, Quant, Sync, Unit
+from rtl.spec.config import get
+from rtl.spec.isa import Halt, Load, Quant, Sync, Unit
 from sim.fpga.device import SimDevice
 from sim.fpga.state import arrays, counters, header
 from sim.functional import ModelDevice

@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl.csr import IDENTITY, REGISTERS, FaultCode
-from rtl.isa import WeightFormat
+from rtl.spec.csr import IDENTITY, REGISTERS, FaultCode
+from rtl.spec.isa import WeightFormat
 
 
 __all__ = ["BEATS", "BUGS", "Tiny"]

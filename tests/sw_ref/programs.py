@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from rtl.config import Config
-from rtl.formats import WeightFormat, pack
-from rtl.isa import (Append, Attend, Dest, Embed, Func, Halt, Load, Loop, MatMul, Quant, Scalar, Source,
+from rtl.spec.config import Config
+from rtl.spec.formats import WeightFormat, pack
+from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Halt, Load, Loop, MatMul, Quant, Scalar, Source,
                      Stream, Sync, Token, Unit, Vector)
 from sw_ref.machine import Machine
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from mapper.compile import compile_model
-from rtl.config import get
-from rtl.csr import BEST
+from rtl.spec.config import get
+from rtl.spec.csr import BEST
 from sim.functional import ModelDevice
-from sim.patterns import EDGES, floats
-from sw_ref import torch_linear
+from sim.harness.patterns import EDGES, floats
+from sw_ref.pytorch import linear as torch_linear
 from sw_ref.best import PADDING, best
 from sw_ref.machine import Machine
 from sw_ref.numerics import MAX

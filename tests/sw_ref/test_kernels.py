@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from rtl.config import KV_BLOCK, UNIT_BYTES
-from rtl.isa import Func, Vector
-from sim.patterns import EDGES as PATTERNS, floats
+from rtl.spec.config import KV_BLOCK, UNIT_BYTES
+from rtl.spec.isa import Func, Vector
+from sim.harness.patterns import EDGES as PATTERNS, floats
 from sw_ref import attention, kernels, numerics
 from sw_ref.machine import VECTOR_OPERANDS
 from sw_ref.sequences import FUNCTIONS

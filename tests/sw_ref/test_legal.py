@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rtl.formats import WeightFormat, pack
-from rtl.isa import Dest, Halt, Load, Loop, Op, Quant, Scalar, Sync, Token, Unit
-from rtl.limits import POSITIONS
-from rtl.rules import RULES
+from rtl.spec.formats import WeightFormat, pack
+from rtl.spec.isa import Dest, Halt, Load, Loop, Op, Quant, Scalar, Sync, Token, Unit
+from rtl.spec.limits import POSITIONS
+from rtl.spec.rules import RULES
 from sw_ref import sequencer
 from sw_ref.legal import IllegalProgram, MachineError
 from sw_ref.machine import Machine

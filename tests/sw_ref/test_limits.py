@@ -2,9 +2,9 @@
 
 import pytest
 
-from rtl import limits
-from rtl.formats import ACC_BITS, sum_bits
-from rtl.isa import (Append, Attend, Halt, Load, Loop, MatMul, Quant, Scalar, Stream, Sync, Unit,
+from rtl.spec import limits
+from rtl.spec.formats import ACC_BITS, sum_bits
+from rtl.spec.isa import (Append, Attend, Halt, Load, Loop, MatMul, Quant, Scalar, Stream, Sync, Unit,
                      WeightFormat)
 from sw_ref.checks import Bounds, check
 from sw_ref.legal import Broken, IllegalProgram, decoded

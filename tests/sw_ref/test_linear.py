@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rtl.config import GROUP, UNIT_BYTES, get
-from rtl.formats import SPARSE, WeightFormat, integers, pack
-from rtl.sparse import BLOCK, Mode, walk
-from sim.patterns import EDGES, floats
+from rtl.spec.config import GROUP, UNIT_BYTES, get
+from rtl.spec.formats import SPARSE, WeightFormat, integers, pack
+from rtl.spec.sparse import BLOCK, Mode, walk
+from sim.harness.patterns import EDGES, floats
 from sw_ref import linear as module, numerics
 from sw_ref.linear import linear, places, sound
 from sim.models.toy import prune

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from rtl.config import GROUP, UNIT_BYTES, get
-from rtl.formats import SPARSE, WeightFormat, integers, pack
-from rtl.isa import Dest, Embed, Halt, Load, MatMul, Quant, Stream, Sync, Unit
-from sim.patterns import EDGES
-from sw_ref import numerics, torch_ops
+from rtl.spec.config import GROUP, UNIT_BYTES, get
+from rtl.spec.formats import SPARSE, WeightFormat, integers, pack
+from rtl.spec.isa import Dest, Embed, Halt, Load, MatMul, Quant, Stream, Sync, Unit
+from sim.harness.patterns import EDGES
+from sw_ref import numerics
+from sw_ref.pytorch import ops as torch_ops
 from sw_ref.machine import IllegalProgram, Machine
 from sim.models.toy import prune
 

@@ -6,8 +6,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from rtl.isa import Func
-from sim.patterns import EDGES, floats, is_finite, pattern, patterns
+from rtl.spec.isa import Func
+from sim.harness.patterns import EDGES, floats, is_finite, pattern, patterns
 from sw_ref import numerics
 from sw_ref.sequences import FUNCTIONS
 

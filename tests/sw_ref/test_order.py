@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mapper.compile import compile_model
-from rtl.config import get
-from rtl.isa import Halt, Load, Loop, Scalar, Sync, Unit, Vector, decode
+from rtl.spec.config import get
+from rtl.spec.isa import Halt, Load, Loop, Scalar, Sync, Unit, Vector, decode
 from sw_ref import verify as verifier
 from sw_ref.checks import Bounds
 from sw_ref.legal import IllegalProgram

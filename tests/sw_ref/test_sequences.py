@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sim.patterns import EDGES, floats
+from sim.harness.patterns import EDGES, floats
 from sw_ref.numerics import MAX, dot
 from sw_ref.sequences import RECIPROCAL, RSQRT, SILU_GATE, evaluate, norm_scale
 

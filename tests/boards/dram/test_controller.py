@@ -4,7 +4,7 @@ import pytest
 
 from boards.dram.controller import DramController
 from boards.dram.dram import Dram
-from rtl import config as configs
+from rtl.spec import config as configs
 
 from .test_generate import pads
 

@@ -14,7 +14,7 @@ from boards.dram.generate import generate
 from boards.dram.pads import PADS
 from boards.dram.registers import REGISTERS
 from host.errors import UserError
-from rtl import config as configs
+from rtl.spec import config as configs
 
 
 SDR = Dram(part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=80.0)

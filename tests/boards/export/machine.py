@@ -1,8 +1,8 @@
 """The block's registers, in front of the fake machine of tests/host."""
 
 from boards.export.registers import MACHINE, REGISTERS
-from rtl.csr import REGISTERS as MACHINE_REGISTERS
-from tests.host.board import Board
+from rtl.spec.csr import REGISTERS as MACHINE_REGISTERS
+from tests.host.link.board import Board
 
 
 __all__ = ["Machine"]

@@ -10,7 +10,7 @@ from boards.export import write as writing
 from boards.export.__main__ import main
 from boards.export.targets import TARGETS, Target, get
 from boards.synthesis import Area
-from rtl import config as configs
+from rtl.spec import config as configs
 
 
 @pytest.fixture(autouse=True)

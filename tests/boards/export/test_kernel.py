@@ -10,7 +10,7 @@ from boards import synthesis
 from boards.export.kernel import Kernel
 from boards.export.registers import MACHINE, REGISTERS
 from boards.export.write import registers
-from rtl.csr import REGISTERS as MACHINE_REGISTERS
+from rtl.spec.csr import REGISTERS as MACHINE_REGISTERS
 from sim.tools import environment, verilator
 
 from .test_scripts import ports

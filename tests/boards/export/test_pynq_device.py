@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from boards.export.pynq_device import PynqDevice
-from host import devices
+from headrace import devices
 from host.device import DeviceError
-from rtl.config import get
+from rtl.spec.config import get
 from tests.host.fake import answer
-from tests.host.test_link_device import image_of
+from tests.host.link.test_device import image_of
 
 from .fake_pynq import ADDRESS, Pynq
 from .machine import Machine

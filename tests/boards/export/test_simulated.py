@@ -10,10 +10,10 @@ from boards.export.pynq_device import PynqDevice
 from boards.export.registers import MACHINE, REGISTERS as BOARD_REGISTERS
 from host.device import DeviceError
 from mapper.compile import compile_model
-from mapper.find import load
-from rtl.config import UNIT_BYTES
-from rtl.csr import REGISTERS
-from rtl import dram
+from mapper.read.find import load
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.csr import REGISTERS
+from rtl.spec import dram
 from sim.fpga.build import library
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice

@@ -9,11 +9,11 @@ import pytest
 
 from boards.export import xrt_device
 from boards.export.xrt_device import LIBRARY, XrtDevice
-from host import devices
+from headrace import devices
 from host.device import DeviceError
-from rtl.config import get
+from rtl.spec.config import get
 from tests.host.fake import answer
-from tests.host.test_link_device import image_of
+from tests.host.link.test_device import image_of
 
 from .machine import Machine
 

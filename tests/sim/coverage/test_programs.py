@@ -1,6 +1,6 @@
 """Bins of random programs: how many of each class, and those that are no longer reached."""
 
-from rtl.config import get
+from rtl.spec.config import get
 from sim.coverage.programs import entries, run, worse
 from sim.programs.coverage import CLASSES, Coverage
 

@@ -42,9 +42,9 @@ def test_run(tmp_path):
     """What a command reaches that a test starts, counts."""
     test, folder = tmp_path / "test_command.py", tmp_path / "coverage"
     test.write_text("import subprocess, sys\n\ndef test_refused():\n"
-                    "    assert subprocess.run([sys.executable, '-m', 'sim.runner', 'nope']).returncode == 2\n")
+                    "    assert subprocess.run([sys.executable, '-m', 'sim.harness.runner', 'nope']).returncode == 2\n")
     found = entries(run([str(test)], workers=0, folder=folder))
-    reached, _, _, _, missing = found["sim/runner.py"]
+    reached, _, _, _, missing = found["sim/harness/runner.py"]
     assert reached > 20 and missing
     assert entries(json.loads((folder / "report.json").read_text())) == found
 

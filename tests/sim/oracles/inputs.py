@@ -4,7 +4,7 @@ from importlib import import_module
 
 import numpy as np
 
-from rtl.isa import Func, WeightFormat
+from rtl.spec.isa import Func, WeightFormat
 from sim.benches import top
 from sim.oracles.oracle import Oracle
 

@@ -5,12 +5,14 @@ from random import Random
 import numpy as np
 import pytest
 
-from rtl.config import get
-from rtl.isa import Func
-from sim.benches import attention as attention_bench, quantizer as quantizer_bench
-from sim.benches import row_scale as row_scale_bench, softmax as softmax_bench
+from rtl.spec.config import get
+from rtl.spec.isa import Func
+from sim.benches.attention import attention as attention_bench
+from sim.benches.vector import quantizer as quantizer_bench
+from sim.benches.attention import softmax as softmax_bench
+from sim.benches.linear import row_scale as row_scale_bench
 from sim.oracles import attention, fp, linear, vector
-from sim.patterns import EDGES, floats
+from sim.harness.patterns import EDGES, floats
 from sw_ref import numerics
 
 

@@ -1,11 +1,9 @@
 """Every component is listed, has its oracles, and has a bench that asks them."""
 
-from importlib import import_module
-
 import pytest
 
-from sim import runner
-from sim.bench_build import BenchError, build, cases
+from sim.harness import runner
+from sim.harness.build import BenchError, bench as bench_of, build, cases
 from sim.oracles import components
 from sim.tools import ROOT
 
@@ -32,7 +30,7 @@ def test_bench_is_for_the_component(path):
     """The bench exists, and imports the component; its oracles exist."""
     bench, names = components.COMPUTES[path]
     module = path.removesuffix(".py").replace("/", ".")
-    sources = {cls.__module__ for cls in vars(import_module(f"sim.benches.{bench}")).values()
+    sources = {cls.__module__ for cls in vars(bench_of(bench)).values()
                if isinstance(cls, type)}
     assert cases(bench) and module in sources and names and set(names) <= set(ORACLES)
 
@@ -60,7 +58,7 @@ CONSTANTS = {"numerics.GROUP", "numerics.MAGIC", "attention.BLOCK", "attention.F
              "sequences.RECIPROCAL", "sequences.SILU_GATE", "sequences.norm_scale"}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "sim" / "benches").glob("*.py")),
+@pytest.mark.parametrize("path", sorted((ROOT / "sim" / "benches").rglob("*.py")),
                          ids=lambda path: path.stem)
 def test_benches_do_not_compute(path):
     """Nothing of `sw_ref` that computes is called beside the oracles."""

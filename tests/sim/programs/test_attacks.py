@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from rtl.config import get
-from rtl.isa import (Append, Attend, Dest, Embed, Halt, Load, Loop, MatMul, Quant, Scalar, Stream, Sync, Token,
+from rtl.spec.config import get
+from rtl.spec.isa import (Append, Attend, Dest, Embed, Halt, Load, Loop, MatMul, Quant, Scalar, Stream, Sync, Token,
                      Unit, Vector, WeightFormat)
 from sim.programs.compare import Pair
 from sim.programs.generator import generate

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rtl.config import get
-from rtl.isa import (Append, Attend, Dest, Func, Halt, Insn, Load, Loop, MatMul, Op, Quant, Scalar, Source, Sync, Unit,
+from rtl.spec.config import get
+from rtl.spec.isa import (Append, Attend, Dest, Func, Halt, Insn, Load, Loop, MatMul, Op, Quant, Scalar, Source, Sync, Unit,
                      Vector)
 from sim.fpga.state import counters
 from sim.programs.coverage import CLASSES, UNREACHABLE, Coverage

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from host.device import DeviceError
-from rtl.config import UNIT_BYTES, get
-from rtl.isa import Halt, Load, Loop, Scalar, Sync, Unit
+from rtl.spec.config import UNIT_BYTES, get
+from rtl.spec.isa import Halt, Load, Loop, Scalar, Sync, Unit
 from sim.programs.__main__ import main, programs
 from sim.programs.compare import Difference, Pair, Refused
 from sim.programs.generator import Program, generate

@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from rtl.config import get
+from rtl.spec.config import get
 from sim.programs import __main__ as command
 from sim.programs.compare import Difference
 from sim.programs.generator import generate

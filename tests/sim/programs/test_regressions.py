@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rtl.config import get
+from rtl.spec.config import get
 from sim.programs.compare import Pair
 from sim.programs.kept import kept
 

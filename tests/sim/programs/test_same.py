@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from host.device import Step
-from rtl.config import get
-from rtl.isa import Stream
+from rtl.spec.config import get
+from rtl.spec.isa import Stream
 from sim.programs.__main__ import programs
 from sim.programs.compare import Difference, Pair, plausible, same_answer, same_state
 from sim.programs.coverage import Coverage

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from rtl.config import get
-from rtl.isa import Load, Loop
+from rtl.spec.config import get
+from rtl.spec.isa import Load, Loop
 from sim.programs.compare import Refused
 from sim.programs.generator import generate
 from sim.programs.shrink import shrink

@@ -1,6 +1,6 @@
 """A pair of devices that differ whenever a program has a CLAMP; no accelerator is simulated."""
 
-from rtl.isa import Func, Vector
+from rtl.spec.isa import Func, Vector
 from sim.programs.compare import Difference, Refused
 from sw_ref.machine import Machine, MachineError
 

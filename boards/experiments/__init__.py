@@ -1,1 +1,0 @@
-"""Hardware that is measured, but not built into the accelerator."""

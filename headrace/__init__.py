@@ -1,0 +1,1 @@
+"""The roof: what users import and type."""

@@ -1,0 +1,48 @@
+"""The `headrace` command."""
+
+import argparse
+import sys
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+from host.errors import UserError, run_command
+
+
+__all__ = ["main"]
+
+
+COMMANDS = ("run", "chat", "compile", "verify", "prune", "eval", "compare", "compare-cores", "verilog", "config", "doctor")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as all of `headrace` does."""
+    def error(self, message):
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def parser():
+    """The parser of all commands."""
+    out = Parser(prog="headrace", description="An open accelerator for language models: "
+                 "from a model file to tokens out of cycle-accurate hardware.")
+    try:
+        out.add_argument("--version", action="version", version=version("headrace"))
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        pass
+    commands = out.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    for name in COMMANDS:
+        module = import_module(f"headrace.commands.{name.replace('-', '_')}")
+        module.register(commands)
+    return out
+
+
+def main(argv=None):
+    """Run the command, return the exit code: see :func:`host.errors.run_command`."""
+    def command():
+        args = parser().parse_args(argv)
+        return args.run(args)
+
+    return run_command("headrace", command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Program images: the file, its schema, its seal."""

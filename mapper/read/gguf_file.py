@@ -1,0 +1,254 @@
+"""GGUF files: header, metadata and tensors, whatever the model.
+
+The reader is this project's own because GGUF's reference reader loops over whatever length a
+damaged file names; here every length is checked against the file before it is used.
+"""
+
+import math
+import mmap
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from host.errors import UserError
+from rtl.spec.config import GROUP
+from rtl.spec.isa import WeightFormat
+
+from .bounds import brief, check_values
+from ..model import Linear, round_s8
+
+
+__all__ = ["File", "Tensor"]
+
+
+MAGIC = b"GGUF"
+SCALARS = {0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "?",
+           10: "<u8", 11: "<i8", 12: "<f8"}
+STRING, ARRAY = 8, 9
+LENGTH = struct.Struct("<Q")   # of a string: there are a hundred thousand of them
+
+# Tensor type: name, elements per block, bytes per block.
+TYPES = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
+         8: ("Q8_0", 32, 34), 30: ("BF16", 1, 2)}
+FOREIGN = {6: "Q5_0", 7: "Q5_1", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K",
+           14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S",
+           20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 29: "IQ1_M", 34: "TQ1_0",
+           35: "TQ2_0", 39: "MXFP4"}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where a tensor lies: `shape` slowest dimension first, `offset` and `size` in bytes."""
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    offset: int
+    size: int
+
+
+class File:
+    """A GGUF file, mapped into memory.
+
+    Attributes
+    ----------
+    metadata : :class:`dict`
+        Key to value: int, float, bool, str, or a list of strings, or a numpy array.
+    tensors : :class:`dict`
+        Name to :class:`Tensor`.
+    """
+    def __init__(self, path):
+        self.path = Path(path)
+        try:
+            with open(path, "rb") as file:
+                magic = file.read(4)
+                if magic != MAGIC:
+                    raise UserError(f"{path}: a GGUF file must begin with {MAGIC!r}, not "
+                                    f"{magic!r}; is this a model file?")
+                self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        self.at = 4
+        version = self.scalar("<u4")
+        if version not in (2, 3):
+            raise UserError(f"{path}: the GGUF version must be 2 or 3, not {version}")
+        tensors, keys = self.scalar("<u8"), self.scalar("<u8")
+        self.metadata = {}
+        for _ in range(keys):
+            key = self.string("a metadata key")
+            if key in self.metadata:
+                self.damaged(f"metadata key {brief(key)} appears twice")
+            self.metadata[key] = self.value(key, self.scalar("<u4"))
+        headers = [self.tensor_header() for _ in range(tensors)]
+        alignment = self.integer("general.alignment", 8, 1 << 20, default=32)
+        if alignment & alignment - 1:
+            self.damaged(f"'general.alignment' must be a power of two, not {alignment}")
+        start = -(-self.at // alignment) * alignment
+        self.tensors = {}
+        for name, *header, offset in headers:
+            if name in self.tensors:
+                self.damaged(f"tensor {brief(name)} appears twice")
+            if offset % alignment:
+                self.damaged(f"tensor {brief(name)} must lie at a multiple of {alignment} bytes, "
+                             f"not at {offset}")
+            self.tensors[name] = self.place(name, start + offset, *header)
+        self.check_overlaps()
+
+    def check_overlaps(self):
+        """Refuse tensors that share bytes."""
+        placed = sorted(self.tensors.values(), key=lambda tensor: tensor.offset)
+        for a, b in zip(placed, placed[1:]):
+            if b.offset < a.offset + a.size:
+                self.damaged(f"tensors {brief(a.name)} and {brief(b.name)} overlap")
+
+    def damaged(self, what):
+        """Refuse the file."""
+        raise UserError(f"{self.path}: the file is damaged: {what}; get it again")
+
+    def take(self, size):
+        """Advance over `size` bytes and return where they were."""
+        at, self.at = self.at, self.at + size
+        if self.at > len(self.data):
+            self.damaged(f"its header needs {self.at} bytes, there are {len(self.data)}")
+        return at
+
+    def scalar(self, dtype):
+        """Read a number."""
+        dtype = np.dtype(dtype)
+        return np.frombuffer(self.data, dtype, 1, self.take(dtype.itemsize))[0].item()
+
+    def string(self, what):
+        """Read a string."""
+        size, = LENGTH.unpack_from(self.data, self.take(LENGTH.size))
+        at = self.take(size)
+        try:
+            return self.data[at:at + size].decode()
+        except UnicodeDecodeError:
+            self.damaged(f"{brief(what)} must be UTF-8, not {self.data[at:at + min(size, 20)]!r}")
+
+    def value(self, key, kind):
+        """Read a value of the type numbered `kind`."""
+        if kind == STRING:
+            return self.string(key)
+        if kind in SCALARS:
+            return self.scalar(SCALARS[kind])
+        if kind != ARRAY:
+            self.damaged(f"metadata {brief(key)} must be of a type from 0 to 12, not {kind}")
+        kind, count = self.scalar("<u4"), self.scalar("<u8")
+        if kind == STRING:
+            return self.strings(key, count)
+        if kind not in SCALARS:
+            self.damaged(f"metadata {brief(key)} must be a list of numbers or strings, not of "
+                         f"{kind}")
+        dtype = np.dtype(SCALARS[kind])
+        return np.frombuffer(self.data, dtype, count, self.take(count * dtype.itemsize))
+
+    def strings(self, key, count):
+        """Read `count` strings."""
+        if self.at + 8 * count > len(self.data):  # before a loop over any number there may be
+            self.damaged(f"{brief(key)} has {count} strings, {len(self.data) - self.at} bytes "
+                         "follow")
+        return [self.string(key) for _ in range(count)]
+
+    def tensor_header(self):
+        """Read a tensor's name, shape, type and offset."""
+        name = self.string("a tensor's name")
+        rank = self.scalar("<u4")
+        if rank not in range(1, 5):
+            self.damaged(f"tensor {brief(name)} must have from 1 to 4 dimensions, not {rank}")
+        shape = tuple(self.scalar("<u8") for _ in range(rank))[::-1]
+        return name, shape, self.scalar("<u4"), self.scalar("<u8")  # type, offset
+
+    def place(self, name, start, shape, kind):
+        """The :class:`Tensor` that begins at byte `start`, its header checked against the file."""
+        if kind not in TYPES:
+            known = ", ".join(t[0] for t in TYPES.values())
+            raise UserError(f"{self.path}: tensor {brief(name)} must be of type {known}, not "
+                            f"{FOREIGN.get(kind, kind)}; convert the model to one of these")
+        type_name, block, block_bytes = TYPES[kind]
+        if 0 in shape:
+            self.damaged(f"tensor {brief(name)} has the shape {list(shape)}")
+        if shape[-1] % block:
+            raise UserError(f"{self.path}: the length of tensor {brief(name)} must be a multiple "
+                            f"of {block} in {type_name}, not {shape[-1]}")
+        size = math.prod(shape) // block * block_bytes
+        if start + size > len(self.data):
+            self.damaged(f"tensor {brief(name)} ends at byte {start + size}, "
+                         f"the file at {len(self.data)}")
+        return Tensor(name, type_name, shape, start, size)
+
+    def integer(self, key, low, high, default=None):
+        """Metadata that must be an integer from `low` to `high`."""
+        value = self.metadata.get(key, default)
+        if value is None:
+            raise UserError(f"{self.path}: metadata {key!r} is missing")
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise UserError(f"{self.path}: metadata {key!r} must be from {low} to {high}, "
+                            f"not {brief(value)}")
+        return value
+
+    def of_type(self, key, kind, default=None):
+        """Metadata that must be a `kind`."""
+        value = self.metadata.get(key, default)
+        if value is None:
+            raise UserError(f"{self.path}: metadata {key!r} is missing")
+        if not isinstance(value, kind):
+            raise UserError(f"{self.path}: metadata {key!r} must be a {kind.__name__}, "
+                            f"not {brief(value)}")
+        return value
+
+    def find(self, name, shape):
+        """The tensor of a name, whose shape must be `shape`."""
+        if name not in self.tensors:
+            raise UserError(f"{self.path}: tensor {name!r} is missing")
+        tensor = self.tensors[name]
+        if tensor.shape != shape:
+            raise UserError(f"{self.path}: tensor {name!r} must have the shape {list(shape)} by the "
+                            f"file's own metadata, not {list(tensor.shape)}")
+        return tensor
+
+    def floats(self, tensor):
+        """The values of an F32, F16 or BF16 tensor as float32."""
+        if tensor.type == "BF16":
+            half = np.frombuffer(self.data, "<u2", tensor.size // 2, tensor.offset)
+            values = (half.astype("<u4") << 16).view("<f4")
+        elif tensor.type in ("F32", "F16"):
+            dtype = np.dtype("<f4" if tensor.type == "F32" else "<f2")
+            values = np.frombuffer(self.data, dtype, tensor.size // dtype.itemsize, tensor.offset)
+        else:
+            raise UserError(f"{self.path}: tensor {tensor.name!r} must be F32, F16 or BF16, "
+                            f"not {tensor.type}")
+        values = values.astype(np.float32).reshape(tensor.shape)
+        check_values(self.path, tensor.name, values)
+        return values
+
+    def linear(self, tensor, order=None):
+        """A matrix, its rows in `order`: 4 and 8-bit codes as they are, floats rounded to S8."""
+        rows, depth = tensor.shape
+        if depth % GROUP:
+            raise UserError(f"{self.path}: the columns of tensor {tensor.name!r} must be a "
+                            f"multiple of {GROUP}, not {depth}")
+        if tensor.type not in ("Q4_0", "Q4_1", "Q8_0"):
+            weights = self.floats(tensor)
+            return round_s8(tensor.name, tensor.type, weights if order is None else weights[order])
+        block = tensor.size // (rows * depth // GROUP)
+        raw = np.frombuffer(self.data, np.uint8, tensor.size, tensor.offset)
+        raw = raw.reshape(rows, -1, block)
+        if order is not None:
+            raw = raw[order]
+        heads = 2 if tensor.type == "Q4_1" else 1
+        params = np.ascontiguousarray(raw[..., :2 * heads]).view("<f2").astype(np.float32)
+        check_values(self.path, tensor.name, params, order)  # half floats: no product overflows
+        d, body, m = np.ascontiguousarray(params[..., 0]), raw[..., 2 * heads:], None
+        if tensor.type == "Q8_0":
+            codes, fmt = body.view(np.int8), WeightFormat.S8
+            turned = d < 0
+            if turned.any() and (codes[turned] == -128).any():
+                self.damaged(f"tensor {brief(tensor.name)} has -128 times a negative scale, which "
+                             "no writer makes")
+        else:
+            codes, fmt = np.concatenate([body & 15, body >> 4], -1), WeightFormat.U4
+            m = np.ascontiguousarray(params[..., 1]) if heads == 2 else -8 * d
+        return Linear(name=tensor.name, source=tensor.type, format=fmt, d=d, m=m,
+                      codes=np.ascontiguousarray(codes).reshape(rows, depth))

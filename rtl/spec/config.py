@@ -1,0 +1,205 @@
+"""Accelerator configurations: every parameter of the hardware, in frozen values with names."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+
+from .dram import DRAMS, Dram
+from .isa import WeightFormat
+
+
+__all__ = ["GROUP", "KV_BLOCK", "UNIT_BYTES", "ISA_VERSION", "CORES", "PATTERNS", "Config", "CONFIGS",
+           "get"]
+
+
+GROUP = 32       # Weights and activations share a scale in groups of this many elements along K.
+KV_BLOCK = 32    # Positions per block of the KV cache; softmax maxima advance block by block.
+UNIT_BYTES = 64  # DRAM addresses and sizes in instructions count these, whatever the beat is.
+ISA_VERSION = 3  # Bumped whenever an image of yesterday would compute something else today.
+
+# Linear cores, and the weight formats that each can be built for.
+SPARSE = ("SPARSE4", "SPARSE8")
+CORES = {
+    "systolic": ("U4", "S8", "TERNARY", *SPARSE),
+    "lut": ("U1", "U2", "U3", "U4", "S8", "TERNARY", *SPARSE),
+    "dspchain": ("U4", "S8", "TERNARY", *SPARSE),
+}
+# What the weights of embeddings, and of most heads, are in.
+NEEDED = ("S8",)
+# Non-zero weights of every so many that a block of a sparse matrix may be limited to; blocks of
+# zeros and dense blocks are always among them.
+PATTERNS = ("2:16", "4:16", "8:16", "2:4")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One accelerator.
+
+    Parameters
+    ----------
+    beat_bits : :class:`int`
+        Width of the memory's data bus. The linear core's rows follow from it: 4-bit weights of
+        one beat fill `rows` rows of `GROUP` cells.
+    columns : :class:`int`
+        Activation vectors that one pass over the weights serves (M). 1 is enough for decoding.
+    lanes : :class:`int`
+        fp32 lanes of the vector unit: a power of two from 2 to 16.
+    queries : :class:`int`
+        Query heads that one pass over a KV head serves.
+    head_dim : :class:`int`
+        Elements of an attention head: a multiple of 64.
+    vector_words : :class:`int`
+        fp32 words of the vector memory.
+    act_groups : :class:`int`
+        Groups of `GROUP` activations, per column, that the activation buffer holds.
+    program_words : :class:`int`
+        Instructions that the program memory holds.
+    prefetch_beats : :class:`int`
+        Weight beats fetched ahead of the linear core.
+    clock_mhz : :class:`float`
+        Clock that figures in seconds are computed for. Assumed, not a timing result.
+    dram : :class:`~rtl.spec.dram.Dram` or :class:`str`
+        The memory beside it, or the name of one: what the simulated FPGA models.
+    core : :class:`str`
+        Linear core: one of `CORES`. All give the same bits; a program image runs on any.
+    formats : tuple of :class:`str`
+        Weight formats that the hardware takes, by their names in :class:`~rtl.spec.isa.WeightFormat`.
+        All that the core can be built for, when none are given.
+    patterns : tuple of :class:`str`
+        Of `PATTERNS`, those that blocks of sparse matrices may have.
+    """
+    name: str
+    beat_bits: int
+    columns: int
+    lanes: int
+    queries: int = 3
+    head_dim: int = 64
+    vector_words: int = 8192
+    act_groups: int = 64
+    program_words: int = 1024
+    prefetch_beats: int = 1024
+    clock_mhz: float = 100.0
+    dram: Dram | str = "ideal"
+    core: str = "systolic"
+    formats: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = PATTERNS
+
+    def __post_init__(self):
+        def check(ok, what, value):
+            if not ok:
+                raise ValueError(f"Configuration {self.name!r}: {what}, not {value!r}")
+
+        def power_of_two(value, low, high):
+            return isinstance(value, int) and low <= value <= high and value & (value - 1) == 0
+
+        check(power_of_two(self.beat_bits, 128, 512),
+              "beat_bits must be 128, 256 or 512", self.beat_bits)
+        check(isinstance(self.columns, int) and 1 <= self.columns <= 16,
+              "columns must be from 1 to 16", self.columns)
+        check(power_of_two(self.lanes, 2, 16),
+              "lanes must be a power of two from 2 to 16", self.lanes)
+        check(isinstance(self.queries, int) and 1 <= self.queries <= 16,
+              "queries must be from 1 to 16", self.queries)
+        check(self.head_dim in (64, 128), "head_dim must be 64 or 128", self.head_dim)
+        check(power_of_two(self.vector_words, 64, 1 << 18),
+              "vector_words must be a power of two from 64 to 262144", self.vector_words)
+        check(power_of_two(self.act_groups, 2, 1024),
+              "act_groups must be a power of two from 2 to 1024", self.act_groups)
+        check(power_of_two(self.program_words, 16, 4096),
+              "program_words must be a power of two from 16 to 4096", self.program_words)
+        check(power_of_two(self.prefetch_beats, 16, 4096),
+              "prefetch_beats must be a power of two from 16 to 4096", self.prefetch_beats)
+        check(isinstance(self.clock_mhz, (int, float)) and 0 < self.clock_mhz <= 10000,
+              "clock_mhz must be above 0, and at most 10000", self.clock_mhz)
+        if not isinstance(self.dram, Dram):
+            check(self.dram in DRAMS, f"dram must be one of {', '.join(DRAMS)}", self.dram)
+            object.__setattr__(self, "dram", DRAMS[self.dram])
+        check(self.core in CORES, f"core must be one of {', '.join(CORES)}", self.core)
+        known = CORES[self.core]
+        for name in self.formats:
+            check(name in known,
+                  f"the formats of core {self.core!r} must be of {', '.join(known)}", name)
+        # In the order of the enumeration, whatever order they came in.
+        chosen = self.formats or known
+        object.__setattr__(self, "formats",
+                           tuple(f.name for f in WeightFormat if f.name in chosen))
+        for name in NEEDED:
+            check(name in self.formats, f"formats must have {name}, which embeddings are in",
+                  self.formats)
+        for pattern in self.patterns:
+            check(pattern in PATTERNS, f"patterns must be of {', '.join(PATTERNS)}", pattern)
+        object.__setattr__(self, "patterns", tuple(p for p in PATTERNS if p in self.patterns))
+
+    @property
+    def dram_peak(self):
+        """Bytes per second that the memory brings at most: what utilization is a share of."""
+        return self.dram.peak or self.beat_bytes * self.clock_mhz * 1e6
+
+    @property
+    def beat_bytes(self):
+        """Bytes of a memory beat."""
+        return self.beat_bits // 8
+
+    @property
+    def unit_beats(self):
+        """Beats of one `UNIT_BYTES` unit of DRAM."""
+        return UNIT_BYTES // self.beat_bytes
+
+    @property
+    def rows(self):
+        """Rows of the linear core (N): a 4-bit beat is one group of each."""
+        return self.beat_bits // (4 * GROUP)
+
+    @property
+    def sparse(self):
+        """Whether the hardware takes sparse matrices."""
+        return any(name in self.formats for name in SPARSE)
+
+    @property
+    def scaled_rows(self):
+        """Rows of a step of the widest format whose groups have scales, see :mod:`rtl.spec.formats`."""
+        return self.rows * (4 if "U1" in self.formats else 2 if "U2" in self.formats else 1)
+
+    @property
+    def block_rows(self):
+        """Matrix rows that share one beat of fp32 row scales in the packed weight stream."""
+        return self.beat_bytes // 4
+
+    @property
+    def kv_block_units(self):
+        """Units of one KV block: a unit of exponents, then the keys, then the values."""
+        return 1 + 2 * KV_BLOCK * self.head_dim // UNIT_BYTES
+
+    @property
+    def digest(self):
+        """128-bit hexadecimal digest of all that a program image depends on."""
+        what = {k: v for k, v in asdict(self).items()
+                if k not in ("name", "clock_mhz", "dram", "core", "formats", "patterns",
+                             "prefetch_beats")}
+        text = json.dumps({"isa": ISA_VERSION, **what}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+CONFIGS = {c.name: c for c in [
+    # A DDR3-800 x16 board (ECPIX-5, OrangeCrab): 1.6 GB/s on both sides of the controller.
+    Config(name="small", beat_bits=128, columns=1, lanes=4, vector_words=8192,
+           clock_mhz=100.0, dram="ddr3-800-x16"),
+    # A DDR4-2400 x64 board (KV260 class): 19.2 GB/s.
+    Config(name="wide", beat_bits=512, columns=4, lanes=8, vector_words=32768,
+           clock_mhz=300.0, dram="ddr4-2400-x64"),
+]}
+CONFIGS |= {f"{c.name}-{core}": replace(c, name=f"{c.name}-{core}", core=core, formats=())
+            for c in list(CONFIGS.values()) for core in CORES if core != c.core}
+# Those of boards (`boards/board.py`): their memories have the accelerator's clock, and bring 2 or 8 bytes in each cycle.
+# With three query heads, most placements on the ULX3S could not be routed (docs/boards.md).
+CONFIGS |= {name: replace(CONFIGS["small"], name=name, clock_mhz=clock, dram=dram, queries=queries)
+            for name, clock, dram, queries in [("ulx3s-85f", 50.0, "sdr-50-x16", 2),
+                                               ("ecpix5-85f", 75.0, "ddr3-300-x16", 3),
+                                               ("orangecrab-85f", 60.0, "ddr3-240-x16", 3)]}
+
+
+def get(name):
+    """Look a configuration up by name."""
+    if name not in CONFIGS:
+        raise ValueError(f"Configuration must be one of {', '.join(CONFIGS)}, not {name!r}")
+    return CONFIGS[name]

@@ -1,0 +1,336 @@
+"""Instruction set: the one definition shared by hardware, mapper, functional model, host and docs."""
+
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, dataclass_transform
+
+from amaranth.lib import data, enum
+
+
+__all__ = ["WORD_BITS", "REGISTERS", "Op", "Unit", "Func", "Dest", "Source",
+           "WeightFormat", "Insn", "decode",
+           "markdown", "Halt", "Loop", "Scalar", "Token", "Sync", "Load", "Stream", "MatMul",
+           "Embed", "Vector", "Quant", "Append", "Attend"]
+
+
+WORD_BITS = 256
+REGISTERS = 8
+
+
+class Op(enum.Enum, shape=8):
+    """Opcodes. The upper four bits of a unit's opcodes name its queue."""
+    HALT = 0x01
+    LOOP = 0x02
+    SCALAR = 0x03
+    TOKEN = 0x04
+    SYNC = 0x08
+    LOAD = 0x10
+    STREAM = 0x20
+    MATMUL = 0x30
+    EMBED = 0x31
+    VECTOR = 0x40
+    QUANT = 0x41
+    APPEND = 0x50
+    ATTEND = 0x51
+
+
+class Unit(enum.Enum, shape=4):
+    """Queues. Each executes its instructions in order; different ones run side by side."""
+    LOAD = 1
+    STREAM = 2
+    LINEAR = 3
+    VECTOR = 4
+    ATTENTION = 5
+
+
+class Source(enum.Enum, shape=4):
+    """Operands of the control instructions beyond the registers 0 to 7: what the host wrote."""
+    POSITION = 8   # Position of the first column.
+    COLUMNS = 9    # Columns in use.
+    HEAD = 10      # 1 when logits are wanted, 0 when not.
+
+
+class Func(enum.Enum, shape=3):
+    """Elementwise functions of the vector unit, see :mod:`sw_ref.numerics`."""
+    MADD = 0        # d = a * b + c, rounded after each
+    NMADD = 1       # d = c - a * b, rounded after each
+    DOT = 2         # d = sum of a * b, over inner elements, filled into one line per outer
+    CLAMP = 3       # d = a limited to [-|b|, |b|]
+    SCALE = 4       # d = a * 2**n, n the integer that c - MAGIC stands for
+    NSCALE = 5      # d = a * 2**-n
+    RECIP = 6       # d = first guess at 1 / a
+    RSQRT = 7       # d = first guess at 1 / sqrt(a)
+
+
+class Dest(enum.Enum, shape=2):
+    """Where quantized groups go."""
+    ACT = 0         # activation buffer: int8, groups of 32
+    QUERY = 1       # attention's query registers: int16, groups of head_dim
+    KV = 2          # attention's append: int8, groups of head_dim
+
+
+class WeightFormat(enum.Enum, shape=3):
+    """Packed formats of the weight stream, see :mod:`rtl.spec.formats` and :mod:`rtl.spec.sparse`."""
+    U4 = 0
+    S8 = 1
+    U1 = 2
+    U2 = 3
+    U3 = 4
+    TERNARY = 5
+    SPARSE4 = 6
+    SPARSE8 = 7
+
+
+def bits(width, doc, shape=None, default=0):
+    """Declare an unsigned instruction field of `width` bits (or of an enum's shape)."""
+    return field(default=default, metadata={"width": width, "doc": doc, "shape": shape or width})
+
+
+def reg(doc="", target=None):
+    """Declare a register number whose value is added to the field `target` at dispatch."""
+    return field(default=0, metadata={"width": 3, "doc": doc or f"Register added to `{target}`.",
+                                      "shape": 3, "adds_to": target})
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(bits, reg))
+@dataclass(frozen=True, kw_only=True)
+class Insn:
+    """One instruction; a subclass declares its fields from the least significant bit up.
+
+    Attributes
+    ----------
+    op : :class:`Op`
+        Opcode, held in bits 7:0 of the word.
+    layout : :class:`~amaranth.lib.data.StructLayout`
+        Shape of the word as the hardware decoder views it.
+    relative : :class:`dict`
+        Fields that get a register's value added at dispatch: field name to register field name.
+        The sum wraps at the field's width.
+    """
+    op: ClassVar[Op]
+    layout: ClassVar[data.StructLayout]
+    relative: ClassVar[dict]
+    by_op: ClassVar[dict] = {}
+
+    def __init_subclass__(cls, *, op):
+        dataclass(frozen=True, kw_only=True)(cls)
+        cls.op = op
+        cls.layout = data.StructLayout({"op": Op, **{f.name: f.metadata["shape"]
+                                                     for f in fields(cls)}})
+        cls.relative = {f.metadata["adds_to"]: f.name for f in fields(cls)
+                        if "adds_to" in f.metadata}
+        if cls.layout.size > WORD_BITS:
+            raise TypeError(f"{cls.__name__} must fit in {WORD_BITS} bits, not {cls.layout.size}")
+        cls.by_op[op] = cls
+
+    def __post_init__(self):
+        for f in fields(self):
+            value, width = getattr(self, f.name), f.metadata["width"]
+            value = getattr(value, "value", value)
+            if not isinstance(value, int) or value not in range(1 << width):
+                raise ValueError(f"{self.op.name}.{f.name} must fit in {width} bits, "
+                                 f"not {value!r}")
+
+    def encode(self):
+        """Pack the instruction into an integer."""
+        return self.layout.const({"op": self.op, **vars(self)}).as_value().value
+
+    def __str__(self):
+        shown = (f"{f.name}={getattr(self, f.name)!s}" for f in fields(self)
+                 if getattr(self, f.name) != f.default)
+        return f"{self.op.name.lower()} {' '.join(shown)}".strip()
+
+
+def decode(word):
+    """Unpack an integer into the :class:`Insn` it encodes.
+
+    Raises :exc:`ValueError` when the opcode, or an enumerated field, has no such value.
+    """
+    cls = Insn.by_op[Op(word & 0xff)]
+    at = {f.name: (cls.layout[f.name].offset, f.metadata) for f in fields(cls)}
+    values = {name: word >> offset & (1 << meta["width"]) - 1
+              for name, (offset, meta) in at.items()}
+    return cls(**{name: value if isinstance(at[name][1]["shape"], int) else at[name][1]["shape"](value)
+                  for name, value in values.items()})
+
+
+def markdown():
+    """Yield the lines of `docs/isa.md`."""
+    for op, cls in Insn.by_op.items():
+        yield f"## {op.name} ({op.value:#04x})"
+        yield ""
+        yield from (line.removeprefix("    ") for line in cls.__doc__.strip().splitlines())
+        yield ""
+        yield "| Bits | Field | Meaning |"
+        yield "|--|--|--|"
+        yield f"| 7:0 | `op` | {op.value:#04x} |"
+        for f in fields(cls):
+            at = cls.layout[f.name]
+            yield f"| {at.offset + at.width - 1}:{at.offset} | `{f.name}` | {f.metadata['doc']} |"
+        yield ""
+
+
+# Control: executed by the sequencer itself, in program order.
+
+class Halt(Insn, op=Op.HALT):
+    """Wait until every queue is empty and every unit idle, then stop."""
+
+
+class Loop(Insn, op=Op.LOOP):
+    """Execute the next `length` instructions `count` + source times; none at all when that is 0.
+
+    Loops nest four deep; a body's last instruction may not be another loop's last.
+    """
+    length: int = bits(12, "Instructions in the body, at least one.")
+    count:  int = bits(16, "Times to execute it.")
+    source: int = bits(4,  "Register, or :class:`Source`, added to `count`.")
+
+
+class Scalar(Insn, op=Op.SCALAR):
+    """rd = (source >> shift) * factor + offset + plus, modulo 2**32. Register 0 stays 0."""
+    rd:     int = bits(3,  "Register written.")
+    source: int = bits(4,  "Register, or :class:`Source`.")
+    shift:  int = bits(5,  "Right shift, in bits.")
+    plus:   int = bits(4,  "Register, or :class:`Source`, added.")
+    factor: int = bits(32, "Factor.")
+    offset: int = bits(32, "Offset.")
+
+
+class Token(Insn, op=Op.TOKEN):
+    """rd = the host's token of column `source`."""
+    rd:     int = bits(3, "Register written.")
+    source: int = bits(4, "Register, or :class:`Source`, that holds the column.")
+
+
+# Between the queues.
+
+class Sync(Insn, op=Op.SYNC):
+    """In the queue of `unit`: once all before it are complete, take a token, then give one.
+
+    Token counters start at zero. Taking from a counter at zero waits for another unit's giving.
+    """
+    unit: int = bits(4, "Queue, see :class:`Unit`.", Unit, Unit.LOAD)
+    take: int = bits(4, "Counter to take a token from; 0 is none.")
+    give: int = bits(4, "Counter to give a token to; 0 is none.")
+
+
+# DRAM addresses and sizes are in units of 64 bytes; vector memory addresses in fp32 words.
+
+class Load(Insn, op=Op.LOAD):
+    """Copy fp32 words from DRAM to the vector memory."""
+    addr:  int = bits(32, "DRAM address.")
+    size:  int = bits(16, "Units of 16 words.")
+    dst:   int = bits(18, "Vector memory address: a multiple of 16.")
+    addr_reg: int = reg(target="addr")
+    dst_reg:  int = reg(target="dst")
+
+
+class Stream(Insn, op=Op.STREAM):
+    """Fetch packed weights for the linear unit, which takes them in order. Runs ahead of it."""
+    addr: int = bits(32, "DRAM address.")
+    size: int = bits(28, "Units.")
+    addr_reg: int = reg(target="addr")
+
+
+class MatMul(Insn, op=Op.MATMUL):
+    """vector[dst + m * stride + n] = sum over k of weight[n, k] * act[m, k], rounded as
+    :func:`sw_ref.numerics.linear`, for every row n and the columns m up to `column`; or, with
+    `best`, offer the products of that column to the best-logits search, which is cleared first."""
+    format: WeightFormat = bits(3, "Packed format of the weights.", WeightFormat, WeightFormat.U4)
+    rows:   int = bits(20, "Rows of the matrix. The stream is padded to a multiple of the block.")
+    groups: int = bits(10, "Columns of the matrix, in groups of 32.")
+    centre: int = bits(3,  "Left shift of the group centres, in bits.")
+    act:    int = bits(10, "First group in the activation buffer.")
+    dst:    int = bits(18, "Vector memory address.")
+    stride: int = bits(16, "Vector memory words from column to column.")
+    best:   int = bits(1,  "Search the best logits.")
+    column: int = bits(4,  "Last column; with `best` the only one.")
+    dst_reg:    int = reg(target="dst")
+    column_reg: int = reg(target="column")
+
+
+class Embed(Insn, op=Op.EMBED):
+    """vector[dst + k] = weight[row, k], from the packed block (format S8) that holds the row."""
+    row:    int = bits(20, "Row of the matrix; its place in the block is the row modulo block rows.")
+    groups: int = bits(10, "Columns of the matrix, in groups of 32.")
+    dst:    int = bits(18, "Vector memory address.")
+    row_reg: int = reg(target="row")
+    dst_reg: int = reg(target="dst")
+
+
+class Vector(Insn, op=Op.VECTOR):
+    """For o in range(outer), i in range(inner): d = func(a, b, c), where operand x is
+    vector[x + o * x_stride + i], or, with x_fill, vector[x + o * x_stride + i mod lanes]: the
+    same line over and over. Every address, stride and `inner` is a multiple of the lanes.
+    DOT writes one line per o, at d + o * d_stride, filled with the sum."""
+    func:  Func = bits(3, "Function.", Func, Func.MADD)
+    outer: int = bits(8,  "Repetitions.")
+    inner: int = bits(14, "Words per repetition.")
+    d: int = bits(18, "Result address.")
+    a: int = bits(18, "First operand's address.")
+    b: int = bits(18, "Second operand's address.")
+    c: int = bits(18, "Third operand's address.")
+    d_stride: int = bits(11, "Words from repetition to repetition.")
+    a_stride: int = bits(11, "Words from repetition to repetition.")
+    b_stride: int = bits(11, "Words from repetition to repetition.")
+    c_stride: int = bits(11, "Words from repetition to repetition.")
+    a_fill: int = bits(1, "Repeat one line of `a`.")
+    b_fill: int = bits(1, "Repeat one line of `b`.")
+    c_fill: int = bits(1, "Repeat one line of `c`.")
+    b_const: int = bits(1, "`b` is the constant `b_value`.")
+    c_const: int = bits(1, "`c` is the constant `c_value`.")
+    b_value: int = bits(32, "fp32 bits.")
+    c_value: int = bits(32, "fp32 bits.")
+    d_reg: int = reg(target="d")
+    a_reg: int = reg(target="a")
+    b_reg: int = reg(target="b")
+    c_reg: int = reg(target="c")
+
+
+class Quant(Insn, op=Op.QUANT):
+    """Quantize vector[a + o * stride : + inner] for o in range(outer), group by group, as
+    :func:`sw_ref.numerics.quantize`, and send the groups to `dest`."""
+    dest:   Dest = bits(2, "Destination.", Dest, Dest.ACT)
+    outer:  int = bits(8,  "Repetitions.")
+    inner:  int = bits(14, "Words per repetition: a multiple of the destination's group.")
+    a:      int = bits(18, "Vector memory address: a multiple of the lanes.")
+    stride: int = bits(14, "Words from repetition to repetition.")
+    act:    int = bits(10, "ACT: first group in the activation buffer.")
+    column: int = bits(4,  "ACT: column.")
+    a_reg:      int = reg(target="a")
+    column_reg: int = reg(target="column")
+
+
+class Append(Insn, op=Op.APPEND):
+    """Take `heads` groups that :class:`Quant` sent to KV, and write them to the KV cache.
+
+    Head h goes to the KV block at addr + h * stride: its elements to line `position` mod 32 of
+    the keys or values, its exponent to the block's first unit. Complete when memory says so.
+    """
+    value:    int = bits(1,  "0: keys, 1: values.")
+    heads:    int = bits(8,  "Heads.")
+    addr:     int = bits(32, "DRAM address of the first head's block.")
+    stride:   int = bits(24, "Units from head to head.")
+    position: int = bits(20, "Position; only its place in the block counts.")
+    addr_reg:     int = reg(target="addr")
+    position_reg: int = reg(target="position")
+
+
+class Attend(Insn, op=Op.ATTEND):
+    """For h in range(heads): take `queries` groups that :class:`Quant` sent to QUERY, and attend
+    to the `length` first positions of the KV head at addr + h * stride, as
+    :func:`sw_ref.attention.attend`.
+
+    Numerators of query head q = h * queries + g go to vector[dst + q * head_dim :], the
+    denominator fills the line vector[sums + q * lanes :].
+    """
+    heads:   int = bits(8,  "KV heads.")
+    queries: int = bits(4,  "Query heads per KV head, at most the configuration's `queries`.")
+    addr:    int = bits(32, "DRAM address of the first head's first block.")
+    stride:  int = bits(24, "Units from head to head.")
+    length:  int = bits(20, "Positions, at least one.")
+    dst:     int = bits(18, "Vector memory address of the numerators.")
+    sums:    int = bits(18, "Vector memory address of the denominators.")
+    addr_reg:   int = reg(target="addr")
+    length_reg: int = reg(target="length")
+    dst_reg:    int = reg(target="dst")
+    sums_reg:   int = reg(target="sums")

@@ -1,0 +1,1 @@
+"""A linear core by itself, with its manual and a testbench."""

@@ -1,0 +1,217 @@
+"""Attention unit: Append and Attend against a KV cache."""
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge, RisingEdge
+from rtl.attention.unit import AttentionUnit
+from rtl.spec.config import Config, get
+from rtl.spec.isa import Append, Attend
+from rtl.spec.layouts import Dispatched, Quantized, vector_write
+from rtl.spec.limits import CACHE
+from sim.harness.bench import Sink, Source, case, rng, start
+from sim.benches.attention._kv import KvMemory, runs
+from sim.oracles.attention import ATTEND
+
+
+CASES = {
+    "small": lambda: AttentionUnit(get("small")),
+    "wide":  lambda: AttentionUnit(get("wide")),
+    "tiny":  lambda: AttentionUnit(Config(name="tiny", beat_bits=256, columns=1, lanes=2, queries=1,
+                                          head_dim=128, vector_words=4096)),
+}
+LENGTHS = [1, 2, 31, 32, 33, 64, 65, 100]
+
+
+class Cache:
+    """Queries, keys and values of some heads, with the exponents that `style` names."""
+    def __init__(self, config, numbers, heads, queries, length, style):
+        self.heads, self.queries, self.length = heads, queries, length
+        d = config.head_dim
+
+        def group(bits, *shape):
+            limit = (1 << bits - 1) - 1
+            spread = numbers.choice([1, limit // 8, limit], (*shape, 1))
+            return numbers.integers(-spread, spread + 1, (*shape, d))
+
+        def exponents(centre, width, *shape):
+            match style:
+                case "real":     # as of a language model
+                    e = centre + numbers.integers(-width, width + 1, shape)
+                case "wild":     # anything, so that most scores are saturated
+                    e = numbers.integers(0, 256, shape)
+                case "leap":     # maxima grow from block to block, by all sorts of steps
+                    leaps = numbers.integers(0, 3 * width // 2 + 1, (*shape[:-1], 64)).cumsum(-1)
+                    e = centre - width + leaps[..., np.arange(shape[-1]) // 32]
+                case "zero":
+                    e = np.zeros(shape)
+            return np.clip(e, 0, 255).astype(np.uint8)
+
+        self.q = group(16, heads, queries).astype(np.int16)
+        self.k = group(8, heads, length).astype(np.int8)
+        self.v = group(8, heads, length).astype(np.int8)
+        self.q_exponent = exponents(127, 3, heads, queries)
+        self.k_exponent = exponents(128, 3, heads, length)
+        self.v_exponent = exponents(125, 20, heads, length)
+
+    def expected(self):
+        """Lines that Attend writes: numerators by head and query, and denominators."""
+        numerators, denominators = zip(*(
+            ATTEND.expect(self.q[h], self.q_exponent[h], self.k[h], self.k_exponent[h],
+                          self.v[h], self.v_exponent[h]) for h in range(self.heads)))
+        return np.concatenate(numerators).view(np.uint32), np.concatenate(denominators).view(np.uint32)
+
+
+class Bench:
+    def __init__(self, dut, config, *, latency=0, stall=0.0):
+        self.dut, self.config, self.random = dut, config, rng(f"{latency} {stall}")
+        self.numbers = np.random.default_rng(self.random.getrandbits(32))
+        self.memory = KvMemory(dut, config, self.random, latency=latency, stall=stall)
+        self.insn = Source(dut, "insn", Dispatched, gap=stall)
+        self.kv = Source(dut, "kv", Quantized(config), gap=stall)
+        self.query = Source(dut, "query", Quantized(config), gap=stall)
+        self.write = Sink(dut, "write", vector_write(config), stall=stall)
+
+    def start(self):
+        self.tasks = [cocotb.start_soon(task) for task in (self.memory.read(), self.memory.write())]
+
+    def stop(self):
+        for task in self.tasks:
+            task.cancel()
+
+    async def send(self, insn):
+        await self.insn.send({"word": insn.encode(), "pc": self.random.getrandbits(12)})
+
+    async def send_groups(self, source, values, exponents):
+        for group, exponent in zip(values.reshape(-1, self.config.head_dim), exponents.reshape(-1)):
+            await source.send_all(runs(self.config, group, exponent))
+
+    async def idle(self):
+        """Wait until the unit is; returns the cycles that took."""
+        for n in range(30000):
+            await FallingEdge(self.dut.clk)
+            if not int(self.dut.busy.value):
+                await RisingEdge(self.dut.clk)
+                return n
+        raise AssertionError("busy for ever")
+
+    def place(self, cache):
+        """Registers of an Attend, at random."""
+        c = self.config
+        room = c.vector_words - cache.heads * cache.queries * (c.head_dim + c.lanes)
+        dst = self.random.randrange(room // c.lanes) * c.lanes
+        least = (cache.length + 31) // 32 * c.kv_block_units
+        stride = self.random.choice([least, least + 1, least + 2, CACHE,
+                                     self.random.randrange(least, 1 << 24)])
+        addr = self.random.randrange((1 << 32) - cache.heads * stride)
+        return Attend(heads=cache.heads, queries=cache.queries, addr=addr, stride=stride,
+                      length=cache.length, dst=dst,
+                      sums=dst + cache.heads * cache.queries * c.head_dim)
+
+    def store(self, cache, insn, positions):
+        for h in range(cache.heads):
+            for p in positions:
+                base = insn.addr + h * insn.stride
+                self.memory.store(base, p, 0, cache.k[h, p], cache.k_exponent[h, p])
+                self.memory.store(base, p, 1, cache.v[h, p], cache.v_exponent[h, p])
+
+    async def attend(self, cache, insn):
+        """Execute the instruction and check all that it writes; returns the cycles it was busy."""
+        c = self.config
+        sending = cocotb.start_soon(self.send_groups(self.query, cache.q, cache.q_exponent))
+        await self.send(insn)
+        waiting = cocotb.start_soon(self.idle())
+        numerators, denominators = cache.expected()
+        got = {}
+        for _ in range(len(denominators) * (c.head_dim // c.lanes + 1)):
+            write = await self.write.receive()
+            assert write["mask"] == (1 << c.lanes) - 1 and write["line"] not in got
+            got[write["line"]] = write["data"]
+        cycles = await waiting
+        await sending
+        for q, denominator in enumerate(denominators):
+            assert got[insn.sums // c.lanes + q] == [denominator] * c.lanes, \
+                f"denominator {q}: {got[insn.sums // c.lanes + q][0]:x}, not {denominator:x}"
+            first = (insn.dst + q * c.head_dim) // c.lanes
+            words = sum((got[first + n] for n in range(c.head_dim // c.lanes)), [])
+            assert words == numerators[q].tolist(), f"numerators {q}"
+        return cycles
+
+
+@cocotb.test()
+async def attends(dut):
+    config = CASES[case()]().config
+    await start(dut)
+    for latency, stall in [(0, 0), (50, 0.1), (7, 0.4)]:
+        bench = Bench(dut, config, latency=latency, stall=stall)
+        bench.start()
+        for n, length in enumerate(LENGTHS):
+            style = ["real", "wild", "leap", "real", "zero"][(n + latency) % 5]
+            queries = config.queries - (n + latency) % config.queries
+            heads = 5 if length < 3 else 3 if length < 40 else 2
+            cache = Cache(config, bench.numbers, heads, queries, length, style)
+            insn = bench.place(cache)
+            bench.store(cache, insn, range(length))
+            dut._log.info("latency %d, stall %.1f: %s, %s", latency, stall, style, insn)
+            await bench.attend(cache, insn)
+        bench.stop()
+
+
+@cocotb.test()
+async def long_context(dut):
+    """So many equal scores that a denominator has more than 24 bits, one case with far more positions
+    than 12 bits count, and values that make the largest sums."""
+    config = CASES[case()]().config
+    await start(dut)
+    bench = Bench(dut, config)
+    bench.write.limit = 20000
+    bench.start()
+    length = 4200 if case() == "wide" else 1060
+    cache = Cache(config, bench.numbers, 1, config.queries, length, "zero")
+    cache.q[:] = 0
+    cache.v[:] = np.where(np.arange(config.head_dim) % 2, 127, -128)
+    insn = bench.place(cache)
+    bench.store(cache, insn, range(cache.length))
+    assert (cache.expected()[1].view(np.float32) >= 1 << 25).all()
+    await bench.attend(cache, insn)
+    bench.stop()
+
+
+@cocotb.test()
+async def appends_then_attends(dut):
+    config = CASES[case()]().config
+    await start(dut)
+    for latency, stall in [(20, 0), (5, 0.3)]:
+        bench = Bench(dut, config, latency=latency, stall=stall)
+        bench.start()
+        for length in [1, 32, 33, 40]:
+            cache = Cache(config, bench.numbers, 3, config.queries, length, "real")
+            insn = bench.place(cache)
+            last = length - 1
+            bench.store(cache, insn, range(last))
+            for value, elements, exponents in [(0, cache.k, cache.k_exponent),
+                                               (1, cache.v, cache.v_exponent)]:
+                sending = cocotb.start_soon(bench.send_groups(bench.kv, elements[:, last],
+                                                              exponents[:, last]))
+                await bench.send(Append(
+                    value=value, heads=cache.heads, stride=insn.stride, position=last,
+                    addr=insn.addr + last // 32 * config.kv_block_units))
+                await sending
+            await bench.attend(cache, insn)
+        bench.stop()
+
+
+@cocotb.test()
+async def keeps_up_with_memory(dut):
+    config = CASES[case()]().config
+    await start(dut)
+    bench = Bench(dut, config, latency=80)
+    bench.start()
+    cache = Cache(config, bench.numbers, 3, config.queries, 128, "real")
+    insn = bench.place(cache)
+    bench.store(cache, insn, range(cache.length))
+    cycles, beats = await bench.attend(cache, insn), bench.memory.beats
+    dut._log.info("%d beats took %d cycles", beats, cycles)
+    lines = config.queries * (config.head_dim // config.lanes + 1)
+    bound = 80 + beats + lines + config.queries * config.head_dim // config.lanes + 60
+    assert cycles < bound, f"{beats} beats must take less than {bound} cycles, not {cycles}"
+    bench.stop()

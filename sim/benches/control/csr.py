@@ -1,0 +1,104 @@
+"""Register file: every register, byte strobes, refusals."""
+
+import cocotb
+from cocotb.triggers import FallingEdge
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
+
+from rtl.control.csr import WINDOWS, RegisterFile
+from rtl.spec.csr import REGISTERS
+from sim.harness.bench import cycles, rng, start
+
+
+CASES = {"only": lambda: RegisterFile()}
+
+
+async def begin(dut, pauses):
+    await start(dut)
+    host = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "axi_"), dut.clk, dut.rst)
+    if pauses:
+        random = rng("pauses")
+        for channel in (host.write_if.aw_channel, host.write_if.w_channel, host.write_if.b_channel,
+                        host.read_if.ar_channel, host.read_if.r_channel):
+            channel.set_pause_generator(iter(lambda: random.random() < 0.5, None))
+    return host
+
+
+@cocotb.test()
+@cocotb.parametrize(pauses=[False, True])
+async def registers(dut, pauses):
+    """Every bit of each is written and read, as it is and as its complement."""
+    host = await begin(dut, pauses)
+    for flip in (0, 0xffffffff, 0):
+        await write_and_read(dut, host, flip)
+
+
+async def write_and_read(dut, host, flip):
+    random = rng()
+    written = {}
+    for r in (r for r in REGISTERS.values() if r.access == "rw"):
+        for n in range(r.count):
+            written[r.address + 4 * n] = value = random.getrandbits(32) ^ flip
+            await host.write_dword(r.address + 4 * n, value)
+            if r.count == 1:
+                assert int(getattr(dut, r.name.lower()).value) == value
+    for address, value in written.items():
+        assert await host.read_dword(address) == value
+        # One byte changes, its neighbours do not.
+        await host.write_byte(address + 2, value >> 16 & 0xff ^ 0xff)
+        assert await host.read_dword(address) == value ^ 0xff0000
+
+    token = REGISTERS["TOKEN"]
+    for n in range(token.count):
+        dut.token_index.value = n
+        await cycles(dut, 2)
+        assert int(dut.token_word.value) == written[token.address + 4 * n] ^ 0xff0000
+
+    for r in (r for r in REGISTERS.values() if r.access == "r" and r.name not in WINDOWS):
+        value = random.getrandbits(32 * r.count) ^ flip * sum(1 << 32 * n for n in range(r.count))
+        getattr(dut, r.name.lower()).value = value
+        for n in range(r.count):
+            assert await host.read_dword(r.address + 4 * n) == value >> 32 * n & 0xffffffff
+
+
+@cocotb.test()
+async def window(dut):
+    host = await begin(dut, False)
+
+    def word(index):
+        return 0x9e37_79b1 * (index + 1) & 0xffffffff
+
+    async def answer():
+        index = 0
+        while True:
+            await cycles(dut)
+            dut.best_word.value = word(index)
+            index = int(dut.best_index.value)
+
+    cocotb.start_soon(answer())
+    best = REGISTERS["BEST"]
+    for n in (0, 1, 77, *range(2, 20), best.count - 1):
+        assert await host.read_dword(best.address + 4 * n) == word(n)
+
+
+@cocotb.test()
+async def strobe_and_refusals(dut):
+    host = await begin(dut, False)
+    seen = []
+
+    async def watch():
+        while True:
+            await FallingEdge(dut.clk)
+            if int(dut.control_write.value):
+                seen.append(int(dut.control_write.value))
+
+    cocotb.start_soon(watch())
+    control = REGISTERS["CONTROL"].address
+    values = [1, 2, 3, 0x5555_5555, 0xaaaa_aaaa, 1]
+    for value in values:
+        assert (await host.write(control, value.to_bytes(4, "little"))).resp == AxiResp.OKAY
+    assert seen == values
+    assert (await host.read(control, 4)).resp == AxiResp.SLVERR
+    assert (await host.read(0x03c, 4)).resp == AxiResp.SLVERR
+    assert (await host.read(0xffc, 4)).resp == AxiResp.SLVERR
+    assert (await host.write(REGISTERS["STATUS"].address, bytes(4))).resp == AxiResp.SLVERR
+    assert (await host.read(REGISTERS["STATUS"].address, 4)).resp == AxiResp.OKAY

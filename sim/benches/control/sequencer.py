@@ -1,0 +1,213 @@
+"""Sequencer: random programs against a few lines of Python, and every fault."""
+
+from dataclasses import fields, replace
+
+import cocotb
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from rtl.spec.config import Config, get
+from rtl.control.sequencer import Sequencer
+from rtl.spec.csr import TOKENS, FaultCode
+from rtl.spec.isa import (Halt, Insn, Load, Loop, Op, Quant, Scalar, Source as From, Sync, Token, Unit,
+                     Vector)
+from rtl.spec.layouts import Dispatched
+from rtl.spec.limits import LOOP_DEPTH
+from sim.harness.bench import Sink, cycles, get_port, rng, start
+
+
+CASES = {
+    "small": lambda: Sequencer(get("small")),
+    "large": lambda: Sequencer(Config(name="large", beat_bits=512, columns=16, lanes=16,
+                                      program_words=4096)),
+}
+MASK = 0xffff_ffff
+SOURCES = {From.POSITION: 0x1234_5678, From.COLUMNS: 3, From.HEAD: 1}
+TOKEN_VALUES = [0x9e37_79b9 * n & MASK for n in range(TOKENS)]
+
+
+def expected(program):
+    """What each queue gets: lists of (word, pc) by unit."""
+    queues = {unit: [] for unit in Unit}
+    registers = [0] * 8 + [SOURCES.get(From(n), 0) if n in {s.value for s in From} else 0
+                           for n in range(8, 16)]
+
+    def run(pc, end):
+        while pc < end:
+            match insn := program[pc]:
+                case Halt():
+                    return
+                case Loop(length=length, count=count, source=source):
+                    for _ in range(count + registers[source] & MASK):
+                        run(pc + 1, pc + 1 + length)
+                    pc += length
+                case Scalar(rd=rd):
+                    registers[rd] = ((registers[insn.source] >> insn.shift) * insn.factor
+                                     + insn.offset + registers[insn.plus]) & MASK
+                case Token(rd=rd, source=source):
+                    registers[rd] = TOKEN_VALUES[registers[source] % TOKENS]
+                case Sync(unit=unit):
+                    queues[unit].append((insn.encode(), pc))
+                case _:
+                    layout = type(insn).layout
+                    moved = {f: getattr(insn, f) + registers[getattr(insn, r)]
+                             & (1 << layout[f].width) - 1 for f, r in insn.relative.items()}
+                    queues[Unit(insn.op.value >> 4)].append((replace(insn, **moved).encode(), pc))
+            registers[0] = 0
+            pc += 1
+
+    run(0, len(program))
+    return queues
+
+
+def random_insn(random, cls):
+    def value(f):
+        shape = f.metadata["shape"]
+        if not isinstance(shape, int):
+            return random.choice(list(shape))
+        edges = [0, 1, (1 << f.metadata["width"]) - 1]
+        return random.choice([*edges, random.getrandbits(f.metadata["width"])])
+    return cls(**{f.name: value(f) for f in fields(cls)})
+
+
+def random_program(random, budget=120):
+    units = [cls for op, cls in Insn.by_op.items() if op.value >> 4 or op == Op.SYNC]
+    free = [n for n in range(16) if n < 8 or n in {s.value for s in From}]
+
+    def body(depth, size):
+        out = []
+        while len(out) < size:
+            kind = random.random()
+            if kind < 0.2 and depth < LOOP_DEPTH:
+                inner = body(depth + 1, random.choice([1, 1, 2, 4]))
+                # COLUMNS is small: the other registers could hold anything.
+                out += [Loop(length=len(inner), count=random.choice([0, 1, 2]),
+                             source=random.choice([0, 0, From.COLUMNS.value])), *inner,
+                        random_insn(random, random.choice(units))]
+            elif kind < 0.45:
+                out.append(replace(random_insn(random, Scalar), source=random.choice(free),
+                                   plus=random.choice(free)))
+            elif kind < 0.55:
+                out.append(Token(rd=random.randrange(8), source=random.choice(free)))
+            else:
+                out.append(random_insn(random, random.choice(units)))
+        return out
+
+    return [*body(0, budget), Halt()]
+
+
+async def begin(dut, program, length=None):
+    """Reset, load words (or instructions), and start."""
+    await start(dut)
+    words = [insn if isinstance(insn, int) else insn.encode() for insn in program]
+
+    async def memories():
+        while True:
+            await FallingEdge(dut.clk)
+            index, column = int(dut.index.value), int(dut.token_index.value)
+            await RisingEdge(dut.clk)
+            dut.word.value = words[index] if index < len(words) else 0
+            dut.token.value = TOKEN_VALUES[column]
+
+    task = cocotb.start_soon(memories())
+    for n, source in enumerate(From):
+        get_port(dut, f"sources.{n}").value = SOURCES[source]
+    dut.length.value = len(words) if length is None else length
+    dut.idle.value = 1
+    dut.start.value = 1
+    await cycles(dut)
+    dut.start.value = 0
+    return task
+
+
+async def until(dut, signal, value, limit=50000):
+    for _ in range(limit):
+        await FallingEdge(dut.clk)
+        if int(signal.value) == value:
+            return
+    raise AssertionError(f"{signal._name} is not {value} after {limit} cycles")
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0, 0.5, 0.9], number=range(6))
+async def random_programs(dut, stall, number):
+    random = rng(f"program{number}")
+    program = random_program(random)
+    want = expected(program)
+    memories = await begin(dut, program)
+    sinks = [cocotb.start_soon(Sink(dut, f"queues.{n}", Dispatched, stall=stall, limit=50000)
+                               .expect_all({"word": word, "pc": pc} for word, pc in want[unit]))
+             for n, unit in enumerate(Unit)]
+    for sink in sinks:
+        await sink
+    await until(dut, dut.busy, 0)
+    assert not int(dut.fault.value)
+    memories.cancel()
+
+
+@cocotb.test()
+async def halt_waits_until_idle(dut):
+    memories = await begin(dut, [Load(addr=7), Halt()])
+    dut.idle.value = 0
+    await Sink(dut, "queues.0", Dispatched).receive()
+    await cycles(dut, 50)
+    assert int(dut.busy.value)
+    dut.idle.value = 1
+    await until(dut, dut.busy, 0, 10)
+    memories.cancel()
+
+
+@cocotb.test()
+async def one_dispatch_every_four_cycles(dut):
+    memories = await begin(dut, [Loop(length=1, count=100), Vector(a_reg=1), Quant(), Halt()])
+    sink = Sink(dut, f"queues.{list(Unit).index(Unit.VECTOR)}", Dispatched, stall=0)
+    await sink.receive()
+    began = cocotb.utils.get_sim_time("step")
+    await sink.receive_all(99)
+    assert cocotb.utils.get_sim_time("step") - began == 1000 * 99 * 4 * 10
+    memories.cancel()
+
+
+@cocotb.test()
+async def long_loops(dut):
+    """A loop goes on when one bit says so of the rounds left; all rounds would take too long."""
+    for bit in range(4, Loop.layout["count"].width):
+        memories = await begin(dut, [Loop(length=1, count=(1 << bit) + 5), Load(addr=7), Halt()])
+        for _ in range(10):     # on the way the bit is the only one
+            await Sink(dut, "queues.0", Dispatched, stall=0).receive()
+        await cycles(dut, 20)
+        assert int(dut.busy.value) and int(get_port(dut, "queues.0.valid").value), bit
+        memories.cancel()
+
+
+def nest(depth):
+    """Loops around a Load, each followed by another so that no two end together."""
+    out = [Load()]
+    for _ in range(depth):
+        out = [Loop(length=len(out), count=1), *out, Load()]
+    return out
+
+
+FAULTS = {
+    "opcode":  ([Load(), 0xc7], None, FaultCode.OPCODE, 1, 0xc7),
+    "zero":    ([0], None, FaultCode.OPCODE, 0, 0),
+    "unit":    ([Sync(unit=Unit.LOAD).encode() & ~0xf00 | 0xf00], None, FaultCode.OPCODE, 0, 0x08),
+    "end":     ([Load(), Load(), Halt()], 2, FaultCode.PROGRAM, 2, 2),
+    "empty":   ([Halt()], 0, FaultCode.PROGRAM, 0, 0),
+    "skipped": ([Loop(length=100), Halt()], None, FaultCode.PROGRAM, 101, 2),
+    "depth":   (nest(LOOP_DEPTH + 1), None, FaultCode.LOOP, LOOP_DEPTH, LOOP_DEPTH),
+}
+
+
+@cocotb.test()
+@cocotb.parametrize(name=list(FAULTS))
+async def faults(dut, name):
+    program, length, code, pc, info = FAULTS[name]
+    memories = await begin(dut, program, length)
+    for n in range(len(Unit)):
+        get_port(dut, f"queues.{n}.ready").value = 1
+    await until(dut, dut.fault, 1, 1000)
+    await cycles(dut, 20)
+    assert (int(dut.fault_code.value), int(dut.fault_pc.value), int(dut.fault_info.value)) \
+        == (code, pc, info)
+    assert int(dut.busy.value)
+    memories.cancel()

@@ -1,0 +1,190 @@
+"""Bench of the linear pipeline: whole matrices, from packed bytes to exact sums."""
+
+import cocotb
+from amaranth import signed
+from amaranth.lib import data
+from cocotb.triggers import FallingEdge
+
+from rtl.spec.config import Config, get
+from rtl.spec.formats import BEATS_PER_GROUP, SCALE_RUN, SPARSE, STEP_ROWS, TILES, block_beats
+from rtl.spec.isa import WeightFormat
+from rtl.spec.layouts import ActivationWrite, WeightStep
+from rtl.linear.group_scale import ACC_BITS
+from rtl.linear.pipeline import LINEAR_COMMAND, LinearPipeline
+from rtl.spec.sparse import BLOCK, code_beats, walk
+
+from ...harness.bench import Sink, Source, case, cycles, get_port, rng, start
+from ...oracles.linear import EXACT_SUMS
+from ._matrix import ODD, Matrix, activation_writes, activations, generator
+
+
+def config(name, beat_bits, columns, core, **changes):
+    return Config(name=name, beat_bits=beat_bits, columns=columns, lanes=4, act_groups=32, core=core, **changes)
+
+
+S8 = WeightFormat.S8
+
+CONFIGS = {"small": get("small"), "odd": ODD, "wide": get("wide"),
+           "plain": config("plain", 256, 3, "systolic", formats=("U4", "S8")),
+           "ternary": config("ternary", 128, 2, "systolic", formats=("S8", "TERNARY")),
+           "small-lut": get("small-lut"), "odd-lut": config("odd-lut", 256, 2, "lut"),
+           "two-bit": config("two-bit", 128, 2, "lut", formats=("U2", "U3", "S8")),
+           "small-dspchain": get("small-dspchain"), "odd-dspchain": config("odd-dspchain", 256, 2, "dspchain"),
+           "patterns": config("patterns", 128, 2, "dspchain", formats=("S8", "SPARSE4"), patterns=("4:16", "2:4"))}
+CASES = {name: lambda config=config: LinearPipeline(config) for name, config in CONFIGS.items()}
+
+
+def layouts(config):
+    return {"command": LINEAR_COMMAND, "beats": config.beat_bits, "write": ActivationWrite(config),
+            "accs": data.ArrayLayout(data.ArrayLayout(signed(ACC_BITS), config.rows), config.columns),
+            "row_scales": data.ArrayLayout(32, config.rows), "embed": WeightStep(config)}
+
+
+def sources(dut, config, gap):
+    return [Source(dut, name, layouts(config)[name], gap=gap) for name in ("command", "beats", "write")]
+
+
+def sinks(dut, config, stall):
+    return [Sink(dut, name, layouts(config)[name], stall=stall)
+            for name in ("accs", "row_scales", "embed")]
+
+
+def command(matrix, act=0, embed=0):
+    return {"format": matrix.fmt.value, "rows": matrix.rows, "groups": matrix.groups,
+            "centre": matrix.centre_shift, "act": act, "embed": embed}
+
+
+def accs(matrix, q, exponents):
+    """Payloads of the sums."""
+    exact = EXACT_SUMS.expect(matrix.integers, q, exponents)
+    return matrix.tiles(exact.T).transpose(0, 2, 1).tolist()
+
+
+async def expect_embed(sink, matrices):
+    """Steps of an embedding's block, as far as it looks at them."""
+    for matrix in matrices:
+        for want in matrix.embed_steps:
+            got = await sink.receive()
+            got = {"codes": got["codes"], "scale": got["scale"][:matrix.config.rows], "last": got["last"]}
+            assert got == want, (sink.count, got, want)
+
+
+async def check(dut, gap, stall, groups, act):
+    """Matrices of all formats with the same activations, and embedding blocks in between."""
+    config = CONFIGS[case()]
+    gen, block = generator(rng(f"{gap} {stall} {groups}")), config.block_rows
+    q, exponents = activations(config, gen, groups)
+    shapes = [(S8, block, 1), (S8, block, 1), (S8, 3, 0)]
+    for fmt in [WeightFormat[name] for name in config.formats]:
+        tall = 16 * config.rows if fmt in SPARSE else block
+        shapes += [(fmt, int(gen.choice([1, tall, tall + 1, 2 * tall - 1])), 0) for _ in range(2)]
+    work = [(Matrix.random(config, gen, fmt, rows, groups), embed)
+            for fmt, rows, embed in [shapes[n] for n in gen.permutation(len(shapes))]]
+
+    commands, beats, write = sources(dut, config, gap)
+    sums, scales, rows = sinks(dut, config, stall)
+    await write.send_all(activation_writes(config, q, exponents, act))
+    tasks = [
+        commands.send_all([command(matrix, act, embed) for matrix, embed in work]),
+        beats.send_all([beat for matrix, _ in work for beat in matrix.beats]),
+        scales.expect_all([tile for matrix, _ in work for tile in matrix.row_scale_tiles]),
+        expect_embed(rows, [matrix for matrix, embed in work if embed]),
+        sums.expect_all([acc for matrix, embed in work if not embed
+                         for acc in accs(matrix, q, exponents)]),
+    ]
+    for task in [cocotb.start_soon(task) for task in tasks]:
+        await task
+    await sums.expect_none()
+
+
+@cocotb.test()
+async def matrices(dut):
+    await start(dut)
+    for gap, stall in [(0, 0), (0.5, 0), (0, 0.7), (0.3, 0.3)]:
+        await check(dut, gap, stall, 3, 7)
+        await check(dut, gap, stall, 1, 0)
+
+
+@cocotb.test()
+async def long_rows(dut):
+    """All groups of the activation buffer, and an odd number of them."""
+    await start(dut)
+    await check(dut, 0.1, 0.1, 31, 1)
+    await check(dut, 0, 0, CONFIGS[case()].act_groups, 0)
+
+
+async def begin(dut, config, gen, groups):
+    """Fill the activation buffer, and take all that comes."""
+    await start(dut)
+    commands, _, write = sources(dut, config, 0)
+    await write.send_all(activation_writes(config, *activations(config, gen, groups)))
+    for sink in ("accs", "row_scales"):
+        get_port(dut, f"{sink}.ready").value = 1
+    return commands
+
+
+@cocotb.test()
+async def one_beat_per_cycle(dut):
+    """The beats of a matrix are taken without a pause, and sums follow as fast as is said."""
+    config = CONFIGS[case()]
+    gen, groups = generator(rng()), 4
+    commands = await begin(dut, config, gen, groups)
+    latency = LinearPipeline(config).latency
+    for fmt in [WeightFormat[name] for name in config.formats if name in ("U1", "U2", "U4", "S8")]:
+        matrix = Matrix.random(config, gen, fmt, 3 * config.block_rows, groups)
+        await commands.send(command(matrix))
+        ends, seen, slices = [], [], STEP_ROWS[fmt]
+        for n, beat in enumerate(matrix.beats + [None] * (latency + slices)):
+            get_port(dut, "beats.valid").value = beat is not None
+            get_port(dut, "beats.payload").value = beat or 0
+            await FallingEdge(dut.clk)
+            assert beat is None or get_port(dut, "beats.ready").value, f"beat {n} is not taken"
+            if get_port(dut, "accs.valid").value:
+                seen.append(n)
+            await cycles(dut)
+        # Where the tiles end: (step of the block) to (beat of the block).
+        steps = groups * BEATS_PER_GROUP[fmt]
+        block = block_beats(fmt, groups, config.beat_bytes)
+        for b in range(3):
+            for t in range(TILES // slices):
+                n = (t + 1) * steps - 1
+                ends.append(b * block + 1 + n + 1 + n // SCALE_RUN[fmt])
+        assert seen == [n + latency + k for n in ends for k in range(slices)]
+
+
+def core_cycles(core, matrix):
+    """Cycles that the core needs for the steps of a matrix."""
+    fmt, whole = matrix.fmt, matrix.fmt in core.native
+    if fmt not in SPARSE:
+        tiles = len(matrix.tiles(matrix.codes)) // STEP_ROWS[fmt]
+        return tiles * matrix.groups * BEATS_PER_GROUP[fmt] * (1 if whole else STEP_ROWS[fmt])
+    count, size = 0, matrix.config.beat_bytes
+    packed = b"".join(beat.to_bytes(size, "little") for beat in matrix.beats)
+    for _, _, mode, _ in walk(fmt, packed, matrix.rows, matrix.groups, size):
+        if mode is not None:
+            count += code_beats(fmt, mode) * core.passes(fmt, mode) if whole else BLOCK
+    return count
+
+
+@cocotb.test()
+async def keeps_up(dut):
+    """A matrix takes as many cycles as it has beats, or as the core needs, and few more."""
+    config = CONFIGS[case()]
+    gen, groups = generator(rng()), 20
+    commands = await begin(dut, config, gen, groups)
+    pipeline = LinearPipeline(config)
+    for fmt in [WeightFormat[name] for name in config.formats]:
+        matrix = Matrix.random(config, gen, fmt, 32 * config.rows, groups)
+        await commands.send(command(matrix))
+        sending = cocotb.start_soon(Source(dut, "beats", config.beat_bits, gap=0).send_all(matrix.beats))
+        count = wait = 0
+        while wait < len(matrix.row_scale_tiles):
+            await FallingEdge(dut.clk)
+            wait += int(get_port(dut, "accs.valid").value)
+            count += 1
+        await cycles(dut)
+        await sending
+        beats, needed = len(matrix.beats), core_cycles(pipeline.core, matrix)
+        dut._log.info("%s: %d beats, %d steps, %d cycles", fmt.name, beats, needed, count)
+        # Beside them: what is taken of a stripe or block while the core waits.
+        assert count <= max(beats, needed) * 1.1 + 80, (fmt, beats, needed, count)

@@ -1,0 +1,253 @@
+"""Linear unit: packed matrices and blocks in, lines of the vector memory and best logits out."""
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge
+from rtl.spec.config import GROUP, Config, get
+from rtl.spec.csr import BEST
+from rtl.spec.isa import Embed, MatMul, WeightFormat
+from rtl.spec.layouts import ActivationWrite, Dispatched, Logit, vector_write
+from rtl.linear.unit import LinearUnit
+from sim.harness.bench import Sink, Source, case, cycles, rng, start
+from sim.oracles.linear import BEST_LOGITS, EMBEDDING, LINEAR
+from sim.oracles.vector import QUANTIZE
+from sim.harness.patterns import EDGES, floats, is_finite
+
+from ._matrix import Matrix
+
+
+def small(core, **changes):
+    return Config(name=core, beat_bits=128, columns=2, lanes=4, core=core, **changes)
+
+
+CASES = {
+    "small": lambda: LinearUnit(get("small")),
+    "three": lambda: LinearUnit(Config(name="three", beat_bits=256, columns=3, lanes=8)),
+    "plain": lambda: LinearUnit(small("systolic", formats=("U4", "S8"))),
+    "lut": lambda: LinearUnit(small("lut")),
+    "dspchain": lambda: LinearUnit(small("dspchain")),
+}
+
+f32 = np.float32
+
+
+class Harness:
+    """The unit with a vector memory, and streams around it."""
+    def __init__(self, dut, config, gap, stall):
+        self.dut, self.config = dut, config
+        self.insns = Source(dut, "insn", Dispatched, gap=0)
+        self.beats = Source(dut, "beats", config.beat_bits, gap=gap)
+        self.acts = Source(dut, "write_act", ActivationWrite(config), gap=gap)
+        self.sink = Sink(dut, "write", vector_write(config), stall=stall, limit=1 << 30)
+        self.memory = np.full(config.vector_words, 0xdeadbeef, np.uint32)
+        self.tasks = [cocotb.start_soon(self.take_writes())]
+
+    def stop(self):
+        for task in self.tasks:
+            task.cancel()
+
+    async def take_writes(self):
+        lanes = self.config.lanes
+        while True:
+            line = await self.sink.receive()
+            for lane in range(lanes):
+                if line["mask"] >> lane & 1:
+                    self.memory[line["line"] * lanes + lane] = line["data"][lane]
+
+    async def write_activations(self, first, x):
+        """Vectors (M, K), quantized, to the activation buffer, from the group `first` on."""
+        for column, (values, exps) in enumerate(zip(*QUANTIZE.expect(x, GROUP, 8))):
+            runs = values.reshape(-1, self.config.lanes)
+            per_group = GROUP // self.config.lanes
+            for n, run in enumerate(runs.tolist()):
+                group, place = divmod(n, per_group)
+                await self.acts.send({"values": run, "exponent": int(exps[group]),
+                                      "group": first + group, "column": column,
+                                      "clear": int(n == 0), "last": int(place == per_group - 1)})
+        await cycles(self.dut, 3)
+
+    async def execute(self, insns, matrices):
+        """Run instructions back to back; returns once the unit is idle."""
+        async def feed():
+            for matrix in matrices:
+                await self.beats.send_all(matrix.beats)
+        feeding = cocotb.start_soon(feed())
+        for insn in insns:
+            await self.insns.send({"word": insn.encode(), "pc": 0})
+        await self.idle()
+        await feeding
+
+    async def idle(self, limit=20000):
+        for _ in range(limit):
+            await FallingEdge(self.dut.clk)
+            if not int(self.dut.busy.value):
+                return await cycles(self.dut)
+        raise AssertionError(f"still busy after {limit} cycles")
+
+    async def best(self):
+        entries = []
+        for place in range(BEST):
+            self.dut.best_index.value = place
+            await cycles(self.dut)
+            await FallingEdge(self.dut.clk)
+            entry = Logit.from_bits(int(self.dut.best.value))
+            entries.append((entry.value, entry.id))
+        await cycles(self.dut)
+        return entries
+
+
+def bits(x):
+    return np.asarray(x, f32).view(np.uint32)
+
+
+def formats_of(config):
+    return [WeightFormat[name] for name in config.formats]
+
+
+def random_matrix(config, random, fmt, rows, groups):
+    matrix = Matrix.random(config, random, fmt, rows, groups)
+    matrix.row_scale *= f32(1e-4)
+    # Row scales may be any patterns.
+    wild = random.integers(0, 1 << 32, len(EDGES), np.uint32).view(f32)
+    chosen = random.choice(np.concatenate([floats(EDGES), wild]), rows)
+    matrix.row_scale[:] = np.where(random.random(rows) < 0.1, chosen, matrix.row_scale)
+    return matrix
+
+
+def product_of(matrix, x):
+    return LINEAR.expect(matrix.integers, matrix.row_scale, x)
+
+
+def best(logits):
+    """Entries of the search, as the harness reads them."""
+    ids, values = BEST_LOGITS.expect(logits)
+    return list(zip(bits(values).tolist(), ids.tolist(), strict=True))
+
+
+@cocotb.test()
+async def executes(dut):
+    design, seed = CASES[case()](), rng().getrandbits(32)
+    config, random = design.config, np.random.default_rng(seed)
+    await start(dut)
+    for gap, stall in [(0, 0), (0.3, 0.3), (0.6, 0), (0, 0.7)]:
+        unit = Harness(dut, config, gap, stall)
+        groups, first = 3, 5
+        x = (random.standard_normal((config.columns, groups * GROUP))
+             * 10.0 ** random.integers(-3, 4, (config.columns, 1))).astype(f32)
+        await unit.write_activations(first, x)
+
+        # Matrices that are not a multiple of anything, an embedding, and whole numbers of blocks.
+        matrices = [random_matrix(config, random, fmt, rows, groups) for fmt in formats_of(config)
+                    for rows in (5 * config.block_rows + 1, 8 * config.block_rows)]
+        matrices = [matrices[n] for n in random.permutation(len(matrices))]
+        e = random_matrix(config, random, WeightFormat.S8, config.block_rows, groups)
+        row, stride = int(random.integers(1 << 20)), 111
+        common = {"groups": groups, "act": first, "stride": stride, "column": config.columns - 1}
+        want = np.full_like(unit.memory, 0xdeadbeef)
+        insns, at = [], 3
+        for n, matrix in enumerate(matrices):
+            insns.append(MatMul(format=matrix.fmt, rows=matrix.rows, dst=at, centre=matrix.centre_shift, **common))
+            for column, values in enumerate(bits(product_of(matrix, x))):
+                want[at + column * stride:][:len(values)] = values
+            at += config.columns * stride + int(random.integers(9))
+            if n == 1:
+                insns.append(Embed(row=row, groups=groups, dst=at))
+                r = row % config.block_rows
+                embedding = bits(EMBEDDING.expect(e.integers, e.row_scale, r))
+                want[at:at + len(embedding)] = embedding
+                at += len(embedding) + int(random.integers(9))
+        await unit.execute(insns, matrices[:2] + [e] + matrices[2:])
+        wrong = np.flatnonzero(unit.memory != want)
+        assert not len(wrong), (wrong, unit.memory[wrong], want[wrong])
+
+        # More logits than are kept, as many, then fewer.
+        for rows in (150, 64, 10, 1):
+            logits = random_matrix(config, random, random.choice(formats_of(config)), rows, groups)
+            column = int(random.integers(config.columns))
+            await unit.execute([MatMul(format=logits.fmt, rows=rows, best=1, centre=logits.centre_shift,
+                                       **common | {"column": column})], [logits])
+            values = product_of(logits, x)[column]
+            assert await unit.best() == best(values)
+        assert is_finite(unit.memory).all()
+        assert np.array_equal(unit.memory, want)
+        unit.stop()
+
+
+async def one_group(dut, stall):
+    """Reset, and write a group of activations; returns configuration, generator, unit and the group."""
+    config, random = CASES[case()]().config, np.random.default_rng(rng().getrandbits(32))
+    await start(dut)
+    unit = Harness(dut, config, 0, stall)
+    x = random.standard_normal((config.columns, GROUP)).astype(f32)
+    await unit.write_activations(0, x)
+    return config, random, unit, x
+
+
+@cocotb.test()
+async def busy_until_written(dut):
+    """However long the last line waits for the vector memory."""
+    config, random, unit, x = await one_group(dut, 0.95)
+    for rows in (1, config.lanes, config.lanes + 1):
+        matrix = random_matrix(config, random, WeightFormat.U4, rows, 1)
+        await unit.execute([MatMul(format=matrix.fmt, rows=rows, groups=1, centre=matrix.centre_shift)],
+                           [matrix])
+        assert np.array_equal(unit.memory[:rows], bits(product_of(matrix, x)[0]))
+    unit.stop()
+
+
+@cocotb.test()
+async def back_to_back(dut):
+    """The front is done with a small matrix while the one before waits for the vector memory."""
+    config, random, unit, x = await one_group(dut, 0.9)
+    matrices = [random_matrix(config, random, WeightFormat.U4, rows, 1)
+                for rows in random.permutation([1, 1, 1, 2, config.lanes, config.lanes + 1]).tolist()]
+    await unit.execute([MatMul(format=m.fmt, rows=m.rows, groups=1, dst=64 * n, centre=m.centre_shift)
+                        for n, m in enumerate(matrices)], matrices)
+    for n, matrix in enumerate(matrices):
+        assert np.array_equal(unit.memory[64 * n:][:matrix.rows], bits(product_of(matrix, x)[0]))
+    unit.stop()
+
+
+@cocotb.test()
+async def searches_back_to_back(dut):
+    """A search begins with nothing of the one before, whose last logits may still be in a queue."""
+    config, random, unit, x = await one_group(dut, 0)
+    for rows in (80, 3), (40, 70):
+        matrices = [random_matrix(config, random, WeightFormat.U4, count, 1) for count in rows]
+        # Each logit goes ahead of all before: the first search falls behind.
+        order = np.argsort(product_of(matrices[0], x)[0], kind="stable")
+        for name in ("codes", "scale", "centre", "row_scale"):
+            setattr(matrices[0], name, getattr(matrices[0], name)[order])
+        await unit.execute([MatMul(format=m.fmt, rows=m.rows, groups=1, best=1, centre=m.centre_shift)
+                            for m in matrices], matrices)
+        values = product_of(matrices[1], x)[0]
+        assert await unit.best() == best(values)
+    unit.stop()
+
+
+@cocotb.test()
+async def keeps_up(dut):
+    """Back to back, and with beats at hand, small matrices cost few cycles over their beats."""
+    design, seed = CASES[case()](), rng().getrandbits(32)
+    config, random = design.config, np.random.default_rng(seed)
+    await start(dut)
+    unit = Harness(dut, config, 0, 0)
+    groups = 8
+    x = random.standard_normal((config.columns, groups * GROUP)).astype(f32)
+    await unit.write_activations(0, x)
+    matrices = [random_matrix(config, random, WeightFormat.U4, config.block_rows, groups) for _ in range(8)]
+    count, starved = 0, 0
+
+    async def watch():
+        nonlocal count, starved
+        while True:
+            await FallingEdge(dut.clk)
+            count += 1
+            starved += int(dut.starved.value)
+    watching = cocotb.start_soon(watch())
+    await unit.execute([MatMul(format=m.fmt, rows=m.rows, groups=groups, dst=64 * n,
+                               stride=16, column=config.columns - 1) for n, m in enumerate(matrices)], matrices)
+    watching.cancel()
+    beats = sum(len(m.beats) for m in matrices)
+    dut._log.info("%d beats in %d cycles, starved for %d", beats, count, starved)
+    assert count <= beats + 6 * len(matrices) + 80, (beats, count)

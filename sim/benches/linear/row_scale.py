@@ -1,0 +1,79 @@
+"""Row scaler."""
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge
+from rtl.spec.config import get
+from rtl.linear.row_scale import RowScaler, ScaleCommand, ScaledResult
+from sim.harness.bench import Sink, Source, case, get_port, rng, start
+from sim.oracles.linear import ROW_SCALE
+from sim.harness.patterns import EDGES, floats, patterns
+
+
+CASES = {
+    "small": lambda: RowScaler(get("small")),
+    "wide":  lambda: RowScaler(get("wide")),
+}
+
+EDGE_SUMS = [0, 1, -1, 2**24 - 1, 2**24 + 1, 2**24 + 3, -2**25 - 2, 2**51 - 1, -2**51, 2**30 + 2**6]
+EDGE_TOPS = [0, 1, 20, 21, 22, 127, 146, 147, 148, 149, 254, 255]  # 21: 1.99 to just below 2**-126
+
+
+def matrix(random, n, m, rows, pad):
+    """Sums (rows padded, M), row scales (rows padded) and top exponents (M)."""
+    padded = -(-rows // pad) * pad
+    sums = [[random.choice([random.choice(EDGE_SUMS), random.randrange(-2**51, 2**51),
+                            random.randrange(-2**20, 2**20)]) for _ in range(m)]
+            for _ in range(padded)]
+    scales = [random.choice([random.choice(EDGES), random.getrandbits(32),
+                             random.randrange(0x3f000000, 0x40000000)]) for _ in range(padded)]
+    tops = [random.choice([random.choice(EDGE_TOPS), random.randrange(256)]) for _ in range(m)]
+    return sums, scales, tops
+
+
+async def watch(dut):
+    """No command is taken before the last one's results have left, all of them."""
+    ready, valid = get_port(dut, "command.ready"), get_port(dut, "o.valid")
+    while True:
+        await FallingEdge(dut.clk)
+        assert not (int(valid.value) and int(ready.value)), "ready, with a result that waits"
+
+
+@cocotb.test()
+async def matches_reference(dut):
+    design, random = CASES[case()](), rng()
+    config = design.config
+    n, m = config.rows, config.columns
+    await start(dut)
+    cocotb.start_soon(watch(dut))
+    for gap, stall in [(0, 0), (0.3, 0.3), (0, 0.5), (0.5, 0)]:
+        command = Source(dut, "command", ScaleCommand)
+        accs = Source(dut, "accs", design.accs.payload.shape(), gap=gap)
+        row_scales = Source(dut, "row_scales", design.row_scales.payload.shape(), gap=gap)
+        o = Sink(dut, "o", ScaledResult, stall=stall)
+        for rows in [1, 4 * n, 4 * n + 1, 75, 16 * n, 16 * n + 1] * 4:
+            single, column, sparse = random.randrange(2), random.randrange(m), random.randrange(2)
+            sums, scales, tops = matrix(random, n, m, rows, 16 * n if sparse else 4 * n)
+            dut.top.value = sum(t << 8 * k for k, t in enumerate(tops))
+            await command.send({"rows": rows, "single": single, "column": column, "sparse": sparse})
+            dut.top.value = random.getrandbits(8 * m)
+            tiles = range(0, len(sums), n)
+            sending = [cocotb.start_soon(accs.send_all(
+                           [[[sums[t + r][c] for r in range(n)] for c in range(m)]
+                            for t in tiles])),
+                       cocotb.start_soon(row_scales.send_all([scales[t:t + n] for t in tiles]))]
+
+            columns = [column] if single else range(column + 1)
+            expected = []
+            results = patterns(ROW_SCALE.expect(np.array(sums), floats(scales)[:, None],
+                                                np.array(tops)))
+            for t in tiles:
+                for c in columns:
+                    expected += [{"value": results[r][c], "row": r, "column": c,
+                                  "last": int(r == rows - 1 and c == columns[-1])}
+                                 for r in range(t, t + n) if r < rows]
+            for want in expected:
+                got = await o.receive()
+                assert dict(got) == want, (got, want)
+            for task in sending:
+                await task

@@ -1,0 +1,1 @@
+"""What benches have in common: builds, runs, streams with gaps and stalls."""

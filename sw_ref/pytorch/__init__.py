@@ -1,0 +1,1 @@
+"""The machine's arithmetic and models in PyTorch, written independently of the definition."""

@@ -1,0 +1,290 @@
+"""The packed formats: against a packer written from :mod:`rtl.spec.formats`' description alone."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from rtl.spec import sparse
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.formats import (ACC_BITS, WeightFormat, block_beats, integers, pack, stream_units, sum_bits,
+                         tile_rows, unpack)
+
+
+U4, S8, U1, U2, U3, TERNARY, SPARSE4, SPARSE8 = WeightFormat
+ODD = {U1: 1, U2: 2, U3: 3, U4: 4}                            # odd grids, and their codes' bits
+WIDTH = {U4: 1, S8: 1, U3: 1, U2: 2, TERNARY: 2, U1: 4}       # rows of a step, times N
+GEAR = {U3: 4, TERNARY: 5}                                    # steps of a run
+
+BEATS = pytest.mark.parametrize("beat_bytes", [16, 32, 64])
+FORMATS = pytest.mark.parametrize("fmt", WeightFormat, ids=lambda fmt: fmt.name)
+DENSE = pytest.mark.parametrize("fmt", WIDTH, ids=lambda fmt: fmt.name)
+# One row and group; a block and a row more; no multiple of a scale run; a whole number of blocks;
+# every remainder of a gear's run, with and without runs before it.
+SIZES = pytest.mark.parametrize("rows, groups", [
+    (1, 1), (5, 3), (17, 2), (33, 9), (64, 4), *((6, groups) for groups in (*range(1, 12), 18))])
+
+
+def matrix(fmt, rows, groups, seed=7):
+    """Random codes, scale, centre and row_scale, with the extremes of each."""
+    rng = np.random.default_rng(seed)
+
+    def ends(low, high, *shape, dtype):
+        values = rng.integers(low, high + 1, shape)
+        values.flat[0], values.flat[-1] = low, high
+        return values.astype(dtype)
+
+    if fmt in ODD:
+        codes = ends(0, (1 << ODD[fmt]) - 1, rows, groups * 32, dtype=np.uint8)
+    else:
+        low, high = {TERNARY: (-1, 1), SPARSE4: (-8, 7)}.get(fmt, (-128, 127))
+        codes = ends(low, high, rows, groups * 32, dtype=np.int8)
+    scale = ends(0, 255, rows, groups, dtype=np.uint8)
+    centre = ends(-128, 127, rows, groups, dtype=np.int8)
+    row_scale = rng.standard_normal(rows).astype(np.float32)
+    return codes, scale, centre, row_scale
+
+
+def bit_bytes(code, bit):
+    """One bit of each of 32 codes."""
+    return [sum((code[8 * n + place] >> bit & 1) << place for place in range(8)) for n in range(4)]
+
+
+def trit_byte(first, second, third, fourth, fifth):
+    """Five base-3 digits: v / 243, rounded up to a whole number of 256ths."""
+    value = (((first * 3 + second) * 3 + third) * 3 + fourth) * 3 + fifth
+    return -(-256 * value // 243)
+
+
+def row_bytes(fmt, group, groups, code):
+    """What a row has in the beat of the step of a group; `code(g)` are the row's 32 codes of a group."""
+    own = code(group)
+    if fmt == U4:
+        return [own[k] | own[16 + k] << 4 for k in range(16)]
+    if fmt in (U1, U2):
+        return sum((bit_bytes(own, bit) for bit in range(ODD[fmt])), [])
+    place = group % GEAR[fmt]                          # of this step in its run
+    carried = group - place + GEAR[fmt] - 1            # the step without a beat of its own
+    extra = code(carried) if carried < groups else None
+    if fmt == U3:
+        return bit_bytes(own, 0) + bit_bytes(own, 1) + bit_bytes(own, 2) + \
+            (bit_bytes(extra, place) if extra else [0] * 4)
+    return [trit_byte(*(t + 1 for t in own[4 * j:4 * j + 4]), extra[4 * j + place] + 1 if extra else 0)
+            for j in range(8)]
+
+
+def slow_pack(fmt, codes, scale, centre, row_scale, beat_bytes):
+    """One byte after the other, in the words of the description."""
+    rows, groups = scale.shape
+    side, block_rows = WIDTH[fmt] * beat_bytes // 16, beat_bytes // 4
+    out = bytearray()
+
+    def code(row, group):
+        return [int(c) for c in codes[row, 32 * group:32 * group + 32]] if row < rows else [0] * 32
+
+    def at(array, row, group):
+        return int(array[row, group]) & 0xff if row < rows else 0
+
+    for block in range(0, rows, block_rows):
+        for row in range(block, block + block_rows):
+            out += struct.pack("<f", row_scale[row] if row < rows else 0)
+        steps = [(range(tile, tile + side), group) for tile in range(block, block + block_rows, side)
+                 for group in range(groups)]
+        # Groups whose scales, or scales and centres, fill a beat.
+        run = beat_bytes // (side if fmt == S8 else 2 * side)
+        for number, (tile, group) in enumerate(steps):
+            if fmt != TERNARY and number % run == 0:
+                scales = bytearray()
+                for other, its_group in steps[number:number + run]:
+                    for row in other:
+                        scales.append(at(scale, row, its_group))
+                        if fmt != S8:
+                            scales.append(at(centre, row, its_group))
+                out += scales.ljust(beat_bytes, b"\0")
+            if fmt == S8:
+                for half in (0, 16):
+                    for row in tile:
+                        out += bytes(c & 0xff for c in code(row, group)[half:half + 16])
+            elif fmt not in GEAR or group % GEAR[fmt] != GEAR[fmt] - 1:
+                for row in tile:
+                    out += bytes(row_bytes(fmt, group, groups, lambda g: code(row, g)))
+        if fmt == S8:
+            out += bytes(-len(out) % UNIT_BYTES)
+    return bytes(out + bytes(-len(out) % UNIT_BYTES))
+
+
+@DENSE
+@BEATS
+@SIZES
+def test_pack_is_as_described(fmt, beat_bytes, rows, groups):
+    parts = matrix(fmt, rows, groups)
+    assert pack(fmt, *parts, beat_bytes) == slow_pack(fmt, *parts, beat_bytes)
+
+
+@DENSE
+@BEATS
+@SIZES
+def test_round_trip(fmt, beat_bytes, rows, groups):
+    codes, scale, centre, row_scale = matrix(fmt, rows, groups)
+    data = pack(fmt, codes, scale, centre, row_scale, beat_bytes)
+    # What follows the matrix in memory is none of its business.
+    back = unpack(fmt, data + bytes([255] * 64), rows, groups, beat_bytes)
+    if fmt in (S8, TERNARY):
+        centre = np.zeros_like(centre)
+    if fmt == TERNARY:
+        scale = np.ones_like(scale)
+    for ours, theirs in zip((codes, scale, centre, row_scale), back, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("fmt", [SPARSE4, SPARSE8], ids=lambda fmt: fmt.name)
+def test_sparse_formats_are_packed_by_their_own_module(fmt):
+    codes, scale, centre, row_scale = matrix(fmt, 35, 2)
+    codes[:, 2::3] = 0
+    for patterns in (("2:16", "4:16", "8:16", "2:4"), ("2:4",), ()):
+        data = pack(fmt, codes, None, None, row_scale, 16, patterns)
+        assert data == sparse.pack(fmt, codes, row_scale, 16, patterns)
+        back = unpack(fmt, data, 35, 2, 16)
+        for ours, theirs in zip((codes, scale * 0 + 1, centre * 0, row_scale), back, strict=True):
+            assert ours.dtype == theirs.dtype
+            np.testing.assert_array_equal(ours, theirs)
+    assert pack(fmt, codes, None, None, row_scale, 16) == sparse.pack(fmt, codes, row_scale, 16)
+
+
+def test_scales_may_be_missing_where_only_rows_have_them():
+    codes, scale, centre, row_scale = matrix(TERNARY, 9, 6)
+    assert pack(TERNARY, codes, None, None, row_scale, 32) == \
+        pack(TERNARY, codes, scale, centre, row_scale, 32)
+
+
+@BEATS
+def test_every_trit_byte_gives_its_digits_by_threes(beat_bytes):
+    """What the hardware does: the carry of times 3 out of 8 bits is the next digit."""
+    rows = 32
+    codes, *parts = matrix(TERNARY, rows, 40)
+    data = pack(TERNARY, codes, *parts, beat_bytes)
+    side, seen, back = beat_bytes // 8, set(), np.zeros_like(codes)
+    beats = np.frombuffer(data, np.uint8).reshape(-1, beat_bytes)
+    for block in range(rows // (beat_bytes // 4)):
+        for tile in range(2):
+            for beat in range(32):
+                at = block * 65 + 1 + tile * 32 + beat
+                for row in range(side):
+                    where = (2 * block + tile) * side + row
+                    for j, byte in enumerate(beats[at, 8 * row:8 * row + 8]):
+                        trits, rest = [], int(byte)
+                        for _ in range(5):
+                            trits.append((rest * 3 >> 8) - 1)
+                            rest = rest * 3 & 255
+                        run, step = divmod(beat, 4)
+                        first = 32 * (5 * run + step) + 4 * j
+                        back[where, first:first + 4] = trits[:4]
+                        back[where, 32 * (5 * run + 4) + 4 * j + step] = trits[4]
+                        seen.add(int(byte))
+    assert len(seen) == 243
+    np.testing.assert_array_equal(back, codes)
+
+
+@DENSE
+@BEATS
+@pytest.mark.parametrize("rows", range(1, 36))
+@pytest.mark.parametrize("groups", [1, 7])
+def test_size(fmt, beat_bytes, rows, groups):
+    data = pack(fmt, *matrix(fmt, rows, groups), beat_bytes)
+    assert len(data) == stream_units(fmt, rows, groups, beat_bytes) * UNIT_BYTES
+
+
+@pytest.mark.parametrize("fmt, beats", [
+    # Rows, codes of 4 tiles (or 2, or 1) of 60 groups, scales.
+    (U4,      1 + 4 * 60 + 30),
+    (U3,      1 + 4 * 45 + 30),
+    (U2,      1 + 2 * 60 + 30),
+    (U1,      1 + 1 * 60 + 30),
+    (TERNARY, 1 + 2 * 48),
+    (S8,      1 + 4 * 120 + 15),
+], ids=lambda value: getattr(value, "name", ""))
+@BEATS
+def test_beats_of_a_block(fmt, beats, beat_bytes):
+    if fmt == S8:
+        beats = -(-beats * beat_bytes // UNIT_BYTES) * UNIT_BYTES // beat_bytes
+    assert block_beats(fmt, 60, beat_bytes) == beats
+
+
+@pytest.mark.parametrize("fmt, rows", [(U4, 1), (S8, 1), (U3, 1), (U2, 2), (TERNARY, 2), (U1, 4),
+                                       (SPARSE4, 16), (SPARSE8, 16)], ids=lambda v: getattr(v, "name", ""))
+@BEATS
+def test_rows_of_a_tile(fmt, rows, beat_bytes):
+    assert tile_rows(fmt, beat_bytes) == rows * beat_bytes // 16
+
+
+@BEATS
+def test_a_block_of_s8_is_whole_units(beat_bytes):
+    # The embedding of a token is fetched by its block's address.
+    for groups in range(1, 40):
+        assert block_beats(WeightFormat.S8, groups, beat_bytes) * beat_bytes % UNIT_BYTES == 0
+
+
+@FORMATS
+@BEATS
+def test_padding_is_zero(fmt, beat_bytes):
+    """Rows that do not exist weigh nothing, whatever the core makes of them."""
+    rows, groups = beat_bytes // 4 + 1, 3
+    data = pack(fmt, *matrix(fmt, rows, groups), beat_bytes)
+    # Whole blocks; of sparse formats, whole stripes.
+    whole = beat_bytes if fmt in (SPARSE4, SPARSE8) else beat_bytes // 4
+    padded = -(-rows // whole) * whole
+    assert padded > rows
+    codes, scale, centre, row_scale = unpack(fmt, data, padded, groups, beat_bytes)
+    assert not row_scale[rows:].any()
+    assert not integers(fmt, codes, scale, centre, 7)[rows:].any()
+    assert not codes[rows:].any()
+    if fmt in ODD or fmt == S8:
+        assert not scale[rows:].any()
+        assert not centre[rows:].any()
+
+
+@FORMATS
+@pytest.mark.parametrize("shift", range(8))
+def test_integers(fmt, shift):
+    codes, scale, centre, _ = matrix(fmt, 6, 4)
+    got = integers(fmt, codes, scale, centre, shift)
+    for n, k in np.ndindex(codes.shape):
+        c, s, z = int(codes[n, k]), int(scale[n, k // 32]), int(centre[n, k // 32])
+        if fmt in ODD:
+            want = (2 * c - (2 ** ODD[fmt] - 1)) * s + z * 2 ** shift
+        else:
+            want = c * s if fmt == S8 else c
+        assert got[n, k] == want
+
+
+@FORMATS
+def test_integers_have_16_bits(fmt):
+    # What :func:`sw_ref.numerics.linear` builds its proof of exact sums upon.
+    codes, scale, centre, _ = matrix(fmt, 2, 1)
+    codes[0], codes[1] = codes.min(), codes.max()
+    for extreme in (-128, 127):
+        got = integers(fmt, codes, scale * 0 + 255, centre * 0 + extreme, 7)
+        assert abs(got).max() < 1 << 15
+
+
+@FORMATS
+def test_depth_wrong(fmt):
+    codes = np.zeros((4, 33), np.uint8 if fmt in ODD else np.int8)
+    with pytest.raises(ValueError, match=r"^K must be a multiple of 32, not 33$"):
+        pack(fmt, codes, None, None, None, 16)
+
+
+@FORMATS
+# 33 groups: 33 * 127 is just beyond a power of two, so that even weights of 2**n show a bound too low.
+@pytest.mark.parametrize("groups, shift, window", [(48, 3, 15), (1, 0, 0), (1, 7, 0), (33, 0, 3),
+                                                   (63, 5, 9), (64, 0, 15)])
+def test_worst_sum_fits_the_bits_that_are_said(fmt, groups, shift, window):
+    lowest = 0 if fmt in ODD else {TERNARY: -1, SPARSE4: -8}.get(fmt, -128)
+    code = np.full((1, groups * 32), lowest)
+    weight = integers(fmt, code, np.full((1, groups), 255), np.full((1, groups), -128), shift, np.int64)
+    worst = int(np.abs(weight).sum()) * 127 << window
+    said = sum_bits(fmt, groups, shift, window)
+    assert -1 << said - 1 <= -worst and worst < 1 << said - 1    # both signs fit
+    assert worst >= 1 << said - 2                                # and a bit less would not do
+    assert said <= ACC_BITS
