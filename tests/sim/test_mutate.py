@@ -20,15 +20,18 @@ from sim.tools import ROOT
 
 
 class Design(wiring.Component):
-    """A register, logic that does nothing, and a payload that is zero while it is not valid."""
+    """A register, logic that does nothing, a bit that nobody reads of a register that is read, and a
+    payload that is zero while it is not valid."""
     def __init__(self):
-        super().__init__({"a": In(1), "b": In(1), "y": Out(1), "o": Out(stream.Signature(4))})
+        super().__init__({"a": In(1), "b": In(1), "y": Out(1), "z": Out(1), "o": Out(stream.Signature(4))})
 
     def elaborate(self, platform):
         m = Module()
-        kept, harmless = Signal(4), Signal()
+        kept, harmless, pair = Signal(4), Signal(), Signal(2)
         m.d.comb += harmless.eq(self.a & self.b)
         m.d.sync += [self.y.eq(self.a | harmless), kept.eq(kept + self.a)]
+        m.d.sync += pair.eq(Cat(self.a ^ self.b, self.b))
+        m.d.comb += self.z.eq(pair[1])
         m.d.comb += [self.o.valid.eq(self.b), self.o.payload.eq(Mux(self.b, kept, 0))]
         return m
 
@@ -41,6 +44,7 @@ CHANGES = [
     ("$and", "inv", "Y", 0, (False, False)),
     ("$or", "inv", "A", 0, (False, False)),
     ("$add", "inv", "Y", 3, (False, False)),
+    ("$xor", "inv", "Y", 0, (True, True)),       # the bit that nobody reads
     ("$mux", "inv", "A", 2, (False, True)),      # what it is when it is not valid
     ("$mux", "inv", "B", 2, (False, False)),
 ]
