@@ -2,7 +2,7 @@
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from .attention.unit import AttentionUnit
 from .bus.axi import AXI4, AXI4Lite, flat, gather

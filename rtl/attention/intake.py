@@ -1,7 +1,7 @@
 """Takes the beats of the KV cache, phase by phase, and names them for the pipelines."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import UNIT_BYTES

@@ -67,7 +67,7 @@ class AttentionOutput(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes, width = self.config.lanes, self.config.beat_bytes
-        chunks, runs = self.config.head_dim // width, width // lanes
+        runs = width // lanes
 
         # Whether the vector memory takes a line comes late, and would reach back to the accumulators.
         m.submodules.skid = skid = SkidBuffer(self.write.p.shape())

@@ -8,7 +8,6 @@ from amaranth.lib import wiring
 from sim.harness.build import cases, component
 from sim.checkers.attach import checked_verilog
 from sim.checkers.exceptions import BUSY, LOOSE, MAY_FALL, ONLY_WHILE
-from sim.tools import ROOT
 
 
 def _components(fragment):

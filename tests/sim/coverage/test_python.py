@@ -6,7 +6,6 @@ import subprocess
 import pytest
 
 from host.errors import UserError
-from sim.coverage import python
 from sim.coverage.python import entries, packages, run, worse
 
 
