@@ -36,7 +36,8 @@ test: $(VENV)/.test
 # Run the linter, the type checker and every test that builds nothing, in under a minute.
 # sim.tools refuses under HEADRACE_CHECK: a test that builds says how many `seconds` it takes.
 check: lint
-	HEADRACE_CHECK=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not seconds" $(TESTS)
+	HEADRACE_CHECK=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not seconds" --durations=5 \
+	    --durations-min=2 $(TESTS)
 
 # Run the linter and the type checker.
 lint: $(VENV)/.check

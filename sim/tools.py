@@ -56,8 +56,10 @@ def environment():
 
 def tool(variable, name, hint="run `make install FOR=synth`, or pip install 'headrace[synth]'"):
     """Path of a tool: what the environment variable says, else that of this Python environment."""
-    refuse(name)
-    path = os.environ.get(variable) or shutil.which(
+    named = os.environ.get(variable)
+    if not named:
+        refuse(name)
+    path = named or shutil.which(
         name, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
     found = path and shutil.which(path)
     if not found:

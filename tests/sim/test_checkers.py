@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
@@ -23,6 +24,7 @@ def _ports(found):
             yield type(part).__name__, ".".join(map(str, path[:-1]))
 
 
+@pytest.mark.seconds(1)
 def test_exceptions_name_ports_that_there_are():
     units = "top", "link", "link_uart", "queue"
     found = [part for unit in units
@@ -33,6 +35,7 @@ def test_exceptions_name_ports_that_there_are():
     assert set(ONLY_WHILE) <= set(MAY_FALL)
 
 
+@pytest.mark.seconds(8)
 def test_every_stream_and_axi_channel_of_every_level_has_one():
     text, places = checked_verilog(component("top", "small"), "top")
     kinds = re.findall(r"^  (\w+_checker)\b", text, re.M)

@@ -15,6 +15,7 @@ def late(text, bits=64):
     return text.replace(ZERO, f"= 64'h{BEGAN & (1 << bits) - 1:016x};")
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("bits, passes", [(64, True), (31, False)])
 def test_cycles_have_a_high_word(bits, passes):
     built = bench_build.build("control", "small", variant=f"late{bits}",
