@@ -8,7 +8,7 @@ import pytest
 import headrace.devices
 from boards import synthesis
 from headrace.commands import images
-from tests.host import fake
+from tests.host.fake import Device
 from tests.mapper import synthetic
 
 
@@ -34,7 +34,7 @@ def model(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "cache", lambda: tmp_path / "cache")
     for name in ("model", "sim"):
         monkeypatch.setitem(headrace.devices.DEVICES, name, "tests.host.fake:Device")
-    fake.Device.made.clear()
+    Device.made.clear()
     kinds = {"token_embd.weight": synthetic.Type.Q8_0}
     return synthetic.write(tmp_path / "tiny.gguf", kinds=kinds)
 

@@ -1,4 +1,4 @@
-"""Build a unit with Verilator and run its bench: ``python -m sim.harness.runner requant --case small``."""
+"""Build a unit with Verilator and run its bench: ``python -m sim.harness.runner unpack --case small``."""
 
 import argparse
 import subprocess

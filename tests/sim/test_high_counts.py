@@ -35,11 +35,13 @@ def run(control, **began):
     return runner.simulate(control, only=r"\.counts", plusargs=plusargs)
 
 
+@pytest.mark.seconds(5)
 def test_counters_wrap(control):
     """CYCLES has a high word; WEIGHT_BEATS and STARVED go on from zero."""
     assert run(control, CYCLES=BEGAN, WEIGHT_BEATS=BEGAN, STARVED=BEGAN) == 2
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("name", ["CYCLES", "WEIGHT_BEATS", "STARVED"])
 def test_each_is_compared(control, name):
     began = {each: BEGAN for each in ("CYCLES", "WEIGHT_BEATS", "STARVED")}

@@ -4,6 +4,7 @@ import os
 import re
 import time
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from amaranth import *
@@ -36,7 +37,12 @@ class Design(wiring.Component):
         return m
 
 
-DESIGN = netlist(Design(), "design")
+@cache
+def design():
+    """Its netlist, by yosys."""
+    return netlist(Design(), "design")
+
+
 # A cell by its type, a change, and whether it is equivalent: strictly, by the contract.
 CHANGES = [
     ("$and", "inv", "B", 0, (True, True)),       # a | (a & b) is a
@@ -54,13 +60,14 @@ def cell(text, kind):
     return re.search(rf"^  cell {re.escape(kind)} (\S+)$", text, re.M)[1].removeprefix("\\")
 
 
+@pytest.mark.seconds(3)
 @pytest.mark.parametrize("kind, mode, port, bit, wanted", CHANGES)
 def test_proofs(kind, mode, port, bit, wanted):
     """What is harmless is proven so, and nothing else."""
-    mutant = Mutant(mode, "design", cell(DESIGN, kind), port, bit, -1, "here")
+    mutant = Mutant(mode, "design", cell(design(), kind), port, bit, -1, "here")
     # As the second of two: its number must be heeded.
-    other = replace(mutant, mode="inv", cell=cell(DESIGN, "$or"), port="Y", bit=0)
-    text = insert(DESIGN, "design", [other, mutant])
+    other = replace(mutant, mode="inv", cell=cell(design(), "$or"), port="Y", bit=0)
+    text = insert(design(), "design", [other, mutant])
     assert (equivalent(text, "design", 2), equivalent(text, "design", 2, contract=True)) == wanted
 
 
@@ -81,6 +88,7 @@ class Memory(wiring.Component):
         return m
 
 
+@pytest.mark.seconds(3)
 @pytest.mark.parametrize("kind, port, wanted", [("$or", "B", True), ("$or", "A", False),
                                                 ("$xor", "A", False), ("$mem_v2", "WR_EN", False)])
 def test_proofs_with_memory(kind, port, wanted):
@@ -91,6 +99,7 @@ def test_proofs_with_memory(kind, port, wanted):
     assert equivalent(insert(text, "memory", [mutant]), "memory", 1) == wanted
 
 
+@pytest.mark.seconds(3)
 def test_drawn_from_the_files():
     """Of the files that the bench answers for, as the seed says; clocks are left alone."""
     text = Subject("slice", "small").netlist
@@ -101,6 +110,7 @@ def test_drawn_from_the_files():
         assert not {m.port for m in drawn} & {"CLK", "clk"}
 
 
+@pytest.mark.seconds(3)
 def test_every_file_has_one_owner():
     files = [name for owner in OWNERS.values() for name in owner.files]
     assert len(set(files)) == len(files)
@@ -141,6 +151,7 @@ def test_killed(skid, capsys):
         "2 passed, 0 failed"]
 
 
+@pytest.mark.seconds(3)
 def test_survivor_is_named(skid, capsys, monkeypatch):
     """A bench that overlooks one of them: it is no equivalent one, and said to have survived.
 
@@ -156,6 +167,7 @@ def test_survivor_is_named(skid, capsys, monkeypatch):
     assert capsys.readouterr().out.splitlines()[::3] == [out[0], "0 passed, 1 failed"]
 
 
+@pytest.mark.seconds(3)
 def test_good_design_must_pass(monkeypatch):
     """Nothing is said of mutants when the bench fails without one."""
     monkeypatch.setattr("sim.mutate.run.simulated", lambda text, name: simulated(

@@ -19,6 +19,7 @@ def test_unknown_case(capsys):
     assert err.startswith("sim: Case of queue must be one of ") and err.endswith(", not 'nope'\n")
 
 
+@pytest.mark.seconds(3)
 def test_folder_that_cannot_be_written(capsys, monkeypatch, tmp_path):
     (tmp_path / "build").write_text("")
     folder = tmp_path / "sim" / "benches" / "control"

@@ -86,7 +86,7 @@ async def both(dut, stall):
         assert ram.read(start, len(want)) == want
 
     places = [(k.bit_count() % 2, k * HALF // 4) for k in range(8)]
-    for task in [cocotb.start_soon(use(n, start)) for n, start in places]:
+    for task in [cocotb.start_soon(use(n, at)) for n, at in places]:
         await task
 
 
@@ -128,7 +128,6 @@ async def one_beat_every_cycle(dut):
     """Reading, one manager alone, and both."""
     masters, ram = await begin(dut)
     beat = WIDTHS[case()] // 8
-    size = 64 * beat
     for users in ([0], [1], [0, 1]):
         beats = []
 

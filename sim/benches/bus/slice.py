@@ -110,6 +110,7 @@ async def closed(dut, channel):
     source, sink = CHANNELS[channel]
     fields = [name for name in ("id", "addr", "data", "last") if hasattr(dut, f"{source}__{channel}{name}")]
     random, taken = rng(channel), []
+    ready, offered = 0, {}
 
     def port(end, name):
         return getattr(dut, f"{end}__{channel}{name}")

@@ -162,6 +162,7 @@ def refusal(path):
     return message
 
 
+@pytest.mark.seconds(2)
 def test_every_field_and_every_relation(about, tmp_path):
     path = tmp_path / "image.safetensors"
     sealed(path, json.dumps(about))
@@ -296,6 +297,7 @@ def test_run_refuses_flipped_bytes(cli, model, tmp_path):
     assert len(fake.Device.made) == 1   # no device is made for a damaged image
 
 
+@pytest.mark.seconds(1)
 def test_run_with_corrupted_metadata(cli, model, tmp_path):
     """Bytes of the metadata that change, with a seal that is right: an answer or one line."""
     image, codes, random = tmp_path / "tiny.safetensors", [], Random(3)
