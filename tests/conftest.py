@@ -5,7 +5,7 @@ import signal
 import pytest
 
 import headrace.devices
-from headrace.commands import images
+from headrace.library import images
 from tests.host import fake
 from tests.mapper import synthetic
 

@@ -41,7 +41,7 @@ def nothing_compiles(monkeypatch):
     (["--timeline", ""], "{cwd}: must be a file to write, it is a folder"),
     (["--timeline", "/dev"], "/dev: must be a file to write, it is a folder"),
     (["--timeline", "/nowhere/a"], "/nowhere/a: its folder must exist"),
-    (["--context", "1000000000000000000000"], "--context must be from 1 to 256, the positions that the model was "
+    (["--context", "1000000000000000000000"], "context must be from 1 to 256, the positions that the model was "
                                               "trained for, not 1000000000000000000000"),
     (["--temperature", "nan"], "temperature must be 0 or more, not nan"),
     (["--top-k", "0"], "top-k must be from 1 to 64, the logits that a device returns, not 0"),
