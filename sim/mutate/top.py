@@ -58,7 +58,7 @@ class TopNet:
                                    if given[unit]], seed)
         self.mutated = insert(text, TOP, self.mutants)
         self._library = library(f"{config.name}-mutants",
-                                lambda: without_zeros(simulated(self.mutated, TOP)),
+                                without_zeros(simulated(self.mutated, TOP)),
                                 beat_bytes=config.beat_bytes, config=config, progress=build_progress)
 
     def kill(self, number):
