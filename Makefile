@@ -39,13 +39,13 @@ sim: $(VENV)/.test
 # Random programs on the simulated FPGA and the functional machine: make random [N=1000] [SEED=n] [CONFIG=wide].
 # With ILLEGAL=1, programs with a mistake each. With MODELS=1, random models.
 random: $(VENV)/.run
-	@$(BIN)/python -m $(if $(MODELS),sim.models,sim.programs) -n "$(or $(N),100)" --seed "$(SEED)" \
+	@$(BIN)/headrace random $(if $(MODELS),--models) -n "$(or $(N),100)" --seed "$(SEED)" \
 	    $${CONFIG:+--config "$$CONFIG"} $(if $(ILLEGAL),--illegal)
 
 # Random bugs in components, and whether their benches kill them: make mutate [UNIT=skid] [N=200] [SEED=n]
 # [ONLY=k]
 mutate: $(VENV)/.test
-	@$(BIN)/python -m sim.mutate "$(or $(UNIT),all)" -n "$(or $(N),20)" --seed "$(SEED)" \
+	@$(BIN)/headrace mutate "$(or $(UNIT),all)" -n "$(or $(N),20)" --seed "$(SEED)" \
 	    $(if $(ONLY),--only $(ONLY))
 
 bench: $(VENV)/.run
@@ -65,13 +65,13 @@ cores: $(VENV)/.synth
 # A board's bitstream into build/BOARD: make bitstream BOARD=ulx3s-85f [SEED=n] [BARE=1] [CHECK=1]. Without a
 # board, the boards that there are.
 bitstream: $(VENV)/.boards
-	@$(BIN)/python -m boards.bitstream $(BOARD) $(if $(filter file,$(origin SEED)),,--seed $(SEED)) \
+	@$(BIN)/headrace bitstream $(BOARD) $(if $(filter file,$(origin SEED)),,--seed $(SEED)) \
 	    $(if $(BARE),--bare) $(if $(CHECK),--check)
 
 # What vendor tools need for a board into build/export/BOARD: make export BOARD=kv260 [CONFIG=small]. Without a
 # board, the boards that there are.
 export: $(VENV)/.run
-	@$(BIN)/python -m boards.export $(BOARD) $${CONFIG:+--config "$$CONFIG"}
+	@$(BIN)/headrace export $(BOARD) $${CONFIG:+--config "$$CONFIG"}
 
 # What small FPGAs would have to hold, into docs/small-boards.md.
 small: $(VENV)/.small

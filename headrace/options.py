@@ -4,7 +4,9 @@ A group of options is a dataclass with a field for each, and `add_...` declares 
 such a value of what argparse found, so that nothing but a command's own `run` sees that.
 """
 
+import shlex
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
@@ -52,9 +54,17 @@ class MachineOptions:
         """Whether anything was said."""
         return self.config is not None or bool(self.set)
 
-    def machine(self, default: str | Config = DEFAULT) -> Config:
-        """The machine; `default` where none is named. Raises :exc:`UserError` for what is none."""
-        base = default if self.config is None else self.config
+    def typed(self, default: str) -> str:
+        """How to type the same again, where `default` is not the default."""
+        return shlex.join([*("--config", self.config or default),
+                           *(word for text in self.set for word in ("--set", text))])
+
+    def machine(self, default: str | Config = DEFAULT, besides: Mapping[str, Config] = {}) -> Config:
+        """The machine; `default` where none is named. Raises :exc:`UserError` for what is none.
+
+        `besides` are machines that only one command knows.
+        """
+        base = default if self.config is None else besides.get(self.config, self.config)
         config = base if isinstance(base, Config) else configurations.read(base)
         return configurations.changed(config, configurations.settings(self.set), f"--set {' '.join(self.set)}")
 

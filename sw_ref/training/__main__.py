@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -54,34 +55,51 @@ def parser():
     return top
 
 
-def again(args):
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What a training command is told."""
+    output: Path
+    steps: int | None
+    minutes: float | None
+    start: Path | None
+    data: Path | None
+    seed: int
+    batch: int
+    window: int
+    peak: float
+    decay: float
+    threads: int
+    format: str | None
+
+
+def again(kind, given):
     """The command that does the same elsewhere: folders by their names, text by `npm pack`."""
-    words = ["python", "-m", "sw_ref.training", args.command]
-    for name, value in vars(args).items():
-        if name not in ("command", "data") and value is not None:
+    words = ["python", "-m", "sw_ref.training", kind]
+    for name, value in vars(given).items():
+        if name != "data" and value is not None:
             words += [f"--{name}", value.name if isinstance(value, Path) else str(value)]
     return shlex.join(words)
 
 
-def train(args):
+def train(kind, given):
     """Run a training command, with a progress bar."""
-    args.output.mkdir(parents=True, exist_ok=True)   # refused now, not when the training ends
-    torch.set_num_threads(args.threads)
+    given.output.mkdir(parents=True, exist_ok=True)   # refused now, not when the training ends
+    torch.set_num_threads(given.threads)
     console = Console(stderr=True)
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task(args.command, total=1.0)
+        task = bar.add_task(kind, total=1.0)
 
         def progress(share, line):
             bar.update(task, completed=share)
             bar.console.print(line)
 
         settings = runs.Settings(
-            command=again(args), output=args.output, seed=args.seed, peak=args.peak, decay=args.decay, start=args.start,
-            data=args.data, progress=progress,
-            budget=Budget(steps=args.steps, minutes=args.minutes, tokens=args.batch, window=args.window))
-        about = runs.sparse(settings, args.format) if args.command == "sparse" else \
-            getattr(runs, args.command)(settings)
-    console.print(f"{args.output}: {about['validation_nats_per_token']} nats per token, "
+            command=again(kind, given), output=given.output, seed=given.seed, peak=given.peak,
+            decay=given.decay, start=given.start, data=given.data, progress=progress,
+            budget=Budget(steps=given.steps, minutes=given.minutes, tokens=given.batch, window=given.window))
+        about = runs.sparse(settings, given.format) if kind == "sparse" else \
+            getattr(runs, kind)(settings)
+    console.print(f"{given.output}: {about['validation_nats_per_token']} nats per token, "
                   f"{about['validation_bits_per_byte']} bits per byte")
 
 
@@ -90,7 +108,7 @@ def command(argv):
     if args.command == "chart":
         args.output.write_text(chart.svg(args.folders), "utf-8")
     else:
-        train(args)
+        train(args.command, Training(**{f.name: getattr(args, f.name, None) for f in fields(Training)}))
 
 
 def main(argv=None):
