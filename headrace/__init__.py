@@ -4,7 +4,7 @@
 >>> model = headrace.load("tiny")
 >>> machine = headrace.machine("wide", columns=2)
 >>> with model.on(machine, device="model") as runner:
-...     print(runner.run("We must", tokens=5).text)
+...     print(runner.run("We must", tokens=6).text)
  strengthen the
 
 docs/library.md is the guide. Nothing that takes long is imported before it is used.
