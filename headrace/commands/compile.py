@@ -2,13 +2,24 @@
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 
 from rich.table import Table
 
 from host.errors import UserError
 from host.files import check_target
 from host.progress import console
-from . import images
+
+from ..library import images
+from ..options import ModelOptions, add_model, read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `headrace compile` is told."""
+    model: ModelOptions
+    output: str
+    json: bool
 
 
 def register(commands):
@@ -16,7 +27,7 @@ def register(commands):
                                  description="Compile a model to a program image, and report sizes, "
                                  "bits per weight as they lie in memory, estimated cycles, and the "
                                  "error that the machine's scales add.")
-    images.add_arguments(parser)
+    add_model(parser)
     parser.add_argument("-o", "--output", metavar="FILE", required=True,
                         help="program image to write: *.safetensors")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -24,17 +35,19 @@ def register(commands):
 
 
 def run(args):
-    if not images.is_image(args.output):
-        raise UserError(f"{args.output}: an image's name must end in .safetensors")
-    if images.is_image(args.model):
-        raise UserError(f"{args.model}: --model must be a model, this is an image already")
-    check_target(args.output)
-    model, image = images.compile_image(args)
-    images.save(image, args.output)
-    if args.json:
+    options = read(Options, args)
+    if not images.is_image(options.output):
+        raise UserError(f"{options.output}: an image's name must end in .safetensors")
+    if images.is_image(options.model.model):
+        raise UserError(f"{options.model.model}: --model must be a model, this is an image already")
+    check_target(options.output)
+    model, machine = options.model.load()
+    image = model.compile(machine, context=options.model.context)
+    images.save(image, options.output)
+    if options.json:
         print(json.dumps(image.report))
     else:
-        show(model, image, args.output)
+        show(model.name, machine, image, options.output)
 
 
 def size(count):
@@ -48,11 +61,10 @@ def size(count):
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
-def show(model, image, path):
+def show(name, config, image, path):
     """Print the report for people."""
     out, report = console(stderr=False), image.report
-    config = images.config_of(path, image)
-    out.print(f"{model.name}, for configuration {image.config}: {path}", soft_wrap=True)
+    out.print(f"{name}, for configuration {image.config}: {path}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("operation", "format"):
         table.add_column(name)

@@ -11,7 +11,7 @@ import pytest
 
 import headrace.devices
 from headrace.cli import main
-from headrace.commands import images
+from headrace.library import images
 from host.errors import UserError
 from host.image.image import Image
 from tests.mapper import synthetic
