@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -17,11 +18,14 @@ from sw_ref.legal import IllegalProgram
 from sw_ref.numerics import WINDOW
 from sw_ref.verify import verify
 
-from .layout import Matrix, MemoryMap, VectorMap, layer_matrices
+from .layout import Matrix, MemoryMap
 from .model import ODD
+from .passes import layer_products, lowerable
+from .place import gains_of, place as place_values
 from .quantize import integer_groups
+from .registers import COLUMN_WORDS
 from .report import Tally, estimate
-from .schedule import COLUMN_WORDS, schedule
+from .schedule import schedule
 
 
 __all__ = ["compile_model", "rope_table"]
@@ -77,14 +81,20 @@ def _check_memory(config, model, memory):
             raise UserError(f"{model.path}: {count} {what}, the machine takes {most}")
 
 
-def _verify(model, image, config):
-    """Check that the program keeps all rules, which is the mapper's to see to."""
+@contextmanager
+def _legal(model):
+    """Report a program that breaks a rule, which is the mapper's to see to."""
     try:
-        verify(config, image.memory, image.memory_units, image.writable, tuple(image.instructions),
-               image.context, image.vocab)
+        yield
     except IllegalProgram as error:
         raise UserError(f"{model.path}: the program for it is not legal, which is a defect of the "
                         f"compiler; please report it: {error}") from error
+
+
+def _verify(image, config):
+    """Check that the program keeps all rules."""
+    verify(config, image.memory, image.memory_units, image.writable, tuple(image.instructions),
+           image.context, image.vocab)
     image.trust()
     return image
 
@@ -123,12 +133,13 @@ def _uniform(model, matrix, n, linears):
                 f"since one program serves every layer. Quantize them alike")
 
 
-def _plan(model):
+def plan_of(model, graph):
     """Matrices of a layer, the same for all layers, with centre shifts that suit them."""
-    plan = []
+    plan, sizes = [], {node.name: node.size for node in graph}
     samples = [layer.linears for layer in model.layers[::8]]
-    for name, parts, depth in layer_matrices(model):
-        matrix = Matrix(name, parts, samples[0][parts[0][0]].format, depth // GROUP)
+    for node in layer_products(graph):
+        parts, depth = node.parts, sizes[node.inputs[0]]
+        matrix = Matrix(node.matrix, parts, samples[0][parts[0][0]].format, depth // GROUP)
         for n, linears in enumerate(samples):
             _uniform(model, matrix, n, linears)
         if matrix.format in ODD.values():
@@ -146,7 +157,9 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
     configuration cannot run the model.
     """
     _check(config, model, context)
-    plan = _plan(model)
+    graph = lowerable(model.graph)
+    plan = plan_of(model, graph)
+
     def vocabulary(name, linear):
         if linear.format != WeightFormat.S8:
             raise UserError(f"{model.path}: {linear.name} must have 8-bit codes (Q8_0, F16 or F32), "
@@ -163,7 +176,7 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
             raise UserError(f"{model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs may need "
                             f"{bits} bits, the accumulators have {ACC_BITS}")
 
-    vector = VectorMap(config, model, COLUMN_WORDS)
+    vector = place_values(graph, config, COLUMN_WORDS)
     if vector.words > config.vector_words:
         raise UserError(f"{model.path}: needs {vector.words} words of vector memory, configuration "
                         f"{config.name!r} has {config.vector_words}")
@@ -184,19 +197,21 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
         return np.frombuffer(raw, np.uint8)
 
     # How long sparse matrices are shows when they are packed.
-    layers, gains = deque(), []
+    layers, gains, layers_of = deque(), [], vector.sections.layers
     for n, layer in enumerate(model.layers):
         progress("packing layers", n, len(model.layers))
         for matrix in plan:
             _uniform(model, matrix, n, layer.linears)
         layers.append(np.concatenate([packed(matrix, _stack(matrix, layer.linears), tally)
                                       for matrix, tally in zip(plan, tallies)]))
-        gains.append(np.concatenate([layer.attn_norm, layer.ffn_norm]).astype("<f4"))
+        gains.append(np.concatenate([getattr(layer, node.gain) for node in gains_of(layers_of.body)])
+                     .astype("<f4"))
     progress("packing layers", len(model.layers), len(model.layers))
     layer_units = [len(raw) // UNIT_BYTES for raw in layers]
 
     def assemble(memory):
-        return schedule(config, model, memory, vector, plan, head)
+        with _legal(model):
+            return schedule(config, memory, vector, (*plan, head))
 
     # The program's size does not depend on the addresses in it.
     draft = assemble(MemoryMap(config, model, context, 0, layer_units, head))
@@ -225,7 +240,7 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
     place(memory.final_gain, model.norm.astype("<f4"))
     place(memory.rope, rope_table(model, context).astype("<f4"))
 
-    return _verify(model, Image(
+    image = Image(
         memory=data, memory_units=memory.end, writable=(memory.kv, memory.end),
         program=memory.program, length=len(program.insns), digest=config.digest, config=config.name,
         accelerator=asdict(config), context=context, vocab=model.vocab,
@@ -235,4 +250,6 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
         model={"name": model.name, "sha256": model.sha256, "eos": list(model.eos), "bos": model.bos,
                "layers": len(model.layers), "hidden": model.hidden, "kv_heads": model.kv_heads},
         tokenizer={"json": model.tokenizer, "chat_template": model.chat_template},
-        report=estimate(config, model, memory, vector, tallies, program)), config)
+        report=estimate(config, model, memory, vector, tallies, program))
+    with _legal(model):
+        return _verify(image, config)
