@@ -128,14 +128,13 @@ class Assembler:
         return np.frombuffer(data + bytes(-len(data) % UNIT_BYTES), np.uint8)
 
     def nodes(self):
-        """Names of the nodes that instructions are for: (name, first instruction, end), in order."""
+        """What the instructions are for, as :attr:`host.image.image.Image.nodes` has it."""
         ranges = []
         for n, line in enumerate(self.lines()):
             if ranges and ranges[-1][0] == line.node:
-                ranges[-1][2] = n + 1
-            else:
-                ranges.append([line.node, n, n + 1])
-        return [tuple(each) for each in ranges]
+                ranges.pop()
+            ranges.append((line.node, n + 1))
+        return ranges
 
     def __str__(self):
         lines = self.lines()

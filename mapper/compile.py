@@ -242,7 +242,7 @@ def compile_model(model, config, context, progress=lambda what, done, total: Non
 
     image = Image(
         memory=data, memory_units=memory.end, writable=(memory.kv, memory.end),
-        program=memory.program, length=len(program.insns), digest=config.digest, config=config.name,
+        program=memory.program, length=len(program.insns), nodes=program.nodes(), digest=config.digest, config=config.name,
         accelerator=asdict(config), context=context, vocab=model.vocab,
         formats=[f for f in config.formats if f in {t.matrix.format.name for t in tallies}],
         patterns=[p for p in config.patterns if any(p in t.blocks for t in tallies)],
