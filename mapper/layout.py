@@ -61,6 +61,13 @@ class MemoryMap:
         self.kv_layer_units = self.kv_head_units * model.kv_heads
         self.kv = allocate(self.kv_layer_units * len(model.layers))
 
+    def __str__(self):
+        """Areas, in order."""
+        areas = {name: getattr(self, name) for name in (
+            "program", "layers", "head", "embedding", "gains", "final_gain", "rope", "kv")}
+        return "\n".join(f"{start:10}  {name}" for name, start in
+                         sorted((*areas.items(), ("end", self.end)), key=lambda item: item[1]))
+
     @property
     def weight_units(self):
         """What a decode step reads of the weights: layers, head, and the block of the token's embedding."""

@@ -6,12 +6,17 @@ from .products import with_products
 from .rewrites import rewritten
 
 
-__all__ = ["layer_products", "lowerable"]
+__all__ = ["applied_rewrites", "layer_products", "lowerable"]
 
 
 def lowerable(graph):
     """The graph that is placed and scheduled: rewritten, with its products and quantizers."""
     return with_products(rewritten(graph)[0])
+
+
+def applied_rewrites(graph):
+    """What was :class:`~mapper.rewrites.Applied` to a graph, in order."""
+    return rewritten(graph)[1]
 
 
 def layer_products(graph):

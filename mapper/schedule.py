@@ -16,7 +16,7 @@ from .lowering import lowering_of
 from .nodes import Rows
 from .place import gains_of
 from .registers import COLUMN, COLUMN_WORDS, GAINS, KV_BLOCK_AT, KV_LAYER, POSITION
-from .tokens import with_tokens
+from .tokens import Tokens
 
 
 __all__ = ["Target", "schedule"]
@@ -105,7 +105,6 @@ class _Schedule:
             self.gains(behind, memory.final_gain, 0)
             self.nodes(behind)
         emit(Halt())
-        with_tokens(self.asm, self.to.config)
         return self.asm
 
     def gains(self, nodes, addr, reg):
@@ -155,8 +154,8 @@ class _Schedule:
                 self.to.emit(Scalar(rd=COLUMN, source=COLUMN, factor=1, offset=1))
 
 
-def schedule(config, memory, place, matrices):
-    """The program, an :class:`~mapper.assembler.Assembler`.
+def schedule(config, memory, place, matrices, tokens=None):
+    """The program, an :class:`~mapper.assembler.Assembler`, and its :class:`~mapper.tokens.Tokens`.
 
     Parameters
     ----------
@@ -164,5 +163,10 @@ def schedule(config, memory, place, matrices):
     place : :class:`~mapper.place.Placement`
     matrices : iterable of :class:`~mapper.layout.Matrix`
         Of the layers, and the head.
+    tokens : :class:`~mapper.tokens.Tokens`
+        Those of the same program at other addresses in DRAM, if they are known.
     """
-    return _Schedule(Target(config, memory, place, matrices)).program()
+    program = _Schedule(Target(config, memory, place, matrices)).program()
+    tokens = tokens or Tokens.find(program.items, config)
+    program.items = tokens.insert(program.items)
+    return program, tokens

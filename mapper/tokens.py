@@ -7,6 +7,7 @@ verifier's (:mod:`sw_ref.order`), which looks at the result again.
 """
 
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from sw_ref.order import Order, unit_of
 from .assembler import Line
 
 
-__all__ = ["with_tokens"]
+__all__ = ["Tokens"]
 
 
 ROUNDS = 2   # of each loop: what a round needs of the one before shows in the second
@@ -148,20 +149,46 @@ class _Run:
             self.finder.event((*trail, (line, 0)), replace(insn, **moved) if moved else insn)
 
 
-def _insert(items, finder):
-    """Items with their Syncs."""
-    result = []
+@dataclass(frozen=True)
+class Tokens:
+    """Syncs of a program: lists before and behind items, by these' places among all items.
+
+    Attributes
+    ----------
+    before, behind : :class:`dict` of :class:`int` to list of :class:`~rtl.spec.isa.Sync`
+    """
+    before: dict
+    behind: dict
+
+    @classmethod
+    def find(cls, items, config):
+        """Those that a program's tree of lines and loops needs. Addresses in DRAM do not matter.
+
+        Raises :exc:`~sw_ref.legal.IllegalProgram` where no token makes it legal.
+        """
+        finder = _Finder(config)
+        _Run(finder, min(config.columns, ROUNDS)).items(items, ())
+        return cls(*({n: where[item] for n, item in enumerate(_all(items)) if item in where}
+                     for where in (finder.before, finder.behind)))
+
+    def insert(self, items):
+        """The tree with them."""
+        return self._insert(items, count())
+
+    def _insert(self, items, places):
+        result = []
+        for item in items:
+            place = next(places)
+            result += (Line(sync, item.node) for sync in self.before.get(place, ()))
+            result.append(item)
+            if not isinstance(item, Line):
+                item.items = self._insert(item.items, places)
+            result += (Line(sync, item.node) for sync in self.behind.get(place, ()))
+        return result
+
+
+def _all(items):
     for item in items:
-        result += (Line(sync, item.node) for sync in finder.before.get(item, ()))
-        result.append(item)
+        yield item
         if not isinstance(item, Line):
-            item.items = _insert(item.items, finder)
-        result += (Line(sync, item.node) for sync in finder.behind.get(item, ()))
-    return result
-
-
-def with_tokens(asm, config):
-    """Put the tokens into a program, an :class:`~mapper.assembler.Assembler`, that it needs."""
-    finder = _Finder(config)
-    _Run(finder, min(config.columns, ROUNDS)).items(asm.items, ())
-    asm.items = _insert(asm.items, finder)
+            yield from _all(item.items)

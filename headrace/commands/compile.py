@@ -7,8 +7,12 @@ from rich.table import Table
 
 from host.errors import UserError
 from host.files import check_target
-from host.progress import console
+from host.progress import console, progress
 from . import images
+
+
+# What --dump takes, :data:`mapper.dump.STEPS`, which is not imported before it is needed.
+STEPS = ("graph", "rewrites", "quantize", "place", "schedule")
 
 
 def register(commands):
@@ -17,17 +21,20 @@ def register(commands):
                                  "bits per weight as they lie in memory, estimated cycles, and the "
                                  "error that the machine's scales add.")
     images.add_arguments(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", required=True,
-                        help="program image to write: *.safetensors")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("-o", "--output", metavar="FILE", help="program image to write: *.safetensors")
+    what.add_argument("--dump", metavar="STEP",
+                      help=f"print what the model is after a step, and end: {', '.join(STEPS)}")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args):
+    if args.dump is not None:
+        return dump_step(args)
     if not images.is_image(args.output):
         raise UserError(f"{args.output}: an image's name must end in .safetensors")
-    if images.is_image(args.model):
-        raise UserError(f"{args.model}: --model must be a model, this is an image already")
+    check_model(args)
     check_target(args.output)
     model, image = images.compile_image(args)
     images.save(image, args.output)
@@ -35,6 +42,27 @@ def run(args):
         print(json.dumps(image.report))
     else:
         show(model, image, args.output)
+
+
+def check_model(args):
+    if images.is_image(args.model):
+        raise UserError(f"{args.model}: --model must be a model, this is an image already")
+
+
+def dump_step(args):
+    """Print what the model is after a step."""
+    if args.dump not in STEPS:
+        raise UserError(f"--dump must be one of {', '.join(STEPS)}, not {args.dump!r}")
+    if args.json:
+        raise UserError("--dump prints text, --json must be left out")
+    check_model(args)
+    from mapper.compile import Compilation
+    from mapper.dump import dump
+    config, model, context = images.wanted(args)
+    with progress("compiling") as report:
+        text = dump(Compilation(model, config, context,
+                                lambda what, done, total: report(done, total, what)), args.dump)
+    print(text)
 
 
 def size(count):
