@@ -1,6 +1,7 @@
 """What the host needs of a device, and what every device with registers does alike."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from rtl.spec.csr import IDENTITY, REGISTERS, TOKENS, FaultCode
 from rtl.spec.isa import WeightFormat, decode
 
 from .errors import UserError
+from .image.image import Image
 
 
 __all__ = ["DeviceError", "DeviceFault", "Step", "Device", "RegisterDevice", "check_digest",
@@ -95,7 +97,15 @@ class Step:
 
 
 class Device(Protocol):
-    """An accelerator, of whatever kind: its functional model, its simulation, or a board."""
+    """An accelerator, of whatever kind: its functional model, its simulation, or a board.
+
+    Attributes
+    ----------
+    progress : callable or None
+        Called with the cycles of the current step, now and then while it runs.
+    """
+    progress: Callable[[int], object] | None
+
     @property
     def name(self):
         """What to call it in messages."""
@@ -136,8 +146,9 @@ class RegisterDevice:
     name = "device"
 
     def __init__(self, config, *, watchdog=1_000_000, progress=None):
-        self.config, self.watchdog, self.progress = config, watchdog, progress
-        self.image = None
+        self.config, self.watchdog = config, watchdog
+        self.progress: Callable[[int], object] | None = progress
+        self.image: Image | None = None
 
     # What a subclass provides.
 
@@ -259,4 +270,5 @@ class RegisterDevice:
         """Raise :exc:`DeviceFault` for what the registers say, and reset the machine."""
         code, pc, info = (self.get(name) for name in ("FAULT_CODE", "FAULT_PC", "FAULT_INFO"))
         self.set("CONTROL", 2)
+        assert self.image is not None   # nothing runs without
         raise DeviceFault(code, pc, info, instruction_text(self.image, pc), self.image.node(pc))
