@@ -54,13 +54,13 @@ sim: $(VENV)/.test
 # Compare random programs on the simulated FPGA and the functional machine: make random [N=1000] [SEED=n] [CONFIG=wide].
 # With ILLEGAL=1, programs with a mistake each. With MODELS=1, random models.
 random: $(VENV)/.run
-	@$(BIN)/python -m $(if $(MODELS),sim.models,sim.programs) -n "$(or $(N),100)" --seed "$(SEED)" \
+	@$(BIN)/headrace random $(if $(MODELS),--models) -n "$(or $(N),100)" --seed "$(SEED)" \
 	    $${CONFIG:+--config "$$CONFIG"} $(if $(ILLEGAL),--illegal)
 
 # Put random bugs into components, which their benches must find: make mutate [UNIT=skid] [N=200]
 # [SEED=n] [ONLY=k].
 mutate: $(VENV)/.test
-	@$(BIN)/python -m sim.mutate "$(or $(UNIT),all)" -n "$(or $(N),20)" --seed "$(SEED)" \
+	@$(BIN)/headrace mutate "$(or $(UNIT),all)" -n "$(or $(N),20)" --seed "$(SEED)" \
 	    $(if $(ONLY),--only $(ONLY))
 
 # Measure the figures of README.md, into build/bench.json.
@@ -81,13 +81,13 @@ cores: $(VENV)/.synth
 # Make a board's bitstream, into build/BOARD: make bitstream BOARD=ulx3s-85f [SEED=n] [BARE=1] [CHECK=1].
 # Without a board, list the boards.
 bitstream: $(VENV)/.boards
-	@$(BIN)/python -m boards.bitstream $(BOARD) $(if $(filter file,$(origin SEED)),,--seed $(SEED)) \
+	@$(BIN)/headrace bitstream $(BOARD) $(if $(filter file,$(origin SEED)),,--seed $(SEED)) \
 	    $(if $(BARE),--bare) $(if $(CHECK),--check)
 
 # Write what vendor tools need, into build/export/BOARD: make export BOARD=kv260 [CONFIG=small].
 # Without a board, list the boards.
 export: $(VENV)/.run
-	@$(BIN)/python -m boards.export $(BOARD) $${CONFIG:+--config "$$CONFIG"}
+	@$(BIN)/headrace export $(BOARD) $${CONFIG:+--config "$$CONFIG"}
 
 # Measure what small FPGAs would have to hold, into docs/small-boards.md.
 small: $(VENV)/.small

@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,6 +14,8 @@ from host.errors import UserError, run_command
 from sw_ref.training import chart, runs
 from sw_ref.training.errors import TrainingError
 from sw_ref.training.loop import Budget
+
+from .options import read
 
 
 def positive(kind):
@@ -45,6 +48,7 @@ def parser():
         one.add_argument("--peak", type=positive(float), default=peak, help="highest learning rate")
         one.add_argument("--decay", type=float, default=0.1, help="weight decay of the first half")
         one.add_argument("--threads", type=positive(int), default=1, help="of torch")
+        one.set_defaults(format=None)
         if name == "sparse":
             one.add_argument("--format", choices=("sparse8", "sparse4"), required=True,
                              help="2 of 4 in 8 bits, or N of 16 for each 16x16 block in 4 bits")
@@ -54,34 +58,53 @@ def parser():
     return top
 
 
-def again(args):
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a training command is told."""
+    command: str
+    output: Path
+    steps: int | None
+    minutes: float | None
+    start: Path | None
+    data: Path | None
+    seed: int
+    batch: int
+    window: int
+    peak: float
+    decay: float
+    threads: int
+    format: str | None
+
+
+def again(options):
     """The command that does the same elsewhere: folders by their names, text by `npm pack`."""
-    words = ["python", "-m", "sw_ref.training", args.command]
-    for name, value in vars(args).items():
+    words = ["python", "-m", "sw_ref.training", options.command]
+    for name, value in vars(options).items():
         if name not in ("command", "data") and value is not None:
             words += [f"--{name}", value.name if isinstance(value, Path) else str(value)]
     return shlex.join(words)
 
 
-def train(args):
+def train(options):
     """Run a training command, with a progress bar."""
-    args.output.mkdir(parents=True, exist_ok=True)   # refused now, not when the training ends
-    torch.set_num_threads(args.threads)
+    options.output.mkdir(parents=True, exist_ok=True)   # refused now, not when the training ends
+    torch.set_num_threads(options.threads)
     console = Console(stderr=True)
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task(args.command, total=1.0)
+        task = bar.add_task(options.command, total=1.0)
 
         def progress(share, line):
             bar.update(task, completed=share)
             bar.console.print(line)
 
         settings = runs.Settings(
-            command=again(args), output=args.output, seed=args.seed, peak=args.peak, decay=args.decay, start=args.start,
-            data=args.data, progress=progress,
-            budget=Budget(steps=args.steps, minutes=args.minutes, tokens=args.batch, window=args.window))
-        about = runs.sparse(settings, args.format) if args.command == "sparse" else \
-            getattr(runs, args.command)(settings)
-    console.print(f"{args.output}: {about['validation_nats_per_token']} nats per token, "
+            command=again(options), output=options.output, seed=options.seed, peak=options.peak,
+            decay=options.decay, start=options.start, data=options.data, progress=progress,
+            budget=Budget(steps=options.steps, minutes=options.minutes, tokens=options.batch,
+                          window=options.window))
+        about = runs.sparse(settings, options.format) if options.command == "sparse" else \
+            getattr(runs, options.command)(settings)
+    console.print(f"{options.output}: {about['validation_nats_per_token']} nats per token, "
                   f"{about['validation_bits_per_byte']} bits per byte")
 
 
@@ -91,7 +114,7 @@ def command(argv):
         args.output.write_text(chart.svg(args.folders), "utf-8")
         return
     try:
-        train(args)
+        train(read(Options, args))
     except TrainingError as error:
         raise UserError(str(error)) from None
 

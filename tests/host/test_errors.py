@@ -92,7 +92,7 @@ PROGRAMS = sorted(str(path.relative_to(ROOT)) for folder in ("headrace", "host",
 
 
 def test_there_are_programs():
-    assert {"headrace/cli.py", "sim/harness/runner.py", "boards/bitstream.py", *INNER, *NAMES} < {*PROGRAMS}
+    assert {"headrace/cli.py", "sim/harness/runner.py", "boards/simulated/__main__.py", *INNER, *NAMES} < {*PROGRAMS}
 
 
 @pytest.mark.parametrize("path", [path for path in PROGRAMS if path not in INNER | NAMES])

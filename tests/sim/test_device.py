@@ -29,7 +29,7 @@ UNITS = 8192
 
 
 def built(config, trace=False):
-    return library(f"tests-{config.name}", lambda: verilog.convert(
+    return library(f"tests-{config.name}", verilog.convert(
         Tiny(config), name="accelerator", strip_internal_attrs=True),
         beat_bytes=config.beat_bytes, trace=trace)
 
@@ -199,7 +199,7 @@ def test_process_that_never_runs(tmp_path, monkeypatch):
         always @* begin c = 4'd5; end
         endmodule"""
     with pytest.raises(ToolError, match="Error-ALWNEVER: accelerator.sv:2"):
-        library("never", lambda: text, beat_bytes=16)
+        library("never", text, beat_bytes=16)
 
 
 @pytest.mark.seconds(5)

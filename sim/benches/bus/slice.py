@@ -5,15 +5,17 @@ import logging
 import cocotb
 from cocotb.triggers import FallingEdge
 from cocotb.utils import get_sim_time
-from cocotbext.axi import AxiBus, AxiMaster, AxiRam
+from cocotbext.axi import AxiBus, AxiMaster, AxiRam, AxiResp
 
 from rtl.bus.slice import AXI4Slice
 from sim.harness.bench import case, rng, start
 
+from ._memory import answering
+
 
 WIDTHS = {"small": 128, "wide": 512}
 CASES = {name: lambda width=width: AXI4Slice(20, width, 4) for name, width in WIDTHS.items()}
-SIZE = 1 << 15
+SIZE = 1 << 20    # all bits of an address
 PERIOD = 10  # ns, of the clock
 CHANNELS = {"ar": ("i", "o"), "aw": ("i", "o"), "w": ("i", "o"), "r": ("o", "i"), "b": ("o", "i")}
 
@@ -68,6 +70,17 @@ async def same(dut, stall):
     parts = 4
     for task in [cocotb.start_soon(use(n * SIZE // parts, SIZE // parts)) for n in range(parts)]:
         await task
+
+
+@cocotb.test()
+async def answers(dut):
+    """Memory's errors reach the manager."""
+    master, ram = await begin(dut)
+    answer = answering(ram)
+    for now in (AxiResp.SLVERR, AxiResp.OKAY, AxiResp.DECERR, AxiResp.OKAY):
+        answer(now)
+        assert (await master.read(0, 64)).resp == now
+        assert (await master.write(0, bytes(64))).resp == now
 
 
 @cocotb.test()

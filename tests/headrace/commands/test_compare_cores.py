@@ -9,7 +9,7 @@ from boards import synthesis
 from headrace.studies import cores
 from boards.synthesis import Area, Routed
 from headrace.cli import main
-from headrace.commands import images
+from headrace.library import images
 from sim.functional import ModelDevice
 from tests.mapper import synthetic
 

@@ -11,7 +11,7 @@ import pytest
 
 import headrace.devices
 from headrace.cli import main
-from headrace.commands import images
+from headrace.library import images
 from host.errors import UserError
 from host.image.image import Image
 from tests.mapper import synthetic
@@ -101,6 +101,10 @@ RELATIONS = {
                                "report.program_bytes": 96},
     "length 4097": {"length": 4097},
     "no instructions": {"length": 0},
+    "nodes beyond the program": {"nodes": [["layer / q", 1], ["head", 3]]},
+    "nodes short of the program": {"nodes": [["layer / q", 1]]},
+    "nodes out of order": {"nodes": [["layer / q", 2], ["head", 2]]},
+    "a node that cannot be printed": {"nodes": [["layer\n", 1], ["head", 2]]},
     "vocab beyond rows": {"vocab": 1 << 20},
     "eos beyond vocab": {"model.eos": [0, 96]},
     "bos beyond vocab": {"model.bos": 96},

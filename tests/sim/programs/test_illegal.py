@@ -8,7 +8,8 @@ import pytest
 from host.device import DeviceError
 from rtl.spec.config import UNIT_BYTES, get
 from rtl.spec.isa import Halt, Load, Loop, Scalar, Sync, Unit
-from sim.programs.__main__ import main, programs
+from headrace.cli import main
+from sim.programs.trials import programs
 from sim.programs.compare import Difference, Pair, Refused
 from sim.programs.generator import Program, generate
 from sim.programs.illegal import Illegal, Mutant
@@ -166,7 +167,7 @@ def test_accepted_is_compared(tried, monkeypatch):
 
 @pytest.mark.seconds(3)
 def test_command(capsys, monkeypatch):
-    assert main(["-n", "8", "--illegal"]) == 0
+    assert main(["random", "-n", "8", "--illegal"]) == 0
     said = capsys.readouterr().out
     assert " accepted, " in said and "ends of what was not accepted: " in said and said.endswith("\n8 passed, 0 failed\n")
 
@@ -174,6 +175,6 @@ def test_command(capsys, monkeypatch):
         raise Difference("wrong")
 
     monkeypatch.setattr(Illegal, "run", wrong)
-    assert main(["-n", "3", "--illegal"]) == 1
+    assert main(["random", "-n", "3", "--illegal"]) == 1
     said = capsys.readouterr().out
     assert "program 2, " in said and ": wrong\n" in said and said.endswith("\n0 passed, 3 failed\n")
