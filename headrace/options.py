@@ -7,7 +7,7 @@ such a value of what argparse found, so that nothing but a command's own `run` s
 import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from host import configurations
@@ -40,7 +40,8 @@ def read(kind: type[Kind], parsed: Namespace) -> Kind:
         given = getattr(parsed, name)
         return tuple(given) if isinstance(given, list) else given
 
-    return kind(**{name: value(name) for name in types})
+    declared = fields(kind)   # pyright: ignore[reportArgumentType]
+    return kind(**{field.name: value(field.name) for field in declared})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from rtl.spec.csr import IDENTITY, REGISTERS, TOKENS, FaultCode
 from rtl.spec.isa import WeightFormat, decode
 
 from .errors import UserError
-from .image.image import Image
 
 
 __all__ = ["DeviceError", "DeviceFault", "Step", "Device", "RegisterDevice", "check_digest",
@@ -102,9 +101,9 @@ class Device(Protocol):
     Attributes
     ----------
     progress : callable or None
-        Called with the cycles of the current step, now and then while it runs.
+        Called with the cycles of the current step, now and then while it runs, by devices that can.
     """
-    progress: Callable[[int], object] | None
+    progress: Callable[[int], None] | None
 
     @property
     def name(self):
@@ -147,8 +146,8 @@ class RegisterDevice:
 
     def __init__(self, config, *, watchdog=1_000_000, progress=None):
         self.config, self.watchdog = config, watchdog
-        self.progress: Callable[[int], object] | None = progress
-        self.image: Image | None = None
+        self.progress: Callable[[int], None] | None = progress
+        self.image: Any = None
 
     # What a subclass provides.
 
@@ -270,5 +269,4 @@ class RegisterDevice:
         """Raise :exc:`DeviceFault` for what the registers say, and reset the machine."""
         code, pc, info = (self.get(name) for name in ("FAULT_CODE", "FAULT_PC", "FAULT_INFO"))
         self.set("CONTROL", 2)
-        assert self.image is not None   # nothing runs without
         raise DeviceFault(code, pc, info, instruction_text(self.image, pc), self.image.node(pc))

@@ -58,7 +58,7 @@ class Answer:
     prompt_ids : list of :class:`int`
         Tokens of the prompt.
     tokens : list of :class:`Token`
-    stopped : :class:`str`
+    stopped : :class:`str` or None
         Why the last token was the last: ``"eos"``, ``"tokens"`` or ``"context"``.
     figures : :class:`dict`
         See :class:`host.language.statistics.Statistics`.
@@ -66,7 +66,7 @@ class Answer:
     text: str
     prompt_ids: list[int]
     tokens: list[Token]
-    stopped: str
+    stopped: str | None
     figures: dict
 
     @property

@@ -79,7 +79,8 @@ def read(path):
     hidden = file.integer("llama.embedding_length", 1, 1 << 20)
     head_dim = file.integer("llama.attention.key_length", 1, 4096, default=max(1, hidden // heads))
     rope = file.integer("llama.rope.dimension_count", 1, 4096, default=head_dim)
-    shape: dict[str, Any] = dict(hidden=hidden, heads=heads, head_dim=head_dim,
+    shape: dict[str, Any]
+    shape = dict(hidden=hidden, heads=heads, head_dim=head_dim,
                  kv_heads=file.integer("llama.attention.head_count_kv", 1, heads, default=heads),
                  ffn=file.integer("llama.feed_forward_length", 1, 1 << 20))
     value = file.integer("llama.attention.value_length", 1, 4096, default=head_dim)

@@ -225,7 +225,8 @@ def read(path, bits=8):
     context = folder.number("max_position_embeddings")
     variants.hf_window(folder.file, folder.config, context)
     hidden, heads = folder.number("hidden_size"), folder.number("num_attention_heads")
-    shape: dict[str, Any] = dict(hidden=hidden, heads=heads, ffn=folder.number("intermediate_size"),
+    shape: dict[str, Any]
+    shape = dict(hidden=hidden, heads=heads, ffn=folder.number("intermediate_size"),
                  kv_heads=folder.number("num_key_value_heads", default=heads),
                  head_dim=folder.number("head_dim", default=max(1, hidden // heads)))
     vocab, count = folder.number("vocab_size"), folder.number("num_hidden_layers")

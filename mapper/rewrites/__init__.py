@@ -71,8 +71,9 @@ for _module in iter_modules(__path__):
 
 
 def _body(nodes, applied, rewrites):
-    nodes = tuple(replace(node, body=_body(node.body, applied, rewrites))
-                  if isinstance(node, Repeat) else node for node in nodes)
+    nodes = tuple(
+        replace(node, body=_body(node.body, applied, rewrites)) if isinstance(node, Repeat) else node
+        for node in nodes)
     for each in rewrites:
         for name in [node.name for node in nodes]:
             body = Body(nodes)

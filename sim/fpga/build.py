@@ -16,7 +16,7 @@ from host.image.digest import sha256
 
 from ..dram import header
 from . import state
-from ..tools import ROOT, WARNINGS, ToolError, environment, verilator
+from ..tools import ROOT, WARNINGS, ToolError, environment, refuse, verilator
 
 
 __all__ = ["CACHE", "FLAGS", "OPTIMIZE", "SPLIT", "cached", "execute", "library", "accelerator_library",
@@ -248,6 +248,7 @@ def accelerator_library(config, *, trace=False, checked=False, progress=None):
 
 def dram_library():
     """Shared library of `dram_trace.cpp`: the DRAM model alone."""
+    refuse("g++")
     def build(folder):
         (folder / "dram_params.hpp").write_text(header())
         execute(["g++", "-std=c++17", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-I.",
