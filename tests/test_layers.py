@@ -21,7 +21,7 @@ MAY_IMPORT = {folder: set(ORDER[:n + 1]) for n, folder in enumerate(ORDER)} | {
 # The second implementation of the machine's arithmetic.
 TORCH_MODEL = {f"sw_ref/pytorch/{name}.py" for name in ("ops", "linear", "attention", "machine")}
 # The run path does without torch: it belongs to the reference models, and to the training of models.
-USES_TORCH = {"sw_ref/pytorch/llama.py", "headrace/train.py", *TORCH_MODEL}
+USES_TORCH = {"sw_ref/pytorch/interpreter.py", "headrace/train.py", *TORCH_MODEL}
 # Nor does what benches expect.
 ORACLES = "sim/oracles/"
 # What :mod:`sw_ref` defines in numpy, and its second implementation must have read for itself.

@@ -11,6 +11,7 @@ from host.files import check_target
 from host.progress import console
 
 from ..library import images
+from ..library.models import STEPS
 from ..options import ModelOptions, add_model, read
 
 
@@ -18,7 +19,8 @@ from ..options import ModelOptions, add_model, read
 class Options:
     """What `headrace compile` is told."""
     model: ModelOptions
-    output: str
+    output: str | None
+    dump: str | None
     json: bool
 
 
@@ -28,18 +30,21 @@ def register(commands):
                                  "bits per weight as they lie in memory, estimated cycles, and the "
                                  "error that the machine's scales add.")
     add_model(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", required=True,
-                        help="program image to write: *.safetensors")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("-o", "--output", metavar="FILE", help="program image to write: *.safetensors")
+    what.add_argument("--dump", metavar="STEP",
+                      help=f"print what the model is after a step, and end: {', '.join(STEPS)}")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args):
     options = read(Options, args)
+    if options.dump is not None:
+        return dump(options)
     if not images.is_image(options.output):
         raise UserError(f"{options.output}: an image's name must end in .safetensors")
-    if images.is_image(options.model.model):
-        raise UserError(f"{options.model.model}: --model must be a model, this is an image already")
+    check_model(options.model)
     check_target(options.output)
     model, machine = options.model.load()
     image = model.compile(machine, context=options.model.context)
@@ -48,6 +53,22 @@ def run(args):
         print(json.dumps(image.report))
     else:
         show(model.name, machine, image, options.output)
+
+
+def check_model(model):
+    if images.is_image(model.model):
+        raise UserError(f"{model.model}: --model must be a model, this is an image already")
+
+
+def dump(options):
+    """Print what the model is after a step."""
+    if options.dump not in STEPS:
+        raise UserError(f"--dump must be one of {', '.join(STEPS)}, not {options.dump!r}")
+    if options.json:
+        raise UserError("--dump prints text, --json must be left out")
+    check_model(options.model)
+    model, machine = options.model.load()
+    print(model.dump(options.dump, machine, context=options.model.context))
 
 
 def size(count):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mapper.model import Model
 
 
-__all__ = ["ROOT", "SUFFIX", "cache", "compile_image", "is_image", "kept", "save"]
+__all__ = ["ROOT", "SUFFIX", "cache", "compile_image", "dump", "is_image", "kept", "save"]
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +58,15 @@ def compile_image(model: "Model", machine: Machine, context: int) -> Image:
     with progress("compiling") as report:
         return compile_model(model, machine, context,
                              lambda what, done, total: report(done, total, what))
+
+
+def dump(model: "Model", machine: Machine, context: int, step: str) -> str:
+    """What a model is after a step of compiling it, as text."""
+    from mapper.compile import Compilation
+    from mapper.dump import dump as text_of
+    with progress("compiling") as report:
+        return text_of(Compilation(model, machine, context,
+                                   lambda what, done, total: report(done, total, what)), step)
 
 
 def save(image: Image, path: str | os.PathLike[str]) -> None:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from mapper.model import Model as Source
 
 
-__all__ = ["DEFAULT_CONTEXT", "Model", "Program", "check_context", "load"]
+__all__ = ["DEFAULT_CONTEXT", "STEPS", "Model", "Program", "check_context", "load"]
 
 
 DEFAULT_CONTEXT = 2048
+# What :meth:`Model.dump` takes, :data:`mapper.dump.STEPS`, which is not imported before it is needed.
+STEPS = ("graph", "rewrites", "quantize", "place", "schedule")
 
 
 def check_context(context: int | None) -> None:
@@ -65,6 +67,13 @@ class Model:
         """
         return images.compile_image(self.source, self._machine(machine), self._context(context))
 
+    def dump(self, step: str, machine: str | Machine | None = None, *,
+             context: int | None = None) -> str:
+        """What the model is after a step of :meth:`compile`, one of :data:`STEPS`, as text to read."""
+        if step not in STEPS:
+            raise UserError(f"step must be one of {', '.join(STEPS)}, not {step!r}")
+        return images.dump(self.source, self._machine(machine), self._context(context), step)
+
     def image(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
         """The same as :meth:`compile`, but compiled only once and then kept in a cache."""
         return images.kept(self.source, self.path, self.bits, self._machine(machine),
@@ -107,6 +116,11 @@ class Program(Model):
         self.name, self.machine = image.model["name"], configuration(image.accelerator)
 
     def compile(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
+        """Refuse to: this is compiled already."""
+        raise UserError(f"{self.path}: must be a model, this is an image already")
+
+    def dump(self, step: str, machine: str | Machine | None = None, *,
+             context: int | None = None) -> str:
         """Refuse to: this is compiled already."""
         raise UserError(f"{self.path}: must be a model, this is an image already")
 

@@ -23,7 +23,7 @@ from .compare import Difference, Pair, Refused
 from .mistakes import mutant
 
 
-__all__ = ["Illegal", "Mutant", "command"]
+__all__ = ["Illegal", "Mutant", "try_all"]
 
 
 ON = "went on"

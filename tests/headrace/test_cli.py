@@ -151,6 +151,7 @@ def test_eval_oracle(model, capsys, tmp_path):
     assert "must be given" in error(capsys, "eval", "--model", model)
 
 
+@pytest.mark.seconds(1)
 def test_eval_on_the_functional_model(model, capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(headrace.devices.DEVICES, "model", "sim.functional:ModelDevice")
     said = json.loads(call(capsys, "run", "--model", model, "--device", "model", "--prompt", "hello world", "--raw",

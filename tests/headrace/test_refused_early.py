@@ -87,6 +87,7 @@ def test_other_programs(capsys, nothing_compiles):
     assert capsys.readouterr().err == f"measure: /dev/null/a{said}"
 
 
+@pytest.mark.seconds(3)
 @pytest.mark.parametrize("args", [
     ["compile", "--model", "tiny", "-o", "{}/a.safetensors"],
     ["prune", "--model", "tiny", "--text", __file__, "--max-tokens", "2", "-o", "{}/a"],

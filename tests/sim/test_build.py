@@ -83,6 +83,7 @@ def test_read_once_per_process(builder, monkeypatch):
     assert builder() and builder.count == 1
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("size", [0, 100, 5000, -4096])
 def test_truncated_library_is_never_loaded(tmp_path, monkeypatch, size):
     """A truncated library kills the process that loads it, with SIGBUS."""
@@ -139,6 +140,7 @@ def test_read_only_folder_serves(builder, monkeypatch):
     assert builder() and builder.count == 1
 
 
+@pytest.mark.seconds(5)
 def test_a_tool_that_is_not_there(tmp_path):
     with pytest.raises(ToolError, match="^no-such-tool: must be installed, it is not found$"):
         build.execute(["no-such-tool", "-c"], tmp_path)

@@ -47,6 +47,7 @@ def test_configurations():
         assert len({getattr(config, name) for config in configs}) >= values, name
 
 
+@pytest.mark.seconds(9)
 @pytest.mark.parametrize("name", ["odd", "models-lut"])
 def test_drawn(name):
     """Each number has a case of its own, always the same, that the configuration takes."""
@@ -165,6 +166,7 @@ class Fails:
             raise Difference("wrong")
 
 
+@pytest.mark.seconds(4)
 def test_shrink():
     """A difference is shown on the smallest model that has what it takes."""
     small, found = shrink(Fails(), example()[0])
@@ -174,6 +176,7 @@ def test_shrink():
     assert len(small.steps) == 1 and small.steps[0].crosses and not small.dram.stall
 
 
+@pytest.mark.seconds(5)
 def test_command(capsys, monkeypatch):
     assert main(["random", "--models", "-n", "2", "--seed", "4", "--config", "small"]) == 0
     assert capsys.readouterr().out.endswith("\n2 passed, 0 failed\n")

@@ -109,6 +109,7 @@ def test_closed_stdin():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", NO_TEMPLATE)
 
 
+@pytest.mark.seconds(4)
 def test_on_a_terminal():
     """A session with a model that comes with the project, as a user sees it."""
     seen = on_terminal("-m", "headrace.cli", "chat", "--model", "tiny", "--tokens", "3", "--greedy",

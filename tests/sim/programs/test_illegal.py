@@ -53,6 +53,7 @@ def test_shortest():
     assert len({Mutant.of(halt, seed).words for seed in range(20)}) > 10
 
 
+@pytest.mark.seconds(3)
 def test_hang(tried, monkeypatch):
     """A program that waits for ever is ended by the watchdog, and found if it is not."""
     world, good, illegal = tried
@@ -64,6 +65,7 @@ def test_hang(tried, monkeypatch):
         illegal.run(world, good, mutant(HANGS))
 
 
+@pytest.mark.seconds(3)
 def test_long_loop(tried, monkeypatch):
     """A loop may take days: the host stops it, and a good program runs."""
     world, good, illegal = tried
@@ -79,6 +81,7 @@ OUTSIDE = "^the accelerator writes outside of what it may, in unit "
 OTHER = "^a good program computes something else after it$"
 
 
+@pytest.mark.seconds(3)
 @pytest.mark.parametrize("call, place, said", [
     (1, lambda first, end: first - 1, OUTSIDE), (1, lambda first, end: end, OUTSIDE),
     (1, lambda first, end: 0, OUTSIDE + "0$"), (2, lambda first, end: first, OTHER),
@@ -102,6 +105,7 @@ def test_byte_is_found(tried, monkeypatch, call, place, said):
     assert len(calls) == call
 
 
+@pytest.mark.seconds(3)
 def test_vector_memory_is_compared(tried, monkeypatch):
     """Of the good program: a word in its last bit."""
     world, good, illegal = tried
@@ -117,6 +121,7 @@ def test_vector_memory_is_compared(tried, monkeypatch):
         illegal.run(world, good, mutant(HANGS))
 
 
+@pytest.mark.seconds(3)
 def test_good_program_that_stops(tried, monkeypatch):
     """What a reset leaves behind is found: here, the mutant's length."""
     world, good, illegal = tried
@@ -133,6 +138,7 @@ def test_good_program_that_stops(tried, monkeypatch):
     assert len(seen) == 2
 
 
+@pytest.mark.seconds(3)
 def test_refused_without_a_rule(tried, monkeypatch):
     world, good, illegal = tried
 
@@ -147,6 +153,7 @@ def test_refused_without_a_rule(tried, monkeypatch):
         illegal.run(world, good, mutant(HANGS))
 
 
+@pytest.mark.seconds(3)
 def test_accepted_is_compared(tried, monkeypatch):
     world, good, illegal = tried
 
@@ -158,6 +165,7 @@ def test_accepted_is_compared(tried, monkeypatch):
         illegal.run(world, good, mutant(good))
 
 
+@pytest.mark.seconds(3)
 def test_command(capsys, monkeypatch):
     assert main(["random", "-n", "8", "--illegal"]) == 0
     said = capsys.readouterr().out

@@ -53,6 +53,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "build" / "random"
 
 
+@pytest.mark.seconds(6)
 def test_what_fails_is_shown_and_kept(folder, capsys):
     assert main(["random", "-n", "12", "--seed", "7"]) == 1
     said = capsys.readouterr().out.splitlines()
