@@ -1,4 +1,4 @@
-"""`headrace compare`: a device beside the functional model, layer by layer."""
+"""`headrace compare`: a device beside the functional model, layer by layer, then node by node."""
 
 import json
 import re
@@ -9,6 +9,7 @@ from ..devices import create
 from host.errors import UserError
 from host.language.generate import Session
 from host.progress import console, progress
+from ..nodes import can_look, first_node
 from . import images
 from .run import add_device, check_device, device_of, tokenizer_of
 
@@ -21,7 +22,8 @@ def register(commands):
         "compare", help="compare a device with the functional model, layer by layer",
         description="Run the first layer, the first two layers, and so on, each followed by the head, on a "
                     "device and on the functional model, and compare the best logits of the first answer "
-                    "token, bit by bit. Ends with 1 if anything differs.")
+                    "token, bit by bit. Of the first layer that differs, a device that shows its memories is asked "
+                    "for the first node. Ends with 1 if anything differs.")
     images.add_arguments(parser)
     parser.add_argument("--prompt", default=DEFAULT_PROMPT, metavar="TEXT",
                         help=f"(default: {DEFAULT_PROMPT!r})")
@@ -46,17 +48,22 @@ def run(args):
         comparison = Comparison(image, [model, device], config.columns)
         rows = list(look(comparison, ids, span, args))
         wrong = min((row["layers"] for row in rows if not row["equal"]), default=None)
-        hint = None if wrong is None else narrow(comparison, ids, wrong)
+        node = hint = None
+        if wrong is not None:
+            hint = narrow(comparison, ids, wrong)
+            if can_look(comparison.devices):
+                node = first_node(image, config, comparison.devices, ids, wrong, config.columns)
     finally:
         model.close()
         device.close()
     if args.json:
         print(json.dumps({"config": config.name, "device": args.device, "prompt_ids": ids,
-                          "rows": rows, "first_difference": wrong, "hint": hint}))
+                          "rows": rows, "first_difference": wrong, "node": node, "hint": hint}))
     elif wrong is None:
         print(f"{args.device} and the functional model agree, bit by bit, wherever they were compared")
     else:
-        print(f"layer {wrong} is the first that differs: {hint}")
+        where = "" if node is None else f", and there {node!r}"
+        print(f"layer {wrong} is the first that differs{where}: {hint}")
     return 0 if wrong is None else 1
 
 
