@@ -1,4 +1,4 @@
-"""Stripes of the sparse formats, as :mod:`rtl.spec.sparse` lays them out: where they are, and their integers."""
+"""Stripes of the sparse formats, as :mod:`rtl.spec.formats.stripes` lays them out: where they are, and their integers."""
 
 import numpy as np
 

@@ -80,7 +80,7 @@ class SlotSelect(wiring.Component):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        self.formats = {WeightFormat[name] for name in config.formats}
+        self.formats = set(config.weight_formats)
         self.lanes = lanes_of_chain(config)
         cell = data.StructLayout({"low": signed(8), "high": signed(5), "element": 4})
         super().__init__({

@@ -5,7 +5,7 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import Config
-from ..spec.formats import ACC_BITS
+from ..spec.numbers import ACC_BITS
 from .slices import Banks
 
 

@@ -6,20 +6,19 @@ from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
 from ..spec.config import Config
-from ..spec.formats import ACC_BITS, TILES
+from ..spec.numbers import ACC_BITS, TILES
 from ..fp.format import MAX
 from ..fp.from_int import IntToFp
 from ..fp.mul import FpMul
-from ..spec.isa import WeightFormat
 from ..spec.limits import ROW_BITS
+from ..spec.sparse import BLOCK
 from .activations import WINDOW
-from .slices import tile_slices
 
 
 __all__ = ["BIAS", "ScaleCommand", "ScaledResult", "RowScaler"]
 
 
-STRIPE = tile_slices(WeightFormat.SPARSE4)
+STRIPE = BLOCK      # slices of a stripe
 BIAS = 127 + 6 + WINDOW  # of top exponents, see :func:`sw_ref.numerics.linear_scale`
 
 # A matrix to come: its rows, and the last column of which results are wanted; or the only one. Its

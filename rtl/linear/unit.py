@@ -96,7 +96,7 @@ class LinearUnit(wiring.Component):
         word    = self.insn.p.word
         matmul  = data.View(MatMul.layout, word[:MatMul.layout.size])
         embed   = data.View(Embed.layout, word[:Embed.layout.size])
-        sparse  = {fmt for fmt in SPARSE if fmt.name in config.formats}
+        sparse  = SPARSE.intersection(config.weight_formats)
         pending = Signal()
         waiting = Signal(back, reset_less=True)  # taken, while `pending`
         current = Signal(back, reset_less=True)  # what the back works on

@@ -69,7 +69,7 @@ class Dest(enum.Enum, shape=2):
 
 
 class WeightFormat(enum.Enum, shape=3):
-    """Packed formats of the weight stream, see :mod:`rtl.spec.formats` and :mod:`rtl.spec.sparse`."""
+    """Packed formats of the weight stream, see :mod:`rtl.spec.formats`."""
     U4 = 0
     S8 = 1
     U1 = 2

@@ -1,7 +1,8 @@
 """Manual of a linear core by itself: its ports, handshake and codes, in Markdown."""
 
+from ..spec.formats import FORMATS, SPARSE
+from ..spec.numbers import GROUP
 from ..spec.sparse import INDEX_BITS, SLOTS
-from .core import SPARSE
 
 
 __all__ = ["manual"]
@@ -99,7 +100,7 @@ def sparse_text(core):
     steps = []
     for fmt, mode in core.kinds():
         if fmt in SPARSE:
-            steps.append(row(fmt.value, fmt.name, SPARSE[fmt], mode.value, core.rows(fmt, mode) * core.config.rows,
+            steps.append(row(fmt.value, fmt.name, FORMATS[fmt].code_bits, mode.value, core.rows(fmt, mode) * core.config.rows,
                              core.core.outputs(fmt, mode), core.cycles(fmt, mode)))
     return SPARSE_TEXT.format(modes="\n".join(modes), steps="\n".join(steps))
 
@@ -115,7 +116,7 @@ def manual(core):
     lines = [f"    .{port.name}({port.name})" for port in core.ports]
     return TEXT.format(
         name=core.name, what=WHAT[core.config.core], config=core.config, core=core.core,
-        group=32, dense="\n".join(dense), sparse=sparse_text(core),
+        group=GROUP, dense="\n".join(dense), sparse=sparse_text(core),
         ports="\n".join(row(f"`{port.name}`", port.width, "output" if port.output else "input", port.meaning)
                         for port in core.ports),
         example=",\n".join([f"{core.name} core (\n    .clk(clk)", "    .rst(rst)", *lines]) + "\n);")

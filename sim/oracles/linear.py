@@ -35,10 +35,10 @@ def weights(fmt, codes, scale, centre, centre_shift):
     """
     groups = codes.double().unflatten(1, (-1, 32))
     scale, centre = scale.double()[..., None], centre.double()[..., None]
-    if fmt in formats.CODE_BITS and fmt != WeightFormat.S8:
-        middle = ((1 << formats.CODE_BITS[fmt]) - 1) / 2
-        groups = 2 * scale * (groups - middle) + centre * 2.0 ** centre_shift
-    elif fmt == WeightFormat.S8:
+    its = formats.FORMATS[fmt]
+    if its.centred:
+        groups = 2 * scale * (groups - its.high / 2) + centre * 2.0 ** centre_shift
+    elif its.scaled:
         groups = scale * groups
     return exactly(groups.flatten(1))
 

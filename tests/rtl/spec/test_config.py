@@ -39,9 +39,9 @@ def test_wrong(field, values, text):
     ("lut", ("s8",),
      "the formats of core 'lut' must be of U1, U2, U3, U4, S8, TERNARY, SPARSE4, SPARSE8, not 's8'"),
     ("dspchain", ("S8", "U1"),
-     "the formats of core 'dspchain' must be of U4, S8, TERNARY, SPARSE4, SPARSE8, not 'U1'"),
+     "the formats of core 'dspchain' must be of U4, S8, SPARSE4, SPARSE8, TERNARY, not 'U1'"),
     ("dspchain", (None,),
-     "the formats of core 'dspchain' must be of U4, S8, TERNARY, SPARSE4, SPARSE8, not None"),
+     "the formats of core 'dspchain' must be of U4, S8, SPARSE4, SPARSE8, TERNARY, not None"),
     ("systolic", ("U4", "TERNARY"), "formats must have S8, which embeddings are in, not ('U4', 'TERNARY')"),
 ])
 def test_formats_wrong(core, formats, text):
@@ -66,7 +66,8 @@ def test_formats():
         assert list(config.formats) == [f.name for f in WeightFormat if f.name in known]
     assert replace(SMALL, formats=("TERNARY", "S8", "TERNARY", "U4")).formats == ("U4", "S8", "TERNARY")
     assert CORES["lut"] == (*("U1", "U2", "U3", "U4", "S8", "TERNARY"), "SPARSE4", "SPARSE8")
-    assert CORES["systolic"] == CORES["dspchain"] == ("U4", "S8", "TERNARY", "SPARSE4", "SPARSE8")
+    assert CORES["systolic"] == ("U4", "S8", "TERNARY", "SPARSE4", "SPARSE8")
+    assert CORES["dspchain"] == ("U4", "S8", "SPARSE4", "SPARSE8", "TERNARY")
 
 
 def test_patterns():
