@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.config import GROUP, Config
 from ..spec.isa import WeightFormat
 from ..spec.sparse import BLOCK, MODES, Mode
-from .systolic import CORE_WEIGHTS
+from .core import CORE_WEIGHTS
 
 
 __all__ = ["CHAIN_WEIGHTS", "lanes_of_chain", "has", "elements", "SlotSelect"]

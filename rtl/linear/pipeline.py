@@ -211,6 +211,8 @@ class LinearPipeline(wiring.Component):
         if len(log):
             with m.Switch(Cat(step.format, step.mode)):
                 for (fmt, mode), value in logs.items():
-                    with m.Case(f"{'---' if mode is None else f'{mode:03b}'}{fmt.value:03b}"):
+                    any_mode = "-" * len(step.mode)
+                    with m.Case((any_mode if mode is None else f"{mode:0{len(step.mode)}b}")
+                                + f"{fmt.value:0{len(Value.cast(step.format))}b}"):
                         m.d.comb += log.eq(value)
         return log

@@ -15,7 +15,7 @@ __all__ = ["GROUP", "KV_BLOCK", "UNIT_BYTES", "ISA_VERSION", "NATIVE", "CORES", 
            "get"]
 
 
-ISA_VERSION = 3  # Bumped whenever an image of yesterday would compute something else today.
+ISA_VERSION = 4  # Bumped whenever an image of yesterday would compute something else today.
 
 # Linear cores, and the weight formats whose steps each takes as they are packed. They stand here, and
 # not with the components in `rtl/cores/`, since configurations and images are checked by hosts that

@@ -7,7 +7,7 @@ from amaranth import *
 from ..spec.formats import FORMATS
 from ..spec.numbers import GROUP
 from ..spec.sparse import MODES, Mode
-from ..cores.systolic import SUM_BITS
+from ..cores.core import SUM_BITS
 
 
 __all__ = ["Port", "Standalone"]
@@ -95,4 +95,4 @@ class Standalone(Elaboratable):
 
     def cycles(self, fmt, mode):
         """Cycles that a step takes."""
-        return self.core.passes(fmt, mode) if hasattr(self.core, "passes") else 1
+        return self.core.passes(fmt, mode)

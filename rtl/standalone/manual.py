@@ -78,14 +78,6 @@ the first slot is lowest in the 128 bits per lane of `weights_index`. A slot not
 Payload p has the rows from R * p on.
 """
 
-WHAT = {
-    "systolic": "A systolic array of multipliers, one for each weight of four bits and column.",
-    "lut": "A core of lookup tables: sums of a few activations under every choice of signs, which the bits of weights "
-           "select, after LUT Tensor Core (arXiv:2408.06003).",
-    "dspchain": "Chains of multipliers for dense and sparse weights, after FlightLLM (arXiv:2401.03868).",
-}
-
-
 def row(*cells):
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -115,7 +107,7 @@ def manual(core):
                              f"`{layout.weight}`", f"`{layout.code}`", core.cycles(fmt, mode)))
     lines = [f"    .{port.name}({port.name})" for port in core.ports]
     return TEXT.format(
-        name=core.name, what=WHAT[core.config.core], config=core.config, core=core.core,
+        name=core.name, what=core.core.what, config=core.config, core=core.core,
         group=GROUP, dense="\n".join(dense), sparse=sparse_text(core),
         ports="\n".join(row(f"`{port.name}`", port.width, "output" if port.output else "input", port.meaning)
                         for port in core.ports),

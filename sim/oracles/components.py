@@ -60,6 +60,7 @@ PARTS = {
 
 # What only moves data, or says where it goes; and why there is nothing to compute.
 MOVES = {
+    "rtl/cores/core.py":           "contract of the cores, and how they take steps",
     "rtl/cores/output.py":         "queue behind a pipeline",
     "rtl/cores/slots.py":          "brings weights to the multipliers of their elements",
     "rtl/linear/block.py":         "order of a block's steps",

@@ -17,7 +17,7 @@ from .pieces import embed_units, largest, most_heads
 __all__ = ["FEW", "LIMITED", "counted", "field_bins", "bin_of"]
 
 
-FEW = 4     # Of a field of so many bits each value is a bin of its own; of others, the ends and all between.
+FEW = 4     # Of an enumeration, or a field of so many bits, each value is a bin; of others, the ends and all between.
 
 SOURCES = range(8 + len(Source))
 COUNT = "counts are at least one"
@@ -71,7 +71,6 @@ LIMITED = {
     **{(Vector, x): (lambda c, w: _words(c, w, c.lanes, c.lanes), f"{WORDS}; rule `align`") for x in "abcd"},
     **{(Vector, f"{x}_stride"): (lambda c, w, x=x: _stride(Vector, f"{x}_stride", c, c.lanes), "rule `align`")
        for x in "abcd"},
-    (Quant, "dest"): (lambda c, w: [dest.value for dest in Dest], "rule `opcode`"),
     (Quant, "outer"): (lambda c, w: range(1, 256), COUNT),
     (Quant, "inner"): (lambda c, w: range(GROUP, min(largest(Quant, "inner", c.head_dim), c.vector_words) + 1, GROUP),
                        f"{COUNT}; {WORDS}; rule `align`"),
@@ -94,15 +93,23 @@ LIMITED = {
 LIMITED = {(getattr(kind, "op", kind), field): entry for (kind, field), entry in LIMITED.items()}
 
 
-def _width(op, field):
-    return Insn.by_op[op].layout[field].width
+def _shape(op, field):
+    """Width, or enumeration, of a field."""
+    return next(f.metadata["shape"] for f in fields(Insn.by_op[op]) if f.name == field)
+
+
+def _few(op, field):
+    """Whether each value of a field is a bin of its own."""
+    shape = _shape(op, field)
+    return not isinstance(shape, int) or shape <= FEW
 
 
 def values(op, field, config, world=None):
     """All values that a field may have; without a world, only of one of few bits."""
     if (op, field) in LIMITED:
         return LIMITED[op, field][0](config, world)
-    return range(1 << _width(op, field))
+    shape = _shape(op, field)
+    return range(1 << shape) if isinstance(shape, int) else [member.value for member in shape]
 
 
 def field_bins(config):
@@ -111,8 +118,7 @@ def field_bins(config):
         for each in fields(cls):
             if "adds_to" in each.metadata:
                 continue
-            few = _width(op, each.name) <= FEW
-            for part in values(op, each.name, config) if few else ("least", "between", "most"):
+            for part in values(op, each.name, config) if _few(op, each.name) else ("least", "between", "most"):
                 yield op.name, each.name, part
 
 
@@ -121,7 +127,7 @@ def bin_of(op, field, value, config, world):
     able = values(op, field, config, world)
     if value not in able:
         raise ValueError(f"{op.name}.{field} is {value}, which sim/programs/ranges.py rules out: {able}")
-    if _width(op, field) <= FEW:
+    if _few(op, field):
         return value
     return {able[0]: "least", able[-1]: "most"}.get(value, "between")
 

@@ -37,10 +37,13 @@ __all__ = ["ACC_BITS", "TILES", "FORMATS", "Format", "Verilog", "WeightFormat", 
 
 for _module in iter_modules(__path__):
     import_module(f".{_module.name}", __name__)
+_ordered = sorted(FORMATS.items(), key=lambda item: item[0].value)
+FORMATS.clear()
+FORMATS.update(_ordered)
 
 SPARSE = frozenset(fmt for fmt, its in FORMATS.items() if its.sparse)
 ROW_SCALED = frozenset(fmt for fmt, its in FORMATS.items() if not its.scaled)
-SPARSE_BY_BITS = {FORMATS[fmt].code_bits: fmt for fmt in sorted(SPARSE, key=lambda fmt: fmt.value)}
+SPARSE_BY_BITS = {FORMATS[fmt].code_bits: fmt for fmt in FORMATS if fmt in SPARSE}
 
 
 # By the member of WeightFormat that an instruction, an image or a configuration names.

@@ -10,10 +10,10 @@ from amaranth.lib import data
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from rtl.spec.config import GROUP, get
+from rtl.cores.core import SUM_BITS
 from rtl.cores.dsp import DSP48E2, ECP5
 from rtl.cores.dspchain import DspChainCore
 from rtl.cores.slots import CHAIN_WEIGHTS
-from rtl.cores.systolic import SUM_BITS
 from rtl.spec.isa import WeightFormat
 from rtl.spec.sparse import INDEX_BITS, MODES, SLOTS, Mode
 

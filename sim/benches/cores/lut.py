@@ -8,8 +8,8 @@ from amaranth import signed
 from amaranth.lib import data
 
 from rtl.spec.config import GROUP, Config, get
+from rtl.cores.core import CORE_WEIGHTS, SUM_BITS
 from rtl.cores.lut import LutCore
-from rtl.cores.systolic import CORE_WEIGHTS, SUM_BITS
 from rtl.cores.tabled import TabledCore
 from rtl.cores.tables import TABLES
 from rtl.spec.isa import WeightFormat

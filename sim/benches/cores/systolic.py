@@ -6,7 +6,8 @@ from amaranth import signed
 from amaranth.lib import data
 
 from rtl.spec.config import GROUP, Config, get
-from rtl.cores.systolic import CORE_WEIGHTS, SUM_BITS, SystolicCore
+from rtl.cores.core import CORE_WEIGHTS, SUM_BITS
+from rtl.cores.systolic import SystolicCore
 from rtl.spec.isa import WeightFormat
 
 from ...harness.bench import Sink, Source, case, rng, start
