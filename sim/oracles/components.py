@@ -18,7 +18,7 @@ COMPUTES = {
     "rtl/fp/add.py":               ("fp_add", ["fp.ADD"]),
     "rtl/fp/mul.py":               ("fp_mul", ["fp.MULTIPLY"]),
     "rtl/fp/from_int.py":          ("from_int", ["fp.FROM_INT"]),
-    "rtl/cores/systolic.py":       ("systolic", ["linear.PRODUCTS"]),
+    "rtl/cores/systolic.py":       ("core", ["linear.PRODUCTS"]),
     "rtl/cores/lut.py":            ("lut", ["linear.PRODUCTS"]),
     "rtl/cores/tabled.py":         ("lut", ["linear.PRODUCTS"]),
     "rtl/cores/dspchain.py":       ("dspchain", ["linear.PRODUCTS"]),

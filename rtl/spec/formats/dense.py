@@ -47,6 +47,13 @@ class Dense(Format):
     def codes_of(self, beats, groups):
         """Undo :meth:`code_bytes`."""
 
+    def step_bytes(self, codes):
+        """Bytes of a step as a core takes it: codes, uint8 (rows, :attr:`elements`), to (rows, bytes).
+
+        They are a beat's, unless the format has a gear, whose beats hold more than their own step.
+        """
+        return self.code_bytes(codes[:, None])[:, 0]
+
     @property
     def tile_slices(self):
         """Slices of N rows whose sums are complete at the same time."""

@@ -23,5 +23,8 @@ class S8(Dense):
     def code_bytes(self, codes):
         return codes.reshape(*codes.shape[:-2], -1, GROUP // 2)
 
+    def step_bytes(self, codes):
+        return codes
+
     def codes_of(self, beats, groups):
         return beats.reshape(*beats.shape[:-2], groups, GROUP)

@@ -54,6 +54,17 @@ class TERNARY(Dense):
         spare[..., carriers, :] = digits[..., carried, :, :].swapaxes(-1, -2)
         return packed(beats)
 
+    def step_bytes(self, codes):
+        """Two planes: not negative, positive."""
+        trits = codes.view(np.int8)
+        return np.packbits(np.stack([trits >= 0, trits > 0], 1), -1, bitorder="little") \
+            .reshape(len(codes), -1)
+
+    def expanded_bytes(self, codes):
+        """A slice of a step as a core takes it that has no planes: nibbles, in the places of U4's."""
+        nibbles = codes & 15
+        return nibbles[:, :16] | nibbles[:, 16:] << 4
+
     def codes_of(self, beats, groups):
         own, carried, carriers = runs(groups, self.gear)
         digits = unpacked(beats)

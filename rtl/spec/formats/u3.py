@@ -29,6 +29,10 @@ class U3(OddGrid):
         beats[..., carriers, 3, :] = split[..., carried, :, :]
         return beats.reshape(*beats.shape[:-2], 16)
 
+    def step_bytes(self, codes):
+        """Three planes; what is in the bytes behind them does not matter."""
+        return np.pad(planes(codes, self.code_bits).reshape(len(codes), -1), [(0, 0), (0, 4)])
+
     def codes_of(self, beats, groups):
         own, carried, carriers = runs(groups, self.gear)
         split = beats.reshape(*beats.shape[:-1], 4, 4)

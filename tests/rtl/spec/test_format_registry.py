@@ -124,6 +124,33 @@ def test_verilog(its):
     assert its.verilog_expanded is None or its.verilog_expanded.rows == 1
 
 
+DENSE = [its for its in FORMATS.values() if not its.sparse]
+
+
+@pytest.mark.parametrize("its", DENSE, ids=lambda its: its.name)
+def test_step_bytes(its):
+    """A step's rows fill a lane of 128 bits. Where it has a beat of its own, they are the beat's."""
+    codes = matrix(its, its.step_rows, 1)[0].view(np.uint8)[:, :its.elements]
+    found = its.step_bytes(codes)
+    assert found.shape == (its.step_rows, LANE_BYTES // its.step_rows) and found.dtype == np.uint8
+    if not its.gear:
+        packed = its.code_bytes(np.tile(codes, its.steps_per_group)[:, None])
+        np.testing.assert_array_equal(found, packed[:, 0])
+    planes = np.unpackbits(found.reshape(its.step_rows, -1, 4), axis=-1, bitorder="little").astype(int)
+    if its.name == "U3":
+        np.testing.assert_array_equal(planes[:, 0] + 2 * planes[:, 1] + 4 * planes[:, 2], codes)
+    if its.name == "TERNARY":
+        np.testing.assert_array_equal(planes.sum(1) - 1, codes.view(np.int8))
+
+
+def test_expanded_bytes():
+    its = FORMATS[WeightFormat.TERNARY]
+    codes = matrix(its, 3, 1)[0]
+    found = its.expanded_bytes(codes.view(np.uint8)).astype(int)
+    nibbles = np.concatenate([found & 15, found >> 4], 1)
+    np.testing.assert_array_equal((nibbles ^ 8) - 8, codes)
+
+
 def test_patterns_make_sparse_streams_larger_or_not():
     """Fewer patterns never cost fewer beats: the choice is the cheapest."""
     for its in (its for its in FORMATS.values() if its.sparse):
