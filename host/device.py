@@ -36,12 +36,14 @@ class DeviceFault(DeviceError):
         Depends on the code.
     instruction : :class:`str`
         That instruction, decoded.
+    node : :class:`str` or None
+        Node of the model's graph that it is for, where that is known.
     """
-    def __init__(self, code, pc, info, instruction):
+    def __init__(self, code, pc, info, instruction, node=None):
         self.code = FaultCode(code) if code in list(FaultCode) else code
-        self.pc, self.info, self.instruction = pc, info, instruction
-        name = getattr(self.code, "name", code)
-        super().__init__(f"fault {name}, info {info:#x}, at instruction {pc}: {instruction}")
+        self.pc, self.info, self.instruction, self.node = pc, info, instruction, node
+        name, of = getattr(self.code, "name", code), "" if node is None else f" of {node}"
+        super().__init__(f"fault {name}, info {info:#x}, at instruction {pc}{of}: {instruction}")
 
 
 def instruction_text(image, pc):
@@ -257,4 +259,4 @@ class RegisterDevice:
         """Raise :exc:`DeviceFault` for what the registers say, and reset the machine."""
         code, pc, info = (self.get(name) for name in ("FAULT_CODE", "FAULT_PC", "FAULT_INFO"))
         self.set("CONTROL", 2)
-        raise DeviceFault(code, pc, info, instruction_text(self.image, pc))
+        raise DeviceFault(code, pc, info, instruction_text(self.image, pc), self.image.node(pc))

@@ -2,15 +2,14 @@
 
 import struct
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 
 from rtl.spec.config import UNIT_BYTES
-from rtl.spec.isa import WORD_BITS, Insn, Loop, Sync, Vector
+from rtl.spec.isa import WORD_BITS, Loop, Vector
 
 
-__all__ = ["Assembler", "Area", "float_bits"]
+__all__ = ["Assembler", "Area", "Body", "Line", "float_bits"]
 
 
 INSTRUCTION_BYTES = WORD_BITS // 8
@@ -31,33 +30,63 @@ class Area:
         start, stop, _ = part.indices(self.size)
         return Area(self.start + start, stop - start, self.reg)
 
+    def with_next(self, other):
+        """This area and the one that begins where it ends."""
+        return Area(self.start, self.size + other.size, self.reg)
+
+
+class Line:
+    """An instruction of a program, and the name of the node that it is for."""
+    def __init__(self, insn, node):
+        self.insn, self.node = insn, node
+
+
+class Body:
+    """A loop of a program: its lines and loops, and the :class:`~rtl.spec.isa.Loop` but for its length."""
+    def __init__(self, node, **fields):
+        self.node, self.fields, self.items = node, fields, []
+
 
 class Assembler:
-    """Collects the instructions of a program.
+    """Collects a program: a tree of :class:`Line` and :class:`Body`.
 
     Parameters
     ----------
     lanes : :class:`int`
         Words of a vector memory line.
+
+    Attributes
+    ----------
+    node : :class:`str`
+        Name of the node that instructions are emitted for.
+    items : list
+        The program's lines and loops.
     """
     def __init__(self, lanes):
-        self.lanes = lanes
-        self.insns: list[Insn] = []
+        self.lanes, self.node, self.items = lanes, "program", []
+        self._open = self.items
 
     def emit(self, *insns):
-        self.insns += insns
+        self._open += (Line(insn, self.node) for insn in insns)
 
     @contextmanager
     def loop(self, count=0, source=0):
         """Repeat what is emitted inside, `count` + source times."""
-        at = len(self.insns)
-        self.insns.append(Loop(length=1, count=count, source=source))
+        body = Body(self.node, count=count, source=source)
+        outside = self._open
+        outside.append(body)
+        self._open = body.items
         yield
-        self.insns[at] = replace(self.insns[at], length=len(self.insns) - at - 1)
+        self._open = outside
 
-    def hand(self, giver, taker, token):
-        """Let `taker` go on when `giver` has done all that was emitted for it so far."""
-        self.emit(Sync(unit=giver, give=token), Sync(unit=taker, take=token))
+    def lines(self):
+        """All :class:`Line` in order, loops among them with their lengths."""
+        return list(_flat(self.items))
+
+    @property
+    def insns(self):
+        """All instructions in order."""
+        return [line.insn for line in self.lines()]
 
     def vector(self, func, d, a, b=None, c=None, *, inner, outer=1, strides=None):
         """One Vector instruction. Operands are areas, filled lines (`("fill", area)`) or numbers.
@@ -91,9 +120,39 @@ class Assembler:
     @property
     def units(self):
         """Units of DRAM that the program takes."""
-        return -(-INSTRUCTION_BYTES * len(self.insns) // UNIT_BYTES)
+        return -(-INSTRUCTION_BYTES * len(self.lines()) // UNIT_BYTES)
 
     def words(self):
         """The program's bytes: 32 per instruction, in whole units."""
         data = b"".join(insn.encode().to_bytes(INSTRUCTION_BYTES, "little") for insn in self.insns)
         return np.frombuffer(data + bytes(-len(data) % UNIT_BYTES), np.uint8)
+
+    def nodes(self):
+        """What the instructions are for, as :attr:`host.image.image.Image.nodes` has it."""
+        ranges = []
+        for n, line in enumerate(self.lines()):
+            if ranges and ranges[-1][0] == line.node:
+                ranges.pop()
+            ranges.append((line.node, n + 1))
+        return ranges
+
+    def __str__(self):
+        lines = self.lines()
+        ends = []
+        text = []
+        for n, line in enumerate(lines):
+            ends = [end for end in ends if n <= end]
+            text.append(f"{n:4}  {'  ' * len(ends)}{line.insn}  # {line.node}")
+            if isinstance(line.insn, Loop):
+                ends.append(n + line.insn.length)
+        return "\n".join(text)
+
+
+def _flat(items):
+    for item in items:
+        if isinstance(item, Line):
+            yield item
+        else:
+            inside = list(_flat(item.items))
+            yield Line(Loop(length=len(inside), **item.fields), item.node)
+            yield from inside

@@ -1,38 +1,32 @@
 """Compile a model for a configuration: quantize, tile, lay out, schedule, and pack an image."""
 
-import math
-from collections import deque
+from contextlib import contextmanager
 from dataclasses import asdict, replace
-
-import numpy as np
+from functools import cached_property
 
 from host.errors import UserError
 from host.image.image import Image
 from rtl.spec import limits
 from rtl.spec.config import CONFIGS, GROUP, UNIT_BYTES
-from rtl.spec.formats import ACC_BITS, pack, sum_bits
+from rtl.spec.formats import ACC_BITS, sum_bits
 from rtl.spec.isa import WeightFormat
 
 from sw_ref.legal import IllegalProgram
 from sw_ref.numerics import WINDOW
 from sw_ref.verify import verify
 
-from .layout import Matrix, MemoryMap, VectorMap, layer_matrices
+from .layout import Matrix, MemoryMap
 from .model import ODD
+from .pack import Packed, check_uniform, stack
+from .passes import layer_products, lowerable
+from .place import place as place_values
 from .quantize import integer_groups
-from .report import Tally, estimate
-from .schedule import COLUMN_WORDS, schedule
+from .registers import COLUMN_WORDS
+from .report import estimate
+from .schedule import schedule
 
 
-__all__ = ["compile_model", "rope_table"]
-
-
-def rope_table(model, positions):
-    """Cosines, then sines, of each position's angles: float32 (positions, head_dim)."""
-    half = np.arange(0, model.head_dim, 2, dtype=np.float32) / np.float32(model.head_dim)
-    frequency = (1 / np.float64(model.rope_theta) ** half).astype(np.float32)
-    angles = (np.arange(positions, dtype=np.float32)[:, None] * frequency).astype(np.float64)
-    return np.concatenate([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+__all__ = ["Compilation", "compile_model", "plan_of"]
 
 
 def _check(config, model, context):
@@ -77,14 +71,20 @@ def _check_memory(config, model, memory):
             raise UserError(f"{model.path}: {count} {what}, the machine takes {most}")
 
 
-def _verify(model, image, config):
-    """Check that the program keeps all rules, which is the mapper's to see to."""
+@contextmanager
+def _legal(model):
+    """Report a program that breaks a rule, which is the mapper's to see to."""
     try:
-        verify(config, image.memory, image.memory_units, image.writable, tuple(image.instructions),
-               image.context, image.vocab)
+        yield
     except IllegalProgram as error:
         raise UserError(f"{model.path}: the program for it is not legal, which is a defect of the "
                         f"compiler; please report it: {error}") from error
+
+
+def _verify(image, config):
+    """Check that the program keeps all rules."""
+    verify(config, image.memory, image.memory_units, image.writable, tuple(image.instructions),
+           image.context, image.vocab)
     image.trust()
     return image
 
@@ -101,138 +101,134 @@ def _check_formats(config, model, matrices):
                 f"{', '.join(able)}")
 
 
-def _stack(matrix, linears):
-    """The rows of a matrix's parts, one below the other."""
-    parts = [linears[name] for name, _, _ in matrix.parts]
-    rows = [slice(start, end) for _, start, end in matrix.parts]
-
-    def join(field):
-        return np.concatenate([getattr(p, field)[r] for p, r in zip(parts, rows)])
-
-    return replace(parts[0], name=matrix.name, codes=join("codes"), d=join("d"),
-                   m=None if parts[0].m is None else join("m"))
-
-
-def _uniform(model, matrix, n, linears):
-    """Refuse a layer whose formats are not those that the program was made for."""
-    for name, _, _ in matrix.parts:
-        if linears[name].format != matrix.format:
-            raise UserError(
-                f"{model.path}: {linears[name].name} is {linears[name].source}, but all layers' "
-                f"{' and '.join(p for p, _, _ in matrix.parts)} must have {matrix.format.name} codes, "
-                f"since one program serves every layer. Quantize them alike")
-
-
-def _plan(model):
+def plan_of(model, graph):
     """Matrices of a layer, the same for all layers, with centre shifts that suit them."""
-    plan = []
+    plan, sizes = [], {node.name: node.size for node in graph}
     samples = [layer.linears for layer in model.layers[::8]]
-    for name, parts, depth in layer_matrices(model):
-        matrix = Matrix(name, parts, samples[0][parts[0][0]].format, depth // GROUP)
+    for node in layer_products(graph):
+        parts, depth = node.parts, sizes[node.inputs[0]]
+        matrix = Matrix(node.matrix, parts, samples[0][parts[0][0]].format, depth // GROUP)
         for n, linears in enumerate(samples):
-            _uniform(model, matrix, n, linears)
+            check_uniform(model, matrix, n, linears)
         if matrix.format in ODD.values():
-            shifts = [integer_groups(_stack(matrix, s)).centre_shift for s in samples]
+            shifts = [integer_groups(stack(matrix, s)).centre_shift for s in samples]
             matrix = replace(matrix, centre=max(set(shifts), key=shifts.count))
         plan.append(matrix)
     return plan
 
 
-def compile_model(model, config, context, progress=lambda what, done, total: None):
-    """Compile `model` (:class:`~mapper.model.Model`) to an :class:`~host.image.image.Image`.
+class Compilation:
+    """What a model becomes on the way to an image, each step when it is asked for.
 
-    `context` is the number of positions that the KV cache gets. `progress` is called with a
-    name, a count and the total. Raises :exc:`~host.errors.UserError` with the reason when the
-    configuration cannot run the model.
+    Raises :exc:`~host.errors.UserError` with the reason when the configuration cannot run the model.
+
+    Parameters
+    ----------
+    model : :class:`~mapper.model.Model`
+    config : :class:`~rtl.spec.config.Config`
+    context : :class:`int`
+        Positions that the KV cache gets.
+    progress : function
+        Called with a name, a count and the total.
     """
-    _check(config, model, context)
-    plan = _plan(model)
-    def vocabulary(name, linear):
-        if linear.format != WeightFormat.S8:
-            raise UserError(f"{model.path}: {linear.name} must have 8-bit codes (Q8_0, F16 or F32), "
-                            f"not {linear.source}")
-        return Matrix(name, ((name, 0, model.vocab),), linear.format, model.hidden // GROUP)
+    def __init__(self, model, config, context, progress=lambda what, done, total: None):
+        self.model, self.config, self.context, self.progress = model, config, context, progress
+        _check(config, model, context)
 
-    head = vocabulary("head", model.head)
-    embedding = head if model.tied else vocabulary("embedding", model.embedding)
+    @cached_property
+    def graph(self):
+        """The rewritten :class:`~sw_ref.graph.Graph`."""
+        return lowerable(self.model.graph)
 
-    _check_formats(config, model, [*plan, head])
-    for matrix in (*plan, head):
-        bits = sum_bits(matrix.format, matrix.groups, matrix.centre, WINDOW)
-        if bits > ACC_BITS:
-            raise UserError(f"{model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs may need "
-                            f"{bits} bits, the accumulators have {ACC_BITS}")
-
-    vector = VectorMap(config, model, COLUMN_WORDS)
-    if vector.words > config.vector_words:
-        raise UserError(f"{model.path}: needs {vector.words} words of vector memory, configuration "
-                        f"{config.name!r} has {config.vector_words}")
-    if vector.column_words > limits.COLUMN:
-        raise UserError(f"{model.path}: needs {vector.column_words} words of vector memory a column, the "
-                        f"machine takes {limits.COLUMN}")
-
-    # Scores are in units of log2: the softmax's 1 / sqrt(head_dim) and log2(e) are the query's.
-    factors = {"q": np.float32(math.log2(math.e) / math.sqrt(model.head_dim))}
-    tallies = [Tally(matrix=matrix) for matrix in (*plan, head)]
-
-    def packed(matrix, linear, tally=None):
-        q = integer_groups(linear, matrix.centre)
-        raw = pack(q.format, q.codes, q.scale, q.centre, q.row_scale * factors.get(matrix.name, np.float32(1)),
-                   config.beat_bytes, config.patterns)
-        if tally:
-            tally.add(config, q, raw)
-        return np.frombuffer(raw, np.uint8)
-
-    # How long sparse matrices are shows when they are packed.
-    layers, gains = deque(), []
-    for n, layer in enumerate(model.layers):
-        progress("packing layers", n, len(model.layers))
+    @cached_property
+    def matrices(self):
+        """The :class:`~mapper.layout.Matrix` of a layer each, in the order of the stream; the head;
+        and the embedding, where it is not the head."""
+        model, config = self.model, self.config
+        plan = plan_of(model, self.graph)
+        plan.append(self._vocabulary("head", model.head))
+        if not model.tied:
+            self._vocabulary("embedding", model.embedding)
+        _check_formats(config, model, plan)
         for matrix in plan:
-            _uniform(model, matrix, n, layer.linears)
-        layers.append(np.concatenate([packed(matrix, _stack(matrix, layer.linears), tally)
-                                      for matrix, tally in zip(plan, tallies)]))
-        gains.append(np.concatenate([layer.attn_norm, layer.ffn_norm]).astype("<f4"))
-    progress("packing layers", len(model.layers), len(model.layers))
-    layer_units = [len(raw) // UNIT_BYTES for raw in layers]
+            bits = sum_bits(matrix.format, matrix.groups, matrix.centre, WINDOW)
+            if bits > ACC_BITS:
+                raise UserError(f"{model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs "
+                                f"may need {bits} bits, the accumulators have {ACC_BITS}")
+        return plan
 
-    def assemble(memory):
-        return schedule(config, model, memory, vector, plan, head)
+    def _vocabulary(self, name, linear):
+        if linear.format != WeightFormat.S8:
+            raise UserError(f"{self.model.path}: {linear.name} must have 8-bit codes (Q8_0, F16 or F32), "
+                            f"not {linear.source}")
+        return Matrix(name, ((name, 0, self.model.vocab),), linear.format, self.model.hidden // GROUP)
 
-    # The program's size does not depend on the addresses in it.
-    draft = assemble(MemoryMap(config, model, context, 0, layer_units, head))
-    memory = MemoryMap(config, model, context, draft.units, layer_units, head)
-    _check_memory(config, model, memory)
-    program = assemble(memory)
-    if len(program.insns) > config.program_words:
-        raise UserError(f"{model.path}: the program has {len(program.insns)} instructions, "
-                        f"configuration {config.name!r} holds {config.program_words}")
+    @cached_property
+    def values(self):
+        """Where values lie in the vector memory, a :class:`~mapper.place.Placement`."""
+        values, path = place_values(self.graph, self.config, COLUMN_WORDS), self.model.path
+        if values.words > self.config.vector_words:
+            raise UserError(f"{path}: needs {values.words} words of vector memory, configuration "
+                            f"{self.config.name!r} has {self.config.vector_words}")
+        if values.column_words > limits.COLUMN:
+            raise UserError(f"{path}: needs {values.column_words} words of vector memory a column, the "
+                            f"machine takes {limits.COLUMN}")
+        return values
 
-    data = np.zeros(memory.image_units * UNIT_BYTES, np.uint8)
+    @cached_property
+    def packed(self):
+        """The weights, :class:`~mapper.pack.Packed`."""
+        return Packed(self)
 
-    def place(unit, values):
-        raw = values.view(np.uint8).reshape(-1)
-        data[unit * UNIT_BYTES:unit * UNIT_BYTES + len(raw)] = raw
-        return unit + len(raw) // UNIT_BYTES
+    @cached_property
+    def memory(self):
+        """Where all lies in DRAM, a :class:`~mapper.layout.MemoryMap`."""
+        memory = self._memory(self._draft[0].units)
+        _check_memory(self.config, self.model, memory)
+        return memory
 
-    place(memory.program, program.words())
-    at = memory.layers
-    while layers:   # memory is touched as they go
-        at = place(at, layers.popleft())
-    place(memory.gains, np.concatenate(gains))
-    place(memory.head, packed(head, model.head, tallies[-1]))
-    if not model.tied:
-        place(memory.embedding, packed(embedding, model.embedding))
-    place(memory.final_gain, model.norm.astype("<f4"))
-    place(memory.rope, rope_table(model, context).astype("<f4"))
+    def _memory(self, program_units):
+        return MemoryMap(self.config, self.model, self.context, program_units, self.packed.layer_units,
+                         self.matrices[-1])
 
-    return _verify(model, Image(
-        memory=data, memory_units=memory.end, writable=(memory.kv, memory.end),
-        program=memory.program, length=len(program.insns), digest=config.digest, config=config.name,
-        accelerator=asdict(config), context=context, vocab=model.vocab,
-        formats=[f for f in config.formats if f in {t.matrix.format.name for t in tallies}],
-        patterns=[p for p in config.patterns if any(p in t.blocks for t in tallies)],
-        weight_bytes=memory.weight_units * UNIT_BYTES,
-        model={"name": model.name, "sha256": model.sha256, "eos": list(model.eos), "bos": model.bos,
-               "layers": len(model.layers), "hidden": model.hidden, "kv_heads": model.kv_heads},
-        tokenizer={"json": model.tokenizer, "chat_template": model.chat_template},
-        report=estimate(config, model, memory, vector, tallies, program)), config)
+    @cached_property
+    def _draft(self):
+        """The program as if it took no DRAM: its size and its tokens depend on no address there."""
+        return self._schedule(self._memory(0), None)
+
+    def _schedule(self, memory, tokens):
+        with _legal(self.model):
+            return schedule(self.config, memory, self.values, self.matrices, tokens)
+
+    @cached_property
+    def program(self):
+        """The program, an :class:`~mapper.assembler.Assembler`."""
+        program, _ = self._schedule(self.memory, self._draft[1])
+        if len(program.insns) > self.config.program_words:
+            raise UserError(f"{self.model.path}: the program has {len(program.insns)} instructions, "
+                            f"configuration {self.config.name!r} holds {self.config.program_words}")
+        return program
+
+    def image(self):
+        """The :class:`~host.image.image.Image`."""
+        model, config, memory, program = self.model, self.config, self.memory, self.program
+        data, tallies = self.packed.data(memory, program), self.packed.tallies
+        image = Image(
+            memory=data, memory_units=memory.end, writable=(memory.kv, memory.end),
+            program=memory.program, length=len(program.insns), nodes=program.nodes(),
+            digest=config.digest, config=config.name, accelerator=asdict(config), context=self.context,
+            vocab=model.vocab,
+            formats=[f for f in config.formats if f in {t.matrix.format.name for t in tallies}],
+            patterns=[p for p in config.patterns if any(p in t.blocks for t in tallies)],
+            weight_bytes=memory.weight_units * UNIT_BYTES,
+            model={"name": model.name, "sha256": model.sha256, "eos": list(model.eos), "bos": model.bos,
+                   "layers": len(model.layers), "hidden": model.hidden, "kv_heads": model.kv_heads},
+            tokenizer={"json": model.tokenizer, "chat_template": model.chat_template},
+            report=estimate(config, model, memory, self.values, tallies, program))
+        with _legal(model):
+            return _verify(image, config)
+
+
+def compile_model(model, config, context, progress=lambda what, done, total: None):
+    """Compile a model to an :class:`~host.image.image.Image`; :class:`Compilation` has the parameters."""
+    return Compilation(model, config, context, progress).image()

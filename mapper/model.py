@@ -1,14 +1,16 @@
 """A language model as the mapper sees it, whichever file it came from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, fields
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from host.errors import UserError
 from rtl.spec.config import GROUP
 from rtl.spec.formats import FORMATS, WeightFormat, grid
+
+from .families import FAMILIES, Hyperparameters
 
 
 __all__ = ["HEAD_DIMS", "LINEARS", "ODD", "RANGES", "Linear", "Layer", "Layers", "Model", "half_split",
@@ -86,9 +88,9 @@ class Layer:
 
 
 class Layers(Sequence):
-    """Layers that are read when asked for, so that one at a time need lie in memory."""
+    """Layers that are read when asked for, so that only the last one lies in memory."""
     def __init__(self, count: int, load: Callable[[int], Layer]):
-        self.count, self.load = count, load
+        self.count, self.load = count, lru_cache(maxsize=1)(load)
 
     def __len__(self):
         return self.count
@@ -103,7 +105,7 @@ class Layers(Sequence):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
-    """A Llama-family model. Rows of Q and K are in half-split RoPE order (Hugging Face's).
+    """A model, of a family. Rows of Q and K are in half-split RoPE order (Hugging Face's).
 
     Attributes
     ----------
@@ -129,6 +131,8 @@ class Model:
     layers : sequence of :class:`Layer`
     norm : float32 (hidden,)
         The last norm.
+    family : :class:`str`
+        Which of :data:`mapper.families.FAMILIES` it is of.
     """
     name: str
     path: str
@@ -150,6 +154,7 @@ class Model:
     norm: np.ndarray
     load_embedding: Callable[[], Linear] = field(repr=False)
     load_head: Callable[[], Linear] | None = field(repr=False, default=None)
+    family: str = "llama"
 
     def __post_init__(self):
         def check(ok, what, value):
@@ -180,6 +185,19 @@ class Model:
     def tied(self):
         """Whether the head is the embedding."""
         return self.load_head is None
+
+    @cached_property
+    def graph(self):
+        """What it computes, a :class:`~sw_ref.graph.Graph`."""
+        values = {f.name: getattr(self, f.name) for f in fields(Hyperparameters)}
+        return FAMILIES[self.family].graph(Hyperparameters(**values | {"layers": len(self.layers)}))
+
+    def tensor(self, name, layer=None):
+        """What the graph calls `name`, of a layer or of none: a :class:`Linear`, or float32 gains."""
+        if layer is None:
+            return getattr(self, name)
+        found = self.layers[layer]
+        return found.linears[name] if name in found.linears else getattr(found, name)
 
     @cached_property
     def embedding(self):

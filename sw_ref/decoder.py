@@ -1,6 +1,6 @@
 """A decoder layer in float32 and numpy, for what needs no more than a run has: evaluation and pruning.
 
-:class:`sw_ref.pytorch.llama.Float32` is the same in PyTorch.
+:class:`sw_ref.pytorch.interpreter.Float32` is the same in PyTorch.
 """
 
 import numpy as np

@@ -76,7 +76,7 @@ def float32_losses(model, texts, progress=lambda done: None):
     """Losses of the model in float32, in numpy: layer after layer over all texts.
 
     `model` is a :class:`~mapper.model.Model`; `progress` is told how many layers are done.
-    :class:`sw_ref.pytorch.llama.Float32` is the same in PyTorch, which this does without, so that an
+    :class:`sw_ref.pytorch.interpreter.Float32` is the same in PyTorch, which this does without, so that an
     evaluation needs no more than a run.
     """
     decoder = Decoder(model, max(map(len, texts)))

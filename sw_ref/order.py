@@ -9,6 +9,7 @@ write, of which neither comes before the other, are a race.
 from collections import deque
 from copy import copy
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -111,7 +112,7 @@ class Order:
         self.waiting = [deque() for _ in range(COUNTERS)]        # tokens: what their givers knew
         self.taken = [deque() for _ in range(COUNTERS)]          # (taker, when), unless known to givers
         self.streams = deque()                                   # [address, units left]
-        self.groups = None                                       # [destination, groups left, start]
+        self.groups: Any = None          # [destination, groups left, start], None when none are
         self.touched = {}
 
     def copy(self):
@@ -213,15 +214,17 @@ class Order:
             need(found == wanted, "activations",
                  f"groups {wanted[0]} to {sum(wanted)}, as one QUANT made them in column {column}",
                  "none" if found is None else f"groups {found[0]} to {sum(found)}")
-            need(self.quantized[column] <= known[VECTOR], "race",
-                 f"a token between VECTOR's QUANT and this, in column {column}", "none")
+            if self.quantized[column] > known[VECTOR]:
+                self.missing(LINEAR, VECTOR, self.quantized[column], Broken(
+                    "race", f"a token between VECTOR's QUANT and this, in column {column}", "none"))
             self.used[column] = int(known[LINEAR])
 
     def _quantize(self, insn, known):
         count = insn.outer * insn.inner // (GROUP if insn.dest == Dest.ACT else self.config.head_dim)
         if insn.dest == Dest.ACT:
-            need(self.used[insn.column] <= known[LINEAR], "race",
-                 f"a token between LINEAR's last MATMUL of column {insn.column} and this", "none")
+            if self.used[insn.column] > known[LINEAR]:
+                self.missing(VECTOR, LINEAR, self.used[insn.column], Broken(
+                    "race", f"a token between LINEAR's last MATMUL of column {insn.column} and this", "none"))
             self.vectors[insn.column] = insn.act, count
             self.quantized[insn.column] = int(known[VECTOR])
         else:
@@ -237,7 +240,7 @@ class Order:
                          insn.op.name)
 
     def _take_groups(self, dest, count, known):
-        _, left, start = self.groups or (dest, 0, None)
+        _, left, start = self.groups or (dest, 0, known)
         need(count <= left, "groups", f"{count} groups of one QUANT to {dest.name} before this", left)
         np.maximum(known, start, out=known)
         self.groups[1] = left - count
@@ -256,28 +259,36 @@ class Order:
             written = self.written[words]
             if not written.all():
                 self._undefined(words, written)
-            ordered = written <= known[self.writer[words]]
-            if not ordered.all():
-                self._race(words, ordered, "written by")
+            self._expect(unit, words, written, self.writer[words], "written by")
             self.read[words] = known[unit]
         for words in writes:
             if unit != VECTOR:
-                ordered = self.read[words] <= known[VECTOR]
-                if not ordered.all():
-                    self._race(words, ordered, "read by VECTOR, not by")
-            ordered = self.written[words] <= known[self.writer[words]]
-            if not ordered.all():
-                self._race(words, ordered, "written by")
+                self._expect(unit, words, self.read[words], VECTOR, "read by VECTOR, not by")
+            self._expect(unit, words, self.written[words], self.writer[words], "written by")
             self.writer[words], self.written[words] = unit, known[unit]
 
     def _undefined(self, words, written):
         at = np.arange(len(self.written))[words][np.flatnonzero(written == 0)[0]]
         raise Broken("undefined", "operands that this run wrote", f"word {at}, which it did not")
 
-    def _race(self, words, ordered, how):
-        at = np.arange(len(self.written))[words][np.flatnonzero(~ordered)[0]]
-        raise Broken("race", "a token before this access",
-                     f"word {at}, {how} {Unit(int(self.writer[at])).name} at any time")
+    def _expect(self, unit, words, when, who, how):
+        """Accesses to words, at clocks `when` of units `who`, come before what `unit` does now."""
+        late = when > self.known[unit][who]
+        if not late.any():
+            return
+        at = np.arange(len(self.written))[words][np.flatnonzero(late)[0]]
+        broken = Broken("race", "a token before this access",
+                        f"word {at}, {how} {Unit(int(self.writer[at])).name} at any time")
+        others = np.broadcast_to(who, when.shape)[late]
+        for other in np.unique(others):
+            self.missing(unit, int(other), int(when[late][others == other].max()), broken)
+
+    def missing(self, unit, other, when, broken):
+        """`unit` goes on, and no token says that `other` has completed its first `when` instructions.
+
+        Raises `broken`, :exc:`~sw_ref.legal.Broken`; a subclass may see to it that it knows.
+        """
+        raise broken
 
     # Whether a loop's rounds repeat themselves
 

@@ -38,7 +38,7 @@ def with_program(image, insns):
     memory[:len(image.memory)] = image.memory
     memory[start:start + len(raw)] = raw
     return replace(image, memory=memory, memory_units=image.memory_units + units,
-                   program=image.memory_units, length=len(words))
+                   program=image.memory_units, length=len(words), nodes=[])
 
 
 def limited(cycles):

@@ -8,7 +8,7 @@ from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 from rtl.spec.numbers import GROUP
 from rtl.cores.carried import Carried
-from rtl.cores.core import SUM_BITS, LinearCore
+from rtl.cores.core import LinearCore
 
 
 __all__ = ["BITS", "SPREAD", "DenseCore", "elements_of", "rows_of"]

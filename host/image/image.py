@@ -1,5 +1,6 @@
 """Program image: all that a device needs to run a model, in one safetensors file."""
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,6 +73,9 @@ class Image:
         What :mod:`host.language.tokenizer` rebuilds the tokenizer from.
     report : :class:`dict`
         What the mapper says of sizes and cycles.
+    nodes : list of (:class:`str`, :class:`int`)
+        What the instructions are for: a node of the model's graph (``layer / ffn / down``), and the
+        end of its range of instructions, which begins where the one before ends. Empty where unknown.
     verified : :class:`bool`
         Whether it is, bit by bit, what :meth:`save` wrote, which :meth:`load` checks. False for
         images made in memory, and for changed copies.
@@ -92,6 +96,7 @@ class Image:
     tokenizer: dict = field(repr=False)
     report: dict = field(repr=False)
     accelerator: dict = field(default_factory=dict, repr=False)
+    nodes: list = field(default_factory=list, repr=False)
     verified: bool = field(default=False, init=False, compare=False)
 
     @property
@@ -100,6 +105,11 @@ class Image:
         start = self.program * UNIT_BYTES
         raw = bytes(self.memory[start:start + 32 * self.length])
         return [int.from_bytes(raw[n:n + 32], "little") for n in range(0, len(raw), 32)]
+
+    def node(self, pc):
+        """Name of the node that an instruction is for; None where that is unknown."""
+        at = bisect_right([end for _, end in self.nodes], pc)
+        return self.nodes[at][0] if at < len(self.nodes) else None
 
     def lacks(self, config):
         """What hardware of a configuration cannot take of the weights, for a message; None if it takes all.

@@ -21,12 +21,16 @@ __all__ = ["FORMAT_VERSION", "About", "SchemaError", "check_version", "configura
            "line"]
 
 
-FORMAT_VERSION = 4
+# Types that are made of other files' declarations, which checkers take for variables.
+# pyright: reportInvalidTypeForm=false
+
+FORMAT_VERSION = 5
 INSTRUCTION_BYTES = 32
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=1000)]
+NodeName = Annotated[str, Meta(pattern=r"^[ -~]{1,200}\Z")]
 Format = Literal[tuple(f.name for f in WeightFormat)]
 Pattern = Literal[PATTERNS]
 Unit = Annotated[int, Meta(ge=0, le=UNITS)]             # DRAM address, in units of 64 bytes
@@ -35,6 +39,7 @@ Positive = Annotated[int, Meta(ge=1, le=1 << 48)]
 Amount = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Token = Annotated[int, Meta(ge=0, lt=ROWS)]
+Index = Annotated[int, Meta(ge=1, le=PROGRAM_WORDS)]    # end of a range of instructions
 
 
 class SchemaError(ValueError):
@@ -45,7 +50,7 @@ class Part(Struct, forbid_unknown_fields=True, frozen=True):
     """Fields of the metadata, none but these."""
 
 
-class Model(Part):
+class Model(Part, frozen=True):
     """What was compiled; see :class:`mapper.model.Model`."""
     name: str
     sha256: Sha256
@@ -56,19 +61,19 @@ class Model(Part):
     kv_heads: Annotated[int, Meta(ge=1, le=HEADS)]
 
 
-class Tokenizer(Part):
+class Tokenizer(Part, frozen=True):
     """What :meth:`host.language.tokenizer.Tokenizer.from_json` needs, which checks the JSON itself."""
     json: str
     chat_template: str | None
 
 
-class Error(Part):
+class Error(Part, frozen=True):
     """Relative RMS error of the machine's scales, over the layers."""
     mean: Amount
     max: Amount
 
 
-class Operation(Part):
+class Operation(Part, frozen=True):
     """A matrix, all layers together; see :mod:`mapper.report`."""
     operation: Name
     format: Format
@@ -82,7 +87,7 @@ class Operation(Part):
     blocks: Annotated[dict[str, Count], Meta(max_length=16)] | UnsetType = UNSET
 
 
-class Report(Part):
+class Report(Part, frozen=True):
     """Sizes and cycles; see :func:`mapper.report.estimate`."""
     configuration: Name
     program_instructions: Positive
@@ -101,19 +106,20 @@ class Report(Part):
 def _part(kind, **types):
     """The fields of a dataclass, all of which must be there; some of other types."""
     return msgspec.defstruct(kind.__name__, [(f.name, types.get(f.name, f.type)) for f in fields(kind)],
-                             bases=(Part,), kw_only=True)
+                             bases=(Part,), kw_only=True, frozen=True)
 
 
 Accelerator = _part(Config, dram=_part(Dram))
 
 
-class About(Part):
+class About(Part, frozen=True):
     """All of the metadata; the fields are those of :class:`host.image.image.Image`."""
     format: Literal[FORMAT_VERSION]
     memory_units: Unit
     writable: tuple[Unit, Unit]
     program: Unit
-    length: Annotated[int, Meta(ge=1, le=PROGRAM_WORDS)]
+    length: Index
+    nodes: Annotated[list[tuple[NodeName, Index]], Meta(max_length=PROGRAM_WORDS)]
     digest: Digest
     config: Name
     accelerator: Accelerator
@@ -159,6 +165,9 @@ def _relations(about, memory_bytes):
         "writable must be the KV cache of model.layers, model.kv_heads and context"
     yield about.program * UNIT_BYTES + about.length * INSTRUCTION_BYTES <= memory_bytes, \
         "program and length must lie within memory"
+    ends = [0, *(end for _, end in about.nodes)]
+    yield all(a < b for a, b in zip(ends, ends[1:])) and ends[-1] in (0, about.length), \
+        "nodes must be ranges of instructions, one behind the other, up to length"
     yield len(set(about.formats)) == len(about.formats), "formats must differ from each other"
     yield len(set(about.patterns)) == len(about.patterns), "patterns must differ from each other"
     yield all(token < about.vocab for token in tokens), \

@@ -11,15 +11,15 @@ from host.errors import UserError
 from .. import variants
 from .bounds import brief
 from .gguf_file import File
+from ..families import FAMILIES
 from ..model import Layer, Layers, Model, half_split
 
 
 __all__ = ["read"]
 
 
-LAYER_TENSORS = {"q": "attn_q", "k": "attn_k", "v": "attn_v", "o": "attn_output",
-                 "gate": "ffn_gate", "up": "ffn_up", "down": "ffn_down"}
-NORMS = ("attn_norm", "ffn_norm")
+LAYER_TENSORS = {name: names.gguf for name, names in FAMILIES["llama"].linears.items()}
+NORMS = {name: names.gguf for name, names in FAMILIES["llama"].norms.items()}
 ADD_BOS = ("llama-bpe",)   # pre-tokenizers with which llama.cpp adds BOS if the file is silent
 
 
@@ -95,7 +95,7 @@ def read(path):
     head = file.find("output.weight", (vocab, hidden)) if "output.weight" in file.tensors else None
     matrices = Model.shapes(**shape)
     found = [({n: file.find(f"blk.{i}.{LAYER_TENSORS[n]}.weight", matrices[n]) for n in matrices},
-              {n: file.find(f"blk.{i}.{n}.weight", (hidden,)) for n in NORMS})
+              {n: file.find(f"blk.{i}.{p}.weight", (hidden,)) for n, p in NORMS.items()})
              for i in range(layers)]
     used = {"token_embd.weight", "output_norm.weight", "output.weight"}
     used |= {t.name for parts in found for part in parts for t in part.values()}

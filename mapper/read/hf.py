@@ -20,6 +20,7 @@ from rtl.spec.isa import WeightFormat
 from .. import variants
 from . import safetensors_file
 from .bounds import brief, check_values
+from ..families import FAMILIES
 from ..model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
 from .safetensors_file import parse_json
 
@@ -27,10 +28,8 @@ from .safetensors_file import parse_json
 __all__ = ["read"]
 
 
-PARTS = {"q": "self_attn.q_proj", "k": "self_attn.k_proj", "v": "self_attn.v_proj",
-         "o": "self_attn.o_proj", "gate": "mlp.gate_proj", "up": "mlp.up_proj",
-         "down": "mlp.down_proj"}
-NORMS = {"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"}
+PARTS = {name: names.hf for name, names in FAMILIES["llama"].linears.items()}
+NORMS = {name: names.hf for name, names in FAMILIES["llama"].norms.items()}
 METHOD = "headrace"                                          # of quantization, when it is ours
 NATIVE = {fmt.name.lower(): fmt for fmt in WeightFormat}     # its formats
 BITS = (*sorted(ODD), 8)                                     # that floats can be rounded to
@@ -95,7 +94,7 @@ class Folder:
                 raise UserError(f"{self.path / index}: it names the file {brief(name)}, which is "
                                 "missing; get it too")
 
-    def number(self, key, kind=int, default=None):
+    def number(self, key, kind: type = int, default=None):
         """A number of the configuration: above 0, and a float within fp32."""
         value = self.config.get(key)
         value = default if value is None else value
@@ -254,7 +253,10 @@ def read(path, bits=8):
                             f"Llama of {count} layers without biases; this model cannot be mapped")
 
     def matrix(tensors, fmt, bits):
-        return rounded(*tensors, bits) if fmt is None else integers(*tensors, fmt)
+        if fmt is None:
+            return rounded(tensors[0], bits)
+        weight, scale = tensors
+        return integers(weight, scale, fmt)
 
     def vocabulary(tensors):
         return matrix(tensors, None if folder.native is None else WeightFormat.S8, 8)

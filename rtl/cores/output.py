@@ -1,7 +1,7 @@
-"""What stands behind a pipeline that cannot stop."""
+"""Output queue of a pipeline that cannot stall."""
 
 from amaranth import *
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 

@@ -1,7 +1,7 @@
 """Instruction set: the one definition shared by hardware, mapper, functional model, host and docs."""
 
 from dataclasses import dataclass, field, fields
-from typing import ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from amaranth.hdl import Shape
 from amaranth.lib import data, enum
@@ -101,7 +101,6 @@ def reg(doc="", target=None):
                                       "shape": 3, "adds_to": target})
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(bits, one_of, reg))
 @dataclass(frozen=True, kw_only=True)
 class Insn:
     """One instruction; a subclass declares its fields from the least significant bit up.
@@ -120,6 +119,10 @@ class Insn:
     layout: ClassVar[data.StructLayout]
     relative: ClassVar[dict]
     by_op: ClassVar[dict] = {}
+
+    if TYPE_CHECKING:
+        # Type checkers cannot see that `bits` and `reg` give every field a default.
+        def __init__(self, **fields: Any): ...
 
     def __init_subclass__(cls, *, op):
         dataclass(frozen=True, kw_only=True)(cls)

@@ -1,13 +1,15 @@
 """Shapes of random models: drawn, compiled, and made smaller."""
 
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 
 import numpy as np
 
 from host.errors import UserError
 from mapper.compile import compile_model
-from mapper.layout import VectorMap, layer_matrices
+from mapper.families import FAMILIES, Hyperparameters
+from mapper.passes import layer_products, lowerable
+from mapper.place import place
+from mapper.registers import COLUMN_WORDS
 from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
 from rtl.spec.isa import WeightFormat
 
@@ -25,9 +27,18 @@ LAYERS_MOST = 3
 CONTEXT_MOST = 160   # five blocks of the KV cache
 KV_HEADS_MOST = 3
 SHARE_MOST = 9       # query heads of a KV head
-# Matrices that the layout stacks, which have one format.
-STACKS = sorted({tuple(name for name, _, _ in parts) for _, parts, _ in layer_matrices(
-    SimpleNamespace(hidden=GROUP, heads=1, kv_heads=1, head_dim=GROUP, ffn=FFN))})
+EPSILON, THETA = 1e-5, 10000.0
+
+
+def _graph(head_dim, **sizes):
+    """What is scheduled for a Llama of these sizes."""
+    return lowerable(FAMILIES["llama"].graph(Hyperparameters(
+        head_dim=head_dim, rope_theta=THETA, rms_eps=EPSILON, **sizes)))
+
+
+# Matrices that rewrites stack, which have one format.
+STACKS = sorted({product.tensors for product in layer_products(_graph(
+    GROUP, hidden=GROUP, heads=1, kv_heads=1, ffn=FFN, vocab=1, layers=1))})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +76,9 @@ class Shape:
 
     def vector_words(self, config):
         """Words of the vector memory that a configuration needs for it."""
-        return VectorMap(config, SimpleNamespace(head_dim=config.head_dim, **vars(self)), 1).words
+        sizes = ("hidden", "heads", "kv_heads", "ffn", "vocab", "layers")
+        graph = _graph(config.head_dim, **{name: getattr(self, name) for name in sizes})
+        return place(graph, config, COLUMN_WORDS).words
 
     def image(self, config):
         """The compiled model, an :class:`~host.image.image.Image`, with something everywhere in its KV cache.

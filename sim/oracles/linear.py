@@ -6,7 +6,6 @@ from torch.nn import functional as F
 
 from rtl.spec import formats
 from rtl.spec.csr import BEST
-from rtl.spec.isa import WeightFormat
 from sw_ref import best, numerics
 from sw_ref.pytorch import linear as torch_linear, ops as torch_ops
 from sw_ref.pytorch.ops import number

@@ -6,7 +6,7 @@ it is not yet known whether they are legal where they go; or None.
 
 from dataclasses import replace
 
-from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
+from rtl.spec.config import GROUP, KV_BLOCK
 from rtl.spec.formats import stream_units
 from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit, Vector,
                      WeightFormat)

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 from rtl.spec.config import GROUP
 from rtl.spec.isa import (Append, Attend, Dest, Embed, Insn, Load, Loop, MatMul, Op, Quant, Source, Stream, Sync, Token,
-                     Unit, Vector, WeightFormat)
+                     Unit, Vector)
 from rtl.spec.limits import HEADS, POSITIONS
 from sw_ref.checks import operands
 

@@ -1,7 +1,9 @@
 """What a sequence of vector operations is, and how its formula is traced."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import getdoc
+from typing import Any
 
 from rtl.spec.isa import Func
 
@@ -11,6 +13,8 @@ __all__ = ["SEQUENCES", "Sequence", "sequence", "inputs", "clamp", "scaled_down"
 
 
 SEQUENCES = {}    # name: Sequence
+
+# Results are Any: what is assigned to a word is a step, but what is read from it is the word.
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,12 @@ class Product:
     a: object
     b: object
 
-    def __add__(self, other):
+    def __add__(self, other) -> Any:
         return Step(Func.MADD, (self.a, self.b, name(other)))
 
     __radd__ = __add__
 
-    def __rsub__(self, other):
+    def __rsub__(self, other) -> Any:
         return Step(Func.NMADD, (self.a, self.b, name(other)))
 
 
@@ -40,20 +44,20 @@ class Word:
     """The value that a name holds."""
     name: str
 
-    def __mul__(self, other):
+    def __mul__(self, other) -> Any:
         return Product(self.name, name(other))
 
-    def __add__(self, other):
+    def __add__(self, other) -> Any:
         return NotImplemented if isinstance(other, Product) else Product(self.name, 1.0) + other
 
-    def __sub__(self, other):
+    def __sub__(self, other) -> Any:
         if isinstance(other, Product):
             return NotImplemented
         if isinstance(other, Word):
             return Step(Func.NMADD, (other.name, 1.0, self.name))
         return Product(self.name, 1.0) + -other
 
-    def __rsub__(self, other):
+    def __rsub__(self, other) -> Any:
         return other - Product(self.name, 1.0)
 
 
@@ -66,22 +70,22 @@ def name(operand):
     raise TypeError(f"Operand must be a word or a number, not {operand!r}")
 
 
-def clamp(value, limit):
+def clamp(value, limit) -> Any:
     """`value`, limited to -`limit` to `limit`."""
     return Step(Func.CLAMP, (value.name, name(limit), None))
 
 
-def scaled_down(value, exponent):
+def scaled_down(value, exponent) -> Any:
     """`value` * 2**-n, n the integer that `exponent` - MAGIC stands for."""
     return Step(Func.NSCALE, (value.name, None, name(exponent)))
 
 
-def recip_seed(value):
+def recip_seed(value) -> Any:
     """First guess at 1 / `value`."""
     return Step(Func.RECIP, (value.name, None, None))
 
 
-def rsqrt_seed(value):
+def rsqrt_seed(value) -> Any:
     """First guess at 1 / sqrt(`value`)."""
     return Step(Func.RSQRT, (value.name, None, None))
 
@@ -96,7 +100,10 @@ class Words:
         object.__setattr__(self, "_steps", [])
         object.__setattr__(self, "_names", names or {})
 
-    def __getattr__(self, word):
+    _steps: list
+    _names: dict
+
+    def __getattr__(self, word) -> Any:
         return Word(self._names.get(word, word))
 
     def __setattr__(self, word, value):
@@ -126,7 +133,7 @@ class Sequence:
         name stands last is its lifetime.
     """
     name: str
-    formula: object
+    formula: Callable[..., None]
 
     @property
     def doc(self):
@@ -139,7 +146,7 @@ class Sequence:
         return words._steps
 
 
-def sequence(formula):
+def sequence(formula) -> Any:
     """Decorator: register a formula under its name."""
     if formula.__name__ in SEQUENCES:
         raise TypeError(f"Sequence {formula.__name__} must be registered once")

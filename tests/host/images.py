@@ -28,7 +28,7 @@ def small_image():
               "layer_units": [1], "scale_error": {"head": {"mean": 0.01, "max": 0.02}},
               "operations": [operation]}
     return Image(memory=np.arange(256, dtype=np.uint8), memory_units=69, writable=(4, 69),
-                 program=1, length=2, digest=CONFIG.digest, config="toy", accelerator=asdict(CONFIG), formats=["S8", "SPARSE4"],
+                 program=1, length=2, nodes=[("layer / q", 1), ("head", 2)], digest=CONFIG.digest, config="toy", accelerator=asdict(CONFIG), formats=["S8", "SPARSE4"],
                  patterns=["2:4"], context=8, vocab=96, weight_bytes=64,
                  tokenizer={"json": "{}", "chat_template": "{}"}, report=report,
                  model={"name": "toy", "sha256": "0" * 64, "eos": [0], "bos": None, "layers": 1,

@@ -5,7 +5,7 @@ import torch
 from mapper.compile import compile_model
 from sim.functional import ModelDevice
 from sw_ref.evaluation import EVALUATION, float32_losses, losses, machine_losses, top1_agreement, windows
-from sw_ref.pytorch.llama import Float32
+from sw_ref.pytorch.interpreter import Float32
 from sim.models.toy import toy_model
 
 

@@ -5,7 +5,6 @@ from itertools import product
 
 import cocotb
 import numpy as np
-from amaranth.lib import data
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from rtl.spec.formats import FORMATS

@@ -70,8 +70,8 @@ def test_damaged(image, tmp_path, capsys):
 def test_compile_refuses_what_is_not_legal(monkeypatch):
     """A defect of the mapper does not get as far as an image."""
     from host.errors import UserError
-    from mapper import schedule
-    monkeypatch.setattr(schedule._Schedule, "matmul", lambda self, name, dst: None)
+    from mapper.lowering.products import LowerProduct
+    monkeypatch.setattr(LowerProduct, "emit", lambda self, node, to: None)
     with pytest.raises(UserError, match="^toy: the program for it is not legal, which is a defect of the "
                                         "compiler; please report it: Instruction "):
         compile_model(toy_model(), get("small"), context=64)

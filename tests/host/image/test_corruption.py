@@ -11,7 +11,7 @@ import pytest
 
 import headrace.devices
 from headrace.cli import main
-from headrace.commands import images
+from headrace.library import images
 from host.errors import UserError
 from host.image.image import Image
 from tests.mapper import synthetic
@@ -101,6 +101,10 @@ RELATIONS = {
                                "report.program_bytes": 96},
     "length 4097": {"length": 4097},
     "no instructions": {"length": 0},
+    "nodes beyond the program": {"nodes": [["layer / q", 1], ["head", 3]]},
+    "nodes short of the program": {"nodes": [["layer / q", 1]]},
+    "nodes out of order": {"nodes": [["layer / q", 2], ["head", 2]]},
+    "a node that cannot be printed": {"nodes": [["layer\n", 1], ["head", 2]]},
     "vocab beyond rows": {"vocab": 1 << 20},
     "eos beyond vocab": {"model.eos": [0, 96]},
     "bos beyond vocab": {"model.bos": 96},
@@ -162,6 +166,7 @@ def refusal(path):
     return message
 
 
+@pytest.mark.seconds(2)
 def test_every_field_and_every_relation(about, tmp_path):
     path = tmp_path / "image.safetensors"
     sealed(path, json.dumps(about))
@@ -296,6 +301,7 @@ def test_run_refuses_flipped_bytes(cli, model, tmp_path):
     assert len(fake.Device.made) == 1   # no device is made for a damaged image
 
 
+@pytest.mark.seconds(1)
 def test_run_with_corrupted_metadata(cli, model, tmp_path):
     """Bytes of the metadata that change, with a seal that is right: an answer or one line."""
     image, codes, random = tmp_path / "tiny.safetensors", [], Random(3)

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Every component is listed, has its oracles, and has a bench that asks them."""
 
 import pytest
@@ -32,7 +33,9 @@ def test_bench_is_for_the_component(path):
     module = path.removesuffix(".py").replace("/", ".")
     sources = {cls.__module__ for cls in vars(bench_of(bench)).values()
                if isinstance(cls, type)}
-    assert cases(bench) and module in sources and names and set(names) <= set(ORACLES)
+    assert cases(bench) and names and set(names) <= set(ORACLES)
+    # A bench of many components finds them where they are registered.
+    assert module in sources or module in {type(make()).__module__ for make in cases(bench).values()}
 
 
 @pytest.mark.parametrize("part", components.PARTS)
@@ -67,6 +70,7 @@ def test_benches_do_not_compute(path):
     assert not [name for name in names - known if name.split(".")[0] in ("sw_ref", "torch")]
 
 
+@pytest.mark.seconds(5)
 def test_bench_that_does_not_ask(monkeypatch):
     """The runner has what the bench wrote when it asked; a component that is new is missed."""
     built = build("fp_mul", "fp32")

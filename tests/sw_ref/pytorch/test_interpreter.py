@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from mapper.compile import compile_model
+from mapper.compile import compile_model, plan_of
+from mapper.passes import lowerable
 from mapper.model import ODD
 from mapper.quantize import integer_groups
 from rtl.spec.config import Config, get
 from rtl.spec.formats import SPARSE, integers
 from rtl.spec.isa import WeightFormat
-from sw_ref.pytorch.llama import Float32, MachineArithmetic
+from sw_ref.pytorch.interpreter import Float32, MachineArithmetic
 from sw_ref.machine import Machine
 from sim.models.toy import toy_model
 
@@ -49,8 +50,8 @@ def same_as_pytorch(config, model, length=37):
     ids = [int(n) for n in np.random.default_rng(1).integers(0, model.vocab, length)]
     machine, logits = run(image, config, ids)
 
-    from mapper.compile import _plan
-    centres = {part: m.centre for m in _plan(model) for part, _, _ in m.parts if m.format in ODD.values()}
+    plan = plan_of(model, lowerable(model.graph))
+    centres = {part: m.centre for m in plan for part, _, _ in m.parts if m.format in ODD.values()}
     factor = np.log2(np.e) / np.sqrt(model.head_dim)
 
     def of(which, linear):

@@ -1,0 +1,127 @@
+"""Pack a model's weights, and put them and the tables where they lie in DRAM."""
+
+import math
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+
+from host.errors import UserError
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.formats import pack
+from sw_ref.graph import Attend, Linear, Rope
+
+from .place import gains_of
+from .quantize import integer_groups
+from .report import Tally
+
+
+__all__ = ["Packed", "check_uniform", "rope_table", "softmax_factors", "stack"]
+
+
+def rope_table(model, positions):
+    """Cosines, then sines, of each position's angles: float32 (positions, head_dim)."""
+    half = np.arange(0, model.head_dim, 2, dtype=np.float32) / np.float32(model.head_dim)
+    frequency = (1 / np.float64(model.rope_theta) ** half).astype(np.float32)
+    angles = (np.arange(positions, dtype=np.float32)[:, None] * frequency).astype(np.float64)
+    return np.concatenate([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+
+
+def stack(matrix, linears):
+    """The rows of a matrix's parts, one below the other."""
+    parts = [linears[name] for name, _, _ in matrix.parts]
+    rows = [slice(start, end) for _, start, end in matrix.parts]
+
+    def join(field):
+        return np.concatenate([getattr(p, field)[r] for p, r in zip(parts, rows)])
+
+    return replace(parts[0], name=matrix.name, codes=join("codes"), d=join("d"),
+                   m=None if parts[0].m is None else join("m"))
+
+
+def check_uniform(model, matrix, n, linears):
+    """Refuse a layer whose formats are not those that the program was made for."""
+    for name, _, _ in matrix.parts:
+        if linears[name].format != matrix.format:
+            raise UserError(
+                f"{model.path}: {linears[name].name} is {linears[name].source}, but all layers' "
+                f"{' and '.join(p for p, _, _ in matrix.parts)} must have {matrix.format.name} codes, "
+                f"since one program serves every layer. Quantize them alike")
+
+
+def softmax_factors(graph):
+    """What rows of matrices are multiplied with, by the tensor: the queries' 1 / sqrt(head_dim), and
+    log2(e), since scores are in units of log2."""
+    makers, factors = {node.name: node for node in graph}, {}
+    for node in graph:
+        if isinstance(node, Attend):
+            query = makers[node.inputs[0]]
+            while isinstance(query, Rope):   # which keeps lengths
+                query = makers[query.inputs[0]]
+            if not isinstance(query, Linear):
+                raise ValueError(f"{node.name!r} must have a product's queries, rotated or not, "
+                                 f"not {query.name!r}")
+            factors[query.weight] = np.float32(math.log2(math.e) / math.sqrt(node.head_dim))
+    return factors
+
+
+class Packed:
+    """Weights and gains as they come to lie in DRAM.
+
+    Attributes
+    ----------
+    layer_units : list of :class:`int`
+        Units of each layer's matrices. How long sparse ones are shows when they are packed.
+    tallies : list of :class:`~mapper.report.Tally`
+        Of the layers' matrices, and of the head, once :meth:`data` was called.
+    """
+    def __init__(self, compilation):
+        self.compilation, self.model = compilation, compilation.model
+        self.factors = softmax_factors(self.model.graph)
+        self.tallies = [Tally(matrix=matrix) for matrix in compilation.matrices]
+        body = compilation.values.sections.layers.body
+        self.layers, self.gains, count = deque(), [], len(self.model.layers)
+        for n, layer in enumerate(self.model.layers):
+            compilation.progress("packing layers", n, count)
+            self.layers.append(self._layer(n, layer))
+            self.gains.append(np.concatenate([getattr(layer, node.gain) for node in gains_of(body)]))
+        compilation.progress("packing layers", count, count)
+        self.layer_units = [len(raw) // UNIT_BYTES for raw in self.layers]
+
+    def _layer(self, n, layer):
+        plan = self.tallies[:-1]
+        for tally in plan:
+            check_uniform(self.model, tally.matrix, n, layer.linears)
+        return np.concatenate([self._matrix(tally.matrix, stack(tally.matrix, layer.linears), tally)
+                               for tally in plan])
+
+    def _matrix(self, matrix, linear, tally=None):
+        config, q = self.compilation.config, integer_groups(linear, matrix.centre)
+        factor = self.factors.get(matrix.name, np.float32(1))
+        raw = pack(q.format, q.codes, q.scale, q.centre, q.row_scale * factor, config.beat_bytes,
+                   config.patterns)
+        if tally:
+            tally.add(config, q, raw)
+        return np.frombuffer(raw, np.uint8)
+
+    def data(self, memory, program):
+        """DRAM's bytes up to the KV cache. Layers are let go as they are put there: call it once."""
+        model, head = self.model, self.tallies[-1]
+        data = np.zeros(memory.image_units * UNIT_BYTES, np.uint8)
+
+        def place(unit, values):
+            raw = values.view(np.uint8).reshape(-1)
+            data[unit * UNIT_BYTES:unit * UNIT_BYTES + len(raw)] = raw
+            return unit + len(raw) // UNIT_BYTES
+
+        place(memory.program, program.words())
+        at = memory.layers
+        while self.layers:   # memory is touched as they go
+            at = place(at, self.layers.popleft())
+        place(memory.gains, np.concatenate(self.gains).astype("<f4"))
+        place(memory.head, self._matrix(head.matrix, model.head, head))
+        if not model.tied:
+            place(memory.embedding, self._matrix(replace(head.matrix, name="embedding"), model.embedding))
+        place(memory.final_gain, model.norm.astype("<f4"))
+        place(memory.rope, rope_table(model, self.compilation.context).astype("<f4"))
+        return data

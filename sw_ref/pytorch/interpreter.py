@@ -1,0 +1,187 @@
+"""A model's graph, interpreted in PyTorch: in float32, and with the machine's arithmetic.
+
+:class:`Float32` is what the model is; :class:`MachineArithmetic` is what the accelerator makes of it,
+node by node and independent of any program, to the bit. Both interpret the graph as the family
+states it (:mod:`sw_ref.graph`), before the mapper rewrites anything.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from ..graph import Repeat
+from . import ops
+from .attention import attend
+from .linear import linear as machine_linear
+
+
+__all__ = ["Float32", "MachineArithmetic"]
+
+
+class Float32:
+    """Everything in float32, as Hugging Face's implementation does it.
+
+    A method for each type of node takes the node, the model's tensors by name, and the inputs:
+    float32 (positions, size).
+
+    Parameters
+    ----------
+    model : :class:`~mapper.model.Model` or alike
+        Has a `graph`, and `tensor(name, layer)`.
+    """
+    def __init__(self, model):
+        self.model = model
+
+    @torch.no_grad()
+    def __call__(self, ids, trace=None):
+        """Logits of every position, float32 (positions, vocab).
+
+        `trace(name, values)` sees the value of each node; ``layer / q`` in round 3 is ``layer 3 / q``.
+        """
+        self.ids = ids
+        return self._run(self.model.graph.nodes, {}, None, trace)
+
+    def _run(self, nodes, values, layer, trace):
+        """The value of the last of `nodes`."""
+        for node in nodes:
+            if isinstance(node, Repeat):
+                result = values[node.inputs[0]]
+                for n in range(node.count):
+                    result = self._run(node.body, {**values, node.name: result}, n, trace)
+            else:
+                operation = getattr(self, type(node).__name__.lower())
+                result = operation(node, lambda name: self._tensor(name, layer),
+                                   *(values[name] for name in node.inputs))
+                if trace:
+                    trace(node.name.replace("layer", f"layer {layer}", 1) if layer is not None
+                          else node.name, result)
+            values[node.name] = result
+        return result
+
+    def _tensor(self, name, layer):
+        """A tensor of the model, and what it is called: ``3.gate`` of layer 3."""
+        return name if layer is None else f"{layer}.{name}", self.model.tensor(name, layer)
+
+    def embedding(self, node, tensor):
+        _, embedding = tensor(node.weight)
+        return torch.tensor(embedding.float32())[torch.tensor(self.ids)]
+
+    def angles(self, node, tensor):
+        exponent = torch.arange(0, node.size, 2, dtype=torch.float32) / node.size
+        frequency = (1 / torch.tensor(node.theta, dtype=torch.float64) ** exponent.double()).float()
+        positions = torch.arange(len(self.ids), dtype=torch.float32)
+        angles = (positions[:, None] * frequency).double()
+        return torch.cat([angles.cos().float(), angles.sin().float()], -1)
+
+    def norm(self, node, tensor, x):
+        variance = x.pow(2).mean(-1, keepdim=True)
+        return x * torch.rsqrt(variance + node.eps) * torch.tensor(tensor(node.gain)[1])
+
+    def linear(self, node, tensor, x):
+        y = x @ torch.tensor(tensor(node.weight)[1].float32()).T
+        return y if node.bias is None else y + torch.tensor(tensor(node.bias)[1])
+
+    def head(self, node, tensor, x):
+        return x @ torch.tensor(tensor(node.weight)[1].float32()).T
+
+    def rope(self, node, tensor, x, angles):
+        cos, sin = angles[:, None].chunk(2, -1)
+        low, high = x.unflatten(-1, (-1, node.head_dim)).chunk(2, -1)
+        return torch.cat([low * cos - high * sin, high * cos + low * sin], -1).flatten(1)
+
+    def attend(self, node, tensor, q, k, v):
+        shared = node.heads // node.kv_heads
+        q, k, v = (x.unflatten(-1, (-1, node.head_dim)) for x in (q, k, v))
+        q, k, v = (x.transpose(0, 1) for x in (q, k.repeat_interleave(shared, 1),
+                                               v.repeat_interleave(shared, 1)))
+        result = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return result.transpose(0, 1).flatten(1)
+
+    def gate(self, node, tensor, gate, up):
+        return torch.nn.functional.silu(gate) * up
+
+    def add(self, node, tensor, x, y):
+        return x + y
+
+    def scale(self, node, tensor, x):
+        return x * node.factor
+
+
+class Late(NamedTuple):
+    """A value that lacks a factor for each position, 1 / rms(x) of a norm: it comes after products."""
+    values: torch.Tensor
+    factor: torch.Tensor
+
+
+def settled(x):
+    """A value with the factor that it lacked."""
+    return ops.madd(x.values, x.factor, 0.0) if isinstance(x, Late) else x
+
+
+class MachineArithmetic(Float32):
+    """The same, with every operation as the accelerator computes it.
+
+    A norm's result lacks 1 / rms(x), which is one number, and products are linear: the first
+    operation behind the products multiplies it in.
+
+    Parameters
+    ----------
+    model : :class:`~mapper.model.Model`
+    integers : function of (name, linear) -> (integer weights (rows, K), row scales (rows,))
+        What the mapper makes of a matrix; names are ``3.gate`` for layer 3, and ``head``, ``embedding``.
+    """
+    def __init__(self, model, integers):
+        super().__init__(model)
+        self.integers = integers
+
+    def product(self, named, x):
+        weight, row_scale = self.integers(*named)
+        return machine_linear(torch.tensor(weight), torch.tensor(row_scale), x)
+
+    def embedding(self, node, tensor):
+        weight, row_scale = self.integers(*tensor(node.weight))
+        rows = torch.tensor(self.ids)
+        return ops.multiply(torch.tensor(weight)[rows].float(), torch.tensor(row_scale)[rows][:, None])
+
+    def norm(self, node, tensor, x):
+        x = settled(x)
+        return Late(ops.madd(x, torch.tensor(tensor(node.gain)[1]), 0.0),
+                    ops.rms_reciprocal(x, node.eps)[:, None])
+
+    def linear(self, node, tensor, x):
+        if node.bias is not None:
+            y = self.product(tensor(node.weight), settled(x))
+            return ops.madd(y, 1.0, torch.tensor(tensor(node.bias)[1]))
+        if isinstance(x, Late):
+            return Late(self.product(tensor(node.weight), x.values), x.factor)
+        return self.product(tensor(node.weight), x)
+
+    def head(self, node, tensor, x):
+        return self.product(tensor(node.weight), settled(x))   # logits leave the machine
+
+    def rope(self, node, tensor, x, angles):
+        if isinstance(x, Late):
+            x, angles = x.values, ops.madd(angles, x.factor, 0.0)
+        cos, sin = angles[:, None].chunk(2, -1)
+        low, high = x.unflatten(-1, (-1, node.head_dim)).chunk(2, -1)
+        return torch.cat(ops.rotate(low, high, cos, sin), -1).flatten(1)
+
+    def attend(self, node, tensor, q, k, v):
+        shared = node.heads // node.kv_heads
+        q, k, v = (settled(x).unflatten(-1, (-1, node.head_dim)) for x in (q, k, v))
+        out = torch.empty_like(q)
+        for t in range(len(q)):
+            for head in range(node.kv_heads):
+                group = slice(head * shared, (head + 1) * shared)
+                numerators, denominators = attend(q[t, group], k[:t + 1, head], v[:t + 1, head])
+                out[t, group] = ops.madd(numerators, ops.reciprocal(denominators)[:, None], 0.0)
+        return out.flatten(1)
+
+    def gate(self, node, tensor, gate, up):
+        return ops.silu_gate(settled(gate), settled(up))
+
+    def add(self, node, tensor, x, y):
+        return ops.madd(settled(y), 1.0, settled(x))
+
+    def scale(self, node, tensor, x):
+        return ops.madd(settled(x), node.factor, 0.0)

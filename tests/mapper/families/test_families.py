@@ -1,0 +1,40 @@
+"""What every family must have; a new one is found by itself."""
+
+import pytest
+
+from mapper.families import FAMILIES, Hyperparameters, family
+from mapper.passes import lowerable
+from mapper.place import place
+from mapper.registers import COLUMN_WORDS
+from rtl.spec.config import get
+from sw_ref.graph import Head
+
+
+SIZES = Hyperparameters(hidden=128, heads=4, kv_heads=2, head_dim=64, ffn=192, vocab=96, layers=2,
+                        rope_theta=10000.0, rms_eps=1e-5)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_graph(name):
+    """Its tensors are those that files are searched for, it ends in a head, and can be placed."""
+    found = FAMILIES[name]
+    graph = found.graph(SIZES)
+    read = {tensor for node in graph for tensor in node.tensors}
+    assert read == {*found.linears, *found.norms, "embedding", "norm", "head"}
+    assert isinstance(graph.nodes[-1], Head)
+    assert place(lowerable(graph), get("small"), COLUMN_WORDS).words <= get("small").vector_words
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_names_in_files_differ(name):
+    names = [*FAMILIES[name].linears.values(), *FAMILIES[name].norms.values()]
+    for kind in ("gguf", "hf"):
+        assert len({getattr(each, kind) for each in names}) == len(names)
+
+
+def test_a_name_is_registered_once():
+    def llama(p):
+        pass
+
+    with pytest.raises(ValueError, match="^Families must differ in their names, 'llama' is there already$"):
+        family(gguf="llama", hf="llama", linears={}, norms={})(llama)

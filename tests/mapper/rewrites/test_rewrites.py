@@ -1,0 +1,123 @@
+"""Rewrites: where each applies, and that programs with and without them compute the same."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mapper import passes
+from mapper.compile import compile_model
+from mapper.families import FAMILIES
+from mapper.nodes import AttendCache, Join, Product, Reciprocal, Weighted
+from mapper.rewrites import REWRITES, Body, rewritten
+from mapper.rewrites.chunked_gate import chunks
+from rtl.spec.config import get
+from sim.functional import ModelDevice
+from sim.models.toy import toy_model
+from sw_ref.graph import Add, Graph, Repeat
+
+from ..families.test_families import SIZES
+
+
+LATE, KEYS, CHUNKED = ("1/rms behind the product", "keys and values before queries",
+                       "gate and up in chunks")
+GRAPH = FAMILIES["llama"].graph(SIZES)
+LAYER = next(node for node in GRAPH.nodes if isinstance(node, Repeat))
+
+
+def applied(change=lambda node: node, extra=()):
+    """Rewrites that apply to Llama's layer, once its nodes were changed, and where."""
+    body = (*map(change, LAYER.body[:-1]), *extra, LAYER.body[-1])
+    nodes = [replace(node, body=body) if node is LAYER else node for node in GRAPH.nodes]
+    return {(each.rewrite, each.node) for each in rewritten(Graph(tuple(nodes)))[1]}
+
+
+ALL = {(LATE, "layer / attention / norm"), (LATE, "layer / ffn / norm"),
+       (KEYS, "layer / attention / attend"), (CHUNKED, "layer / ffn / silu")}
+
+
+def test_llama():
+    assert applied() == ALL
+    assert set(REWRITES) == {LATE, KEYS, CHUNKED}
+    kinds = {type(node) for node in rewritten(GRAPH)[0]}
+    assert {Weighted, Reciprocal, Product, AttendCache, Join} <= kinds
+
+
+def bias(name):
+    return lambda node: replace(node, bias="b") if node.name == f"layer / {name}" else node
+
+
+def other_input(name, value):
+    return lambda node: replace(node, inputs=(value,)) if node.name == f"layer / {name}" else node
+
+
+def reader(value, size):
+    """Something else that reads a value."""
+    return [Add(name="layer / other", inputs=(f"layer / {value}",) * 2, size=size)]
+
+
+@pytest.mark.parametrize("lost, change, extra", [
+    # A bias would be multiplied with 1 / rms, and rows with one are not stacked.
+    ({(LATE, "layer / attention / norm"), (KEYS, "layer / attention / attend")},
+     bias("attention / q"), ()),
+    ({(LATE, "layer / ffn / norm"), (CHUNKED, "layer / ffn / silu")}, bias("ffn / up"), ()),
+    # The norm, or a product of it, is read by what cannot multiply it in.
+    ({(LATE, "layer / attention / norm")}, lambda node: node, reader("attention / norm", 128)),
+    ({(LATE, "layer / attention / norm"), (KEYS, "layer / attention / attend")},
+     lambda node: node, reader("attention / k", 128)),
+    ({(LATE, "layer / ffn / norm"), (CHUNKED, "layer / ffn / silu")}, lambda node: node,
+     reader("ffn / gate", 192)),
+    # Keys that are needed for something else besides.
+    ({(KEYS, "layer / attention / attend")}, lambda node: node, reader("attention / k / rope", 128)),
+    # Products of different vectors.
+    ({(KEYS, "layer / attention / attend")}, other_input("attention / v", "layer"), ()),
+    ({(CHUNKED, "layer / ffn / silu")}, other_input("ffn / up", "layer"), ()),
+])
+def test_conditions(lost, change, extra):
+    assert applied(change, extra) == ALL - lost
+
+
+@pytest.mark.parametrize("rewrite", REWRITES.values(), ids=lambda each: each.name)
+def test_other_nodes_are_left(rewrite):
+    """Applies to nothing but what it names."""
+    body = Body(LAYER.body)
+    wanted = {node for name, node in ALL if name == rewrite.name}
+    assert {node.name for node in LAYER.body if rewrite.applies(body, node)} == wanted
+    assert rewrite.__doc__
+
+
+def test_chunks():
+    assert chunks(1536) == [(0, 512), (512, 1024), (1024, 1344), (1344, 1472), (1472, 1536)]
+    assert chunks(64) == [(0, 64)]
+    for rows in range(64, 4096, 64):
+        edges = chunks(rows)
+        assert edges[0][0] == 0 and edges[-1][1] == rows
+        assert all(a[1] == b[0] and a[0] < a[1] for a, b in zip(edges, edges[1:]))
+
+
+def logits(model, config):
+    device = ModelDevice(config)
+    device.load(compile_model(model, config, 32))
+    device.step([5, 6][:config.columns], 0, True)
+    device.step([7], config.columns, True)
+    return device.logits
+
+
+@pytest.mark.parametrize("names", [{LATE}, {LATE, KEYS}, {LATE, CHUNKED}], ids=len)
+@pytest.mark.parametrize("name", ["small", "wide"])
+def test_order_changes_no_bit(monkeypatch, name, names):
+    """Keys first, and chunks, change when a value is computed and not what it is."""
+    model, config = toy_model(heads=6, kv_heads=2), get(name)
+    expected = logits(model, config)
+    monkeypatch.setattr(passes, "rewritten", lambda graph: rewritten(graph, names))
+    np.testing.assert_array_equal(logits(model, config), expected)
+
+
+def test_without_any_rewrite(monkeypatch):
+    """A program of the plain graph is legal, and nearly the same: norms are rounded elsewhere."""
+    model, config = toy_model(heads=6, kv_heads=2), get("small")
+    expected = logits(model, config)
+    monkeypatch.setattr(passes, "rewritten", lambda graph: rewritten(graph, ()))
+    got = logits(model, config)
+    assert not np.array_equal(got, expected)
+    assert np.linalg.norm(got - expected) < 0.1 * np.linalg.norm(expected)
