@@ -7,17 +7,16 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from host.errors import UserError
-from rtl.spec.config import GROUP
+from rtl.spec.config import GROUP, HEAD_DIMS
 from rtl.spec.formats import FORMATS, WeightFormat, grid
 
 from .families import FAMILIES, Hyperparameters
 
 
-__all__ = ["HEAD_DIMS", "LINEARS", "ODD", "RANGES", "Linear", "Layer", "Layers", "Model", "half_split",
+__all__ = ["LINEARS", "ODD", "RANGES", "Linear", "Layer", "Layers", "Model", "half_split",
            "round_s8", "round_u"]
 
 
-HEAD_DIMS = (64, 128)                                    # what attention can be built for
 LINEARS = ("q", "k", "v", "o", "gate", "up", "down")     # matrices of a layer
 
 # Formats of an odd grid: unsigned codes, and a scale and a minimum for each group.

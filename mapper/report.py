@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from rtl.spec.config import GROUP, UNIT_BYTES
 from rtl.spec.formats import FORMATS, WeightFormat
+from rtl.spec.isa import INSTRUCTION_BYTES
 from rtl.spec.numbers import TILES
 from rtl.spec.sparse import BLOCK, MODES, SLOTS, Mode
 
@@ -119,7 +120,7 @@ def estimate(config, model, memory, vector, tallies, program):
     return {
         "configuration": config.name,
         "program_instructions": len(program.insns),
-        "program_bytes": len(program.insns) * 32,
+        "program_bytes": len(program.insns) * INSTRUCTION_BYTES,
         "weight_bytes": memory.weight_units * UNIT_BYTES,
         "kv_cache_bytes": (memory.end - memory.image_units) * UNIT_BYTES,
         "memory_bytes": memory.end * UNIT_BYTES,

@@ -12,6 +12,7 @@ from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
 from ..spec.layouts import WeightStep
+from ..spec.numbers import LANE_BYTES
 from ..spec.sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
 from .block import among
 
@@ -19,7 +20,7 @@ from .block import among
 __all__ = ["Expander"]
 
 
-LANE = 128  # bits of a beat in a lane
+LANE = 8 * LANE_BYTES   # bits
 S8, TERNARY = WeightFormat.S8, WeightFormat.TERNARY
 
 

@@ -11,7 +11,7 @@ from .numbers import GROUP, KV_BLOCK, UNIT_BYTES
 from .sparse import PATTERNS
 
 
-__all__ = ["GROUP", "KV_BLOCK", "UNIT_BYTES", "ISA_VERSION", "NATIVE", "CORES", "PATTERNS", "Config", "CONFIGS",
+__all__ = ["GROUP", "KV_BLOCK", "UNIT_BYTES", "ISA_VERSION", "HEAD_DIMS", "NATIVE", "CORES", "PATTERNS", "Config", "CONFIGS",
            "get"]
 
 
@@ -28,6 +28,7 @@ NATIVE = {
 # The formats that each can be built for: those, and what hardware expands for it.
 EXPANDED = tuple(fmt.name for fmt in WeightFormat if FORMATS[fmt].expands)
 CORES = {core: tuple(dict.fromkeys(native + EXPANDED)) for core, native in NATIVE.items()}
+HEAD_DIMS = (64, 128)   # elements of a head that attention can be built for
 # What the weights of embeddings, and of most heads, are in.
 NEEDED = ("S8",)
 
@@ -101,7 +102,8 @@ class Config:
               "lanes must be a power of two from 2 to 16", self.lanes)
         check(isinstance(self.queries, int) and 1 <= self.queries <= 16,
               "queries must be from 1 to 16", self.queries)
-        check(self.head_dim in (64, 128), "head_dim must be 64 or 128", self.head_dim)
+        check(self.head_dim in HEAD_DIMS,
+              f"head_dim must be {' or '.join(map(str, HEAD_DIMS))}", self.head_dim)
         check(power_of_two(self.vector_words, 64, 1 << 18),
               "vector_words must be a power of two from 64 to 262144", self.vector_words)
         check(power_of_two(self.act_groups, 2, 1024),

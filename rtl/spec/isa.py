@@ -7,13 +7,14 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, enum
 
 
-__all__ = ["WORD_BITS", "REGISTERS", "Op", "Unit", "Func", "Dest", "Source",
+__all__ = ["WORD_BITS", "INSTRUCTION_BYTES", "REGISTERS", "Op", "Unit", "Func", "Dest", "Source",
            "WeightFormat", "Insn", "decode",
            "markdown", "Halt", "Loop", "Scalar", "Token", "Sync", "Load", "Stream", "MatMul",
            "Embed", "Vector", "Quant", "Append", "Attend"]
 
 
 WORD_BITS = 256
+INSTRUCTION_BYTES = WORD_BITS // 8
 REGISTERS = 8
 
 

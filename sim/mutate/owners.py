@@ -37,7 +37,7 @@ OWNERS = {
     "append":        _owner("attention/append"),
     "arbiter":       _owner("bus/arbiter bus/axi"),
     "attention":     _owner("attention/unit attention/intake attention/output attention/products "
-                            "attention/queries attention/sequence attention/tag attention/delay"),
+                            "attention/queries attention/sequence attention/tag bus/delay"),
     "best":          _owner("linear/best"),
     "combine":       _owner("linear/combine"),
     "control":       _owner("control/control"),
