@@ -28,6 +28,9 @@ NATIVE = {
 # The formats that each can be built for: those, and what hardware expands for it.
 EXPANDED = tuple(fmt.name for fmt in WeightFormat if FORMATS[fmt].expands)
 CORES = {core: tuple(dict.fromkeys(native + EXPANDED)) for core, native in NATIVE.items()}
+# Formats that no hardware takes: the functional machine does, if a configuration asks for them.
+FUNCTIONAL = tuple(fmt.name for fmt in WeightFormat
+                   if not any(fmt.name in formats for formats in CORES.values()))
 HEAD_DIMS = (64, 128)   # elements of a head that attention can be built for
 # What the weights of embeddings, and of most heads, are in.
 NEEDED = ("S8",)
@@ -118,12 +121,12 @@ class Config:
             check(self.dram in DRAMS, f"dram must be one of {', '.join(DRAMS)}", self.dram)
             object.__setattr__(self, "dram", DRAMS[self.dram])
         check(self.core in CORES, f"core must be one of {', '.join(CORES)}", self.core)
-        known = CORES[self.core]
+        known = CORES[self.core] + FUNCTIONAL
         for name in self.formats:
             check(name in known,
                   f"the formats of core {self.core!r} must be of {', '.join(known)}", name)
         # In the order of the enumeration, whatever order they came in.
-        chosen = self.formats or known
+        chosen = self.formats or CORES[self.core]
         object.__setattr__(self, "formats",
                            tuple(f.name for f in WeightFormat if f.name in chosen))
         for name in NEEDED:

@@ -1,7 +1,9 @@
+# amaranth: UnusedElaboratable=no
 from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
+from rtl.linear.pipeline import LinearPipeline
 from rtl.spec import config as configs
 from rtl.spec.config import CONFIGS, CORES, GROUP, KV_BLOCK, PATTERNS, UNIT_BYTES, Config, get
 from rtl.spec.isa import WeightFormat
@@ -137,6 +139,17 @@ def test_digest_names_the_instruction_set(monkeypatch):
     before = SMALL.digest
     monkeypatch.setattr(configs, "ISA_VERSION", configs.ISA_VERSION + 1)
     assert SMALL.digest != before
+
+
+def test_formats_of_the_functional_machine_alone(monkeypatch):
+    """A configuration has them when it asks for them, and never by itself; hardware refuses them."""
+    monkeypatch.setattr(configs, "FUNCTIONAL", ("U1",))
+    assert "U1" not in replace(SMALL, formats=()).formats
+    asked = replace(SMALL, formats=("S8", "U1"))
+    assert asked.formats == ("S8", "U1") and WeightFormat.U1 not in asked.native
+    with pytest.raises(ValueError, match="^Formats that the core does not take must be of TERNARY, "
+                                         "SPARSE4, SPARSE8, not U1$"):
+        LinearPipeline(asked)
 
 
 SIZES = ("small", "wide", "small-lut", "wide-lut", "small-dspchain", "wide-dspchain")
