@@ -124,7 +124,7 @@ class Config:
         known = CORES[self.core] + FUNCTIONAL
         for name in self.formats:
             check(name in known,
-                  f"the formats of core {self.core!r} must be of {', '.join(known)}", name)
+                  f"the formats of core {self.core!r} must be of {', '.join(CORES[self.core])}", name)
         # In the order of the enumeration, whatever order they came in.
         chosen = self.formats or CORES[self.core]
         object.__setattr__(self, "formats",

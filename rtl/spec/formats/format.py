@@ -113,8 +113,8 @@ class Format(ABC):
 
     def bound(self, centre_shift):
         """The largest magnitude of an integer weight."""
-        ends = np.abs(self.grid(np.array([self.low, self.high], self.dtype)))
-        most = int(ends.max()) * (255 if self.scaled else 1)
+        grid = np.abs(self.grid(np.arange(self.low, self.high + 1).astype(self.dtype)))
+        most = int(grid.max()) * (255 if self.scaled else 1)
         return most + (128 << centre_shift if self.centred else 0)
 
     def sum_bits(self, groups, centre_shift, window):

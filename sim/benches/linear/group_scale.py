@@ -17,7 +17,7 @@ from ._matrix import ODD, generator
 
 
 DENSE = {WeightFormat.U4, WeightFormat.S8}
-LUT = {fmt for fmt in WeightFormat if fmt not in SPARSE}
+LUT = get("small-lut").native
 
 # Configuration, and the formats that its core takes whole.
 CONFIGS = {

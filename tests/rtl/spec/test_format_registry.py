@@ -58,12 +58,11 @@ def test_round_trip(its, beat_bytes, rows, groups):
 
 @ALL
 def test_codes(its):
-    """The range's ends are what the grid makes largest, and no two codes are the same weight."""
+    """Each code of the range stands for an integer; several may stand for zero alone."""
     assert its.low <= 0 < its.high
-    ends = its.grid(np.array([its.low, its.high], its.dtype))
     every = its.grid(np.arange(its.low, its.high + 1).astype(its.dtype))
-    assert (every.min(), every.max()) == (ends.min(), ends.max())
-    assert len(set(every.tolist())) == its.high - its.low + 1
+    assert every.dtype == np.int32
+    assert len(set(every[every != 0].tolist())) == (every != 0).sum()
     if its.code_bits:
         assert its.high - its.low + 1 == 1 << its.code_bits
     assert its.parts in ((), ("scale",), ("scale", "centre"))
@@ -73,9 +72,10 @@ def test_codes(its):
 @pytest.mark.parametrize("shift", [0, 7])
 def test_integers_and_their_sums_have_room(its, shift):
     """What the exactness of sums rests on: :func:`sw_ref.numerics.linear`."""
-    codes = np.array([[its.low] * GROUP, [its.high] * GROUP], its.dtype)
-    scale = np.full((2, 1), 255, np.uint8)
-    most = max(int(np.abs(its.integers(codes, scale, np.full((2, 1), centre, np.int8), shift)).max())
+    every = np.arange(its.low, its.high + 1).astype(its.dtype)
+    codes, count = np.repeat(every[:, None], GROUP, 1), len(every)
+    scale = np.full((count, 1), 255, np.uint8)
+    most = max(int(np.abs(its.integers(codes, scale, np.full((count, 1), centre, np.int8), shift)).max())
                for centre in (-128, 127))
     assert most == its.bound(shift) < 1 << 15
     for groups, window in (1, 0), (33, 5), (48, 15):
