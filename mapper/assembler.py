@@ -6,13 +6,12 @@ from contextlib import contextmanager
 import numpy as np
 
 from rtl.spec.config import UNIT_BYTES
-from rtl.spec.isa import WORD_BITS, Loop, Vector
+from rtl.spec.isa import INSTRUCTION_BYTES, Loop, Vector
 
 
 __all__ = ["Assembler", "Area", "Body", "Line", "float_bits"]
 
 
-INSTRUCTION_BYTES = WORD_BITS // 8
 
 
 def float_bits(value):

@@ -10,6 +10,7 @@ The scheduler knows nodes and not families: :mod:`mapper.lowering` has the instr
 
 from rtl.spec.config import KV_BLOCK
 from rtl.spec.isa import Func, Halt, Load, Scalar, Source, Stream
+from rtl.spec.numbers import UNIT_WORDS
 
 from .assembler import Assembler
 from .lowering import lowering_of
@@ -112,7 +113,7 @@ class _Schedule:
         areas = [self.to.gain(node) for node in gains_of(nodes)]
         words = sum(area.size for area in areas)
         self.asm.node = gains_of(nodes)[0].name
-        self.to.emit(Load(addr=addr, addr_reg=reg, size=words // 16, dst=areas[0].start))
+        self.to.emit(Load(addr=addr, addr_reg=reg, size=words // UNIT_WORDS, dst=areas[0].start))
 
     def nodes(self, nodes):
         for group in _groups(nodes):

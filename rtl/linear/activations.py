@@ -8,12 +8,12 @@ from ..spec.config import GROUP, Config
 from ..cores.tables import TABLES, SignTable
 from ..spec.layouts import ActivationWrite
 from ..spec.limits import GROUP_BITS
+from ..spec.numbers import WINDOW
 
 
-__all__ = ["WINDOW", "ACTIVATION_READ", "Activations", "ActivationBuffer"]
+__all__ = ["ACTIVATION_READ", "Activations", "ActivationBuffer"]
 
 
-WINDOW = 15  # :data:`sw_ref.numerics.WINDOW`; rtl may not import sw_ref, a test compares the two.
 
 # `split`: half of the group is wanted, its elements 16-31 if `half`.
 ACTIVATION_READ = data.StructLayout({"group": GROUP_BITS, "half": 1, "split": 1})

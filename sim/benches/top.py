@@ -217,7 +217,7 @@ async def every_unit(dut, pause):
     host = await Host.begin(dut, pause)
     assert await host.read("IDENTITY") == IDENTITY
     assert await host.read("DIGEST") == int(host.config.digest[:8], 16)
-    assert await host.read("FORMATS") == sum(1 << WeightFormat[n].value for n in host.config.formats)
+    assert await host.read("FORMATS") == sum(1 << fmt.value for fmt in host.config.weight_formats)
     await host.whole_program()
     beats = await host.read("WEIGHT_BEATS")
     assert beats == host.config.unit_beats * sum(

@@ -15,7 +15,7 @@ from sw_ref.linear import places
 from sim.models.toy import toy_model
 
 
-ALL = pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)
+ALL = pytest.mark.parametrize("fmt", get("small-lut").weight_formats, ids=lambda f: f.name)
 
 
 @ALL

@@ -78,7 +78,7 @@ def test_program_equals_pytorch(name, tied):
 
 @pytest.mark.seconds(1)
 @pytest.mark.parametrize("name", ["small", "wide"])
-@pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)
+@pytest.mark.parametrize("fmt", get("small-lut").weight_formats, ids=lambda f: f.name)
 def test_formats_equal_pytorch(name, fmt):
     config, model = get(f"{name}-lut"), toy_model(heads=6, kv_heads=2, hidden=160, ffn=320, format=fmt)
     image = same_as_pytorch(config, model, length=9)
