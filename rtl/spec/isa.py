@@ -172,7 +172,8 @@ def markdown():
         yield ""
 
 
-# fmt: off (fields are tables)
+# Fields are tables.
+# fmt: off
 
 # Control: executed by the sequencer itself, in program order.
 
