@@ -139,7 +139,7 @@ RULES = [
     ("headrace/commands/run.py", "def f():\n import mapper.compile",           []),
     ("headrace/options.py",      "from mapper import compile",                 ["mapper.compile"]),
     ("headrace/options.py",      "if TYPE_CHECKING:\n from mapper import a",    []),
-    ("headrace/studies/area.py", "from boards import synthesis",               []),
+    ("headrace/studies/cores.py", "from boards import synthesis",               []),
     ("headrace/commands/run.py", "from host.errors import UserError",          []),
 ]
 # fmt: on

@@ -192,5 +192,5 @@ class Runner:
     def answered(self, ids: list[int], session: Session, tokens: list[Token]) -> Answer:
         """The :class:`Answer` that tokens of :meth:`answer` make."""
         return Answer(text=self.tokenizer.decode([token.id for token in tokens]), prompt_ids=ids,
-                      tokens=tokens, stopped=session.stopped,
+                      tokens=tokens, stopped=session.stopped or "tokens",
                       figures=Statistics(self.image, self.machine, tokens).figures)
