@@ -1,4 +1,4 @@
-"""Programs that failed, kept in files: with the step, and the DRAM that they read."""
+"""Keep failing programs in files, with their step and DRAM."""
 
 import base64
 import json
