@@ -161,9 +161,9 @@ $(VENV)/.test: $(VENV)/.boards
 	@$(PIP) -e '.[test]'
 	@touch $@
 
-# What the linter and the type checker need besides.
+# What the type checker needs besides.
 $(VENV)/.check: $(VENV)/.test
-	@echo "Installing the linter and the type checker into $(VENV)."
+	@echo "Installing the type checker into $(VENV)."
 	@$(PIP) -e '.[check]'
 	@touch $@
 
