@@ -184,8 +184,13 @@ class Tokens:
             result.append(item)
             if not isinstance(item, Line):
                 item.items = self._insert(item.items, places)
-            result += (Line(sync, item.node) for sync in self.behind.get(place, ()))
+            result += (Line(sync, _last(item)) for sync in self.behind.get(place, ()))
         return result
+
+
+def _last(item):
+    """Name of the node that an item ends with."""
+    return item.node if isinstance(item, Line) else _last(item.items[-1])
 
 
 def _all(items):
