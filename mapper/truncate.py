@@ -20,7 +20,7 @@ INSTRUCTION_BYTES = 32
 @dataclass(frozen=True)
 class _Program:
     """A program of :mod:`mapper.schedule`'s, and where the loop over the layers and their stream are."""
-    insns: list[Any]
+    insns: list[Any]   # of classes of Insn
     loop: int
     stream: int
 
