@@ -67,7 +67,7 @@ class DenseCore(wiring.Component):
         Activations of each column. Taken together with `weights`.
     act_sums : :py:`In(data.ArrayLayout(signed(13), columns))`
         Sum of each column's 32 activations. Sampled with `acts`.
-    sums : :py:`Out(stream.Signature(ArrayLayout(ArrayLayout(signed(20), lanes), columns)))`
+    sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns)))`
         Sums of the step, by column and row.
     """
     def __init__(self, config, format, multiply):

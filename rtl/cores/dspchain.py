@@ -62,7 +62,7 @@ class DspChainCore(wiring.Component):
     acts : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(8), 32), columns)))`
         Activations of each column; S8 and sparse formats have theirs in the first 16. Taken
         together with `weights`.
-    sums : :py:`Out(stream.Signature(ArrayLayout(ArrayLayout(signed(20), lanes), columns)))`
+    sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns)))`
         :meth:`outputs` payloads per step, by column and row. Rows that a step does not have are
         nonsense.
     """

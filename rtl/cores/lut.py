@@ -78,7 +78,7 @@ class LutCore(wiring.Component):
         together with `acts`.
     acts : :py:`In(stream.Signature(data.ArrayLayout(TABLES(inputs), columns)))`
         Tables of each column's activations. Taken together with `weights`.
-    sums : :py:`Out(stream.Signature(ArrayLayout(ArrayLayout(signed(20), lanes), columns)))`
+    sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns)))`
         Sums of the step, by column and row. Rows that the step does not have are nonsense.
     """
     def __init__(self, config, *, formats=None, inputs=2):

@@ -74,7 +74,7 @@ class SystolicCore(wiring.Component):
         Codes of N rows, laid out as :mod:`rtl.spec.formats` says. Taken together with `acts`.
     acts : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(8), 32), columns)))`
         Activations of each column. Taken together with `weights`.
-    sums : :py:`Out(stream.Signature(ArrayLayout(ArrayLayout(signed(20), rows), columns)))`
+    sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), rows), columns)))`
         Sums of the step, by column and row.
     """
     def __init__(self, config):
