@@ -1,4 +1,4 @@
-"""Keep failing programs in files, with their step and DRAM."""
+"""Programs that failed, kept in files: with the step, and the DRAM that they read."""
 
 import base64
 import json
