@@ -1,4 +1,4 @@
-"""What the host needs of a device, and what every device with registers does alike."""
+"""Device interface of the host, and the base class of devices with registers."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Products of the formats that are first decoded to integers, a block at a time."""
+"""Matrix products in formats that are decoded to integers first, block by block."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Functional machine: the executable definition of every instruction, with no notion of time.
+"""Functional machine: the executable definition of every instruction, without timing.
 
 Without a `schedule` instructions execute in program order, which is what the mapper means. With one,
 each unit has its queue as in hardware and a seeded generator picks which unit goes next: a program

@@ -1,4 +1,4 @@
-"""What instructions need of each other: tokens, streams of groups and weights, and no races.
+"""Order between instructions: happens-before by tokens and streams, and the races that break it.
 
 Units run side by side, each in order. An access comes *before* another of a different unit if it
 does in every run that the tokens allow: vector clocks (Lamport; Fidge; Mattern) carry what each unit

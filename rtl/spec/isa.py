@@ -183,7 +183,8 @@ def markdown():
         yield ""
 
 
-# fmt: off (fields are tables)
+# Fields are tables.
+# fmt: off
 
 # Control: executed by the sequencer itself, in program order.
 
@@ -266,7 +267,7 @@ class MatMul(Insn, op=Op.MATMUL):
 
 class Embed(Insn, op=Op.EMBED):
     """vector[dst + k] = weight[row, k], from the packed block (format S8) that holds the row."""
-    row:    int = bits(20, "Row of the matrix; its place in the block is the row modulo block rows.")
+    row:    int = bits(20, "Row of the matrix; its place in a block is the row modulo block rows.")
     groups: int = bits(10, "Columns of the matrix, in groups of 32.")
     dst:    int = bits(18, "Vector memory address.")
     row_reg: int = reg(target="row")

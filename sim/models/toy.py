@@ -1,4 +1,4 @@
-"""A small random model of the Llama family, with every kind of thing that a large one has."""
+"""A small random Llama with every feature of a large one."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Which bench answers for which source file, and how many mutants each gets."""
+"""Assign source files to benches, and share out the mutants."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Which component is compared with which oracles, and which have nothing to compare.
+"""Assign oracles to components.
 
 Each file in `FOLDERS` is in exactly one of three lists: `COMPUTES`, `PARTS` and `MOVES`.
 `tests/sim/oracles/test_components.py` fails for one that is in none; :mod:`sim.harness.runner` fails a bench

@@ -1,4 +1,4 @@
-"""What random programs work on: numbers, matrices of all formats, and a KV cache."""
+"""Data of random programs: numbers, matrices of all formats, and a KV cache."""
 
 from dataclasses import dataclass
 

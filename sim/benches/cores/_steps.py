@@ -1,4 +1,4 @@
-"""The steps that matrices of every format are unpacked to, told from their codes.
+"""Reference model of the unpacked steps of a matrix, for every format.
 
 Of sparse matrices, which slot has which weight is the packer's choice: their code beats are picked out
 of the stream one by one. What substeps they expand to is told from the codes again.

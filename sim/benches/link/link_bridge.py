@@ -1,4 +1,4 @@
-"""The bridge, asked in packets: every operation, repeated requests, the seal, buses that fail or hang."""
+"""Link bridge: every operation, retransmission, the seal, and buses that fail or hang."""
 
 import zlib
 
