@@ -17,79 +17,98 @@ APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sud
 # Through the environment, so that a prompt may hold quotes.
 export DEVICE MODEL TOKENS PROMPT CONFIG
 
-.PHONY: run chat test sim random mutate coverage bench cores bitstream export small docs verilog doctor install clean distclean
+.PHONY: run chat test check lint sim random mutate coverage bench cores bitstream export small docs verilog
+.PHONY: doctor install help clean distclean
 
+# Answer a prompt: make run [PROMPT="..."] [TOKENS=n] [MODEL=NAME|FILE] [CONFIG=wide] [DEVICE=sim|model].
 run: $(VENV)/.run
 	@$(BIN)/headrace run --model "$$MODEL" --prompt "$$PROMPT" --tokens "$$TOKENS" \
 	    --device "$$DEVICE" $${CONFIG:+--config "$$CONFIG"} --greedy
 
+# Hold a conversation: make chat [MODEL=NAME|FILE] [CONFIG=wide] [DEVICE=sim|model].
 chat: $(VENV)/.run
 	@$(BIN)/headrace chat --model "$$MODEL" --device "$$DEVICE" $${CONFIG:+--config "$$CONFIG"}
 
+# Run all tests: make test [TESTS=FILE].
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
-# One component's bench: make sim UNIT=attention [CASE=small] [WAVES=1] [SEED=n]
+# Run the linter, the type checker and every test that builds nothing, in under a minute.
+# sim.tools refuses under HEADRACE_CHECK: a test that builds says how many `seconds` it takes.
+check: lint
+	HEADRACE_CHECK=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not seconds" --durations=5 \
+	    --durations-min=2 $(TESTS)
+
+# Run the linter and the type checker.
+lint: $(VENV)/.check
+	$(BIN)/ruff check
+	$(BIN)/basedpyright
+
+# Run one component's bench: make sim UNIT=attention [CASE=small] [WAVES=1] [SEED=n]
 sim: $(VENV)/.test
 	@test -n "$(UNIT)" || { echo "make sim: UNIT must be one of:" \
 	    $$(find sim/benches -name '[a-z]*.py' | sed 's/.*\/\(.*\)\.py$$/\1/' | sort); exit 2; }
 	@$(BIN)/python -m sim.harness.runner "$(UNIT)" $(if $(CASE),--case $(CASE)) --seed "$(SEED)" \
 	    $(if $(WAVES),--waves)
 
-# Random programs on the simulated FPGA and the functional machine: make random [N=1000] [SEED=n] [CONFIG=wide].
+# Compare random programs on the simulated FPGA and the functional machine: make random [N=1000] [SEED=n] [CONFIG=wide].
 # With ILLEGAL=1, programs with a mistake each. With MODELS=1, random models.
 random: $(VENV)/.run
-	@$(BIN)/python -m $(if $(MODELS),sim.models,sim.programs) -n "$(or $(N),100)" --seed "$(SEED)" \
+	@$(BIN)/headrace random $(if $(MODELS),--models) -n "$(or $(N),100)" --seed "$(SEED)" \
 	    $${CONFIG:+--config "$$CONFIG"} $(if $(ILLEGAL),--illegal)
 
-# Random bugs in components, and whether their benches kill them: make mutate [UNIT=skid] [N=200] [SEED=n]
-# [ONLY=k]
+# Put random bugs into components, which their benches must find: make mutate [UNIT=skid] [N=200]
+# [SEED=n] [ONLY=k].
 mutate: $(VENV)/.test
-	@$(BIN)/python -m sim.mutate "$(or $(UNIT),all)" -n "$(or $(N),20)" --seed "$(SEED)" \
+	@$(BIN)/headrace mutate "$(or $(UNIT),all)" -n "$(or $(N),20)" --seed "$(SEED)" \
 	    $(if $(ONLY),--only $(ONLY))
 
+# Measure the figures of README.md, into build/bench.json.
 bench: $(VENV)/.run
 	$(BIN)/python -m sim.measure --output build/bench.json
 
-# What the tests reach, into docs/coverage.md; fails if that is less than is recorded there: make coverage
-# [PART=rtl|programs|python] [ACCEPT=1] [UNIT=attention]. With ACCEPT, records less, too; with a UNIT, prints
-# what its bench reaches, and records nothing.
+# Measure what the tests reach, into docs/coverage.md: make coverage [PART=rtl|programs|python]
+# [ACCEPT=1] [UNIT=attention]. Fails if that is less than is recorded there; with ACCEPT, records it.
+# With a UNIT, prints what its bench reaches, and records nothing.
 coverage: $(VENV)/.test
 	@$(BIN)/python -m sim.coverage $(or $(PART),rtl) $(if $(UNIT),--unit "$(UNIT)") $(if $(ACCEPT),--accept)
 	@$(BIN)/python -m headrace.docs.generate
 
-# Cycles, area and clock of the linear cores, into docs/cores.md: an hour, less when little has changed.
+# Measure cycles, area and clock of the linear cores, into docs/cores.md: an hour.
 cores: $(VENV)/.synth
 	$(BIN)/python -m headrace.studies.document
 
-# A board's bitstream into build/BOARD: make bitstream BOARD=ulx3s-85f [SEED=n] [BARE=1] [CHECK=1]. Without a
-# board, the boards that there are.
+# Make a board's bitstream, into build/BOARD: make bitstream BOARD=ulx3s-85f [SEED=n] [BARE=1] [CHECK=1].
+# Without a board, list the boards.
 bitstream: $(VENV)/.boards
-	@$(BIN)/python -m boards.bitstream $(BOARD) $(if $(filter file,$(origin SEED)),,--seed $(SEED)) \
+	@$(BIN)/headrace bitstream $(BOARD) $(if $(filter file,$(origin SEED)),,--seed $(SEED)) \
 	    $(if $(BARE),--bare) $(if $(CHECK),--check)
 
-# What vendor tools need for a board into build/export/BOARD: make export BOARD=kv260 [CONFIG=small]. Without a
-# board, the boards that there are.
+# Write what vendor tools need, into build/export/BOARD: make export BOARD=kv260 [CONFIG=small].
+# Without a board, list the boards.
 export: $(VENV)/.run
-	@$(BIN)/python -m boards.export $(BOARD) $${CONFIG:+--config "$$CONFIG"}
+	@$(BIN)/headrace export $(BOARD) $${CONFIG:+--config "$$CONFIG"}
 
-# What small FPGAs would have to hold, into docs/small-boards.md.
+# Measure what small FPGAs would have to hold, into docs/small-boards.md.
 small: $(VENV)/.small
 	$(BIN)/python -m headrace.studies.small
 
+# Write the generated documents again.
 docs: $(VENV)/.test
 	$(BIN)/python -m headrace.docs.generate
 
+# Write the accelerator's Verilog, into build/verilog: make verilog [CONFIG=wide].
 verilog: $(VENV)/.run
 	$(BIN)/headrace verilog $${CONFIG:+--config "$$CONFIG"} -o build/verilog
 
+# Check the installation.
 doctor: $(VENV)/.run
 	$(BIN)/headrace doctor
 
-# Installs again what a target needs, as `make doctor` asks for: make install [FOR=run|synth|boards|small|test].
+# Install again what a target needs: make install [FOR=run|synth|boards|small|test|check].
 install:
-	@case "$(FOR)" in run|synth|boards|small|test) ;; \
-	    *) echo "make install: FOR must be run, synth, boards, small or test, not '$(FOR)'"; exit 2;; esac
+	@case "$(FOR)" in run|synth|boards|small|test|check) ;; \
+	    *) echo "make install: FOR must be run, synth, boards, small, test or check, not '$(FOR)'"; exit 2;; esac
 	@rm -f $(VENV)/.$(FOR)
 	@$(MAKE) --no-print-directory $(VENV)/.$(FOR)
 
@@ -136,8 +155,23 @@ $(VENV)/.test: $(VENV)/.boards
 	@$(PIP) -e '.[test]'
 	@touch $@
 
+# What the linter and the type checker need besides.
+$(VENV)/.check: $(VENV)/.test
+	@echo "Installing the linter and the type checker into $(VENV)."
+	@$(PIP) -e '.[check]'
+	@touch $@
+
+# List the targets.
+help:
+	@awk '/^# / { text = text substr($$0, 2); next } \
+	      /^[a-z]+:/ { sub(/:.*/, ""); split(text, first, /\.$$|\. |: /); \
+	                   printf "make %-10s%s\n", $$0, first[1] } \
+	      { text = "" }' Makefile
+
+# Remove what was built.
 clean:
 	rm -rf build
 
+# Remove what was built and what was installed.
 distclean: clean
 	rm -rf $(VENV) *.egg-info

@@ -1,6 +1,6 @@
 """Boards that bitstreams are built for: what is on them, in frozen values with names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from host.errors import UserError
@@ -37,6 +37,8 @@ class Board:
         What must be connected besides the cable, if anything must.
     seed : :class:`int`
         Of placement: one that is known to meet the clocks' targets.
+    chosen : :class:`~rtl.spec.config.Config` or None
+        Another configuration than its own, see :meth:`with_config`.
     """
     name: str
     title: str
@@ -47,11 +49,21 @@ class Board:
     wiring: str = ""
     baud: int = BAUD
     seed: int = 1
+    chosen: configs.Config | None = None
 
     @property
     def config(self):
         """Its :class:`~rtl.spec.config.Config`."""
-        return configs.get(self.name)
+        return self.chosen or configs.get(self.name)
+
+    def with_config(self, config):
+        """The board with another configuration. Its memory, whose clock the accelerator has, stays as it is."""
+        for field in "clock_mhz", "dram":
+            ours, theirs = getattr(self.config, field), getattr(config, field)
+            if ours != theirs:
+                raise UserError(f"{self.name}: {field} must be the board's, {getattr(ours, 'name', ours)}, not "
+                                f"{getattr(theirs, 'name', theirs)}; begin with --config {self.name}")
+        return self if config == self.config else replace(self, chosen=config)
 
     @property
     def module(self):

@@ -3,15 +3,17 @@
 import argparse
 import sys
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
 from host.errors import UserError, run_command
+
+from .library.version import VERSION
 
 
 __all__ = ["main"]
 
 
-COMMANDS = ("run", "chat", "compile", "verify", "prune", "eval", "compare", "compare-cores", "verilog", "config", "doctor")
+COMMANDS = ("run", "chat", "compile", "verify", "prune", "eval", "compare", "compare-cores", "verilog", "config",
+            "bitstream", "export", "random", "mutate", "doctor")
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,10 +26,7 @@ def parser():
     """The parser of all commands."""
     out = Parser(prog="headrace", description="An open accelerator for language models: "
                  "from a model file to tokens out of cycle-accurate hardware.")
-    try:
-        out.add_argument("--version", action="version", version=version("headrace"))
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        pass
+    out.add_argument("--version", action="version", version=VERSION)
     commands = out.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for name in COMMANDS:
         module = import_module(f"headrace.commands.{name.replace('-', '_')}")

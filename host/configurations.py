@@ -13,8 +13,10 @@ whose values hold for the rest. `dram` is a name, or a table with the fields of
 
 import difflib
 import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import tomli_w
@@ -27,7 +29,7 @@ from .image.schema import line
 from .language.text import read_text
 
 
-__all__ = ["add_arguments", "add_set", "chosen", "from_dict", "read", "to_dict", "to_toml"]
+__all__ = ["changed", "from_dict", "read", "settings", "to_dict", "to_toml"]
 
 
 SUFFIX = ".toml"
@@ -37,33 +39,7 @@ LISTS = ("formats", "patterns")   # which --set takes with commas
 REQUIRED = {kind: {f.name for f in fields(kind) if f.default is MISSING} for kind in (Config, Dram)}
 
 
-def add_arguments(parser, default):
-    """Options that choose a configuration; :func:`chosen` is what they say."""
-    parser.add_argument("--config", metavar="NAME",
-                        help=f"accelerator: {', '.join(CONFIGS)}, or a TOML file "
-                             f"(default: {default})")
-    add_set(parser)
-
-
-def add_set(parser):
-    """The option that changes values."""
-    parser.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[],
-                        help="change a value of the configuration: columns=2, core=lut, "
-                             "dram.latency=60; any number of times")
-
-
-def chosen(args, default=None):
-    """The configuration that parsed arguments say.
-
-    `default`, a name or a :class:`~rtl.spec.config.Config`, is for arguments that name none.
-    """
-    config = default if args.config is None else args.config
-    if not isinstance(config, Config):
-        config = read(config)
-    return changed(config, args.set)
-
-
-def read(name):
+def read(name: str) -> Config:
     """The configuration of a name, or of a TOML file."""
     if not name.endswith(SUFFIX):
         if name not in CONFIGS:
@@ -75,30 +51,40 @@ def read(name):
     return from_dict({"name": Path(name).stem, **values}, name, base)
 
 
-def changed(config, settings):
-    """A configuration with values changed, each a text ``FIELD=VALUE``, and named after them."""
-    if not settings:
-        return config
+def settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Values to change, from texts ``FIELD=VALUE``; of the memory's, ``dram.FIELD=VALUE``."""
     values = {}
-    for setting in settings:
-        field, equals, text = setting.partition("=")
+    for text in texts:
+        field, equals, value = text.partition("=")
         if not (field and equals):
-            raise UserError(f"--set must be FIELD=VALUE, such as columns=2; not {setting!r}")
+            raise UserError(f"--set must be FIELD=VALUE, such as columns=2; not {text!r}")
         outer, dot, inner = field.partition(".")
         if dot and outer == DRAM:
-            table = values.get(DRAM, config.dram)
-            if not isinstance(table, dict):
-                table = {"base": table}
-            values[DRAM] = {**table, inner: _value(text)}
+            table = values.get(DRAM, {})
+            values[DRAM] = (table if isinstance(table, dict) else {"base": table}) | {inner: _value(value)}
         else:
-            values[field] = _value(text)
+            values[field] = _value(value)
             if field in LISTS and isinstance(values[field], str):
-                values[field] = text.split(",")
-    values.setdefault("name", f"{config.name}+{','.join(settings)}")
-    return from_dict(values, f"--set {' '.join(settings)}", config)
+                values[field] = value.split(",")
+    return values
 
 
-def from_dict(values, where, base=None):
+def changed(config: Config, values: Mapping[str, Any], where: str) -> Config:
+    """A configuration with values changed, and named after them.
+
+    `dram` may be a mapping of those of the memory's fields that change. Raises :exc:`UserError`, one
+    line that begins with `where`.
+    """
+    if not values:
+        return config
+    named = {"name": f"{config.name}+{_label(values)}", **values}
+    dram = named.get(DRAM)
+    if isinstance(dram, Mapping):
+        named[DRAM] = {"base": config.dram, **dram}
+    return from_dict(named, where, config)
+
+
+def from_dict(values: Mapping[str, Any], where: str, base: Config | None = None) -> Config:
     """A configuration of a mapping's values; of `base`'s for the rest, or of the fields' defaults.
 
     Raises :exc:`UserError`, one line that begins with `where`.
@@ -113,7 +99,7 @@ def from_dict(values, where, base=None):
     return _made(Config, values, where)
 
 
-def to_dict(config):
+def to_dict(config: Config) -> dict[str, Any]:
     """All values of a configuration as :func:`from_dict` takes them: JSON's types."""
     values = {**asdict(config), "formats": list(config.formats), "patterns": list(config.patterns)}
     if DRAMS.get(config.dram.name) == config.dram:
@@ -121,13 +107,31 @@ def to_dict(config):
     return values
 
 
-def to_toml(config):
+def to_toml(config: Config) -> str:
     """Text of a file that :func:`read` makes the same configuration of."""
     return tomli_w.dumps(to_dict(config))
 
 
+def _label(values):
+    """Values to change as a part of a name: columns=2,dram.latency=60."""
+    def text(value):
+        if isinstance(value, list | tuple):
+            return ",".join(map(text, value))
+        return value.name if isinstance(value, Dram) else str(value).lower() if isinstance(value, bool) else str(value)
+
+    pairs = []
+    for field, value in values.items():
+        if field == DRAM and isinstance(value, Mapping):
+            pairs += [(field if name == "base" else f"{field}.{name}", of) for name, of in value.items()]
+        else:
+            pairs.append((field, value))
+    return ",".join(f"{field}={text(value)}" for field, value in pairs)
+
+
 def _dram(value, where):
     """A DRAM's values, of its name or of a table."""
+    if isinstance(value, Dram):
+        return asdict(value)
     if isinstance(value, str):
         return asdict(_named(DRAMS, value, f"{where}: dram"))
     if not isinstance(value, dict):

@@ -1,6 +1,7 @@
 """Errors that a user can act on, and how every command ends with one."""
 
 import errno
+import io
 import os
 import sys
 
@@ -60,7 +61,7 @@ def open_streams():
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
     for stream, errors in (sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace"):
-        if hasattr(stream, "reconfigure"):   # tests' streams are not
+        if isinstance(stream, io.TextIOWrapper):   # tests' streams are not
             stream.reconfigure(errors=errors)
 
 

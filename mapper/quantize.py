@@ -66,8 +66,8 @@ class Groups:
 
     def slice(self, rows):
         """The groups of some rows."""
-        return Groups(*(None if x is None else x[rows]
-                        for x in (self.a, self.b, self.mean, self.square)))
+        b = None if self.b is None else self.b[rows]
+        return Groups(self.a[rows], b, self.mean[rows], self.square[rows])
 
 
 def survey(linear):

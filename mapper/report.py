@@ -81,8 +81,8 @@ class Tally:
 
 def _modes(matrix, raw, beat_bytes):
     """How many blocks of a packed sparse matrix have which mode."""
-    found = Counter(mode for *_, mode, _ in walk(matrix.format, raw, matrix.rows, matrix.groups, beat_bytes))
-    del found[None]
+    walked = walk(matrix.format, raw, matrix.rows, matrix.groups, beat_bytes)
+    found = Counter(mode for *_, mode, _ in walked if mode is not None)
     stripes = -(-matrix.rows // (BLOCK * beat_bytes // 16))
     found[Mode.ZERO] = stripes * matrix.groups * GROUP // BLOCK - found.total()
     return found

@@ -43,7 +43,7 @@ class _Finder(Order):
     """An :class:`~sw_ref.order.Order` that puts the tokens that it misses."""
     def __init__(self, config):
         super().__init__(config, None)
-        self.events = {unit.value: [None] for unit in Unit}   # by clock, from 1
+        self.events: dict[int, list[_Event]] = {unit.value: [] for unit in Unit}   # by clock, from 1
         self.counters = {}   # (giver, taker): counter
         self.waits = {}      # counter: list of _Given
         self.before, self.behind = {}, {}   # Syncs, by the item
@@ -83,7 +83,7 @@ class _Finder(Order):
     def _put(self, unit, other, when, counter):
         """Give behind the access at clock `when` of `other`, take before this one."""
         events = self.events[other]
-        trail = events[when].trail
+        trail = events[when - 1].trail
         depth = self._apart(trail)
         loop = trail[depth][0]
         again = loop is self.trail[depth][0]   # another round of the same loop
@@ -98,7 +98,7 @@ class _Finder(Order):
             self._add(self.before, loop, Sync(unit=Unit(other), give=counter))
         # It is given when all of `give`, a loop maybe, is done.
         outside = trail[:depth]
-        last = max(n for n in range(when, len(events))
+        last = max(n for n in range(when - 1, len(events))
                    if events[n].trail[:depth] == outside and events[n].trail[depth][0] is give)
         self.waits[counter].append(_Given(events[last].knows, outside))
 

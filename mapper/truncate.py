@@ -35,7 +35,9 @@ class _Program:
     @property
     def body(self):
         """Instructions of a layer."""
-        return self.insns[self.loop + 1:][:self.insns[self.loop].length]
+        loop = self.insns[self.loop]
+        assert isinstance(loop, Loop)
+        return self.insns[self.loop + 1:][:loop.length]
 
 
 def _encoded(insn):
@@ -79,6 +81,7 @@ def first_part(image: Image, config, count, length) -> Image:
     program = _Program.of(image, count)
     units, part = image.report["layer_units"], program.body[:length]
     stream = program.insns[program.stream]
+    assert isinstance(stream, Stream)
     size = sum(units[:count - 1])
     order = Order(config, image.memory)
     for insn in part:

@@ -1,8 +1,8 @@
-"""The accelerator: everything wired."""
+"""Top level of the accelerator."""
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from .attention.unit import AttentionUnit
 from .bus.axi import AXI4, AXI4Lite, flat, gather
@@ -52,7 +52,7 @@ class Accelerator(wiring.Component):
     m_axi_awaddr, … : :py:`Out(AXI4(40, config.beat_bits, 4))`, flat
         DRAM.
     activity : :py:`Out(UNITS_BITS)`
-        Who is at work: the bit of each :class:`~rtl.spec.isa.Unit`'s number; bit 0 is the sequencer.
+        Busy flag per unit, indexed by :class:`~rtl.spec.isa.Unit`; bit 0 is the sequencer's.
     """
     def __init__(self, config):
         if not isinstance(config, Config):
@@ -79,13 +79,12 @@ class Accelerator(wiring.Component):
         reader    = MemoryReader(config, [depths[client] for client in CLIENTS])
         writer    = MemoryWriter(config)
         memory    = VectorMemory(config, writers=4)
-        load, stream = LoadUnit(config), StreamUnit()
-        linear, vector, attention = LinearUnit(config), VectorUnit(config), AttentionUnit(config)
-        units = {Unit.LOAD: load, Unit.STREAM: stream, Unit.LINEAR: linear, Unit.VECTOR: vector,
-                 Unit.ATTENTION: attention}
+        linear    = LinearUnit(config)
+        units = {Unit.LOAD: LoadUnit(config), Unit.STREAM: StreamUnit(), Unit.LINEAR: linear,
+                 Unit.VECTOR: VectorUnit(config), Unit.ATTENTION: AttentionUnit(config)}
 
-        # What a reset by the host reaches, unlike the registers and their bus, has a domain of its own: its reset goes to most
-        # flip-flops that there are, and comes straight from a register.
+        # The host's reset applies to everything but the registers and their bus, so that is a clock
+        # domain of its own. Its reset fans out to most flip-flops, and comes from a register.
         core = Module()
         m.submodules.control = control
         m.submodules.core = DomainRenamer("core")(core)
@@ -111,24 +110,7 @@ class Accelerator(wiring.Component):
             wiring.connect(core, queue.tokens, tokens.queues[n])
             core.d.comb += [queue.busy.eq(units[unit].busy), queue.stop.eq(control.stop)]
 
-        wiring.connect(core, stream.req, reader.req[WEIGHTS])
-        wiring.connect(core, attention.req, reader.req[KV])
-        wiring.connect(core, load.req, reader.req[LOAD])
-        wiring.connect(core, fetch.req, reader.req[FETCH])
-        wiring.connect(core, reader.data[WEIGHTS], linear.beats)
-        wiring.connect(core, reader.data[KV], attention.data)
-        wiring.connect(core, reader.data[LOAD], load.data)
-        wiring.connect(core, reader.data[FETCH], fetch.data)
-        wiring.connect(core, attention.line, writer.line)
-        core.d.comb += attention.written.eq(writer.written)
-
-        for name in "abc":
-            wiring.connect(core, getattr(vector, name), getattr(memory, name))
-        for unit, port in zip((vector, linear, attention, load), memory.writers):
-            wiring.connect(core, unit.write, port)
-        wiring.connect(core, vector.act, linear.write_act)
-        wiring.connect(core, vector.query, attention.query)
-        wiring.connect(core, vector.kv, attention.kv)
+        self.connect_units(core, units, fetch, reader, writer, memory)
 
         core.d.comb += [
             fetch.start.eq(control.fetch_start),
@@ -171,7 +153,7 @@ class Accelerator(wiring.Component):
             control.pc.eq(sequencer.pc),
             control.best_entry.eq(linear.best),
         ]
-        # They come late in a cycle, and 32 bits count them.
+        # Registered: these signals arrive late, and each feeds a 32-bit counter.
         m.d.sync += [
             control.weight_beat.eq(linear.beats.valid & linear.beats.ready),
             control.starved.eq(linear.starved),
@@ -190,6 +172,29 @@ class Accelerator(wiring.Component):
             for name, member in unit.axi.signature.members.items():
                 ours, theirs = getattr(unit.axi, name), getattr(dram, name)
                 m.d.comb += theirs.eq(ours) if member.flow == Out else ours.eq(theirs)
+
+    def connect_units(self, core, units, fetch, reader, writer, memory):
+        """Connect units with DRAM, with the vector memory and with each other."""
+        load, stream, linear, vector, attention = (units[unit] for unit in (
+            Unit.LOAD, Unit.STREAM, Unit.LINEAR, Unit.VECTOR, Unit.ATTENTION))
+        wiring.connect(core, stream.req, reader.req[WEIGHTS])
+        wiring.connect(core, attention.req, reader.req[KV])
+        wiring.connect(core, load.req, reader.req[LOAD])
+        wiring.connect(core, fetch.req, reader.req[FETCH])
+        wiring.connect(core, reader.data[WEIGHTS], linear.beats)
+        wiring.connect(core, reader.data[KV], attention.data)
+        wiring.connect(core, reader.data[LOAD], load.data)
+        wiring.connect(core, reader.data[FETCH], fetch.data)
+        wiring.connect(core, attention.line, writer.line)
+        core.d.comb += attention.written.eq(writer.written)
+
+        for name in "abc":
+            wiring.connect(core, getattr(vector, name), getattr(memory, name))
+        for unit, port in zip((vector, linear, attention, load), memory.writers):
+            wiring.connect(core, unit.write, port)
+        wiring.connect(core, vector.act, linear.write_act)
+        wiring.connect(core, vector.query, attention.query)
+        wiring.connect(core, vector.kv, attention.kv)
 
     def report_faults(self, m, control, sequencer, reader, writer, queues):
         """Name the instruction: a unit's requests are those of the one that it took last."""

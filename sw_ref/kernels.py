@@ -10,7 +10,9 @@ instructions and row scales may have one: what takes these says so.
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -47,12 +49,12 @@ def _cache():
 CACHE = _cache()
 
 
-def kernel(function, **options):
+def kernel(function, **options) -> Callable[..., Any]:
     """Decorator: compile a function when it is first called, and keep the result if possible."""
     return keep(numba.njit(function, nogil=True, error_model="numpy", **options), CACHE)
 
 
-def exact(function):
+def exact(function) -> Callable[..., Any]:
     """The same for a function whose float sums are exact, so that their order does not matter."""
     return kernel(function, fastmath={"reassoc"})
 

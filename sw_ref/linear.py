@@ -5,6 +5,7 @@ bits as :func:`sw_ref.numerics.linear`, which defines them, at the speed of memo
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -101,7 +102,7 @@ def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, strid
     return int(at[-1])
 
 
-def _quad(packed):
+def _quad(packed) -> Any:
     """Function that takes four chunks of the weight stream, codes[at + 16 * n + i], and writes to
     values[to:] each one's share of its row's sum: of a group (U4, `packed`) or half of one (S8).
 

@@ -8,6 +8,7 @@ that lacks a token then computes something else, or stops with :exc:`MachineErro
 from collections import deque
 from dataclasses import fields
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,8 @@ class Machine:
         self.vector = np.zeros(config.vector_words, np.float32)
         self.act = np.zeros((config.columns, config.act_groups, numerics.GROUP), np.int16)
         self.exponents = np.zeros((config.columns, config.act_groups), np.uint8)
-        self.best, self.logits = [PADDING] * BEST, None
+        self.best: list = [PADDING] * BEST
+        self.logits: Any = None
         self.trace = None
         self._sequencers, self._sparse = {}, {}
 
@@ -130,7 +132,7 @@ class Machine:
             if more and (not ready or rng.random() < 0.5):
                 item = next(dispatched, None)
                 more = item is not None
-                if more:
+                if item is not None:
                     insn = item[1]
                     queues[insn.unit if isinstance(insn, Sync) else Unit(insn.op.value >> 4)].append(item)
             elif ready:

@@ -9,6 +9,7 @@ write, of which neither comes before the other, are a race.
 from collections import deque
 from copy import copy
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +116,7 @@ class Order:
         self.waiting = [deque() for _ in range(COUNTERS)]        # tokens: what their givers knew
         self.taken = [deque() for _ in range(COUNTERS)]          # (taker, when), unless known to givers
         self.streams = deque()                                   # [address, units left]
-        self.groups = None                                       # [destination, groups left, start]
+        self.groups: Any = None          # [destination, groups left, start], None when none are
         self.touched = {}
 
     def copy(self):
@@ -243,7 +244,7 @@ class Order:
                          insn.op.name)
 
     def _take_groups(self, dest, count, known):
-        _, left, start = self.groups or (dest, 0, None)
+        _, left, start = self.groups or (dest, 0, known)
         need(count <= left, "groups", f"{count} groups of one QUANT to {dest.name} before this", left)
         np.maximum(known, start, out=known)
         self.groups[1] = left - count

@@ -35,9 +35,11 @@ class _Decoded:
             if len(self.known) >= KNOWN:
                 self.known.clear()
             insn = object.__new__(type(self.insn))
-            vars(insn).update(vars(self.insn))
+            # The instruction is frozen, and its fields need no second check of their widths.
+            fields = insn.__dict__
+            fields.update(vars(self.insn))
             for name, register, width in self.relative:
-                vars(insn)[name] = vars(insn)[name] + registers[register] & (1 << width) - 1
+                fields[name] = fields[name] + registers[register] & (1 << width) - 1
             try:
                 check(insn, bounds, columns)
             except Broken as broken:

@@ -38,7 +38,7 @@ class _Follower:
     """Leads :class:`Order` through a run, and past rounds of a loop that only repeat themselves."""
     def __init__(self, order):
         self.order = order
-        self.round, self.before, self.state, self.repeats = [], None, None, False
+        self.round, self.before, self.state, self.repeats = [], [], None, False
 
     def take(self, pc, insn):
         if type(insn) in OF_STREAM:

@@ -1,12 +1,14 @@
-"""What all tests share: an order in which two workers finish together, and a model that runs at once."""
+"""What all tests share."""
 
 import signal
+import stat
 
 import pytest
 
 import headrace.devices
-from headrace.commands import images
-from tests.host import fake
+from boards import synthesis
+from headrace.library import images
+from tests.host.fake import Device
 from tests.mapper import synthetic
 
 
@@ -32,6 +34,26 @@ def model(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "cache", lambda: tmp_path / "cache")
     for name in ("model", "sim"):
         monkeypatch.setitem(headrace.devices.DEVICES, name, "tests.host.fake:Device")
-    fake.Device.made.clear()
+    Device.made.clear()
     kinds = {"token_embd.weight": synthetic.Type.Q8_0}
     return synthetic.write(tmp_path / "tiny.gguf", kinds=kinds)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache of results."""
+    monkeypatch.setattr(synthesis, "CACHE", tmp_path / "synthesis")
+    # What takes long is to compile the tools themselves, once.
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(synthesis.ROOT / "build" / "yowasp"))
+    return tmp_path / "synthesis"
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """Replaces a tool by a shell script, and counts its calls in the file `calls`."""
+    def replace(variable, script):
+        path = tmp_path / variable.lower()
+        path.write_text(f"#!/bin/sh\necho {variable} >> {tmp_path}/calls\n{script}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv(variable, str(path))
+    return replace

@@ -81,6 +81,7 @@ def drawn(name):
     return mutants
 
 
+@pytest.mark.seconds(10)
 def test_many_are_drawn():
     rules = Counter(each.rule for name in CONFIGS for each in drawn(name))
     assert rules.total() >= 100 and rules[None] >= 40
@@ -149,6 +150,7 @@ def found(check, *args, **kwargs):
     return None
 
 
+@pytest.mark.seconds(1)
 def test_verify_finds_the_same():
     """`headrace verify`, which skips what repeats itself, and the functional machine."""
     config, image = CONFIGS["small"], toy_image("small")
@@ -221,6 +223,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("name", SAME)
 def test_same(name):
     image, model = SAME[name](), ModelDevice(CONFIGS["small"])
@@ -236,6 +239,7 @@ def test_refused(name):
     assert refusal("small", image(), STEP) == rule
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("name", ["streams", "token", "last"])
 def test_what_is_refused_would_hang(name):
     with SimDevice(CONFIGS["small"], watchdog=WATCHDOG, progress=stop) as sim:

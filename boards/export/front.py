@@ -83,24 +83,29 @@ class Front(wiring.Component):
                 with m.If(host.bready):
                     m.d.sync += host.bvalid.eq(0)
                     m.next = "IDLE"
-            with m.State("READ"):
-                with m.If(address >= MACHINE):
-                    m.d.sync += machine.arvalid.eq(1)
-                    m.next = "PASS READ"
-                with m.Else():
-                    m.d.sync += [host.rvalid.eq(1), host.rdata.eq(Mux(known, word, 0)),
-                                 host.rresp.eq(Mux(known, OKAY, SLVERR))]
-                    m.next = "ANSWER"
-            with m.State("PASS READ"):
-                with m.If(machine.arready):
-                    m.d.sync += machine.arvalid.eq(0)
-                m.d.comb += machine.rready.eq(1)
-                with m.If(machine.rvalid):
-                    m.d.sync += [host.rvalid.eq(1), host.rdata.eq(machine.rdata), host.rresp.eq(machine.rresp)]
-                    m.next = "ANSWER"
-            with m.State("ANSWER"):
-                with m.If(host.rready):
-                    m.d.sync += host.rvalid.eq(0)
-                    m.next = "IDLE"
+            self.read(m, address, known, word)
 
         return m
+
+    def read(self, m, address, known, word):
+        """States of a read: of a register here, or of one of the machine's."""
+        host, machine = self.host, self.machine
+        with m.State("READ"):
+            with m.If(address >= MACHINE):
+                m.d.sync += machine.arvalid.eq(1)
+                m.next = "PASS READ"
+            with m.Else():
+                m.d.sync += [host.rvalid.eq(1), host.rdata.eq(Mux(known, word, 0)),
+                             host.rresp.eq(Mux(known, OKAY, SLVERR))]
+                m.next = "ANSWER"
+        with m.State("PASS READ"):
+            with m.If(machine.arready):
+                m.d.sync += machine.arvalid.eq(0)
+            m.d.comb += machine.rready.eq(1)
+            with m.If(machine.rvalid):
+                m.d.sync += [host.rvalid.eq(1), host.rdata.eq(machine.rdata), host.rresp.eq(machine.rresp)]
+                m.next = "ANSWER"
+        with m.State("ANSWER"):
+            with m.If(host.rready):
+                m.d.sync += host.rvalid.eq(0)
+                m.next = "IDLE"

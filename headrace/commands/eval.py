@@ -2,15 +2,30 @@
 
 import json
 import math
+from dataclasses import dataclass
 
 from host.errors import UserError
-from host.progress import console, progress
 from host.language.text import read_text
-from . import images
-from .run import add_device, check_device, device_of, session_of, tokenizer_of
+from host.progress import console, progress
+
+from ..library import images
+from ..library.machines import DEFAULT
+from ..library.runner import Runner
+from ..options import DeviceOptions, ModelOptions, add_device, add_model, read
 
 
 WINDOW = 512    # tokens that perplexity is measured in, each window anew
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `headrace eval` is told."""
+    model: ModelOptions
+    device: DeviceOptions
+    oracle: str | None
+    text: str | None
+    max_tokens: int
+    json: bool
 
 
 def register(commands):
@@ -18,7 +33,7 @@ def register(commands):
         "eval", help="compare with the float32 model",
         description="Compare the machine with the float32 model: how often the best token is the "
                     "same along an oracle's own token paths, and perplexity on a text.")
-    images.add_arguments(parser)
+    add_model(parser)
     parser.add_argument("--oracle", metavar="FILE",
                         help="JSON with `items` of `prompt_ids` and `f32_gen_ids`")
     parser.add_argument("--text", metavar="FILE",
@@ -31,38 +46,36 @@ def register(commands):
 
 
 def run(args):
-    if args.oracle is None and args.text is None:
+    options = read(Options, args)
+    if options.oracle is None and options.text is None:
         raise UserError("eval: --oracle FILE or --text FILE must be given")
-    check_device(args)
-    oracle = None if args.oracle is None else read_oracle(args.oracle)
-    text = None if args.text is None else text_of(args)
-    image, config = image_of(args)
-    for item in oracle or []:
-        session_of(None, image, config).check(item["prompt_ids"] + item["f32_gen_ids"])
-    windows = None if text is None else windows_of(args, image, text)
-    device = device_of(args, config)
+    options.device.check()
+    oracle = None if options.oracle is None else read_oracle(options.oracle)
+    text = None if options.text is None else text_of(options)
+    model, machine = options.model.load(default_of(options))
+    image = model.image(machine, context=options.model.context)
     out = {}
-    try:
-        device.load(image)
+    with options.device.runner(image, machine) as runner:
+        for item in oracle or []:
+            runner.check(item["prompt_ids"] + item["f32_gen_ids"])
+        windows = None if text is None else windows_of(options, runner, text)
         if oracle is not None:
-            out |= agreement(device, lambda: session_of(device, image, config), oracle)
+            out |= agreement(runner, oracle)
         if windows is not None:
-            out |= perplexities(args, device, windows)
-    finally:
-        device.close()
-    if args.json:
+            out |= perplexities(model.source, runner.device, windows)
+    if options.json:
         print(json.dumps(out))
     else:
         show(out)
 
 
-def image_of(args):
-    """The image to measure, and its configuration."""
-    if args.device != "model" or args.config is not None or args.set or images.is_image(args.model):
-        return images.obtain(args)
+def default_of(options):
+    """The machine to measure on where none is named."""
+    if options.device.device != "model" or options.model.machine.given:
+        return DEFAULT
     # Numbers are the same in every configuration, so this takes the one that is done soonest.
     from sw_ref.evaluation import EVALUATION
-    return images.obtain(args, EVALUATION)
+    return EVALUATION
 
 
 def read_oracle(path):
@@ -82,29 +95,29 @@ def read_oracle(path):
     return items
 
 
-def text_of(args):
+def text_of(options):
     """The text, once everything else is as it must be."""
-    if args.device != "model":
-        raise UserError(f"--text needs --device model, which has all logits, not {args.device}")
-    if images.is_image(args.model):
-        raise UserError(f"{args.model}: --text needs the model itself for its reference, not an image")
-    if args.max_tokens < 2:
-        raise UserError(f"--max-tokens must be at least 2, not {args.max_tokens}")
-    return read_text(args.text)
+    if options.device.device != "model":
+        raise UserError(f"--text needs --device model, which has all logits, not {options.device.device}")
+    if images.is_image(options.model.model):
+        raise UserError(f"{options.model.model}: --text needs the model itself for its reference, not an image")
+    if options.max_tokens < 2:
+        raise UserError(f"--max-tokens must be at least 2, not {options.max_tokens}")
+    return read_text(options.text)
 
 
-def windows_of(args, image, text):
+def windows_of(options, runner, text):
     """The text's tokens, cut into windows."""
     from sw_ref.evaluation import windows
-    ids = tokenizer_of(image).encode(text)[:args.max_tokens]
+    ids = runner.tokenizer.encode(text)[:options.max_tokens]
     if len(ids) < 2:
-        raise UserError(f"{args.text}: must have at least 2 tokens, not {len(ids)}")
-    return windows(ids, min(WINDOW, image.context))
+        raise UserError(f"{options.text}: must have at least 2 tokens, not {len(ids)}")
+    return windows(ids, min(WINDOW, runner.image.context))
 
 
-def agreement(device, new_session, items):
+def agreement(runner: Runner, items: list[dict]) -> dict:
     """How often the device's best token is the oracle's next, on the oracle's own path."""
-    total = sum(len(item["f32_gen_ids"]) for item in items)
+    total, device = sum(len(item["f32_gen_ids"]) for item in items), runner.device
     with progress("following the oracle") as report:
         if hasattr(device, "logits"):
             from sw_ref.evaluation import top1_agreement
@@ -113,7 +126,7 @@ def agreement(device, new_session, items):
             return {"positions": positions, "top1_agreement": same / positions}
         same = positions = 0
         for item in items:
-            session, path = new_session(), list(item["prompt_ids"])
+            session, path = runner.session(), list(item["prompt_ids"])
             for expected in item["f32_gen_ids"]:
                 same += int(session.feed(path)[-1].ids[0]) == expected
                 path.append(expected)
@@ -122,11 +135,10 @@ def agreement(device, new_session, items):
     return {"positions": positions, "top1_agreement": same / positions}
 
 
-def perplexities(args, device, windows):
+def perplexities(model, device, windows):
     """Perplexity of the machine and of float32 on the same windows."""
-    from mapper.read.find import load
     from sw_ref.evaluation import float32_losses, machine_losses
-    tokens, model = sum(len(w) - 1 for w in windows), load(args.model, args.bits)
+    tokens = sum(len(w) - 1 for w in windows)
     with progress("perplexity") as report:
         machine = machine_losses(device, windows, lambda done: report(done, tokens))
     with progress("the same in float32") as report:

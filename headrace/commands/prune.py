@@ -1,14 +1,30 @@
 """`headrace prune`: one-shot pruning of a model to a sparse pattern."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from host.errors import UserError
 from host.files import check_target
-from host.progress import console, progress
 from host.language.text import read_text
+from host.language.tokenizer import Tokenizer
+from host.progress import console, progress
+
+from ..options import read
 
 
 WINDOW = 512   # tokens of a calibration sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `headrace prune` is told."""
+    model: str
+    pattern: str
+    density: float
+    bits: int
+    text: str
+    max_tokens: int
+    output: str
 
 
 def register(commands):
@@ -40,25 +56,24 @@ def run(args):
     from mapper.prune import Pattern, prune
     from sw_ref.evaluation import windows
 
-    from host.language.tokenizer import Tokenizer
-
-    pattern = Pattern(args.pattern, args.density)
-    if args.max_tokens < 2:
-        raise UserError(f"--max-tokens must be at least 2, not {args.max_tokens}")
-    if Path(args.output).exists():
-        raise UserError(f"{args.output}: exists already; give a new folder")
-    check_target(args.output)
-    text = read_text(args.text)
-    model = load(args.model)
+    options = read(Options, args)
+    pattern = Pattern(options.pattern, options.density)
+    if options.max_tokens < 2:
+        raise UserError(f"--max-tokens must be at least 2, not {options.max_tokens}")
+    if Path(options.output).exists():
+        raise UserError(f"{options.output}: exists already; give a new folder")
+    check_target(options.output)
+    text = read_text(options.text)
+    model = load(options.model)
     tokenizer = Tokenizer.from_json(model.tokenizer)
-    ids = tokenizer.continuation(text)[:args.max_tokens]
+    ids = tokenizer.continuation(text)[:options.max_tokens]
     if len(ids) < 2:
-        raise UserError(f"{args.text}: must have at least 2 tokens, not {len(ids)}")
+        raise UserError(f"{options.text}: must have at least 2 tokens, not {len(ids)}")
     with progress("pruning") as report:
-        pruned = prune(model, windows(ids, min(WINDOW, model.context)), pattern, args.bits, report)
-    native.save(pruned, args.output, tokenizer.inner.to_str())
+        pruned = prune(model, windows(ids, min(WINDOW, model.context)), pattern, options.bits, report)
+    native.save(pruned, options.output, tokenizer.inner.to_str())
     layers = [linear for layer in pruned.layers for linear in layer.linears.values()]
     kept = sum(int((linear.codes != 0).sum()) for linear in layers)
     total = sum(linear.codes.size for linear in layers)
-    console(stderr=False).print(f"{args.output}: {pruned.name}, {kept:,} of {total:,} weights of the layers kept "
-                                f"({100 * kept / total:.1f} %), {args.bits} bits each", soft_wrap=True)
+    console(stderr=False).print(f"{options.output}: {pruned.name}, {kept:,} of {total:,} weights of the layers kept "
+                                f"({100 * kept / total:.1f} %), {options.bits} bits each", soft_wrap=True)

@@ -2,24 +2,35 @@
 
 import json
 import sys
-from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
-from ..devices import check, create
 from host.errors import UserError
-from host.files import check_target
-from host.language.generate import Session
-from host.progress import below, console, progress, steps
-from host.language.sampling import BEST, Sampler, Sampling
+from host.language.sampling import Sampler, Sampling
 from host.language.statistics import Statistics
 from host.language.text import read_text
-from host.language.tokenizer import TextStream, Tokenizer
-from . import images
+from host.progress import below, console
+
+from ..library.reading import reading
+from ..library.runner import Answer, Runner, check_tokens
+from ..options import DeviceOptions, ModelOptions, add_device, add_model, add_sampling, read
 
 
 DEFAULT_PROMPT = "The capital of Germany is"
 PROMPT_BYTES = 8 << 20   # no context has room for more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `headrace run` is told."""
+    model: ModelOptions
+    device: DeviceOptions
+    sampling: Sampling
+    prompt: str | None
+    prompt_file: str | None
+    chat: bool
+    tokens: int
+    json: bool
 
 
 def register(commands):
@@ -27,7 +38,7 @@ def register(commands):
                                  description="Answer a prompt. Text comes as it is generated, then "
                                  "cycles per token, utilization of the memory, and tokens/s at the "
                                  "configured clock.")
-    images.add_arguments(parser)
+    add_model(parser)
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument("--prompt", metavar="TEXT",
                         help=f"the prompt; - reads it from stdin (default: {DEFAULT_PROMPT!r})")
@@ -46,151 +57,62 @@ def register(commands):
     parser.set_defaults(run=run)
 
 
-FILES = ("pynq", "xrt")   # devices whose place is a file
-
-
-def add_device(parser, default):
-    """Options that say where to run."""
-    parser.add_argument("--device", default=default, metavar="NAME",
-                        help="model: functional model; sim: cycle-accurate simulated FPGA; "
-                             "uart:PORT[:BAUD]: a board; pynq:FILE.bit, xrt:FILE.xclbin: this board, or a card "
-                             f"(default: {default})")
-    parser.add_argument("--timeline", metavar="FILE",
-                        help="with --device sim: write what the units do, for Perfetto")
-
-
-def add_sampling(parser, temperature, top_p):
-    """Options that say how to choose tokens."""
-    choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--greedy", action="store_const", const=0.0, dest="temperature",
-                        help="always the best token" + (" (default)" if not temperature else ""))
-    choice.add_argument("--temperature", type=float, metavar="T",
-                        help="0 is greedy" + (f" (default: {temperature})" if temperature else ""))
-    parser.set_defaults(temperature=temperature)
-    parser.add_argument("--top-k", type=int, default=BEST, metavar="K",
-                        help=f"choose among the K best, at most {BEST}")
-    parser.add_argument("--top-p", type=float, default=top_p, metavar="P",
-                        help="choose among the best that have this probability together")
-    parser.add_argument("--seed", type=int, metavar="N", help="make sampling repeatable")
-
-
-def sampler_of(args):
-    """What `args` say of sampling."""
-    return Sampler(Sampling(temperature=args.temperature, top_k=args.top_k, top_p=args.top_p,
-                            seed=args.seed))
-
-
-def tokenizer_of(image):
-    """The tokenizer that an image carries."""
-    return Tokenizer.from_json(image.tokenizer["json"], bos=image.model["bos"],
-                               eos=image.model["eos"], chat_template=image.tokenizer["chat_template"])
-
-
-def check_device(args):
-    """Refuse what cannot be created, before anything takes time."""
-    kind, place = check(args.device, "--device")
-    if kind in FILES and not Path(place).is_file():
-        raise UserError(f"--device {args.device}: {place} must be a file, but is not")
-    if kind == "uart" and place.startswith("/"):   # elsewhere, ports are no paths
-        from host.link.device import address
-        port, _ = address(place)
-        if not Path(port).exists():
-            raise UserError(f"--device {args.device}: there is no port {port}; is the board "
-                            "connected?")
-    if args.timeline is not None:
-        if args.device != "sim":
-            raise UserError(f"--timeline needs --device sim, not {args.device}")
-        if not Path(args.timeline).resolve().parent.is_dir():
-            raise UserError(f"{args.timeline}: its folder must exist")
-        check_target(args.timeline)
-
-
-def device_of(args, config):
-    """The device that `args` ask for."""
-    if args.device != "sim":
-        return create(args.device, config)
-    options = {} if args.timeline is None else {"timeline": args.timeline}
-    with steps(f"building the simulated FPGA, once ({config.name})") as step:
-        return create(args.device, config, build_progress=step, **options)
-
-
-def prompt_of(args):
-    """The prompt that `args` give, from wherever it comes."""
-    path = "-" if args.prompt == "-" else args.prompt_file
-    if path is None:
-        text, name = DEFAULT_PROMPT if args.prompt is None else args.prompt, "--prompt"
-    else:
-        text, name = read_text(path, most=PROMPT_BYTES), "stdin" if path == "-" else path
-        text = text.removesuffix("\n").removesuffix("\r")
-    if not text:
-        raise UserError(f"{name}: must be a text, it is empty")
-    return text
-
-
-def session_of(device, image, config):
-    """A session on a device, with the image loaded."""
-    return Session(device, context=image.context, columns=config.columns, vocab=image.vocab,
-                   eos=image.model["eos"])
-
-
-@contextmanager
-def reading(device, image, config):
-    """Show how much of a prompt is read. Gives the `progress` of :meth:`~host.language.generate.Session.feed`."""
-    what, cycles, at, batch = "reading the prompt", image.report["estimated_cycles_per_token"], 0, 0
-
-    def fed(done, total):
-        nonlocal at, batch
-        at, batch = done, min(config.columns, total - done)
-        report(done, total)
-
-    with progress(what) as report:
-        device.progress = lambda n: report(at + batch * min(1, n / cycles), what=f"{what}, {n:,} cycles")
-        try:
-            yield fed
-        finally:
-            device.progress = None
-
-
 def run(args):
-    if args.tokens < 1:
-        raise UserError(f"--tokens must be at least 1, not {args.tokens}")
-    check_device(args)
-    sampler = sampler_of(args)
-    prompt = prompt_of(args)
-    image, config = images.obtain(args)
-    tokenizer = tokenizer_of(image)
-    text = tokenizer.chat([{"role": "user", "content": prompt}]) if args.chat else prompt
-    ids = tokenizer.encode(text)
-    session_of(None, image, config).check(ids)  # before a device takes minutes to build
-    device = device_of(args, config)
+    options = read(Options, args)
+    check_tokens(options.tokens, "--tokens")
+    options.device.check()
+    prompt = prompt_of(options.prompt, options.prompt_file)
+    model, machine = options.model.load()
+    image = model.image(machine, context=options.model.context)
+    with options.device.runner(image, machine) as runner:
+        ids = runner.encode(prompt, chat=options.chat)   # before a device takes minutes to build
+        shown = not options.json
+        answer = stream(runner, ids, options, prompt if shown and not options.chat else "", shown)
+    if options.json:
+        print(json.dumps(figures(answer, options.device.device)))
+    else:
+        statistics = Statistics(image, machine, answer.tokens)
+        console().print(statistics.line, style="dim", soft_wrap=not sys.stderr.isatty())
+
+
+def stream(runner: Runner, ids: list[int], options: Options, prompt: str, shown: bool) -> Answer:
+    """Generate an answer, which is printed behind the prompt as it comes if it is `shown`."""
+    session, tokens = runner.session(), []
     try:
-        device.load(image)
-        session = session_of(device, image, config)
-        tokens, stream = [], TextStream(tokenizer)
-        with reading(device, image, config) as report:
-            generated = session.generate(ids, args.tokens, sampler, report)
+        with reading(runner) as report:
+            generated = runner.answer(session, ids, options.tokens, Sampler(options.sampling), report)
             first = next(generated)
-        if not (args.json or args.chat):
-            print(text, end="", flush=True)
-        device.progress = lambda cycles: below(f"{cycles:,} cycles")
+        print(prompt, end="", flush=True)
+        runner.device.progress = lambda cycles: below(f"{cycles:,} cycles")
         for token in chain([first], generated):
             tokens.append(token)
             below()
-            if not args.json:
-                print(stream.add(token.id), end="", flush=True)
-        if not args.json:
-            print(stream.finish(), flush=True)
+            if shown:
+                print(token.text, end="", flush=True)
+        if shown:
+            print(flush=True)
     finally:
         below()
-        device.close()
-    statistics = Statistics(image, config, tokens)
-    if args.json:
-        print(json.dumps({
-            "prompt_ids": ids, "token_ids": [t.id for t in tokens],
-            "text": tokenizer.decode([t.id for t in tokens]),
+    return runner.answered(ids, session, tokens)
+
+
+def figures(answer: Answer, device: str) -> dict:
+    """An answer as one JSON object."""
+    tokens = answer.tokens
+    return {"prompt_ids": answer.prompt_ids, "token_ids": [t.id for t in tokens], "text": answer.text,
             "top_ids": [t.top_ids for t in tokens], "top_logits": [t.top_logits for t in tokens],
-            "cycles": [t.cycles for t in tokens],
-            "token_seconds": [t.seconds for t in tokens], "stopped": session.stopped, "device": args.device,
-            **statistics.figures}))
+            "cycles": [t.cycles for t in tokens], "token_seconds": [t.seconds for t in tokens],
+            "stopped": answer.stopped, "device": device, **answer.figures}
+
+
+def prompt_of(text: str | None, file: str | None) -> str:
+    """The prompt, from wherever it comes."""
+    path = "-" if text == "-" else file
+    if path is None:
+        prompt, name = DEFAULT_PROMPT if text is None else text, "--prompt"
     else:
-        console().print(statistics.line, style="dim", soft_wrap=not sys.stderr.isatty())
+        prompt, name = read_text(path, most=PROMPT_BYTES), "stdin" if path == "-" else path
+        prompt = prompt.removesuffix("\n").removesuffix("\r")
+    if not prompt:
+        raise UserError(f"{name}: must be a text, it is empty")
+    return prompt

@@ -1,10 +1,20 @@
 """`headrace verify`: is an image whole, and its program legal?"""
 
 import json
+from dataclasses import dataclass
 
 from host.errors import UserError
 from host.image.image import Image
-from . import images
+from host.image.schema import configuration
+
+from ..options import read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `headrace verify` is told."""
+    image: str
+    json: bool
 
 
 def register(commands):
@@ -24,7 +34,7 @@ def check(path):
     from sw_ref.verify import verify
     try:
         image = Image.load(path)
-        config = images.config_of(path, image)
+        config = configuration(image.accelerator)
     except UserError as error:
         return {"rule": "image", "where": str(path), "expected": "a whole image of this version",
                 "found": str(error)}
@@ -38,15 +48,16 @@ def check(path):
 
 
 def run(args):
-    wrong = check(args.image)
-    if args.json:
+    options = read(Options, args)
+    wrong = check(options.image)
+    if options.json:
         print(json.dumps(wrong or {}))
         return 2 if wrong else 0
     if wrong is None:
-        print(f"{args.image}: whole, and its program is legal")
+        print(f"{options.image}: whole, and its program is legal")
     elif wrong["rule"] == "image":
         raise UserError(wrong["found"])
     else:
-        raise UserError(f"{args.image}: {wrong['where']} breaks the rule `{wrong['rule']}` (docs/isa.md): "
+        raise UserError(f"{options.image}: {wrong['where']} breaks the rule `{wrong['rule']}` (docs/isa.md): "
                         f"expected {wrong['expected']}, found {wrong['found']}; compile the model again")
     return 0

@@ -3,7 +3,6 @@
 import argparse
 import sys
 
-from host import configurations
 from host.errors import UserError, run_command
 from rtl.attention.output import AttentionOutput
 from rtl.fp.add import FpAdd
@@ -13,6 +12,7 @@ from rtl.top import Accelerator
 from rtl.vector.lane import Lane
 from rtl.vector.quantizer import Quantizer
 
+from ..options import MachineOptions, add_machine, read
 from .document import table
 from .small.parts import PARTS
 from boards.synthesis import FAMILIES, synthesize, text_of
@@ -40,10 +40,10 @@ def command(argv):
     parser = argparse.ArgumentParser(prog="python -m headrace.studies.area", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART",
                         help=f"(default: all) {'; '.join(COMPONENTS)}")
-    configurations.add_arguments(parser, DEFAULT_CONFIG)
+    add_machine(parser, DEFAULT_CONFIG)
     parser.add_argument("--family", default="ecp5", choices=FAMILIES, help="default: ecp5")
     args = parser.parse_args(argv)
-    config = configurations.chosen(args, DEFAULT_CONFIG)
+    config = read(MachineOptions, args).machine(DEFAULT_CONFIG)
     for name in args.parts:
         if name not in COMPONENTS:
             raise UserError(f"PART must be one of {'; '.join(COMPONENTS)}, not {name!r}")

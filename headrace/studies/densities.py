@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 from rich.table import Table
 
-from host import configurations
 from host.errors import run_command
 from host.files import replacing
 from host.progress import console, progress
@@ -24,6 +23,8 @@ from rtl.spec.isa import WeightFormat
 
 from sim.fpga.device import SimDevice
 from sim.tools import ROOT
+
+from ..options import MachineOptions, add_machine, read
 
 
 __all__ = ["PATTERNS", "cut", "measure"]
@@ -75,10 +76,10 @@ def measure(config, bits, model="smollm2", report=lambda *_: None):
 
 def command(argv):
     parser = argparse.ArgumentParser(prog="python -m headrace.studies.densities", description=__doc__.splitlines()[0])
-    configurations.add_arguments(parser, DEFAULT_CONFIG)
+    add_machine(parser, DEFAULT_CONFIG)
     parser.add_argument("--bits", type=int, default=8, choices=FORMATS)
     args = parser.parse_args(argv)
-    config = configurations.chosen(args, DEFAULT_CONFIG)
+    config = read(MachineOptions, args).machine(DEFAULT_CONFIG)
     with progress("densities") as report:
         figures = measure(config, args.bits, report=report)
     path = ROOT / "build" / f"densities-{config.name}-{args.bits}.json"

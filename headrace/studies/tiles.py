@@ -1,5 +1,6 @@
 """How much a multiplication takes: tables and dense ways, over the widths of weights."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rtl.spec.config import get
@@ -20,7 +21,7 @@ FORMATS = {"U1": 1.0, "TERNARY": 1.58, "U2": 2.0, "U3": 3.0, "U4": 4.0, "S8": 8.
 class Way:
     """A way to multiply: how it is called, what does it, and whether it may use multiplier blocks."""
     name: str
-    core: callable
+    core: Callable
     dsp: bool = True
 
 

@@ -21,6 +21,9 @@ __all__ = ["FORMAT_VERSION", "About", "SchemaError", "check_version", "configura
            "line"]
 
 
+# Types that are made of other files' declarations, which checkers take for variables.
+# pyright: reportInvalidTypeForm=false
+
 FORMAT_VERSION = 5
 INSTRUCTION_BYTES = 32
 
@@ -47,7 +50,7 @@ class Part(Struct, forbid_unknown_fields=True, frozen=True):
     """Fields of the metadata, none but these."""
 
 
-class Model(Part):
+class Model(Part, frozen=True):
     """What was compiled; see :class:`mapper.model.Model`."""
     name: str
     sha256: Sha256
@@ -58,19 +61,19 @@ class Model(Part):
     kv_heads: Annotated[int, Meta(ge=1, le=HEADS)]
 
 
-class Tokenizer(Part):
+class Tokenizer(Part, frozen=True):
     """What :meth:`host.language.tokenizer.Tokenizer.from_json` needs, which checks the JSON itself."""
     json: str
     chat_template: str | None
 
 
-class Error(Part):
+class Error(Part, frozen=True):
     """Relative RMS error of the machine's scales, over the layers."""
     mean: Amount
     max: Amount
 
 
-class Operation(Part):
+class Operation(Part, frozen=True):
     """A matrix, all layers together; see :mod:`mapper.report`."""
     operation: Name
     format: Format
@@ -84,7 +87,7 @@ class Operation(Part):
     blocks: Annotated[dict[str, Count], Meta(max_length=16)] | UnsetType = UNSET
 
 
-class Report(Part):
+class Report(Part, frozen=True):
     """Sizes and cycles; see :func:`mapper.report.estimate`."""
     configuration: Name
     program_instructions: Positive
@@ -103,13 +106,13 @@ class Report(Part):
 def _part(kind, **types):
     """The fields of a dataclass, all of which must be there; some of other types."""
     return msgspec.defstruct(kind.__name__, [(f.name, types.get(f.name, f.type)) for f in fields(kind)],
-                             bases=(Part,), kw_only=True)
+                             bases=(Part,), kw_only=True, frozen=True)
 
 
 Accelerator = _part(Config, dram=_part(Dram))
 
 
-class About(Part):
+class About(Part, frozen=True):
     """All of the metadata; the fields are those of :class:`host.image.image.Image`."""
     format: Literal[FORMAT_VERSION]
     memory_units: Unit

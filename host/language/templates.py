@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import weakref
+from typing import Any
 
 from . import template_process
 from ..errors import UserError
@@ -34,7 +35,8 @@ class Templates:
     Limits of time, memory and length are those of :mod:`host.language.template_process`.
     """
     def __init__(self):
-        self._process = self._stop = None
+        self._process: Any = None
+        self._stop: Any = None
 
     def render(self, template, **values):
         """Text of a template.

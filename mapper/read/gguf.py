@@ -123,4 +123,4 @@ def read(path):
         chat_template=file.of_type("tokenizer.chat_template", str, default="") or None,
         layers=Layers(layers, load), norm=file.floats(norm),
         load_embedding=lambda: file.linear(embedding),
-        load_head=None if head is None else lambda: file.linear(head), **shape)
+        load_head=None if head is None else lambda: file.linear(head), family="llama", **shape)

@@ -94,7 +94,7 @@ class Folder:
                 raise UserError(f"{self.path / index}: it names the file {brief(name)}, which is "
                                 "missing; get it too")
 
-    def number(self, key, kind=int, default=None):
+    def number(self, key, kind: type = int, default=None):
         """A number of the configuration: above 0, and a float within fp32."""
         value = self.config.get(key)
         value = default if value is None else value
@@ -253,7 +253,10 @@ def read(path, bits=8):
                             f"Llama of {count} layers without biases; this model cannot be mapped")
 
     def matrix(tensors, fmt, bits):
-        return rounded(*tensors, bits) if fmt is None else integers(*tensors, fmt)
+        if fmt is None:
+            return rounded(tensors[0], bits)
+        weight, scale = tensors
+        return integers(weight, scale, fmt)
 
     def vocabulary(tensors):
         return matrix(tensors, None if folder.native is None else WeightFormat.S8, 8)
@@ -275,4 +278,4 @@ def read(path, bits=8):
         bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None, chat_template=template,
         tokenizer=tokenizer, layers=Layers(count, load), norm=norm.floats(),
         load_embedding=lambda: vocabulary(embedding),
-        load_head=None if tied else lambda: vocabulary(head), **shape)
+        load_head=None if tied else lambda: vocabulary(head), family="llama", **shape)

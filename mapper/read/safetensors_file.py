@@ -90,13 +90,17 @@ def place(path, data, body, name, about):
     """The :class:`Tensor` of an entry of the header; `body` is where the tensors begin."""
     if not isinstance(about, dict):
         raise ValueError(f"tensor {brief(name)} is {brief(about)}")
-    dtype, shape, offsets = (about.get(key) for key in ("dtype", "shape", "data_offsets"))
+    def numbers(key, what):
+        value = about.get(key)
+        if not isinstance(value, list) or any(type(n) is not int or n < 0 for n in value):
+            raise ValueError(f"tensor {brief(name)} has the {what} {brief(value)}")
+        return value
+
+    dtype = about.get("dtype")
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise UserError(f"{path}: tensor {brief(name)} must be {', '.join(DTYPES)}, not "
                         f"{brief(dtype)}; convert the model to one of these")
-    for what, value in (("shape", shape), ("place", offsets)):
-        if not isinstance(value, list) or any(type(n) is not int or n < 0 for n in value):
-            raise ValueError(f"tensor {brief(name)} has the {what} {brief(value)}")
+    shape, offsets = numbers("shape", "shape"), numbers("data_offsets", "place")
     if len(shape) > RANK_LIMIT or len(offsets) != 2:
         raise ValueError(f"tensor {brief(name)} has the shape {brief(shape)} at {brief(offsets)}")
     start, end = (body + n for n in offsets)

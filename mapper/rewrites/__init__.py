@@ -70,10 +70,10 @@ for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
 
-def _body(nodes, applied, rewrites):
+def _body(given, applied, rewrites):
     nodes: tuple[Node, ...] = tuple(
         replace(node, body=_body(node.body, applied, rewrites)) if isinstance(node, Repeat) else node
-        for node in nodes)
+        for node in given)
     for each in rewrites:
         for name in [node.name for node in nodes]:
             body = Body(nodes)

@@ -73,19 +73,19 @@ class Accumulators(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        chunks = self.config.head_dim // self.config.beat_bytes
         queries, width = self.config.queries, self.config.beat_bytes
+        chunks = self.config.head_dim // width
 
         numerator_left   = [Signal(6, name=f"numerator_left{q}") for q in range(queries)]
         denominator_left = [Signal(6, name=f"denominator_left{q}") for q in range(queries)]
-        last      = Signal(reset_less=True)
-        scaling   = Signal()
-        step_chunk = Signal(range(chunks))
+        last       = Signal(reset_less=True)
+        scaling    = Signal()
         step_ends  = Signal()
+        step_chunk = Signal(range(chunks))
         m.d.comb += step_ends.eq(scaling & (step_chunk == chunks - 1))
 
-        # A numerator is read and shifted in one cycle, added to and written in the next; its address, which goes to every
-        # memory, is a register before that. A single chunk is in registers, and has both in the last cycle.
+        # Three stages: register the address, which fans out to every memory; read and shift; add and
+        # write. A single chunk is in registers, and does the last two in one cycle.
         reading, writing = (2 if chunks == 1 else 1), 2
         address = Signal(range(chunks), reset_less=True)
         m.d.sync += address.eq(Mux(scaling, step_chunk, Mux(self.tag.value, self.tag.chunk, self.chunk)))
@@ -135,55 +135,68 @@ class Accumulators(wiring.Component):
         for q in range(queries):
             with m.If(step_ends):
                 for left in (numerator_left[q], denominator_left[q]):
-                    with m.If(left >= 4):
-                        m.d.sync += left.eq(left - 4)
-                    with m.Elif(left != 0):
-                        m.d.sync += left.eq(left - 1)
+                    self.count_down(m, left)
 
-            total = Signal(DENOMINATOR_BITS, name=f"denominator{q}", reset_less=True)
-            m.d.comb += self.denominators[q].eq(total)
-            with m.If(step_ends):
-                with m.If(denominator_left[q] >= 4):
-                    m.d.sync += total.eq(total >> 4)
-                with m.Elif(denominator_left[q] != 0):
-                    m.d.sync += total.eq(total >> 1)
-            with m.If(self.tag.value & self.tag.start):
-                m.d.sync += total.eq(Mux(self.tag.first & self.tag.open, 0, total) + self.shares[q])
+            self.denominator(m, q, denominator_left[q], step_ends)
 
             by4 = delayed(m, numerator_left[q] >= 4, reading, reset_less=True)
             by1 = delayed(m, (numerator_left[q] < 4) & (numerator_left[q] != 0), reading, reset_less=True)
             for n in range(width):
-                old     = Signal(signed(NUMERATOR_BITS), name=f"old{q}_{n}")
-                shifted = Signal(signed(NUMERATOR_BITS), name=f"shifted{q}_{n}")
-                product = Signal(signed(PRODUCT_BITS), name=f"product{q}_{n}")
-                new     = Signal(signed(NUMERATOR_BITS), name=f"new{q}_{n}")
-                m.d.comb += [
-                    self.numerators[q][n].eq(old),
-                    shifted.eq(Mux(fresh, 0, Mux(by4, old >> 4, Mux(by1, old >> 1, old)))),
-                    product.eq(Mux(add, self.products[q][n], 0)),
-                ]
-
-                if chunks == 1:
-                    total = Signal(signed(NUMERATOR_BITS), name=f"numerator{q}_{n}",
-                                   reset_less=True)
-                    m.d.comb += [old.eq(total), new.eq(shifted + product)]
-                    with m.If(write):
-                        m.d.sync += total.eq(new)
-                else:
-                    memory = Memory(shape=signed(NUMERATOR_BITS), depth=chunks, init=[])
-                    m.submodules[f"numerator{q}_{n}"] = memory
-                    write_port = memory.write_port()
-                    read_port = memory.read_port(domain="comb")
-                    # What is written while another is read is another chunk: they come in turn.
-                    read = Signal(signed(NUMERATOR_BITS), name=f"read{q}_{n}", reset_less=True)
-                    m.d.sync += read.eq(shifted)
-                    m.d.comb += [
-                        read_port.addr.eq(address),
-                        old.eq(read_port.data),
-                        new.eq(read + product),
-                        write_port.addr.eq(write_address),
-                        write_port.data.eq(new),
-                        write_port.en.eq(write),
-                    ]
+                self.numerator(m, q, n, fresh, by4, by1, add, write, address, write_address)
 
         return m
+
+    def count_down(self, m, left):
+        """Take a step of 4 bits, or of 1, off a shift that is left."""
+        with m.If(left >= 4):
+            m.d.sync += left.eq(left - 4)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+
+    def denominator(self, m, q, left, step_ends):
+        """Shift a query's denominator while there is any shift left, and add the shares to it."""
+        total = Signal(DENOMINATOR_BITS, name=f"denominator{q}", reset_less=True)
+        m.d.comb += self.denominators[q].eq(total)
+        with m.If(step_ends):
+            with m.If(left >= 4):
+                m.d.sync += total.eq(total >> 4)
+            with m.Elif(left != 0):
+                m.d.sync += total.eq(total >> 1)
+        with m.If(self.tag.value & self.tag.start):
+            m.d.sync += total.eq(Mux(self.tag.first & self.tag.open, 0, total) + self.shares[q])
+
+    def numerator(self, m, q, n, fresh, by4, by1, add, write, address, write_address):
+        """Shift one element's numerators, and add the products to them: one per chunk of a head."""
+        chunks = self.config.head_dim // self.config.beat_bytes
+        old     = Signal(signed(NUMERATOR_BITS), name=f"old{q}_{n}")
+        shifted = Signal(signed(NUMERATOR_BITS), name=f"shifted{q}_{n}")
+        product = Signal(signed(PRODUCT_BITS), name=f"product{q}_{n}")
+        new     = Signal(signed(NUMERATOR_BITS), name=f"new{q}_{n}")
+        m.d.comb += [
+            self.numerators[q][n].eq(old),
+            shifted.eq(Mux(fresh, 0, Mux(by4, old >> 4, Mux(by1, old >> 1, old)))),
+            product.eq(Mux(add, self.products[q][n], 0)),
+        ]
+
+        if chunks == 1:
+            total = Signal(signed(NUMERATOR_BITS), name=f"numerator{q}_{n}",
+                           reset_less=True)
+            m.d.comb += [old.eq(total), new.eq(shifted + product)]
+            with m.If(write):
+                m.d.sync += total.eq(new)
+        else:
+            memory = Memory(shape=signed(NUMERATOR_BITS), depth=chunks, init=[])
+            m.submodules[f"numerator{q}_{n}"] = memory
+            write_port = memory.write_port()
+            read_port = memory.read_port(domain="comb")
+            # Reads and writes never collide: chunks come in turn.
+            read = Signal(signed(NUMERATOR_BITS), name=f"read{q}_{n}", reset_less=True)
+            m.d.sync += read.eq(shifted)
+            m.d.comb += [
+                read_port.addr.eq(address),
+                old.eq(read_port.data),
+                new.eq(read + product),
+                write_port.addr.eq(write_address),
+                write_port.data.eq(new),
+                write_port.en.eq(write),
+            ]

@@ -1,7 +1,7 @@
-"""Takes the beats of the KV cache, phase by phase, and names them for the pipelines."""
+"""Intake: accepts beats of the KV cache, phase by phase, and tags them for the pipelines."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import UNIT_BYTES
@@ -14,7 +14,7 @@ __all__ = ["Intake"]
 
 
 class Intake(wiring.Component):
-    """Take beats when what they meet is there, and send them on without stalls.
+    """Accept a beat once its operands are ready, so that the pipelines never stall.
 
     Keys wait for queries, values for weights and for accumulators that are ready. The unit of
     exponents that leads a block's keys is kept and handed out with the keys.

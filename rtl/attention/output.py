@@ -67,9 +67,9 @@ class AttentionOutput(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes, width = self.config.lanes, self.config.beat_bytes
-        chunks, runs = self.config.head_dim // width, width // lanes
+        runs = width // lanes
 
-        # Whether the vector memory takes a line comes late, and would reach back to the accumulators.
+        # Skid buffer: the vector memory's `ready` arrives late, and would reach the accumulators.
         m.submodules.skid = skid = SkidBuffer(self.write.p.shape())
         wiring.connect(m, skid.o, wiring.flipped(self.write))
         write = skid.i
@@ -81,7 +81,7 @@ class AttentionOutput(wiring.Component):
         dst     = Signal(self.write.p.line.shape(), reset_less=True)
         sums    = Signal(self.write.p.line.shape(), reset_less=True)
 
-        # Which line is read: run by run, chunk by chunk, then the denominator; query by query.
+        # Lines are read run by run, chunk by chunk, then the denominator; query by query.
         run   = Signal(range(runs))
         chunk = Signal.like(self.chunk)
         query = Signal(QUERY_BITS)
@@ -106,26 +106,7 @@ class AttentionOutput(wiring.Component):
             with m.If(last):
                 m.d.sync += heads.eq(heads - 1)
 
-        # First the run is picked for every query, then the query.
-        picked_query = delayed(m, query, 1, en=en, reset_less=True)
-        picked_sum = delayed(m, sum_, 1, en=en, reset_less=True)
-        bias = Signal(signed(11), reset_less=True)
-        lane_values = [[] for _ in range(lanes)]
-        exponents = []
-        for q in range(self.config.queries):
-            exponent = Signal(8, name=f"exponent{q}", reset_less=True)
-            with m.If(en):
-                m.d.sync += exponent.eq(self.result.payload[q])
-            exponents.append(exponent)
-            for n in range(lanes):
-                picked = Signal(signed(NUMERATOR_BITS), name=f"picked{q}_{n}", reset_less=True)
-                numerator = Array(self.numerators[q][n::lanes])[run]
-                with m.If(en):
-                    m.d.sync += picked.eq(Mux(sum_, self.denominators[q], numerator))
-                lane_values[n].append(picked)
-        with m.If(en):
-            m.d.sync += bias.eq(Mux(picked_sum, 0, BIAS + Array(exponents)[picked_query]))
-
+        picked_query, picked_sum, lane_values, bias = self.pick(m, run, query, sum_, en)
         valids = [step]
         for _ in range(self.LATENCY):
             valids.append(delayed(m, valids[-1], 1, en=en))
@@ -163,3 +144,30 @@ class AttentionOutput(wiring.Component):
             ]
 
         return m
+
+    def pick(self, m, run, query, sum_, en):
+        """Pick the run for every query in one cycle, and the query in the next.
+
+        Returns the query, whether it is its denominator that was picked, for each lane the values of
+        all queries, and the query's exponent.
+        """
+        lanes = self.config.lanes
+        picked_query = delayed(m, query, 1, en=en, reset_less=True)
+        picked_sum = delayed(m, sum_, 1, en=en, reset_less=True)
+        bias = Signal(signed(11), reset_less=True)
+        lane_values = [[] for _ in range(lanes)]
+        exponents = []
+        for q in range(self.config.queries):
+            exponent = Signal(8, name=f"exponent{q}", reset_less=True)
+            with m.If(en):
+                m.d.sync += exponent.eq(self.result.payload[q])
+            exponents.append(exponent)
+            for n in range(lanes):
+                picked = Signal(signed(NUMERATOR_BITS), name=f"picked{q}_{n}", reset_less=True)
+                numerator = Array(self.numerators[q][n::lanes])[run]
+                with m.If(en):
+                    m.d.sync += picked.eq(Mux(sum_, self.denominators[q], numerator))
+                lane_values[n].append(picked)
+        with m.If(en):
+            m.d.sync += bias.eq(Mux(picked_sum, 0, BIAS + Array(exponents)[picked_query]))
+        return picked_query, picked_sum, lane_values, bias

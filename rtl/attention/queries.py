@@ -1,4 +1,4 @@
-"""Query vectors of two KV heads: one being worked with, one being collected."""
+"""Query buffer: double-buffered query vectors of a KV head."""
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring

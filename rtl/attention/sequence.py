@@ -88,18 +88,6 @@ class BlockSequence(wiring.Component):
         with m.If(self.phase.ready):
             m.d.sync += self.phase.valid.eq(0)
 
-        def emit(value, addr, size, count, first, last):
-            return [
-                self.req.valid.eq(1),
-                self.req.p.addr.eq(addr),
-                self.req.p.size.eq(size),
-                self.phase.valid.eq(1),
-                self.phase.p.value.eq(value),
-                self.phase.p.count.eq(count),
-                self.phase.p.first.eq(first),
-                self.phase.p.last.eq(last),
-            ]
-
         with m.If(advance):
             m.d.sync += [
                 behind.addr.eq(addr + 1 + KV_BLOCK * line_units),
@@ -138,7 +126,7 @@ class BlockSequence(wiring.Component):
 
             with m.State("KEYS"):
                 with m.If(free):
-                    m.d.sync += emit(0, addr, count * line_units + 1, count, first, last)
+                    m.d.sync += self.emit(0, addr, count * line_units + 1, count, first, last)
                     m.d.sync += primed.eq(1)
                     m.d.comb += advance.eq(~primed)
                     with m.If(primed | final):
@@ -146,7 +134,7 @@ class BlockSequence(wiring.Component):
 
             with m.State("VALUES"):
                 with m.If(free):
-                    m.d.sync += emit(1, behind.addr, behind.count * line_units, behind.count,
+                    m.d.sync += self.emit(1, behind.addr, behind.count * line_units, behind.count,
                                      behind.first, behind.last)
                     with m.If(behind.final):
                         m.next = "IDLE"
@@ -156,3 +144,16 @@ class BlockSequence(wiring.Component):
                             m.next = "KEYS"
 
         return m
+
+    def emit(self, value, addr, size, count, first, last):
+        """Assignments that request a phase, and announce it."""
+        return [
+            self.req.valid.eq(1),
+            self.req.p.addr.eq(addr),
+            self.req.p.size.eq(size),
+            self.phase.valid.eq(1),
+            self.phase.p.value.eq(value),
+            self.phase.p.count.eq(count),
+            self.phase.p.first.eq(first),
+            self.phase.p.last.eq(last),
+        ]

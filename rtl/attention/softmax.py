@@ -1,5 +1,7 @@
 """Online softmax: running maxima, and the weights of values."""
 
+from functools import partial
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -76,9 +78,8 @@ class Softmax(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        queries = range(self.config.queries)
 
-        # Scores come in.
+        # Write side: scores of a block, into one slot.
         score   = self.i.p
         slot    = Signal()
         place   = Signal(range(KV_BLOCK))
@@ -92,7 +93,7 @@ class Softmax(wiring.Component):
                 m.d.sync += [place.eq(0), slot.eq(~slot), pending.eq(1), count.eq(place),
                              first.eq(score.first), last.eq(score.last)]
 
-        # Weights go out, from the other slot.
+        # Read side: weights, from the other slot.
         en, active, begin = Signal(), Signal(), Signal()
         out_slot  = Signal()
         out_place = Signal(range(KV_BLOCK))
@@ -123,68 +124,76 @@ class Softmax(wiring.Component):
                 self.rescale.p.last.eq(last),
             ]
 
-        def kept(name, shape, value):
-            """Memory of both slots; returns what is kept at the place that weights are due for."""
-            memory = m.submodules[name] = Memory(shape=shape, depth=2 * KV_BLOCK, init=[])
-            write_port, read_port = memory.write_port(), memory.read_port()
-            m.d.comb += [
-                write_port.addr.eq(Cat(place, slot)),
-                write_port.data.eq(value),
-                write_port.en.eq(self.i.valid),
-                read_port.addr.eq(Cat(out_place, out_slot)),
-                read_port.en.eq(en),
-            ]
-            return read_port.data
-
-        def limited(value, limit):
-            return Mux(value > limit, limit, value)
-
+        kept = partial(self.kept, m, Cat(place, slot), Cat(out_place, out_slot), en)
         exponent = kept("exponents", 8, score.exponent)
-        for q in queries:
-            top = Signal(signed(16), name=f"top{q}", reset_less=True)
-            lifted_top = Signal(signed(16), name=f"lifted_top{q}", reset_less=True)
-            whole = score.scores[q] >> FRACTION
-            lifted = whole + score.exponent
-            start = score.first & score.open
-            with m.If(self.i.valid & (start | (whole > top))):
-                m.d.sync += top.eq(whole)
-            with m.If(self.i.valid & (start | (lifted > lifted_top))):
-                m.d.sync += lifted_top.eq(lifted)
-
-            out_top = Signal(signed(16), name=f"out_top{q}", reset_less=True)
-            out_lifted_top = Signal(signed(16), name=f"out_lifted_top{q}", reset_less=True)
-            with m.If(begin):
-                m.d.sync += [
-                    out_top.eq(top),
-                    out_lifted_top.eq(lifted_top),
-                    # Maxima never fall within a head: the differences are not negative.
-                    self.rescale.p.denominator[q].eq(
-                        limited((top - out_top)[:16], MAX_RESCALE)),
-                    self.rescale.p.numerator[q].eq(
-                        limited((lifted_top - out_lifted_top)[:16], MAX_RESCALE)),
-                    self.rescale.p.exponent[q].eq(lifted_top - top),
-                ]
-
-            out_score = Signal(signed(24), name=f"out_score{q}")
-            m.d.comb += out_score.eq(kept(f"scores{q}", signed(24), score.scores[q]))
-            out_whole = Signal(signed(14), name=f"out_whole{q}", reset_less=True)
-            out_lifted = Signal(signed(15), name=f"out_lifted{q}", reset_less=True)
-            fraction = Signal(FRACTION, name=f"fraction{q}", reset_less=True)
-            below = Signal(5, name=f"below{q}", reset_less=True)
-            lifted_below = Signal(5, name=f"lifted_below{q}", reset_less=True)
-
-            table = m.submodules[f"table{q}"] = Memory(shape=16, depth=len(EXP2), init=EXP2)
-            table_port = table.read_port()
-            m.d.comb += [table_port.addr.eq(fraction), table_port.en.eq(en)]
-            with m.If(en):
-                m.d.sync += [
-                    out_whole.eq(out_score >> FRACTION),
-                    out_lifted.eq((out_score >> FRACTION) + exponent),
-                    fraction.eq(out_score[:FRACTION]),
-                    below.eq(limited((out_top - out_whole)[:16], 16)),
-                    lifted_below.eq(limited((out_lifted_top - out_lifted)[:16], 16)),
-                    self.weights.p.shares[q].eq(table_port.data >> below),
-                    self.weights.p.factors[q].eq(table_port.data >> lifted_below),
-                ]
+        for q in range(self.config.queries):
+            self.weigh(m, q, kept, exponent, begin, en)
 
         return m
+
+    def kept(self, m, written, wanted, en, name, shape, value):
+        """Keep a value of each place in both slots; returns what was kept at `wanted`."""
+        memory = m.submodules[name] = Memory(shape=shape, depth=2 * KV_BLOCK, init=[])
+        write_port, read_port = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            write_port.addr.eq(written),
+            write_port.data.eq(value),
+            write_port.en.eq(self.i.valid),
+            read_port.addr.eq(wanted),
+            read_port.en.eq(en),
+        ]
+        return read_port.data
+
+    def weigh(self, m, q, kept, exponent, begin, en):
+        """Maxima, shifts and weights of a query."""
+        score = self.i.p
+        top = Signal(signed(16), name=f"top{q}", reset_less=True)
+        lifted_top = Signal(signed(16), name=f"lifted_top{q}", reset_less=True)
+        whole = score.scores[q] >> FRACTION
+        lifted = whole + score.exponent
+        start = score.first & score.open
+        with m.If(self.i.valid & (start | (whole > top))):
+            m.d.sync += top.eq(whole)
+        with m.If(self.i.valid & (start | (lifted > lifted_top))):
+            m.d.sync += lifted_top.eq(lifted)
+
+        out_top = Signal(signed(16), name=f"out_top{q}", reset_less=True)
+        out_lifted_top = Signal(signed(16), name=f"out_lifted_top{q}", reset_less=True)
+        with m.If(begin):
+            m.d.sync += [
+                out_top.eq(top),
+                out_lifted_top.eq(lifted_top),
+                # Maxima never fall within a head: the differences are not negative.
+                self.rescale.p.denominator[q].eq(
+                    limited((top - out_top)[:16], MAX_RESCALE)),
+                self.rescale.p.numerator[q].eq(
+                    limited((lifted_top - out_lifted_top)[:16], MAX_RESCALE)),
+                self.rescale.p.exponent[q].eq(lifted_top - top),
+            ]
+
+        out_score = Signal(signed(24), name=f"out_score{q}")
+        m.d.comb += out_score.eq(kept(f"scores{q}", signed(24), score.scores[q]))
+        out_whole = Signal(signed(14), name=f"out_whole{q}", reset_less=True)
+        out_lifted = Signal(signed(15), name=f"out_lifted{q}", reset_less=True)
+        fraction = Signal(FRACTION, name=f"fraction{q}", reset_less=True)
+        below = Signal(5, name=f"below{q}", reset_less=True)
+        lifted_below = Signal(5, name=f"lifted_below{q}", reset_less=True)
+
+        table = m.submodules[f"table{q}"] = Memory(shape=16, depth=len(EXP2), init=EXP2)
+        table_port = table.read_port()
+        m.d.comb += [table_port.addr.eq(fraction), table_port.en.eq(en)]
+        with m.If(en):
+            m.d.sync += [
+                out_whole.eq(out_score >> FRACTION),
+                out_lifted.eq((out_score >> FRACTION) + exponent),
+                fraction.eq(out_score[:FRACTION]),
+                below.eq(limited((out_top - out_whole)[:16], 16)),
+                lifted_below.eq(limited((out_lifted_top - out_lifted)[:16], 16)),
+                self.weights.p.shares[q].eq(table_port.data >> below),
+                self.weights.p.factors[q].eq(table_port.data >> lifted_below),
+            ]
+
+
+def limited(value, limit):
+    """The value, but at most the limit."""
+    return Mux(value > limit, limit, value)

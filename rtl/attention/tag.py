@@ -1,4 +1,4 @@
-"""What accompanies a beat of the KV cache through the pipelines."""
+"""Tag of a beat of the KV cache, which follows it through the pipelines."""
 
 from amaranth.lib import data
 

@@ -1,4 +1,4 @@
-"""Two managers share a memory."""
+"""AXI4 arbiter: two managers share a memory."""
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -10,16 +10,16 @@ from .axi import AXI4
 __all__ = ["Arbiter"]
 
 
-# The identifier comes last: at the memory it has a bit more.
+# The identifier comes last: it is one bit wider at the memory.
 FIELDS = ("addr", "len", "size", "burst", "id")
 
 
 class Arbiter(wiring.Component):
     """Join two AXI4 managers to one.
 
-    Both in turn: whoever was served last waits while the other asks, in reading and in writing. The
-    highest bit of an identifier says whose burst it is, so memory may answer bursts of
-    different identifiers in any order. A manager that is not ready for its data holds up the other's.
+    Round-robin, separately for reads and writes. The highest bit of an identifier names the manager,
+    so memory may answer bursts of different identifiers in any order. A manager that is not ready
+    for its data stalls the other's.
 
     Latency is two cycles for an address, none for data and responses. Throughput is one burst every three
     cycles and one beat every cycle in reading; in writing, a burst takes two cycles more than its beats.
@@ -91,7 +91,7 @@ class Arbiter(wiring.Component):
         last, source, chosen = (Signal(name=f"{channel}_{name}") for name in ("last", "source", "chosen"))
         m.d.comb += [
             source.eq(Mux(waiting.all(), ~last, waiting[1])),
-            # Whether memory takes an address now is known late in the cycle: the next one waits for another.
+            # Memory's `ready` arrives late, so the next address waits for the next cycle.
             chosen.eq(waiting.any() & ~valid & allowed),
         ]
         with m.If(ready):
@@ -99,7 +99,7 @@ class Arbiter(wiring.Component):
         with m.If(chosen):
             m.d.sync += [valid.eq(1), last.eq(source)]
         for n, i in enumerate(self.i):
-            # Addresses are kept here first: no path leads from memory through to a manager.
+            # Addresses are registered: no path leads from memory to a manager.
             address = Cat(getattr(i, name) for name in names)
             kept = Signal.like(address, reset_less=True, name=f"{channel}_kept{n}")
             m.d.comb += getattr(i, f"a{channel}ready").eq(~waiting[n])

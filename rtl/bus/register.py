@@ -1,4 +1,4 @@
-"""A register in a stream."""
+"""Stream register: breaks the forward path of a stream."""
 
 from amaranth import *
 from amaranth.lib import stream, wiring
@@ -9,7 +9,7 @@ __all__ = ["StreamRegister"]
 
 
 class StreamRegister(wiring.Component):
-    """Cut the paths of `payload` and `valid` through a stream. That of `ready` goes on.
+    """Register `payload` and `valid` of a stream. The path of `ready` stays combinational.
 
     Latency is one cycle; throughput is one payload per cycle. Backpressure is respected.
 

@@ -1,4 +1,4 @@
-"""A place where a stream's `ready` starts anew."""
+"""Skid buffer: breaks the `ready` path of a stream."""
 
 from amaranth import *
 from amaranth.lib import stream, wiring
@@ -9,12 +9,12 @@ __all__ = ["SkidBuffer"]
 
 
 class SkidBuffer(wiring.Component):
-    """Cut the path of `ready` through a stream.
+    """Register `ready` of a stream.
 
-    A payload that comes while the way ahead is closed waits in here, and only then those behind it are
-    told. Between two pipelines it spares the first the second's enables.
+    A payload that arrives while the output stalls waits in the buffer, and `i.ready` falls one cycle
+    later. Between two pipelines, it keeps the enable of the second out of the first.
 
-    Latency is none; throughput is one payload per cycle. Backpressure is respected.
+    Latency is zero; throughput is one payload per cycle. Backpressure is respected.
 
     Parameters
     ----------

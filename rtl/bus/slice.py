@@ -1,4 +1,4 @@
-"""Registers in an AXI4 bus, where it crosses the chip."""
+"""AXI4 register slice, for a bus that crosses the chip."""
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -18,10 +18,10 @@ FROM_MEMORY = {"r": ("id", "data", "resp", "last"), "b": ("id", "resp")}
 
 
 class AXI4Slice(wiring.Component):
-    """Cut every path through an AXI4 bus, forward and backward.
+    """Break every combinational path through an AXI4 bus, forward and backward.
 
-    Towards memory, `ready` of a controller enables no more than a bit here; towards the manager, what comes
-    from memory is in registers.
+    Towards memory, a controller's `ready` enables a single bit; towards the manager, all outputs are
+    registers.
 
     Latency is one cycle in each channel; throughput is one transfer per cycle. Backpressure is respected.
 

@@ -1,4 +1,4 @@
-"""Control: the host's registers, and what they start, stop and count."""
+"""Control: starts, stops and counts, as the host's registers say."""
 
 from amaranth import *
 from amaranth.lib import data, enum, wiring
@@ -22,7 +22,7 @@ FaultReport = data.StructLayout({"code": 8, "pc": PC_BITS, "info": 32})
 
 
 class State(enum.Enum, shape=3):
-    """What the machine as a whole is doing."""
+    """State of the machine."""
     IDLE = 0    # nothing, or done
     START = 1
     FETCH = 2
@@ -34,16 +34,16 @@ class State(enum.Enum, shape=3):
 
 
 class Control(wiring.Component):
-    """Start a program, see it through to its end or its first fault, and report.
+    """Run a program until it ends or faults, and report the result.
 
     A start fetches the program, clears the sequencer and the token counters, and runs. It is ignored
     while busy, and after a fault until a reset. The first fault is kept and stops the machine: no
     unit gets another instruction, and memory no request; the units stay as they are.
 
-    A reset, at any time, stops likewise, waits until memory has answered everything outstanding,
-    and then resets all units: no late beat can meet a unit that did not ask for it. STATUS is busy
-    meanwhile, for ever if memory never answers: then only resetting memory as well helps. Writing
-    both bits resets, then starts.
+    A reset, at any time, stops the machine, waits until memory has answered all outstanding
+    requests, and resets all units, so that no late beat reaches a unit that did not request it.
+    STATUS is busy meanwhile; if memory never answers, memory must be reset as well. Writing both bits
+    resets, then starts.
 
     Parameters
     ----------
@@ -177,15 +177,10 @@ class Control(wiring.Component):
                     m.d.sync += state.eq(State.START)
             with m.Case(State.START):
                 m.d.comb += self.clear.eq(1)
-                m.d.sync += [done.eq(0), cycles.eq(0), watch.eq(0)]
-                m.d.sync += [registers.weight_beats.eq(0), registers.starved.eq(0)]
+                m.d.sync += [counter.eq(0) for counter in (
+                    done, cycles, watch, registers.weight_beats, registers.starved)]
                 with m.If(registers.length > self.config.program_words):
-                    m.d.sync += [
-                        fault.code.eq(FaultCode.PROGRAM),
-                        fault.pc.eq(0),
-                        fault.info.eq(registers.length),
-                        state.eq(State.FAULT),
-                    ]
+                    self.stop_with(m, state, fault, FaultCode.PROGRAM, 0, registers.length)
                 with m.Else():
                     m.d.comb += self.fetch_start.eq(1)
                     m.d.sync += state.eq(State.FETCH)
@@ -201,7 +196,7 @@ class Control(wiring.Component):
             with m.Case(State.DRAIN):
                 m.d.sync += settle.eq(Mux(settle == 0, 0, settle - 1))
                 with m.If((settle == 0) & self.memory_idle):
-                    # A register: from here it goes to most flip-flops that there are.
+                    # Registered: the fan-out is most of the flip-flops.
                     m.d.sync += [self.reset.eq(1), state.eq(State.RESET)]
             with m.Case(State.RESET):
                 m.d.sync += [
@@ -212,17 +207,7 @@ class Control(wiring.Component):
                 ]
 
         with m.If(running):
-            with m.If((registers.watchdog != 0) & (watch == registers.watchdog)):
-                m.d.sync += [
-                    fault.code.eq(FaultCode.WATCHDOG),
-                    fault.pc.eq(self.pc),
-                    fault.info.eq(self.units),
-                    state.eq(State.FAULT),
-                    self.stop.eq(1),
-                ]
-            for report in reversed(self.faults):
-                with m.If(report.code != 0):
-                    m.d.sync += [fault.eq(report), state.eq(State.FAULT), self.stop.eq(1)]
+            self.stop_on_fault(m, registers, state, fault, watch)
         with m.If(reset):
             m.d.sync += [
                 state.eq(State.DRAIN),
@@ -233,3 +218,21 @@ class Control(wiring.Component):
             ]
 
         return m
+
+    def stop_with(self, m, state, fault, code, pc, info):
+        """Report a fault."""
+        m.d.sync += [
+            fault.code.eq(code),
+            fault.pc.eq(pc),
+            fault.info.eq(info),
+            state.eq(State.FAULT),
+        ]
+
+    def stop_on_fault(self, m, registers, state, fault, watch):
+        """Stop on the first unit's fault that is reported, or when the watchdog bites."""
+        with m.If((registers.watchdog != 0) & (watch == registers.watchdog)):
+            self.stop_with(m, state, fault, FaultCode.WATCHDOG, self.pc, self.units)
+            m.d.sync += self.stop.eq(1)
+        for report in reversed(self.faults):
+            with m.If(report.code != 0):
+                m.d.sync += [fault.eq(report), state.eq(State.FAULT), self.stop.eq(1)]

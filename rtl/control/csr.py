@@ -21,8 +21,8 @@ WINDOWS = ("BEST",)  # read through a port, instead of as members
 class RegisterFile(wiring.Component):
     """Give the host the registers of :data:`rtl.spec.csr.REGISTERS`.
 
-    One access at a time; a read takes nine cycles, a write four. An access that no register
-    answers to, or not this way, is answered with SLVERR.
+    One access at a time; a read takes nine cycles, a write four. An address without a register, or a
+    register that does not allow the access, gives SLVERR.
 
     Members
     -------
@@ -67,24 +67,7 @@ class RegisterFile(wiring.Component):
         mask = Signal(32, reset_less=True)
         is_write = Signal(reset_less=True)
         writing = Signal()  # a write takes effect
-        known = Signal()    # the register exists, and allows the access
-        value = Signal(32, reset_less=True)
-
-        # Which register it is, and what it has, are found out in one cycle each: they lie all over the chip.
-        values, allowed = [], []
-        for r in REGISTERS.values():
-            start = r.address // 4
-            index = Signal(range(r.count), name=f"{r.name.lower()}_at", reset_less=True)
-            hit = Signal(name=f"{r.name.lower()}_hit", reset_less=True)
-            m.d.sync += [
-                index.eq(word - start),
-                hit.eq((word >= start) & (word < start + r.count)),
-            ]
-            values.append(Mux(hit, self.attach(m, r, index, hit & writing, written, mask), 0))
-            allowed.append(hit & Mux(is_write, "w" in r.access, "r" in r.access))
-        m.d.comb += known.eq(Cat(allowed).any())
-        m.d.sync += value.eq(reduce(or_, values))
-
+        known, value = self.look_up(m, word, is_write, writing, written, mask)
         wait = Signal(range(5))  # for windows and memories
         with m.FSM():
             with m.State("IDLE"):
@@ -125,6 +108,28 @@ class RegisterFile(wiring.Component):
                     m.next = "IDLE"
 
         return m
+
+    def look_up(self, m, word, is_write, writing, written, mask):
+        """Find a register in one cycle and its value in the next: registers lie all over the chip.
+
+        Returns whether the register exists and allows the access, and the value.
+        """
+        known = Signal()
+        value = Signal(32, reset_less=True)
+        values, allowed = [], []
+        for r in REGISTERS.values():
+            start = r.address // 4
+            index = Signal(range(r.count), name=f"{r.name.lower()}_at", reset_less=True)
+            hit = Signal(name=f"{r.name.lower()}_hit", reset_less=True)
+            m.d.sync += [
+                index.eq(word - start),
+                hit.eq((word >= start) & (word < start + r.count)),
+            ]
+            values.append(Mux(hit, self.attach(m, r, index, hit & writing, written, mask), 0))
+            allowed.append(hit & Mux(is_write, "w" in r.access, "r" in r.access))
+        m.d.comb += known.eq(Cat(allowed).any())
+        m.d.sync += value.eq(reduce(or_, values))
+        return known, value
 
     def attach(self, m, register, index, write, written, mask):
         """Implement one entry of the table; returns the value of its word `index`."""

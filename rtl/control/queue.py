@@ -65,8 +65,8 @@ class UnitQueue(wiring.Component):
 
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=Dispatched.size, depth=self.depth)
         wiring.connect(m, wiring.flipped(self.i), queue.w_stream)
-        # A large queue's memory answers late in the cycle: the head waits in a register. The next one is read
-        # when the register is empty, so that whether the unit takes the head never reaches the memory's enable.
+        # The head is registered, because a large queue's memory output arrives late. The next one is
+        # read once the register is empty, so that the unit's `ready` never reaches the memory's enable.
         head, valid, taken = Signal(Dispatched, reset_less=True), Signal(), Signal()
         sync = data.View(Sync.layout, head.word[:Sync.layout.size])
         is_sync = Signal(reset_less=True)
@@ -91,7 +91,7 @@ class UnitQueue(wiring.Component):
         ]
         with m.If(valid & ~self.stop):
             with m.If(is_sync):
-                # A registered request keeps the decoding above out of the counters' path.
+                # Registered: keeps the decoder out of the counters' path.
                 m.d.sync += syncing.eq(~self.busy & ~self.tokens.done)
                 m.d.comb += taken.eq(self.tokens.done)
             with m.Else():

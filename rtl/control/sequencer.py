@@ -105,39 +105,12 @@ class Sequencer(wiring.Component):
         ]
 
         accept, accepted, drained = self.dispatch(m, insn, pc, registers)
-        # What an instruction is, is found out in a cycle of its own: its memory answers late.
+        # Decode takes its own cycle, because the program memory's output arrives late.
         for_unit = Signal(reset_less=True)
 
-        # The innermost loop is at the top of a stack that shifts.
-        frame = data.StructLayout({"start": PC_BITS, "end": PC_BITS + 1, "left": 32})
-        stack = [Signal(frame, name=f"loop{n}", reset_less=True) for n in range(LOOP_DEPTH)]
-        depth = Signal(range(LOOP_DEPTH + 1))
-        at_end = Signal()
-        again = Signal()
-        advance = Signal()
-        times = Signal(32, reset_less=True)
-        nothing, too_deep = Signal(reset_less=True), Signal(reset_less=True)
-        with m.If(advance):
-            m.d.sync += pc.eq(pc + 1)
-            with m.If(at_end):
-                m.d.sync += stack[0].left.eq(stack[0].left - 1)
-                with m.If(again):
-                    m.d.sync += pc.eq(stack[0].start)
-                with m.Else():
-                    m.d.sync += depth.eq(depth - 1)
-                    m.d.sync += [stack[n].eq(stack[n + 1]) for n in range(LOOP_DEPTH - 1)]
-
+        stack, depth, at_end, again, advance = self.loops(m, pc)
         step = Signal(range(7))
         result = self.multiply(m, step, scalar, operand)
-
-        def fault(code, info):
-            m.d.sync += [
-                self.fault.eq(1),
-                self.fault_code.eq(code),
-                self.fault_pc.eq(pc),
-                self.fault_info.eq(info),
-            ]
-            m.next = "FAULT"
 
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
@@ -148,7 +121,7 @@ class Sequencer(wiring.Component):
             with m.State("READ"):
                 m.d.sync += step.eq(0)
                 with m.If(pc >= self.length):
-                    fault(FaultCode.PROGRAM, self.length)
+                    self.stop_at(m, pc, FaultCode.PROGRAM, self.length)
                 with m.Elif(~self.stop):
                     m.next = "FETCH"
             with m.State("FETCH"):
@@ -164,63 +137,111 @@ class Sequencer(wiring.Component):
                 m.next = "DECODE"
             with m.State("DECODE"):
                 m.d.sync += select.eq(scalar.plus)
-                with m.Switch(opcode):
-                    with m.Case(Op.HALT):
-                        with m.If(drained & self.idle):
-                            m.next = "IDLE"
-                    with m.Case(Op.LOOP):
-                        m.next = "COUNT"
-                    with m.Case(Op.SCALAR):
-                        m.next = "SCALAR"
-                    with m.Case(Op.TOKEN):
-                        m.next = "TOKEN"
-                    with m.Default():
-                        with m.If(~for_unit):
-                            fault(FaultCode.OPCODE, opcode)
+                self.decode(m, pc, opcode, for_unit, drained)
                 m.d.comb += accept.eq(for_unit)
                 with m.If(accepted):
                     m.d.comb += advance.eq(1)
                     m.next = "READ"
-            with m.State("COUNT"):
-                m.d.sync += times.eq(loop.count + operand)
-                m.next = "WEIGH"
-            with m.State("WEIGH"):
-                m.d.sync += [nothing.eq((times == 0) | (loop.length == 0)), too_deep.eq(depth == LOOP_DEPTH)]
-                m.next = "LOOP"
-            with m.State("LOOP"):
-                with m.If(nothing):
-                    m.d.sync += pc.eq(pc + loop.length + 1)
-                    m.next = "READ"
-                with m.Elif(too_deep):
-                    fault(FaultCode.LOOP, depth)
-                with m.Else():
-                    m.d.sync += [
-                        pc.eq(pc + 1),
-                        depth.eq(depth + 1),
-                        stack[0].start.eq(pc + 1),
-                        stack[0].end.eq(pc + loop.length),
-                        stack[0].left.eq(times),
-                    ]
-                    m.d.sync += [stack[n + 1].eq(stack[n]) for n in range(LOOP_DEPTH - 1)]
-                    m.next = "READ"
-            with m.State("TOKEN"):
-                m.d.sync += step.eq(1)
-                with m.If(step == 1):
-                    with m.If(token.rd != 0):
-                        m.d.sync += registers[token.rd].eq(self.token)
-                    m.d.comb += advance.eq(1)
-                    m.next = "READ"
-            with m.State("SCALAR"):
-                m.d.sync += step.eq(step + 1)
-                with m.If(step == 6):
-                    with m.If(scalar.rd != 0):
-                        m.d.sync += registers[scalar.rd].eq(result)
-                    m.d.comb += advance.eq(1)
-                    m.next = "READ"
+            self.enter_loop(m, pc, loop, operand, stack, depth)
+            self.write_register(m, step, token, scalar, result, registers, advance)
             with m.State("FAULT"):
                 pass
 
         return m
+
+    def stop_at(self, m, pc, code, info):
+        """Stop the program with a fault."""
+        m.d.sync += [
+            self.fault.eq(1),
+            self.fault_code.eq(code),
+            self.fault_pc.eq(pc),
+            self.fault_info.eq(info),
+        ]
+        m.next = "FAULT"
+
+    def decode(self, m, pc, opcode, for_unit, drained):
+        """Choose the state that executes a control instruction."""
+        with m.Switch(opcode):
+            with m.Case(Op.HALT):
+                with m.If(drained & self.idle):
+                    m.next = "IDLE"
+            with m.Case(Op.LOOP):
+                m.next = "COUNT"
+            with m.Case(Op.SCALAR):
+                m.next = "SCALAR"
+            with m.Case(Op.TOKEN):
+                m.next = "TOKEN"
+            with m.Default():
+                with m.If(~for_unit):
+                    self.stop_at(m, pc, FaultCode.OPCODE, opcode)
+
+    def loops(self, m, pc):
+        """Move `pc` on, to the start of the innermost loop where it ends.
+
+        Returns the stack of loops, its depth, whether `pc` is at the end of the innermost one, whether
+        that is to be executed again, and the request to move on.
+        """
+        # The innermost loop is at the top of a stack that shifts.
+        frame = data.StructLayout({"start": PC_BITS, "end": PC_BITS + 1, "left": 32})
+        stack = [Signal(frame, name=f"loop{n}", reset_less=True) for n in range(LOOP_DEPTH)]
+        depth = Signal(range(LOOP_DEPTH + 1))
+        at_end = Signal()
+        again = Signal()
+        advance = Signal()
+        with m.If(advance):
+            m.d.sync += pc.eq(pc + 1)
+            with m.If(at_end):
+                m.d.sync += stack[0].left.eq(stack[0].left - 1)
+                with m.If(again):
+                    m.d.sync += pc.eq(stack[0].start)
+                with m.Else():
+                    m.d.sync += depth.eq(depth - 1)
+                    m.d.sync += [stack[n].eq(stack[n + 1]) for n in range(LOOP_DEPTH - 1)]
+        return stack, depth, at_end, again, advance
+
+    def enter_loop(self, m, pc, loop, operand, stack, depth):
+        """States of Loop: push it, or skip a body that is executed no time."""
+        times = Signal(32, reset_less=True)
+        nothing, too_deep = Signal(reset_less=True), Signal(reset_less=True)
+        with m.State("COUNT"):
+            m.d.sync += times.eq(loop.count + operand)
+            m.next = "WEIGH"
+        with m.State("WEIGH"):
+            m.d.sync += [nothing.eq((times == 0) | (loop.length == 0)), too_deep.eq(depth == LOOP_DEPTH)]
+            m.next = "LOOP"
+        with m.State("LOOP"):
+            with m.If(nothing):
+                m.d.sync += pc.eq(pc + loop.length + 1)
+                m.next = "READ"
+            with m.Elif(too_deep):
+                self.stop_at(m, pc, FaultCode.LOOP, depth)
+            with m.Else():
+                m.d.sync += [
+                    pc.eq(pc + 1),
+                    depth.eq(depth + 1),
+                    stack[0].start.eq(pc + 1),
+                    stack[0].end.eq(pc + loop.length),
+                    stack[0].left.eq(times),
+                ]
+                m.d.sync += [stack[n + 1].eq(stack[n]) for n in range(LOOP_DEPTH - 1)]
+                m.next = "READ"
+
+    def write_register(self, m, step, token, scalar, result, registers, advance):
+        """States of Token and Scalar. Register 0 stays 0."""
+        with m.State("TOKEN"):
+            m.d.sync += step.eq(1)
+            with m.If(step == 1):
+                with m.If(token.rd != 0):
+                    m.d.sync += registers[token.rd].eq(self.token)
+                m.d.comb += advance.eq(1)
+                m.next = "READ"
+        with m.State("SCALAR"):
+            m.d.sync += step.eq(step + 1)
+            with m.If(step == 6):
+                with m.If(scalar.rd != 0):
+                    m.d.sync += registers[scalar.rd].eq(result)
+                m.d.comb += advance.eq(1)
+                m.next = "READ"
 
     def multiply(self, m, step, scalar, operand):
         """Compute Scalar's result by step 6, on one 16-bit multiplier.
@@ -267,12 +288,12 @@ class Sequencer(wiring.Component):
         unit = Signal(4, reset_less=True)
         out_valid, out_ready = Signal(), Signal()
         m.d.comb += [
-            # Not in the cycle in which the one before moves on: whether its queue takes that comes late.
+            # Not while the last one moves on: its queue's `ready` arrives late.
             accepted.eq(accept & ~word_valid),
             drained.eq(~word_valid & ~out_valid),
         ]
 
-        # Which registers it adds is known when it may be taken: it is there for a cycle before.
+        # The registers to add are selected a cycle before the instruction may be taken.
         numbers = [Signal(range(REGISTERS), name=f"number{n}", reset_less=True) for n in slots]
         with m.Switch(insn[:8]):
             for cls in classes:

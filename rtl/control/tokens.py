@@ -65,8 +65,8 @@ class TokenCounters(wiring.Component):
                 wanted = wanted | (other.valid & (other.take == queue.take) & (queue.take != 0))
             m.d.comb += queue.done.eq(queue.valid & some.bit_select(queue.take, 1) & ~wanted)
 
-        # What was done in a cycle is counted in the next, so that no path goes through the queues' choice and a
-        # counter. Until then a counter that was taken from says that it has nothing.
+        # Counters are updated a cycle late, which breaks the path from the queues' arbitration to the
+        # counters. Until then, a counter that was taken from reads as empty.
         for k in range(1, COUNTERS):
             count = Signal(COUNTER_BITS, name=f"count{k}")
             given = Signal(range(len(self.queues) + 1), name=f"given{k}")

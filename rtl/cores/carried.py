@@ -1,4 +1,4 @@
-"""Integers whose last increment is still due."""
+"""Signed integers with a deferred carry."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Two narrow products in one multiplier."""
+"""DSP packing: two narrow products in one multiplier."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What stands behind a pipeline that cannot stop."""
+"""Output queue of a pipeline that cannot stall."""
 
 from amaranth import *
 from amaranth.lib import data, fifo, stream, wiring

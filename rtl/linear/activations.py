@@ -105,12 +105,7 @@ class ActivationBuffer(wiring.Component):
             clears.eq(write.clear),
             column.eq(Cat(self.write.valid & (write.column == n) for n in range(config.columns))),
         ]
-        tables = []
-        for n in range(0, config.lanes, self.inputs):
-            m.submodules[f"table{n}"] = table = SignTable(self.inputs)
-            m.d.comb += [i.eq(value) for i, value in zip(table.i, write.values[n:n + self.inputs])]
-            tables.append(table.o.as_value())
-        tables = Cat(tables)
+        tables = self.tables(m)
         half_bits = TABLES(self.inputs).size // 2
         group_sum = Signal(signed(13))
         sum_so_far = Signal(signed(13), reset_less=True)
@@ -180,3 +175,12 @@ class ActivationBuffer(wiring.Component):
             ]
 
         return m
+
+    def tables(self, m):
+        """Tables of the lanes that are written."""
+        tables = []
+        for n in range(0, self.config.lanes, self.inputs):
+            m.submodules[f"table{n}"] = table = SignTable(self.inputs)
+            m.d.comb += [i.eq(value) for i, value in zip(table.i, self.write.p.values[n:n + self.inputs])]
+            tables.append(table.o.as_value())
+        return Cat(tables)

@@ -67,7 +67,6 @@ class BestLogits(wiring.Component):
         m.submodules.list = list_ = memory.Memory(shape=item, depth=BEST, init=[])
         write = list_.write_port()
         walk  = list_.read_port()
-        look  = list_.read_port()
 
         head = data.View(Logit, queue.r_data)
         key  = Signal(signed(32))
@@ -77,7 +76,7 @@ class BestLogits(wiring.Component):
         bound = Signal(signed(32), reset_less=True)  # listed keys below this one are beaten
         worst = Signal(signed(32), reset_less=True)  # key at the end of the full list
         count = Signal(range(BEST + 1))
-        place = Signal(range(BEST), reset_less=True) # where the new logit goes for now
+        place = Signal(range(BEST), reset_less=True)  # where the new logit goes for now
         before = Signal(item, reset_less=True)       # entry that was read two cycles before
         beats = Signal()
         m.d.sync += before.eq(walk.data)
@@ -130,7 +129,13 @@ class BestLogits(wiring.Component):
             m.d.comb += self.busy.eq(1)
         with m.If(self.clear):
             m.d.sync += count.eq(0)
+        self.answer(m, list_, count)
 
+        return m
+
+    def answer(self, m, list_, count):
+        """Read the list."""
+        look = list_.read_port()
         present = Signal()
         m.d.sync += present.eq(self.index < count)
         m.d.comb += [
@@ -140,5 +145,3 @@ class BestLogits(wiring.Component):
                                     look.data.key ^ Mux(look.data.key[31], 0x7fffffff, 0),
                                     LEAST)),
         ]
-
-        return m

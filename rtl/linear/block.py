@@ -32,7 +32,7 @@ def BlockStep(config):
 
 def among(fmt, formats):
     """Value of "`fmt` is one of `formats`"."""
-    # In a fixed order, which that of a set is not: builds are reused while the Verilog stays the same.
+    # In a fixed order, unlike a set's: builds are reused while the Verilog stays the same.
     return reduce(or_, (fmt == f for f in sorted(formats, key=lambda f: f.value)), C(0, 1))
 
 

@@ -12,7 +12,7 @@ from ..spec.layouts import vector_write
 __all__ = ["WordWrite", "Combiner"]
 
 
-# An fp32 word for the vector memory; nothing may be waited for after the `last`.
+# An fp32 word for the vector memory. `last` flushes the line.
 WordWrite = data.StructLayout({"addr": 18, "data": 32, "last": 1})
 
 
@@ -53,7 +53,7 @@ class Combiner(wiring.Component):
         m = Module()
         lane_bits = (self.config.lanes - 1).bit_length()
 
-        # Whether the vector memory takes a line comes late, and would stop all that is behind it in the same cycle.
+        # Skid buffer: the vector memory's `ready` arrives late, and would reach the pipeline's enable.
         m.submodules.skid = skid = SkidBuffer(self.o.payload.shape())
         wiring.connect(m, skid.o, wiring.flipped(self.o))
         out = skid.i

@@ -86,7 +86,7 @@ class Expander(wiring.Component):
             ]
             return m
 
-        # Whether there is room behind comes too late to hold up all that is in here.
+        # Skid buffer: breaks the `ready` path from the core to the expander.
         m.submodules.skid = skid = SkidBuffer(WeightStep(self.config))
         wiring.connect(m, skid.o, wiring.flipped(self.o))
         out = skid.i

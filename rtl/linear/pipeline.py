@@ -102,7 +102,7 @@ class LinearPipeline(wiring.Component):
         m.submodules.scaler = scaler = self.scaler
         wiring.connect(m, wiring.flipped(self.beats), unpacker.beats)
         wiring.connect(m, wiring.flipped(self.write), buffer.write)
-        # Whether there is room behind comes too late to hold up all that is in the unpacker.
+        # Skid buffer: breaks the `ready` path from the core to the unpacker.
         wiring.connect(m, unpacker.o, skid.i)
         wiring.connect(m, skid.o, expander.i)
         wiring.connect(m, unpacker.row_scales, wiring.flipped(self.row_scales))
@@ -153,14 +153,14 @@ class LinearPipeline(wiring.Component):
         m.d.comb += [back.weights[name].eq(step[name]) for name, _ in core.weights.p.shape()]
         m.d.comb += [back.past[name].eq(step[name]) for name in ("scale", "centre", "first", "last")]
 
-        # What scales a step's sums goes past the core, in as many places as the core has.
+        # Scales of a step bypass the core, in a FIFO as deep as the core's capacity.
         front = data.View(waiting_layout, waiting.r_data)
         sums_layout = data.StructLayout({"past": past_layout, "act_sums": buffer.o.p.sums.shape(),
                                          "shift": buffer.o.p.shift.shape()})
         m.submodules.past = past = fifo.SyncFIFO(width=sums_layout.size, depth=core.capacity)
         ready, take = Signal(), Signal()
         m.d.comb += [
-            # What the activations are for waits already.
+            # The step that the activations belong to is waiting in the FIFO.
             ready.eq(buffer.o.valid),
             core.weights.p.eq(front.weights),
             core.weights.valid.eq(ready),

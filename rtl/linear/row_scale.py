@@ -84,26 +84,18 @@ class RowScaler(wiring.Component):
         m.submodules.to_fp = to_fp = IntToFp(ACC_BITS)
         m.submodules.mul   = mul   = FpMul()
 
-        # Whether a result is taken comes late, and would stop all that is in front of it in the same cycle.
+        # Skid buffer: the output's `ready` arrives late, and would reach every stage's enable.
         m.submodules.skid = skid = SkidBuffer(ScaledResult)
         wiring.connect(m, skid.o, wiring.flipped(self.o))
         out = skid.i
 
-        # One enable for the whole pipeline: it moves whenever its end is free.
+        # One enable for the whole pipeline: it moves when its output is free.
         en = Signal()
         m.d.comb += [
             en.eq(out.ready | ~out.valid),
             to_fp.en.eq(en),
             mul.en.eq(en),
         ]
-
-        def delayed(value, cycles, **kwargs):
-            for _ in range(cycles):
-                stage = Signal.like(value, name="stage", **kwargs)
-                with m.If(en):
-                    m.d.sync += stage.eq(value)
-                value = stage
-            return value
 
         active   = Signal()
         last_row = Signal(ROW_BITS)
@@ -138,7 +130,7 @@ class RowScaler(wiring.Component):
                 with m.If(((part & pads) == pads) & (here >= last_row)):
                     m.d.sync += active.eq(0)
 
-        # First the sum, which the stream holds still meanwhile, is picked out of the slice.
+        # First, select the sum from the slice, which the stream holds stable.
         acc   = Signal(signed(ACC_BITS), reset_less=True)
         scale = Signal(32, reset_less=True)
         valid = Signal()
@@ -157,36 +149,15 @@ class RowScaler(wiring.Component):
             to_fp.i.eq(acc),
             to_fp.exponent.eq(0),
             mul.a.eq(to_fp.o),
-            mul.b.eq(delayed(scale, IntToFp.LATENCY, reset_less=True)),
+            mul.b.eq(self.delayed(m, en, scale, IntToFp.LATENCY, reset_less=True)),
         ]
         depth  = IntToFp.LATENCY + FpMul.LATENCY
         valids = [valid]
         for _ in range(depth):
-            valids.append(delayed(valids[-1], 1))
-        tag = delayed(tag, depth, reset_less=True)
+            valids.append(self.delayed(m, en, valids[-1], 1))
+        tag = self.delayed(m, en, tag, depth, reset_less=True)
 
-        # Then, after its rounding and flushing, the product is moved by the column's exponent.
-        exponent = Signal(signed(10))
-        empty    = Signal()
-        full     = Signal()
-        product  = mul.o
-        m.d.comb += [
-            exponent.eq(product[23:31] + top[tag.column] - BIAS),
-            empty.eq((product[23:31] == 0) | (exponent <= 0)),
-            full.eq(exponent >= 0xff),
-        ]
-        with m.If(en):
-            m.d.sync += [
-                out.valid.eq(valids[-1]),
-                out.p.row.eq(tag.row),
-                out.p.column.eq(tag.column),
-                out.p.last.eq(tag.last),
-                out.p.value.eq(Cat(product[:23], exponent[:8], product[31])),
-            ]
-            with m.If(empty):
-                m.d.sync += out.p.value[:31].eq(0)
-            with m.Elif(full):
-                m.d.sync += out.p.value[:31].eq(MAX)
+        self.shift(m, en, out, mul.o, top[tag.column], valids[-1], tag)
 
         m.d.comb += self.command.ready.eq(~active & ~Cat(valids).any() & ~self.o.valid)
         with m.If(self.command.valid & self.command.ready):
@@ -204,3 +175,35 @@ class RowScaler(wiring.Component):
             ]
 
         return m
+
+    def delayed(self, m, en, value, cycles, **kwargs):
+        """A value some cycles later."""
+        for _ in range(cycles):
+            stage = Signal.like(value, name="stage", **kwargs)
+            with m.If(en):
+                m.d.sync += stage.eq(value)
+            value = stage
+        return value
+
+    def shift(self, m, en, out, product, top, valid, tag):
+        """Multiply a product, once it is rounded and flushed, by the column's power of two."""
+        exponent = Signal(signed(10))
+        empty    = Signal()
+        full     = Signal()
+        m.d.comb += [
+            exponent.eq(product[23:31] + top - BIAS),
+            empty.eq((product[23:31] == 0) | (exponent <= 0)),
+            full.eq(exponent >= 0xff),
+        ]
+        with m.If(en):
+            m.d.sync += [
+                out.valid.eq(valid),
+                out.p.row.eq(tag.row),
+                out.p.column.eq(tag.column),
+                out.p.last.eq(tag.last),
+                out.p.value.eq(Cat(product[:23], exponent[:8], product[31])),
+            ]
+            with m.If(empty):
+                m.d.sync += out.p.value[:31].eq(0)
+            with m.Elif(full):
+                m.d.sync += out.p.value[:31].eq(MAX)

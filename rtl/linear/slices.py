@@ -1,4 +1,4 @@
-"""Slices: how the rows of a tile come out of a linear core."""
+"""Slices: the order in which a linear core outputs the rows of a tile."""
 
 from dataclasses import dataclass
 

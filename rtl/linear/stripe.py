@@ -141,28 +141,7 @@ class StripeWalker(wiring.Component):
                 wanted.eq(~Cat(stored).any()),
             ]
 
-        # An index beat serves one, two or four code beats: it is shifted as these pass.
-        twice, four_times = Signal(), Signal()
-        m.d.comb += [
-            twice.eq(self.wide | (block.mode == Mode.PAIRS)),
-            four_times.eq(self.wide & (block.mode == Mode.PAIRS)),
-        ]
-        assert all(beats_per_index(fmt, mode) == (1 + (fmt == WeightFormat.SPARSE8)) * serves
-                   for fmt in SPARSE for mode, serves in
-                   [(Mode.N2, 1), (Mode.N4, 1), (Mode.N8, 1), (Mode.PAIRS, 2)])
-        with m.If(self.beats.valid & valid & indexed):
-            m.d.sync += [index.eq(self.beats.payload), indexed.eq(0)]
-        with m.Elif(code):
-            m.d.sync += [index[n:n + 128].eq(Mux(four_times, index[n:n + 128] >> 32,
-                                                 index[n:n + 128] >> 64))
-                         for n in range(0, beat_bits, 128)]
-            with m.If(~done):
-                m.d.sync += [
-                    beat.eq(beat + 1),
-                    indexed.eq((block.mode != Mode.DENSE) & (~twice | beat[0])
-                               & (~four_times | beat[1])),
-                ]
-
+        self.shift_index(m, index, indexed, block.mode, beat, self.beats.valid & valid & indexed, code, done)
         m.d.comb += [
             self.o.p.index.eq(index),
             self.o.p.mode.eq(block.mode),
@@ -175,6 +154,29 @@ class StripeWalker(wiring.Component):
         ]
 
         return m
+
+    def shift_index(self, m, index, indexed, mode, beat, load, code, done):
+        """Load an index beat, and shift it as code beats pass: it serves one, two or four of them."""
+        twice, four_times = Signal(), Signal()
+        m.d.comb += [
+            twice.eq(self.wide | (mode == Mode.PAIRS)),
+            four_times.eq(self.wide & (mode == Mode.PAIRS)),
+        ]
+        assert all(beats_per_index(fmt, sparse) == (1 + (fmt == WeightFormat.SPARSE8)) * serves
+                   for fmt in SPARSE for sparse, serves in
+                   [(Mode.N2, 1), (Mode.N4, 1), (Mode.N8, 1), (Mode.PAIRS, 2)])
+        with m.If(load):
+            m.d.sync += [index.eq(self.beats.payload), indexed.eq(0)]
+        with m.Elif(code):
+            m.d.sync += [index[n:n + 128].eq(Mux(four_times, index[n:n + 128] >> 32,
+                                                 index[n:n + 128] >> 64))
+                         for n in range(0, self.config.beat_bits, 128)]
+            with m.If(~done):
+                m.d.sync += [
+                    beat.eq(beat + 1),
+                    indexed.eq((mode != Mode.DENSE) & (~twice | beat[0])
+                               & (~four_times | beat[1])),
+                ]
 
     def _last_beat(self, mode):
         """Place of a block's last code beat."""

@@ -93,13 +93,70 @@ class LinearUnit(wiring.Component):
         # The front starts an instruction at once; what the back needs of it waits its turn.
         back = data.StructLayout({"embed": 1, "best": 1, "sparse": 1, "column": 4, "rows": ROW_BITS,
                                   "row": ROW_BITS, "dst": 18, "stride": COLUMN_BITS})
+        pending = Signal()
+        waiting = Signal(back, reset_less=True)  # taken, while `pending`
+        current = Signal(back, reset_less=True)  # what the back works on
+        self.take(m, front, pending, waiting)
+
+        # The back is one matrix deep. Its parts are idle before the next one's first sums come.
+        activate = Signal()
+        m.d.comb += [
+            activate.eq(pending & scaler.command.ready & embedder.command.ready & ~search.busy),
+            scaler.command.valid.eq(activate),
+            scaler.command.p.rows.eq(waiting.rows),
+            scaler.command.p.single.eq(waiting.best | waiting.embed),
+            scaler.command.p.column.eq(waiting.column),
+            scaler.command.p.sparse.eq(waiting.sparse),
+            scaler.top.eq(front.top),
+            embedder.command.valid.eq(activate & waiting.embed),
+            embedder.command.payload.eq(waiting.row),
+            search.clear.eq(activate & waiting.best),
+        ]
+        with m.If(waiting.embed):
+            m.d.comb += scaler.top[0].eq(BIAS)  # times one
+        with m.If(activate):
+            m.d.sync += pending.eq(0)
+            m.d.sync += current.eq(waiting)
+
+        def join(o, i, chosen):
+            m.d.comb += o.ready.eq(i.ready & chosen)
+            with m.If(chosen):
+                m.d.comb += i.valid.eq(o.valid)
+                m.d.comb += i.payload.eq(o.payload)
+
+        join(front.accs,       scaler.accs,         ~current.embed)
+        join(front.row_scales, scaler.row_scales,   ~current.embed)
+        join(embedder.accs,    scaler.accs,         current.embed)
+        join(embedder.scales,  scaler.row_scales,   current.embed)
+        # Both take row scales only while they work.
+        with m.If(current.embed):
+            m.d.comb += front.row_scales.ready.eq(embedder.row_scales.ready)
+        m.d.comb += [
+            embedder.row_scales.valid.eq(front.row_scales.valid & current.embed),
+            embedder.row_scales.payload.eq(front.row_scales.payload),
+        ]
+
+        placed = self.place(m, scaler.o, current, search, combiner)
+
+        # A line can be read two cycles after it was taken.
+        active = Signal()
+        settle = Signal()
+        m.d.comb += [
+            active.eq(pending | ~scaler.command.ready | ~embedder.command.ready | search.busy
+                      | placed | combiner.busy),
+            self.busy.eq(active | settle),
+        ]
+        m.d.sync += settle.eq(active)
+
+        return m
+
+    def take(self, m, front, pending, waiting):
+        """Give an instruction to the front; what the back needs of it waits."""
+        config  = self.config
         word    = self.insn.p.word
         matmul  = data.View(MatMul.layout, word[:MatMul.layout.size])
         embed   = data.View(Embed.layout, word[:Embed.layout.size])
         sparse  = {fmt for fmt in SPARSE if fmt.name in config.formats}
-        pending = Signal()
-        waiting = Signal(back, reset_less=True)  # taken, while `pending`
-        current = Signal(back, reset_less=True)  # what the back works on
         m.d.comb += [
             front.command.valid.eq(self.insn.valid & ~pending),
             self.insn.ready.eq(front.command.ready & ~pending),
@@ -142,46 +199,12 @@ class LinearUnit(wiring.Component):
                     waiting.stride.eq(matmul.stride),
                 ]
 
-        # The back is one matrix deep. Its parts are idle before the next one's first sums come.
-        activate = Signal()
-        m.d.comb += [
-            activate.eq(pending & scaler.command.ready & embedder.command.ready & ~search.busy),
-            scaler.command.valid.eq(activate),
-            scaler.command.p.rows.eq(waiting.rows),
-            scaler.command.p.single.eq(waiting.best | waiting.embed),
-            scaler.command.p.column.eq(waiting.column),
-            scaler.command.p.sparse.eq(waiting.sparse),
-            scaler.top.eq(front.top),
-            embedder.command.valid.eq(activate & waiting.embed),
-            embedder.command.payload.eq(waiting.row),
-            search.clear.eq(activate & waiting.best),
-        ]
-        with m.If(waiting.embed):
-            m.d.comb += scaler.top[0].eq(BIAS)  # times one
-        with m.If(activate):
-            m.d.sync += pending.eq(0)
-            m.d.sync += current.eq(waiting)
+    def place(self, m, result, current, search, combiner):
+        """Send results to the search, or to their places in the vector memory.
 
-        def join(o, i, chosen):
-            m.d.comb += o.ready.eq(i.ready & chosen)
-            with m.If(chosen):
-                m.d.comb += i.valid.eq(o.valid)
-                m.d.comb += i.payload.eq(o.payload)
-
-        join(front.accs,       scaler.accs,         ~current.embed)
-        join(front.row_scales, scaler.row_scales,   ~current.embed)
-        join(embedder.accs,    scaler.accs,         current.embed)
-        join(embedder.scales,  scaler.row_scales,   current.embed)
-        # Both take row scales only while they work.
-        with m.If(current.embed):
-            m.d.comb += front.row_scales.ready.eq(embedder.row_scales.ready)
-        m.d.comb += [
-            embedder.row_scales.valid.eq(front.row_scales.valid & current.embed),
-            embedder.row_scales.payload.eq(front.row_scales.payload),
-        ]
-
+        Returns whether one is on its way there.
+        """
         # Columns follow each other, so the stride is added rather than multiplied.
-        result = scaler.o
         placed = Signal()
         near   = Signal(18, reset_less=True)  # dst + row
         far    = Signal(18, reset_less=True)  # column * stride
@@ -212,15 +235,4 @@ class LinearUnit(wiring.Component):
                 m.d.sync += far.eq(0)
             with m.Elif(result.p.column != column):
                 m.d.sync += far.eq(far + current.stride)
-
-        # A line can be read two cycles after it was taken.
-        active = Signal()
-        settle = Signal()
-        m.d.comb += [
-            active.eq(pending | ~scaler.command.ready | ~embedder.command.ready | search.busy
-                      | placed | combiner.busy),
-            self.busy.eq(active | settle),
-        ]
-        m.d.sync += settle.eq(active)
-
-        return m
+        return placed

@@ -75,19 +75,7 @@ class WeightUnpacker(wiring.Component):
         m = Module()
         config, beat = self.config, self.beats
 
-        # Row scales leave N at a time: the FIFO's head is a whole beat.
-        m.submodules.scales = scales = fifo.SyncFIFO(width=config.beat_bits, depth=SCALE_BEATS(config))
-        scale_slice = Signal(range(TILES))
-        m.d.comb += [
-            scales.w_data.eq(beat.payload),
-            self.row_scales.payload.as_value().eq(
-                scales.r_data.word_select(scale_slice, config.beat_bits // TILES)),
-            self.row_scales.valid.eq(scales.r_rdy),
-            scales.r_en.eq(self.row_scales.ready & (scale_slice == TILES - 1)),
-        ]
-        with m.If(self.row_scales.valid & self.row_scales.ready):
-            m.d.sync += scale_slice.eq(scale_slice + 1)
-
+        scales = self.keep_scales(m)
         fmt        = Signal(WeightFormat, reset_less=True)
         last_group = Signal(GROUP_BITS, reset_less=True)
         blocks     = Signal(ROW_BITS, reset_less=True)          # or stripes, after this one
@@ -106,31 +94,17 @@ class WeightUnpacker(wiring.Component):
             block.beats.payload.eq(beat.payload),
             end.eq(block.o.valid & block.o.ready & block.o.p.end),
         ]
-        self._steps(m, fmt, block.o, free)
-        busy = self._trits(m, fmt, block.o, free) if "TERNARY" in config.formats else C(0)
-        if stripe is not None:
-            m.submodules.stripe = stripe
-            self._code_beats(m, stripe.o, free)
-            m.d.comb += [
-                stripe.wide.eq(fmt == WeightFormat.SPARSE8),
-                stripe.beats.payload.eq(beat.payload),
-            ]
-            with m.If(sparse):
-                m.d.comb += end.eq(stripe.o.valid & stripe.o.ready & stripe.o.p.end)
+        busy = self._outputs(m, fmt, sparse, block.o, stripe, free, end)
 
         with m.FSM():
             with m.State("IDLE"):
-                command, last = self.command.p, (self.command.p.rows - 1)[:20]
-                count = last >> (config.block_rows - 1).bit_length()
-                if config.sparse:
-                    of_stripes = last >> (BLOCK * config.rows - 1).bit_length()
-                    count = Mux(among(command.format, SPARSE), of_stripes, count)
+                command = self.command.p
                 m.d.comb += self.command.ready.eq(~busy)
                 with m.If(~busy):
                     m.d.sync += [
                         fmt.eq(WeightFormat(command.format)),
                         last_group.eq(command.groups - 1),
-                        blocks.eq(count),
+                        blocks.eq(self.blocks(command)),
                         scale_beat.eq(0),
                         unit.eq(0),
                     ]
@@ -175,6 +149,45 @@ class WeightUnpacker(wiring.Component):
             m.d.sync += unit.eq(Mux(unit == config.unit_beats - 1, 0, unit + 1))
 
         return m
+
+    def keep_scales(self, m):
+        """Keep row scales, which leave N at a time. Returns the FIFO, whose head is a whole beat."""
+        m.submodules.scales = scales = fifo.SyncFIFO(width=self.config.beat_bits, depth=SCALE_BEATS(self.config))
+        scale_slice = Signal(range(TILES))
+        m.d.comb += [
+            scales.w_data.eq(self.beats.payload),
+            self.row_scales.payload.as_value().eq(
+                scales.r_data.word_select(scale_slice, self.config.beat_bits // TILES)),
+            self.row_scales.valid.eq(scales.r_rdy),
+            scales.r_en.eq(self.row_scales.ready & (scale_slice == TILES - 1)),
+        ]
+        with m.If(self.row_scales.valid & self.row_scales.ready):
+            m.d.sync += scale_slice.eq(scale_slice + 1)
+        return scales
+
+    def blocks(self, command):
+        """Blocks of a matrix, or stripes, but one."""
+        config, last = self.config, (command.rows - 1)[:20]
+        count = last >> (config.block_rows - 1).bit_length()
+        if config.sparse:
+            of_stripes = last >> (BLOCK * config.rows - 1).bit_length()
+            count = Mux(among(command.format, SPARSE), of_stripes, count)
+        return count
+
+    def _outputs(self, m, fmt, sparse, step, stripe, free, end):
+        """Send the walkers' payloads to the output. Returns whether the decoder of TERNARY holds any."""
+        self._steps(m, fmt, step, free)
+        busy = self._trits(m, fmt, step, free) if "TERNARY" in self.config.formats else C(0)
+        if stripe is not None:
+            m.submodules.stripe = stripe
+            self._code_beats(m, stripe.o, free)
+            m.d.comb += [
+                stripe.wide.eq(fmt == WeightFormat.SPARSE8),
+                stripe.beats.payload.eq(self.beats.payload),
+            ]
+            with m.If(sparse):
+                m.d.comb += end.eq(stripe.o.valid & stripe.o.ready & stripe.o.p.end)
+        return busy
 
     def _steps(self, m, fmt, step, free):
         """Steps of a block go straight to the output."""

@@ -1,4 +1,4 @@
-"""Consistent overhead byte stuffing: packets as frames that have no zero but the one behind them.
+"""Consistent overhead byte stuffing: packets as frames with no zero but their terminator.
 
 Cheshire and Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999.
 """
@@ -24,7 +24,7 @@ PACKET = data.StructLayout({"byte": 8, "last": 1})
 class CobsDecoder(wiring.Component):
     """Undo the stuffing of frames.
 
-    Whatever came before, the byte behind a zero begins a frame. Zeros behind zeros are nothing.
+    The byte after a zero begins a frame, whatever came before. Repeated zeros are ignored.
 
     Latency is one cycle. Throughput is one byte per cycle; there is at most one payload per byte.
 

@@ -23,15 +23,13 @@ REPLY_HEADER = HEADER_BYTES + STATUS_BYTES
 class Executor(wiring.Component):
     """Execute requests one after another, and reply to each.
 
-    A request with the operation and sequence number of the one executed last is not executed again: its
-    reply is sent again, for the first one was lost. What a register read or a checksum found is
-    kept for that.
+    A request with the operation and sequence number of the last one is a retransmission, after a lost
+    reply: it is not executed again, and gets the same reply. Values that were read are kept for that.
 
-    A start is passed on only while memory is sealed: SEAL seals it, when it finds the checksum that the host
-    expects; whatever may change what the host loaded breaks the seal.
+    The machine starts only while memory is sealed. SEAL seals it if the checksum is the one that the
+    host expects; any access that may change memory breaks the seal.
 
-    A bus that does not answer is given up: the reply says so, as do the replies to later requests
-    for as long as it is busy.
+    A bus that does not answer times out: this reply says so, and so do later ones while it is busy.
 
     A request takes about 20 cycles before it is executed, the data of a STORE two cycles per byte.
 
@@ -102,10 +100,9 @@ class Executor(wiring.Component):
         beat = Signal()
         m.d.sync += [beat.eq(self.beat), timer.eq(Mux(beat, 0, timer + 1))]
 
-        fits, starts, of_memory = Signal(), Signal(), Signal()
+        fits, of_memory = Signal(), Signal()
         self.judge(m, operation, fits)
         m.d.comb += [
-            starts.eq((words[0] == REGISTERS["CONTROL"].address) & words[1][0]),
             of_memory.eq(operation >= Op.STORE),
             self.access.payload.write.eq(operation == Op.WRITE),
             self.access.payload.address.eq(words[0]),
@@ -114,7 +111,7 @@ class Executor(wiring.Component):
             self.area.payload.unit.eq(words[0]),
             self.area.payload.units.eq(Mux(operation == Op.STORE, self.packet.payload // 64, words[1])),
             self.bytes.payload.eq(self.byte),
-            # Whatever comes after its request was given up is dropped.
+            # Answers to requests that timed out are dropped.
             self.accessed.ready.eq(1),
             self.checked.ready.eq(1),
         ]
@@ -126,7 +123,7 @@ class Executor(wiring.Component):
                     m.d.sync += self.addr.eq(1)
                     m.next = "HEADER"
             with m.State("HEADER"):
-                # Past the end of a short packet there is nonsense, which nobody looks at.
+                # Bytes beyond the end of a short packet are undefined, and unused.
                 m.d.sync += [
                     header.eq(Cat(header[8:], self.byte)),
                     self.addr.eq(self.addr + 1),
@@ -140,58 +137,9 @@ class Executor(wiring.Component):
                     fetched.eq(0),
                     self.addr.eq(HEADER_BYTES + size(MESSAGES[Op.STORE].request)),
                 ]
-                m.next = "REPLY"
-                with m.If(fits & (operation == Op.HELLO)):
-                    m.d.sync += [greeted.eq(1), last.eq(0), status.eq(Status.OK)]
-                with m.Elif(~greeted):
-                    m.d.sync += status.eq(Status.STRANGER)
-                with m.Elif(~fits):
-                    m.d.sync += status.eq(Status.MALFORMED)
-                with m.Elif(header[:16] == last):
-                    m.d.sync += status.eq(outcome)
-                with m.Else():
-                    m.d.sync += [last.eq(header[:16]), status.eq(Status.OK)]
-                    m.next = "SEND"
-            with m.State("SEND"):
-                unseals = of_memory & (operation != Op.CHECK) \
-                    | (operation == Op.WRITE) & (words[0][28:] == Space.CONTROL)
-                with m.If((operation == Op.WRITE) & starts & ~self.sealed):
-                    m.d.sync += status.eq(Status.UNSEALED)
-                    m.next = "KEEP"
-                with m.Else():
-                    m.d.comb += [self.access.valid.eq(~of_memory), self.area.valid.eq(of_memory)]
-                    with m.If(unseals):
-                        m.d.sync += self.sealed.eq(0)
-                    with m.If(Mux(of_memory, self.area.ready, self.access.ready)):
-                        m.d.sync += timer.eq(0)
-                        m.next = "WAIT"
-                    with m.Elif(timer == self.patience):
-                        m.d.sync += status.eq(Status.BUS)
-                        m.next = "KEEP"
-            with m.State("WAIT"):
-                m.d.comb += self.bytes.valid.eq(fetched & (operation == Op.STORE))
-                m.d.sync += fetched.eq(1)
-                with m.If(self.bytes.valid & self.bytes.ready):
-                    m.d.sync += [self.addr.eq(self.addr + 1), fetched.eq(0), timer.eq(0)]
-                with m.If(self.checked.valid & of_memory):
-                    m.d.sync += value.eq(self.checked.payload.crc)
-                    with m.If(~self.checked.payload.ok):
-                        m.d.sync += status.eq(Status.BUS)
-                    with m.Elif(operation == Op.SEAL):
-                        with m.If(self.checked.payload.crc == words[2]):
-                            m.d.sync += self.sealed.eq(1)
-                        with m.Else():
-                            m.d.sync += status.eq(Status.CHECKSUM)
-                    m.next = "KEEP"
-                with m.Elif(self.accessed.valid & ~of_memory):
-                    m.d.sync += value.eq(self.accessed.payload.value)
-                    with m.If(~self.accessed.payload.ok):
-                        m.d.sync += status.eq(Status.BUS)
-                    m.next = "KEEP"
-                with m.Elif(timer == self.patience):
-                    m.d.comb += self.abort.eq(1)
-                    m.d.sync += status.eq(Status.BUS)
-                    m.next = "KEEP"
+                self.decide(m, header[:16], fits, greeted, last, outcome, status)
+            self.send(m, operation, words, of_memory, status, timer)
+            self.wait(m, operation, of_memory, fetched, words[2], value, status, timer)
             with m.State("KEEP"):
                 m.d.sync += outcome.eq(status)
                 m.next = "REPLY"
@@ -204,6 +152,69 @@ class Executor(wiring.Component):
 
         self.answer(m, operation, number, status, Mux(operation == Op.HELLO, words[0], value))
         return m
+
+    def decide(self, m, request, fits, greeted, last, outcome, status):
+        """Execute a request, or answer at once: one that is wrong, or the same as the last one."""
+        m.next = "REPLY"
+        with m.If(fits & (request[:8] == Op.HELLO)):
+            m.d.sync += [greeted.eq(1), last.eq(0), status.eq(Status.OK)]
+        with m.Elif(~greeted):
+            m.d.sync += status.eq(Status.STRANGER)
+        with m.Elif(~fits):
+            m.d.sync += status.eq(Status.MALFORMED)
+        with m.Elif(request == last):
+            m.d.sync += status.eq(outcome)
+        with m.Else():
+            m.d.sync += [last.eq(request), status.eq(Status.OK)]
+            m.next = "SEND"
+
+    def send(self, m, operation, words, of_memory, status, timer):
+        """State in which a request goes to the registers or to memory."""
+        starts = Signal()
+        m.d.comb += starts.eq((words[0] == REGISTERS["CONTROL"].address) & words[1][0])
+        with m.State("SEND"):
+            unseals = of_memory & (operation != Op.CHECK) \
+                | (operation == Op.WRITE) & (words[0][28:] == Space.CONTROL)
+            with m.If((operation == Op.WRITE) & starts & ~self.sealed):
+                m.d.sync += status.eq(Status.UNSEALED)
+                m.next = "KEEP"
+            with m.Else():
+                m.d.comb += [self.access.valid.eq(~of_memory), self.area.valid.eq(of_memory)]
+                with m.If(unseals):
+                    m.d.sync += self.sealed.eq(0)
+                with m.If(Mux(of_memory, self.area.ready, self.access.ready)):
+                    m.d.sync += timer.eq(0)
+                    m.next = "WAIT"
+                with m.Elif(timer == self.patience):
+                    m.d.sync += status.eq(Status.BUS)
+                    m.next = "KEEP"
+
+    def wait(self, m, operation, of_memory, fetched, checksum, value, status, timer):
+        """State of a request that is executed: its bytes go out, until an answer comes."""
+        with m.State("WAIT"):
+            m.d.comb += self.bytes.valid.eq(fetched & (operation == Op.STORE))
+            m.d.sync += fetched.eq(1)
+            with m.If(self.bytes.valid & self.bytes.ready):
+                m.d.sync += [self.addr.eq(self.addr + 1), fetched.eq(0), timer.eq(0)]
+            with m.If(self.checked.valid & of_memory):
+                m.d.sync += value.eq(self.checked.payload.crc)
+                with m.If(~self.checked.payload.ok):
+                    m.d.sync += status.eq(Status.BUS)
+                with m.Elif(operation == Op.SEAL):
+                    with m.If(self.checked.payload.crc == checksum):
+                        m.d.sync += self.sealed.eq(1)
+                    with m.Else():
+                        m.d.sync += status.eq(Status.CHECKSUM)
+                m.next = "KEEP"
+            with m.Elif(self.accessed.valid & ~of_memory):
+                m.d.sync += value.eq(self.accessed.payload.value)
+                with m.If(~self.accessed.payload.ok):
+                    m.d.sync += status.eq(Status.BUS)
+                m.next = "KEEP"
+            with m.Elif(timer == self.patience):
+                m.d.comb += self.abort.eq(1)
+                m.d.sync += status.eq(Status.BUS)
+                m.next = "KEEP"
 
     def judge(self, m, operation, fits):
         """Whether the operation exists, and the packet has a size that it may have."""

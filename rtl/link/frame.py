@@ -1,4 +1,4 @@
-"""Packets in and out: checksums, and room for requests that wait."""
+"""Packet receiver and transmitter: checksums, and slots for requests that wait."""
 
 from amaranth import *
 from amaranth.lib import stream, wiring
@@ -17,7 +17,7 @@ SLOT = 1 << (MAX_REQUEST + CRC_BYTES - 1).bit_length()  # bytes of memory that a
 
 
 class FrameReceiver(wiring.Component):
-    """Keep packets whose checksum is right. All others are dropped without a word.
+    """Keep packets whose checksum is right. All others are dropped silently.
 
     A packet is also dropped when it is too long or too short, or when all slots are taken.
 

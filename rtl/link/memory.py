@@ -28,8 +28,7 @@ CHECKED = data.StructLayout({"ok": 1, "crc": 32})
 class MemoryPort(wiring.Component):
     """Write memory, or compute its checksum.
 
-    An area that is empty or reaches beyond memory is answered with an error, and memory does not
-    hear of it. Writing takes bursts of one beat, each after the response to the one before: it is as fast as
+    An area that is empty or reaches beyond memory gives an error, and no access to memory. Writing takes bursts of one beat, each after the response to the one before: it is as fast as
     links are, and then all is written when it is answered. Reading takes bursts of up to 64 beats.
 
     Throughput in reading is 4 bytes per cycle, where memory is faster than that.
@@ -137,49 +136,8 @@ class MemoryPort(wiring.Component):
                 with m.Else():
                     m.next = "ASK"
 
-            with m.State("GATHER"):
-                m.d.comb += self.bytes.ready.eq(1)
-                with m.If(aborted):
-                    m.next = "IDLE"
-                with m.Elif(self.bytes.valid):
-                    m.d.sync += [
-                        beat.eq(Cat(beat[8:], self.bytes.payload)),
-                        gathered.eq(gathered + 1),
-                    ]
-                    with m.If(gathered == beat_bytes - 1):
-                        m.d.sync += [axi.awvalid.eq(1), axi.wvalid.eq(1)]
-                        m.next = "WRITE"
-            with m.State("WRITE"):
-                m.d.comb += axi.bready.eq(1)
-                with m.If(axi.bvalid):
-                    m.d.comb += self.beat.eq(1)
-                    m.d.sync += [
-                        answer.ok.eq(answer.ok & ~axi.bresp[1]),
-                        axi.awaddr.eq(axi.awaddr + beat_bytes),
-                        left.eq(left - 1),
-                    ]
-                    m.next = "GATHER"
-                    with m.If(left == 1):
-                        m.next = "ANSWER"
-
-            with m.State("ASK"):
-                m.d.comb += splitter.i.valid.eq(1)
-                with m.If(splitter.i.ready):
-                    m.next = "READ"
-            with m.State("READ"):
-                m.d.comb += axi.rready.eq((unsummed <= 1) & more)
-                with m.If(axi.rvalid & axi.rready):
-                    m.d.comb += self.beat.eq(1)
-                    m.d.sync += [
-                        beat.eq(axi.rdata),
-                        unsummed.eq(words),
-                        answer.ok.eq(answer.ok & ~axi.rresp[1]),
-                        left.eq(left - 1),
-                        more.eq(left != 1),
-                    ]
-                with m.If(~more & (unsummed == 0)):
-                    m.next = "ANSWER"
-
+            self.store(m, beat, gathered, left, aborted)
+            self.load(m, splitter, beat, unsummed, left, more)
             with m.State("ANSWER"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
@@ -193,11 +151,60 @@ class MemoryPort(wiring.Component):
         ]
         return m
 
+    def store(self, m, beat, gathered, left, aborted):
+        """States of a write: bytes are gathered to beats, which are written one by one."""
+        axi, answer, beat_bytes = self.axi, self.o.payload, self.config.beat_bytes
+        with m.State("GATHER"):
+            m.d.comb += self.bytes.ready.eq(1)
+            with m.If(aborted):
+                m.next = "IDLE"
+            with m.Elif(self.bytes.valid):
+                m.d.sync += [
+                    beat.eq(Cat(beat[8:], self.bytes.payload)),
+                    gathered.eq(gathered + 1),
+                ]
+                with m.If(gathered == beat_bytes - 1):
+                    m.d.sync += [axi.awvalid.eq(1), axi.wvalid.eq(1)]
+                    m.next = "WRITE"
+        with m.State("WRITE"):
+            m.d.comb += axi.bready.eq(1)
+            with m.If(axi.bvalid):
+                m.d.comb += self.beat.eq(1)
+                m.d.sync += [
+                    answer.ok.eq(answer.ok & ~axi.bresp[1]),
+                    axi.awaddr.eq(axi.awaddr + beat_bytes),
+                    left.eq(left - 1),
+                ]
+                m.next = "GATHER"
+                with m.If(left == 1):
+                    m.next = "ANSWER"
+
+    def load(self, m, splitter, beat, unsummed, left, more):
+        """States of a read: beats are read as fast as they can be summed."""
+        axi, answer, words = self.axi, self.o.payload, self.config.beat_bits // WORD_BITS
+        with m.State("ASK"):
+            m.d.comb += splitter.i.valid.eq(1)
+            with m.If(splitter.i.ready):
+                m.next = "READ"
+        with m.State("READ"):
+            m.d.comb += axi.rready.eq((unsummed <= 1) & more)
+            with m.If(axi.rvalid & axi.rready):
+                m.d.comb += self.beat.eq(1)
+                m.d.sync += [
+                    beat.eq(axi.rdata),
+                    unsummed.eq(words),
+                    answer.ok.eq(answer.ok & ~axi.rresp[1]),
+                    left.eq(left - 1),
+                    more.eq(left != 1),
+                ]
+            with m.If(~more & (unsummed == 0)):
+                m.next = "ANSWER"
+
     def ask(self, m, splitter):
-        """Ask for the bursts, no further ahead than memory may be held up."""
+        """Request the bursts, a bounded number ahead of their data."""
         axi = self.axi
         outstanding = Signal(range(OUTSTANDING + 1))
-        # Areas that reach beyond memory never come this far.
+        # Never: areas that reach beyond memory are refused before.
         m.d.comb += splitter.limit.eq(~0)
         m.d.comb += splitter.o.ready.eq((~axi.arvalid | axi.arready) & (outstanding != OUTSTANDING))
         with m.If(axi.arready):

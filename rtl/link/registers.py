@@ -25,8 +25,7 @@ ACCESSED = data.StructLayout({"ok": 1, "value": 32})
 class RegisterPort(wiring.Component):
     """Read and write registers, one at a time.
 
-    An address outside of all spaces, or not of a whole word, is answered with an error, and no bus
-    hears of it.
+    An address outside of all spaces, or that is not word-aligned, gives an error, and no access to a bus.
 
     Latency is two cycles and what the bus takes.
 

@@ -71,7 +71,7 @@ class LoadUnit(wiring.Component):
         store = Signal(max(beat_bits, line_bits), reset_less=True)
         beats = Signal(range(beats_per_line + 1))   # held, of the line being gathered
         lines = Signal(range(lines_per_beat + 1))   # held, still to be written
-        # Whether the vector memory takes a line comes late; it must not reach the reader's buffer.
+        # Skid buffer: the vector memory's `ready` arrives late, and must not reach the reader's buffer.
         m.submodules.skid = skid = SkidBuffer(self.write.payload.shape())
         wiring.connect(m, skid.o, wiring.flipped(self.write))
         write = skid.i

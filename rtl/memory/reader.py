@@ -1,4 +1,4 @@
-"""Reads DRAM for several clients."""
+"""Memory reader: several clients share the AXI4 read channels."""
 
 from amaranth import *
 from amaranth.lib import data, fifo, stream, wiring
@@ -143,7 +143,7 @@ class MemoryReader(wiring.Component):
             room = Signal(range(depth + 1), init=depth)  # beats neither buffered nor on the way
             beats = Signal(range(MAX_BURST_UNITS * unit_beats + 1))
             grant = Signal(name=f"grant{n}")
-            gone = Signal(name=f"gone{n}")  # a beat left; it comes late, and counts in the next cycle
+            gone = Signal(name=f"gone{n}")  # a beat left; arrives late, so it counts in the next cycle
             m.d.comb += [
                 beats.eq(burst.units << unit_beats.bit_length() - 1),
                 grant.eq(eligible[n] & free & ~claimed),

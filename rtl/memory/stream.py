@@ -1,4 +1,4 @@
-"""Stream unit: sends for packed weights ahead of their use."""
+"""Stream unit: requests packed weights ahead of their use."""
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring

@@ -1,4 +1,4 @@
-"""Writes lines to DRAM."""
+"""Memory writer: writes lines to DRAM, without waiting for responses."""
 
 from amaranth import *
 from amaranth.lib import stream, wiring

@@ -1,7 +1,7 @@
 """Instruction set: the one definition shared by hardware, mapper, functional model, host and docs."""
 
 from dataclasses import dataclass, field, fields
-from typing import ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from amaranth.lib import data, enum
 
@@ -91,7 +91,6 @@ def reg(doc="", target=None):
                                       "shape": 3, "adds_to": target})
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(bits, reg))
 @dataclass(frozen=True, kw_only=True)
 class Insn:
     """One instruction; a subclass declares its fields from the least significant bit up.
@@ -110,6 +109,10 @@ class Insn:
     layout: ClassVar[data.StructLayout]
     relative: ClassVar[dict]
     by_op: ClassVar[dict] = {}
+
+    if TYPE_CHECKING:
+        # Type checkers cannot see that `bits` and `reg` give every field a default.
+        def __init__(self, **fields: Any): ...
 
     def __init_subclass__(cls, *, op):
         dataclass(frozen=True, kw_only=True)(cls)
@@ -208,7 +211,7 @@ class Sync(Insn, op=Op.SYNC):
 
     Token counters start at zero. Taking from a counter at zero waits for another unit's giving.
     """
-    unit: int = bits(4, "Queue, see :class:`Unit`.", Unit, Unit.LOAD)
+    unit: Unit = bits(4, "Queue, see :class:`Unit`.", Unit, Unit.LOAD)
     take: int = bits(4, "Counter to take a token from; 0 is none.")
     give: int = bits(4, "Counter to give a token to; 0 is none.")
 

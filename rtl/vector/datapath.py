@@ -1,4 +1,4 @@
-"""The vector unit's lanes side by side."""
+"""Datapath of the vector unit: its lanes, in lockstep."""
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
@@ -90,7 +90,7 @@ class Datapath(wiring.Component):
         total_line = Signal.like(tags[0].line, reset_less=True)
         line = Signal.like(total_line)
         values = Signal.like(simple)
-        # Apart from the switch: what yosys makes of a constant within it, Verilator never executes.
+        # Outside the switch: Verilator never executes what yosys makes of a constant within it.
         m.d.comb += [self.o.p.mask.eq(~0), self.o.p.line.eq(line), self.o.p.data.eq(values)]
         with m.Switch(self.func):
             with m.Case(Func.DOT):

@@ -67,7 +67,7 @@ class VectorMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # A register between the choice of a writer and the memories, which lie far apart.
+        # Registered: breaks the path from the writers' arbiter to the memories.
         write = Signal(vector_write(self.config), reset_less=True)
         valid = Signal()
         taken = C(0, 1)

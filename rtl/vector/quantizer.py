@@ -156,28 +156,31 @@ class Quantizer(wiring.Component):
         with m.If(leave):
             m.d.sync += [left.eq(left + 1), out.eq(Mux(out_last, 0, out + 1))]
 
+        self.round(m, en, leave, front, out_last, read_port.data)
+
+        return m
+
+    def round(self, m, en, leave, front, last, run):
+        """Send a run of a group through the lanes, and what the output says of it beside them."""
         tags  = data.StructLayout({"exponent": 8, "wide": 1, "last": 1})
         valid = [Signal(name=f"valid{n}") for n in range(QuantizerLane.LATENCY)]
-        tag   = [Signal(tags, name=f"tag{n}", reset_less=True)
-                 for n in range(QuantizerLane.LATENCY)]
+        tag   = [Signal(tags, name=f"tag{n}", reset_less=True) for n in range(QuantizerLane.LATENCY)]
         with m.If(en):
             m.d.sync += [
                 tag[0].exponent.eq(front.exponent),
                 tag[0].wide.eq(front.wide),
-                tag[0].last.eq(out_last),
+                tag[0].last.eq(last),
                 *[after.eq(before) for before, after in zip(tag, tag[1:])],
                 self.o.p.exponent.eq(tag[-1].exponent),
                 self.o.p.last.eq(tag[-1].last),
                 Cat(valid, self.o.valid).eq(Cat(leave, valid)),
             ]
-        for n in range(config.lanes):
+        for n in range(self.config.lanes):
             m.submodules[f"lane{n}"] = lane = QuantizerLane()
             m.d.comb += [
                 lane.en.eq(en),
-                lane.i.eq(read_port.data[n]),
+                lane.i.eq(run[n]),
                 lane.exponent.eq(tag[0].exponent),
                 lane.wide.eq(tag[0].wide),
                 self.o.p.values[n].eq(lane.o),
             ]
-
-        return m

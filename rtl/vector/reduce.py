@@ -93,30 +93,7 @@ class Reduce(wiring.Component):
             write.en.eq(tags[-1].valid),
         ]
 
-        # A slot that has not been added to yet is zero, whatever the memory holds.
-        begun = Signal(self.slots)
-        with m.If(add):
-            m.d.sync += begun.bit_select(slot, 1).eq(1)
-        with m.If(self.done):
-            m.d.sync += begun.eq(0)
-        x, y = (Signal(self.sum.shape(), name=name, reset_less=True) for name in "xy")
-        m.d.sync += [
-            self.fold.eq(fold),
-            x.eq(Mux(begun.bit_select(slot, 1), lower, 0)),
-            y.eq(Mux(begun.bit_select(slot | half, 1), upper, 0)),
-        ]
-        with m.If(~half.any()):
-            with m.Switch(across):
-                for distance in (1 << n for n in range(len(across))):
-                    with m.Case(distance):
-                        m.d.sync += [y[n].eq(lower[n ^ distance]) for n in range(self.lanes)]
-        m.d.comb += [self.x.eq(x), self.y.eq(y)]
-        if self.slots == FpAdd.LATENCY:
-            # The sum is needed in the cycle in which it is there.
-            late = Signal()
-            m.d.sync += late.eq(tags[-2].valid & (tags[-2].slot == slot))
-            with m.If(late):
-                m.d.comb += self.x.eq(self.sum)
+        self.operands(m, slot, half, across, lower, upper, add, fold, tags)
 
         with m.FSM():
             with m.State("ACCUMULATE"):
@@ -155,6 +132,32 @@ class Reduce(wiring.Component):
                     m.next = "ACCUMULATE"
 
         return m
+
+    def operands(self, m, slot, half, across, lower, upper, add, fold, tags):
+        """Operands of the adders. A slot that has not been added to is zero, whatever is in memory."""
+        begun = Signal(self.slots)
+        with m.If(add):
+            m.d.sync += begun.bit_select(slot, 1).eq(1)
+        with m.If(self.done):
+            m.d.sync += begun.eq(0)
+        x, y = (Signal(self.sum.shape(), name=name, reset_less=True) for name in "xy")
+        m.d.sync += [
+            self.fold.eq(fold),
+            x.eq(Mux(begun.bit_select(slot, 1), lower, 0)),
+            y.eq(Mux(begun.bit_select(slot | half, 1), upper, 0)),
+        ]
+        with m.If(~half.any()):
+            with m.Switch(across):
+                for distance in (1 << n for n in range(len(across))):
+                    with m.Case(distance):
+                        m.d.sync += [y[n].eq(lower[n ^ distance]) for n in range(self.lanes)]
+        m.d.comb += [self.x.eq(x), self.y.eq(y)]
+        if self.slots == FpAdd.LATENCY:
+            # The sum is needed in the cycle in which it is there.
+            late = Signal()
+            m.d.sync += late.eq(tags[-2].valid & (tags[-2].slot == slot))
+            with m.If(late):
+                m.d.comb += self.x.eq(self.sum)
 
     def read(self, m, partial, address, written):
         """Sums of a slot, of which the last is written in this cycle at the latest."""

@@ -78,12 +78,7 @@ class VectorUnit(wiring.Component):
         m.submodules.datapath = datapath = Datapath(self.config)
         m.submodules.quantizer = quantizer = Quantizer(self.config)
 
-        lines = len(self.write.p.line)
-        word_bits = (self.config.lanes - 1).bit_length()     # of an address, below the line's number
-        in_lines = slice(word_bits, word_bits + lines)
-        new_vector = fields(Vector.layout, self.insn.p.word)
-        new_quant = fields(Quant.layout, self.insn.p.word)
-        new_is_quant = new_vector.op == Op.QUANT
+        new_is_quant = fields(Vector.layout, self.insn.p.word).op == Op.QUANT
         start = Signal()
         m.d.comb += start.eq(self.insn.valid & self.insn.ready)
 
@@ -93,41 +88,9 @@ class VectorUnit(wiring.Component):
         with m.If(start):
             m.d.sync += [word.eq(self.insn.p.word), is_quant.eq(new_is_quant)]
 
-        # Lines left of the repetition, and repetitions left.
         step, wrap = Signal(), Signal()
-        inner = Signal(range((1 << INNER_BITS) // self.config.lanes), reset_less=True)
-        outer = Signal(OUTER_BITS, reset_less=True)
-        new_inner = Mux(new_is_quant, new_quant.inner, new_vector.inner)[word_bits:]
-        new_outer = Mux(new_is_quant, new_quant.outer, new_vector.outer)
-        m.d.comb += wrap.eq(inner == 1)
-        with m.If(start):
-            m.d.sync += [inner.eq(new_inner), outer.eq(Mux(new_inner.any(), new_outer, 0))]
-        with m.Elif(step & wrap):
-            m.d.sync += [inner.eq(Mux(is_quant, quant.inner, vector.inner)[word_bits:]),
-                         outer.eq(outer - 1)]
-        with m.Elif(step):
-            m.d.sync += inner.eq(inner - 1)
-
-        walks = {name: Walk(lines) for name in "abcd"}
-        for name, walk in walks.items():
-            m.submodules[f"walk_{name}"] = walk
-            m.d.comb += [
-                walk.start.eq(start),
-                walk.step.eq(step),
-                walk.wrap.eq(wrap),
-                walk.base.eq(new_vector[name][in_lines]),
-                walk.stride.eq(vector[f"{name}_stride"][word_bits:]),
-            ]
-        for name in "abc":
-            m.d.comb += [
-                getattr(self, name).line.eq(walks[name].line),
-                walks[name].fill.eq(vector[f"{name}_fill"]),
-            ]
-        m.d.comb += walks["d"].fill.eq(vector.func == Func.DOT)
-        with m.If(new_is_quant):
-            m.d.comb += walks["a"].base.eq(new_quant.a[in_lines])
-        with m.If(is_quant):
-            m.d.comb += [walks["a"].stride.eq(quant.stride[word_bits:]), walks["a"].fill.eq(0)]
+        nothing, outer = self.count(m, vector, quant, is_quant, start, step, wrap)
+        written = self.walk(m, vector, quant, is_quant, start, step, wrap)
 
         taken = Signal()    # The quantizer can take a line, or there is none.
         left = Signal()     # Runs are left in the quantizer.
@@ -137,7 +100,7 @@ class VectorUnit(wiring.Component):
                 m.d.comb += self.insn.ready.eq(1)
                 with m.If(start):
                     m.next = "READ"
-                    with m.If((new_inner == 0) | (new_outer == 0)):
+                    with m.If(nothing):
                         m.next = "DRAIN"
                     with m.Elif(new_is_quant):
                         m.next = "QUANTIZE"
@@ -168,9 +131,62 @@ class VectorUnit(wiring.Component):
                     with m.If(outer.any()):
                         m.next = "READ"
 
-        self.compute(m, datapath, vector, walks["d"].line, step & ~is_quant, wrap, read)
+        self.compute(m, datapath, vector, written, step & ~is_quant, wrap, read)
         self.quantize(m, quantizer, quant, start, step & is_quant, taken, left)
         return m
+
+    def count(self, m, vector, quant, is_quant, start, step, wrap):
+        """Count lines left of the repetition, and repetitions left. `wrap` is the repetition's last line.
+
+        Returns whether the new instruction has none at all, and the repetitions left.
+        """
+        word_bits = (self.config.lanes - 1).bit_length()     # of an address, below the line's number
+        new_vector = fields(Vector.layout, self.insn.p.word)
+        new_quant = fields(Quant.layout, self.insn.p.word)
+        new_is_quant = new_vector.op == Op.QUANT
+        inner = Signal(range((1 << INNER_BITS) // self.config.lanes), reset_less=True)
+        outer = Signal(OUTER_BITS, reset_less=True)
+        new_inner = Mux(new_is_quant, new_quant.inner, new_vector.inner)[word_bits:]
+        new_outer = Mux(new_is_quant, new_quant.outer, new_vector.outer)
+        m.d.comb += wrap.eq(inner == 1)
+        with m.If(start):
+            m.d.sync += [inner.eq(new_inner), outer.eq(Mux(new_inner.any(), new_outer, 0))]
+        with m.Elif(step & wrap):
+            m.d.sync += [inner.eq(Mux(is_quant, quant.inner, vector.inner)[word_bits:]),
+                         outer.eq(outer - 1)]
+        with m.Elif(step):
+            m.d.sync += inner.eq(inner - 1)
+        return (new_inner == 0) | (new_outer == 0), outer
+
+    def walk(self, m, vector, quant, is_quant, start, step, wrap):
+        """Address the operands. Returns the line that the result goes to."""
+        lines = len(self.write.p.line)
+        word_bits = (self.config.lanes - 1).bit_length()     # of an address, below the line's number
+        in_lines = slice(word_bits, word_bits + lines)
+        new_vector = fields(Vector.layout, self.insn.p.word)
+        new_quant = fields(Quant.layout, self.insn.p.word)
+        new_is_quant = new_vector.op == Op.QUANT
+        walks = {name: Walk(lines) for name in "abcd"}
+        for name, walk in walks.items():
+            m.submodules[f"walk_{name}"] = walk
+            m.d.comb += [
+                walk.start.eq(start),
+                walk.step.eq(step),
+                walk.wrap.eq(wrap),
+                walk.base.eq(new_vector[name][in_lines]),
+                walk.stride.eq(vector[f"{name}_stride"][word_bits:]),
+            ]
+        for name in "abc":
+            m.d.comb += [
+                getattr(self, name).line.eq(walks[name].line),
+                walks[name].fill.eq(vector[f"{name}_fill"]),
+            ]
+        m.d.comb += walks["d"].fill.eq(vector.func == Func.DOT)
+        with m.If(new_is_quant):
+            m.d.comb += walks["a"].base.eq(new_quant.a[in_lines])
+        with m.If(is_quant):
+            m.d.comb += [walks["a"].stride.eq(quant.stride[word_bits:]), walks["a"].fill.eq(0)]
+        return walks["d"].line
 
     def compute(self, m, datapath, vector, line, step, last, read):
         """Send what is read through the datapath. Sets `read` while a line is on its way there."""
@@ -189,7 +205,7 @@ class VectorUnit(wiring.Component):
             self.write.valid.eq(datapath.o.valid),
             self.write.payload.eq(datapath.o.payload),
         ]
-        # The memory answers late in the cycle, and its copies lie apart: operands meet in registers.
+        # Registered: memory outputs arrive late, and the three copies are far apart.
         operands = datapath.i.p
         m.d.sync += [operands.a.eq(self.a.data), operands.b.eq(self.b.data), operands.c.eq(self.c.data)]
         with m.If(vector.b_const):

@@ -1,4 +1,4 @@
-"""Walk of one operand through the vector memory."""
+"""Address generator of one operand of the vector unit."""
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -9,7 +9,7 @@ __all__ = ["Walk"]
 
 
 class Walk(wiring.Component):
-    """Name the lines of one operand, repetition by repetition.
+    """Generate the line addresses of one operand, repetition by repetition.
 
     The line after `start`, and after each `step`, is there in the next cycle.
 

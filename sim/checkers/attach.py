@@ -29,8 +29,11 @@ def _sources():
 
 
 def plain_verilog(component, name):
-    """Verilog of a component, as it is synthesized."""
-    return verilog.convert(component, name=name, strip_internal_attrs=True)
+    """Verilog of a component, as it is synthesized.
+
+    Without places in the source, so that it only changes with the hardware, and not with a comment.
+    """
+    return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
 
 
 def checked_verilog(component, name, convert=plain_verilog, rewrite=None):

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 
 from amaranth.hdl import UnusedElaboratable
 
@@ -68,10 +69,19 @@ def _print(entries):
             print(f"  {name} [{bits}]")
 
 
-def _measure_rtl(args, before):
-    components, said = rtl(args.unit, args.jobs)
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is to be measured: benches, programs, tests; by how many processes."""
+    unit: tuple[str, ...]
+    n: int
+    tests: tuple[str, ...]
+    jobs: int
+
+
+def _measure_rtl(options, before):
+    components, said = rtl(options.unit, options.jobs)
     less = list(summary.worse(before.get("components", {}), components))
-    if args.unit:
+    if options.unit:
         _print(components)
     else:
         less += [f"{reason.component}: nothing is explained by what {reasons.FILE.name} says of "
@@ -79,13 +89,13 @@ def _measure_rtl(args, before):
     return {"components": components}, less
 
 
-def _measure_programs(args, before):
-    found = programs.entries(programs.run(configs.get(CONFIG), args.n))
-    return {"command": f"make random CONFIG={CONFIG} N={args.n}", **found}, list(programs.worse(before, found))
+def _measure_programs(options, before):
+    found = programs.entries(programs.run(configs.get(CONFIG), options.n))
+    return {"command": f"make random CONFIG={CONFIG} N={options.n}", **found}, list(programs.worse(before, found))
 
 
-def _measure_python(args, before):
-    files = python.entries(python.run(args.tests or python.TESTS, args.jobs))
+def _measure_python(options, before):
+    files = python.entries(python.run(options.tests or python.TESTS, options.jobs))
     return {"files": files}, list(python.worse(before.get("files", {}), files))
 
 
@@ -105,7 +115,8 @@ def command(argv):
     args = parser.parse_args(argv)
 
     recorded, commit = record.load(), record.commit()
-    now, less = PARTS[args.part](args, recorded.get(args.part, {}))
+    options = Options(unit=tuple(args.unit), n=args.n, tests=tuple(args.tests), jobs=args.jobs)
+    now, less = PARTS[args.part](options, recorded.get(args.part, {}))
     if less and not args.accept:
         print(*less, sep="\n", file=sys.stderr)
         return 1

@@ -2,7 +2,7 @@
 
 from host.errors import UserError
 
-from ..programs.__main__ import programs
+from ..programs.trials import programs
 from ..programs.compare import Difference, Pair
 from ..programs.coverage import CLASSES, Coverage
 

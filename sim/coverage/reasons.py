@@ -39,7 +39,7 @@ class Reason:
     signal : :class:`str`
         Name of a signal; `*` stands for any characters.
     bits : :class:`str`
-        "high:low" or "bit"; all of the signal's bits if empty.
+        "high:low" or "bit", and several of them between blanks; all of the signal's bits if empty.
     used : :class:`int`
         How many points it has explained: one that explains none is stale.
     """
@@ -57,8 +57,10 @@ class Reason:
                             "signal")
         # Names of signals have brackets.
         self._signal = re.compile(".*".join(map(re.escape, self.signal.split("*"))))
-        high, _, low = self.bits.partition(":")
-        self._mask = -1 if not high else (2 << int(high)) - (1 << int(low or high))
+        self._mask = -1 if not self.bits else 0
+        for part in self.bits.split():
+            high, _, low = part.partition(":")
+            self._mask |= (2 << int(high)) - (1 << int(low or high))
 
     def explains_branch(self, file, line, kind):
         """Whether a branch that is not reached is among these."""
@@ -77,11 +79,20 @@ class Reason:
 
 
 def load(path=FILE):
-    """Reasons for components. Raises :exc:`~host.errors.UserError` for one that cannot be read."""
+    """Reasons for components; an entry with a list of signals is one for each of them.
+
+    Raises :exc:`~host.errors.UserError` for one that cannot be read.
+    """
     try:
-        return [Reason(**entry) for entry in tomllib.loads(path.read_text()).get("reason", [])]
+        return [Reason(**{**entry, "signal": signal})
+                for entry in tomllib.loads(path.read_text()).get("reason", [])
+                for signal in _listed(entry.get("signal", ""))]
     except (TypeError, ValueError) as error:   # a key that there is not, TOML that is none
         raise UserError(f"{path.name}: {error}") from error
+
+
+def _listed(signal):
+    return signal if isinstance(signal, list) else [signal]
 
 
 def python(path=FILE):

@@ -9,7 +9,8 @@ def _ranges(mask):
     bits = [n for n in range(mask.bit_length()) if mask >> n & 1]
     low = [n for n in bits if n - 1 not in bits]
     high = [n for n in bits if n + 1 not in bits]
-    return " ".join(f"{h}:{l}" if h > l else f"{h}" for l, h in reversed(list(zip(low, high))))
+    runs = reversed(list(zip(low, high)))
+    return " ".join(f"{last}:{first}" if last > first else f"{last}" for first, last in runs)
 
 
 def entries(unit, files, reasons):

@@ -132,8 +132,7 @@ def _sources(*names):
     return [header(), *((HERE / name).read_text() for name in names)]
 
 
-def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, checked=False,
-            progress=None):
+def library(name, text, *, beat_bytes, config=None, trace=False, checked=False, progress=None):
     """Shared library of the simulated FPGA for the Verilog of an accelerator.
 
     Its interface is that of `harness.cpp`. It is kept in `build/sim/NAME`, and built again when
@@ -143,14 +142,12 @@ def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, ch
     ----------
     name : :class:`str`
         What to call it.
-    verilog : callable
-        Returns its text; the top module is named `accelerator`. Called only if `key` has changed.
+    text : :class:`str`
+        The Verilog; its top module is named `accelerator`.
     beat_bytes : :class:`int`
         Bytes of the memory bus.
     config : :class:`rtl.spec.config.Config` or None
         Whose state the library shows (:mod:`sim.fpga.state`). None: nobody's.
-    key : :class:`str` or None
-        What the text depends on. None: the text itself.
     trace : :class:`bool`
         Compile in FST tracing, which is slower even while it is off.
     checked : :class:`bool`
@@ -159,7 +156,6 @@ def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, ch
     progress : callable or None
         Called with a line of text before each long step.
     """
-    key_text = verilog() if key is None else key
     say = progress or (lambda text: None)
     folder = CACHE / "-".join([name, *["trace"] * trace, *["checked"] * checked])
     flags = [*FLAGS, *(["--x-initial", "unique"] if checked else [])]
@@ -167,8 +163,6 @@ def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, ch
     seen = state.header(config)
 
     def translate(part):
-        say("writing Verilog")
-        text = key_text if key is None else verilog()
         (part / "accelerator.sv").write_text(text)
         say("Verilator: translating to C++")
         execute([verilator(), "--cc", "--top-module", "accelerator", "--prefix", "Vtop",
@@ -184,7 +178,7 @@ def library(name, verilog, *, beat_bytes, config=None, key=None, trace=False, ch
                 path.unlink()
 
     model = cached(folder / "model", "obj/Vtop__ALL.a",
-                   [key_text, str(trace), *flags, *SPLIT, *OPTIMIZE, *tool], translate, say)
+                   [text, str(trace), *flags, *SPLIT, *OPTIMIZE, *tool], translate, say)
 
     def link(part):
         (part / "dram_params.hpp").write_text(header())
@@ -223,22 +217,33 @@ def _folder(config):
     return f"{config.core}-{config.beat_bits}-{digest[:12]}"
 
 
-def accelerator_library(config, *, trace=False, checked=False, progress=None):
-    """:func:`library` of the accelerator for a :class:`rtl.spec.config.Config`."""
-    def text():
+def accelerator_verilog(config, *, checked=False, say=lambda text: None):
+    """Text of the accelerator's Verilog, kept while the sources that make it stay the same."""
+    def write(part):
         from rtl.top import Accelerator
 
         from ..checkers.attach import checked_verilog, plain_verilog
-        if checked:
-            return checked_verilog(Accelerator(config), "accelerator")[0]
-        return without_zeros(plain_verilog(Accelerator(config), "accelerator"))
+        say("writing Verilog")
+        top = Accelerator(config)
+        text = checked_verilog(top, "accelerator")[0] if checked else \
+            without_zeros(plain_verilog(top, "accelerator"))
+        (part / "accelerator.sv").write_text(text)
 
-    sources = sorted((ROOT / "rtl").rglob("*.py"))
-    if checked:
-        sources += sorted((ROOT / "sim" / "checkers").glob("*.*")) + [ROOT / "sim" / "initial.py"]
-    key = "\0".join([_hardware(config), version("amaranth"), *(path.read_text() for path in sources)])
-    return library(_folder(config), text, beat_bytes=config.beat_bytes, config=config, key=key,
-                   trace=trace, checked=checked, progress=progress)
+    sources = sorted((ROOT / "rtl").rglob("*.py")) + [*sorted((ROOT / "sim" / "checkers").glob("*.*")),
+                                                      ROOT / "sim" / "harness" / "initial.py"]
+    inputs = [_hardware(config), version("amaranth"), *(path.read_text() for path in sources)]
+    folder = CACHE / "-".join([_folder(config), *["checked"] * checked]) / "verilog"
+    return cached(folder, "accelerator.sv", inputs, write, say).read_text()
+
+
+def accelerator_library(config, *, trace=False, checked=False, progress=None):
+    """:func:`library` of the accelerator for a :class:`rtl.spec.config.Config`.
+
+    A change in the sources that leaves the Verilog as it is builds nothing.
+    """
+    text = accelerator_verilog(config, checked=checked, say=progress or (lambda text: None))
+    return library(_folder(config), text, beat_bytes=config.beat_bytes, config=config, trace=trace,
+                   checked=checked, progress=progress)
 
 
 def dram_library():

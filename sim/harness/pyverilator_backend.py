@@ -1,11 +1,10 @@
 """Poke at one component from plain Python, by way of pyverilator: for a look, not for regressions.
 
->>> dut = build(Requant(4))
->>> dut["shift"] = 3
->>> dut["i.payload"] = [1000, -1000, 0, 7]
->>> dut["i.valid"] = 1
->>> dut.tick()
->>> dut["o.payload"]
+>>> dut = build(FpMul())
+>>> dut["en"] = 1
+>>> dut["a"], dut["b"] = 0x40000000, 0x40400000    # 2.0 and 3.0
+>>> dut.tick(FpMul.LATENCY)
+>>> hex(dut["o"])                                  # 6.0
 
 It has no loop over cycles of its own, and is a hundred times slower than the simulated FPGA.
 """

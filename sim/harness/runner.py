@@ -1,4 +1,4 @@
-"""Build a unit with Verilator and run its bench: ``python -m sim.harness.runner requant --case small``."""
+"""Build a unit with Verilator and run its bench: ``python -m sim.harness.runner unpack --case small``."""
 
 import argparse
 import subprocess
@@ -19,6 +19,7 @@ __all__ = ["run", "simulate"]
 
 SECONDS = 560           # a test of a bench ends itself after more
 MOST_SEEDS = (1 << 31) - 1
+ZERO, RANDOM = 0, 2     # Verilator's numbers for what registers and memories begin with
 
 
 def run(unit, case, *, seed=0, waves=False, only=None):
@@ -52,7 +53,8 @@ def simulate(built, *, seed=0, only=None, plusargs=(), before=(), cycles=None, s
     log : path or None
         What it says goes there.
     disturbed : :class:`bool`
-        Whether anything comes before a reset: random inputs, and the runs that are cut short.
+        Whether anything comes before a reset: random registers, memories and inputs, and the runs
+        that are cut short. Without, all of them begin at 0, so that no bit moves unless a test moves it.
     """
     unit, case, folder = built.unit, built.case, built.folder
     name = f"{unit}-{case}, seed {seed}"
@@ -69,8 +71,9 @@ def simulate(built, *, seed=0, only=None, plusargs=(), before=(), cycles=None, s
                 hdl_toplevel_lang="verilog",
                 build_dir=folder, test_dir=folder, results_xml=str(results), seed=seed,
                 waves=built.waves, test_filter=only, timescale=("1ns", "1ps"), log_file=log,
-                plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed % MOST_SEEDS + 1}",
-                          *plusargs], extra_env=environment)
+                plusargs=[f"+verilator+rand+reset+{RANDOM if disturbed else ZERO}",
+                          f"+verilator+seed+{seed % MOST_SEEDS + 1}", *plusargs],
+                extra_env=environment)
         count, failed = get_results(results)
     except subprocess.TimeoutExpired as error:
         raise BenchError(f"{name}: the simulation has not ended after {seconds:g} seconds") from error

@@ -37,7 +37,7 @@ OWNERS = {
     "append":        _owner("attention/append"),
     "arbiter":       _owner("bus/arbiter bus/axi"),
     "attention":     _owner("attention/unit attention/intake attention/output attention/products "
-                            "attention/queries attention/sequence attention/tag"),
+                            "attention/queries attention/sequence attention/tag attention/delay"),
     "best":          _owner("linear/best"),
     "combine":       _owner("linear/combine"),
     "control":       _owner("control/control"),
@@ -66,7 +66,7 @@ OWNERS = {
     "queue":         _owner("control/queue control/tokens"),
     "reduce":        _owner("vector/reduce"),
     "row_scale":     _owner("linear/row_scale"),
-    "scores":        _owner("attention/scores attention/delay"),
+    "scores":        _owner("attention/scores"),
     "sequencer":     _owner("control/sequencer"),
     "skid":          _owner("bus/skid"),
     "slice":         _owner("bus/slice bus/register"),

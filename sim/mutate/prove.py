@@ -1,11 +1,12 @@
 """Proves that a mutant cannot be told from the good design, where it can be proved.
 
 Both get the same inputs from the same reset. By induction over clock cycles: take it that a set of
-registers and memories is the same in both; then their inputs are the same again, and so are the
-outputs. The set begins with all registers and memories, and loses those that may come to differ,
-until it stays (C. A. J. van Eijk, "Sequential equivalence checking based on structural
-similarities", 2000). A register that is the same in both is one signal to the solver, so what the
-mutant does not touch falls together before it starts. Registers outside the set hold anything.
+bits of registers, and of memories, is the same in both; then their inputs are the same again, and so
+are the outputs. The set begins with all of them, and loses those that may come to differ, until it
+stays (C. A. J. van Eijk, "Sequential equivalence checking based on structural similarities", 2000).
+A bit that is the same in both is one signal to the solver, so what the mutant does not touch falls
+together before it starts. Bits outside the set hold anything: that of a register which nobody reads
+spoils nothing.
 
 A failed proof says nothing: states that are never reached may be what tells the two apart.
 """
@@ -41,13 +42,15 @@ class _Cut:
         Widths of the module's own ports.
     parts : list
         Of each register or memory: widths of its outputs, and of its inputs, by port.
+    bits : list of :class:`int`
+        How many there are of each that may differ alone: a register's width. A memory is one.
     """
     def __init__(self, text):
         text = ATTRIBUTE.sub("", text)
         ports = [(kind, name, int(width or 1)) for width, kind, name in PORT.findall(text)]
         self.inputs = {name: width for kind, name, width in ports if kind == "input"}
         self.outputs = {name: width for kind, name, width in ports if kind == "output"}
-        self.parts, self._ports, self._number = [], [], len(ports)
+        self.parts, self.bits, self._ports, self._number = [], [], [], len(ports)
         text = BLOCK.sub(self._cut, text)
         head, body = re.match(r"(.*?^module \S+\n)(.*)", text, re.M | re.S).groups()
         self.text = head + "".join(self._ports) + body
@@ -73,6 +76,7 @@ class _Cut:
             lines.append(f"  connect {signal} {name}\n" if port in out else
                          f"  connect {name} {signal}\n")
         self.parts.append((given, taken))
+        self.bits.append(given.get("Q", 1))
         return "".join(lines)
 
     @staticmethod
@@ -92,11 +96,15 @@ def _masks(outputs):
             and not name.endswith(("valid", "ready"))}
 
 
+def _binary(width, mask):
+    return f"{width}'b{mask & (1 << width) - 1:0{width}b}"
+
+
 def _miter(cut, number, same, masks):
     """Verilog of the good design and a mutant, side by side.
 
-    Its output `differ` has a bit for each part, which is 1 when the part is one of the `same` and
-    its inputs differ; `seen` a bit for each output.
+    `same` has a mask for each part: its bits that are the same in both. The output `differ` has the
+    same bits, one behind the other, which are 1 when they come to differ; `seen` a bit for each output.
     """
     ports, wires, differ, seen, pins = [], [], [], [], {"good": [], "gate": []}
 
@@ -112,18 +120,19 @@ def _miter(cut, number, same, masks):
     pin("good", SELECT, f"{width}'d0")
     pin("gate", SELECT, f"{width}'d{number}")
     for n, (given, taken) in enumerate(cut.parts):
+        bits, mask = cut.bits[n], same[n]
         for port, width in given.items():
+            ports += [f"input [{width - 1}:0] {of}_{n}_{port}" for of in ("both", *pins)]
+            shared = _binary(width, mask if bits > 1 else -mask)
             for of in pins:
-                name = f"{'both' if n in same else of}_{n}_{port}"
-                if f"input [{width - 1}:0] {name}" not in ports[-1:]:
-                    ports.append(f"input [{width - 1}:0] {name}")
-                pin(of, f"part{n}_{port}", name)
+                pin(of, f"part{n}_{port}", f"both_{n}_{port} & {shared} | {of}_{n}_{port} & ~{shared}")
         for port, width in taken.items():
             for of in pins:
                 wires.append(f"wire [{width - 1}:0] {of}_{n}_{port};")
                 pin(of, f"part{n}_{port}", f"{of}_{n}_{port}")
-        differ.append(" | ".join(f"(good_{n}_{port} != gate_{n}_{port})" for port in taken)
-                      if n in same else NEVER[0])
+        ways = [f"good_{n}_{port} ^ gate_{n}_{port}" if width == bits else
+                f"{{{bits}{{good_{n}_{port} != gate_{n}_{port}}}}}" for port, width in taken.items()]
+        differ.append(f"({' | '.join(ways)}) & {_binary(bits, mask)}")
     for n, (name, width) in enumerate(cut.outputs.items()):
         if not width:
             seen += NEVER
@@ -137,7 +146,7 @@ def _miter(cut, number, same, masks):
     def vector(name, bits):
         return f"assign {name} = {{{', '.join(reversed(bits or NEVER))}}};"
 
-    ports += [f"output [{max(len(differ), 1) - 1}:0] differ",
+    ports += [f"output [{max(sum(cut.bits), 1) - 1}:0] differ",
               f"output [{max(len(seen), 1) - 1}:0] seen"]
     return "\n".join([
         f"module miter({', '.join(ports)});", *wires,
@@ -187,17 +196,19 @@ def equivalent(text, module, number, *, contract=False, seconds=SECONDS):
         return False
     cut = _Cut(flat[0])
     masks = _masks(cut.outputs) if contract else {}
-    same = set(range(len(cut.parts)))
-    while same:
+    same = [(1 << bits) - 1 for bits in cut.bits]
+    while any(same):
         if (left := end - time.monotonic()) <= 0:
             return False
         found = _find(cut, number, same, masks, "differ", left)
-        if found is None:
-            return False
-        lost = {n for n in same if found[n:n + 1] == "1"}
-        if not lost:
+        if found == "":
             break
-        same -= lost
+        if found is None or "1" not in found:
+            return False
+        lost = int(found[::-1].replace("x", "0"), 2)
+        for n, bits in enumerate(cut.bits):
+            same[n] &= ~lost
+            lost >>= bits
     left = end - time.monotonic()
     return left > 0 and _find(cut, number, same, masks, "seen", left) == ""
 

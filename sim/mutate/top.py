@@ -12,9 +12,9 @@ from host.device import DeviceError
 from rtl.top import Accelerator
 
 from ..fpga.build import library, without_zeros
-from ..models import __main__ as models, compare as models_compare
+from ..models import compare as models_compare, trials as models
 from ..programs import compare as programs_compare
-from ..programs.__main__ import programs
+from ..programs.trials import programs
 from .netlist import VARIABLE, draw, insert, netlist, simulated
 from .owners import OWNERS, shares
 
@@ -58,7 +58,7 @@ class TopNet:
                                    if given[unit]], seed)
         self.mutated = insert(text, TOP, self.mutants)
         self._library = library(f"{config.name}-mutants",
-                                lambda: without_zeros(simulated(self.mutated, TOP)),
+                                without_zeros(simulated(self.mutated, TOP)),
                                 beat_bytes=config.beat_bytes, config=config, progress=build_progress)
 
     def kill(self, number):

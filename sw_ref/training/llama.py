@@ -1,6 +1,7 @@
 """A small Llama to train: the architecture of :mod:`mapper.model`, in PyTorch."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -45,6 +46,7 @@ class Linear(nn.Linear):
     def __init__(self, depth, rows):
         super().__init__(depth, rows, bias=False)
         self.form = None
+        self.mask: torch.Tensor | None
         self.register_buffer("mask", None)
 
     def effective(self):
@@ -102,10 +104,12 @@ class Llama(nn.Module):
         super().__init__()
         self.shape, self.form = shape, None
         self.embed_tokens = nn.Embedding(shape.vocab, shape.hidden)
-        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
+        self.layers: Any = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.hidden, shape.rms_eps)
         turns = shape.rope_theta ** (-torch.arange(0, shape.head_dim, 2) / shape.head_dim)
         angles = torch.outer(torch.arange(shape.context), turns)
+        self.cos: torch.Tensor
+        self.sin: torch.Tensor
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
         for name, p in self.named_parameters():

@@ -31,7 +31,7 @@ def two_of_four(saliency):
 def block_counts(saliency, shares=SHARES):
     """N of each 16x16 block, (rows / 16, K / 16), by its rank in the matrix."""
     blocks = saliency.square().unflatten(0, (-1, BLOCK)).unflatten(-1, (-1, BLOCK)).sum((1, 3))
-    order, counts, start = blocks.flatten().argsort(dim=0, stable=True), torch.zeros(blocks.numel(), dtype=int), 0
+    order, counts, start = blocks.flatten().argsort(dim=0, stable=True), torch.zeros(blocks.numel(), dtype=torch.int64), 0
     total = 0.0
     for n, share in shares.items():
         total += share

@@ -48,7 +48,8 @@ def addresses(path):
     """The addresses of an archive, oldest first, a line each, in plain punctuation."""
     with tarfile.open(path) as archive:
         names = sorted(n for n in archive.getnames() if n.startswith("package/data/") and n.endswith(".txt"))
-        texts = [archive.extractfile(n).read().decode("utf-8") for n in names]
+        files = [archive.extractfile(name) for name in names]
+        texts = [file.read().decode("utf-8") for file in files if file is not None]
     return [" ".join(text.translate(PLAIN).split()) for text in texts]
 
 

@@ -42,6 +42,7 @@ def test_baud(board):
     assert board.clock_mhz * 1e6 / board.divisor == pytest.approx(board.baud, rel=0.01)
 
 
+@pytest.mark.seconds(1)
 @EVERY
 def test_pins(board):
     """Every pin of memory and serial line is placed, no two at the same one, and the board's clock is known."""
@@ -57,6 +58,7 @@ def test_pins(board):
     assert float(clock) == board.dram.input_mhz * 1e6
 
 
+@pytest.mark.seconds(1)
 def test_orangecrab_strobes():
     """Where amaranth-boards errs: positive halves of pairs, of which the FPGA has no others near their data."""
     board = get("orangecrab-85f")

@@ -90,6 +90,7 @@ def test_tool_missing(cache, monkeypatch, fake, variable, route):
         check_tools(route)
 
 
+@pytest.mark.seconds(1)
 def test_tool_not_installed(monkeypatch, tmp_path):
     monkeypatch.delenv("YOSYS", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -57,7 +57,7 @@ def test_compile_then_run(model, capsys, tmp_path):
     assert json.loads(call(capsys, "compile", "--model", model, "-o", image, "--json")[1])
     code, out, _ = call(capsys, "run", "--model", image, "--tokens", 1, "--json", "--prompt", "hi")
     assert code == 0 and json.loads(out)["config"] == "wide"
-    assert "--context must be left out" in error(capsys, "run", "--model", image, "--context", 9)
+    assert "context must be left out" in error(capsys, "run", "--model", image, "--context", 9)
     assert "this is an image already" in error(capsys, "compile", "--model", image, "-o", image)
 
 
@@ -87,9 +87,9 @@ def test_images_are_kept(model, capsys, tmp_path):
                               "shorten it, or compile with a larger --context"),
     (["--tokens", "0"], "--tokens must be at least 1, not 0"),
     (["--tokens", "many"], "argument --tokens: invalid int value: 'many'; see headrace run --help"),
-    (["--context", "0"], "--context must be at least 1, not 0"),
-    (["--context", "-3"], "--context must be at least 1, not -3"),
-    (["--context", "257"], "--context must be from 1 to 256, the positions that the model was trained for, not 257"),
+    (["--context", "0"], "context must be at least 1, not 0"),
+    (["--context", "-3"], "context must be at least 1, not -3"),
+    (["--context", "257"], "context must be from 1 to 256, the positions that the model was trained for, not 257"),
     (["--model", ""], "--model must be a model, it is empty"),
     (["--device", "tpu"], "--device must be one of model, sim, uart:PORT[:BAUD], such as uart:/dev/ttyUSB0, "
                           "pynq:FILE.bit, xrt:FILE.xclbin; not 'tpu'"),
@@ -151,6 +151,7 @@ def test_eval_oracle(model, capsys, tmp_path):
     assert "must be given" in error(capsys, "eval", "--model", model)
 
 
+@pytest.mark.seconds(1)
 def test_eval_on_the_functional_model(model, capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(headrace.devices.DEVICES, "model", "sim.functional:ModelDevice")
     said = json.loads(call(capsys, "run", "--model", model, "--device", "model", "--prompt", "hello world", "--raw",

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from headrace import cli
-from host.configurations import add_arguments, chosen, from_dict, read, to_dict, to_toml
+from headrace import cli, options
+from headrace.options import MachineOptions, add_machine
+from host.configurations import from_dict, read, to_dict, to_toml
 from host.errors import UserError
 from rtl.spec.config import CONFIGS, CORES, get
 from rtl.spec.dram import DRAMS
@@ -16,8 +17,8 @@ from rtl.spec.dram import DRAMS
 
 def parsed(*argv, default="wide"):
     parser = ArgumentParser()
-    add_arguments(parser, default)
-    return chosen(parser.parse_args(argv), default)
+    add_machine(parser, default)
+    return options.read(MachineOptions, parser.parse_args(argv)).machine(default)
 
 
 def changed(name, *settings):

@@ -67,6 +67,7 @@ def test_bits_per_weight(name):
     assert 0 <= report["layers_bits_per_weight"] - BITS[name] - scales < 0.16
 
 
+@pytest.mark.seconds(1)
 def test_cycles_of_cores():
     """A core that takes a format apart needs more cycles than beats; rows of a beat take one each, or four."""
     def cycles(name, core, operation="o"):

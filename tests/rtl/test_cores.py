@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtl.spec.config import CONFIGS, CORES, Config
+from rtl.spec.config import CONFIGS, CORES
 from rtl.cores import CLASSES, create
 
 

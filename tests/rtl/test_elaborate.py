@@ -14,6 +14,7 @@ import rtl
 from rtl.spec.config import CONFIGS, Config
 from rtl.spec.formats import ROW_SCALED
 from rtl.spec.isa import WeightFormat
+from rtl.top import Accelerator
 
 
 CONFIGURATIONS = {c.name: c for c in [
@@ -38,10 +39,13 @@ def components():
         for name, cls in inspect.getmembers(module, inspect.isclass):
             if cls.__module__ == found.name and issubclass(cls, wiring.Component) \
                     and "config" in inspect.signature(cls).parameters:
-                yield pytest.param(cls, id=f"{found.name.removeprefix('rtl.')}.{name}")
+                yield pytest.param(cls, id=f"{found.name.removeprefix('rtl.')}.{name}",
+                                   marks=[pytest.mark.seconds(4)] if cls is Accelerator else [])
 
 
-@pytest.mark.parametrize("config", CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys())
+@pytest.mark.parametrize("config", [
+    pytest.param(config, id=name, marks=[pytest.mark.seconds(1)] if name != "smallest" else [])
+    for name, config in CONFIGURATIONS.items()])
 @pytest.mark.parametrize("cls", list(components()))
 def test_elaborates(cls, config):
     with warnings.catch_warnings():

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from amaranth.sim import Simulator
 
 from rtl.spec.config import get
 from rtl.spec import protocol
@@ -112,3 +113,29 @@ def test_executor_wrong(options, message):
 def test_config_wrong(create):
     with pytest.raises(TypeError, match="^Configuration must be a Config, not 'small'$"):
         create()
+
+
+@pytest.mark.parametrize("unit", [0, 0x2aa_aaaa, 0x555_5555, (1 << 27) - 16])
+@pytest.mark.parametrize("write", [0, 1])
+def test_every_bit_of_an_address(unit, write):
+    """In as much memory as there can be."""
+    dut = MemoryPort(SMALL, 1 << 27, 33)
+    seen = []
+
+    async def run(ctx):
+        ctx.set(dut.i.p, {"write": write, "unit": unit, "units": 1})
+        ctx.set(dut.i.valid, 1)
+        ctx.set(dut.bytes.valid, 1)
+        await ctx.tick().until(dut.i.ready)
+        ctx.set(dut.i.valid, 0)
+        for _ in range(60):
+            await ctx.tick()
+            for valid, address in ((dut.axi.arvalid, dut.axi.araddr), (dut.axi.awvalid, dut.axi.awaddr)):
+                if ctx.get(valid):
+                    seen.append(ctx.get(address))
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(run)
+    simulator.run()
+    assert seen and set(seen) == {64 * unit}

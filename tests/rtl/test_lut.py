@@ -49,6 +49,7 @@ def test_capacity_covers_latency(inputs):
     assert core.latency < core.capacity
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("inputs", [2, 4])
 @pytest.mark.parametrize("fmt", ["U1", "U2", "U3", "U4", "S8", "TERNARY"])
 def test_elaborates_for_one_format(fmt, inputs):

@@ -30,6 +30,7 @@ def test_lanes_of_core_and_scaler_agree(name):
     assert pipeline.core.sums.p.shape() == pipeline.scaler.i.p.shape()["sums"].shape
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("small")])
 def test_verilog_is_always_the_same(name):
     """Sets of formats have another order in every process: a build would never be found again."""

@@ -49,6 +49,7 @@ def test_spans():
     assert list(spans([(5, 1)], 7, "x")) == [("x", 5, 2)]
 
 
+@pytest.mark.seconds(5)
 def test_known_answer():
     done = subprocess.run([sys.executable, "-m", "sim.known_answer"], cwd=ROOT, env=environment(),
                           capture_output=True, text=True)

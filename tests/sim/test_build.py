@@ -83,6 +83,7 @@ def test_read_once_per_process(builder, monkeypatch):
     assert builder() and builder.count == 1
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("size", [0, 100, 5000, -4096])
 def test_truncated_library_is_never_loaded(tmp_path, monkeypatch, size):
     """A truncated library kills the process that loads it, with SIGBUS."""
@@ -139,6 +140,7 @@ def test_read_only_folder_serves(builder, monkeypatch):
     assert builder() and builder.count == 1
 
 
+@pytest.mark.seconds(5)
 def test_a_tool_that_is_not_there(tmp_path):
     with pytest.raises(ToolError, match="^no-such-tool: must be installed, it is not found$"):
         build.execute(["no-such-tool", "-c"], tmp_path)
@@ -166,3 +168,34 @@ def test_hardware_is_built_once():
                          "formats": ("U4", "S8"), "patterns": ("2:4",)}.items():
         other = replace(config, **{field: value})
         assert build._folder(other) != folder and build._hardware(other) != hardware
+
+
+def test_sources_that_make_the_same_verilog_build_nothing(tmp_path, monkeypatch):
+    """A comment in `rtl/` costs writing the Verilog again, seconds, and not Verilator, minutes."""
+    config, texts, built = get("small"), ["module a; endmodule", "module b; endmodule"], []
+    monkeypatch.setattr(build, "CACHE", tmp_path)
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(build, "library", lambda name, text, **_: built.append(text))
+    monkeypatch.setattr("rtl.top.Accelerator", lambda config: None)
+    written = []
+    monkeypatch.setattr("sim.checkers.attach.plain_verilog",
+                        lambda component, name: written.append(name) or texts[0])
+    for folder in "rtl", "sim/checkers", "sim/harness":
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "sim/harness/initial.py").write_text("")
+    (source := tmp_path / "rtl" / "a.py").write_text("# one\n")
+    for comment, times in ("# one\n", 1), ("# one\n", 1), ("# two\n", 2):
+        source.write_text(comment)
+        build.accelerator_library(config)
+        assert len(written) == times
+    assert set(built) == {texts[0]}   # by which `library` finds what it built
+    texts.reverse()
+    source.write_text("# three\n")
+    build.accelerator_library(config)
+    assert built[-1] == "module b; endmodule"
+
+
+def test_verilog_has_no_places_in_the_source():
+    """Else each line that moves would build all again."""
+    text = build.accelerator_verilog(get("small"))
+    assert "module accelerator(" in text and "src = " not in text and str(build.ROOT) not in text

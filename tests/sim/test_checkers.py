@@ -2,13 +2,13 @@
 
 import re
 
+import pytest
 from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 from sim.harness.build import cases, component
 from sim.checkers.attach import checked_verilog
 from sim.checkers.exceptions import BUSY, LOOSE, MAY_FALL, ONLY_WHILE
-from sim.tools import ROOT
 
 
 def _components(fragment):
@@ -24,6 +24,7 @@ def _ports(found):
             yield type(part).__name__, ".".join(map(str, path[:-1]))
 
 
+@pytest.mark.seconds(1)
 def test_exceptions_name_ports_that_there_are():
     units = "top", "link", "link_uart", "queue"
     found = [part for unit in units
@@ -34,6 +35,7 @@ def test_exceptions_name_ports_that_there_are():
     assert set(ONLY_WHILE) <= set(MAY_FALL)
 
 
+@pytest.mark.seconds(8)
 def test_every_stream_and_axi_channel_of_every_level_has_one():
     text, places = checked_verilog(component("top", "small"), "top")
     kinds = re.findall(r"^  (\w+_checker)\b", text, re.M)

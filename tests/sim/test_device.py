@@ -29,7 +29,7 @@ UNITS = 8192
 
 
 def built(config, trace=False):
-    return library(f"tests-{config.name}", lambda: verilog.convert(
+    return library(f"tests-{config.name}", verilog.convert(
         Tiny(config), name="accelerator", strip_internal_attrs=True),
         beat_bytes=config.beat_bytes, trace=trace)
 
@@ -51,6 +51,7 @@ def config(request):
     return get(request.param)
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("memory", [None, "ideal"])
 def test_reads_and_writes(config, memory):
     img = image(config, 500)
@@ -80,6 +81,7 @@ def test_reads_and_writes(config, memory):
     device.close()
 
 
+@pytest.mark.seconds(5)
 def test_format_that_the_device_lacks():
     """The host's configuration has it, and the same digest."""
     device = SimDevice(get("small-lut"), library=built(get("small")))
@@ -91,6 +93,7 @@ def test_format_that_the_device_lacks():
     device.close()
 
 
+@pytest.mark.seconds(5)
 def test_other_digest(config):
     device = SimDevice(config, library=built(config))
     with pytest.raises(DeviceError, match=f"^sim: configuration '{config.name}' has digest "
@@ -101,6 +104,7 @@ def test_other_digest(config):
         device.step([1], 0, False)
 
 
+@pytest.mark.seconds(5)
 def test_other_hardware():
     config = get("small")
     other = replace(config, vector_words=4096)
@@ -111,6 +115,7 @@ def test_other_hardware():
     device.close()
 
 
+@pytest.mark.seconds(5)
 def test_fault_names_the_instruction():
     config = get("small")
     img = image(config, 1)
@@ -123,6 +128,7 @@ def test_fault_names_the_instruction():
         device.step([1], 0, False)  # the reset has cleared it
 
 
+@pytest.mark.seconds(5)
 def test_address_past_the_memory():
     config = get("small")
     with SimDevice(config, library=built(config)) as device:
@@ -131,6 +137,7 @@ def test_address_past_the_memory():
             device.step([1], 0, False)
 
 
+@pytest.mark.seconds(5)
 def test_protocol_error():
     config = get("small")
     with SimDevice(config, library=built(config)) as device:
@@ -139,6 +146,7 @@ def test_protocol_error():
             device.step([1], 0, False)
 
 
+@pytest.mark.seconds(5)
 def test_interrupt():
     config = get("small")
     device = SimDevice(config, library=built(config))
@@ -155,6 +163,7 @@ def test_interrupt():
     device.close()
 
 
+@pytest.mark.seconds(5)
 def test_timeline_and_trace(tmp_path):
     config = get("small")
     device = SimDevice(config, library=built(config, trace=True), timeline=tmp_path / "t.json",
@@ -169,6 +178,7 @@ def test_timeline_and_trace(tmp_path):
     assert (tmp_path / "t.fst").stat().st_size > 1000
 
 
+@pytest.mark.seconds(5)
 def test_trace_needs_its_build(tmp_path):
     config = get("small")
     device = SimDevice(config, library=built(config), trace=tmp_path / "t.fst")
@@ -181,6 +191,7 @@ def test_registers_used_here_exist():
     assert {"IDENTITY", "CONTROL", "STATUS", "BEST"} <= set(REGISTERS)
 
 
+@pytest.mark.seconds(5)
 def test_process_that_never_runs(tmp_path, monkeypatch):
     """Verilator would leave `c` as it is, with no more than a warning."""
     monkeypatch.setattr(build, "CACHE", tmp_path)
@@ -188,9 +199,10 @@ def test_process_that_never_runs(tmp_path, monkeypatch):
         always @* begin c = 4'd5; end
         endmodule"""
     with pytest.raises(ToolError, match="Error-ALWNEVER: accelerator.sv:2"):
-        library("never", lambda: text, beat_bytes=16)
+        library("never", text, beat_bytes=16)
 
 
+@pytest.mark.seconds(5)
 def test_two_builds_at_once(tmp_path, monkeypatch):
     """The second waits, and finds what the first has built."""
     commands, execute = [], build.execute

@@ -5,7 +5,6 @@ import ctypes
 import numpy as np
 import pytest
 
-from rtl.spec.config import CONFIGS
 from rtl.spec.dram import DRAMS, get
 from sim.dram import c_struct
 from sim.fpga.build import dram_library

@@ -1,30 +1,50 @@
 """Counters near their wrap, which no bench has the time to count to."""
 
+import re
+
 import pytest
 
 from sim.harness import build as bench_build, runner
 
 
-ZERO = "= 64'h0000000000000000;"     # what the cycles of a run begin with, in a start and in a reset
 BEGAN = (1 << 32) - 100
+# What a counter is in the cycle after this, in Verilog; with zero in a start and in a reset.
+NEXT = re.compile(r"^    \S+ += \\?(?:cycles|weight_beats|starved)(?:\$\d+)? *;\n.*?^  end\n", re.M | re.S)
 
 
-def late(text, bits=64):
-    """Verilog of Control whose cycles begin a little below 2**32, and have so many bits."""
-    assert text.count(ZERO) >= 2
-    return text.replace(ZERO, f"= 64'h{BEGAN & (1 << bits) - 1:016x};")
+def late(text):
+    """Verilog of Control whose counters begin a little below 2**32."""
+    def begin(block):
+        changed, count = re.subn(r"= (\d+)'[hd]0+;", rf"= \1'd{BEGAN};", block[0])
+        assert count == 2
+        return changed
+
+    changed, count = NEXT.subn(begin, text)
+    assert count == 3
+    return changed
 
 
-@pytest.mark.parametrize("bits, passes", [(64, True), (31, False)])
-def test_cycles_have_a_high_word(bits, passes):
-    built = bench_build.build("control", "small", variant=f"late{bits}",
-                              rewrite=lambda text: late(text, bits))
+@pytest.fixture(scope="module")
+def control():
+    return bench_build.build("control", "small", variant="late", rewrite=late)
 
-    def run():
-        return runner.simulate(built, only=r"\.counts", plusargs=[f"+began={BEGAN}"])
 
-    if passes:
-        assert run() == 2
-    else:
-        with pytest.raises(bench_build.BenchError, match="control-small, seed 0: [12] of 2 tests failed: counts"):
-            run()
+def run(control, **began):
+    """Let the bench believe that counters began at these values."""
+    plusargs = [f"+{name}={value}" for name, value in began.items()]
+    return runner.simulate(control, only=r"\.counts", plusargs=plusargs)
+
+
+@pytest.mark.seconds(5)
+def test_counters_wrap(control):
+    """CYCLES has a high word; WEIGHT_BEATS and STARVED go on from zero."""
+    assert run(control, CYCLES=BEGAN, WEIGHT_BEATS=BEGAN, STARVED=BEGAN) == 2
+
+
+@pytest.mark.seconds(5)
+@pytest.mark.parametrize("name", ["CYCLES", "WEIGHT_BEATS", "STARVED"])
+def test_each_is_compared(control, name):
+    began = {each: BEGAN for each in ("CYCLES", "WEIGHT_BEATS", "STARVED")}
+    began[name] ^= 1 << 31
+    with pytest.raises(bench_build.BenchError, match="control-small, seed 0: [12] of 2 tests failed: counts"):
+        run(control, **began)

@@ -56,6 +56,7 @@ def began(seed):
     return (built.folder / "began.txt").read_text().split()
 
 
+@pytest.mark.seconds(5)
 def test_the_seed_decides_what_a_simulation_begins_with():
     first, second = began(1), began(2)
     assert began(1) == first
@@ -63,6 +64,7 @@ def test_the_seed_decides_what_a_simulation_begins_with():
     assert all(a != b for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("how, limits, message", [
     ("cycles", {"cycles": 2000}, "1 of 1 tests failed: hangs: has not ended after 2000 cycles"),
     ("loop", {"seconds": 15}, "the simulation has not ended after 15 seconds"),
@@ -102,6 +104,7 @@ def unreset(component):
             yield kind, "memory"
 
 
+@pytest.mark.seconds(1)
 def test_what_begins_with_a_value_and_has_no_reset():
     top, link = (bench_build.component(unit, case) for unit, case in (("top", "small"), ("link", "only")))
     assert {*unreset(top), *unreset(link)} == set(UNRESET)

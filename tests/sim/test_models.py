@@ -10,7 +10,8 @@ from mapper.model import LINEARS
 from rtl.spec.config import UNIT_BYTES
 from sim.dram import adverse
 from sim.functional import ModelDevice
-from sim.models.__main__ import cases, main
+from headrace.cli import main
+from sim.models.trials import cases
 from sim.models.case import Case, Step
 from sim.models.compare import Pair
 from sim.models.configs import CONFIGS
@@ -46,6 +47,7 @@ def test_configurations():
         assert len({getattr(config, name) for config in configs}) >= values, name
 
 
+@pytest.mark.seconds(9)
 @pytest.mark.parametrize("name", ["odd", "models-lut"])
 def test_drawn(name):
     """Each number has a case of its own, always the same, that the configuration takes."""
@@ -164,6 +166,7 @@ class Fails:
             raise Difference("wrong")
 
 
+@pytest.mark.seconds(4)
 def test_shrink():
     """A difference is shown on the smallest model that has what it takes."""
     small, found = shrink(Fails(), example()[0])
@@ -173,21 +176,22 @@ def test_shrink():
     assert len(small.steps) == 1 and small.steps[0].crosses and not small.dram.stall
 
 
+@pytest.mark.seconds(5)
 def test_command(capsys, monkeypatch):
-    assert main(["-n", "2", "--seed", "4", "--config", "small"]) == 0
+    assert main(["random", "--models", "-n", "2", "--seed", "4", "--config", "small"]) == 0
     assert capsys.readouterr().out.endswith("\n2 passed, 0 failed\n")
 
     def compare(*_):
         raise Difference("wrong")
 
     monkeypatch.setattr(Pair, "compare", compare)
-    monkeypatch.setattr("sim.models.__main__.shrink", lambda pair, case: (example()[0], Difference("as wrong")))
-    assert main(["-n", "2", "--seed", "4", "--config", "small"]) == 1
+    monkeypatch.setattr("sim.models.trials.shrink", lambda pair, case: (example()[0], Difference("as wrong")))
+    assert main(["random", "--models", "-n", "2", "--seed", "4", "--config", "small"]) == 1
     said = capsys.readouterr().out
     assert "model 1 of small, seed 4: wrong\n    hidden=" in said
     assert "    smallest: as wrong\n    hidden=64 heads=4 " in said and said.endswith("\n0 passed, 2 failed\n")
 
 
 def test_command_refuses(capsys):
-    assert main(["-n", "0"]) == 2
-    assert capsys.readouterr().err == "random: -n must be at least 1, not 0\n"
+    assert main(["random", "--models", "-n", "0"]) == 2
+    assert capsys.readouterr().err == "headrace: -n must be at least 1, not 0\n"

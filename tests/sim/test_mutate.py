@@ -4,6 +4,7 @@ import os
 import re
 import time
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from amaranth import *
@@ -11,7 +12,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sim.harness.build import BenchError, cases
-from sim.mutate import __main__ as mutation, forks, top
+from headrace.cli import main
+from sim.mutate import forks, top, verdicts
 from sim.mutate.netlist import Mutant, draw, insert, netlist, simulated
 from sim.mutate.owners import OWNERS, lines, shares
 from sim.mutate.prove import equivalent
@@ -20,20 +22,28 @@ from sim.tools import ROOT
 
 
 class Design(wiring.Component):
-    """A register, logic that does nothing, and a payload that is zero while it is not valid."""
+    """A register, logic that does nothing, a bit that nobody reads of a register that is read, and a
+    payload that is zero while it is not valid."""
     def __init__(self):
-        super().__init__({"a": In(1), "b": In(1), "y": Out(1), "o": Out(stream.Signature(4))})
+        super().__init__({"a": In(1), "b": In(1), "y": Out(1), "z": Out(1), "o": Out(stream.Signature(4))})
 
     def elaborate(self, platform):
         m = Module()
-        kept, harmless = Signal(4), Signal()
+        kept, harmless, pair = Signal(4), Signal(), Signal(2)
         m.d.comb += harmless.eq(self.a & self.b)
         m.d.sync += [self.y.eq(self.a | harmless), kept.eq(kept + self.a)]
+        m.d.sync += pair.eq(Cat(self.a ^ self.b, self.b))
+        m.d.comb += self.z.eq(pair[1])
         m.d.comb += [self.o.valid.eq(self.b), self.o.payload.eq(Mux(self.b, kept, 0))]
         return m
 
 
-DESIGN = netlist(Design(), "design")
+@cache
+def design():
+    """Its netlist, by yosys."""
+    return netlist(Design(), "design")
+
+
 # A cell by its type, a change, and whether it is equivalent: strictly, by the contract.
 CHANGES = [
     ("$and", "inv", "B", 0, (True, True)),       # a | (a & b) is a
@@ -41,6 +51,7 @@ CHANGES = [
     ("$and", "inv", "Y", 0, (False, False)),
     ("$or", "inv", "A", 0, (False, False)),
     ("$add", "inv", "Y", 3, (False, False)),
+    ("$xor", "inv", "Y", 0, (True, True)),       # the bit that nobody reads
     ("$mux", "inv", "A", 2, (False, True)),      # what it is when it is not valid
     ("$mux", "inv", "B", 2, (False, False)),
 ]
@@ -50,13 +61,14 @@ def cell(text, kind):
     return re.search(rf"^  cell {re.escape(kind)} (\S+)$", text, re.M)[1].removeprefix("\\")
 
 
+@pytest.mark.seconds(3)
 @pytest.mark.parametrize("kind, mode, port, bit, wanted", CHANGES)
 def test_proofs(kind, mode, port, bit, wanted):
     """What is harmless is proven so, and nothing else."""
-    mutant = Mutant(mode, "design", cell(DESIGN, kind), port, bit, -1, "here")
+    mutant = Mutant(mode, "design", cell(design(), kind), port, bit, -1, "here")
     # As the second of two: its number must be heeded.
-    other = replace(mutant, mode="inv", cell=cell(DESIGN, "$or"), port="Y", bit=0)
-    text = insert(DESIGN, "design", [other, mutant])
+    other = replace(mutant, mode="inv", cell=cell(design(), "$or"), port="Y", bit=0)
+    text = insert(design(), "design", [other, mutant])
     assert (equivalent(text, "design", 2), equivalent(text, "design", 2, contract=True)) == wanted
 
 
@@ -77,6 +89,7 @@ class Memory(wiring.Component):
         return m
 
 
+@pytest.mark.seconds(3)
 @pytest.mark.parametrize("kind, port, wanted", [("$or", "B", True), ("$or", "A", False),
                                                 ("$xor", "A", False), ("$mem_v2", "WR_EN", False)])
 def test_proofs_with_memory(kind, port, wanted):
@@ -87,6 +100,7 @@ def test_proofs_with_memory(kind, port, wanted):
     assert equivalent(insert(text, "memory", [mutant]), "memory", 1) == wanted
 
 
+@pytest.mark.seconds(3)
 def test_drawn_from_the_files():
     """Of the files that the bench answers for, as the seed says; clocks are left alone."""
     text = Subject("slice", "small").netlist
@@ -97,6 +111,7 @@ def test_drawn_from_the_files():
         assert not {m.port for m in drawn} & {"CLK", "clk"}
 
 
+@pytest.mark.seconds(3)
 def test_every_file_has_one_owner():
     files = [name for owner in OWNERS.values() for name in owner.files]
     assert len(set(files)) == len(files)
@@ -125,18 +140,19 @@ def skid(monkeypatch):
     """Mutants of the skid buffer by hand: of what it offers, and of what it holds."""
     def by_hand(text, wanted, seed):
         return [replace(PAYLOAD, cell=cell(text, "$mux")), replace(HELD, cell=cell(text, "$dff"))]
-    monkeypatch.setattr(mutation, "draw", by_hand)
+    monkeypatch.setattr(verdicts, "draw", by_hand)
 
 
 @pytest.mark.seconds(15)
 def test_killed(skid, capsys):
     """The bench fails on both. The good design, in the same build, passes before."""
-    assert mutation.main(["skid", "-n", "2"]) == 0
+    assert main(["mutate", "skid", "-n", "2"]) == 0
     assert capsys.readouterr().out.splitlines() == ["skid: 2 of 2 killed",
         "2 killed, 0 proven equivalent, 0 proven equivalent by the streams' contract, 0 survived",
         "2 passed, 0 failed"]
 
 
+@pytest.mark.seconds(3)
 def test_survivor_is_named(skid, capsys, monkeypatch):
     """A bench that overlooks one of them: it is no equivalent one, and said to have survived.
 
@@ -144,14 +160,15 @@ def test_survivor_is_named(skid, capsys, monkeypatch):
     """
     killed = Subject.killed
     monkeypatch.setattr(Subject, "killed", lambda *args: killed(*args) - {2})
-    assert mutation.main(["skid", "-n", "2"]) == 1
+    assert main(["mutate", "skid", "-n", "2"]) == 1
     out = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"skid 2 of 2: survived: rtl/bus/skid.py:37 \(skid \S+\): const0 of Q\[0\]", out[0])
     assert out[1] == "skid: 1 of 2 killed" and out[2].endswith(" 1 survived") and out[3] == "1 passed, 1 failed"
-    assert mutation.main(["skid", "-n", "2", "--only", "2"]) == 1
+    assert main(["mutate", "skid", "-n", "2", "--only", "2"]) == 1
     assert capsys.readouterr().out.splitlines()[::3] == [out[0], "0 passed, 1 failed"]
 
 
+@pytest.mark.seconds(3)
 def test_good_design_must_pass(monkeypatch):
     """Nothing is said of mutants when the bench fails without one."""
     monkeypatch.setattr("sim.mutate.run.simulated", lambda text, name: simulated(
@@ -186,10 +203,10 @@ class FakeNet(top.TopNet):
 
 def test_top_net(monkeypatch, capsys):
     """Killed by a program, by a model, by a crash and by taking too long; and one that is not."""
-    monkeypatch.setattr(mutation, "TopNet", FakeNet)
-    monkeypatch.setattr(mutation, "proof", lambda *args: None)
+    monkeypatch.setattr(verdicts, "TopNet", FakeNet)
+    monkeypatch.setattr(verdicts, "proof", lambda *args: None)
     monkeypatch.setattr(top, "SECONDS", 5)
-    assert mutation.main(["top-net", "-n", "5"]) == 1
+    assert main(["mutate", "top-net", "-n", "5"]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "top-net 5 of 5: survived: rtl/bus/skid.py:42 (skid ): inv of Y[5]",
         "top-net: 4 of 5 killed",
@@ -199,18 +216,20 @@ def test_top_net(monkeypatch, capsys):
 
 
 def test_good_accelerator_must_pass(monkeypatch, capsys):
-    monkeypatch.setattr(mutation, "TopNet", FakeNet)
+    monkeypatch.setattr(verdicts, "TopNet", FakeNet)
     monkeypatch.setattr(FakeNet, "_difference", lambda self: "program 0: DRAM differs")
-    assert mutation.main(["top-net", "-n", "5"]) == 2
-    assert capsys.readouterr().err.endswith("mutate: without a mutant: program 0: DRAM differs\n")
+    assert main(["mutate", "top-net", "-n", "5"]) == 2
+    assert capsys.readouterr().err.endswith("headrace: without a mutant: program 0: DRAM differs\n")
 
 
 @pytest.mark.parametrize("args, said", [
-    (["nothing"], "mutate: UNIT must be all or one of accumulate, "),
-    (["skid", "-n", "0"], "mutate: -n must be at least 1, not 0"),
-    (["skid", "-n", "3", "--only", "4"], "mutate: --only must be from 1 to 3, not 4"),
+    (["nothing"], "headrace: UNIT must be all or one of accumulate, "),
+    (["skid", "-n", "0"], "headrace: -n must be at least 1, not 0"),
+    (["skid", "--set", "lanes=8"], "headrace: --config and --set are of top-net; a bench has configurations of its own"),
+    (["top-net", "--set", "lanes=3"], "headrace: --set lanes=3: Configuration 'small+lanes=3': lanes must be "),
+    (["skid", "-n", "3", "--only", "4"], "headrace: --only must be from 1 to 3, not 4"),
 ])
 def test_refused(args, said, capsys):
-    assert mutation.main(args) == 2
+    assert main(["mutate", *args]) == 2
     err = capsys.readouterr().err
     assert err.startswith(said) and err.count("\n") == 1

@@ -25,6 +25,7 @@ class Adder(wiring.Component):
         return m
 
 
+@pytest.mark.seconds(10)
 def test_ports():
     dut = build(Adder(), "adder")
     assert dut["o.valid"] == 0 and dut["i.ready"] == 1

@@ -19,12 +19,27 @@ def test_unknown_case(capsys):
     assert err.startswith("sim: Case of queue must be one of ") and err.endswith(", not 'nope'\n")
 
 
+@pytest.mark.seconds(3)
 def test_folder_that_cannot_be_written(capsys, monkeypatch, tmp_path):
     (tmp_path / "build").write_text("")
-    (tmp_path / "sim" / "benches").mkdir(parents=True)
-    (tmp_path / "sim" / "benches" / "queue.py").write_text("")
+    folder = tmp_path / "sim" / "benches" / "control"
+    folder.mkdir(parents=True)
+    (folder / "queue.py").write_text("")
     monkeypatch.setattr(bench_build, "ROOT", tmp_path)
     assert runner.main(["queue"]) == 2
     first = next(iter(bench_build.cases("queue")))
     assert capsys.readouterr().err == (f"sim: {tmp_path}/build/benches/queue-{first}: cannot be written: Not a "
                                        "directory; a file lies where a folder is needed: choose another place\n")
+
+
+@pytest.mark.parametrize("disturbed, begin", [(True, 2), (False, 0)])
+def test_what_registers_begin_with(monkeypatch, tmp_path, disturbed, begin):
+    """Random values, but not where toggles are counted: a bit would move that no test moves."""
+    given = []
+    monkeypatch.setattr(runner.Runner, "test", lambda self, **arguments: given.append(arguments))
+    monkeypatch.setattr(runner, "get_results", lambda results: (1, 0))
+    monkeypatch.setattr(runner, "unasked", lambda unit, asked: [])
+    built = bench_build.Build("skid", "bit", tmp_path, ("i__payload",))
+    assert runner.simulate(built, disturbed=disturbed) == 1
+    assert f"+verilator+rand+reset+{begin}" in given[0]["plusargs"]
+    assert given[0]["extra_env"]["DISTURBED"] == str(int(disturbed))

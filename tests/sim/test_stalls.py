@@ -48,6 +48,7 @@ def right(memory, token=1):
         return step.weight_beats == total and written == total, step.cycles
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("stall", STALLS)
 @pytest.mark.parametrize("name", ["ideal", "ddr4-2400-x64"])
 def test_same_data(stall, name):
@@ -60,6 +61,7 @@ def test_same_data(stall, name):
     assert len(cycles) > 3 and min(cycles) > right(dram_of(name))[1]
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("bug", BUGS)
 def test_bug_is_found(bug):
     """A manager that relies on more than AXI promises is right on a calm bus, and wrong on this one."""

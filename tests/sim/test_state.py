@@ -33,6 +33,7 @@ def ran():
         yield sim, model.machine
 
 
+@pytest.mark.seconds(3)
 def test_vector_memory(ran):
     sim, machine = ran
     loaded, words = sim.memory[:4 * CONFIG.vector_words].view(np.uint32), sim.vector().view(np.uint32)
@@ -41,6 +42,7 @@ def test_vector_memory(ran):
     assert np.array_equal(words, machine.vector.view(np.uint32)) and sim.vector().dtype == np.float32
 
 
+@pytest.mark.seconds(3)
 def test_activations(ran):
     sim, machine = ran
     words = sim.array("activations0")[:, 0]
@@ -49,6 +51,7 @@ def test_activations(ran):
     assert np.array_equal(sums - (sums >> 12 << 13), machine.act[0].sum(1)) and len(np.unique(sums)) > 20
 
 
+@pytest.mark.seconds(3)
 def test_peaks(ran):
     sim, _ = ran
     peaks = sim.peaks()
@@ -57,6 +60,7 @@ def test_peaks(ran):
         "vector": 63, "load": peaks["load"], "token5": 2} and peaks["load"] < 7
 
 
+@pytest.mark.seconds(3)
 def test_names_that_are_not_there(ran):
     sim, _ = ran
     with pytest.raises(DeviceError, match="sim: the library shows no memory 'activations1'"):
@@ -64,6 +68,7 @@ def test_names_that_are_not_there(ran):
     assert "activations3" in arrays(get("wide")) and "activations3" in header(get("wide"))
 
 
+@pytest.mark.seconds(3)
 def test_library_that_shows_nothing():
     with SimDevice(CONFIG, library=built(CONFIG), record=True) as device:
         device.load(image(CONFIG, 1))
@@ -72,6 +77,7 @@ def test_library_that_shows_nothing():
             device.vector()
 
 
+@pytest.mark.seconds(3)
 def test_only_what_is_recorded(ran):
     with SimDevice(CONFIG) as device:
         device.load(World(CONFIG, Random(1)).image([insn.encode() for insn in INSNS]))

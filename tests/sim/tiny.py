@@ -101,6 +101,11 @@ class Tiny(wiring.Component):
                      self.m_axi_wstrb.eq(0xf << (beat - 4)), self.m_axi_wlast.eq(1), self.m_axi_bready.eq(1)]
         with m.If(busy):
             m.d.sync += cycles.eq(cycles + 1)
+        self.run(m, start, busy, done, code, total, cycles, asked, got, length, token)
+        return m
+
+    def run(self, m, start, busy, done, code, total, cycles, asked, got, length, token):
+        """Read the program's beats, and write their sum."""
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(start):
@@ -135,4 +140,3 @@ class Tiny(wiring.Component):
                 with m.If(self.m_axi_bvalid | (token == BUGS["answer"])):
                     m.d.sync += [busy.eq(0), done.eq(1)]
                     m.next = "IDLE"
-        return m

@@ -28,6 +28,7 @@ def error(rng, length, spread):
     return (got - expected) / np.sqrt((expected ** 2).mean(1, keepdims=True))
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("length, rms, worst", [
     (1, 0, 0), (32, 3e-4, 3e-3), (512, 1e-3, 8e-3), (4096, 4e-3, 5e-2)])
 @pytest.mark.parametrize("spread", [0, 8])

@@ -68,6 +68,7 @@ def test_vector_on_edge_values(func):
         same(memory, after)
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("func", Func, ids=lambda f: f.name)
 def test_constants_of_every_class(func):
     """Constants may have an exponent field of 255, unlike what is stored."""

@@ -29,6 +29,7 @@ def verified(image, program):
            image.context, image.vocab)
 
 
+@pytest.mark.seconds(1)
 def test_every_token_is_needed(image):
     """A program that lacks one of its tokens has a race, or takes one that nobody gives."""
     program = image.instructions

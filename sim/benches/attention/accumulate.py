@@ -49,6 +49,12 @@ class Bench:
         fields = {key: 0 for key, _ in Tag(self.config)}
         self.dut.tag.value = to_bits(Tag(self.config), fields | values)
 
+    def key(self):
+        """A beat of keys, which has nothing to do with the sums."""
+        self.tag(key=1, chunk=int(self.random.integers(self.chunks)),
+                 **{name: int(self.random.integers(2)) for name in
+                    ("start", "end", "open", "close", "first", "last")})
+
     def multiply(self, products):
         """Products (queries, beat_bytes) to the ports."""
         for ports, values in zip(self.products, products.tolist()):
@@ -110,6 +116,7 @@ async def adds_and_rescales(dut, gap):
             for n in range(count * chunks):
                 position, chunk = divmod(n, chunks)
                 while random.random() < gap:
+                    bench.key()
                     await beat(beats[-1])
                 products = random.integers(-1 << PRODUCT_BITS - 1, 1 << PRODUCT_BITS - 1,
                                            (config.queries, config.beat_bytes))

@@ -165,7 +165,7 @@ async def long_context(dut):
     bench = Bench(dut, config)
     bench.write.limit = 20000
     bench.start()
-    length = 4200 if case() == "wide" else 1060
+    length = 5000 if case() == "wide" else 1060
     cache = Cache(config, bench.numbers, 1, config.queries, length, "zero")
     cache.q[:] = 0
     cache.v[:] = np.where(np.arange(config.head_dim) % 2, 127, -128)

@@ -5,15 +5,17 @@ import logging
 import cocotb
 from cocotb.triggers import FallingEdge
 from cocotb.utils import get_sim_time
-from cocotbext.axi import AxiBus, AxiMaster, AxiRam
+from cocotbext.axi import AxiBus, AxiMaster, AxiRam, AxiResp
 
 from rtl.bus.slice import AXI4Slice
 from sim.harness.bench import case, rng, start
 
+from ._memory import answering
+
 
 WIDTHS = {"small": 128, "wide": 512}
 CASES = {name: lambda width=width: AXI4Slice(20, width, 4) for name, width in WIDTHS.items()}
-SIZE = 1 << 15
+SIZE = 1 << 20    # all bits of an address
 PERIOD = 10  # ns, of the clock
 CHANNELS = {"ar": ("i", "o"), "aw": ("i", "o"), "w": ("i", "o"), "r": ("o", "i"), "b": ("o", "i")}
 
@@ -71,6 +73,17 @@ async def same(dut, stall):
 
 
 @cocotb.test()
+async def answers(dut):
+    """Memory's errors reach the manager."""
+    master, ram = await begin(dut)
+    answer = answering(ram)
+    for now in (AxiResp.SLVERR, AxiResp.OKAY, AxiResp.DECERR, AxiResp.OKAY):
+        answer(now)
+        assert (await master.read(0, 64)).resp == now
+        assert (await master.write(0, bytes(64))).resp == now
+
+
+@cocotb.test()
 async def a_cycle_later(dut):
     """Nothing passes in the cycle in which it comes, and without stalls nothing waits."""
     master, ram = await begin(dut)
@@ -97,6 +110,7 @@ async def closed(dut, channel):
     source, sink = CHANNELS[channel]
     fields = [name for name in ("id", "addr", "data", "last") if hasattr(dut, f"{source}__{channel}{name}")]
     random, taken = rng(channel), []
+    ready, offered = 0, {}
 
     def port(end, name):
         return getattr(dut, f"{end}__{channel}{name}")

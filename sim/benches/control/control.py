@@ -4,14 +4,14 @@ from itertools import product
 
 import cocotb
 from cocotb.triggers import FallingEdge
-from cocotbext.axi import AxiLiteBus, AxiLiteMaster
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from rtl.spec.config import get
 from rtl.control.control import UNITS_BITS, Control, FaultReport
 from rtl.spec.csr import BEST, REGISTERS, TOKENS, FaultCode
 from rtl.spec.isa import Source
 from rtl.spec.layouts import Logit
-from rtl.spec.limits import ROW_BITS
+from rtl.spec.limits import PC_BITS, ROW_BITS
 from sim.harness.bench import cycles, get_port, rng, start, to_bits
 
 
@@ -154,12 +154,31 @@ async def reset_waits_for_memory(dut, quiet, command):
 
 
 @cocotb.test()
+async def addresses(dut):
+    """Where no register is, any access is refused; bytes of those that there are can be written."""
+    host = await Host.begin(dut)
+    value = 0x0123_4567
+    for refused in (0xffc, 0x03c):
+        assert (await host.registers.read(refused, 4)).resp == AxiResp.SLVERR
+        assert (await host.registers.write(refused, bytes(4))).resp == AxiResp.SLVERR
+        await host.set("PROGRAM", value)
+        for byte in range(4):
+            await host.registers.write_byte(REGISTERS["PROGRAM"].address + byte, 0xff)
+            value |= 0xff << 8 * byte
+            assert await host.get("PROGRAM") == value
+        value = 0x89ab_cdef
+
+
+@cocotb.test()
 async def first_fault_counts(dut):
     """Of simultaneous faults the first place's; of later ones none. Then only a reset helps."""
     host, random = await Host.begin(dut), rng()
     for places in product([False, True], repeat=FAULTS):
-        reports = {n: {"code": random.randrange(1, 256), "pc": random.getrandbits(12),
+        reports = {n: {"code": random.randrange(1, 256), "pc": random.getrandbits(PC_BITS),
                        "info": random.getrandbits(32)} for n in range(FAULTS) if places[n]}
+        if all(places):    # every bit of each place is passed on, or kept from that
+            reports = {n: {"code": 255, "pc": (1 << PC_BITS) - 1, "info": 0xffff_ffff}
+                       for n in range(FAULTS)}
         await host.set("CONTROL", START)
         await cycles(dut, 20)
         await host.report(reports)
@@ -197,10 +216,12 @@ async def fault_after_fault(dut):
 
 
 @cocotb.test()
-@cocotb.parametrize(early=[-1, 0, 1])
-async def watchdog(dut, early):
+@cocotb.parametrize(early=[-1, 0, 1], flip=[False, True])
+async def watchdog(dut, early, flip):
     """So many cycles after the last progress, unless a fault comes before or at the same time."""
     host, wait, units, pc = await Host.begin(dut), 40, 0b10110, 0x123
+    if flip:    # the other bits
+        units, pc = units ^ (1 << UNITS_BITS) - 1, pc ^ (1 << PC_BITS) - 1
     assert units >> UNITS_BITS == 0
     dut.units.value, dut.pc.value = units, pc
     await host.set("WATCHDOG", wait)
@@ -236,13 +257,13 @@ async def program_too_long(dut):
 async def counts(dut):
     """Events and cycles from a start to the end; none before and after, and again from zero.
 
-    A build whose cycles begin at another number says which by `+began=`.
+    A build whose counters begin at other numbers says which by options such as `+CYCLES=`.
     """
     host, random = await Host.begin(dut), rng()
-    began = int(cocotb.plusargs.get("began", 0))
     beat, starved = dut.weight_beat, dut.starved
     for _ in range(2):
-        want, running = {"WEIGHT_BEATS": 0, "STARVED": 0, "CYCLES": began}, False
+        want = {name: int(cocotb.plusargs.get(name, 0)) for name in ("WEIGHT_BEATS", "STARVED", "CYCLES")}
+        running = False
 
         async def events():
             nonlocal running
@@ -268,6 +289,6 @@ async def counts(dut):
         await cycles(dut, 50)
         assert await host.get("STATUS") == DONE
         assert await host.get("CYCLES", 1) == want["CYCLES"] >> 32
-        want["CYCLES"] &= (1 << 32) - 1
+        want = {name: count % (1 << 32) for name, count in want.items()}
         assert {name: await host.get(name) for name in want} == want
         task.cancel()

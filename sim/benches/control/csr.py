@@ -46,12 +46,14 @@ async def write_and_read(dut, host, flip):
         # One byte changes, its neighbours do not.
         await host.write_byte(address + 2, value >> 16 & 0xff ^ 0xff)
         assert await host.read_dword(address) == value ^ 0xff0000
+        await host.write_byte(address + 1, value >> 8 & 0xff ^ 0xff)
+        assert await host.read_dword(address) == value ^ 0xffff00
 
     token = REGISTERS["TOKEN"]
     for n in range(token.count):
         dut.token_index.value = n
         await cycles(dut, 2)
-        assert int(dut.token_word.value) == written[token.address + 4 * n] ^ 0xff0000
+        assert int(dut.token_word.value) == written[token.address + 4 * n] ^ 0xffff00
 
     for r in (r for r in REGISTERS.values() if r.access == "r" and r.name not in WINDOWS):
         value = random.getrandbits(32 * r.count) ^ flip * sum(1 << 32 * n for n in range(r.count))
@@ -100,5 +102,7 @@ async def strobe_and_refusals(dut):
     assert (await host.read(control, 4)).resp == AxiResp.SLVERR
     assert (await host.read(0x03c, 4)).resp == AxiResp.SLVERR
     assert (await host.read(0xffc, 4)).resp == AxiResp.SLVERR
-    assert (await host.write(REGISTERS["STATUS"].address, bytes(4))).resp == AxiResp.SLVERR
+    for address in (0xffc, REGISTERS["BEST"].address, REGISTERS["STATUS"].address):
+        assert (await host.write(address, bytes(4))).resp == AxiResp.SLVERR
+    assert (await host.write(REGISTERS["PROGRAM"].address, bytes(4))).resp == AxiResp.OKAY
     assert (await host.read(REGISTERS["STATUS"].address, 4)).resp == AxiResp.OKAY

@@ -8,11 +8,11 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from rtl.spec.config import Config, get
 from rtl.control.sequencer import Sequencer
 from rtl.spec.csr import TOKENS, FaultCode
-from rtl.spec.isa import (Halt, Insn, Load, Loop, Op, Quant, Scalar, Source as From, Sync, Token, Unit,
-                     Vector)
+from rtl.spec.isa import (REGISTERS, Halt, Insn, Load, Loop, Op, Quant, Scalar, Source as From, Sync,
+                          Token, Unit, Vector)
 from rtl.spec.layouts import Dispatched
 from rtl.spec.limits import LOOP_DEPTH
-from sim.harness.bench import Sink, cycles, get_port, rng, start
+from sim.harness.bench import Sink, case, cycles, get_port, rng, start
 
 
 CASES = {
@@ -22,13 +22,14 @@ CASES = {
 }
 MASK = 0xffff_ffff
 SOURCES = {From.POSITION: 0x1234_5678, From.COLUMNS: 3, From.HEAD: 1}
+LOADS = list(Unit).index(Unit.LOAD)
 TOKEN_VALUES = [0x9e37_79b9 * n & MASK for n in range(TOKENS)]
 
 
-def expected(program):
+def expected(program, sources=SOURCES):
     """What each queue gets: lists of (word, pc) by unit."""
     queues = {unit: [] for unit in Unit}
-    registers = [0] * 8 + [SOURCES.get(From(n), 0) if n in {s.value for s in From} else 0
+    registers = [0] * 8 + [sources.get(From(n), 0) if n in {s.value for s in From} else 0
                            for n in range(8, 16)]
 
     def run(pc, end):
@@ -95,7 +96,7 @@ def random_program(random, budget=120):
     return [*body(0, budget), Halt()]
 
 
-async def begin(dut, program, length=None):
+async def begin(dut, program, length=None, sources=SOURCES):
     """Reset, load words (or instructions), and start."""
     await start(dut)
     words = [insn if isinstance(insn, int) else insn.encode() for insn in program]
@@ -110,7 +111,7 @@ async def begin(dut, program, length=None):
 
     task = cocotb.start_soon(memories())
     for n, source in enumerate(From):
-        get_port(dut, f"sources.{n}").value = SOURCES[source]
+        get_port(dut, f"sources.{n}").value = sources[source]
     dut.length.value = len(words) if length is None else length
     dut.idle.value = 1
     dut.start.value = 1
@@ -127,13 +128,10 @@ async def until(dut, signal, value, limit=50000):
     raise AssertionError(f"{signal._name} is not {value} after {limit} cycles")
 
 
-@cocotb.test()
-@cocotb.parametrize(stall=[0, 0.5, 0.9], number=range(6))
-async def random_programs(dut, stall, number):
-    random = rng(f"program{number}")
-    program = random_program(random)
-    want = expected(program)
-    memories = await begin(dut, program)
+async def check(dut, program, sources=SOURCES, stall=0):
+    """Run a program to its end, and compare what each queue gets."""
+    want = expected(program, sources)
+    memories = await begin(dut, program, sources=sources)
     sinks = [cocotb.start_soon(Sink(dut, f"queues.{n}", Dispatched, stall=stall, limit=50000)
                                .expect_all({"word": word, "pc": pc} for word, pc in want[unit]))
              for n, unit in enumerate(Unit)]
@@ -142,6 +140,82 @@ async def random_programs(dut, stall, number):
     await until(dut, dut.busy, 0)
     assert not int(dut.fault.value)
     memories.cancel()
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0, 0.5, 0.9], number=range(6))
+async def random_programs(dut, stall, number):
+    await check(dut, random_program(rng(f"program{number}")), stall=stall)
+
+
+@cocotb.test()
+async def all_bits_of_registers(dut):
+    """Of each register, and of each value that the host writes, every bit reaches a unit."""
+    random = rng()
+    values = [random.getrandbits(32) for _ in range(1, REGISTERS)]
+    for flip in (0, MASK, 0):
+        program, sources = [], {}
+        for n, source in enumerate([*From, *[None] * (REGISTERS - 1 - len(From))], 1):
+            value = values[n - 1] ^ flip
+            program += [Scalar(rd=n, offset=value) if source is None else
+                        Scalar(rd=n, source=source.value, factor=1), Load(addr_reg=n)]
+            sources |= {source: value}
+        await check(dut, [*program, Halt()], sources)
+
+
+@cocotb.test()
+@cocotb.parametrize(depth=range(LOOP_DEPTH))
+async def many_rounds(dut, depth):
+    """Of a loop around others, or within them; it begins at one place or another."""
+    counts = [1] * LOOP_DEPTH
+    counts[depth] = 125
+    body = [Load(addr=7)]
+    for count in counts:     # from the innermost
+        body = [Loop(length=len(body), count=count), *body, Load(addr=count)]
+    for skipped in (0, 42, 101):
+        filler = [Halt()] * skipped
+        await check(dut, [Loop(length=skipped), *filler, *body, Halt()] if skipped else [*body, Halt()])
+
+
+@cocotb.test()
+async def program_as_long_as_its_memory(dut):
+    """The last instruction is fetched, and an outermost loop comes back from there."""
+    words = CASES[case()]().config.program_words
+    inner = words - 5
+    await check(dut, [Loop(length=inner + 3, count=2), Loop(length=inner), *[Halt()] * inner,
+                      Load(addr=1), Load(addr=2), Halt()])
+
+
+@cocotb.test()
+async def stop_holds_a_program(dut):
+    """Nothing more is dispatched while `stop` is high, and a program that goes on misses nothing."""
+    program = [Loop(length=1, count=20), Load(addr=7), Halt()]
+    memories = await begin(dut, program)
+    sink = Sink(dut, f"queues.{LOADS}", Dispatched, stall=0)
+    for _ in range(4):
+        await sink.receive()
+    dut.stop.value = 1
+    # What was fetched before is dispatched.
+    taken = 4 + await count_payloads(dut, sink, 20)
+    await sink.expect_none(100)
+    assert taken in (5, 6), taken
+    dut.stop.value = 0
+    await sink.receive_all(20 - taken)
+    await until(dut, dut.busy, 0, 50)
+    memories.cancel()
+
+
+async def count_payloads(dut, sink, count):
+    """How many payloads come within so many cycles."""
+    port = get_port(dut, f"{sink.name}.valid")
+    get_port(dut, f"{sink.name}.ready").value = 1
+    found = 0
+    for _ in range(count):
+        await FallingEdge(dut.clk)
+        found += int(port.value)
+    await RisingEdge(dut.clk)
+    get_port(dut, f"{sink.name}.ready").value = 0
+    return found
 
 
 @cocotb.test()
@@ -188,13 +262,16 @@ def nest(depth):
 
 
 FAULTS = {
+    "depth":   (nest(LOOP_DEPTH + 1), None, FaultCode.LOOP, LOOP_DEPTH, LOOP_DEPTH),
     "opcode":  ([Load(), 0xc7], None, FaultCode.OPCODE, 1, 0xc7),
     "zero":    ([0], None, FaultCode.OPCODE, 0, 0),
     "unit":    ([Sync(unit=Unit.LOAD).encode() & ~0xf00 | 0xf00], None, FaultCode.OPCODE, 0, 0x08),
     "end":     ([Load(), Load(), Halt()], 2, FaultCode.PROGRAM, 2, 2),
     "empty":   ([Halt()], 0, FaultCode.PROGRAM, 0, 0),
     "skipped": ([Loop(length=100), Halt()], None, FaultCode.PROGRAM, 101, 2),
-    "depth":   (nest(LOOP_DEPTH + 1), None, FaultCode.LOOP, LOOP_DEPTH, LOOP_DEPTH),
+    "far":     ([Loop(length=0xffe)], 0xfff, FaultCode.PROGRAM, 0xfff, 0xfff),
+    # A register of the program counter's width does not say that it was behind the last word.
+    "longest": ([Loop(length=0xfff)], 0x1000, FaultCode.PROGRAM, 0, 0x1000),
 }
 
 

@@ -7,6 +7,7 @@ from rtl.spec.config import GROUP, Config, get
 from rtl.spec.csr import BEST
 from rtl.spec.isa import Embed, MatMul, WeightFormat
 from rtl.spec.layouts import ActivationWrite, Dispatched, Logit, vector_write
+from rtl.spec.limits import COLUMN_BITS, ROW_BITS
 from rtl.linear.unit import LinearUnit
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
 from sim.oracles.linear import BEST_LOGITS, EMBEDDING, LINEAR
@@ -22,7 +23,8 @@ def small(core, **changes):
 
 CASES = {
     "small": lambda: LinearUnit(get("small")),
-    "three": lambda: LinearUnit(Config(name="three", beat_bits=256, columns=3, lanes=8)),
+    "three": lambda: LinearUnit(Config(name="three", beat_bits=256, columns=3, lanes=8,
+                                       vector_words=1 << 18, act_groups=1024)),
     "plain": lambda: LinearUnit(small("systolic", formats=("U4", "S8"))),
     "lut": lambda: LinearUnit(small("lut")),
     "dspchain": lambda: LinearUnit(small("dspchain")),
@@ -124,14 +126,24 @@ def best(logits):
     return list(zip(bits(values).tolist(), ids.tolist(), strict=True))
 
 
+def place(config, random, rows):
+    """Where a product may go: its first word, and words from column to column."""
+    most = min((config.vector_words - rows) // max(config.columns - 1, 1), (1 << COLUMN_BITS) - 1)
+    stride = int(random.choice([rows, most, random.integers(rows, most + 1)]))
+    return int(random.integers(config.vector_words - rows - (config.columns - 1) * stride + 1)), stride
+
+
 @cocotb.test()
 async def executes(dut):
     design, seed = CASES[case()](), rng().getrandbits(32)
     config, random = design.config, np.random.default_rng(seed)
+    some = int(random.integers(1 << ROW_BITS))
+    embedded = iter((some, some ^ (1 << ROW_BITS) - 1, (1 << ROW_BITS) - 1, 0))
     await start(dut)
     for gap, stall in [(0, 0), (0.3, 0.3), (0.6, 0), (0, 0.7)]:
         unit = Harness(dut, config, gap, stall)
-        groups, first = 3, 5
+        groups = 3
+        first = int(random.choice([5, config.act_groups - groups]))
         x = (random.standard_normal((config.columns, groups * GROUP))
              * 10.0 ** random.integers(-3, 4, (config.columns, 1))).astype(f32)
         await unit.write_activations(first, x)
@@ -141,21 +153,22 @@ async def executes(dut):
                     for rows in (5 * config.block_rows + 1, 8 * config.block_rows)]
         matrices = [matrices[n] for n in random.permutation(len(matrices))]
         e = random_matrix(config, random, WeightFormat.S8, config.block_rows, groups)
-        row, stride = int(random.integers(1 << 20)), 111
-        common = {"groups": groups, "act": first, "stride": stride, "column": config.columns - 1}
+        # Each result is written where it may lie over those before.
+        common = {"groups": groups, "act": first, "column": config.columns - 1}
         want = np.full_like(unit.memory, 0xdeadbeef)
-        insns, at = [], 3
+        insns = []
         for n, matrix in enumerate(matrices):
-            insns.append(MatMul(format=matrix.fmt, rows=matrix.rows, dst=at, centre=matrix.centre_shift, **common))
+            at, stride = place(config, random, matrix.rows)
+            insns.append(MatMul(format=matrix.fmt, rows=matrix.rows, dst=at, stride=stride,
+                                centre=matrix.centre_shift, **common))
             for column, values in enumerate(bits(product_of(matrix, x))):
                 want[at + column * stride:][:len(values)] = values
-            at += config.columns * stride + int(random.integers(9))
             if n == 1:
+                row, at = next(embedded), int(random.integers(config.vector_words - groups * GROUP))
                 insns.append(Embed(row=row, groups=groups, dst=at))
                 r = row % config.block_rows
                 embedding = bits(EMBEDDING.expect(e.integers, e.row_scale, r))
                 want[at:at + len(embedding)] = embedding
-                at += len(embedding) + int(random.integers(9))
         await unit.execute(insns, matrices[:2] + [e] + matrices[2:])
         wrong = np.flatnonzero(unit.memory != want)
         assert not len(wrong), (wrong, unit.memory[wrong], want[wrong])

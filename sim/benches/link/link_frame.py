@@ -82,6 +82,11 @@ async def sizes(dut):
     await source.send_all(items(b"") + items(summed(b"after")))
     await take(dut, b"after")
     await Sink(dut, "packet", range(MAX_REQUEST + 1)).expect_none()
+    # In every place where one may wait, every bit of a size.
+    for size in (255, 256, 2):
+        for _ in range(SLOTS[case()]):
+            await source.send_all(items(summed(bytes(size))))
+            assert await Sink(dut, "packet", range(MAX_REQUEST + 1), stall=0).receive() == size
 
 
 @cocotb.test()

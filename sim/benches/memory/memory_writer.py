@@ -99,10 +99,11 @@ async def outstanding(dut):
 
 
 @cocotb.test()
-async def highest_address(dut):
+@cocotb.parametrize(first=[0, UNITS - 1])
+async def highest_address(dut, first):
     """The last unit of as much memory as there can be."""
     await start(dut)
-    dut.first.value, dut.end.value, dut.limit.value = 0, UNITS, UNITS
+    dut.first.value, dut.end.value, dut.limit.value = first, UNITS, UNITS
     dut.axi__awready.value = dut.axi__wready.value = 1
     await Source(dut, "line", WriteLine, gap=0).send({"addr": UNITS - 1, "data": 1, "strobe": 1})
     for _ in range(50):
@@ -114,18 +115,18 @@ async def highest_address(dut):
 
 @cocotb.test()
 @cocotb.parametrize(
-    (("end", "addr"), [
-        (END, END), (END, FIRST - 1), (END, 0), (END, (1 << 32) - 1),
+    (("first", "end", "addr"), [
+        (FIRST, END, END), (FIRST, END, FIRST - 1), (FIRST, END, 0), (FIRST, END, (1 << 32) - 1),
         # Past all addresses, where less bits would have one that may be written.
-        (END, (1 << 32) + FIRST),
+        (FIRST, END, (1 << 32) + FIRST),
         # An area that reaches beyond memory ends with it.
-        (2 * LIMIT, LIMIT), ((1 << 32) - 1, (1 << 32) - 2),
+        (FIRST, 2 * LIMIT, LIMIT), (FIRST, (1 << 32) - 1, (1 << 32) - 2),
         # None at all.
-        (0, FIRST), (FIRST, FIRST)]))
-async def faults(dut, end, addr):
+        (FIRST, 0, FIRST), (FIRST, FIRST, FIRST), ((1 << 32) - 1, END, FIRST)]))
+async def faults(dut, first, end, addr):
     ram = await begin(dut)
     before = ram.read(0, 64 * LIMIT)
-    dut.end.value = end
+    dut.first.value, dut.end.value = first, end
     await Source(dut, "line", WriteLine).send({"addr": addr, "data": 1, "strobe": 1})
     await cycles(dut, 50)
     assert int(dut.fault.value) and int(dut.fault_code.value) == FaultCode.ADDRESS
@@ -136,17 +137,18 @@ async def faults(dut, end, addr):
 
 
 @cocotb.test()
-async def bus_fault(dut):
+@cocotb.parametrize(response=[3, 2])
+async def bus_fault(dut, response):
     await start(dut)
     dut.first.value, dut.end.value, dut.limit.value = FIRST, END, LIMIT
     dut.axi__awready.value = dut.axi__wready.value = 1
     await Source(dut, "line", WriteLine, gap=0).send(random_line(rng()))
     await cycles(dut, 20)
     assert not int(dut.fault.value) and not int(dut.written.value)
-    dut.axi__bresp.value = 3
+    dut.axi__bresp.value = response
     dut.axi__bvalid.value = 1
     await cycles(dut, 1)
-    dut.axi__bvalid.value = 0
+    dut.axi__bvalid.value = dut.axi__bresp.value = 0
     await cycles(dut, 2)
     assert int(dut.fault.value) and int(dut.fault_code.value) == FaultCode.BUS
-    assert int(dut.fault_info.value) == 3
+    assert int(dut.fault_info.value) == response

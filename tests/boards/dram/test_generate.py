@@ -35,6 +35,7 @@ def fresh(tmp_path, monkeypatch):
     return tmp_path / "dram"
 
 
+@pytest.mark.seconds(1)
 @BOTH
 def test_generate(dram, fresh):
     """The generator's registers, latency and modes are those that the host knows; both ends drive the data lines."""
@@ -45,6 +46,7 @@ def test_generate(dram, fresh):
     assert generate(dram, data_bits=128, id_width=4) == text
 
 
+@pytest.mark.seconds(1)
 @BOTH
 def test_ports(dram):
     """The component fits the generated module: each of its ports is there, in the same direction."""
@@ -64,6 +66,7 @@ def test_ports(dram):
     assert {"user_clk", "user_rst"} <= connected or dram.kind == "sdr"
 
 
+@pytest.mark.seconds(1)
 @BOTH
 def test_always_the_same(dram, fresh, monkeypatch):
     """No date, and no order that changes: bitstreams are not built again for that."""

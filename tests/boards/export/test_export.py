@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from boards import export
+from headrace.cli import main
 from boards.export import write as writing
-from boards.export.__main__ import main
 from boards.export.targets import TARGETS, Target, get
 from boards.synthesis import Area
 from rtl.spec import config as configs
@@ -20,7 +20,7 @@ def verilog(monkeypatch):
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_files(tmp_path, capsys, name):
-    assert main([name, "-o", str(tmp_path / "out")]) == 0
+    assert main(["export", name, "-o", str(tmp_path / "out")]) == 0
     folder, target = tmp_path / "out", get(name)
     templates, copies = writing.FILES[target.flow]
     assert sorted(path.name for path in folder.iterdir()) == sorted([*templates, *copies.values(), "headrace.v"])
@@ -37,12 +37,12 @@ def test_files(tmp_path, capsys, name):
 
 
 def test_configuration(tmp_path):
-    assert main(["kv260", "--config", "small", "-o", str(tmp_path)]) == 0
+    assert main(["export", "kv260", "--config", "small", "-o", str(tmp_path)]) == 0
     assert "configuration small" in (tmp_path / "package_ip.tcl").read_text()
 
 
 def test_boards_are_listed(capsys):
-    assert main([]) == 0
+    assert main(["export"]) == 0
     out = capsys.readouterr().out
     assert all(re.search(rf"^{name} ", out, re.M) for name in TARGETS)
 
@@ -52,13 +52,13 @@ def test_boards_are_listed(capsys):
     (["kv260", "--config", "huge"], "the configuration must be one of small, wide, "),
 ])
 def test_names_wrong(capsys, args, message):
-    assert main(args) == 2
-    assert capsys.readouterr().err.startswith(f"export: {message}")
+    assert main(["export", *args]) == 2
+    assert capsys.readouterr().err.startswith(f"headrace: {message}")
 
 
 def test_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert main(["kv260", "-o", str(tmp_path / "file")]) == 2
+    assert main(["export", "kv260", "-o", str(tmp_path / "file")]) == 2
     assert capsys.readouterr().err.endswith("file: cannot be written: File exists; a file lies "
                                               "where a folder is needed: choose another place\n")
 

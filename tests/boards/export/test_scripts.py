@@ -63,6 +63,7 @@ def test_package(folder, name, maps):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.seconds(4)
 @pytest.mark.parametrize("name", ["kv260", "zcu104"])
 def test_build(folder, name):
     folder = folder(name)

@@ -71,7 +71,7 @@ def test_tokens(tmp_path, monkeypatch, kernel):
     for name in "headrace.bit", "headrace.hwh":
         (tmp_path / name).write_text("")
     config, text = kernel
-    machine = Simulated(config, library("export", lambda: top(text), beat_bytes=config.beat_bytes))
+    machine = Simulated(config, library("export", top(text), beat_bytes=config.beat_bytes))
     monkeypatch.setitem(sys.modules, "pynq", Pynq(machine))
     image = compile_model(load("tiny"), config, 64)
     model = ModelDevice(config)

@@ -1,6 +1,5 @@
 """The simulated ULX3S, from its pins on: the host's own commands reach it through a pseudo-terminal."""
 
-import argparse
 import json
 import re
 import sys
@@ -18,7 +17,7 @@ from boards import board as boards
 from boards.device import PATIENCE, ControlBus
 from boards.dram.initialise import initialise, is_up
 from headrace.cli import main
-from headrace.commands import images
+from headrace.library.models import load
 from host.device import DeviceError
 from host.errors import UserError
 from host.link.client import Client
@@ -74,9 +73,7 @@ TINY = ["--model", "tiny", "--config", "ulx3s-85f"]
 @cache
 def tiny():
     """What the memory holds once the model has been loaded."""
-    parser = argparse.ArgumentParser()
-    images.add_arguments(parser)
-    image, _ = images.obtain(parser.parse_args(TINY))
+    image = load("tiny").image("ulx3s-85f")
     return np.frombuffer(bytes(image.memory), np.uint8)
 
 

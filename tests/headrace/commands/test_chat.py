@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.commands.run import tokenizer_of
+from headrace.library.runner import tokenizer_of
 from host.language.templates import PLAIN
 
 from ...host import fake
@@ -28,7 +28,7 @@ def template(monkeypatch):
         out.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}:"
         return out
 
-    monkeypatch.setattr("headrace.commands.chat.tokenizer_of", tokenizer)
+    monkeypatch.setattr("headrace.library.runner.tokenizer_of", tokenizer)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_system_that_the_template_refuses(model, capsys, monkeypatch):
         out.chat_template = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
         return out
 
-    monkeypatch.setattr("headrace.commands.chat.tokenizer_of", tokenizer)
+    monkeypatch.setattr("headrace.library.runner.tokenizer_of", tokenizer)
     assert error(capsys, "chat", "--model", model, "--system", "x") == \
         "chat: the model file's chat template fails: no system"
     assert not fake.Device.made
@@ -109,6 +109,7 @@ def test_closed_stdin():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", NO_TEMPLATE)
 
 
+@pytest.mark.seconds(4)
 def test_on_a_terminal():
     """A session with a model that comes with the project, as a user sees it."""
     seen = on_terminal("-m", "headrace.cli", "chat", "--model", "tiny", "--tokens", "3", "--greedy",

@@ -5,7 +5,7 @@ import pytest
 
 import headrace.devices
 from headrace.cli import main
-from headrace.commands import images
+from headrace.library import images
 from rtl.spec.isa import Load, Loop, MatMul, Vector, decode
 from sim.functional import ModelDevice
 from tests.mapper import synthetic

@@ -9,7 +9,7 @@ from boards import synthesis
 from headrace.studies import cores
 from boards.synthesis import Area, Routed
 from headrace.cli import main
-from headrace.commands import images
+from headrace.library import images
 from sim.functional import ModelDevice
 from tests.mapper import synthetic
 
@@ -45,6 +45,7 @@ def compare(tmp_path, monkeypatch, capsys):
     return call
 
 
+@pytest.mark.seconds(2)
 def test_json(compare):
     code, out, _ = compare("--json")
     result = json.loads(out)
@@ -61,6 +62,7 @@ def test_json(compare):
     assert [config.core for config in Counting.seen] == ["systolic", "lut", "dspchain"]
 
 
+@pytest.mark.seconds(2)
 def test_table(compare):
     code, out, _ = compare("--no-route", "--cores", "lut,systolic")
     assert code == 0 and "98" not in out and "MHz" not in out
@@ -69,6 +71,7 @@ def test_table(compare):
     assert "20,000" in lines[0] and "10,000" in lines[2] and all("1,234" in line for line in lines)
 
 
+@pytest.mark.seconds(2)
 def test_without_running(compare):
     code, out, _ = compare("--no-run", "--json", "--formats", "TERNARY", "--cores", "lut")
     row, = json.loads(out)["rows"]
@@ -76,6 +79,7 @@ def test_without_running(compare):
     assert set(row["formats"]) == {"S8", "TERNARY"} and row["core_ecp5"]["fmax"] == 98.7
 
 
+@pytest.mark.seconds(2)
 def test_core_lacks_a_format(compare):
     _, out, _ = compare("--no-run", "--json", "--formats", "U1,S8")
     systolic, lut, _ = json.loads(out)["rows"]

@@ -1,9 +1,8 @@
 import json
-from argparse import Namespace
 
 import pytest
 
-from headrace.commands import images
+from headrace.library.models import load
 from host.errors import UserError
 from tests.mapper import synthetic
 from tests.mapper.read import test_hf
@@ -15,10 +14,10 @@ def refused(model, monkeypatch):
         raise AssertionError("compiled a model whose tokenizer cannot be used")
 
     monkeypatch.setattr("mapper.compile.compile_model", fail)
-    args, messages = Namespace(model=str(model), config="small", set=[], context=32, bits=8), set()
-    for command in images.compile_image, images.obtain:
+    read, messages = load(model), set()
+    for command in read.compile, read.image:
         with pytest.raises(UserError) as info:
-            command(args)
+            command("small", context=32)
         messages.add(str(info.value))
     assert len(messages) == 1 and "\n" not in min(messages)
     return min(messages)

@@ -34,6 +34,7 @@ def test_with_core():
     assert with_core(get("small"), "systolic", ["U1"]) is None
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("core", CORES)
 def test_hardware(tools, core):
     figures = hardware(with_core(get("small"), core, ["U4", "S8"]))
@@ -42,6 +43,7 @@ def test_hardware(tools, core):
     assert tools == ["ecp5", "xcup", "route", "ecp5", "route"]
 
 
+@pytest.mark.seconds(15)
 def test_peak_is_the_same_for_all_cores(tools):
     peaks = {hardware(with_core(get("wide"), core, ["U4"]), route=False)["peak_macs"] for core in CORES}
     assert peaks == {4 * 4 * 32} and "route" not in tools

@@ -36,6 +36,7 @@ def steps(core, count):
         yield beat, acts, acts[:, :core.elements] @ weights.T
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("multiply", ["products", "planes"])
 @pytest.mark.parametrize("fmt", BITS)
 def test_sums(fmt, multiply):

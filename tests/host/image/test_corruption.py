@@ -11,7 +11,7 @@ import pytest
 
 import headrace.devices
 from headrace.cli import main
-from headrace.commands import images
+from headrace.library import images
 from host.errors import UserError
 from host.image.image import Image
 from tests.mapper import synthetic
@@ -166,6 +166,7 @@ def refusal(path):
     return message
 
 
+@pytest.mark.seconds(2)
 def test_every_field_and_every_relation(about, tmp_path):
     path = tmp_path / "image.safetensors"
     sealed(path, json.dumps(about))
@@ -300,6 +301,7 @@ def test_run_refuses_flipped_bytes(cli, model, tmp_path):
     assert len(fake.Device.made) == 1   # no device is made for a damaged image
 
 
+@pytest.mark.seconds(1)
 def test_run_with_corrupted_metadata(cli, model, tmp_path):
     """Bytes of the metadata that change, with a seal that is right: an answer or one line."""
     image, codes, random = tmp_path / "tiny.safetensors", [], Random(3)

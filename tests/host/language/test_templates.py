@@ -40,6 +40,7 @@ def test_time(templates):
     assert templates.render("{{ strftime_now('%Y') }}") == str(datetime.now().year)
 
 
+@pytest.mark.seconds(2)
 @pytest.mark.parametrize("template, message", [
     ("{{ raise_exception('one\nline') }}", "one line"),
     ("{% for i in range(10**9) %}x{% endfor %}", "Range too big. The sandbox blocks ranges larger than MAX_RANGE"),

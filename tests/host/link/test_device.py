@@ -12,7 +12,7 @@ import pytest
 
 from headrace import devices
 from headrace.cli import main
-from headrace.commands import images
+from headrace.library import images
 from host.device import DeviceError
 from host.errors import UserError
 from host.link import serial as serial_port
@@ -259,7 +259,7 @@ def test_address_wrong(port):
 
 @pytest.mark.parametrize("name, kind, place", [("model", "model", ""), ("uart:/dev/x:9600", "uart", "/dev/x:9600")])
 def test_names(name, kind, place):
-    assert devices.check(name) == (kind, place)
+    assert devices.parts(name) == (kind, place)
 
 
 @pytest.mark.parametrize("name", ["uart", "uart:", "model:1", "sim:", "usart:/dev/x", "", ":"])

@@ -132,6 +132,7 @@ WRONG = [
     (99, b"")]
 
 
+@pytest.mark.seconds(1)
 def test_wrong_types(pieces, write_gguf):
     """Every field of every type, and keys that a Llama may have besides."""
     optional = ["general.name", "general.alignment", "split.count", "tokenizer.chat_template",
@@ -217,11 +218,13 @@ def numbers(pieces):
                 yield f"{name}: {value} at {place - at}", pieces.join(data=bytes(data))
 
 
+@pytest.mark.seconds(1)
 def test_numbers(pieces, write_gguf):
     refused, accepted = run(numbers(pieces), as_the_reference_reads, write_gguf)
     assert len(refused) > 60 and not accepted
 
 
+@pytest.mark.seconds(2)
 def test_flips_and_truncations(pieces, write_gguf):
     rng, good = Random(7), pieces.join()
     header = len(good) - len(pieces.data)

@@ -81,6 +81,7 @@ def fields(good_folder, name, more=()):
         yield f"{name}: {content[:30]}", {name: content}
 
 
+@pytest.mark.seconds(3)
 def test_json(good_folder, write_folder):
     def cases():
         yield from fields(good_folder, "config.json", CONFIG_FIELDS)
@@ -127,6 +128,7 @@ def headers(good_folder):
         yield f"header {value[:30]}", file(value.encode())
 
 
+@pytest.mark.seconds(1)
 def test_safetensors(good_folder, write_folder):
     refused, accepted = run(headers(good_folder), as_the_library_reads, write_folder)
     assert len(refused) > 300 and not accepted
@@ -146,6 +148,7 @@ def test_numbers_in_folders(good_folder, write_folder):
     assert len(refused) > 60 and not accepted
 
 
+@pytest.mark.seconds(1)
 def test_flips_and_truncations_of_folders(good_folder, write_folder):
     rng = Random(8)
 

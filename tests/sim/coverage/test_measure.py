@@ -67,6 +67,7 @@ def test_cases_that_add_nothing(monkeypatch, reached, ran):
     assert measure.run_all("x", said)[1] == [case for case in ran if case not in ("wide", "few")]
 
 
+@pytest.mark.seconds(5)
 def test_run():
     """A real bench reaches all of its component: Verilator counts what is marked."""
     reached, = run("skid", "bit", measure.convert("skid", "bit")).values()

@@ -1,5 +1,7 @@
 """Bins of random programs: how many of each class, and those that are no longer reached."""
 
+import pytest
+
 from rtl.spec.config import get
 from sim.coverage.programs import entries, run, worse
 from sim.programs.coverage import CLASSES, Coverage
@@ -25,6 +27,7 @@ def test_worse():
     assert not list(worse(now, before)) and not list(worse({}, now))
 
 
+@pytest.mark.seconds(5)
 def test_run():
     """Two programs reach some."""
     found = entries(run(get("small"), 2))

@@ -6,7 +6,6 @@ import subprocess
 import pytest
 
 from host.errors import UserError
-from sim.coverage import python
 from sim.coverage.python import entries, packages, run, worse
 
 
@@ -38,6 +37,7 @@ def test_worse(numbers, said):
     assert list(worse(FILES, now)) == said
 
 
+@pytest.mark.seconds(5)
 def test_run(tmp_path):
     """What a command reaches that a test starts, counts."""
     test, folder = tmp_path / "test_command.py", tmp_path / "coverage"
@@ -49,6 +49,7 @@ def test_run(tmp_path):
     assert entries(json.loads((folder / "report.json").read_text())) == found
 
 
+@pytest.mark.seconds(5)
 def test_failing_tests(monkeypatch, tmp_path):
     monkeypatch.setattr(subprocess, "run", lambda args, **_: subprocess.CompletedProcess(args, 1))
     with pytest.raises(UserError, match="must pass before"):

@@ -39,6 +39,21 @@ def test_explained():
     assert [reason.used for reason in said] == [1, 2, 1, 0, 0, 0]
 
 
+def test_several_bits_and_signals(tmp_path):
+    """An entry with a list of signals is a reason for each: one that explains nothing shows."""
+    path = tmp_path / "reasons.toml"
+    path.write_text(f"""[[reason]]
+component = "{ARBITER}"
+signal = ["held.*", "stale"]
+bits = "7:6 0"
+why = "why"
+""")
+    said = load(path)
+    entry, = summary.entries("arbiter", components(0b1101_0001), said).values()
+    assert entry["bits"] == [5, 3, 9] and entry["open"]["bits"] == {"held.size[0]": "4"}
+    assert [(reason.signal, reason.used) for reason in said] == [("held.*", 3), ("stale", 0)]
+
+
 def test_nothing_is_worse():
     before = summary.entries("arbiter", components(), [])
     assert not list(summary.worse(before, before))

@@ -67,6 +67,7 @@ def test_benches_do_not_compute(path):
     assert not [name for name in names - known if name.split(".")[0] in ("sw_ref", "torch")]
 
 
+@pytest.mark.seconds(5)
 def test_bench_that_does_not_ask(monkeypatch):
     """The runner has what the bench wrote when it asked; a component that is new is missed."""
     built = build("fp_mul", "fp32")

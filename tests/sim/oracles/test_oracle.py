@@ -134,8 +134,8 @@ def test_infinity_is_refused():
 
 @pytest.mark.parametrize("module, function, oracles", [
     ("numerics", "rounded", "fp.ADD fp.MULTIPLY vector.DOT vector.RMS_NORM vector.SILU"),
-    ("torch_ops", "single", "fp.ADD fp.MULTIPLY vector.DOT vector.RMS_NORM vector.SILU"),
-    ("torch_ops", "number", "fp.MULTIPLY"),
+    ("pytorch.ops", "single", "fp.ADD fp.MULTIPLY vector.DOT vector.RMS_NORM vector.SILU"),
+    ("pytorch.ops", "number", "fp.MULTIPLY"),
 ])
 def test_shared_rounding(monkeypatch, module, function, oracles):
     """A definition that is off in the last place, by a change where all of them round."""

@@ -88,6 +88,7 @@ def illegal():
         yield made
 
 
+@pytest.mark.seconds(3)
 @pytest.mark.parametrize("rule, n", [(rule, n) for rule, bodies in ATTACKS.items() for n in range(len(bodies))])
 def test_refused_and_harmless(illegal, rule, n):
     """Refused by that rule; on the accelerator it ends or faults, and a good program runs after it."""

@@ -8,7 +8,8 @@ import pytest
 from host.device import DeviceError
 from rtl.spec.config import UNIT_BYTES, get
 from rtl.spec.isa import Halt, Load, Loop, Scalar, Sync, Unit
-from sim.programs.__main__ import main, programs
+from headrace.cli import main
+from sim.programs.trials import programs
 from sim.programs.compare import Difference, Pair, Refused
 from sim.programs.generator import Program, generate
 from sim.programs.illegal import Illegal, Mutant
@@ -52,6 +53,7 @@ def test_shortest():
     assert len({Mutant.of(halt, seed).words for seed in range(20)}) > 10
 
 
+@pytest.mark.seconds(3)
 def test_hang(tried, monkeypatch):
     """A program that waits for ever is ended by the watchdog, and found if it is not."""
     world, good, illegal = tried
@@ -63,6 +65,7 @@ def test_hang(tried, monkeypatch):
         illegal.run(world, good, mutant(HANGS))
 
 
+@pytest.mark.seconds(3)
 def test_long_loop(tried, monkeypatch):
     """A loop may take days: the host stops it, and a good program runs."""
     world, good, illegal = tried
@@ -78,6 +81,7 @@ OUTSIDE = "^the accelerator writes outside of what it may, in unit "
 OTHER = "^a good program computes something else after it$"
 
 
+@pytest.mark.seconds(3)
 @pytest.mark.parametrize("call, place, said", [
     (1, lambda first, end: first - 1, OUTSIDE), (1, lambda first, end: end, OUTSIDE),
     (1, lambda first, end: 0, OUTSIDE + "0$"), (2, lambda first, end: first, OTHER),
@@ -101,6 +105,7 @@ def test_byte_is_found(tried, monkeypatch, call, place, said):
     assert len(calls) == call
 
 
+@pytest.mark.seconds(3)
 def test_vector_memory_is_compared(tried, monkeypatch):
     """Of the good program: a word in its last bit."""
     world, good, illegal = tried
@@ -116,6 +121,7 @@ def test_vector_memory_is_compared(tried, monkeypatch):
         illegal.run(world, good, mutant(HANGS))
 
 
+@pytest.mark.seconds(3)
 def test_good_program_that_stops(tried, monkeypatch):
     """What a reset leaves behind is found: here, the mutant's length."""
     world, good, illegal = tried
@@ -132,6 +138,7 @@ def test_good_program_that_stops(tried, monkeypatch):
     assert len(seen) == 2
 
 
+@pytest.mark.seconds(3)
 def test_refused_without_a_rule(tried, monkeypatch):
     world, good, illegal = tried
 
@@ -146,6 +153,7 @@ def test_refused_without_a_rule(tried, monkeypatch):
         illegal.run(world, good, mutant(HANGS))
 
 
+@pytest.mark.seconds(3)
 def test_accepted_is_compared(tried, monkeypatch):
     world, good, illegal = tried
 
@@ -157,8 +165,9 @@ def test_accepted_is_compared(tried, monkeypatch):
         illegal.run(world, good, mutant(good))
 
 
+@pytest.mark.seconds(3)
 def test_command(capsys, monkeypatch):
-    assert main(["-n", "8", "--illegal"]) == 0
+    assert main(["random", "-n", "8", "--illegal"]) == 0
     said = capsys.readouterr().out
     assert " accepted, " in said and "ends of what was not accepted: " in said and said.endswith("\n8 passed, 0 failed\n")
 
@@ -166,6 +175,6 @@ def test_command(capsys, monkeypatch):
         raise Difference("wrong")
 
     monkeypatch.setattr(Illegal, "run", wrong)
-    assert main(["-n", "3", "--illegal"]) == 1
+    assert main(["random", "-n", "3", "--illegal"]) == 1
     said = capsys.readouterr().out
     assert "program 2, " in said and ": wrong\n" in said and said.endswith("\n0 passed, 3 failed\n")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rtl.spec.config import get
-from sim.programs import __main__ as command
+from headrace.cli import main
+from sim.programs import trials
 from sim.programs.compare import Difference
 from sim.programs.generator import generate
 from sim.programs.kept import keep, kept
@@ -45,29 +46,30 @@ def test_the_same_program(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "Pair", Wrong)
-    monkeypatch.setattr(command, "SHOWN", 1)
-    monkeypatch.setattr(command, "ROOT", tmp_path)
-    monkeypatch.setattr(command, "FOLDER", tmp_path / "build" / "random")
+    monkeypatch.setattr(trials, "Pair", Wrong)
+    monkeypatch.setattr(trials, "SHOWN", 1)
+    monkeypatch.setattr(trials, "ROOT", tmp_path)
+    monkeypatch.setattr(trials, "FOLDER", tmp_path / "build" / "random")
     return tmp_path / "build" / "random"
 
 
+@pytest.mark.seconds(6)
 def test_what_fails_is_shown_and_kept(folder, capsys):
-    assert command.main(["-n", "12", "--seed", "7"]) == 1
+    assert main(["random", "-n", "12", "--seed", "7"]) == 1
     said = capsys.readouterr().out.splitlines()
     failures = [line for line in said if line.endswith("of seed 7: CLAMP is wrong")]
-    assert said[-1] == f"{12 - len(failures)} passed, {len(failures)} failed" and len(failures) > command.SHOWN
+    assert said[-1] == f"{12 - len(failures)} passed, {len(failures)} failed" and len(failures) > trials.SHOWN
     files = sorted(folder.iterdir())
-    assert len(files) == command.SHOWN and all(clamps(kept(path).program) for path in files)
+    assert len(files) == trials.SHOWN and all(clamps(kept(path).program) for path in files)
     assert any(line.startswith("    vector func=") for line in said)
-    assert command.main(["--again", str(files[0])]) == 1
+    assert main(["random", "--again", str(files[0])]) == 1
     assert capsys.readouterr().out.splitlines()[-2:] == [f"{files[0]}: CLAMP is wrong", "0 passed, 1 failed"]
 
 
 def test_what_passes(folder, capsys):
-    seed = next(seed for seed in range(1, 100) for _, _, program in command.programs(CONFIG, seed, 1)
+    seed = next(seed for seed in range(1, 100) for _, _, program in trials.programs(CONFIG, seed, 1)
                 if not clamps(program))
-    assert command.main(["-n", "1", "--seed", str(seed)]) == 0
+    assert main(["random", "-n", "1", "--seed", str(seed)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == "1 passed, 0 failed" and said[0].startswith("instructions")
 
@@ -76,11 +78,11 @@ def test_what_passes(folder, capsys):
 def test_file_that_is_none(tmp_path, text, capsys):
     path = tmp_path / "program.json"
     path.write_text(text)
-    assert command.main(["--again", str(path)]) == 2
+    assert main(["random", "--again", str(path)]) == 2
     said = capsys.readouterr().err.splitlines()
-    assert said == [f"random: {path}: expected a program that `make random` kept, found something else"]
+    assert said == [f"headrace: {path}: expected a program that `make random` kept, found something else"]
 
 
 def test_numbers_of_programs(capsys):
-    assert command.main(["-n", "0"]) == 2
-    assert capsys.readouterr().err.splitlines() == ["random: -n must be at least 1, not 0"]
+    assert main(["random", "-n", "0"]) == 2
+    assert capsys.readouterr().err.splitlines() == ["headrace: -n must be at least 1, not 0"]

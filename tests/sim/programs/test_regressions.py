@@ -15,6 +15,7 @@ FILES = sorted((Path(__file__).parent / "regressions").glob("*.json"))
 pair = cache(lambda name: Pair(get(name)))
 
 
+@pytest.mark.seconds(3)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_same(path):
     program = kept(path)

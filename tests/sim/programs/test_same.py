@@ -9,7 +9,7 @@ import pytest
 from host.device import Step
 from rtl.spec.config import get
 from rtl.spec.isa import Stream
-from sim.programs.__main__ import programs
+from sim.programs.trials import programs
 from sim.programs.compare import Difference, Pair, plausible, same_answer, same_state
 from sim.programs.coverage import Coverage
 from sim.programs.generator import generate

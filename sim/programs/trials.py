@@ -1,15 +1,11 @@
-"""Run random programs: `make random N=1000 SEED=1`. Ends with the line `N passed, N failed`."""
+"""Random programs on both machines, by the number: `headrace random`."""
 
-import argparse
-import sys
 from random import Random
 
-from host import configurations
-from host.errors import UserError, run_command
+from host.errors import UserError
 from host.progress import progress, steps
 
 from ..tools import ROOT
-from . import illegal
 from .compare import Difference, Pair
 from .coverage import Coverage
 from .generator import generate
@@ -18,7 +14,9 @@ from .shrink import shrink
 from .world import World
 
 
-DEFAULT_CONFIG = "small"
+__all__ = ["again", "programs", "run"]
+
+
 WORLD = 100   # programs that share a world
 SHOWN = 3     # failures that are shrunk, which takes as long as some hundred programs
 FOLDER = ROOT / "build" / "random"
@@ -84,33 +82,3 @@ def again(path):
             print(f"{path}: {difference}")
             return 1
     return 0
-
-
-def command(argv):
-    parser = argparse.ArgumentParser(prog="python -m sim.programs", description=__doc__)
-    parser.add_argument("-n", type=int, default=100, help="programs (default: 100)")
-    parser.add_argument("--seed", type=int, default=1, help="what chooses them (default: 1)")
-    configurations.add_arguments(parser, DEFAULT_CONFIG)
-    parser.add_argument("--again", metavar="FILE", help="run the program in a file of build/random instead")
-    parser.add_argument("--illegal", action="store_true", help="programs with a mistake each")
-    parser.add_argument("--checked", action="store_true",
-                        help="with checkers on all streams, and a random state at power-up")
-    args = parser.parse_args(argv)
-    if args.n < 1:
-        raise UserError(f"-n must be at least 1, not {args.n}")
-    config = configurations.chosen(args, DEFAULT_CONFIG)
-    if args.illegal:
-        return illegal.command(config, args.n, args.seed, programs)
-    count = 1 if args.again else args.n
-    failures = again(args.again) if args.again else run(config, args.seed, count, args.checked)
-    print(f"{count - failures} passed, {failures} failed")
-    return 1 if failures else 0
-
-
-def main(argv=None):
-    """Run the command, return the exit code."""
-    return run_command("random", lambda: command(argv))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,8 @@
+"""``python -m headrace``: the `headrace` command."""
+
+import sys
+
+from .cli import main
+
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""What `import headrace` offers, and what commands stand on: models, machines, images, runners."""

@@ -1,0 +1,165 @@
+"""Models: language models from files, and program images that they were compiled to."""
+
+import os
+from typing import TYPE_CHECKING
+
+from host.errors import UserError
+from host.image.image import Image
+from host.image.schema import configuration
+
+from . import images
+from .machines import DEFAULT, Machine, machine as machine_of
+from .runner import Runner
+
+if TYPE_CHECKING:
+    from mapper.model import Model as Source
+
+
+__all__ = ["DEFAULT_CONTEXT", "STEPS", "Model", "Program", "check_context", "load"]
+
+
+DEFAULT_CONTEXT = 2048
+# What :meth:`Model.dump` takes, :data:`mapper.dump.STEPS`, which is not imported before it is needed.
+STEPS = ("graph", "rewrites", "quantize", "place", "schedule")
+
+
+def check_context(context: int | None) -> None:
+    """Refuse a number of positions that no model has."""
+    if context is not None and context < 1:
+        raise UserError(f"context must be at least 1, not {context}")
+
+
+class Model:
+    """A language model, as :func:`load` read it.
+
+    Attributes
+    ----------
+    path : :class:`str`
+        What the user calls it: a name, or the path of a file or a folder.
+    name : :class:`str`
+        What its makers call it.
+    machine : :class:`Machine`
+        What it runs on where nothing else is said.
+    source : :class:`mapper.model.Model` or None
+        Its weights and sizes; None for a :class:`Program`.
+    """
+    def __init__(self, path: str, source: "Source", bits: int):
+        self.path, self.source, self.bits = path, source, bits
+        self.name, self.machine = source.name, machine_of(DEFAULT)
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.name!r} from {self.path!r}>"
+
+    def compile(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
+        """Compile for a machine.
+
+        Parameters
+        ----------
+        machine : :class:`str` or :class:`Machine`
+            As :func:`machine` takes it. None: :attr:`machine`.
+        context : :class:`int`
+            Positions in the KV cache. None: 2048, or what the model was trained for if less.
+
+        Returns
+        -------
+        :class:`host.image.image.Image`
+            Its `report` has sizes in bytes and estimated cycles; its `save(path)` writes it.
+        """
+        return images.compile_image(self.source, self._machine(machine), self._context(context))
+
+    def dump(self, step: str, machine: str | Machine | None = None, *,
+             context: int | None = None) -> str:
+        """What the model is after a step of :meth:`compile`, one of :data:`STEPS`, as text to read."""
+        if step not in STEPS:
+            raise UserError(f"step must be one of {', '.join(STEPS)}, not {step!r}")
+        return images.dump(self.source, self._machine(machine), self._context(context), step)
+
+    def image(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
+        """The same as :meth:`compile`, but compiled only once and then kept in a cache."""
+        return images.kept(self.source, self.path, self.bits, self._machine(machine),
+                           self._context(context))
+
+    def on(self, machine: str | Machine | None = None, *, device: str = "sim",
+           context: int | None = None, timeline: str | None = None) -> Runner:
+        """Put the model on a machine.
+
+        Parameters
+        ----------
+        machine, context
+            See :meth:`compile`.
+        device : :class:`str`
+            What stands for the machine: ``"sim"``, its cycle-accurate Verilog with a DRAM model;
+            ``"model"``, its functional model, with the same bits at interactive speed; or a board:
+            ``"uart:PORT"``, ``"pynq:FILE.bit"``, ``"xrt:FILE.xclbin"``.
+        timeline : path
+            With ``"sim"``: a file to write what the units do to, for Perfetto.
+        """
+        chosen = self._machine(machine)
+        return Runner(self.image(chosen, context=context), chosen, device, timeline=timeline)
+
+    def _machine(self, machine):
+        return self.machine if machine is None else machine_of(machine)
+
+    def _context(self, context):
+        check_context(context)
+        most = self.source.context
+        if context is not None and context > most:
+            raise UserError(f"context must be from 1 to {most}, the positions that the model was "
+                            f"trained for, not {context}")
+        return context or min(DEFAULT_CONTEXT, most)
+
+
+class Program(Model):
+    """A model that was compiled already, for machines of one digest and one context."""
+    def __init__(self, path: str, image: Image):
+        self.path, self.source, self._image = path, None, image
+        self.name, self.machine = image.model["name"], configuration(image.accelerator)
+
+    def compile(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
+        """Refuse to: this is compiled already."""
+        raise UserError(f"{self.path}: must be a model, this is an image already")
+
+    def dump(self, step: str, machine: str | Machine | None = None, *,
+             context: int | None = None) -> str:
+        """Refuse to: this is compiled already."""
+        raise UserError(f"{self.path}: must be a model, this is an image already")
+
+    def image(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
+        """The image, if it runs on the machine."""
+        if context is not None:
+            raise UserError(f"{self.path}: an image's context is fixed, context must be left out; "
+                            "compile the model again with it")
+        chosen, image = self._machine(machine), self._image
+        # A device refuses it too, but may take minutes to build first.
+        if chosen.digest != image.digest:
+            raise UserError(f"{self.path}: the image was compiled for configuration {image.config!r} with digest "
+                            f"{image.digest}, but {chosen.name!r} has {chosen.digest}; compile the model again for it")
+        lacking = image.lacks(chosen)
+        if lacking is not None:
+            raise UserError(f"{self.path}: {lacking}; compile the model again for it")
+        return image
+
+
+def load(name: str | os.PathLike[str], *, bits: int = 8) -> Model:
+    """Read a model.
+
+    Parameters
+    ----------
+    name : :class:`str` or path
+        ``"smollm2"``, ``"tiny"``, ``"tiny-sparse"``, ``"tiny-mixed"``; a GGUF file, a folder with
+        safetensors, or a program image.
+    bits : :class:`int`
+        1, 2, 3, 4 or 8: what weights are rounded to where a folder has them in float.
+
+    Raises
+    ------
+    :exc:`headrace.Error`
+        If there is none, if it is damaged, or has what the machine cannot run.
+    """
+    path = str(name)
+    if not path:
+        raise UserError("model must be a model, it is empty")
+    if images.is_image(path):
+        return Program(path, Image.load(path))
+    from mapper.read.find import load as read
+    return Model(path, read(path, bits), bits)
