@@ -8,6 +8,7 @@ from mapper.compile import compile_model, plan_of
 from mapper.passes import lowerable
 from mapper.model import ODD
 from mapper.quantize import integer_groups
+from mapper.read.find import load
 from rtl.spec.config import Config, get
 from rtl.spec.formats import SPARSE, integers
 from rtl.spec.isa import WeightFormat
@@ -83,6 +84,23 @@ def test_formats_equal_pytorch(name, fmt):
     image = same_as_pytorch(config, model, length=9)
     assert image.formats == [f.name for f in WeightFormat if f in (WeightFormat.S8, fmt)]
     assert image.patterns == (["2:16", "4:16", "8:16", "2:4"] if fmt in SPARSE else [])
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny-sparse", "tiny-mixed"])
+def test_shipped_models_equal_pytorch(name):
+    same_as_pytorch(CONFIGS["lut"], load(name), length=5)
+
+
+def test_trace_names_nodes():
+    """Every node of every layer, by its name, and its value last of all is the logits'."""
+    seen = {}
+    model = toy_model()
+    logits = Float32(model)([1, 2, 3], trace=seen.__setitem__)
+    assert list(seen)[:3] == ["embedding", "angles", "layer 0 / attention / norm"]
+    assert {"layer 0 / ffn / down", "layer 1 / ffn / down", "head"} <= set(seen)
+    assert len(seen) == 4 + 15 * 2
+    torch.testing.assert_close(seen["head"], logits, rtol=0, atol=0)
+    assert seen["layer 1 / attention / q"].shape == (3, model.heads * model.head_dim)
 
 
 def test_machine_arithmetic_is_near_float32():
