@@ -19,7 +19,7 @@ from .layout import Matrix, MemoryMap
 from .model import ODD
 from .pack import Packed, check_uniform, stack
 from .passes import layer_products, lowerable
-from .place import place as place_values
+from .place import gains_of, place as place_values
 from .quantize import integer_groups
 from .registers import COLUMN_WORDS
 from .report import estimate
@@ -188,8 +188,9 @@ class Compilation:
         return memory
 
     def _memory(self, program_units):
+        body = self.values.sections.layers.body
         return MemoryMap(self.config, self.model, self.context, program_units, self.packed.layer_units,
-                         self.matrices[-1])
+                         self.matrices[-1], sum(node.size for node in gains_of(body)))
 
     @cached_property
     def _draft(self):

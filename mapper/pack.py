@@ -84,7 +84,7 @@ class Packed:
         for n, layer in enumerate(self.model.layers):
             compilation.progress("packing layers", n, count)
             self.layers.append(self._layer(n, layer))
-            self.gains.append(np.concatenate([getattr(layer, node.gain) for node in gains_of(body)]))
+            self.gains.append(np.concatenate([layer.gains[node.gain] for node in gains_of(body)]))
         compilation.progress("packing layers", count, count)
         self.layer_units = [len(raw) // UNIT_BYTES for raw in self.layers]
 

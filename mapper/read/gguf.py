@@ -110,7 +110,7 @@ def read(path):
     def load(index):
         linears, norms = found[index]
         return Layer(linears={n: file.linear(t, order.get(n)) for n, t in linears.items()},
-                     **{n: file.floats(t) for n, t in norms.items()})
+                     gains={n: file.floats(t) for n, t in norms.items()})
 
     eos, bos = special_tokens(file, vocab)
     return Model(

@@ -264,7 +264,7 @@ def read(path, bits=8):
     def load(index):
         linears, norms = found[index]
         return Layer(linears={n: matrix(t, folder.native, bits) for n, t in linears.items()},
-                     **{n: t.floats() for n, t in norms.items()})
+                     gains={n: t.floats() for n, t in norms.items()})
 
     about = folder.optional("tokenizer_config.json")
     template = chat_template(folder, about)
