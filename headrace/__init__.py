@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from host.image.image import Image
     from host.language.sampling import Sampling
 
+    from .library.area import area
     from .library.calls import compare, compile, generate, run
     from .library.comparison import Comparison
     from .library.machines import Machine, machine, names
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Answer", "Comparison", "Error", "Image", "Machine", "Model", "Program", "Runner", "Sampling",
-           "Token", "__version__", "compare", "compile", "generate", "load", "machine", "names", "run",
+           "Token", "__version__", "area", "compare", "compile", "generate", "load", "machine", "names", "run",
            "verilog"]
 
 
@@ -43,6 +44,7 @@ PLACES = {
     **{name: f"headrace.library.machines:{name}" for name in ("Machine", "machine", "names")},
     **{name: f"headrace.library.models:{name}" for name in ("Model", "Program", "load")},
     **{name: f"headrace.library.runner:{name}" for name in ("Answer", "Runner", "Token")},
+    "area": "headrace.library.area:area",
     "__version__": "headrace.library.version:VERSION",
     "verilog": "headrace.library.verilog:verilog",
 }

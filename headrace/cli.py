@@ -12,7 +12,7 @@ from .library.version import VERSION
 __all__ = ["main"]
 
 
-COMMANDS = ("run", "chat", "compile", "verify", "prune", "eval", "compare", "compare-cores", "verilog", "config",
+COMMANDS = ("run", "chat", "compile", "verify", "prune", "eval", "compare", "compare-cores", "area", "verilog", "config",
             "bitstream", "export", "random", "mutate", "doctor")
 
 

@@ -1,8 +1,9 @@
 """What the host needs of a device, and what every device with registers does alike."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -95,7 +96,15 @@ class Step:
 
 
 class Device(Protocol):
-    """An accelerator, of whatever kind: its functional model, its simulation, or a board."""
+    """An accelerator, of whatever kind: its functional model, its simulation, or a board.
+
+    Attributes
+    ----------
+    progress : callable or None
+        Called with the cycles of the current step, now and then while it runs, by devices that can.
+    """
+    progress: Callable[[int], None] | None
+
     @property
     def name(self):
         """What to call it in messages."""
@@ -136,8 +145,9 @@ class RegisterDevice:
     name = "device"
 
     def __init__(self, config, *, watchdog=1_000_000, progress=None):
-        self.config, self.watchdog, self.progress = config, watchdog, progress
-        self.image = None
+        self.config, self.watchdog = config, watchdog
+        self.progress: Callable[[int], None] | None = progress
+        self.image: Any = None
 
     # What a subclass provides.
 

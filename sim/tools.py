@@ -9,8 +9,8 @@ from pathlib import Path
 from host.errors import UserError
 
 
-__all__ = ["ROOT", "WARNINGS", "ToolError", "environment", "execute", "nextpnr", "tool",
-           "verilator", "version", "yosys"]
+__all__ = ["ROOT", "WARNINGS", "ToolError", "environment", "execute", "nextpnr", "refuse",
+           "tool", "verilator", "version", "yosys"]
 
 
 ROOT = Path(__file__).resolve().parent.parent

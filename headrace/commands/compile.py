@@ -42,7 +42,7 @@ def run(args):
     options = read(Options, args)
     if options.dump is not None:
         return dump(options)
-    if not images.is_image(options.output):
+    if options.output is None or not images.is_image(options.output):
         raise UserError(f"{options.output}: an image's name must end in .safetensors")
     check_model(options.model)
     check_target(options.output)

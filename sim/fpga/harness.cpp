@@ -10,6 +10,9 @@
 #include "memory.hpp"
 #include "params.hpp"  // BEAT_BYTES
 #include "state.hpp"   // ARRAYS, COUNTERS: of sim/fpga/state.py
+#if CHECKED
+#include "checkers.hpp" // PLACES, RULES: of sim/checkers/rules.py
+#endif
 #include "verilated.h"
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
@@ -141,8 +144,7 @@ struct Harness {
             error = "memory bus: " + memory.error;
 #if CHECKED
         if (top.violation)
-            error = "checker " + std::to_string(top.violation >> 8) + ": rule "
-                    + std::to_string(top.violation & 255);
+            error = std::string(PLACES[top.violation >> 8]) + ": " + RULES[top.violation & 255];
 #endif
         return !error.empty();
     }
