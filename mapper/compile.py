@@ -120,7 +120,8 @@ def plan_of(model, graph):
 class Compilation:
     """What a model becomes on the way to an image, each step when it is asked for.
 
-    Raises :exc:`~host.errors.UserError` with the reason when the configuration cannot run the model.
+    Raises :exc:`~host.errors.UserError` with the reason when the configuration cannot run the
+    model.
 
     Parameters
     ----------
@@ -231,5 +232,6 @@ class Compilation:
 
 
 def compile_model(model, config, context, progress=lambda what, done, total: None):
-    """Compile a model to an :class:`~host.image.image.Image`; :class:`Compilation` has the parameters."""
+    """Compile a model to an :class:`~host.image.image.Image`; :class:`Compilation` has the
+    parameters."""
     return Compilation(model, config, context, progress).image()

@@ -73,5 +73,6 @@ class MemoryMap:
 
     @property
     def weight_units(self):
-        """What a decode step reads of the weights: layers, head, and the block of the token's embedding."""
+        """What a decode step reads of the weights: layers, head, and the block of the token's
+        embedding."""
         return self.layers_units + self.head_units + self.embed_units

@@ -1,8 +1,8 @@
 """Tokens: found in what the instructions of a program read and write.
 
 The program runs without tokens, without values, for two rounds of each loop. Where a unit touches a
-word that another unit must have left before, and no token says so yet, a token is put: given as soon
-as the other unit's access is complete, taken just before this one. Rules and accesses are the
+word that another unit must have left before, and no token says so yet, a token is put: given as
+soon as the other unit's access is complete, taken just before this one. Rules and accesses are the
 verifier's (:mod:`sw_ref.order`), which looks at the result again.
 """
 
@@ -27,7 +27,8 @@ MASK = 0xffffffff
 
 @dataclass(frozen=True)
 class _Event:
-    """An instruction that a unit took: where in the tree, and what the unit knows once it is complete."""
+    """An instruction that a unit took: where in the tree, and what the unit knows once it is
+    complete."""
     trail: tuple   # (line or loop, round) from the outside in
     knows: np.ndarray
 
@@ -50,8 +51,8 @@ class _Finder(Order):
         self.trail = ()
 
     def event(self, trail, insn):
-        """A unit takes the next instruction. Raises :exc:`~sw_ref.legal.IllegalProgram` where it breaks
-        a rule that no token mends."""
+        """A unit takes the next instruction. Raises :exc:`~sw_ref.legal.IllegalProgram` where it
+        breaks a rule that no token mends."""
         self.trail = trail
         try:
             self.follow(insn)

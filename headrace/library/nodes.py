@@ -21,7 +21,8 @@ def _run(device, image, ids, columns):
 
 
 def _difference(image, config, devices, ids):
-    """The node whose instructions wrote the first of the words that differ; None where none does."""
+    """The node whose instructions wrote the first of the words that differ; None where none
+    does."""
     from sw_ref.order import touched
     model, device = devices
     writer, order = np.full(config.vector_words, -1), []
@@ -46,8 +47,8 @@ def first_node(image, config, devices, ids, layers):
     """Name of the first node of layer number `layers`, from 1, whose value differs between devices.
 
     The layer is cut behind one product or loop over the columns after the other, on the functional
-    model, the first of `devices`, and on the other. Values in the vector memory are compared; None where none
-    of them differs.
+    model, the first of `devices`, and on the other. Values in the vector memory are compared; None
+    where none of them differs.
     """
     from mapper.truncate import cuts, first_part
     ends = cuts(image)

@@ -1,9 +1,9 @@
 """Rewrites: what a good hand does to a graph before it is scheduled, each with its condition.
 
 A file each, which registers a class with :func:`rewrite`. The oracle
-(:mod:`sw_ref.pytorch.interpreter`) interprets the graph before them, so none may change a bit of what
-the machine's arithmetic is defined to give. That includes where a norm's 1 / rms(x) is rounded:
-behind the products, in the interpreter as in the program.
+(:mod:`sw_ref.pytorch.interpreter`) interprets the graph before them, so none may change a bit of
+what the machine's arithmetic is defined to give. That includes where a norm's 1 / rms(x) is
+rounded: behind the products, in the interpreter as in the program.
 """
 
 from dataclasses import dataclass, replace
