@@ -1,9 +1,12 @@
 """The program, on the functional machine, computes what the PyTorch model does: bit for bit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from mapper.families import FAMILIES
 from mapper.compile import compile_model, plan_of
 from mapper.passes import lowerable
 from mapper.model import ODD
@@ -12,6 +15,7 @@ from mapper.read.find import load
 from rtl.spec.config import Config, get
 from rtl.spec.formats import SPARSE, integers
 from rtl.spec.isa import WeightFormat
+from sw_ref.graph import Graph, Scale
 from sw_ref.pytorch.interpreter import Float32, MachineArithmetic
 from sw_ref.machine import Machine
 from sim.models.toy import toy_model
@@ -90,6 +94,26 @@ def test_formats_equal_pytorch(name, fmt):
 @pytest.mark.parametrize("name", ["tiny", "tiny-sparse", "tiny-mixed"])
 def test_shipped_models_equal_pytorch(name):
     same_as_pytorch(CONFIGS["lut"], load(name), length=5)
+
+
+def scaled(p):
+    """A Llama whose embedding and residuals are scaled, as Granite's are."""
+    graph = FAMILIES["llama"].graph(p)
+    embedding, angles, layer, *rest = graph.nodes
+    body = list(layer.body)
+    for name in ("layer / attention / o", "layer / ffn / down"):
+        at = next(n for n, node in enumerate(body) if node.name == name)
+        body.insert(at + 1, Scale(name=f"{name} / scale", inputs=(name,), size=p.hidden, factor=0.22))
+        body[at + 2] = replace(body[at + 2], inputs=(body[at + 2].inputs[0], f"{name} / scale"))
+    start = Scale(name="scaled", inputs=("embedding",), size=p.hidden, factor=12.0)
+    return Graph((embedding, angles, start, replace(layer, inputs=("scaled",), body=tuple(body)), *rest))
+
+
+@pytest.mark.parametrize("name", ["small", "odd"])
+def test_another_family(monkeypatch, name):
+    """The scheduler knows nodes: a graph of another shape is a legal program with the interpreter's bits."""
+    monkeypatch.setitem(FAMILIES, "scaled", replace(FAMILIES["llama"], graph=scaled))
+    same_as_pytorch(CONFIGS[name], replace(toy_model(heads=6, kv_heads=2), family="scaled"), length=5)
 
 
 def test_trace_names_nodes():
