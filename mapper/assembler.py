@@ -41,7 +41,8 @@ class Line:
 
 
 class Body:
-    """A loop of a program: its lines and loops, and the :class:`~rtl.spec.isa.Loop` but for its length."""
+    """A loop of a program: its lines and loops, and the :class:`~rtl.spec.isa.Loop` but for its
+    length."""
     def __init__(self, node, **fields):
         self.node, self.fields, self.items = node, fields, []
 

@@ -80,10 +80,16 @@ class Linear:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
-    """One decoder layer: `linears` by the names in `LINEARS`, norms as float32 (hidden,)."""
+    """One decoder layer: tensors by their names in the graph.
+
+    Attributes
+    ----------
+    linears : :class:`dict` of :class:`str` to :class:`Linear`
+    gains : :class:`dict` of :class:`str` to float32 arrays
+        Of norms.
+    """
     linears: dict[str, Linear]
-    attn_norm: np.ndarray
-    ffn_norm: np.ndarray
+    gains: dict[str, np.ndarray]
 
 
 class Layers(Sequence):
@@ -196,7 +202,7 @@ class Model:
         if layer is None:
             return getattr(self, name)
         found = self.layers[layer]
-        return found.linears[name] if name in found.linears else getattr(found, name)
+        return found.linears[name] if name in found.linears else found.gains[name]
 
     @cached_property
     def embedding(self):
