@@ -1,6 +1,7 @@
 """What the host needs of a device, and what every device with registers does alike."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -95,7 +96,15 @@ class Step:
 
 
 class Device(Protocol):
-    """An accelerator, of whatever kind: its functional model, its simulation, or a board."""
+    """An accelerator, of whatever kind: its functional model, its simulation, or a board.
+
+    Attributes
+    ----------
+    progress : callable or None
+        Told now and then how many cycles a step has taken so far.
+    """
+    progress: Callable[[int], None] | None
+
     @property
     def name(self):
         """What to call it in messages."""

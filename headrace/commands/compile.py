@@ -42,17 +42,18 @@ def run(args):
     options = read(Options, args)
     if options.dump is not None:
         return dump(options)
-    if not images.is_image(options.output):
-        raise UserError(f"{options.output}: an image's name must end in .safetensors")
+    output = options.output or ""
+    if not images.is_image(output):
+        raise UserError(f"{output}: an image's name must end in .safetensors")
     check_model(options.model)
-    check_target(options.output)
+    check_target(output)
     model, machine = options.model.load()
     image = model.compile(machine, context=options.model.context)
-    images.save(image, options.output)
+    images.save(image, output)
     if options.json:
         print(json.dumps(image.report))
     else:
-        show(model.name, machine, image, options.output)
+        show(model.name, machine, image, output)
 
 
 def check_model(model):
