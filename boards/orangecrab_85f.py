@@ -12,6 +12,7 @@ from .pins import connect_lamps, connect_uart, ddr3_system
 __all__ = ["Platform", "Top"]
 
 
+# fmt: off
 DDR3 = Resource(
     "ddr3", 0,
     Subsignal("rst",    PinsN("L18", dir="o")),
@@ -31,6 +32,7 @@ DDR3 = Resource(
     Subsignal("odt",    Pins("C13", dir="o")),
     Attrs(IO_TYPE="SSTL135_I", SLEWRATE="FAST"),
 )
+# fmt: on
 
 
 class Platform(OrangeCrabR0_2_85FPlatform):

@@ -43,7 +43,8 @@ def read(kind: type[Kind], parsed: Namespace) -> Kind:
         given = getattr(parsed, name)
         return tuple(given) if isinstance(given, list) else given
 
-    return kind(**{field.name: value(field.name) for field in fields(kind)})
+    declared = fields(kind)   # pyright: ignore[reportArgumentType]
+    return kind(**{field.name: value(field.name) for field in declared})
 
 
 @dataclass(frozen=True, kw_only=True)

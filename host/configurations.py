@@ -102,8 +102,8 @@ def from_dict(values: Mapping[str, Any], where: str, base: Config | None = None)
 def to_dict(config: Config) -> dict[str, Any]:
     """All values of a configuration as :func:`from_dict` takes them: JSON's types."""
     values = {**asdict(config), "formats": list(config.formats), "patterns": list(config.patterns)}
-    dram = config.dram
-    if isinstance(dram, Dram) and DRAMS.get(dram.name) == dram:
+    dram: Any = config.dram   # a Dram, though a name may be given for it
+    if DRAMS.get(dram.name) == dram:
         values[DRAM] = dram.name
     return values
 

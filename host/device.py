@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -101,7 +101,7 @@ class Device(Protocol):
     Attributes
     ----------
     progress : callable or None
-        Told now and then how many cycles a step has taken so far.
+        Called with the cycles of the current step, now and then while it runs, by devices that can.
     """
     progress: Callable[[int], None] | None
 
@@ -145,8 +145,9 @@ class RegisterDevice:
     name = "device"
 
     def __init__(self, config, *, watchdog=1_000_000, progress=None):
-        self.config, self.watchdog, self.progress = config, watchdog, progress
-        self.image = None
+        self.config, self.watchdog = config, watchdog
+        self.progress: Callable[[int], None] | None = progress
+        self.image: Any = None
 
     # What a subclass provides.
 

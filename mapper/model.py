@@ -92,17 +92,17 @@ class Layer:
 class Layers(Sequence):
     """Layers that are read when asked for, so that only the last one lies in memory."""
     def __init__(self, count: int, load: Callable[[int], Layer]):
-        self.count, self.load = count, lru_cache(maxsize=1)(load)
+        self._count, self._load = count, lru_cache(maxsize=1)(load)
 
     def __len__(self):
-        return self.count
+        return self._count
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return [self[n] for n in range(*index.indices(self.count))]
-        if not -self.count <= index < self.count:
-            raise IndexError(f"Layer must be below {self.count}, not {index}")
-        return self.load(index % self.count)
+            return [self[n] for n in range(*index.indices(self._count))]
+        if not -self._count <= index < self._count:
+            raise IndexError(f"Layer must be below {self._count}, not {index}")
+        return self._load(index % self._count)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,6 +8,7 @@ verifier's (:mod:`sw_ref.order`), which looks at the result again.
 
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class _Finder(Order):
     """An :class:`~sw_ref.order.Order` that puts the tokens that it misses."""
     def __init__(self, config):
         super().__init__(config, None)
-        self.events = {unit.value: [None] for unit in Unit}   # by clock, from 1
+        self.events: dict[int, list[Any]] = {unit.value: [None] for unit in Unit}   # by clock, from 1
         self.counters = {}   # (giver, taker): counter
         self.waits = {}      # counter: list of _Given
         self.before, self.behind = {}, {}   # Syncs, by the item
@@ -183,8 +184,13 @@ class Tokens:
             result.append(item)
             if not isinstance(item, Line):
                 item.items = self._insert(item.items, places)
-            result += (Line(sync, item.node) for sync in self.behind.get(place, ()))
+            result += (Line(sync, _last(item)) for sync in self.behind.get(place, ()))
         return result
+
+
+def _last(item):
+    """Name of the node that an item ends with."""
+    return item.node if isinstance(item, Line) else _last(item.items[-1])
 
 
 def _all(items):

@@ -1,31 +1,102 @@
-"""Programs cut short, to look at a model layer by layer through nothing but its logits."""
+"""Programs cut short, to look at a model layer by layer and node by node."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from host.image.image import Image
 from rtl.spec.config import UNIT_BYTES
-from rtl.spec.isa import Loop, Stream, decode
+from rtl.spec.isa import Halt, Insn, Loop, MatMul, Stream, decode
+from sw_ref.order import Order
 
 
-__all__ = ["first_layers"]
+__all__ = ["cuts", "first_layers", "first_part"]
+
+
+INSTRUCTION_BYTES = 32
+
+
+@dataclass(frozen=True)
+class _Program:
+    """A program of :mod:`mapper.schedule`'s, and where the loop over the layers and their stream are."""
+    insns: list[Insn]
+    loop: int
+    stream: int
+
+    @classmethod
+    def of(cls, image, count):
+        layers, insns = image.model["layers"], [decode(word) for word in image.instructions]
+        if count not in range(1, layers + 1):
+            raise ValueError(f"Layers must be from 1 to {layers}, not {count}")
+        # The loops over columns, and the one for the head, have a source instead of a count.
+        loop = next(n for n, insn in enumerate(insns) if isinstance(insn, Loop) and insn.count == layers)
+        return cls(insns, loop, max(n for n, insn in enumerate(insns[:loop]) if isinstance(insn, Stream)))
+
+    @property
+    def body(self):
+        """Instructions of a layer."""
+        return self.insns[self.loop + 1:][:self.insns[self.loop].length]
+
+
+def _encoded(insn):
+    return list(insn.encode().to_bytes(INSTRUCTION_BYTES, "little"))
 
 
 def first_layers(image: Image, count) -> Image:
     """A copy of an image that runs its first `count` layers, then the final norm and the head.
 
-    Two instructions of :mod:`mapper.schedule`'s change: the loop over the layers, and the stream of
-    all their weights.
+    Two instructions change: the loop over the layers, and the stream of all their weights.
     """
-    layers, program = image.model["layers"], [decode(word) for word in image.instructions]
-    if count not in range(1, layers + 1):
-        raise ValueError(f"Layers must be from 1 to {layers}, not {count}")
-    # The loops over columns, and the one for the head, have a source instead of a count.
-    loop = next(n for n, insn in enumerate(program) if isinstance(insn, Loop) and insn.count == layers)
-    stream = max(n for n, insn in enumerate(program[:loop]) if isinstance(insn, Stream))
+    program = _Program.of(image, count)
     # Layers of sparse matrices differ in size.
-    changes = {loop: {"count": count}, stream: {"size": sum(image.report["layer_units"][:count])}}
+    changes = {program.loop: {"count": count},
+               program.stream: {"size": sum(image.report["layer_units"][:count])}}
     memory = image.memory.copy()
-    words = memory[image.program * UNIT_BYTES:][:32 * image.length].reshape(-1, 32)
+    words = memory[image.program * UNIT_BYTES:][:INSTRUCTION_BYTES * image.length].reshape(-1, INSTRUCTION_BYTES)
     for n, fields in changes.items():
-        words[n] = list(replace(program[n], **fields).encode().to_bytes(32, "little"))
+        words[n] = _encoded(replace(program.insns[n], **fields))
     return replace(image, memory=memory)
+
+
+def cuts(image: Image) -> list[int]:
+    """Where a layer can be cut: numbers of instructions of it, each up to the end of a product or of a
+    loop over the columns."""
+    found, at, body = [], 0, _Program.of(image, 1).body
+    while at < len(body):
+        insn = body[at]
+        at += 1 + (insn.length if isinstance(insn, Loop) else 0)
+        if isinstance(insn, (Loop, MatMul)):
+            found.append(at)
+    return found
+
+
+def first_part(image: Image, config, count, length) -> Image:
+    """A copy of an image that runs `count` - 1 layers, then `length` instructions of the next, one of
+    :func:`cuts`, and halts.
+
+    `config` is the image's :class:`~rtl.spec.config.Config`. The program lies behind the KV cache.
+    """
+    program = _Program.of(image, count)
+    units, part = image.report["layer_units"], program.body[:length]
+    stream = program.insns[program.stream]
+    size = sum(units[:count - 1])
+    order = Order(config, image.memory)
+    for insn in part:
+        if isinstance(insn, MatMul):
+            left = stream.size - size
+            size += order.matrix_units(insn, stream.addr + size, left)
+    start, first = program.loop + 1, range(program.loop)
+    kept = [n for n in first if size or n != program.stream]
+    if count > 1:
+        kept += range(program.loop, start + len(program.body))
+    kept += range(start, start + length)
+    changes = {program.stream: replace(stream, size=max(size, 1)),
+               program.loop: replace(program.insns[program.loop], count=max(count - 1, 1))}
+    insns = [changes.get(n, program.insns[n]) for n in kept] + [Halt()]
+    names = [image.node(n) for n in kept] + ["end"]
+    raw = np.array([_encoded(insn) for insn in insns], np.uint8).reshape(-1)
+    memory = np.zeros((image.memory_units + -(-len(raw) // UNIT_BYTES)) * UNIT_BYTES, np.uint8)
+    memory[:len(image.memory)] = image.memory
+    memory[image.memory_units * UNIT_BYTES:][:len(raw)] = raw
+    return replace(image, memory=memory, memory_units=len(memory) // UNIT_BYTES, length=len(insns),
+                   program=image.memory_units, nodes=[(name, n + 1) for n, name in enumerate(names)])

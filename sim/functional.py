@@ -86,6 +86,10 @@ class ModelDevice:
         ids, logits = zip(*self.machine.best[:self.image.vocab])
         return Step(np.array(ids), np.array(logits, np.float32))
 
+    def vector(self):
+        """The vector memory as it is now: float32."""
+        return self.machine.vector
+
     def close(self):
         """Let go of the memories."""
         self.machine = None

@@ -10,8 +10,8 @@ from host.errors import UserError
 from sw_ref import cache
 
 
-__all__ = ["ROOT", "WARNINGS", "ToolError", "environment", "execute", "nextpnr", "tool",
-           "verilator", "version", "yosys"]
+__all__ = ["ROOT", "WARNINGS", "ToolError", "environment", "execute", "nextpnr", "refuse",
+           "tool", "verilator", "version", "yosys"]
 
 
 ROOT = Path(__file__).resolve().parent.parent

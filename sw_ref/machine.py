@@ -252,7 +252,7 @@ class Machine:
         values = (codes[n].reshape(insn.groups, -1) * scale[n].astype(np.int32)[:, None]).reshape(-1)
         self._words(insn.dst, len(values))[:] = numerics.product(values, row_scale[n])
 
-    def _cache(self, addr, length):
+    def cache(self, addr, length):
         """Keys and values of one head as (block, 32) arrays, with their exponents: views."""
         blocks, units, dim = -(-length // KV_BLOCK), self.config.kv_block_units, self.config.head_dim
         raw = self._dram(addr, blocks * units).reshape(blocks, units * UNIT_BYTES)
@@ -263,7 +263,7 @@ class Machine:
     def _append(self, insn):
         for head in range(insn.heads):
             q, exponent = self.kv.popleft()
-            lines = self._cache(insn.addr + head * insn.stride, KV_BLOCK)[2 * insn.value:][:2]
+            lines = self.cache(insn.addr + head * insn.stride, KV_BLOCK)[2 * insn.value:][:2]
             lines[0][0, insn.position % KV_BLOCK] = q
             lines[1][0, insn.position % KV_BLOCK] = exponent
 

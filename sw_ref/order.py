@@ -23,7 +23,7 @@ from .checks import operands
 from .legal import Broken, need
 
 
-__all__ = ["Order", "unit_of"]
+__all__ = ["Order", "touched", "unit_of"]
 
 
 CLOCKS = 1 + max(unit.value for unit in Unit)
@@ -67,7 +67,7 @@ def _words(start, stride, length, count):
     return (start + stride * np.arange(count)[:, None] + np.arange(length)).reshape(-1)
 
 
-def _touched(insn, config):
+def touched(insn, config):
     """Indices of the vector memory that an instruction reads, and that it writes."""
     lanes, kind = config.lanes, type(insn)
     if kind is Vector:
@@ -191,14 +191,14 @@ class Order:
         need(self.streams, "stream", "weights that a STREAM before this fetches", "none")
         front = self.streams[0]
         addr, left = front
-        size = self._matrix_units(insn, addr, left)
+        size = self.matrix_units(insn, addr, left)
         need(size <= left, "stream", f"a matrix of {size} units in one STREAM",
              f"the {left} units that are left of it")
         front[:] = addr + size, left - size
         if left == size:
             self.streams.popleft()
 
-    def _matrix_units(self, insn, addr, left):
+    def matrix_units(self, insn, addr, left):
         """Units that a MatMul or Embed takes of a stream, of which `left` units are left at `addr`."""
         if type(insn) is Embed:
             return _dense_units(WeightFormat.S8, self.config.block_rows, insn.groups, self.config.beat_bytes)
@@ -257,7 +257,7 @@ class Order:
             if len(self.touched) >= 4096:
                 self.touched.clear()
             # The instruction itself is kept, so that its id stays its own.
-            entry = self.touched[id(insn)] = (insn, *_touched(insn, self.config))
+            entry = self.touched[id(insn)] = (insn, *touched(insn, self.config))
         _, reads, writes = entry
         for words in reads:
             written = self.written[words]

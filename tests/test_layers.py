@@ -105,7 +105,8 @@ def test_dependence_is_found(text, found):
     assert read_definitions("sw_ref/pytorch/ops.py", text) == found
 
 
-@pytest.mark.parametrize("path, text, found", [
+# fmt: off
+RULES = [
     ("rtl/vector/unit.py",       "from ..spec.isa import Op",                  []),
     ("rtl/vector/unit.py",       "from ...sw_ref import numerics",             ["sw_ref.numerics"]),
     ("rtl/top.py",               "from .control.fetch import Fetch",           []),
@@ -140,6 +141,10 @@ def test_dependence_is_found(text, found):
     ("headrace/options.py",      "if TYPE_CHECKING:\n from mapper import a",    []),
     ("headrace/studies/cores.py", "from boards import synthesis",               []),
     ("headrace/commands/run.py", "from host.errors import UserError",          []),
-])
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("path, text, found", RULES)
 def test_rules(path, text, found):
     assert list(misplaced(path, text)) == found

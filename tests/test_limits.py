@@ -18,11 +18,12 @@ def named(path, *names, prefix="test_"):
 
 
 mapper, fields, rules = (partial(named, f"tests/{folder}/test_limits.py")
-                         for folder in ("mapper", "rtl", "sw_ref"))
+                         for folder in ("mapper", "rtl/spec", "sw_ref"))
 machine, faults = partial(named, "tests/test_limits_rtl.py"), partial(named, "tests/test_faults.py")
 reader, writer, append, attention = (
     partial(named, f"sim/benches/{bench}.py", prefix="")
-    for bench in ("memory_reader", "memory_writer", "append", "attention"))
+    for bench in ("memory/memory_reader", "memory/memory_writer", "attention/append",
+                  "attention/attention"))
 
 # Tests of each limit: at it, and one beyond.
 TESTS = {

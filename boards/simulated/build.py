@@ -7,7 +7,7 @@ from pathlib import Path
 from host.errors import UserError
 
 from sim.fpga.build import CACHE, FLAGS, OPTIMIZE, SPLIT, cached, execute
-from sim.tools import ROOT, verilator
+from sim.tools import ROOT, refuse, verilator
 from .sdram import header
 
 
@@ -92,6 +92,7 @@ def board_library(board, progress=None):
 
 def sdram_library():
     """Shared library of `sdram_trace.cpp`: the SDRAM model alone."""
+    refuse("g++")
     def build(folder):
         (folder / "sdram_params.hpp").write_text(header())
         execute(["g++", "-std=c++20", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-I.", f"-I{HERE}",

@@ -1,4 +1,4 @@
-"""`headrace compare`: a device beside the functional model, layer by layer."""
+"""`headrace compare`: a device beside the functional model, layer by layer, then node by node."""
 
 import json
 import re
@@ -30,7 +30,8 @@ def register(commands):
         "compare", help="compare a device with the functional model, layer by layer",
         description="Run the first layer, the first two layers, and so on, each followed by the head, on a "
                     "device and on the functional model, and compare the best logits of the first answer "
-                    "token, bit by bit. Ends with 1 if anything differs.")
+                    "token, bit by bit. Of the first layer that differs, a device that shows its memories is asked "
+                    "for the first node. Ends with 1 if anything differs.")
     add_model(parser)
     parser.add_argument("--prompt", default=DEFAULT_PROMPT, metavar="TEXT",
                         help=f"(default: {DEFAULT_PROMPT!r})")
@@ -57,11 +58,13 @@ def run(args):
     name = options.device.device
     if options.json:
         print(json.dumps({"config": machine.name, "device": name, "prompt_ids": ids, "rows": result.rows,
-                          "first_difference": result.first_difference, "hint": result.hint}))
+                          "first_difference": result.first_difference, "node": result.node,
+                          "hint": result.hint}))
     elif result.equal:
         print(f"{name} and the functional model agree, bit by bit, wherever they were compared")
     else:
-        print(f"layer {result.first_difference} is the first that differs: {result.hint}")
+        where = "" if result.node is None else f", and there {result.node!r}"
+        print(f"layer {result.first_difference} is the first that differs{where}: {result.hint}")
     return 0 if result.equal else 1
 
 

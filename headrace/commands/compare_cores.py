@@ -71,10 +71,12 @@ def run(args):
         formats = formats or image.formats
     else:
         config = options.model.machine.machine(DEFAULT_CONFIG)
-    work = None if options.no_run else Work(image=image, prompt=options.prompt, tokens=options.tokens)
+    work = None
+    if image is not None and not options.no_run:
+        work = Work(image=image, prompt=options.prompt, tokens=options.tokens)
     rows = [measure(core, config, work, formats, not options.no_route) for core in chosen]
     if options.json:
-        print(json.dumps({"config": config.name, "model": work and image.model["name"],
+        print(json.dumps({"config": config.name, "model": work and work.image.model["name"],
                           "formats": sorted(formats), "rows": rows}))
     else:
         show(rows, not options.no_route)
@@ -135,7 +137,7 @@ def decode(config: Config, work: Work) -> dict:
         with steps("comparing") as step:
             step(f"{config.name}: running {work.image.model['name']}")
             answer = runner.run(work.prompt, tokens=work.tokens)
-    decoded = [token.cycles for token in answer.tokens if token.fed == 1]
+    decoded = [token.cycles for token in answer.tokens if token.fed == 1 and token.cycles is not None]
     return {"cycles_per_token": median(decoded) if decoded else None, "utilization": answer.utilization,
             "token_ids": [token.id for token in answer.tokens]}
 

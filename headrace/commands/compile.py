@@ -42,18 +42,17 @@ def run(args):
     options = read(Options, args)
     if options.dump is not None:
         return dump(options)
-    output = options.output or ""
-    if not images.is_image(output):
-        raise UserError(f"{output}: an image's name must end in .safetensors")
+    if options.output is None or not images.is_image(options.output):
+        raise UserError(f"{options.output}: an image's name must end in .safetensors")
     check_model(options.model)
-    check_target(output)
+    check_target(options.output)
     model, machine = options.model.load()
     image = model.compile(machine, context=options.model.context)
-    images.save(image, output)
+    images.save(image, options.output)
     if options.json:
         print(json.dumps(image.report))
     else:
-        show(model.name, machine, image, output)
+        show(model.name, machine, image, options.output)
 
 
 def check_model(model):

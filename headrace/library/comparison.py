@@ -12,6 +12,7 @@ from host.image.image import Image
 from host.language.generate import Session
 from host.progress import progress
 
+from .nodes import can_look, first_node
 from .runner import Runner
 
 
@@ -31,12 +32,15 @@ class Comparison:
         and ``came``.
     first_difference : :class:`int` or None
         The least number of layers after which something differs.
+    node : :class:`str` or None
+        The first node of that layer that differs, where the device shows its memories.
     hint : :class:`str` or None
         Where to look for its cause.
     """
     prompt_ids: list[int]
     rows: list[dict]
     first_difference: int | None
+    node: str | None
     hint: str | None
 
     @property
@@ -71,8 +75,13 @@ def compare_layers(runner: Runner, ids: list[int], layers: range | None = None, 
             show(row)
             rows.append(row)
         wrong = min((row["layers"] for row in rows if not row["equal"]), default=None)
-        hint = None if wrong is None else narrow(compare, ids, wrong)
-    return Comparison(prompt_ids=ids, rows=rows, first_difference=wrong, hint=hint)
+        node = hint = None
+        if wrong is not None:
+            hint = narrow(compare, ids, wrong)
+            if can_look(compare.devices):
+                node = first_node(runner.image, runner.machine, compare.devices, ids, wrong,
+                                  runner.machine.columns)
+    return Comparison(prompt_ids=ids, rows=rows, first_difference=wrong, node=node, hint=hint)
 
 
 class Layers:

@@ -58,7 +58,7 @@ class Answer:
     prompt_ids : list of :class:`int`
         Tokens of the prompt.
     tokens : list of :class:`Token`
-    stopped : :class:`str`
+    stopped : :class:`str` or None
         Why the last token was the last: ``"eos"``, ``"tokens"`` or ``"context"``.
     figures : :class:`dict`
         See :class:`host.language.statistics.Statistics`.
@@ -66,7 +66,7 @@ class Answer:
     text: str
     prompt_ids: list[int]
     tokens: list[Token]
-    stopped: str
+    stopped: str | None
     figures: dict
 
     @property
@@ -193,5 +193,5 @@ class Runner:
         """The :class:`Answer` that tokens of :meth:`answer` make."""
         assert session.stopped is not None, "the last token says so"
         return Answer(text=self.tokenizer.decode([token.id for token in tokens]), prompt_ids=ids,
-                      tokens=tokens, stopped=session.stopped,
+                      tokens=tokens, stopped=session.stopped or "tokens",
                       figures=Statistics(self.image, self.machine, tokens).figures)

@@ -65,7 +65,8 @@ class Session:
     """
     def __init__(self, device, *, context, columns, vocab, eos=()):
         self.device, self.context, self.columns, self.vocab = device, context, columns, vocab
-        self.eos, self.ids, self.stopped = frozenset(eos), [], None
+        self.eos, self.ids = frozenset(eos), []
+        self.stopped: str | None = None
 
     def check(self, ids):
         """Refuse a prompt that cannot be run."""

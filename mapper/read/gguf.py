@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -78,6 +79,7 @@ def read(path):
     hidden = file.integer("llama.embedding_length", 1, 1 << 20)
     head_dim = file.integer("llama.attention.key_length", 1, 4096, default=max(1, hidden // heads))
     rope = file.integer("llama.rope.dimension_count", 1, 4096, default=head_dim)
+    shape: dict[str, Any]
     shape = dict(hidden=hidden, heads=heads, head_dim=head_dim,
                  kv_heads=file.integer("llama.attention.head_count_kv", 1, heads, default=heads),
                  ffn=file.integer("llama.feed_forward_length", 1, 1 << 20))

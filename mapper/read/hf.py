@@ -11,6 +11,7 @@ for one, are -3, -1, 1 and 3. The embedding and the head have the integers of ``
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -224,6 +225,7 @@ def read(path, bits=8):
     context = folder.number("max_position_embeddings")
     variants.hf_window(folder.file, folder.config, context)
     hidden, heads = folder.number("hidden_size"), folder.number("num_attention_heads")
+    shape: dict[str, Any]
     shape = dict(hidden=hidden, heads=heads, ffn=folder.number("intermediate_size"),
                  kv_heads=folder.number("num_key_value_heads", default=heads),
                  head_dim=folder.number("head_dim", default=max(1, hidden // heads)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from pkgutil import iter_modules
 
-from sw_ref.graph import Graph, Node, Repeat
+from sw_ref.graph import Graph, Repeat
 
 
 __all__ = ["REWRITES", "Applied", "Body", "rewrite", "rewritten"]
@@ -71,7 +71,7 @@ for _module in iter_modules(__path__):
 
 
 def _body(nodes, applied, rewrites):
-    nodes: tuple[Node, ...] = tuple(
+    nodes = tuple(
         replace(node, body=_body(node.body, applied, rewrites)) if isinstance(node, Repeat) else node
         for node in nodes)
     for each in rewrites:

@@ -1,5 +1,7 @@
 """Keys and values before queries."""
 
+from typing import Any
+
 from sw_ref.graph import Attend, Linear
 
 from . import rewrite
@@ -17,7 +19,7 @@ class KeysFirst:
     name = "keys and values before queries"
     order = 2
 
-    def _chain(self, body, value):
+    def _chain(self, body, value) -> Any:
         """Nodes from a product to `value`, the product first; None if they are no plain chain."""
         chain = []
         while (node := body.maker(value)) is not None and len(body.users(value)) == 1:

@@ -37,6 +37,7 @@ class Register:
     count: int = 1
 
 
+# fmt: off
 REGISTERS = {r.name: r for r in [
     Register("IDENTITY",      0x000, "r",  "0x44414548."),
     Register("DIGEST",        0x004, "r",  "First 32 bits of the configuration's digest."),
@@ -61,6 +62,7 @@ REGISTERS = {r.name: r for r in [
     Register("TOKEN",         0x080, "rw", "Token of each column.", TOKENS),
     Register("BEST",          0x200, "r",  "Best logits, best first: fp32 bits, then id, of each.", 2 * BEST),
 ]}
+# fmt: on
 
 
 def markdown():

@@ -172,6 +172,8 @@ def markdown():
         yield ""
 
 
+# fmt: off (fields are tables)
+
 # Control: executed by the sequencer itself, in program order.
 
 class Halt(Insn, op=Op.HALT):

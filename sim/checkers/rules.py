@@ -1,6 +1,9 @@
 """What the checkers find wrong."""
 
-__all__ = ["PLACES", "RULES", "describe", "package"]
+import json
+
+
+__all__ = ["PLACES", "RULES", "describe", "header", "package"]
 
 
 PLACES = "places.json"     # file in which a build keeps the names of its checkers' places
@@ -21,6 +24,15 @@ def describe(violation, places):
     """One line about a `violation` that the design's port shows; `places` are those of :class:`Checked`."""
     number, rule = divmod(violation, 256)
     return f"{places[number]}: {list(RULES.values())[rule - 1]}"
+
+
+def header(places):
+    """C++ of the same words: `PLACES`, and `RULES` from 1 on, for a simulation that is not Python's."""
+    def strings(name, values):
+        return (f"static const char *const {name}[] = {{\n" +
+                "".join(f"    {json.dumps(value)},\n" for value in values) + "};\n")
+
+    return strings("PLACES", places) + strings("RULES", ["", *RULES.values()])
 
 
 def package():

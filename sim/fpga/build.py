@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import re
@@ -15,9 +16,10 @@ from pathlib import Path
 from host.image.digest import sha256
 from sw_ref import cache
 
+from ..checkers import rules
 from ..dram import header
 from . import state
-from ..tools import ROOT, WARNINGS, ToolError, environment, verilator
+from ..tools import ROOT, WARNINGS, ToolError, environment, refuse, verilator
 
 
 __all__ = ["CACHE", "FLAGS", "OPTIMIZE", "SPLIT", "cached", "execute", "library", "accelerator_library",
@@ -133,7 +135,7 @@ def _sources(*names):
     return [header(), *((HERE / name).read_text() for name in names)]
 
 
-def library(name, text, *, beat_bytes, config=None, trace=False, checked=False, progress=None):
+def library(name, text, *, beat_bytes, config=None, trace=False, places=None, progress=None):
     """Shared library of the simulated FPGA for the Verilog of an accelerator.
 
     Its interface is that of `harness.cpp`. It is kept in `build/sim/NAME`, and built again when
@@ -151,17 +153,18 @@ def library(name, text, *, beat_bytes, config=None, trace=False, checked=False, 
         Whose state the library shows (:mod:`sim.fpga.state`). None: nobody's.
     trace : :class:`bool`
         Compile in FST tracing, which is slower even while it is off.
-    checked : :class:`bool`
-        The text has checkers (:mod:`sim.checkers`), and registers and memories without initial
-        values: what the checkers find is an error, and each power-up begins with other values.
+    places : list of :class:`str` or None
+        The text has checkers at these places, and registers and memories without initial values, as
+        :func:`~sim.checkers.attach.checked_verilog` makes it: what the checkers find is an error, and
+        each power-up begins with other values. None: it has none.
     progress : callable or None
         Called with a line of text before each long step.
     """
-    say = progress or (lambda text: None)
+    say, checked = progress or (lambda text: None), places is not None
     folder = CACHE / "-".join([name, *["trace"] * trace, *["checked"] * checked])
     flags = [*FLAGS, *(["--x-initial", "unique"] if checked else [])]
     tool = [str(verilator()), str(verilator().stat().st_mtime_ns)]
-    seen = state.header(config)
+    seen, words = state.header(config), rules.header(places or ())
 
     def translate(part):
         (part / "accelerator.sv").write_text(text)
@@ -185,6 +188,7 @@ def library(name, text, *, beat_bytes, config=None, trace=False, checked=False, 
         (part / "dram_params.hpp").write_text(header())
         (part / "params.hpp").write_text(f"#define BEAT_BYTES {beat_bytes}\n")
         (part / "state.hpp").write_text(seen)
+        (part / "checkers.hpp").write_text(words)
         include = verilator().parent.parent / "share" / "verilator" / "include"
         say("g++: linking")
         execute(["g++", "-std=c++17", "-shared", "-fPIC", *OPTIMIZE, f"-DVM_TRACE_FST={int(trace)}",
@@ -195,7 +199,7 @@ def library(name, text, *, beat_bytes, config=None, trace=False, checked=False, 
 
     # The harness is not part of the model, which takes minutes.
     return cached(folder / "library", "accelerator.so",
-                  [(model.parent.parent / "digest").read_text(), str(beat_bytes), seen,
+                  [(model.parent.parent / "digest").read_text(), str(beat_bytes), seen, words,
                    *_sources("dram.hpp", "stalls.hpp", "memory.hpp", "harness.cpp")], link, say)
 
 
@@ -219,22 +223,25 @@ def _folder(config):
 
 
 def accelerator_verilog(config, *, checked=False, say=lambda text: None):
-    """Text of the accelerator's Verilog, kept while the sources that make it stay the same."""
+    """Text of the accelerator's Verilog, kept while the sources that make it stay the same; and the
+    places of its checkers, or None."""
     def write(part):
         from rtl.top import Accelerator
 
         from ..checkers.attach import checked_verilog, plain_verilog
         say("writing Verilog")
         top = Accelerator(config)
-        text = checked_verilog(top, "accelerator")[0] if checked else \
-            without_zeros(plain_verilog(top, "accelerator"))
+        text, places = checked_verilog(top, "accelerator") if checked else \
+            (without_zeros(plain_verilog(top, "accelerator")), None)
         (part / "accelerator.sv").write_text(text)
+        (part / rules.PLACES).write_text(json.dumps(places))
 
     sources = sorted((ROOT / "rtl").rglob("*.py")) + [*sorted((ROOT / "sim" / "checkers").glob("*.*")),
                                                       ROOT / "sim" / "harness" / "initial.py"]
     inputs = [_hardware(config), version("amaranth"), *(path.read_text() for path in sources)]
     folder = CACHE / "-".join([_folder(config), *["checked"] * checked]) / "verilog"
-    return cached(folder, "accelerator.sv", inputs, write, say).read_text()
+    text = cached(folder, "accelerator.sv", inputs, write, say)
+    return text.read_text(), json.loads(text.with_name(rules.PLACES).read_text())
 
 
 def accelerator_library(config, *, trace=False, checked=False, progress=None):
@@ -242,13 +249,14 @@ def accelerator_library(config, *, trace=False, checked=False, progress=None):
 
     A change in the sources that leaves the Verilog as it is builds nothing.
     """
-    text = accelerator_verilog(config, checked=checked, say=progress or (lambda text: None))
+    text, places = accelerator_verilog(config, checked=checked, say=progress or (lambda text: None))
     return library(_folder(config), text, beat_bytes=config.beat_bytes, config=config, trace=trace,
-                   checked=checked, progress=progress)
+                   places=places, progress=progress)
 
 
 def dram_library():
     """Shared library of `dram_trace.cpp`: the DRAM model alone."""
+    refuse("g++")
     def build(folder):
         (folder / "dram_params.hpp").write_text(header())
         execute(["g++", "-std=c++17", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-I.",

@@ -12,6 +12,7 @@ from .. import timeline as timelines
 from ..dram import c_struct
 from . import state
 from .build import accelerator_library
+from .nodes import Stepped, node_spans
 
 
 __all__ = ["SimDevice"]
@@ -31,6 +32,7 @@ _PROTOTYPES = {
     "hr_statistics":  (None, _POINTER, _POINTER),
     "hr_record":      (None, _POINTER, ctypes.c_int),
     "hr_transitions": (_U64, _POINTER, _POINTER),
+    "hr_takings":     (_U64, _POINTER, _POINTER),
     "hr_peaks":       (_U64, _POINTER, _POINTER),
     "hr_array":       (_U64, _POINTER, ctypes.c_char_p, _POINTER, _POINTER),
     "hr_trace":       (ctypes.c_int, _POINTER, ctypes.c_char_p),
@@ -80,12 +82,14 @@ class SimDevice(RegisterDevice):
             function.restype, function.argtypes = result, arguments
         self._timeline, self._trace = timeline, trace
         self._record = record or timeline is not None
+        self._steps = []
         self._handle, self._slice = None, 1000
         self.memory = np.zeros(0, np.uint8)
 
     def write_memory(self, memory, units):
         """Power up, with `memory` in DRAM."""
         self._power_down()
+        self._steps = []
         # The harness works on this array in place: `self.memory` is the DRAM.
         self.memory = whole_dram(memory, units)
         self._handle = self._lib.hr_create(self.memory.ctypes.data, len(self.memory),
@@ -101,8 +105,11 @@ class SimDevice(RegisterDevice):
             return
         try:
             if self._timeline is not None:
-                timelines.write(self._timeline, self.transitions(), self.cycles,
-                                clock_mhz=self.config.clock_mhz, name=f"sim {self.config.name}")
+                transitions, end = self.transitions(), self.cycles
+                timelines.write(self._timeline, transitions, end, clock_mhz=self.config.clock_mhz,
+                                name=f"sim {self.config.name}",
+                                nodes=node_spans(self.image, self.config, self._steps, self.takings(),
+                                                 transitions, end))
         finally:
             self._lib.hr_destroy(self._handle)
             self._handle = None
@@ -110,6 +117,12 @@ class SimDevice(RegisterDevice):
     def close(self):
         """Power down, and write the timeline."""
         self._power_down()
+
+    def step(self, tokens, position, head):
+        """Feed tokens; see :meth:`host.device.Device.step`."""
+        if self._timeline is not None and self.image is not None:
+            self._steps.append(Stepped(self.cycles, tuple(tokens), position, bool(head)))
+        return super().step(tokens, position, head)
 
     def _powered(self):
         if self._handle is None:
@@ -153,8 +166,15 @@ class SimDevice(RegisterDevice):
 
     def transitions(self):
         """Recorded activity: an array of pairs of a cycle, and the activity from there on."""
+        return self._pairs(self._lib.hr_transitions)
+
+    def takings(self):
+        """Recorded instructions that left a queue: an array of pairs of a cycle, and the unit."""
+        return self._pairs(self._lib.hr_takings)
+
+    def _pairs(self, get):
         pointer = _POINTER()
-        count = self._lib.hr_transitions(self._powered(), ctypes.byref(pointer))
+        count = get(self._powered(), ctypes.byref(pointer))
         if not count:
             return np.zeros((0, 2), np.uint64)
         array = ctypes.cast(pointer, ctypes.POINTER(_U64))

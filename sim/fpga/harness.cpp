@@ -10,6 +10,9 @@
 #include "memory.hpp"
 #include "params.hpp"  // BEAT_BYTES
 #include "state.hpp"   // ARRAYS, COUNTERS: of sim/fpga/state.py
+#if CHECKED
+#include "checkers.hpp" // PLACES, RULES: of sim/checkers/rules.py
+#endif
 #include "verilated.h"
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
@@ -19,6 +22,9 @@ namespace {
 
 struct Transition {
     uint64_t cycle, activity;
+};
+struct Taking {   // an instruction left the queue of a unit, counted from 1
+    uint64_t cycle, unit;
 };
 
 // A memory of the accelerator.
@@ -40,6 +46,7 @@ struct Harness {
     uint64_t cycle = 0;
     bool recording = false;
     std::vector<Transition> transitions;
+    std::vector<Taking> takings;
 #define COUNT(name, member) +1
     uint32_t peaks[0 COUNTERS(COUNT) + 1] = {};  // the most of each counter, while recording
 #undef COUNT
@@ -124,6 +131,11 @@ struct Harness {
         COUNTERS(PEAK)
 #undef PEAK
         (void)peak;
+        uint64_t unit = 0;
+#define TAKER(name, member) if (unit++, top.rootp->member) takings.push_back({cycle, unit});
+        TAKERS(TAKER)
+#undef TAKER
+        (void)unit;
     }
     void tick() { tick([] {}); }
 
@@ -132,8 +144,7 @@ struct Harness {
             error = "memory bus: " + memory.error;
 #if CHECKED
         if (top.violation)
-            error = "checker " + std::to_string(top.violation >> 8) + ": rule "
-                    + std::to_string(top.violation & 255);
+            error = std::string(PLACES[top.violation >> 8]) + ": " + RULES[top.violation & 255];
 #endif
         return !error.empty();
     }
@@ -225,11 +236,17 @@ void hr_statistics(Harness *h, uint64_t *out) {
 void hr_record(Harness *h, int on) {
     h->recording = on;
     h->transitions.clear();
+    h->takings.clear();
     std::fill(std::begin(h->peaks), std::end(h->peaks), 0);
 }
 uint64_t hr_transitions(Harness *h, const Transition **out) {
     *out = h->transitions.data();
     return h->transitions.size();
+}
+
+uint64_t hr_takings(Harness *h, const Taking **out) {
+    *out = h->takings.data();
+    return h->takings.size();
 }
 
 // The most that each counter held while recording; returns how many counters there are.

@@ -9,7 +9,7 @@ from rtl.spec.isa import Unit
 from rtl.spec.limits import COUNTERS
 
 
-__all__ = ["arrays", "counters", "header"]
+__all__ = ["arrays", "counters", "header", "takers"]
 
 
 def arrays(config):
@@ -33,6 +33,12 @@ def counters(config):
                      **{f"token{n}": f"core.tokens.count{n}" for n in range(1, COUNTERS)}}
 
 
+def takers(config):
+    """Signals of the units' queues, in the order of :class:`~rtl.spec.isa.Unit`: name to place in the
+    hierarchy. Each is 1 in the cycles in which an instruction leaves."""
+    return {name: f"core.{name}_queue.taken" for name in (u.name.lower() for u in Unit)}
+
+
 def _member(place):
     return "__DOT__".join(["accelerator", *place.split(".")])
 
@@ -40,6 +46,7 @@ def _member(place):
 def header(config):
     """C++ that `harness.cpp` includes. Of a None, there is nothing to see."""
     parts = {"ARRAYS": {} if config is None else arrays(config),
-             "COUNTERS": {} if config is None else counters(config)}
+             "COUNTERS": {} if config is None else counters(config),
+             "TAKERS": {} if config is None else takers(config)}
     return "".join(f"#define {macro}(X){''.join(f' X({name}, {_member(at)})' for name, at in table.items())}\n"
                    for macro, table in parts.items())

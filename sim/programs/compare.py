@@ -6,6 +6,7 @@ from host.device import DeviceError
 from rtl.spec.isa import Stream
 from ..fpga.device import SimDevice
 from ..functional import ModelDevice
+from .maxima import Maxima
 
 
 __all__ = ["Pair", "Difference", "Refused"]
@@ -56,9 +57,15 @@ class Pair:
         image, model = world.image(program.words), ModelDevice(self.config)
         step = program.tokens, program.position, program.head
         executed = []
-        model.trace = lambda pc, insn: executed.append((pc, insn))
         try:
             model.load(image)
+            maxima = Maxima(model.machine)
+
+            def trace(pc, insn):
+                executed.append((pc, insn))
+                maxima.follow(insn)
+
+            model.trace = trace
             want = model.step(*step)
         except DeviceError as error:
             raise Refused(f"the functional machine refuses it: {error}") from error
@@ -71,7 +78,7 @@ class Pair:
         same_state(self.sim, model.machine)
         plausible(self.config, got, executed, self.sim.cycles)
         if self.coverage is not None:
-            self.coverage.ran(world, program, executed, self.sim)
+            self.coverage.ran(world, program, executed, self.sim, maxima.grown)
         return got.cycles
 
 

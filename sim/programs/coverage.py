@@ -38,6 +38,7 @@ LIMITS = {
     "token": ENDS,
     "head": (False, True),
     "searches one right behind the other": (False, True),
+    "running maximum of scores": ("stays", "grows"),
     "logits searched": ("none", "one", "fewer than kept", "as many as kept", "more than kept"),
 }
 
@@ -120,7 +121,7 @@ class Coverage:
         """Count what another has seen, too, of the same configuration."""
         self.seen.update(other.seen)
 
-    def ran(self, world, program, executed, sim):
+    def ran(self, world, program, executed, sim, grown=()):
         """Count a program that both devices agree on.
 
         Parameters
@@ -131,11 +132,15 @@ class Coverage:
             Index in the program, and instruction with its registers added, of all that units executed.
         sim : :class:`~sim.fpga.device.SimDevice`
             Has recorded it.
+        grown : set of :class:`bool`
+            Of its heads that have several blocks, from :class:`~.maxima.Maxima`.
         """
         self.seen.update({("instructions", insn.op.name, *_variant(insn), len(program.tokens)) for _, insn in executed}
                          | set(self._fields(world, program, executed)) | set(self._tokens(executed))
                          | set(self._flights(sim.transitions()))
-                         | {("limits", *each) for each in self._limits(program, executed, sim.peaks())})
+                         | {("limits", *each) for each in self._limits(program, executed, sim.peaks())}
+                         | {("limits", "running maximum of scores", "grows" if each else "stays")
+                            for each in grown})
 
     def _fields(self, world, program, executed):
         control = [(n, insn) for n, insn in enumerate(program.insns) if isinstance(insn, (Loop, Scalar, Token))]

@@ -34,6 +34,7 @@ def bare(folder, **options):
     return build(BOARD, folder, machine=False, **options)
 
 
+@pytest.mark.seconds(3)
 def test_build(tmp_path, fake):
     steps, folder = [], tmp_path / "new" / "build"
     report = bare(folder, seed=7, step=steps.append)
@@ -47,6 +48,7 @@ def test_build(tmp_path, fake):
     assert not (folder / "headrace.json").exists() and (folder / "litedram_core.v").exists()
 
 
+@pytest.mark.seconds(3)
 def test_nothing_is_done_twice(tmp_path, fake):
     def calls():
         return len((tmp_path / "calls").read_text().split())
@@ -63,6 +65,7 @@ def test_nothing_is_done_twice(tmp_path, fake):
     assert calls() == 12
 
 
+@pytest.mark.seconds(3)
 def test_what_fails_leaves_no_report(tmp_path, fake):
     bare(tmp_path / "build")
     fake("NEXTPNR_ECP5", "echo Info: placing; echo 'ERROR: Unable to place cell'; echo 1 error; exit 1")
@@ -71,6 +74,7 @@ def test_what_fails_leaves_no_report(tmp_path, fake):
     assert not (tmp_path / "build" / "report.json").exists()
 
 
+@pytest.mark.seconds(3)
 def test_what_does_not_end_is_stopped(tmp_path, fake, monkeypatch):
     monkeypatch.setitem(flow.LIMITS, "nextpnr-ecp5", 1.5)
     fake("NEXTPNR_ECP5", "exec sleep 600")
@@ -81,6 +85,7 @@ def test_what_does_not_end_is_stopped(tmp_path, fake, monkeypatch):
     assert not (tmp_path / "build" / "report.json").exists()
 
 
+@pytest.mark.seconds(3)
 def test_yosys_fails(tmp_path, fake):
     fake("YOSYS", "echo 'ERROR: no such module'; exit 3")
     with pytest.raises(UserError, match="^yosys failed with exit code 3: no such module$"):
@@ -88,6 +93,7 @@ def test_yosys_fails(tmp_path, fake):
     assert (tmp_path / "calls").read_text().split() == ["YOSYS"]
 
 
+@pytest.mark.seconds(3)
 def test_names_are_left_out_where_they_are_too_much(tmp_path, fake):
     fake("YOSYS", "grep -q 'rename -hide' headrace.ys || exit 1\n" + WORKS["YOSYS"])
     bare(tmp_path / "build")

@@ -74,6 +74,7 @@ def test_mixed_keeps_what_matters(problem):
     assert (codes[:BLOCK, BLOCK:2 * BLOCK] != 0).mean() > 0.9
 
 
+@pytest.mark.seconds(1)
 def test_density_is_aimed_at(problem):
     weight, acts = problem
     kept = [(prune_matrix(weight, acts.T @ acts, Pattern("mixed", density), 8)[0] != 0).mean()

@@ -35,26 +35,36 @@ def test_packing_wrong():
         Packing("tight", weight_bits=5, spacing=12)
 
 
-@pytest.mark.parametrize("fmt, mode, one_lane, more_lanes", [
+# fmt: off
+CYCLES = [
     ("SPARSE4", Mode.N2,    4, 4), ("SPARSE8", Mode.N2,     4,  4),
     ("SPARSE4", Mode.N4,    4, 4), ("SPARSE8", Mode.N4,     4,  4),
     ("SPARSE4", Mode.N8,    4, 8), ("SPARSE8", Mode.N8,     8,  8),
     ("SPARSE4", Mode.PAIRS, 4, 8), ("SPARSE8", Mode.PAIRS,  8,  8),
     ("SPARSE4", Mode.DENSE, 8, 8), ("SPARSE8", Mode.DENSE, 16, 16),
-])
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("fmt, mode, one_lane, more_lanes", CYCLES)
 def test_cycles_of_a_block(fmt, mode, one_lane, more_lanes):
     fmt = WeightFormat[fmt]
     for beat_bits, cycles in [(128, one_lane), (256, more_lanes), (512, more_lanes)]:
         assert DspChainCore(config(beat_bits)).passes(fmt, mode) * code_beats(fmt, mode) == cycles
 
 
-@pytest.mark.parametrize("changes, cell, expected", [
+# fmt: off
+MULTIPLEXERS = [
     ({"formats": ("S8", "U4")},              5,  [5]),
     ({"patterns": ("4:16", "2:4")},          21, list(range(16))),
     ({"patterns": ("2:4",)},                 1,  [0, 1, 2, 3]),
     ({"patterns": ("2:4",)},                 21, [8, 9, 10, 11, 5]),
     ({"patterns": ()},                       21, [5]),
     ({"beat_bits": 128, "formats": ("S8", "SPARSE8")}, 21, []),
-])
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("changes, cell, expected", MULTIPLEXERS)
 def test_sparse_multiplexers_are_no_wider_than_patterns_need(changes, cell, expected):
     assert elements(config(**changes), cell) == expected

@@ -17,6 +17,7 @@ from rtl.spec.config import get
 from rtl.spec.csr import BEST, REGISTERS, FaultCode
 from rtl.spec.isa import Halt
 from rtl.spec import dram
+from sim.checkers.attach import checked_verilog
 from sim.fpga import build
 from sim.fpga.build import library
 from sim.fpga.device import SimDevice
@@ -44,6 +45,21 @@ def image(config, bursts, **changes):
 def expected(config, img):
     words = img.memory[img.program * 64:][:img.length * BEATS * config.beat_bytes].view("<u4")
     return int(words[::config.beat_bytes // 4].sum(dtype=np.uint32))
+
+
+@pytest.mark.seconds(5)
+@pytest.mark.parametrize("program, found", [(64, None), (63, "m_axi: a burst crosses 4 KB")])
+def test_checkers_say_what_and_where(program, found):
+    config = get("small")
+    text, places = checked_verilog(Tiny(config), "accelerator")
+    checked = library("tests-checked", text, beat_bytes=config.beat_bytes, places=places)
+    with SimDevice(config, library=checked) as device:
+        device.load(image(config, 2, program=program))
+        if found is None:
+            device.step([1], 0, True)
+        else:
+            with pytest.raises(DeviceError, match=f": {found}$"):
+                device.step([1], 0, True)
 
 
 @pytest.fixture(params=["small", "wide"])

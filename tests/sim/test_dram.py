@@ -12,6 +12,8 @@ from sim.fpga.build import dram_library
 from .dram_checker import ACT, PRE, RD, WR, violations
 
 
+pytestmark = pytest.mark.seconds(1)
+
 COUNT = 40_000
 
 

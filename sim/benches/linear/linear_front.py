@@ -100,8 +100,9 @@ async def check(dut, gap, stall, groups, act):
 @cocotb.test()
 async def matrices(dut):
     await start(dut)
-    for gap, stall in [(0, 0), (0.5, 0), (0, 0.7), (0.3, 0.3)]:
-        await check(dut, gap, stall, 3, 7)
+    last = CONFIGS[case()].act_groups - 3
+    for gap, stall, act in [(0, 0, 7), (0.5, 0, last), (0, 0.7, 7), (0.3, 0.3, last)]:
+        await check(dut, gap, stall, 3, act)
         await check(dut, gap, stall, 1, 0)
 
 

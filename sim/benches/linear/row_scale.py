@@ -3,8 +3,9 @@
 import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge
+from rtl.fp.format import MAX
 from rtl.spec.config import Config, get
-from rtl.linear.row_scale import RowScaler, ScaleCommand, ScaledResult
+from rtl.linear.row_scale import BIAS, RowScaler, ScaleCommand, ScaledResult
 from sim.harness.bench import Sink, Source, case, get_port, rng, start
 from sim.oracles.linear import ROW_SCALE
 from sim.harness.patterns import EDGES, floats, patterns
@@ -53,7 +54,8 @@ async def matches_reference(dut):
         row_scales = Source(dut, "row_scales", design.row_scales.payload.shape(), gap=gap)
         o = Sink(dut, "o", ScaledResult, stall=stall)
         # So many columns take long.
-        sizes = [1, 1, 1, 200] if case() == "columns" else [1, 4 * n, 4 * n + 1, 75, 16 * n, 16 * n + 1] * 4
+        sizes = [1, 1, 1, 200] if case() == "columns" else \
+            [1, 4 * n, 4 * n + 1, 75, 16 * n, 16 * n + 1] * 4
         for rows in sizes:
             single, column, sparse = random.randrange(2), random.randrange(m), random.randrange(2)
             sums, scales, tops = matrix(random, n, m, rows, 16 * n if sparse else 4 * n)
@@ -80,3 +82,39 @@ async def matches_reference(dut):
                 assert dict(got) == want, (got, want)
             for task in sending:
                 await task
+
+
+@cocotb.test()
+async def around_the_limits(dut):
+    """Products next to those that saturate and those that flush to zero, of either sign: at each
+    limit the one that rounds up to it, and the one that does not."""
+    design = CASES[case()]()
+    n, m = design.config.rows, design.config.columns
+    await start(dut)
+    command, o = Source(dut, "command", ScaleCommand, gap=0), Sink(dut, "o", ScaledResult, stall=0)
+    accs = Source(dut, "accs", design.accs.payload.shape(), gap=0)
+    row_scales = Source(dut, "row_scales", design.row_scales.payload.shape(), gap=0)
+    # Sums and fractions of scales: a power of two, its double less an ulp, what rounds up to a power
+    # of two, and what does not.
+    factors = [(1, 0), (1, 0x7fffff), (3, 0x2aaaab), (3, 0x2aaaaa), (-1, 0), (-3, 0x2aaaab)]
+    for top in (0, 60, 146, 200, 255):
+        exponents = [e for e in (limit + BIAS - top for limit in (-1, 0, 1, 2, 253, 254, 255, 256))
+                     if 0 <= e <= 255]
+        work = [(sum_, e << 23 | fraction) for e in exponents for sum_, fraction in factors]
+        rows = len(work)
+        work += [(0, 0)] * (-rows % (4 * n))
+        sums, scales = (np.array(part) for part in zip(*work))
+        dut.top.value = sum(top << 8 * c for c in range(m))
+        await command.send({"rows": rows, "single": 1, "column": m - 1, "sparse": 0})
+        tiles = range(0, len(work), n)
+        sending = [cocotb.start_soon(source.send_all(payloads)) for source, payloads in (
+            (accs, [[sums[t:t + n].tolist()] * m for t in tiles]),
+            (row_scales, [scales[t:t + n].tolist() for t in tiles]))]
+        want = patterns(ROW_SCALE.expect(sums[:, None], floats(scales)[:, None], np.array([top])))
+        for row in range(rows):
+            got = await o.receive()
+            assert got["value"] == want[row][0], (top, work[row], hex(got["value"]))
+        values = {value & 0x7fffffff for value, in want[:rows]}
+        assert (0 if top <= 146 else MAX) in values
+        for task in sending:
+            await task

@@ -41,6 +41,10 @@ class _Bus:
         for name, value in values.items():
             self.port(name).value = value
 
+    def response(self, address):
+        """AXI response of an access: SLVERR or DECERR where there is an error."""
+        return (2 + address // 4 % 2) * (address in self.errors)
+
     def sees(self, name):
         return int(self.port(name).value)
 
@@ -81,9 +85,9 @@ class LinkMemory(_Bus):
             if give_r:
                 at, last = asked[0]
                 self.drive(rdata=int.from_bytes(self.data[at:at + self.beat_bytes], "little"), rlast=last,
-                           rresp=2 * (at in self.errors))
+                           rresp=self.response(at))
             if give_b:
-                self.drive(bresp=2 * (answers[0] in self.errors))
+                self.drive(bresp=self.response(answers[0]))
             await FallingEdge(self.clk)
             assert sum(last for _, last in asked) <= 2, "too many bursts outstanding"
             if take["aw"] and self.sees("awvalid"):
@@ -133,7 +137,7 @@ class LinkRegisters(_Bus):
             at, written = answer if answer is not None else (None, None)
             self.drive(bvalid=answering and written, rvalid=answering and not written,
                        rdata=self.values.get(at, 0) if answering else self.random.getrandbits(32),
-                       rresp=2 * (at in self.errors), bresp=2 * (at in self.errors))
+                       rresp=answering and self.response(at), bresp=answering and self.response(at))
             await FallingEdge(self.clk)
             holds = answering and not self.sees("bready" if written else "rready")
             if answering and not holds:

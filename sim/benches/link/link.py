@@ -136,7 +136,22 @@ async def load_and_start(dut):
         assert client.read(1 << 28 | 7) == 0xcafe
         addresses = [REGISTERS["BEST"].address + 4 * n for n in range(8)]
         assert client.read_all(addresses) == [registers.values[a] for a in addresses]
+        for value in (0xffff_ffff, 0):
+            client.write(1 << 28 | 7, value)
+            assert client.read(1 << 28 | 7) == value
+        # An error of any bus reaches the host.
+        control.errors.add(9)
+        registers.errors |= {0x90, 0x94}
+        for address in (1 << 28 | 9, 0x90, 0x94):
+            for access in (client.read, lambda address: client.write(address, 1)):
+                try:
+                    access(address)
+                    raise AssertionError(f"no error at {address:#x}")
+                except LinkError as error:
+                    assert error.status == Status.BUS
         assert client.check(0, UNITS) == zlib.crc32(memory.data)
+        for unit in (1, 2, 4, 8, UNITS - 1):
+            assert client.check(unit, 1) == zlib.crc32(memory.data[64 * unit:][:64])
         # What is there is not sent again.
         writes = len(memory.writes)
         client.load(image)
@@ -145,7 +160,9 @@ async def load_and_start(dut):
 
     await bridge(use)()
     assert memory.data == image + behind and int(dut.sealed.value)
-    assert registers.log[0] == (CONTROL, 1) and control.log == [(7, 0xcafe), (7, None)]
+    assert registers.log[0] == (CONTROL, 1)
+    assert control.log == [*((7, value) for written in (0xcafe, 0xffff_ffff, 0) for value in (written, None)),
+                           (9, None), (9, 1)]
 
 
 @cocotb.test()

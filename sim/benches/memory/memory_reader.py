@@ -40,8 +40,8 @@ def beats(config, requests):
 def random_requests(random, count):
     for _ in range(count):
         size = random.choice([0, 1, 1, 2, 3, random.randrange(150)])
-        yield {"size": size, "addr": random.choice([0, 63, random.randrange(LIMIT - size),
-                                                    LIMIT - size])}
+        yield {"size": size, "addr": random.choice([0, 63, random.randrange(1, 16) << 13,
+                                                    random.randrange(LIMIT - size), LIMIT - size])}
 
 
 @cocotb.test()
@@ -97,6 +97,27 @@ async def a_waiting_client_blocks_no_other(dut):
 
 
 @cocotb.test()
+async def many_bursts(dut):
+    """Of a unit each: as many are on their way as there is room for their beats."""
+    config, memory, task = await begin(dut, latency=5 * sum(DEPTHS))
+    requests = [[{"addr": 1000 * n + k, "size": 1} for k in range(depth // config.unit_beats + 5)]
+                for n, depth in enumerate(DEPTHS)]
+    for n, wanted in enumerate(requests):
+        source = Source(dut, f"req.{n}", ReadRequest, gap=0, limit=1 << 20)
+        cocotb.start_soon(source.send_all(wanted))
+    await cycles(dut, 4 * sum(DEPTHS))
+    assert len(memory.bursts) == sum(DEPTHS) // config.unit_beats and not memory.beats
+    assert not int(dut.idle.value)
+    for n, wanted in enumerate(requests):
+        await Sink(dut, f"data.{n}", config.beat_bits, stall=0, limit=10 * sum(DEPTHS)).expect_all(
+            beats(config, wanted))
+    await cycles(dut, 5)
+    await FallingEdge(dut.clk)
+    assert int(dut.idle.value)
+    task.cancel()
+
+
+@cocotb.test()
 async def halt_drains(dut):
     """After `halt` nothing more is issued, and `idle` waits for what was."""
     config, memory, task = await begin(dut, latency=50)
@@ -119,8 +140,8 @@ async def halt_drains(dut):
 @cocotb.parametrize(size=[1, 2, (1 << 28) - 1], above=[-1, 0, 5, (1 << 32) - 1 - LIMIT])
 async def address_fault(dut, size, above):
     config, memory, task = await begin(dut)
-    request = {"addr": LIMIT + above, "size": size}
-    source = cocotb.start_soon(Source(dut, "req.2", ReadRequest, gap=0).send(request))
+    request, client = {"addr": LIMIT + above, "size": size}, size % len(DEPTHS)
+    source = cocotb.start_soon(Source(dut, f"req.{client}", ReadRequest, gap=0).send(request))
     await cycles(dut, 50)
     if above + size <= 0:
         assert not int(dut.fault.value) and len(memory.bursts) == 1
@@ -128,7 +149,7 @@ async def address_fault(dut, size, above):
         assert int(dut.fault.value) and not memory.bursts
         assert int(dut.fault_code.value) == FaultCode.ADDRESS
         assert int(dut.fault_info.value) == request["addr"]
-        assert int(dut.fault_client.value) == 2
+        assert int(dut.fault_client.value) == client
     source.cancel()
     task.cancel()
 

@@ -13,6 +13,8 @@ __all__ = ["numbers", "Model", "vector", "quant", "functions", "instructions"]
 
 
 EPS = 1e-5      # of an RMS norm
+STRIDES = 1 << Vector.layout["a_stride"].width
+QUANT_STRIDES = 1 << Quant.layout["stride"].width
 
 
 def numbers(random, count, near_only=False):
@@ -94,7 +96,8 @@ def vector(random, model, func, space, longest):
                   "b_value": int(numbers(random, 1)[0]), "c_value": int(numbers(random, 1)[0])}
         for name in "abcd":
             fields[name] = random.randrange(space // lanes) * lanes
-            stride = random.choice([0, 1, lines, lines + 1, random.randrange(20)]) * lanes
+            stride = random.choice([0, 1, lines, lines + 1, random.randrange(20),
+                                    random.randrange(STRIDES // lanes)]) * lanes
             fields[f"{name}_stride"] = stride
             if name != "d":
                 fields[f"{name}_fill"] = random.random() < 0.25
@@ -116,7 +119,8 @@ def quant(random, model, space):
     while True:
         insn = Quant(dest=dest, outer=random.randrange(1, 4), inner=random.randrange(1, 4) * group,
                      a=random.randrange(space // config.lanes) * config.lanes,
-                     stride=random.choice([0, group, 3 * config.lanes]),
+                     stride=random.choice([0, group, 3 * config.lanes,
+                                           random.randrange(QUANT_STRIDES // group) * group]),
                      act=random.randrange(config.act_groups), column=random.randrange(16))
         at = insn.a + np.arange(insn.outer)[:, None] * insn.stride + np.arange(insn.inner)
         if at.max() < space:

@@ -107,11 +107,12 @@ async def sequences(dut):
     """Random dependent instructions, while another writer is active."""
     config, random = CONFIGS[case()], rng("sequences")
     model = Model(config)
-    space = min(config.vector_words // 4 * 3, 1024)
+    whole = config.vector_words // 4 * 3
+    near = min(whole, 1024)      # where instructions often meet
     await start(dut)
     filler = Source(dut, "fill", vector_write(config), gap=0)
     await fill(filler, model, 0, np.zeros(config.vector_words, np.uint32))
-    for gap, stall in [(0, 0), (0.5, 0.3), (0, 0.8), (0.8, 0)]:
+    for gap, stall, space in [(0, 0, near), (0.5, 0.3, whole), (0, 0.8, near), (0.8, 0, whole)]:
         await fill(filler, model, 0, numbers(random, space, near_only=gap == 0))
         insns = []
         expected = {dest: [] for dest in Dest}

@@ -73,6 +73,7 @@ def test_build(folder, name):
     assert "WARNING" not in done.stdout
 
 
+@pytest.mark.seconds(4)
 def test_build_packages_once(folder):
     folder = folder("kv260")
     assert vivado(folder, "package_ip.tcl").returncode == 0

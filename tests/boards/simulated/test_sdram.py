@@ -11,6 +11,8 @@ from boards.simulated.sdram import MT48LC16M16_75 as CHIP
 from boards.simulated.sdram import c_struct
 
 
+pytestmark = pytest.mark.seconds(1)
+
 PERIOD = 12_500
 EDGE = np.dtype([("time", np.int64), *((name, np.uint8) for name in (
     "cke", "cs_n", "ras_n", "cas_n", "we_n", "ba", "dqm", "drives")), ("a", np.uint16), ("dq", np.uint16)],

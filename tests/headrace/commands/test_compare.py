@@ -6,7 +6,7 @@ import pytest
 import headrace.devices
 from headrace.cli import main
 from headrace.library import images
-from rtl.spec.isa import Loop, decode
+from rtl.spec.isa import Load, Loop, MatMul, Vector, decode
 from sim.functional import ModelDevice
 from tests.mapper import synthetic
 
@@ -20,12 +20,34 @@ class Broken(ModelDevice):
 
     def step(self, tokens, position, head):
         step = super().step(tokens, position, head)
-        layers = next(insn.count for insn in map(decode, self.program)
-                      if isinstance(insn, Loop) and insn.count)
+        layers = next((insn.count for insn in map(decode, self.program)
+                       if isinstance(insn, Loop) and insn.count), 0)
         if head and layers >= self.layers and position + len(tokens) > self.position \
                 and len(tokens) >= self.columns:
             step.logits.view(np.uint32)[5] ^= 1
         return step
+
+
+class Slipped(ModelDevice):
+    """Spoils a word of what one node computes, in one layer."""
+    node, layer = "layer / ffn / silu 0", 1
+
+    def __init__(self, config, **options):
+        super().__init__(config)
+
+    def step(self, tokens, position, head):
+        layers = []
+
+        def slip(pc, insn):
+            node = self.image.node(pc)
+            if isinstance(insn, Load) and node == "layer / attention / norm":
+                layers.append(pc)   # the gains of another layer
+            if isinstance(insn, (Vector, MatMul)) and node == self.node and len(layers) == self.layer:
+                last = insn.dst + insn.column * insn.stride if isinstance(insn, MatMul) else insn.d
+                self.machine.vector[last] = 1e4
+
+        self.trace = slip
+        return super().step(tokens, position, head)
 
 
 @pytest.fixture
@@ -75,6 +97,24 @@ def test_first_layer_that_differs_for_people(compare):
 ])
 def test_hint(compare, broken, hint):
     assert hint in compare("--layers", "2", **broken)[1]
+
+
+@pytest.mark.parametrize("layer, node", [
+    (1, "layer / attention / norm"), (2, "layer / attention / kv"), (1, "layer / attention / q / rope"),
+    (2, "layer / ffn / silu 0"), (1, "layer / ffn / down"), (2, "layer / ffn / add")])
+def test_first_node_that_differs(compare, monkeypatch, node, layer):
+    monkeypatch.setitem(headrace.devices.DEVICES, "sim", "tests.headrace.commands.test_compare:Slipped")
+    monkeypatch.setattr(Slipped, "node", node)
+    monkeypatch.setattr(Slipped, "layer", layer)
+    code, out, _ = compare("--json")
+    result = json.loads(out)
+    assert code == 1 and (result["first_difference"], result["node"]) == (layer, node)
+
+
+def test_first_node_for_people(compare, monkeypatch):
+    monkeypatch.setitem(headrace.devices.DEVICES, "sim", "tests.headrace.commands.test_compare:Slipped")
+    assert compare()[1].splitlines()[-1].startswith(
+        "layer 1 is the first that differs, and there 'layer / ffn / silu 0': ")
 
 
 def test_layers(compare):

@@ -10,7 +10,8 @@ from rtl.spec.isa import WeightFormat
 SMALL = get("small")
 
 
-@pytest.mark.parametrize("field, values, text", [
+# fmt: off
+WRONG = [
     ("beat_bits",      (64, 192, 1024, "128"), "beat_bits must be 128, 256 or 512"),
     ("columns",        (0, 17, 1.0),           "columns must be from 1 to 16"),
     ("lanes",          (1, 3, 32, None),       "lanes must be a power of two from 2 to 16"),
@@ -25,7 +26,11 @@ SMALL = get("small")
     ("dram",           ("ddr9", None),
      "dram must be one of sdr-50-x16, ddr3-240-x16, ddr3-300-x16, ddr3-800-x16, ddr4-2400-x64, ideal"),
     ("core",           ("LUT", "", None),      "core must be one of systolic, lut, dspchain"),
-])
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("field, values, text", WRONG)
 def test_wrong(field, values, text):
     for value in values:
         with pytest.raises(ValueError) as error:

@@ -27,13 +27,13 @@ def recorded(transitions=(), **peaks):
     return SimpleNamespace(transitions=lambda: np.array([(0, 0), *transitions], np.uint64), peaks=lambda: none | peaks)
 
 
-def ran(*insns, executed=None, sim=recorded(), position=7, head=True, tokens=(5,)):
+def ran(*insns, executed=None, sim=recorded(), position=7, head=True, tokens=(5,), grown=()):
     """Bins of a program, and of what units have executed of it: all, if nothing else is said."""
     coverage = Coverage(CONFIG)
     program = Program((*insns, Halt()), list(tokens), position, head)
     if executed is None:
         executed = [(pc, insn) for pc, insn in enumerate(insns) if insn.op.value >= Op.SYNC.value]
-    coverage.ran(WORLD, program, executed, sim)
+    coverage.ran(WORLD, program, executed, sim, grown)
     assert set(coverage.seen) <= coverage.reachable
     return coverage.seen
 
@@ -91,6 +91,8 @@ def test_limits():
     assert {("queue of VECTOR", "full"), ("queue of LOAD", "not full"), ("buffer of weights", "full"),
             ("tokens in a counter", "most"), ("tokens in a counter", "between")} <= full
     assert ("buffer of weights", "not full") in limits(sim=recorded(prefetch=1022))
+    assert ("running maximum of scores", "grows") in limits(grown={True, False})
+    assert ("running maximum of scores", "grows") not in limits(grown={False})
     nested = limits(Loop(length=4, count=1), Loop(length=1, count=1), Scalar(), Scalar(), Scalar())
     assert {depth for name, depth in nested if name == "loops in each other"} == {0, 1, 2}
     assert ("length of the program", "least") in limits()

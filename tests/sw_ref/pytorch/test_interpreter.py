@@ -76,6 +76,7 @@ def test_program_equals_pytorch(name, tied):
     same_as_pytorch(CONFIGS[name], toy_model(tied=tied, heads=6, kv_heads=2))
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("name", ["small", "wide"])
 @pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)
 def test_formats_equal_pytorch(name, fmt):

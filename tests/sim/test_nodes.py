@@ -1,0 +1,49 @@
+"""What units were at, from when instructions left their queues."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from rtl.spec.config import get
+from rtl.spec.isa import Halt, Load, Loop, Scalar, Sync, Unit, Vector
+from sim.fpga.nodes import Stepped, node_spans
+
+
+USE = Vector(outer=1, inner=64, d=64, a=0, b_const=1, c_const=1)
+PROGRAM = [Loop(length=5, count=2), Load(size=1), Sync(unit=Unit.LOAD, give=1), Sync(unit=Unit.VECTOR, take=1),
+           USE, Scalar(), Halt()]
+IMAGE = SimpleNamespace(instructions=[insn.encode() for insn in PROGRAM], memory_units=9, writable=(9, 9),
+                        nodes=True, node=lambda pc: "gain" if pc < 4 else "norm")
+LOAD, VECTOR = Unit.LOAD.value, Unit.VECTOR.value
+# Two rounds: a load at 10, done at 14 where its SYNC leaves; the vector waits until then, and works to 30.
+TAKINGS = [(10, LOAD), (14, LOAD), (15, VECTOR), (16, VECTOR), (20, LOAD), (24, LOAD), (31, VECTOR), (33, VECTOR)]
+TRANSITIONS = [(10, 1 << LOAD), (14, 0), (16, 1 << VECTOR), (20, 1 << VECTOR | 1 << LOAD), (24, 1 << VECTOR), (30, 0),
+               (33, 1 << VECTOR), (40, 0)]
+
+
+def spans(steps, takings=TAKINGS, end=50, image=IMAGE):
+    return list(node_spans(image, get("small"), steps, takings, TRANSITIONS, end))
+
+
+def test_spans():
+    """A span ends where the unit comes to rest, or goes on with something else."""
+    assert spans([Stepped(5, (1,), 0, True)]) == [
+        ("load", "gain", 10, 4), ("load", "gain", 20, 4), ("vector", "norm", 16, 14), ("vector", "norm", 33, 7)]
+
+
+@pytest.mark.parametrize("taken, found", [(0, 0), (1, 1), (4, 2), (8, 4)])
+def test_step_that_was_interrupted(taken, found):
+    """What never left a queue has no span."""
+    assert len(spans([Stepped(5, (1,), 0, True)], TAKINGS[:taken])) == found
+
+
+def test_each_step_begins_anew():
+    """Instructions are counted from the step on in which they left."""
+    later = [(cycle + 100, unit) for cycle, unit in TAKINGS]
+    steps = [Stepped(5, (1,), 0, True), Stepped(105, (2,), 1, True)]
+    names = [name for _, name, _, _ in spans(steps, TAKINGS[:2] + later, 200)]
+    assert names == ["gain", "gain", "gain", "norm", "norm"]
+
+
+def test_image_without_names():
+    assert spans([Stepped(5, (1,), 0, True)], image=SimpleNamespace(nodes=[])) == []
