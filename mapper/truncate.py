@@ -1,12 +1,13 @@
 """Programs cut short, to look at a model layer by layer and node by node."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from host.image.image import Image
 from rtl.spec.config import UNIT_BYTES
-from rtl.spec.isa import Halt, Insn, Loop, MatMul, Stream, decode
+from rtl.spec.isa import Halt, Loop, MatMul, Stream, decode
 from sw_ref.order import Order
 
 
@@ -19,7 +20,7 @@ INSTRUCTION_BYTES = 32
 @dataclass(frozen=True)
 class _Program:
     """A program of :mod:`mapper.schedule`'s, and where the loop over the layers and their stream are."""
-    insns: list[Insn]
+    insns: list[Any]   # of classes of Insn
     loop: int
     stream: int
 

@@ -32,6 +32,7 @@ def test_folder_that_cannot_be_written(capsys, monkeypatch, tmp_path):
                                        "directory; a file lies where a folder is needed: choose another place\n")
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("disturbed, begin", [(True, 2), (False, 0)])
 def test_what_registers_begin_with(monkeypatch, tmp_path, disturbed, begin):
     """Random values, but not where toggles are counted: a bit would move that no test moves."""
