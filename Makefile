@@ -83,11 +83,11 @@ coverage: $(VENV)/.test
 cores: $(VENV)/.synth
 	$(BIN)/python -m headrace.studies.document
 
-# Make a board's bitstream, into build/BOARD: make bitstream BOARD=ulx3s-85f [SEED=n] [BARE=1] [CHECK=1].
-# Without a board, list the boards.
+# Make a board's bitstream, into build/BOARD: make bitstream BOARD=ulx3s-85f [SEED=n] [BARE=1] [CHECK=1]
+# [CONFIG=my.toml]. Without a board, list the boards.
 bitstream: $(VENV)/.boards
 	@$(BIN)/headrace bitstream $(BOARD) $(if $(filter file,$(origin SEED)),,--seed $(SEED)) \
-	    $(if $(BARE),--bare) $(if $(CHECK),--check)
+	    $(if $(BARE),--bare) $(if $(CHECK),--check) $${CONFIG:+--config "$$CONFIG"}
 
 # Write what vendor tools need, into build/export/BOARD: make export BOARD=kv260 [CONFIG=small].
 # Without a board, list the boards.

@@ -8,7 +8,7 @@ import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from host import configurations
 from host.errors import UserError
@@ -22,12 +22,15 @@ from .library.machines import DEFAULT
 from .library.models import DEFAULT_CONTEXT, Model, check_context, load
 from .library.runner import Runner
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 
 __all__ = ["DeviceOptions", "MachineOptions", "ModelOptions", "add_device", "add_machine", "add_model",
            "add_sampling", "add_set", "read"]
 
 
-Kind = TypeVar("Kind")
+Kind = TypeVar("Kind", bound="DataclassInstance")
 
 
 def read(kind: type[Kind], parsed: Namespace) -> Kind:

@@ -7,6 +7,7 @@ import sysconfig
 from pathlib import Path
 
 from host.errors import UserError
+from sw_ref import cache
 
 
 __all__ = ["ROOT", "WARNINGS", "ToolError", "environment", "execute", "nextpnr", "refuse",
@@ -82,7 +83,7 @@ def execute(command, folder, limit=None):
     """Run a tool within a folder, for `limit` seconds at most. Returns its exit code, None when it was
     stopped, and the last lines that it said."""
     # The wheels' programs are compiled when they first run; they see no files beyond the folder.
-    environment = {"YOWASP_CACHE_DIR": str(ROOT / "build" / "yowasp"), **os.environ}
+    environment = {"YOWASP_CACHE_DIR": str(cache.folder("yowasp")), **os.environ}
     try:
         done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=limit)

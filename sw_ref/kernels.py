@@ -9,9 +9,7 @@ instructions and row scales may have one: what takes these says so.
 """
 
 import hashlib
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numba
@@ -20,6 +18,7 @@ import numpy as np
 from rtl.spec.config import KV_BLOCK, UNIT_BYTES
 from rtl.spec.isa import Func
 
+from . import cache
 from .attention import BLOCK, EMPTY, EXP2, FRACTION, SCORE_BITS, SHIFT_LIMIT
 from .kept import keep
 from .numerics import MAX, MIN_NORMAL, f32
@@ -29,11 +28,10 @@ __all__ = ["kernel", "exact", "value", "product", "shifted", "load", "largest", 
            "quantize", "attend"]
 
 
-ROOT = Path(__file__).resolve().parents[1]
-CONSTANTS_OF = ("rtl/spec/numbers.py", "rtl/spec/isa.py", "rtl/spec/sparse.py", "sw_ref/attention.py",
-                "sw_ref/blocks.py", "sw_ref/decoded.py", "sw_ref/kernels.py", "sw_ref/linear.py",
-                "sw_ref/numerics.py", "sw_ref/sparse.py",
-                *sorted(f"rtl/spec/formats/{path.name}" for path in (ROOT / "rtl/spec/formats").glob("*.py")))
+# Patterns of files, since what they say is in the machine code.
+CONSTANTS_OF = ("rtl/spec/numbers.py", "rtl/spec/config.py", "rtl/spec/isa.py", "rtl/spec/sparse.py",
+                "rtl/spec/formats/*.py", "sw_ref/attention.py", "sw_ref/blocks.py", "sw_ref/decoded.py",
+                "sw_ref/kernels.py", "sw_ref/linear.py", "sw_ref/numerics.py", "sw_ref/sparse.py")
 
 
 def _cache():
@@ -41,10 +39,9 @@ def _cache():
 
     Numba itself would notice no change but one of the file that a function is in.
     """
-    digest = hashlib.sha256(b"\0".join((ROOT / path).read_bytes() for path in CONSTANTS_OF)).hexdigest()
-    if (ROOT / "pyproject.toml").exists():
-        return ROOT / "build" / "kernels" / digest[:16]
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "headrace" / "kernels" / digest[:16]
+    paths = [path for pattern in CONSTANTS_OF for path in sorted(cache.ROOT.glob(pattern))]
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+    return cache.folder("kernels") / digest[:16]
 
 
 CACHE = _cache()

@@ -8,6 +8,7 @@ import pytest
 import headrace.devices
 from boards import synthesis
 from headrace.library import images
+from sim.tools import ROOT
 from tests.host.fake import Device
 from tests.mapper import synthetic
 
@@ -44,7 +45,7 @@ def cache(tmp_path, monkeypatch):
     """An empty cache of results."""
     monkeypatch.setattr(synthesis, "CACHE", tmp_path / "synthesis")
     # What takes long is to compile the tools themselves, once.
-    monkeypatch.setenv("YOWASP_CACHE_DIR", str(synthesis.ROOT / "build" / "yowasp"))
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(ROOT / "build" / "yowasp"))
     return tmp_path / "synthesis"
 
 

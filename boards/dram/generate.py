@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from host.errors import UserError
+from sw_ref import cache
 
 from .initialise import MODE_REGISTERS
 from .registers import REGISTERS
@@ -20,7 +21,7 @@ __all__ = ["VERSIONS", "generate", "settings"]
 
 
 HERE = Path(__file__).resolve().parent
-CACHE = HERE.parents[1] / "build" / "dram"
+CACHE = cache.folder("dram")
 VERSIONS = {"litedram": "2024.12", "litex": "2024.12", "migen": "0.10.0"}
 MODULE = "litedram_core"
 # The generator declares what is driven from both ends as an input.

@@ -37,9 +37,8 @@ def is_image(path: str | os.PathLike[str]) -> bool:
 
 def cache() -> Path:
     """Folder of the images that are kept."""
-    if (ROOT / "pyproject.toml").exists():
-        return ROOT / "build" / "images"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "headrace" / "images"
+    from sw_ref.cache import folder
+    return folder("images")
 
 
 def fingerprint() -> str:

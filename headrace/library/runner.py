@@ -191,6 +191,7 @@ class Runner:
 
     def answered(self, ids: list[int], session: Session, tokens: list[Token]) -> Answer:
         """The :class:`Answer` that tokens of :meth:`answer` make."""
+        assert session.stopped is not None, "the last token says so"
         return Answer(text=self.tokenizer.decode([token.id for token in tokens]), prompt_ids=ids,
                       tokens=tokens, stopped=session.stopped or "tokens",
                       figures=Statistics(self.image, self.machine, tokens).figures)

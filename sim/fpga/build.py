@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from host.image.digest import sha256
+from sw_ref import cache
 
 from ..checkers import rules
 from ..dram import header
@@ -26,7 +27,7 @@ __all__ = ["CACHE", "FLAGS", "OPTIMIZE", "SPLIT", "cached", "execute", "library"
 
 
 HERE = Path(__file__).resolve().parent
-CACHE = ROOT / "build" / "sim"
+CACHE = cache.folder("sim")
 FLAGS = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3", *WARNINGS]
 # Without splitting, the compiler takes minutes over large designs; small ones are faster whole.
 SPLIT = ["--output-split", "20000", "--output-split-cfuncs", "1000"]

@@ -203,6 +203,8 @@ def test_help(capsys):
         assert info.value.code == 0
     capsys.readouterr()
     assert error(capsys, "fly").endswith("see headrace --help")
+    assert error(capsys, "config", "--config", "wide") == \
+        "unrecognized arguments: --config; see headrace config --help"
     assert "are required: COMMAND" in error(capsys)
 
 

@@ -3,15 +3,16 @@
 import json
 import tomllib
 from argparse import ArgumentParser
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from headrace import cli, options
+from headrace.commands.config import explained
 from headrace.options import MachineOptions, add_machine
 from host.configurations import from_dict, read, to_dict, to_toml
 from host.errors import UserError
-from rtl.spec.config import CONFIGS, CORES, get
+from rtl.spec.config import CONFIGS, CORES, Config, get
 from rtl.spec.dram import DRAMS
 
 
@@ -134,6 +135,21 @@ def test_command(capsys, tmp_path):
     assert config == replace(get("small-lut"), name="small+core=lut") and config.digest in out
     assert cli.main(["config", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {**to_dict(config), "digest": config.digest}
+
+
+def test_every_value_is_explained(capsys):
+    """A stranger may change the file without the source at hand; a comment changes no value."""
+    config = changed("small", "dram.latency=30")
+    text = explained(to_toml(config))
+    assert from_dict(tomllib.loads(text), "here") == config
+    top, table, _ = text.partition("\n[dram]")
+    lines = top.splitlines()
+    for field in {f.name for f in fields(Config)} - {"name", "dram"}:
+        at, = (n for n, line in enumerate(lines) if line.startswith(f"{field} = "))
+        assert lines[at - 1].startswith("# ") and "`" not in lines[at - 1], field
+    assert table and "# Linear core: one of systolic, lut, dspchain.\ncore = " in text
+    assert cli.main(["config", "small", "--set", "dram.latency=30"]) == 0
+    assert capsys.readouterr().out.endswith(text)
 
 
 def test_image_carries_its_configuration(capsys, tmp_path):

@@ -10,8 +10,8 @@ from boards.bitstream import BASELINES
 from boards.board import BOARDS, get
 from boards.models import MODELS
 from boards.report import missed
-from boards.synthesis import ROOT
 from headrace.cli import main
+from sim.tools import ROOT
 
 
 REPORT = {"resources": {"FF": {"used": 100, "available": 200}}, "fmax_mhz": {"clk": 90.0}, "limits": {},
