@@ -186,7 +186,7 @@ def sparse(damage):
     """A sparse matrix whose bytes are changed: {place: value}."""
     codes = np.zeros((16, 32 * GROUPS), np.int8)
     codes[:, 3:5] = 7
-    packed = bytearray(pack(WeightFormat.SPARSE4, codes, np.ones(16, np.float32), 16))
+    packed = bytearray(pack(WeightFormat.SPARSE4, codes, None, None, np.ones(16, np.float32), 16))
     # The header, and the first two indices.
     assert packed[64] == 8 | Mode.N2 and packed[80] == 0x43
     for place, value in damage.items():

@@ -38,6 +38,7 @@ def test_readme(tmp_path, capsys):
     assert capsys.readouterr().out == " strengthen the basic principles of"
 
 
+@pytest.mark.seconds(5)
 @pytest.mark.parametrize("module", [headrace, machines], ids=lambda module: module.__name__)
 def test_docstrings(module):
     result = doctest.testmod(module)

@@ -40,7 +40,7 @@ def components():
         module = import_module(found.name)
         for name, cls in inspect.getmembers(module, inspect.isclass):
             if cls.__module__ == found.name and issubclass(cls, wiring.Component) \
-                    and "config" in inspect.signature(cls).parameters:
+                    and hasattr(cls, "elaborate") and "config" in inspect.signature(cls).parameters:
                 yield pytest.param(cls, id=f"{found.name.removeprefix('rtl.')}.{name}",
                                    marks=[pytest.mark.seconds(2)] if name in WHOLE else [])
 

@@ -201,6 +201,7 @@ class FakeNet(top.TopNet):
         return {1: "program 7: DRAM differs", 2: "model 3: step 0: ids differ"}.get(number)
 
 
+@pytest.mark.seconds(4)
 def test_top_net(monkeypatch, capsys):
     """Killed by a program, by a model, by a crash and by taking too long; and one that is not."""
     monkeypatch.setattr(verdicts, "TopNet", FakeNet)
