@@ -17,7 +17,7 @@ APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sud
 # Through the environment, so that a prompt may hold quotes.
 export DEVICE MODEL TOKENS PROMPT CONFIG
 
-.PHONY: run chat test check lint sim random mutate coverage bench cores bitstream export small docs verilog
+.PHONY: run chat test check lint format sim random mutate coverage bench cores bitstream export small docs verilog
 .PHONY: doctor install help clean distclean
 
 # Answer a prompt: make run [PROMPT="..."] [TOKENS=n] [MODEL=NAME|FILE] [CONFIG=wide] [DEVICE=sim|model].
@@ -43,6 +43,11 @@ check: lint
 lint: $(VENV)/.check
 	$(BIN)/ruff check
 	$(BIN)/basedpyright
+
+# Sort imports and format the sources.
+format: $(VENV)/.check
+	$(BIN)/ruff check --select I --fix
+	$(BIN)/ruff format
 
 # Run one component's bench: make sim UNIT=attention [CASE=small] [WAVES=1] [SEED=n]
 sim: $(VENV)/.test
@@ -156,9 +161,9 @@ $(VENV)/.test: $(VENV)/.boards
 	@$(PIP) -e '.[test]'
 	@touch $@
 
-# What the linter and the type checker need besides.
+# What the type checker needs besides.
 $(VENV)/.check: $(VENV)/.test
-	@echo "Installing the linter and the type checker into $(VENV)."
+	@echo "Installing the type checker into $(VENV)."
 	@$(PIP) -e '.[check]'
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""What surrounds a bitstream: baselines that its report is compared with, and what to do with it."""
+"""After a bitstream is built: compare its report with the baseline, and say how to load it."""
 
 import json
 from pathlib import Path

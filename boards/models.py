@@ -1,4 +1,4 @@
-"""What the models at hand ask of a board's memory."""
+"""Memory capacity and bandwidth that the shipped models need on a board."""
 
 from dataclasses import dataclass
 from math import ceil

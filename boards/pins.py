@@ -1,4 +1,4 @@
-"""What the boards' pins have in common."""
+"""Connections that all boards share: LEDs, UART, DDR3 system."""
 
 from amaranth import *
 from amaranth.lib import io

@@ -1,4 +1,4 @@
-"""What came of a build: a report for programs, a table for people, and how it differs from an earlier one."""
+"""Build report: JSON for programs, a table for people, and the difference to an earlier one."""
 
 from rich.table import Table
 

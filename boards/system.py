@@ -1,4 +1,4 @@
-"""All that is in an FPGA on a board."""
+"""Top level of an FPGA design: accelerator, memory controller and link."""
 
 from amaranth import *
 from amaranth.lib import wiring

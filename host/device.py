@@ -1,4 +1,4 @@
-"""What the host needs of a device, and what every device with registers does alike."""
+"""Device interface of the host, and the base class of devices with registers."""
 
 import time
 from collections.abc import Callable
@@ -269,4 +269,5 @@ class RegisterDevice:
         """Raise :exc:`DeviceFault` for what the registers say, and reset the machine."""
         code, pc, info = (self.get(name) for name in ("FAULT_CODE", "FAULT_PC", "FAULT_INFO"))
         self.set("CONTROL", 2)
+        assert self.image is not None
         raise DeviceFault(code, pc, info, instruction_text(self.image, pc), self.image.node(pc))

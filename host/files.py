@@ -1,4 +1,4 @@
-"""Files that are there whole, or not at all."""
+"""Atomic file writes: a file is complete, or does not exist."""
 
 import os
 import stat

@@ -6,13 +6,12 @@ from contextlib import contextmanager
 import numpy as np
 
 from rtl.spec.config import UNIT_BYTES
-from rtl.spec.isa import WORD_BITS, Loop, Vector
+from rtl.spec.isa import INSTRUCTION_BYTES, Loop, Vector
 
 
 __all__ = ["Assembler", "Area", "Body", "Line", "float_bits"]
 
 
-INSTRUCTION_BYTES = WORD_BITS // 8
 
 
 def float_bits(value):
@@ -42,7 +41,8 @@ class Line:
 
 
 class Body:
-    """A loop of a program: its lines and loops, and the :class:`~rtl.spec.isa.Loop` but for its length."""
+    """A loop of a program: its lines and loops, and the :class:`~rtl.spec.isa.Loop` but for its
+    length."""
     def __init__(self, node, **fields):
         self.node, self.fields, self.items = node, fields, []
 

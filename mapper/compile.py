@@ -19,7 +19,7 @@ from .layout import Matrix, MemoryMap
 from .model import ODD
 from .pack import Packed, check_uniform, stack
 from .passes import layer_products, lowerable
-from .place import place as place_values
+from .place import gains_of, place as place_values
 from .quantize import integer_groups
 from .registers import COLUMN_WORDS
 from .report import estimate
@@ -120,7 +120,8 @@ def plan_of(model, graph):
 class Compilation:
     """What a model becomes on the way to an image, each step when it is asked for.
 
-    Raises :exc:`~host.errors.UserError` with the reason when the configuration cannot run the model.
+    Raises :exc:`~host.errors.UserError` with the reason when the configuration cannot run the
+    model.
 
     Parameters
     ----------
@@ -188,8 +189,9 @@ class Compilation:
         return memory
 
     def _memory(self, program_units):
+        body = self.values.sections.layers.body
         return MemoryMap(self.config, self.model, self.context, program_units, self.packed.layer_units,
-                         self.matrices[-1])
+                         self.matrices[-1], sum(node.size for node in gains_of(body)))
 
     @cached_property
     def _draft(self):
@@ -230,5 +232,6 @@ class Compilation:
 
 
 def compile_model(model, config, context, progress=lambda what, done, total: None):
-    """Compile a model to an :class:`~host.image.image.Image`; :class:`Compilation` has the parameters."""
+    """Compile a model to an :class:`~host.image.image.Image`; :class:`Compilation` has the
+    parameters."""
     return Compilation(model, config, context, progress).image()

@@ -35,8 +35,11 @@ class MemoryMap:
         Of each layer's matrices, as they are packed: layers of sparse ones differ. One instruction
         streams them all.
     head : :class:`Matrix`
+    layer_gains : :class:`int`
+        Words of the gains of a layer.
     """
-    def __init__(self, config, model, context, program_units, layer_units, head):
+    def __init__(self, config, model, context, program_units, layer_units, head,
+                 layer_gains):
         def allocate(units):
             start, self.end = self.end, self.end + units
             return start
@@ -51,7 +54,7 @@ class MemoryMap:
         self.embed_units = stream_units(WeightFormat.S8, config.block_rows, head.groups,
                                         config.beat_bytes)
         self.gain_units = model.hidden * 4 // UNIT_BYTES
-        self.layer_gain_units = 2 * self.gain_units
+        self.layer_gain_units = layer_gains * 4 // UNIT_BYTES
         self.gains = allocate(self.layer_gain_units * len(model.layers))
         self.final_gain = allocate(self.gain_units)
         self.rope_units = model.head_dim * 4 // UNIT_BYTES
@@ -70,5 +73,6 @@ class MemoryMap:
 
     @property
     def weight_units(self):
-        """What a decode step reads of the weights: layers, head, and the block of the token's embedding."""
+        """What a decode step reads of the weights: layers, head, and the block of the token's
+        embedding."""
         return self.layers_units + self.head_units + self.embed_units

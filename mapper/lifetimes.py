@@ -1,4 +1,5 @@
-"""Lifetimes of values in the vector memory, and an allocator that lets what never lives at once share words.
+"""Lifetimes of values in the vector memory, and an allocator that lets what never lives at once
+share words.
 
 Time is counted in half steps of the linear order of nodes: node n works from 2 n - 1 to 2 n, and
 its last instruction is at 2 n.
@@ -44,7 +45,8 @@ class Storage:
         return -(-max(p.offset + p.words for p in self.pieces) // ALIGNMENT) * ALIGNMENT
 
     def conflict(self, other, distance):
-        """The first pieces, of both, that hold a word at once, `other` being `distance` words behind."""
+        """The first pieces, of both, that hold a word at once, `other` being `distance` words
+        behind."""
         return next(((a, b) for a in self.pieces for b in other.pieces if a.meets(b, distance)), None)
 
 

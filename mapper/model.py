@@ -7,25 +7,22 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from host.errors import UserError
-from rtl.spec.config import GROUP
-from rtl.spec.formats import CODE_BITS, WeightFormat, grid
+from rtl.spec.config import GROUP, HEAD_DIMS
+from rtl.spec.formats import FORMATS, WeightFormat, grid
 
 from .families import FAMILIES, Hyperparameters
 
 
-__all__ = ["HEAD_DIMS", "LINEARS", "ODD", "RANGES", "Linear", "Layer", "Layers", "Model", "half_split",
+__all__ = ["LINEARS", "ODD", "RANGES", "Linear", "Layer", "Layers", "Model", "half_split",
            "round_s8", "round_u"]
 
 
-HEAD_DIMS = (64, 128)                                    # what attention can be built for
 LINEARS = ("q", "k", "v", "o", "gate", "up", "down")     # matrices of a layer
 
 # Formats of an odd grid: unsigned codes, and a scale and a minimum for each group.
-ODD = {CODE_BITS[fmt]: fmt for fmt in CODE_BITS if fmt != WeightFormat.S8}   # by bits of a code
+ODD = {its.code_bits: fmt for fmt, its in FORMATS.items() if its.centred}   # by bits of a code
 # The least and the largest code of a format.
-RANGES = {**{fmt: (0, (1 << bits) - 1) for bits, fmt in ODD.items()},
-          WeightFormat.S8: (-128, 127), WeightFormat.TERNARY: (-1, 1), WeightFormat.SPARSE4: (-8, 7),
-          WeightFormat.SPARSE8: (-128, 127)}
+RANGES = {fmt: (its.low, its.high) for fmt, its in FORMATS.items()}
 REFITS = 8   # of a group's line to its few codes, after which hardly any code changes
 
 
@@ -83,10 +80,16 @@ class Linear:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
-    """One decoder layer: `linears` by the names in `LINEARS`, norms as float32 (hidden,)."""
+    """One decoder layer: tensors by their names in the graph.
+
+    Attributes
+    ----------
+    linears : :class:`dict` of :class:`str` to :class:`Linear`
+    gains : :class:`dict` of :class:`str` to float32 arrays
+        Of norms.
+    """
     linears: dict[str, Linear]
-    attn_norm: np.ndarray
-    ffn_norm: np.ndarray
+    gains: dict[str, np.ndarray]
 
 
 class Layers(Sequence):
@@ -199,7 +202,7 @@ class Model:
         if layer is None:
             return getattr(self, name)
         found = self.layers[layer]
-        return found.linears[name] if name in found.linears else getattr(found, name)
+        return found.linears[name] if name in found.linears else found.gains[name]
 
     @cached_property
     def embedding(self):

@@ -73,7 +73,8 @@ class Append(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class AttendCache(Node):
-    """Attention of queries to the KV cache; inputs are the queries and the :class:`Append` before."""
+    """Attention of queries to the KV cache; inputs are the queries and the :class:`Append`
+    before."""
     heads: int
     kv_heads: int
     head_dim: int

@@ -50,8 +50,8 @@ def check_uniform(model, matrix, n, linears):
 
 
 def softmax_factors(graph):
-    """What rows of matrices are multiplied with, by the tensor: the queries' 1 / sqrt(head_dim), and
-    log2(e), since scores are in units of log2."""
+    """What rows of matrices are multiplied with, by the tensor: the queries' 1 / sqrt(head_dim),
+    and log2(e), since scores are in units of log2."""
     makers, factors = {node.name: node for node in graph}, {}
     for node in graph:
         if isinstance(node, Attend):
@@ -84,7 +84,7 @@ class Packed:
         for n, layer in enumerate(self.model.layers):
             compilation.progress("packing layers", n, count)
             self.layers.append(self._layer(n, layer))
-            self.gains.append(np.concatenate([getattr(layer, node.gain) for node in gains_of(body)]))
+            self.gains.append(np.concatenate([layer.gains[node.gain] for node in gains_of(body)]))
         compilation.progress("packing layers", count, count)
         self.layer_units = [len(raw) // UNIT_BYTES for raw in self.layers]
 
@@ -105,7 +105,8 @@ class Packed:
         return np.frombuffer(raw, np.uint8)
 
     def data(self, memory, program):
-        """DRAM's bytes up to the KV cache. Layers are let go as they are put there: call it once."""
+        """DRAM's bytes up to the KV cache. Layers are let go as they are put there: call it
+        once."""
         model, head = self.model, self.tallies[-1]
         data = np.zeros(memory.image_units * UNIT_BYTES, np.uint8)
 

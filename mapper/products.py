@@ -1,4 +1,5 @@
-"""Products and their activations: each linear is a matrix of the stream, each input is quantized once."""
+"""Products and their activations: each linear is a matrix of the stream, each input is quantized
+once."""
 
 from dataclasses import replace
 
@@ -24,8 +25,8 @@ def _quantize(name, size):
 
 
 def _body(nodes):
-    """Nodes, and quantizers as early as their inputs are there. The buffer holds one input: one that
-    another has replaced since is quantized again."""
+    """Nodes, and quantizers as early as their inputs are there. The buffer holds one input: one
+    that another has replaced since is quantized again."""
     nodes = [replace(node, body=_body(node.body)) if isinstance(node, Repeat) else _product(node)
              for node in nodes]
     read = {node.inputs[0] for node in nodes if isinstance(node, (Product, Head))}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from host.errors import UserError
-from rtl.spec.isa import WeightFormat
+from rtl.spec.formats import SPARSE_BY_BITS
 from rtl.spec.sparse import BLOCK, MODES
 from sw_ref.decoder import Decoder
 
@@ -25,7 +25,6 @@ __all__ = ["Pattern", "prune_matrix", "prune_layer", "prune"]
 DAMPING = 0.01   # of the Hessian's mean diagonal: what the text says nothing of stays where it is
 LAZY = 128       # columns whose errors reach the columns after them at once
 BISECTIONS = 30
-FORMATS = {4: WeightFormat.SPARSE4, 8: WeightFormat.SPARSE8}
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ def prune_layer(decoder, layer, states, pattern, bits):
     linears = {}
     for name, linear in layer.linears.items():
         codes, scale = prune_matrix(weights[name], hessians[name], pattern, bits)
-        linears[name] = Linear(name=linear.name, source=linear.source, format=FORMATS[bits], codes=codes,
+        linears[name] = Linear(name=linear.name, source=linear.source, format=SPARSE_BY_BITS[bits], codes=codes,
                                d=scale[:, None])
         weights[name] = linears[name].float32()
     after = [decoder.layer(x, layer, lambda names, h: [h @ weights[name].T for name in names])
@@ -180,7 +179,7 @@ def prune(model, texts, pattern, bits=8, progress=lambda done, total: None):
 
     `texts` are lists of token ids to calibrate with. Returns a model.
     """
-    if bits not in FORMATS:
+    if bits not in SPARSE_BY_BITS:
         raise UserError(f"a sparse matrix's codes must have 4 or 8 bits, not {bits}")
     decoder = Decoder(model, max(map(len, texts)))
     embedding, layers = model.embedding.float32(), []

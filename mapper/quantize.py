@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtl.spec.config import GROUP
-from rtl.spec.formats import WeightFormat, grid
+from rtl.spec.formats import FORMATS, WeightFormat, grid
 
 from .read.bounds import LEAST_ROW_SCALE
-from .model import ODD, RANGES, Linear
+from .model import Linear
 
 
 __all__ = ["Quantized", "integer_groups"]
@@ -74,13 +74,14 @@ def survey(linear):
     """Mirror the groups whose d is negative. Returns codes and :class:`Groups`."""
     flip = linear.d < 0
     codes, a, b = linear.codes, np.abs(linear.d), None
-    top = RANGES[linear.format][1]
-    if linear.format in ODD.values():
+    its = FORMATS[linear.format]
+    top = its.high
+    if its.centred:
         b = linear.m + np.float32(top / 2) * linear.d  # the middle, from whichever end one counts
         a = a * np.float32(0.5)
     if flip.any():
         groups = codes.reshape(*flip.shape, GROUP)
-        if linear.format in ODD.values():
+        if its.centred:
             groups = np.where(flip[..., None], top - groups, groups)
         else:  # no byte holds +128: readers refuse -128 with a negative scale
             groups = np.where(flip[..., None], -np.maximum(groups, -127), groups)

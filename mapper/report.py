@@ -4,8 +4,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from rtl.spec.config import GROUP, UNIT_BYTES
-from rtl.spec.formats import BEATS_PER_GROUP, ROW_SCALED, SPARSE, STEP_ROWS, TILES, WeightFormat
-from rtl.spec.sparse import BLOCK, MODES, SLOTS, Mode, code_beats, walk
+from rtl.spec.formats import FORMATS, WeightFormat
+from rtl.spec.isa import INSTRUCTION_BYTES
+from rtl.spec.numbers import TILES
+from rtl.spec.sparse import BLOCK, MODES, SLOTS, Mode
 
 from .layout import Matrix
 
@@ -51,20 +53,20 @@ class Tally:
 
     def add(self, config, quantized, raw):
         """Count one layer's, :class:`~mapper.quantize.Quantized`, that was packed to `raw`."""
-        fmt = self.matrix.format
+        fmt, its = self.matrix.format, FORMATS[self.matrix.format]
         self.times += 1
         self.size += len(raw)
         self.errors.append(quantized.error)
-        if fmt in ROW_SCALED:
+        if not its.scaled:
             self.nonzero += int((quantized.codes != 0).sum())
-        if fmt in SPARSE:
+        if its.sparse:
             modes = _modes(self.matrix, raw, config.beat_bytes)
             self.blocks.update({PATTERNS[mode]: count for mode, count in modes.items()})
             self.steps += sum(count * _block_steps(config, fmt, mode) for mode, count in modes.items())
         else:
-            tiles = -(-self.matrix.rows // config.block_rows) * TILES // STEP_ROWS[fmt]
-            expanded = 2 if fmt == WeightFormat.TERNARY and config.core != "lut" else 1
-            self.steps += tiles * self.matrix.groups * BEATS_PER_GROUP[fmt] * expanded
+            tiles = -(-self.matrix.rows // config.block_rows) * its.tiles
+            expanded = 1 if fmt in config.native else its.step_slices()
+            self.steps += tiles * self.matrix.groups * its.steps_per_group * expanded
 
     def row(self, config):
         """What the report says of it."""
@@ -72,7 +74,7 @@ class Tally:
                  "depth": self.matrix.groups * GROUP, "times": self.times,
                  "cycles": max(self.size // config.beat_bytes, self.steps), "bytes": self.size,
                  "bits_per_weight": 8 * self.size / self.weights}
-        if self.matrix.format in ROW_SCALED:
+        if not FORMATS[self.matrix.format].scaled:
             about["density"] = self.nonzero / self.weights
         if self.blocks:
             about["blocks"] = {name: self.blocks[name] for name in PATTERNS.values()}
@@ -81,7 +83,7 @@ class Tally:
 
 def _modes(matrix, raw, beat_bytes):
     """How many blocks of a packed sparse matrix have which mode."""
-    walked = walk(matrix.format, raw, matrix.rows, matrix.groups, beat_bytes)
+    walked = FORMATS[matrix.format].walk(raw, matrix.rows, matrix.groups, beat_bytes)
     found = Counter(mode for *_, mode, _ in walked if mode is not None)
     stripes = -(-matrix.rows // (BLOCK * beat_bytes // 16))
     found[Mode.ZERO] = stripes * matrix.groups * GROUP // BLOCK - found.total()
@@ -96,12 +98,11 @@ def _block_steps(config, fmt, mode):
     """
     if not SLOTS[mode]:
         return 0
-    beats = code_beats(fmt, mode)
-    rows = BLOCK // beats
-    if config.core != "dspchain":
+    beats, rows = FORMATS[fmt].code_beats(mode), FORMATS[fmt].step_slices(mode)
+    if fmt not in config.native:
         return beats * rows
-    twice = fmt == WeightFormat.SPARSE4 and config.rows > 1 and mode != Mode.DENSE
-    return beats * max(-(-rows // 4), 1 + twice)
+    twice = FORMATS[fmt].code_bits == 4 and config.rows > 1 and mode != Mode.DENSE
+    return beats * max(-(-rows // TILES), 1 + twice)
 
 
 def estimate(config, model, memory, vector, tallies, program):
@@ -119,7 +120,7 @@ def estimate(config, model, memory, vector, tallies, program):
     return {
         "configuration": config.name,
         "program_instructions": len(program.insns),
-        "program_bytes": len(program.insns) * 32,
+        "program_bytes": len(program.insns) * INSTRUCTION_BYTES,
         "weight_bytes": memory.weight_units * UNIT_BYTES,
         "kv_cache_bytes": (memory.end - memory.image_units) * UNIT_BYTES,
         "memory_bytes": memory.end * UNIT_BYTES,

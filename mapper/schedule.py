@@ -4,12 +4,13 @@ One program serves every position and every number of columns: layers and column
 addresses are expressions over the loop registers and the host's position. The weight stream is one
 instruction for all layers, so nothing ever holds it up but its own buffer.
 
-The scheduler knows nodes and not families: :mod:`mapper.lowering` has the instructions of each type,
-:mod:`mapper.tokens` finds the tokens between units in what the instructions read and write.
+The scheduler knows nodes and not families: :mod:`mapper.lowering` has the instructions of each
+type, :mod:`mapper.tokens` finds the tokens between units in what the instructions read and write.
 """
 
 from rtl.spec.config import KV_BLOCK
 from rtl.spec.isa import Func, Halt, Load, Scalar, Source, Stream
+from rtl.spec.numbers import UNIT_WORDS
 
 from .assembler import Assembler
 from .lowering import lowering_of
@@ -112,7 +113,7 @@ class _Schedule:
         areas = [self.to.gain(node) for node in gains_of(nodes)]
         words = sum(area.size for area in areas)
         self.asm.node = gains_of(nodes)[0].name
-        self.to.emit(Load(addr=addr, addr_reg=reg, size=words // 16, dst=areas[0].start))
+        self.to.emit(Load(addr=addr, addr_reg=reg, size=words // UNIT_WORDS, dst=areas[0].start))
 
     def nodes(self, nodes):
         for group in _groups(nodes):

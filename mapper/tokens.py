@@ -1,14 +1,13 @@
 """Tokens: found in what the instructions of a program read and write.
 
 The program runs without tokens, without values, for two rounds of each loop. Where a unit touches a
-word that another unit must have left before, and no token says so yet, a token is put: given as soon
-as the other unit's access is complete, taken just before this one. Rules and accesses are the
+word that another unit must have left before, and no token says so yet, a token is put: given as
+soon as the other unit's access is complete, taken just before this one. Rules and accesses are the
 verifier's (:mod:`sw_ref.order`), which looks at the result again.
 """
 
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,8 @@ MASK = 0xffffffff
 
 @dataclass(frozen=True)
 class _Event:
-    """An instruction that a unit took: where in the tree, and what the unit knows once it is complete."""
+    """An instruction that a unit took: where in the tree, and what the unit knows once it is
+    complete."""
     trail: tuple   # (line or loop, round) from the outside in
     knows: np.ndarray
 
@@ -44,15 +44,15 @@ class _Finder(Order):
     """An :class:`~sw_ref.order.Order` that puts the tokens that it misses."""
     def __init__(self, config):
         super().__init__(config, None)
-        self.events: dict[int, list[Any]] = {unit.value: [None] for unit in Unit}   # by clock, from 1
+        self.events: dict[int, list[_Event]] = {unit.value: [] for unit in Unit}   # by clock, from 1
         self.counters = {}   # (giver, taker): counter
         self.waits = {}      # counter: list of _Given
         self.before, self.behind = {}, {}   # Syncs, by the item
         self.trail = ()
 
     def event(self, trail, insn):
-        """A unit takes the next instruction. Raises :exc:`~sw_ref.legal.IllegalProgram` where it breaks
-        a rule that no token mends."""
+        """A unit takes the next instruction. Raises :exc:`~sw_ref.legal.IllegalProgram` where it
+        breaks a rule that no token mends."""
         self.trail = trail
         try:
             self.follow(insn)
@@ -84,7 +84,7 @@ class _Finder(Order):
     def _put(self, unit, other, when, counter):
         """Give behind the access at clock `when` of `other`, take before this one."""
         events = self.events[other]
-        trail = events[when].trail
+        trail = events[when - 1].trail
         depth = self._apart(trail)
         loop = trail[depth][0]
         again = loop is self.trail[depth][0]   # another round of the same loop
@@ -99,7 +99,7 @@ class _Finder(Order):
             self._add(self.before, loop, Sync(unit=Unit(other), give=counter))
         # It is given when all of `give`, a loop maybe, is done.
         outside = trail[:depth]
-        last = max(n for n in range(when, len(events))
+        last = max(n for n in range(when - 1, len(events))
                    if events[n].trail[:depth] == outside and events[n].trail[depth][0] is give)
         self.waits[counter].append(_Given(events[last].knows, outside))
 

@@ -19,7 +19,8 @@ INSTRUCTION_BYTES = 32
 
 @dataclass(frozen=True)
 class _Program:
-    """A program of :mod:`mapper.schedule`'s, and where the loop over the layers and their stream are."""
+    """A program of :mod:`mapper.schedule`'s, and where the loop over the layers and their stream
+    are."""
     insns: list[Any]   # of classes of Insn
     loop: int
     stream: int
@@ -36,7 +37,9 @@ class _Program:
     @property
     def body(self):
         """Instructions of a layer."""
-        return self.insns[self.loop + 1:][:self.insns[self.loop].length]
+        loop = self.insns[self.loop]
+        assert isinstance(loop, Loop)
+        return self.insns[self.loop + 1:][:loop.length]
 
 
 def _encoded(insn):
@@ -60,8 +63,8 @@ def first_layers(image: Image, count) -> Image:
 
 
 def cuts(image: Image) -> list[int]:
-    """Where a layer can be cut: numbers of instructions of it, each up to the end of a product or of a
-    loop over the columns."""
+    """Where a layer can be cut: numbers of instructions of it, each up to the end of a product or
+    of a loop over the columns."""
     found, at, body = [], 0, _Program.of(image, 1).body
     while at < len(body):
         insn = body[at]
@@ -72,14 +75,15 @@ def cuts(image: Image) -> list[int]:
 
 
 def first_part(image: Image, config, count, length) -> Image:
-    """A copy of an image that runs `count` - 1 layers, then `length` instructions of the next, one of
-    :func:`cuts`, and halts.
+    """A copy of an image that runs `count` - 1 layers, then `length` instructions of the next, one
+    of :func:`cuts`, and halts.
 
     `config` is the image's :class:`~rtl.spec.config.Config`. The program lies behind the KV cache.
     """
     program = _Program.of(image, count)
     units, part = image.report["layer_units"], program.body[:length]
     stream = program.insns[program.stream]
+    assert isinstance(stream, Stream)
     size = sum(units[:count - 1])
     order = Order(config, image.memory)
     for insn in part:

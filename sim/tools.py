@@ -1,4 +1,4 @@
-"""Where the tools are, and how they are run."""
+"""Find and run external tools: Verilator, yosys, nextpnr."""
 
 import os
 import shutil

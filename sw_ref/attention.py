@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from rtl.spec.numbers import FRACTION, KV_BLOCK as BLOCK, SCORE_BITS
+
 from .numerics import f32, shifted
 
 
 __all__ = ["FRACTION", "BLOCK", "EXP2", "scores", "weights", "accumulate", "attend"]
 
 
-FRACTION = 10   # Fraction bits of a score.
-SCORE_BITS = 24
-BLOCK = 32      # Positions between updates of the maxima.
 EMPTY = -(1 << 15)
 SHIFT_LIMIT = 48
 

@@ -1,4 +1,4 @@
-"""The search for the best logits: which they are, and in what order."""
+"""Search for the best logits, and their order."""
 
 import numpy as np
 

@@ -6,19 +6,19 @@ which holds them exactly.
 
 import numpy as np
 
-from rtl.spec.config import GROUP
-from rtl.spec.formats import GEAR, SCALE_RUN, WeightFormat
+from rtl.spec.formats import FORMATS, WeightFormat
+from rtl.spec.numbers import GROUP
 
 from .kernels import kernel
 from .numerics import f32
 
 
-__all__ = ["block_of_codes", "block_of_trits"]
+__all__ = ["CODES", "block_of_codes", "block_of_trits"]
 
 
-# Of U1, U2 and U3, by the bits of a code.
-RUNS = np.array([0, *(SCALE_RUN[f] for f in (WeightFormat.U1, WeightFormat.U2, WeightFormat.U3))])
-CODE_GEAR, TRIT_GEAR = GEAR[WeightFormat.U3], GEAR[WeightFormat.TERNARY]
+CODES = WeightFormat.U1, WeightFormat.U2, WeightFormat.U3
+RUNS = np.array([0, *(FORMATS[fmt].scale_run for fmt in CODES)])   # by the bits of a code
+CODE_GEAR, TRIT_GEAR = FORMATS[WeightFormat.U3].gear, FORMATS[WeightFormat.TERNARY].gear
 PLANE = GROUP // 8             # Bytes of one bit of a group's codes.
 # What the eight bits of a byte add to integers on the odd grid, by plane and byte.
 BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")

@@ -1,4 +1,4 @@
-"""Legal instructions: the rules of :mod:`rtl.spec.rules` that one can break, its registers added."""
+"""Rules of :mod:`rtl.spec.rules` that a single instruction can break, once its registers are added."""
 
 from dataclasses import dataclass
 

@@ -1,17 +1,17 @@
-"""Products of the formats that are first decoded to integers, a block at a time."""
+"""Matrix products in formats that are decoded to integers first, block by block."""
 
 import numpy as np
 
-from rtl.spec.config import GROUP
-from rtl.spec.formats import TILES
+from rtl.spec.formats import FORMATS, WeightFormat
+from rtl.spec.numbers import GROUP, TILES
 
-from .blocks import block_of_codes, block_of_trits
+from .blocks import CODES, block_of_codes, block_of_trits
 from .kernels import exact, kernel, largest, product, shifted, value
 from .numerics import WINDOW, f32
 from .sparse import LANE, ROWS, stripe
 
 
-__all__ = ["decoded"]
+__all__ = ["decoded", "decodes"]
 
 
 @exact
@@ -38,21 +38,26 @@ def _aligned(q, exponents):
     return values
 
 
+def decodes(fmt):
+    """Whether there is a kernel for a format: U1 to U3, trits, and all that are sparse."""
+    return FORMATS[fmt].sparse or fmt in CODES or fmt == WeightFormat.TERNARY
+
+
 @kernel
-def decoded(stream, places, code_bits, sparse_bits, begin, end, rows, beat_bytes, centre_shift, q,
+def decoded(stream, places, code_bits, sparse, begin, end, rows, beat_bytes, centre_shift, q,
             exponents, out, stride):
     """Do blocks `begin` to `end`, which begin at the bytes `places`, of :func:`sw_ref.linear.linear`'s.
 
-    One of `code_bits` (U1 to U3) and `sparse_bits` may be above 0; TERNARY has neither.
+    `code_bits` and `sparse` are the format's, of which there are those that :func:`decodes` says.
     """
     columns, groups = exponents.shape
-    block_rows = (ROWS if sparse_bits else TILES) * (beat_bytes // LANE)
+    block_rows = (ROWS if sparse else TILES) * (beat_bytes // LANE)
     integers = np.empty((block_rows, groups * GROUP), np.float32)
     activations = _aligned(q, exponents)
     for block in range(begin, end):
         at = places[block]
-        if sparse_bits:
-            stripe(stream, at, sparse_bits, beat_bytes, integers)
+        if sparse:
+            stripe(stream, at, code_bits, beat_bytes, integers)
         elif code_bits:
             block_of_codes(stream, at, code_bits, beat_bytes, centre_shift, integers)
         else:

@@ -54,11 +54,11 @@ class Decoder:
     def layer(self, x, layer, product):
         """One layer: (positions, hidden) to the same. `product(names, h)` gives the products of h with
         the matrices of these names, a list."""
-        h = self.norm(x, layer.attn_norm)
+        h = self.norm(x, layer.gains["attn_norm"])
         q, k, v = (y.reshape(len(x), -1, self.model.head_dim) for y in product("qkv", h))
         o, = product(("o",), self.attention(q, k, v))
         x = x + o
-        gate, up = product(("gate", "up"), self.norm(x, layer.ffn_norm))
+        gate, up = product(("gate", "up"), self.norm(x, layer.gains["ffn_norm"]))
         with np.errstate(over="ignore"):  # 1 / inf is the 0 that is meant
             gate /= 1 + np.exp(-gate)
         down, = product(("down",), gate * up)

@@ -1,7 +1,8 @@
 """A language model as a graph: what it computes, as data, before anything is chosen for a machine.
 
 Families of models (:mod:`mapper.families`) build graphs. The PyTorch model
-(:mod:`sw_ref.pytorch.interpreter`) interprets them as they are; the mapper rewrites and lowers them.
+(:mod:`sw_ref.pytorch.interpreter`) interprets them as they are; the mapper rewrites and lowers
+them.
 """
 
 from collections import Counter
@@ -76,8 +77,8 @@ class Linear(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Rope(Node):
-    """Rotary embedding of x, whole heads, by angles, the second input. Elements i and i + head_dim / 2
-    of a head are a pair (half-split)."""
+    """Rotary embedding of x, whole heads, by angles, the second input. Elements i and i + head_dim
+    / 2 of a head are a pair (half-split)."""
     head_dim: int
 
 

@@ -1,4 +1,4 @@
-"""Machine code that numba keeps in a folder of ours, or does without where that cannot be written.
+"""Cache of numba's machine code, in a folder of the project.
 
 Numba's own ways out would be wrong here: in `__pycache__` it notices no change of the constants
 that a function takes from other files, and the error of a full disk ends the program.

@@ -28,9 +28,10 @@ __all__ = ["kernel", "exact", "value", "product", "shifted", "load", "largest", 
            "quantize", "attend"]
 
 
-CONSTANTS_OF = ("rtl/spec/config.py", "rtl/spec/formats.py", "rtl/spec/isa.py", "rtl/spec/sparse.py", "sw_ref/attention.py",
+CONSTANTS_OF = ("rtl/spec/numbers.py", "rtl/spec/isa.py", "rtl/spec/sparse.py", "sw_ref/attention.py",
                 "sw_ref/blocks.py", "sw_ref/decoded.py", "sw_ref/kernels.py", "sw_ref/linear.py",
-                "sw_ref/numerics.py", "sw_ref/sparse.py")
+                "sw_ref/numerics.py", "sw_ref/sparse.py",
+                *sorted(f"rtl/spec/formats/{path.name}" for path in (cache.ROOT / "rtl/spec/formats").glob("*.py")))
 
 
 def _cache():

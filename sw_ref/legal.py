@@ -1,4 +1,4 @@
-"""Legal programs: the rules of :mod:`rtl.spec.rules` that a program's text shows, and how one is refused."""
+"""Static rules of legal programs: those of :mod:`rtl.spec.rules` that a program's text shows."""
 
 from functools import lru_cache
 

@@ -12,12 +12,12 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from rtl.spec.config import GROUP
-from rtl.spec.formats import CODE_BITS, SCALE_RUN, SPARSE, TILES, WeightFormat, block_beats
+from rtl.spec.formats import FORMATS, WeightFormat
+from rtl.spec.numbers import GROUP, TILES
 
-from .decoded import decoded
+from .decoded import decoded, decodes
 from .kernels import kernel, largest, product, shifted, value
-from .numerics import WINDOW, f32
+from .numerics import WINDOW, f32, linear as define
 from .sparse import BLOCK, EVERY_MODE, LANE, ROWS, modes_of, stripe, stripes
 
 
@@ -25,8 +25,7 @@ __all__ = ["places", "sound", "linear"]
 
 
 QUADS = WeightFormat.U4, WeightFormat.S8   # Multiplied as they lie; other formats are decoded first.
-SPARSE_BITS = {WeightFormat.SPARSE4: 4, WeightFormat.SPARSE8: 8}
-U4_RUN, S8_RUN = SCALE_RUN[WeightFormat.U4], SCALE_RUN[WeightFormat.S8]
+U4_RUN, S8_RUN = (FORMATS[fmt].scale_run for fmt in QUADS)
 CHUNK = GROUP // 2      # Bytes of a row in a beat: a group's nibbles (U4), or half a group (S8).
 QUAD = 4                # Chunks taken at a time.
 CORES = len(os.sched_getaffinity(0))
@@ -46,9 +45,10 @@ def places(stream, fmt, rows, groups, beat_bytes, modes=EVERY_MODE):
     behind the matrix. Raises :exc:`ValueError` if it does not hold all of it, or has blocks of other
     modes than :func:`sw_ref.sparse.modes_of` gives.
     """
-    if fmt in SPARSE:
-        return stripes(stream, SPARSE_BITS[fmt], rows, groups * (GROUP // BLOCK), beat_bytes, modes)
-    count, size = -(-rows // (TILES * beat_bytes // CHUNK)), block_beats(fmt, groups, beat_bytes) * beat_bytes
+    its = FORMATS[fmt]
+    if its.sparse:
+        return stripes(stream, its.code_bits, rows, groups * (GROUP // BLOCK), beat_bytes, modes)
+    count, size = -(-rows // (TILES * beat_bytes // CHUNK)), its.block_beats(groups, beat_bytes) * beat_bytes
     if count * size > len(stream):
         raise ValueError("the weight stream holds less than the matrix")
     return np.arange(count + 1) * size
@@ -62,7 +62,7 @@ def sound(stream, fmt, rows, groups, config):
     at = places(stream, fmt, rows, groups, config.beat_bytes, modes_of(config.patterns))
     integers = np.empty((ROWS * config.beat_bytes // LANE, groups * GROUP), np.float32)
     for start in at[:-1]:
-        stripe(stream, start, SPARSE_BITS[fmt], config.beat_bytes, integers)
+        stripe(stream, start, FORMATS[fmt].code_bits, config.beat_bytes, integers)
     return int(at[-1])
 
 
@@ -87,12 +87,17 @@ def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, strid
     shares = min(CORES, blocks, rows * q.size // SHARE) or 1
     edges = [blocks * n // shares for n in range(shares + 1)]
 
+    its = FORMATS[fmt]
+    if fmt not in QUADS and not decodes(fmt):
+        _plain(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, stride)
+        return int(at[-1])
+
     def share(begin, end):
         if fmt in QUADS:
             _blocks(stream, fmt == WeightFormat.U4, begin, end, rows, beat_bytes,
-                    block_beats(fmt, groups, beat_bytes), centre_shift, q, exponents, out, stride)
+                    its.block_beats(groups, beat_bytes), centre_shift, q, exponents, out, stride)
         else:
-            decoded(stream, at, CODE_BITS.get(fmt, 0), SPARSE_BITS.get(fmt, 0), begin, end, rows, beat_bytes,
+            decoded(stream, at, its.code_bits, its.sparse, begin, end, rows, beat_bytes,
                     centre_shift, q, exponents, out, stride)
 
     others = [_threads(os.getpid()).submit(share, *edge) for edge in zip(edges[1:], edges[2:])]
@@ -100,6 +105,16 @@ def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, strid
     for other in others:
         other.result()
     return int(at[-1])
+
+
+def _plain(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, stride):
+    """The same, for a format that has no kernel here: as its class unpacks it, as numpy multiplies it."""
+    columns, groups = exponents.shape
+    *parts, row_scale = FORMATS[fmt].unpack(stream, rows, groups, beat_bytes)
+    weight = FORMATS[fmt].integers(*parts, centre_shift)
+    result = define(weight, row_scale, q.reshape(columns, -1), exponents)
+    for m in range(columns):
+        out[m * stride:m * stride + rows] = result[m]
 
 
 def _quad(packed) -> Any:

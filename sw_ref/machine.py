@@ -1,4 +1,4 @@
-"""Functional machine: the executable definition of every instruction, with no notion of time.
+"""Functional machine: the executable definition of every instruction, without timing.
 
 Without a `schedule` instructions execute in program order, which is what the mapper means. With one,
 each unit has its queue as in hardware and a seeded generator picks which unit goes next: a program
@@ -17,6 +17,8 @@ from rtl.spec.csr import BEST
 from rtl.spec.formats import unpack
 from rtl.spec.isa import (Append, Attend, Dest, Embed, Load, MatMul, Quant, Stream, Sync, Unit, Vector,
                      WeightFormat)
+from rtl.spec.limits import COUNTERS
+from rtl.spec.numbers import UNIT_WORDS
 
 from . import kernels, numerics
 from .best import PADDING, best
@@ -82,7 +84,7 @@ class Machine:
         """
         self.tokens, self.trace = list(tokens), trace
         self.beats, self.queries, self.kv = deque(), deque(), deque()
-        self.counters = [0] * 16
+        self.counters = [0] * COUNTERS
         sequencer = self._sequencer(program)
         dispatched = sequencer.run(self.tokens, position, head, poll)
         if not self.trusted:
@@ -176,7 +178,7 @@ class Machine:
                 self._append(insn)
             case Load():
                 raw = self._dram(insn.addr, insn.size)
-                kernels.load(self._words(insn.dst, insn.size * 16), raw.view("<f4"))
+                kernels.load(self._words(insn.dst, insn.size * UNIT_WORDS), raw.view("<f4"))
             case Stream():
                 self._dram(insn.addr, insn.size)
                 self.beats.append([insn.addr, insn.size])

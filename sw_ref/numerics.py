@@ -12,6 +12,8 @@ are exact throughout.
 
 import numpy as np
 
+from rtl.spec.numbers import GROUP, WINDOW
+
 
 __all__ = ["GROUP", "WINDOW", "MAGIC", "MIN_NORMAL", "MAX", "value", "rounded", "loaded", "product",
            "add", "shifted", "madd", "nmadd", "dot", "clamp", "scale", "recip_seed", "rsqrt_seed",
@@ -20,8 +22,6 @@ __all__ = ["GROUP", "WINDOW", "MAGIC", "MIN_NORMAL", "MAX", "value", "rounded", 
 
 
 f32 = np.float32
-GROUP = 32
-WINDOW = 15              # Groups more than 2**-WINDOW below the largest contribute nothing.
 MAGIC = 12582912.0       # 1.5 * 2**23: added to x, leaves round(x) in the low bits.
 MIN_NORMAL = f32(2.0 ** -126)
 MAX = np.finfo(f32).max  # 2**128 - 2**104

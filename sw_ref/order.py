@@ -1,4 +1,4 @@
-"""What instructions need of each other: tokens, streams of groups and weights, and no races.
+"""Order between instructions: happens-before by tokens and streams, and the races that break it.
 
 Units run side by side, each in order. An access comes *before* another of a different unit if it
 does in every run that the tokens allow: vector clocks (Lamport; Fidge; Mattern) carry what each unit
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rtl.spec.config import GROUP, UNIT_BYTES
-from rtl.spec.formats import SPARSE, TILES, block_beats
+from rtl.spec.formats import SPARSE, stream_units
 from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit,
                      Vector, WeightFormat)
 from rtl.spec.limits import COUNTERS, STREAMS_AHEAD, TOKENS_AHEAD
@@ -39,11 +39,7 @@ def unit_of(insn):
     return insn.unit.value if type(insn) is Sync else insn.op.value >> 4
 
 
-@lru_cache(maxsize=256)
-def _dense_units(fmt, rows, groups, beat_bytes):
-    block_rows = TILES * beat_bytes // 16
-    beats = -(-rows // block_rows) * block_beats(fmt, groups, beat_bytes)
-    return -(-beats * beat_bytes // UNIT_BYTES)
+_dense_units = lru_cache(maxsize=256)(stream_units)
 
 
 def _sparse_units(fmt, rows, groups, config, stream):

@@ -1,7 +1,8 @@
-"""Stripes of the sparse formats, as :mod:`rtl.spec.sparse` lays them out: where they are, and their integers."""
+"""Stripes of the sparse formats, as :mod:`rtl.spec.formats.stripes` lays them out: where they are, and their integers."""
 
 import numpy as np
 
+from rtl.spec.numbers import LANE_BYTES as LANE
 from rtl.spec.sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
 
 from .kernels import kernel
@@ -17,7 +18,6 @@ SLOT_COUNT, INDEX_WIDTH = (np.array([of[mode] for mode in Mode]) for of in (SLOT
 SLOT_SHIFT = np.array([SLOTS[mode].bit_length() - 1 for mode in Mode])   # they are powers of two
 ZERO, PAIRS, DENSE = Mode.ZERO.value, Mode.PAIRS.value, Mode.DENSE.value
 SCALE_BEATS = 4        # fp32 row scales of 16 rows per lane
-LANE = 16              # bytes
 
 
 @kernel

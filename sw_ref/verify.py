@@ -1,4 +1,4 @@
-"""Verify a program without computing anything: at its corners, it keeps all rules.
+"""Verify a program against all rules at its corners, without computing a value.
 
 Programs do not look at data, other than the tokens that the host writes. So where they go, and what
 they touch, is known without a value: a run at each corner follows it.

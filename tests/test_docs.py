@@ -12,6 +12,7 @@ from headrace.docs.diagram import BOXES, FRAMES, WIRES
 
 
 ROOT = Path(__file__).parent.parent
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 
 
 @pytest.mark.parametrize("path", document.DOCUMENTS, ids=str)
@@ -19,18 +20,16 @@ def test_generated(path):
     assert (ROOT / path).read_text() == document.generate(path), f"run `make docs` to update {path}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")),
-                         ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
         if "://" not in target:
             assert (path.parent / target).exists(), f"{path.name} has a link to {target}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")),
-                         ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_named_files_exist(path):
-    names = re.findall(r"`((?:rtl|sim|host|mapper|sw_ref|boards|tests|docs)/[\w/.-]*\w\.\w+)`",
+    names = re.findall(r"`((?:headrace|rtl|sim|host|mapper|sw_ref|boards|tests|docs)/[\w/.-]*\w\.\w+)`",
                        path.read_text())
     missing = [name for name in names if not (ROOT / name).exists()]
     assert not missing, f"{path.name} names files that do not exist"

@@ -16,11 +16,11 @@ import pytest
 from host.device import DeviceError, DeviceFault
 from rtl.spec.config import UNIT_BYTES
 from rtl.spec.csr import FaultCode
-from rtl.spec.formats import stream_units
+from rtl.spec.formats import pack, stream_units
 from rtl.spec.isa import Dest, Halt, Load, MatMul, Quant, Stream, Sync, Unit, WeightFormat, decode
 from rtl.spec.limits import STREAMS_AHEAD
 from rtl.spec.rules import RULES
-from rtl.spec.sparse import Mode, pack
+from rtl.spec.sparse import Mode
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 from sim.programs.mistakes import mutant

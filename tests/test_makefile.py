@@ -42,8 +42,9 @@ def test_install_what_a_run_needs(tmp_path):
     ([], "", ""), (["ILLEGAL=1"], "", " --illegal"), (["MODELS=1"], "--models", "")])
 def test_random(tmp_path, wanted, before, behind):
     done = make("-n", "random", "N=7", "SEED=3", *wanted, f"VENV={tmp_path}/venv")
-    assert re.search(rf'/headrace random {before} -n "7" --seed "3" \\\s+\${{CONFIG:\+--config "\$CONFIG"}}{behind}\s*$',
-                     done.stdout)
+    command = rf'/headrace random {before} -n "7" --seed "3" \\\s+' \
+        rf'\${{CONFIG:\+--config "\$CONFIG"}}{behind}\s*$'
+    assert re.search(command, done.stdout)
 
 
 def test_install_what_is_not_there(tmp_path):

@@ -17,6 +17,7 @@ from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 from sim.tools import ROOT, environment
 from sw_ref.evaluation import EVALUATION, top1_agreement
+from sw_ref.pytorch.interpreter import Float32
 
 
 ORACLE = json.loads((Path(__file__).parent / "data" / "smollm2_oracle.json").read_text())["items"]
@@ -83,3 +84,12 @@ def test_memory():
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert 100 < int(done.stdout) < 3000, f"{done.stdout.strip()} MB"
+
+
+@pytest.mark.seconds(10)
+def test_graph_is_the_oracles():
+    """The interpreted graph, in float32, has the oracle's best tokens, all of them."""
+    item = ORACLE[0]
+    ids, expected = item["prompt_ids"], item["f32_gen_ids"]
+    logits = Float32(load("smollm2"))([*ids, *expected[:-1]])
+    assert logits.argmax(-1).tolist()[len(ids) - 1:] == expected

@@ -1,4 +1,4 @@
-"""Drives a memory's command lines by hand, by the registers of its controller."""
+"""Issue DRAM commands through the controller's DFI registers, to initialise a memory."""
 
 import enum
 

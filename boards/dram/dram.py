@@ -1,4 +1,4 @@
-"""Memories of boards: what the controller's generator, the host and the simulation must know of them."""
+"""DRAM chips of boards: geometry and timing for the controller's generator, host and simulation."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Brings a board's memory up, from the host, over the control bus: boards have no processor for it.
+"""Initialise a board's DRAM from the host, over the control bus: the boards have no processor.
 
 LiteX's software does the same on a processor beside the controller (`sdram_init` and
 `sdram_read_leveling` in its `sdram.c`), and this follows it but for three things:

@@ -1,4 +1,4 @@
-"""Read levelling of a DDR3 memory on an ECP5: when in the clock's cycle to listen to each byte lane."""
+"""Read levelling of DDR3 on an ECP5: find the read delay of each byte lane."""
 
 from dataclasses import dataclass
 from random import Random

@@ -1,4 +1,4 @@
-"""Pads of memories: what LiteDRAM calls them, and amaranth-boards."""
+"""Map the memory pads of amaranth-boards to LiteDRAM's names."""
 
 __all__ = ["PADS", "TIED", "pads_of"]
 

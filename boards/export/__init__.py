@@ -1,1 +1,1 @@
-"""What vendor tools need of the accelerator: Verilog, scripts, and drivers for boards without an open flow."""
+"""Export for vendor tools: Verilog, scripts and drivers, for boards without an open flow."""

@@ -1,4 +1,4 @@
-"""Registers of the block, in front of the accelerator's."""
+"""Registers of the exported IP block; accesses above them go to the accelerator's."""
 
 from amaranth import *
 from amaranth.lib import wiring

@@ -1,4 +1,4 @@
-"""The accelerator as a block of vendor tools."""
+"""The accelerator as an IP block for vendor tools."""
 
 from amaranth import *
 from amaranth.lib import wiring

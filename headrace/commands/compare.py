@@ -30,8 +30,8 @@ def register(commands):
         "compare", help="compare a device with the functional model, layer by layer",
         description="Run the first layer, the first two layers, and so on, each followed by the head, on a "
                     "device and on the functional model, and compare the best logits of the first answer "
-                    "token, bit by bit. Of the first layer that differs, a device that shows its memories is asked "
-                    "for the first node. Ends with 1 if anything differs.")
+                    "token, bit by bit. In the first layer that differs, a device that shows its memories is "
+                    "asked for the first node that does. Ends with 1 if anything differs.")
     add_model(parser)
     parser.add_argument("--prompt", default=DEFAULT_PROMPT, metavar="TEXT",
                         help=f"(default: {DEFAULT_PROMPT!r})")

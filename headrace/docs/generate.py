@@ -61,7 +61,7 @@ def _isa():
     for enumeration in (isa.Unit, isa.Source, isa.Func, isa.Dest, isa.WeightFormat):
         yield f"## {enumeration.__name__}"
         yield ""
-        yield _plain(enumeration.__doc__)
+        yield _plain(" ".join((enumeration.__doc__ or "").split()))
         yield ""
         yield from _table(enumeration)
         yield ""

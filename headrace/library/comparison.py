@@ -1,4 +1,4 @@
-"""A device beside the functional model, layer by layer."""
+"""A device beside the functional model, layer by layer, then node by node."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -33,7 +33,7 @@ class Comparison:
     first_difference : :class:`int` or None
         The least number of layers after which something differs.
     node : :class:`str` or None
-        The first node of that layer that differs, where the device shows its memories.
+        The first node of that layer whose value differs, where the device shows its memories.
     hint : :class:`str` or None
         Where to look for its cause.
     """
@@ -79,8 +79,7 @@ def compare_layers(runner: Runner, ids: list[int], layers: range | None = None, 
         if wrong is not None:
             hint = narrow(compare, ids, wrong)
             if can_look(compare.devices):
-                node = first_node(runner.image, runner.machine, compare.devices, ids, wrong,
-                                  runner.machine.columns)
+                node = first_node(runner.image, runner.machine, compare.devices, ids, wrong)
     return Comparison(prompt_ids=ids, rows=rows, first_difference=wrong, node=node, hint=hint)
 
 

@@ -20,8 +20,9 @@ def _run(device, image, ids, columns):
         device.step(ids[at:at + columns], at, False)
 
 
-def _difference(image, config, devices, ids, columns):
-    """The node whose instructions wrote the first of the words that differ; None where none does."""
+def _difference(image, config, devices, ids):
+    """The node whose instructions wrote the first of the words that differ; None where none
+    does."""
     from sw_ref.order import touched
     model, device = devices
     writer, order = np.full(config.vector_words, -1), []
@@ -33,21 +34,21 @@ def _difference(image, config, devices, ids, columns):
 
     model.trace = trace
     try:
-        _run(model, image, ids, columns)
+        _run(model, image, ids, config.columns)
     finally:
         model.trace = None
-    _run(device, image, ids, columns)
+    _run(device, image, ids, config.columns)
     right, came = (np.asarray(d.vector(), np.float32).view(np.uint32) for d in devices)
     wrong = writer[(right != came) & (writer >= 0)]
     return image.node(order[wrong.min()]) if len(wrong) else None
 
 
-def first_node(image, config, devices, ids, layers, columns):
+def first_node(image, config, devices, ids, layers):
     """Name of the first node of layer number `layers`, from 1, whose value differs between devices.
 
     The layer is cut behind one product or loop over the columns after the other, on the functional
-    model, the first of `devices`, and on the other. Values in the vector memory are compared; None where none
-    of them differs.
+    model, the first of `devices`, and on the other. Values in the vector memory are compared; None
+    where none of them differs.
     """
     from mapper.truncate import cuts, first_part
     ends = cuts(image)
@@ -57,7 +58,7 @@ def first_node(image, config, devices, ids, layers, columns):
             middle = (low + high) // 2
             report(len(ends) - (high - low), len(ends))
             part = first_part(image, config, layers, ends[middle])
-            name = _difference(part, config, devices, ids, columns)
+            name = _difference(part, config, devices, ids)
             if name is not None:
                 found, high = name, middle - 1
             else:

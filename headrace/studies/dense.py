@@ -1,21 +1,22 @@
 """Dense linear core for weights of one width."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
+from amaranth.lib.wiring import In
 
-from rtl.spec.config import GROUP, Config
-from rtl.cores.carried import Carried
-from rtl.cores.output import capacity, take_steps
-from rtl.cores.systolic import CORE_WEIGHTS, SUM_BITS
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
+from rtl.spec.numbers import GROUP
+from rtl.cores.carried import Carried
+from rtl.cores.core import LinearCore
 
 
 __all__ = ["BITS", "SPREAD", "DenseCore", "elements_of", "rows_of"]
 
 
-BITS = {"U1": 1, "U2": 2, "U3": 3, "U4": 4, "S8": 8, "TERNARY": 2}  # planes of a weight
-SPREAD = {"U1": 1, "U2": 2, "U3": 4, "U4": 4, "S8": 4, "TERNARY": 2}  # 32-bit words of a row
+DENSE = {its.name: its for its in FORMATS.values() if not its.sparse}
+BITS = {name: its.code_bits or 2 for name, its in DENSE.items()}        # planes of a weight
+SPREAD = {name: 4 // its.step_rows for name, its in DENSE.items()}      # 32-bit words of a row
 
 
 def rows_of(config, format):
@@ -25,10 +26,10 @@ def rows_of(config, format):
 
 def elements_of(format):
     """Elements of a row of a step."""
-    return GROUP // 2 if format == "S8" else GROUP
+    return DENSE[format].elements
 
 
-class DenseCore(wiring.Component):
+class DenseCore(LinearCore):
     """Multiply weights of one format with activations, without tables: what those must beat.
 
     Streams and sums are those of :class:`~rtl.cores.lut.LutCore`, whose steps this takes, and as
@@ -52,50 +53,27 @@ class DenseCore(wiring.Component):
     multiply : :class:`str`
         `products` or `planes`.
 
-    Attributes
-    ----------
-    latency : :class:`int`
-        Cycles from a step's operands to its sums.
-    lanes : :class:`int`
-        Rows of a step.
-
     Members
     -------
-    weights : :py:`In(stream.Signature(CORE_WEIGHTS(config)))`
-        Codes. Taken together with `acts`.
-    acts : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(8), 32), columns)))`
-        Activations of each column. Taken together with `weights`.
     act_sums : :py:`In(data.ArrayLayout(signed(13), columns))`
         Sum of each column's 32 activations. Sampled with `acts`.
-    sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns)))`
-        Sums of the step, by column and row.
     """
     def __init__(self, config, format, multiply):
-        if not isinstance(config, Config):
-            raise TypeError(f"Configuration must be a Config, not {config!r}")
+        self.check(config)
         if format not in BITS:
             raise ValueError(f"Format must be one of {', '.join(BITS)}, not {format!r}")
         if multiply not in ("products", "planes"):
             raise ValueError(f"Multiplications must be 'products' or 'planes', not {multiply!r}")
-        self.config, self.format, self.multiply = config, format, multiply
-        self.native = frozenset({WeightFormat[format]})
+        self.format, self.multiply = format, multiply
         self.bits, self.elements = BITS[format], elements_of(format)
-        self.lanes = rows_of(config, format)
         self.levels = (self.elements - 1).bit_length()
         self.plane_levels = 0 if format == "TERNARY" else (self.bits - 1).bit_length()
         # Operands, products, trees; planes, correction; the FIFO.
-        self.latency = 2 + self.levels + 1
+        latency = 2 + self.levels + 1
         if multiply == "planes":
-            self.latency += self.plane_levels + (format != "S8")
-        self.capacity = capacity(self.latency)
-        super().__init__({
-            "weights": In(stream.Signature(CORE_WEIGHTS(config))),
-            "acts":    In(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(8), GROUP), config.columns))),
-            "act_sums": In(data.ArrayLayout(signed(13), config.columns)),
-            "sums":    Out(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), self.lanes), config.columns))),
-        })
+            latency += self.plane_levels + (format != "S8")
+        super().__init__(config, latency=latency, native={WeightFormat[format]}, lanes=rows_of(config, format),
+                         more={"act_sums": In(data.ArrayLayout(signed(13), config.columns))})
 
     def elaborate(self, platform):
         m = Module()
@@ -105,7 +83,7 @@ class DenseCore(wiring.Component):
             self._signs if self.format == "TERNARY" else self._planes
         sums = [row for c in range(self.config.columns) for row in column(m, c, codes, self._acts(m, c))]
 
-        take_steps(m, self, sums)
+        self.take_steps(m, sums)
 
         return m
 

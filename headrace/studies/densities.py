@@ -19,7 +19,7 @@ from mapper.compile import compile_model
 from mapper.read.find import load
 from mapper.model import Layers, Linear
 from mapper.prune import Pattern
-from rtl.spec.isa import WeightFormat
+from rtl.spec.formats import SPARSE_BY_BITS
 
 from sim.fpga.device import SimDevice
 from sim.tools import ROOT
@@ -32,7 +32,6 @@ __all__ = ["PATTERNS", "cut", "measure"]
 
 # Weights kept of every 16 (or 4): every one, a half, a quarter, an eighth.
 PATTERNS = {"dense": 1, "2:4": 1 / 2, "8:16": 1 / 2, "4:16": 1 / 4, "2:16": 1 / 8}
-FORMATS = {4: WeightFormat.SPARSE4, 8: WeightFormat.SPARSE8}
 DEFAULT_CONFIG = "small-dspchain"
 CONTEXT = 64
 TOKEN = 504
@@ -48,7 +47,7 @@ def cut_linear(linear, name, bits):
     codes = np.rint(weights / np.where(scale > 0, scale, 1)).astype(np.int8)
     if name == "dense":
         codes[codes == 0] = 1   # as many cycles as if none were zero
-    return Linear(name=linear.name, source=linear.source, format=FORMATS[bits], codes=codes, d=scale)
+    return Linear(name=linear.name, source=linear.source, format=SPARSE_BY_BITS[bits], codes=codes, d=scale)
 
 
 def cut(model, name, bits):
@@ -77,7 +76,7 @@ def measure(config, bits, model="smollm2", report=lambda *_: None):
 def command(argv):
     parser = argparse.ArgumentParser(prog="python -m headrace.studies.densities", description=__doc__.splitlines()[0])
     add_machine(parser, DEFAULT_CONFIG)
-    parser.add_argument("--bits", type=int, default=8, choices=FORMATS)
+    parser.add_argument("--bits", type=int, default=8, choices=SPARSE_BY_BITS)
     args = parser.parse_args(argv)
     config = read(MachineOptions, args).machine(DEFAULT_CONFIG)
     with progress("densities") as report:

@@ -1,4 +1,4 @@
-"""Files that are what they were: digests of their bytes, which are read once per process."""
+"""SHA-256 digests of files, computed once per process."""
 
 import hashlib
 import os

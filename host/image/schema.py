@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from rtl.spec.config import KV_BLOCK, PATTERNS, UNIT_BYTES, Config
 from rtl.spec.dram import Dram
-from rtl.spec.isa import WeightFormat
+from rtl.spec.isa import INSTRUCTION_BYTES, WeightFormat
 from rtl.spec.limits import HEADS, INNER, POSITIONS, PROGRAM_WORDS, ROWS, STREAM, UNITS
 
 
@@ -25,7 +25,6 @@ __all__ = ["FORMAT_VERSION", "About", "SchemaError", "check_version", "configura
 # pyright: reportInvalidTypeForm=false
 
 FORMAT_VERSION = 5
-INSTRUCTION_BYTES = 32
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]

@@ -1,4 +1,4 @@
-"""What tokens took, in figures and in a line."""
+"""Statistics of a generation: cycles, utilization and time per token."""
 
 __all__ = ["Statistics"]
 

@@ -1,4 +1,4 @@
-"""Texts that users name: of a file, or of stdin."""
+"""Read a text from a file or from stdin."""
 
 import sys
 from contextlib import nullcontext

@@ -1,4 +1,4 @@
-"""Requests to a board: sent again until they are answered, or until patience ends."""
+"""Link client: sends requests to a board, with retransmission and timeout."""
 
 import secrets
 import time

@@ -1,4 +1,4 @@
-"""Packets as frames on a serial line: a checksum, byte stuffing, and a zero behind each."""
+"""Framing on a serial line: checksum, COBS byte stuffing, and a zero as terminator."""
 
 import zlib
 

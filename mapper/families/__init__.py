@@ -1,4 +1,5 @@
-"""Families of models: a file each, which says what a family's graph is and how files call its tensors.
+"""Families of models: a file each, which says what a family's graph is and how files call its
+tensors.
 
 A file registers a function from :class:`Hyperparameters` to :class:`~sw_ref.graph.Graph` with
 :func:`family`. Nothing else lists it: this folder is searched.
@@ -31,7 +32,8 @@ class Hyperparameters:
 
 @dataclass(frozen=True)
 class Names:
-    """What files call a tensor of a layer, without ``blk.N.`` or ``model.layers.N.``, and ``.weight``."""
+    """What files call a tensor of a layer, without ``blk.N.`` or ``model.layers.N.``, and
+    ``.weight``."""
     gguf: str
     hf: str
 

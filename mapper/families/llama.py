@@ -1,4 +1,5 @@
-"""Llama (arXiv:2302.13971): RMS norms, rotary embedding, grouped queries, a SiLU gate, no biases."""
+"""Llama (arXiv:2302.13971): RMS norms, rotary embedding, grouped queries, a SiLU gate, no
+biases."""
 
 from sw_ref.graph import (Add, Angles, Attend, Embedding, Gate, Graph, Head, Linear, Norm, Repeat,
                           Rope)

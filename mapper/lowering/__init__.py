@@ -1,7 +1,7 @@
 """Lowering: how the nodes of each type become instructions.
 
-A file for each kind of node. A :class:`Lowering` is registered for its type with :func:`lowers`, and
-this folder is searched, so a new node type is a new file. Lowerings know nothing of tokens, of
+A file for each kind of node. A :class:`Lowering` is registered for its type with :func:`lowers`,
+and this folder is searched, so a new node type is a new file. Lowerings know nothing of tokens, of
 loops, or of where values lie: :mod:`mapper.tokens`, :mod:`mapper.schedule` and :mod:`mapper.place`
 see to those.
 """

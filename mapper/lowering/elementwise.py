@@ -40,7 +40,8 @@ class LowerTimes(Lowering):
 
 @lowers(Gate)
 class LowerGate(Lowering):
-    """SiLU gate, as a sequence: the gate and up rows are used up, and the last step writes the value."""
+    """SiLU gate, as a sequence: the gate and up rows are used up, and the last step writes the
+    value."""
     early = (0,)
     scaled = 2   # steps that multiply a factor in
 

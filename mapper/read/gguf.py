@@ -112,7 +112,7 @@ def read(path):
     def load(index):
         linears, norms = found[index]
         return Layer(linears={n: file.linear(t, order.get(n)) for n, t in linears.items()},
-                     **{n: file.floats(t) for n, t in norms.items()})
+                     gains={n: file.floats(t) for n, t in norms.items()})
 
     eos, bos = special_tokens(file, vocab)
     return Model(
@@ -125,4 +125,4 @@ def read(path):
         chat_template=file.of_type("tokenizer.chat_template", str, default="") or None,
         layers=Layers(layers, load), norm=file.floats(norm),
         load_embedding=lambda: file.linear(embedding),
-        load_head=None if head is None else lambda: file.linear(head), **shape)
+        load_head=None if head is None else lambda: file.linear(head), family="llama", **shape)

@@ -266,7 +266,7 @@ def read(path, bits=8):
     def load(index):
         linears, norms = found[index]
         return Layer(linears={n: matrix(t, folder.native, bits) for n, t in linears.items()},
-                     **{n: t.floats() for n, t in norms.items()})
+                     gains={n: t.floats() for n, t in norms.items()})
 
     about = folder.optional("tokenizer_config.json")
     template = chat_template(folder, about)
@@ -280,4 +280,4 @@ def read(path, bits=8):
         bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None, chat_template=template,
         tokenizer=tokenizer, layers=Layers(count, load), norm=norm.floats(),
         load_embedding=lambda: vocabulary(embedding),
-        load_head=None if tied else lambda: vocabulary(head), **shape)
+        load_head=None if tied else lambda: vocabulary(head), family="llama", **shape)

@@ -41,7 +41,7 @@ def tensors(model):
             formats.add(layer.linears[part].format)
             add(f"model.layers.{n}.{name}.weight", layer.linears[part])
         for part, name in NORMS.items():
-            out[f"model.layers.{n}.{name}.weight"] = getattr(layer, part)
+            out[f"model.layers.{n}.{name}.weight"] = layer.gains[part]
     add("model.embed_tokens.weight", model.embedding)
     if not model.tied:
         add("lm_head.weight", model.head)

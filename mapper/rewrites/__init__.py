@@ -1,16 +1,16 @@
 """Rewrites: what a good hand does to a graph before it is scheduled, each with its condition.
 
 A file each, which registers a class with :func:`rewrite`. The oracle
-(:mod:`sw_ref.pytorch.interpreter`) interprets the graph before them, so none may change a bit of what
-the machine's arithmetic is defined to give. That includes where a norm's 1 / rms(x) is rounded:
-behind the products, in the interpreter as in the program.
+(:mod:`sw_ref.pytorch.interpreter`) interprets the graph before them, so none may change a bit of
+what the machine's arithmetic is defined to give. That includes where a norm's 1 / rms(x) is
+rounded: behind the products, in the interpreter as in the program.
 """
 
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pkgutil import iter_modules
 
-from sw_ref.graph import Graph, Repeat
+from sw_ref.graph import Graph, Node, Repeat
 
 
 __all__ = ["REWRITES", "Applied", "Body", "rewrite", "rewritten"]
@@ -70,10 +70,10 @@ for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
 
-def _body(nodes, applied, rewrites):
-    nodes = tuple(
+def _body(given, applied, rewrites):
+    nodes: tuple[Node, ...] = tuple(
         replace(node, body=_body(node.body, applied, rewrites)) if isinstance(node, Repeat) else node
-        for node in nodes)
+        for node in given)
     for each in rewrites:
         for name in [node.name for node in nodes]:
             body = Body(nodes)

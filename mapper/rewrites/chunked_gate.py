@@ -30,8 +30,8 @@ def chunks(rows):
 
 @rewrite
 class ChunkedGate:
-    """Gate and up come in chunks, the rows of a chunk of both as one matrix: the gate runs on a chunk
-    while the core streams the next.
+    """Gate and up come in chunks, the rows of a chunk of both as one matrix: the gate runs on a
+    chunk while the core streams the next.
 
     Only where gate and up are products of one vector, without biases, that nothing else reads.
     """

@@ -1,7 +1,5 @@
 """Keys and values before queries."""
 
-from typing import Any
-
 from sw_ref.graph import Attend, Linear
 
 from . import rewrite
@@ -19,22 +17,22 @@ class KeysFirst:
     name = "keys and values before queries"
     order = 2
 
-    def _chain(self, body, value) -> Any:
-        """Nodes from a product to `value`, the product first; None if they are no plain chain."""
+    def _chain(self, body, value):
+        """Nodes from a product to `value`, the product first; none if they are no plain chain."""
         chain = []
         while (node := body.maker(value)) is not None and len(body.users(value)) == 1:
             chain.insert(0, node)
             if isinstance(node, Linear):
-                return chain if node.bias is None else None
+                return chain if node.bias is None else []
             value = node.inputs[0]
-        return None
+        return []
 
     def applies(self, body, node):
         """Whether `node` is attention whose keys and values may come first."""
         if not isinstance(node, Attend) or body.leaves(node.name):
             return False
         chains = [self._chain(body, value) for value in node.inputs]
-        return None not in chains and len({chain[0].inputs for chain in chains}) == 1
+        return all(chains) and len({chain[0].inputs for chain in chains}) == 1
 
     def apply(self, body, node):
         queries, keys, values = (self._chain(body, value) for value in node.inputs)

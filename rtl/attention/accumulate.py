@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..spec.limits import DENOMINATOR_BITS, NUMERATOR_BITS
-from .delay import delayed
+from ..bus.delay import delayed
 from .products import PRODUCT_BITS
 from .softmax import Rescale
 from .tag import Tag

@@ -8,7 +8,7 @@ from ..bus.skid import SkidBuffer
 from ..fp.from_int import IntToFp
 from ..spec.layouts import vector_write
 from ..spec.limits import DENOMINATOR_BITS, HEAD_BITS, NUMERATOR_BITS, QUERY_BITS
-from .delay import delayed
+from ..bus.delay import delayed
 
 
 __all__ = ["OutputCommand", "AttentionOutput"]

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .delay import delayed
+from ..bus.delay import delayed
 
 
 __all__ = ["PRODUCT_BITS", "KEY_PRODUCT_BITS", "sum_latency", "ProductArray"]

@@ -4,15 +4,15 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .delay import delayed
+from ..bus.delay import delayed
+from ..spec.numbers import SCORE_BITS
 from .products import KEY_PRODUCT_BITS, sum_latency
 from .tag import Tag
 
 
-__all__ = ["SCORE_BITS", "Score", "Scorer"]
+__all__ = ["Score", "Scorer"]
 
 
-SCORE_BITS = 24
 MAX_LEFT = 24    # A dot product other than 0 saturates when shifted left by more.
 BIAS = 264       # 2 * 127 + 14 + 6 - 10: see sw_ref.attention
 

@@ -7,15 +7,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..spec.config import KV_BLOCK
-from .delay import delayed
+from ..bus.delay import delayed
+from ..spec.numbers import FRACTION, KV_BLOCK
 from .scores import Score
 
 
-__all__ = ["FRACTION", "EXP2", "MAX_RESCALE", "Weights", "Rescale", "Softmax"]
+__all__ = ["EXP2", "MAX_RESCALE", "Weights", "Rescale", "Softmax"]
 
 
-FRACTION = 10
 MAX_RESCALE = 40   # Right shifts by more leave what this leaves of 40 bits: the sign.
 
 # 2**(i / 1024), 15 fraction bits.

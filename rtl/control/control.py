@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import AXI4Lite
 from ..spec.csr import ADDRESS_BITS, BEST, IDENTITY, TOKENS, FaultCode
-from ..spec.isa import Source, Unit, WeightFormat
+from ..spec.isa import Source, Unit
 from ..spec.layouts import Logit
 from ..spec.limits import PC_BITS
 from .csr import RegisterFile
@@ -132,7 +132,7 @@ class Control(wiring.Component):
         m.d.comb += [
             registers.identity.eq(IDENTITY),
             registers.digest.eq(int(self.config.digest[:8], 16)),
-            registers.formats.eq(sum(1 << WeightFormat[name].value for name in self.config.formats)),
+            registers.formats.eq(sum(1 << fmt.value for fmt in self.config.weight_formats)),
             registers.status.eq(Cat(busy, done, fault.code != 0)),
             registers.fault_code.eq(fault.code),
             registers.fault_pc.eq(fault.pc),

@@ -14,7 +14,7 @@ __all__ = ["Fetch"]
 
 
 class Fetch(wiring.Component):
-    """Copy the program from DRAM into a memory on chip, once per start.
+    """Copy the program from DRAM to the program memory, once per start.
 
     Words are little endian. Throughput is one beat per cycle, but one word per cycle where a beat
     holds two.

@@ -16,8 +16,8 @@ __all__ = ["UnitQueue"]
 class UnitQueue(wiring.Component):
     """Keep the instructions of a unit, in order, and execute the :class:`~rtl.spec.isa.Sync` among them.
 
-    An instruction at the head is offered to the unit. A Sync waits until the unit is not busy,
-    then until the tokens are taken and given.
+    The instruction at the head is offered to the unit. A Sync waits until the unit is idle, then until
+    its tokens are taken and given.
 
     Latency is three cycles. Throughput is one instruction every two cycles, one Sync every three.
 

@@ -36,9 +36,9 @@ class TokenPort(wiring.Signature):
 class TokenCounters(wiring.Component):
     """Count tokens: 15 counters of 8 bits; number 0 is none, and never waits.
 
-    Any number of queues give in one cycle. Of those that take from the same counter in one cycle,
-    the first does, and the others wait for at least two. A token given can be taken two cycles later. A
-    counter must not exceed 255: the rule `token` (:mod:`rtl.spec.rules`) bounds how far one queue runs ahead.
+    All queues may give in the same cycle. If several take from a counter, the first has priority, and
+    the others wait for at least two cycles. A token can be taken two cycles after it was given. A counter
+    must not exceed 255: the rule `token` (:mod:`rtl.spec.rules`) bounds how far a queue runs ahead.
 
     Parameters
     ----------

@@ -1,23 +1,22 @@
 """Sparse DSP chain linear core."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
 
-from ..spec.config import GROUP, Config
+from ..spec.formats import FORMATS
 from ..spec.isa import WeightFormat
-from ..spec.sparse import BLOCK, SLOTS, Mode
+from ..spec.numbers import GROUP
+from ..spec.sparse import BLOCK, Mode
+from .core import LinearCore, register
 from .dsp import ECP5, DspGroup
-from .output import OutputQueue, capacity
 from .reduction import NODES, ReductionTree, row_slices
 from .slots import CHAIN_WEIGHTS, SlotSelect, elements, lanes_of_chain
-from .systolic import SUM_BITS
 
 
 __all__ = ["DspChainCore"]
 
 
-class DspChainCore(wiring.Component):
+@register
+class DspChainCore(LinearCore):
     """Multiply steps, dense or sparse, with activations: chains of multipliers, exact in integers.
 
     After FlightLLM (arXiv:2401.03868). A chain is :data:`~rtl.spec.config.GROUP` cells, each with a
@@ -45,73 +44,38 @@ class DspChainCore(wiring.Component):
     Attributes
     ----------
     latency : :class:`int`
-        Cycles from a step's operands to its first sums, or in SPARSE4 to half a payload.
+        In SPARSE4 to half a payload.
     capacity : :class:`int`
         Payloads of sums that the core holds at most, and so steps.
-    inputs : :class:`int`
-        Activations per table of `acts`: 1, they come as they are.
-    lanes : :class:`int`
-        Rows of a payload of sums.
-    native : frozenset of :class:`~rtl.spec.isa.WeightFormat`
-        Formats whose steps it takes as they come from memory.
 
     Members
     -------
     weights : :py:`In(stream.Signature(CHAIN_WEIGHTS(config)))`
         Steps. Taken together with `acts`, in the last of their passes.
-    acts : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(8), 32), columns)))`
-        Activations of each column; S8 and sparse formats have theirs in the first 16. Taken
-        together with `weights`.
-    sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns)))`
-        :meth:`outputs` payloads per step, by column and row. Rows that a step does not have are
-        nonsense.
     """
+    what = "Chains of multipliers for dense and sparse weights, after FlightLLM (arXiv:2401.03868)."
+
     def __init__(self, config, packing=ECP5):
-        if not isinstance(config, Config):
-            raise TypeError(f"Configuration must be a Config, not {config!r}")
-        self.config, self.packing = config, packing
-        self.native = frozenset(WeightFormat[name] for name in config.formats
-                                if name in ("U4", "S8", "SPARSE4", "SPARSE8"))
-        self.inputs, self.lanes = 1, row_slices(config) * config.rows
+        self.check(config)
+        self.packing = packing
         # Slots, operands, chains, tree, queue.
-        self.latency = 2 + DspGroup.LATENCY + ReductionTree.LATENCY + 1
-        self.capacity = capacity(self.latency)
-        super().__init__({
-            "weights": In(stream.Signature(CHAIN_WEIGHTS(config))),
-            "acts":    In(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(8), GROUP), config.columns))),
-            "sums":    Out(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), self.lanes), config.columns))),
-        })
+        super().__init__(config, latency=2 + DspGroup.LATENCY + ReductionTree.LATENCY + 1, native=config.native,
+                         lanes=row_slices(config) * config.rows, weights=CHAIN_WEIGHTS(config))
 
     def outputs(self, fmt, mode=Mode.ZERO):
         """Payloads of sums of a step of format `fmt`, and in sparse formats of `mode`."""
-        if fmt not in (WeightFormat.SPARSE4, WeightFormat.SPARSE8):
-            return 1
-        rows = (32 if fmt == WeightFormat.SPARSE4 else 16) // SLOTS[mode]
-        return -(-rows // 4)
+        return -(-FORMATS[fmt].step_slices(mode) // 4) if FORMATS[fmt].sparse else 1
 
     def passes(self, fmt, mode=Mode.ZERO):
         """Cycles of a step. The slots of two lanes are more than a chain has cells, but in a dense
         block a cell does two."""
-        halves = 2 if fmt == WeightFormat.SPARSE4 and mode != Mode.DENSE else 1
+        halves = 2 if FORMATS[fmt].sparse and FORMATS[fmt].code_bits == 4 and mode != Mode.DENSE else 1
         return max(self.outputs(fmt, mode), halves if lanes_of_chain(self.config) == 2 else 1)
 
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.results = results = OutputQueue(self.sums.p.shape(), latency=self.latency)
-        wiring.connect(m, results.o, wiring.flipped(self.sums))
-        go = Signal()
         part, last, upper, half, nodes = self._passes(m)
-        m.d.comb += [
-            go.eq(self.weights.valid & self.acts.valid & results.room),
-            self.weights.ready.eq(self.acts.valid & results.room & last),
-            self.acts.ready.eq(self.weights.valid & results.room & last),
-            results.enter.eq(go & ~half),
-        ]
-        with m.If(go):
-            m.d.sync += part.eq(Mux(last, 0, part + 1))
 
         # The nodes that belong to a pass follow it: to the operands, and then past the multipliers.
         later = []
@@ -127,7 +91,9 @@ class DspChainCore(wiring.Component):
         operands = self._operands(m, slots.cells)
         columns, rows = range(self.config.columns), range(self.lanes)
         sums = [self._column(m, c, operands, slots.cells, acts[c], later) for c in columns]
-        m.d.comb += results.i.as_value().eq(Cat(sums[c][n] for c in columns for n in rows))
+        go = self.take_steps(m, [sums[c][n] for c in columns for n in rows], last=last, whole=~half)
+        with m.If(go):
+            m.d.sync += part.eq(Mux(last, 0, part + 1))
 
         return m
 

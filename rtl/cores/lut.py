@@ -4,25 +4,24 @@ from functools import reduce
 from operator import or_
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
 
-from ..spec.config import GROUP, Config
+from ..spec.config import NATIVE
+from ..spec.formats import FORMATS
 from ..spec.isa import WeightFormat
+from ..spec.numbers import GROUP
 from .carried import Carried
-from .output import capacity, take_steps
-from .systolic import CORE_WEIGHTS, SUM_BITS
+from .core import SUM_BITS, LinearCore, register
 from .tables import TABLES, bound, encode, look_up
 
 
 __all__ = ["LutCore"]
 
 
-DENSE = ("U1", "U2", "U3", "U4", "S8", "TERNARY")
 UNITS = 4  # plane-row units per lane of 128 bits
 
 
-class LutCore(wiring.Component):
+@register
+class LutCore(LinearCore):
     """Multiply weights with activations by looking sums of activations up, exact in integers.
 
     After LUT Tensor Core (arXiv:2408.06003). A weight is a sum of bit planes, a plane's bits stand
@@ -60,54 +59,28 @@ class LutCore(wiring.Component):
         Activations per table (K): 2 or 4. LUT Tensor Core has 4. On FPGAs, where adders are cheaper
         than multiplexers, 2 makes the smaller core: see docs/rfcs/0003-lut-tensor-core.md.
 
-    Attributes
-    ----------
-    latency : :class:`int`
-        Cycles from a step's operands to its sums.
-    capacity : :class:`int`
-        Steps that the core holds at most, counting those whose sums are not taken.
-    lanes : :class:`int`
-        Rows of a payload of sums.
-    native : frozenset of :class:`~rtl.spec.isa.WeightFormat`
-        Formats whose steps it takes as they come from memory.
-
     Members
     -------
-    weights : :py:`In(stream.Signature(CORE_WEIGHTS(config)))`
-        Codes, laid out as :mod:`rtl.spec.formats` says, but TERNARY as two planes like U2. Taken
-        together with `acts`.
     acts : :py:`In(stream.Signature(data.ArrayLayout(TABLES(inputs), columns)))`
-        Tables of each column's activations. Taken together with `weights`.
-    sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns)))`
-        Sums of the step, by column and row. Rows that the step does not have are nonsense.
+        Tables of each column's activations.
     """
+    what = ("A core of lookup tables: sums of a few activations under every choice of signs, which the bits of weights "
+            "select, after LUT Tensor Core (arXiv:2408.06003).")
+
     def __init__(self, config, *, formats=None, inputs=2):
-        if not isinstance(config, Config):
-            raise TypeError(f"Configuration must be a Config, not {config!r}")
+        self.check(config)
         if inputs not in (2, 4):
             raise ValueError(f"Inputs of a table must be 2 or 4, not {inputs!r}")
         formats = config.formats if formats is None else formats
-        self.config, self.inputs = config, inputs
-        self.native = frozenset(WeightFormat[name] for name in formats if name in DENSE)
-        if not self.native:
-            raise ValueError(f"Formats must have at least one of {', '.join(DENSE)}, not {formats!r}")
-        self.lanes = config.rows * (4 if "U1" in formats else
-                                    2 if "U2" in formats or "TERNARY" in formats else 1)
+        native = [WeightFormat[name] for name in formats if name in NATIVE["lut"]]
+        if not native:
+            raise ValueError(f"Formats must have at least one of {', '.join(NATIVE['lut'])}, not {formats!r}")
         # Encoded weights and tables, entries; the units' trees; sums of units, of pairs, of lanes,
         # and the correction; the queue.
         self.levels = (GROUP // 2 // inputs - 1).bit_length()
-        self.latency = 2 + self.levels + 4 + 1
-        self.capacity = capacity(self.latency)
-        super().__init__({
-            "weights": In(stream.Signature(CORE_WEIGHTS(config))),
-            "acts":    In(stream.Signature(data.ArrayLayout(TABLES(inputs), config.columns))),
-            "sums":    Out(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), self.lanes), config.columns))),
-        })
-
-    def outputs(self, fmt, mode=0):
-        """Payloads of sums that a step gives."""
-        return 1
+        super().__init__(config, latency=2 + self.levels + 4 + 1, native=native, inputs=inputs,
+                         lanes=config.rows * max(FORMATS[fmt].step_rows for fmt in native),
+                         table=TABLES(inputs))
 
     def elaborate(self, platform):
         m = Module()
@@ -121,7 +94,7 @@ class LutCore(wiring.Component):
         sums = [row for c in range(self.config.columns) for row in self._column(m, c, codes)]
 
         # Rows that only formats of few bits have are narrow.
-        take_steps(m, self, sums)
+        self.take_steps(m, sums)
 
         return m
 

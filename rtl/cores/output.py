@@ -1,11 +1,11 @@
 """Output queue of a pipeline that cannot stall."""
 
 from amaranth import *
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 
-__all__ = ["OutputQueue", "capacity", "take_steps"]
+__all__ = ["OutputQueue", "capacity"]
 
 
 def capacity(latency):
@@ -72,29 +72,3 @@ class OutputQueue(wiring.Component):
         ]
 
         return m
-
-
-def take_steps(m, core, sums):
-    """Let steps into a core that has a queue behind it, `weights` and `acts` together, and give its `sums`.
-
-    Parameters
-    ----------
-    core : component
-        A core, which gives one payload a step after its `latency`.
-    sums : list of signed :class:`Value`
-        End of its pipeline: sums by column and row. They may be narrower than the payload's; they are, as far as
-        through the queue.
-    """
-    shape = data.StructLayout({str(n): signed(len(row)) for n, row in enumerate(sums)})
-    m.submodules.results = results = OutputQueue(shape, latency=core.latency)
-    m.d.comb += [
-        core.weights.ready.eq(core.acts.valid & results.room),
-        core.acts.ready.eq(core.weights.valid & results.room),
-        results.enter.eq(core.weights.valid & core.weights.ready),
-        results.i.as_value().eq(Cat(sums)),
-        core.sums.valid.eq(results.o.valid),
-        results.o.ready.eq(core.sums.ready),
-    ]
-    for n in range(len(sums)):
-        column, row = divmod(n, core.lanes)
-        m.d.comb += core.sums.p[column][row].eq(results.o.p[str(n)])

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.config import GROUP, Config
 from .dsp import ECP5
 from .slots import has, lanes_of_chain
-from .systolic import SUM_BITS
+from .core import SUM_BITS
 
 
 __all__ = ["NODES", "ReductionTree", "row_slices"]

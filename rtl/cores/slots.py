@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.config import GROUP, Config
 from ..spec.isa import WeightFormat
 from ..spec.sparse import BLOCK, MODES, Mode
-from .systolic import CORE_WEIGHTS
+from .core import CORE_WEIGHTS
 
 
 __all__ = ["CHAIN_WEIGHTS", "lanes_of_chain", "has", "elements", "SlotSelect"]
@@ -80,7 +80,7 @@ class SlotSelect(wiring.Component):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        self.formats = {WeightFormat[name] for name in config.formats}
+        self.formats = set(config.weight_formats)
         self.lanes = lanes_of_chain(config)
         cell = data.StructLayout({"low": signed(8), "high": signed(5), "element": 4})
         super().__init__({

@@ -1,24 +1,13 @@
 """Systolic linear core."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
 
-from ..spec.config import GROUP, Config
 from ..spec.isa import WeightFormat
-from .output import OutputQueue, capacity
+from ..spec.numbers import GROUP
+from .core import SUM_BITS, LinearCore, register
 
 
-__all__ = ["CORE_WEIGHTS", "SUM_BITS", "SystolicCore"]
-
-
-SUM_BITS = 20  # 16 products of -128 and -128 are 2**18
-
-
-def CORE_WEIGHTS(config):
-    """What a linear core takes of a step; one that multiplies sparse blocks as they are stored
-    takes their indices too."""
-    return data.StructLayout({"codes": config.beat_bits, "format": 3})
+__all__ = ["SystolicCore"]
 
 
 def adder_tree(m, terms, name):
@@ -33,7 +22,8 @@ def adder_tree(m, terms, name):
     return terms[0]
 
 
-class SystolicCore(wiring.Component):
+@register
+class SystolicCore(LinearCore):
     """Multiply weights with activations: a dense array of dot products, exact in integers.
 
     The array has `rows` x `columns` cells of :data:`~rtl.spec.config.GROUP` multipliers each. Weights
@@ -53,66 +43,22 @@ class SystolicCore(wiring.Component):
     ----------
     config : :class:`~rtl.spec.config.Config`
         Accelerator.
-
-    Attributes
-    ----------
-    latency : :class:`int`
-        Cycles from a step's operands to its sums.
-    capacity : :class:`int`
-        Steps that the core holds at most, counting those whose sums are not taken.
-    inputs : :class:`int`
-        Activations per table of `acts`: 1, they come as they are.
-    lanes : :class:`int`
-        Rows of a payload of sums.
-    native : set of :class:`~rtl.spec.isa.WeightFormat`
-        Formats whose steps the core takes as they come. It takes those of others N rows at a time,
-        ternary ones as TERNARY, the 16 elements of a row of a sparse block as S8.
-
-    Members
-    -------
-    weights : :py:`In(stream.Signature(CORE_WEIGHTS(config)))`
-        Codes of N rows, laid out as :mod:`rtl.spec.formats` says. Taken together with `acts`.
-    acts : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(8), 32), columns)))`
-        Activations of each column. Taken together with `weights`.
-    sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), rows), columns)))`
-        Sums of the step, by column and row.
     """
-    def __init__(self, config):
-        if not isinstance(config, Config):
-            raise TypeError(f"Configuration must be a Config, not {config!r}")
-        self.config = config
-        self.inputs, self.lanes = 1, config.rows
-        self.native = frozenset({WeightFormat.U4, WeightFormat.S8})
-        # Operands, products, tree; the last column's delay; the queue.
-        self.latency = 2 + (GROUP - 1).bit_length() + config.columns - 1 + 1
-        self.capacity = capacity(self.latency)
-        super().__init__({
-            "weights": In(stream.Signature(CORE_WEIGHTS(config))),
-            "acts":    In(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(8), GROUP), config.columns))),
-            "sums":    Out(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), self.lanes), config.columns))),
-        })
+    what = "A systolic array of multipliers, one for each weight of four bits and column."
 
-    def outputs(self, fmt, mode=0):
-        """Payloads of sums that a step gives."""
-        return 1
+    def __init__(self, config):
+        self.check(config)
+        # Operands, products, tree; the last column's delay; the queue.
+        latency = 2 + (GROUP - 1).bit_length() + config.columns - 1 + 1
+        super().__init__(config, latency=latency, native=config.native, lanes=config.rows)
 
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.results = results = OutputQueue(self.sums.p.shape(), latency=self.latency)
-        wiring.connect(m, results.o, wiring.flipped(self.sums))
-        m.d.comb += [
-            self.weights.ready.eq(self.acts.valid & results.room),
-            self.acts.ready.eq(self.weights.valid & results.room),
-            results.enter.eq(self.weights.valid & self.weights.ready),
-        ]
-
         columns, rows = range(self.config.columns), range(self.config.rows)
         acts = [self._acts(m, c) for c in columns]
         sums = [self._row(m, n, acts) for n in rows]
-        m.d.comb += results.i.as_value().eq(Cat(sums[n][c] for c in columns for n in rows))
+        self.take_steps(m, [sums[n][c] for c in columns for n in rows])
 
         return m
 

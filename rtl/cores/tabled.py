@@ -1,18 +1,18 @@
 """A table core that takes activations."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
 
-from ..spec.config import GROUP
-from ..spec.isa import WeightFormat
+from ..spec.formats import FORMATS
+from ..spec.numbers import GROUP
+from .core import LinearCore
 from .tables import SignTable
 
 
 __all__ = ["TabledCore"]
 
 
-class TabledCore(wiring.Component):
+class TabledCore(LinearCore):
     """Build the tables of each step's activations in front of a core that looks them up.
 
     For a core by itself, and to measure what it costs to build tables again for every step. In the
@@ -24,40 +24,19 @@ class TabledCore(wiring.Component):
     ----------
     core : component
         Such as :class:`~.lut.LutCore`. It becomes a part of this one.
-
-    Attributes
-    ----------
-    config, native, lanes
-        The core's.
-    inputs : :class:`int`
-        Activations per table of `acts`: 1, they come as they are.
-    latency : :class:`int`
-        Cycles from a step's operands to its sums.
-    capacity : :class:`int`
-        Steps that are held at most, counting those whose sums are not taken.
-
-    Members
-    -------
-    weights : :py:`In(core.weights.signature)`
-        Codes. Taken together with `acts`.
-    acts : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(8), 32), columns)))`
-        Activations of each column; in S8, 16 to 31 do not matter. Taken together with `weights`.
-    sums : :py:`Out(core.sums.signature)`
-        Sums of the step.
     """
     def __init__(self, core):
-        self.core, self.config, self.native, self.lanes = core, core.config, core.native, core.lanes
-        self.inputs, self.latency, self.capacity = 1, core.latency + 1, core.capacity + 1
-        super().__init__({
-            "weights": In(stream.Signature(core.weights.p.shape())),
-            "acts":    In(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(8), GROUP), core.config.columns))),
-            "sums":    Out(stream.Signature(core.sums.p.shape())),
-        })
+        self.core, self.what = core, core.what
+        super().__init__(core.config, latency=core.latency + 1, native=core.native, lanes=core.lanes)
+        self.capacity = core.capacity + 1
 
     def outputs(self, fmt, mode=0):
         """Payloads of sums that a step gives."""
         return self.core.outputs(fmt, mode)
+
+    def passes(self, fmt, mode=0):
+        """Cycles that a step takes."""
+        return self.core.passes(fmt, mode)
 
     def elaborate(self, platform):
         m = Module()
@@ -78,7 +57,8 @@ class TabledCore(wiring.Component):
             m.d.sync += [held.eq(self.weights.valid & self.acts.valid), weights.eq(self.weights.payload)]
 
         # The planes 4 to 7 of S8 go with the same activations as the planes 0 to 3.
-        twice = self.weights.p.format == WeightFormat.S8 if WeightFormat.S8 in self.native else C(0)
+        halves = sorted(fmt.value for fmt in self.native if FORMATS[fmt].elements < GROUP)
+        twice = Value.cast(self.weights.p.format).matches(*halves)
         for column, acts in enumerate(self.acts.p):
             for n, tables in enumerate(core.acts.p[column]):
                 m.submodules[f"table_{column}_{n}"] = table = SignTable(core.inputs)

@@ -22,8 +22,8 @@ class FpMul(wiring.Component):
     exponent 255 of an operand taken as one more exponent, results from 2**128 on limited to `MAX`.
 
     Latency is `LATENCY` enabled cycles; throughput is one product per enabled cycle. The 24 by 24
-    bit multiplier is made of four of 12 by 12 with registers on both sides, which DSP blocks absorb: on FPGAs whose
-    blocks are narrower than 24 bits, their sum has a cycle of its own.
+    bit multiplier is four of 12 by 12, with registers on both sides that DSP blocks absorb; their sum
+    takes a cycle of its own, since the blocks of some FPGAs are narrower than 24 bits.
 
     Members
     -------

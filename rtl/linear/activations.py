@@ -8,12 +8,12 @@ from ..spec.config import GROUP, Config
 from ..cores.tables import TABLES, SignTable
 from ..spec.layouts import ActivationWrite
 from ..spec.limits import GROUP_BITS
+from ..spec.numbers import WINDOW
 
 
-__all__ = ["WINDOW", "ACTIVATION_READ", "Activations", "ActivationBuffer"]
+__all__ = ["ACTIVATION_READ", "Activations", "ActivationBuffer"]
 
 
-WINDOW = 15  # :data:`sw_ref.numerics.WINDOW`; rtl may not import sw_ref, a test compares the two.
 
 # `split`: half of the group is wanted, its elements 16-31 if `half`.
 ACTIVATION_READ = data.StructLayout({"group": GROUP_BITS, "half": 1, "split": 1})
@@ -29,19 +29,19 @@ def Activations(config, inputs=1):
 
 
 class ActivationBuffer(wiring.Component):
-    """Quantized activation vectors, one per column, with what the linear core wants of each group.
+    """Buffer quantized activation vectors, one per column.
 
-    A group lies in one word; beside it, its exponent and the sum of its values, which the
-    centres of a matrix are multiplied by. The largest exponent of the vector is kept apart: by
-    its distance from it a group's sums are shifted (:func:`sw_ref.numerics.group_shift`).
+    A group is one word. Beside it are its exponent and the sum of its values, which a matrix's centres
+    are multiplied by. The largest exponent of each vector is a register: a group's sums are shifted by
+    the distance to it (:func:`sw_ref.numerics.group_shift`).
 
-    For a core that looks sums of activations up, a group is kept as its tables. They are built once per
-    vector, as it comes from the quantizer, and so while the core is still at the matrix before: the
-    fused precomputation of LUT Tensor Core (arXiv:2408.06003). Tables of two activations have two
-    entries of nine bits, for which block RAMs have room where others have parity.
+    For a core of lookup tables, a group is stored as its tables. They are built once per vector, as
+    it comes from the quantizer, while the core still works on the last matrix: the fused precomputation
+    of LUT Tensor Core (arXiv:2408.06003). A table of two activations has two entries of nine bits,
+    which use the parity bits of block RAMs.
 
     Reads have a latency of two cycles and a throughput of one per cycle; backpressure is respected.
-    Writes are taken every cycle; reads and `top` show them two cycles later.
+    A write is accepted every cycle, and visible in reads and `top` two cycles later.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class ActivationBuffer(wiring.Component):
         runs = GROUP // config.lanes
         write = self.write.p
 
-        # First cycle of a write: the lanes are summed, tables are built. Second: all goes to memory.
+        # Writes: sum the lanes and build the tables; then write to memory.
         m.d.comb += self.write.ready.eq(1)
         address   = Signal(range(config.act_groups), reset_less=True)
         exponent  = Signal(8, reset_less=True)
@@ -113,7 +113,7 @@ class ActivationBuffer(wiring.Component):
         with m.If(column.any()):
             m.d.sync += sum_so_far.eq(group_sum)
 
-        # Reads: the memories' own output registers, then the payload.
+        # Reads: the memories' output registers, then the payload's.
         advance, fetched = Signal(), Signal()
         split, half = Signal(reset_less=True), Signal(reset_less=True)
         m.d.comb += [

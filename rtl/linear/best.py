@@ -18,14 +18,13 @@ LEAST = 1 << 31 | MAX   # of places that are left over
 class BestLogits(wiring.Component):
     """Keep the best of a stream of logits, best first.
 
-    The order is :func:`sw_ref.best.best`'s: of equal logits, among which -0 and +0 count, the one
-    that came first is ahead, and stays when only one of them can. Values keep their bits.
+    The order is :func:`sw_ref.best.best`'s: of equal logits (-0 equals +0), the first one is ahead.
+    Values keep their bits.
 
-    This is an insertion sort in a memory. A logit that does not make it onto the full list, nearly
-    all of them, takes two cycles; one that does takes two more, and one for each that moves down. Out of n
-    in random order about BEST * (1 + ln(n / BEST)) do. A FIFO of `DEPTH` logits hides them from the
-    rows of a matrix, of which a tile takes as many cycles as it has beats. A systolic list would
-    take every logit at once, but spends 64 comparators and 3,328 flip-flops on it.
+    An insertion sort in a memory. A logit that is not among the best, as nearly all are, takes two
+    cycles; one that is takes two more, and one for each entry that moves down. Of n logits in random
+    order, about BEST * (1 + ln(n / BEST)) are. A FIFO of `DEPTH` logits absorbs them. A systolic list
+    would take a logit every cycle, but needs 64 comparators and 3,328 flip-flops.
 
     Members
     -------
@@ -73,10 +72,10 @@ class BestLogits(wiring.Component):
         m.d.comb += key.eq(head.value ^ Mux(head.value[31], 0x7fffffff, 0))
 
         new   = Signal(item, reset_less=True)
-        bound = Signal(signed(32), reset_less=True)  # listed keys below this one are beaten
+        bound = Signal(signed(32), reset_less=True)  # the new logit goes ahead of keys below this
         worst = Signal(signed(32), reset_less=True)  # key at the end of the full list
         count = Signal(range(BEST + 1))
-        place = Signal(range(BEST), reset_less=True)  # where the new logit goes for now
+        place = Signal(range(BEST), reset_less=True)  # entry that is being written
         before = Signal(item, reset_less=True)       # entry that was read two cycles before
         beats = Signal()
         m.d.sync += before.eq(walk.data)
@@ -110,8 +109,8 @@ class BestLogits(wiring.Component):
                 m.next = "Walk"
 
             with m.State("Walk"):
-                # The entry before the place is at hand, the one before that comes from memory, and the next is
-                # being read.
+                # Three entries in flight: `before` is the one ahead of `place`, the memory outputs the one
+                # ahead of that, and the next is being read.
                 m.d.comb += [
                     beats.eq((place != 0) & (before.key < bound)),
                     walk.addr.eq(place - 3),

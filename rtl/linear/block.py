@@ -8,15 +8,16 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import Config
-from ..spec.formats import BEATS_PER_GROUP, GEAR, ROW_SCALED, SCALE_RUN, SPARSE, STEP_ROWS, TILES
+from ..spec.formats import FORMATS
 from ..spec.isa import WeightFormat
 from ..spec.limits import GROUP_BITS
+from ..spec.numbers import TILES
 
 
 __all__ = ["BlockStep", "BlockWalker", "among"]
 
 
-U3, S8 = WeightFormat.U3, WeightFormat.S8
+U3 = WeightFormat.U3
 
 
 def BlockStep(config):
@@ -47,7 +48,7 @@ class BlockWalker(wiring.Component):
     Parameters
     ----------
     config : :class:`~rtl.spec.config.Config`
-        Accelerator. Of its formats, those of :mod:`rtl.spec.sparse` are for
+        Accelerator. Of its formats, the sparse ones are for
         :class:`~.stripe.StripeWalker`.
 
     Members
@@ -68,7 +69,7 @@ class BlockWalker(wiring.Component):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        self.formats = [f for f in WeightFormat if f.name in config.formats and f not in SPARSE]
+        self.formats = {f: FORMATS[f] for f in config.weight_formats if not FORMATS[f].sparse}
         super().__init__({
             "format":     In(WeightFormat),
             "last_group": In(GROUP_BITS),
@@ -80,12 +81,13 @@ class BlockWalker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         n, beat_bits, fmt = self.config.rows, self.config.beat_bits, self.format
+        dense = [its for its in FORMATS.values() if not its.sparse]
 
         tile   = Signal(range(TILES), reset_less=True)
         group  = Signal(GROUP_BITS, reset_less=True)
         half   = Signal(reset_less=True)
-        run    = Signal(range(max(SCALE_RUN.values())), reset_less=True)
-        gear   = Signal(range(max(GEAR.values())), reset_less=True)
+        run    = Signal(range(max(its.scale_run for its in dense)), reset_less=True)
+        gear   = Signal(range(max(its.gear for its in dense)), reset_less=True)
         due    = Signal(reset_less=True)                        # the next beat is a scale beat
         pairs  = Signal(beat_bits, reset_less=True)             # still needed; those of the step first
 
@@ -94,21 +96,20 @@ class BlockWalker(wiring.Component):
             Signal(name=name) for name in ("wide", "centred", "scaled", "geared"))
         group_end, run_end, gear_end = Signal(), Signal(), Signal()
         m.d.comb += [
-            wide.eq(fmt == S8),
-            scaled.eq(self._choose({f: f not in ROW_SCALED for f in self.formats})),
+            wide.eq(among(fmt, [f for f, its in self.formats.items() if its.scaled and not its.centred])),
+            scaled.eq(self._choose(lambda its: its.scaled)),
             centred.eq(scaled & ~wide),
-            geared.eq(self._choose({f: f in GEAR for f in self.formats})),
-            group_end.eq(half | self._choose({f: BEATS_PER_GROUP[f] == 1 for f in self.formats})),
-            run_end.eq(scaled & (run == self._choose({f: SCALE_RUN.get(f, 1) - 1 for f in self.formats}))),
-            gear_end.eq(geared & (gear == self._choose({f: GEAR.get(f, 1) - 1 for f in self.formats}))),
+            geared.eq(self._choose(lambda its: its.gear > 0)),
+            group_end.eq(half | self._choose(lambda its: its.steps_per_group == 1)),
+            run_end.eq(scaled & (run == self._choose(lambda its: max(its.scale_run - 1, 0)))),
+            gear_end.eq(geared & (gear == self._choose(lambda its: max(its.gear - 1, 0)))),
         ]
 
         step, early = Signal(), Signal()
         m.d.comb += [
             o.spare.eq(gear_end),
             o.last.eq(group_end & (group == self.last_group)),
-            o.end.eq(o.last & (tile == self._choose(
-                {f: TILES // STEP_ROWS[f] - 1 for f in self.formats}))),
+            o.end.eq(o.last & (tile == self._choose(lambda its: its.tiles - 1))),
             self.o.valid.eq(~due & (o.spare | self.beats.valid)),
             step.eq(self.o.valid & self.o.ready),
             # The scale beat that is next comes together with a step for which there is no beat.
@@ -124,10 +125,10 @@ class BlockWalker(wiring.Component):
             ]
             with m.If(group_end):
                 m.d.sync += group.eq(Mux(o.last, 0, group + 1))
-                for f in self.formats:
-                    if f in SCALE_RUN:
+                for f, its in self.formats.items():
+                    if its.scaled:
                         with m.If(fmt == f):
-                            m.d.sync += pairs.eq(pairs >> STEP_ROWS[f] * n * (8 if f == S8 else 16))
+                            m.d.sync += pairs.eq(pairs >> its.step_rows * n * 8 * len(its.parts))
             with m.If(o.last):
                 m.d.sync += tile.eq(tile + 1)
         with m.If(self.beats.valid & self.beats.ready & (due | o.spare)):
@@ -150,9 +151,9 @@ class BlockWalker(wiring.Component):
 
         return m
 
-    def _choose(self, values):
-        """Value, of one for each format, of the format in front."""
-        chosen = C(0)
+    def _choose(self, of):
+        """What function `of` gives for the format in front."""
+        values, chosen = {f: of(its) for f, its in self.formats.items()}, C(0)
         for value in sorted(set(values.values())):
             if value:
                 chosen = Mux(among(self.format, [f for f in values if values[f] == value]), value, chosen)

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import GROUP, Config
-from ..spec.formats import ACC_BITS, TILES
+from ..spec.numbers import ACC_BITS, TILES
 from ..spec.layouts import WeightStep
 from ..spec.limits import ROW_BITS
 

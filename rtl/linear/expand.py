@@ -9,19 +9,19 @@ from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
 from ..spec.config import Config
-from ..spec.formats import SPARSE
+from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
 from ..spec.layouts import WeightStep
-from ..spec.sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode, code_beats
+from ..spec.numbers import LANE_BYTES
+from ..spec.sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
 from .block import among
 
 
 __all__ = ["Expander"]
 
 
-LANE = 128  # bits of a beat in a lane
-S8, TERNARY, SPARSE4, SPARSE8 = (
-    WeightFormat[name] for name in ("S8", "TERNARY", "SPARSE4", "SPARSE8"))
+LANE = 8 * LANE_BYTES   # bits
+S8, TERNARY = WeightFormat.S8, WeightFormat.TERNARY
 
 
 class Expander(wiring.Component):
@@ -64,11 +64,12 @@ class Expander(wiring.Component):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        self.expanded = {WeightFormat[name] for name in config.formats} - set(native)
-        left = self.expanded - SPARSE - {TERNARY}
+        self.expanded = set(config.weight_formats) - set(native)
+        left = sorted(f.name for f in self.expanded if not FORMATS[f].expands)
         if left:
-            raise ValueError(f"Formats that the core does not take must be of TERNARY, SPARSE4, "
-                             f"SPARSE8, not {', '.join(sorted(f.name for f in left))}")
+            able = [f.name for f, its in FORMATS.items() if its.expands]
+            raise ValueError(f"Formats that the core does not take must be of {', '.join(able)}, "
+                             f"not {', '.join(left)}")
         self.latency = 3 if self.expanded else 0
         super().__init__({
             "i": In(stream.Signature(WeightStep(config))),
@@ -143,13 +144,14 @@ class Expander(wiring.Component):
     def _rows_of(self, step):
         """Substeps of a step, a power of two."""
         rows = C(1, 5)
-        if TERNARY in self.expanded:
-            rows = Mux(step.format == TERNARY, 2, rows)
-        for fmt in sorted(self.expanded & SPARSE, key=lambda f: f.value):
+        for fmt in sorted(self.expanded, key=lambda f: f.value):
+            its = FORMATS[fmt]
+            if not its.sparse:
+                rows = Mux(step.format == fmt, its.step_slices(), rows)
+                continue
             for mode, slots in SLOTS.items():
                 if slots:
-                    count = BLOCK // code_beats(fmt, mode)
-                    rows = Mux((step.format == fmt) & (step.mode == mode), count, rows)
+                    rows = Mux((step.format == fmt) & (step.mode == mode), its.step_slices(mode), rows)
         return rows
 
     def _nibbles(self, held):
@@ -189,7 +191,7 @@ class Expander(wiring.Component):
             m.d.sync += [at.eq(0), index_at.eq(0)]
 
         wide = Signal()
-        m.d.comb += wide.eq(held.format == SPARSE8)
+        m.d.comb += wide.eq(among(held.format, [f for f in SPARSE if FORMATS[f].code_bits == 8]))
         used = [Signal(name=f"used_{j}") for j in range(BLOCK)]
         m.d.comb += [used[j].eq(self._by_mode(held.mode, {mode: count > j for mode, count in SLOTS.items()}))
                      for j in range(BLOCK)]

@@ -4,8 +4,9 @@ from amaranth import *
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bus.delay import delayed
 from ..spec.config import Config
-from ..spec.formats import ACC_BITS
+from ..spec.numbers import ACC_BITS
 from .slices import Banks
 
 
@@ -102,14 +103,16 @@ class GroupScaler(wiring.Component):
         # What the accumulators need, as many cycles later as the data path takes to get there.
         valid, ends = Signal(4), Signal(5)
         m.d.sync += [valid.eq(Cat(step, valid)), ends.eq(Cat(end, ends))]
-        first, places = self._later(m, i.first, 4), self._later(m, i.slice, 4)
-        span, base = self._later(m, i.span, 5), self._later(m, i.slice[:banks.span_bits], 5)
+        first, places = (delayed(m, value, 4, reset_less=True) for value in (i.first, i.slice))
+        span, base = (delayed(m, value, 5, reset_less=True)
+                      for value in (i.span, i.slice[:banks.span_bits]))
         accs = []
         for bank, terms in enumerate(self._terms(m)):
             chosen, place = C(1), places
             if banks.spread:
                 # The slices of a payload begin at a multiple of their number.
-                chosen = self._later(m, (C(bank) >> i.span) == (i.slice[:banks.span_bits] >> i.span), 4)
+                own = (C(bank) >> i.span) == (i.slice[:banks.span_bits] >> i.span)
+                chosen = delayed(m, own, 4, reset_less=True)
                 place = places[banks.span_bits:]
             accs.append(self._accumulate(m, bank, terms, first, place, valid[-1] & chosen))
 
@@ -135,15 +138,6 @@ class GroupScaler(wiring.Component):
 
         return m
 
-    @staticmethod
-    def _later(m, value, cycles):
-        """`value`, some cycles later."""
-        for n in range(cycles):
-            later = Signal.like(value, name="later", init=0, reset_less=True)
-            m.d.sync += later.eq(value)
-            value = later
-        return value
-
     def _terms(self, m):
         """Add the data path up to the accumulators: four registers. Returns what is added to them,
         lists of signed values for each bank, by column and row."""
@@ -166,7 +160,7 @@ class GroupScaler(wiring.Component):
         for c in columns:
             act_sum = register(signed(13), f"act_sum_{c}")
             m.d.sync += act_sum.eq(i.act_sums[c])
-            shift = self._later(m, i.shift[c], 3)
+            shift = delayed(m, i.shift[c], 3, reset_less=True)
             for bank in banks:
                 for n in rows:
                     lane = bank * config.rows + n
@@ -182,7 +176,7 @@ class GroupScaler(wiring.Component):
                             term.eq(scaled + offset),
                         ]
                     else:
-                        term = self._later(m, group_sum, 2)
+                        term = delayed(m, group_sum, 2, reset_less=True)
                     shifted = register(signed(len(term) + 15), f"shifted_{c}_{lane}")
                     m.d.sync += shifted.eq(Mux(shift[-1], 0, term << shift[:4]))
                     terms[bank].append(shifted)

@@ -7,16 +7,17 @@ from amaranth.lib.wiring import In, Out
 from .. import cores
 from ..bus.skid import SkidBuffer
 from ..spec.config import Config
-from ..spec.formats import ACC_BITS, SPARSE
+from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
 from ..spec.layouts import ActivationWrite, WeightStep
 from ..spec.limits import GROUP_BITS, ROW_BITS
+from ..spec.numbers import ACC_BITS, GROUP
 from ..spec.sparse import SLOTS, Mode
 from .activations import ActivationBuffer
 from .block import among
 from .expand import Expander
 from .group_scale import GroupScaler
-from .slices import WIDEST, step_slices
+from .slices import WIDEST
 from .unpack import WeightUnpacker
 
 
@@ -61,7 +62,7 @@ class LinearPipeline(wiring.Component):
         Packed matrices, as they lie in DRAM.
     write : :py:`In(stream.Signature(ActivationWrite(config)))`
         To the activation buffer: see :class:`~.activations.ActivationBuffer`.
-    accs : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(52), rows), columns)))`
+    accs : :py:`Out(stream.Signature(ArrayLayout(ArrayLayout(signed(52), rows), columns)))`
         Sums of each slice of `config.rows` rows, by column and row.
     row_scales : :py:`Out(stream.Signature(data.ArrayLayout(32, config.rows)))`
         fp32 scales of each slice of rows, including those of `embed` blocks.
@@ -128,6 +129,7 @@ class LinearPipeline(wiring.Component):
         # A step waits here for its activations. There are never more than two, the buffer's
         # registers, and a third that comes as the first leaves: `w_rdy` is always high.
         step, log, whole = expander.o.p, self._log_slices(m, expander.o.p), core.native & SPARSE
+        halves = [fmt for fmt in core.native if FORMATS[fmt].elements < GROUP]
         past_layout = data.StructLayout({
             "scale": step.shape()["scale"].shape, "centre": step.shape()["centre"].shape,
             "centre_shift": 3, "first": 1, "last": 1,
@@ -141,7 +143,7 @@ class LinearPipeline(wiring.Component):
             self.embed.valid.eq(expander.o.valid & embed),
             buffer.read.p.group.eq(step.group + act),
             buffer.read.p.half.eq(step.half),
-            buffer.read.p.split.eq(among(step.format, whole | {WeightFormat.S8})),
+            buffer.read.p.split.eq(among(step.format, halves)),
             buffer.read.valid.eq(expander.o.valid & ~embed),
             waiting.w_en.eq(buffer.read.valid & buffer.read.ready),
             expander.o.ready.eq(Mux(embed, self.embed.ready, buffer.read.ready)),
@@ -200,14 +202,17 @@ class LinearPipeline(wiring.Component):
     def _log_slices(self, m, step):
         """Logarithm of the slices of rows that a step has on its way into the core."""
         core, logs = self.core, {}
-        for fmt in (WeightFormat[name] for name in self.config.formats if WeightFormat[name] in core.native):
-            for mode in STORED if fmt in SPARSE else (None,):
-                logs[fmt, mode] = (step_slices(fmt, mode) - 1).bit_length()
-                assert core.outputs(fmt, mode) == -(-step_slices(fmt, mode) // WIDEST)
+        for fmt in (f for f in self.config.weight_formats if f in core.native):
+            its = FORMATS[fmt]
+            for mode in STORED if its.sparse else (None,):
+                logs[fmt, mode] = (its.step_slices(mode) - 1).bit_length()
+                assert core.outputs(fmt, mode) == -(-its.step_slices(mode) // WIDEST)
         log = Signal(range(max(logs.values()) + 1))
         if len(log):
             with m.Switch(Cat(step.format, step.mode)):
                 for (fmt, mode), value in logs.items():
-                    with m.Case(f"{'---' if mode is None else f'{mode:03b}'}{fmt.value:03b}"):
+                    any_mode = "-" * len(step.mode)
+                    with m.Case((any_mode if mode is None else f"{mode:0{len(step.mode)}b}")
+                                + f"{fmt.value:0{len(Value.cast(step.format))}b}"):
                         m.d.comb += log.eq(value)
         return log

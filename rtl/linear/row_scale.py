@@ -4,22 +4,21 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bus.delay import delayed
 from ..bus.skid import SkidBuffer
 from ..spec.config import Config
-from ..spec.formats import ACC_BITS, TILES
+from ..spec.numbers import ACC_BITS, TILES, WINDOW
 from ..fp.format import MAX
 from ..fp.from_int import IntToFp
 from ..fp.mul import FpMul
-from ..spec.isa import WeightFormat
 from ..spec.limits import ROW_BITS
-from .activations import WINDOW
-from .slices import tile_slices
+from ..spec.sparse import BLOCK
 
 
 __all__ = ["BIAS", "ScaleCommand", "ScaledResult", "RowScaler"]
 
 
-STRIPE = tile_slices(WeightFormat.SPARSE4)
+STRIPE = BLOCK      # slices of a stripe
 BIAS = 127 + 6 + WINDOW  # of top exponents, see :func:`sw_ref.numerics.linear_scale`
 
 # A matrix to come: its rows, and the last column of which results are wanted; or the only one. Its
@@ -149,13 +148,13 @@ class RowScaler(wiring.Component):
             to_fp.i.eq(acc),
             to_fp.exponent.eq(0),
             mul.a.eq(to_fp.o),
-            mul.b.eq(self.delayed(m, en, scale, IntToFp.LATENCY, reset_less=True)),
+            mul.b.eq(delayed(m, scale, IntToFp.LATENCY, en=en, reset_less=True)),
         ]
         depth  = IntToFp.LATENCY + FpMul.LATENCY
         valids = [valid]
         for _ in range(depth):
-            valids.append(self.delayed(m, en, valids[-1], 1))
-        tag = self.delayed(m, en, tag, depth, reset_less=True)
+            valids.append(delayed(m, valids[-1], 1, en=en))
+        tag = delayed(m, tag, depth, en=en, reset_less=True)
 
         self.shift(m, en, out, mul.o, top[tag.column], valids[-1], tag)
 
@@ -175,15 +174,6 @@ class RowScaler(wiring.Component):
             ]
 
         return m
-
-    def delayed(self, m, en, value, cycles, **kwargs):
-        """A value some cycles later."""
-        for _ in range(cycles):
-            stage = Signal.like(value, name="stage", **kwargs)
-            with m.If(en):
-                m.d.sync += stage.eq(value)
-            value = stage
-        return value
 
     def shift(self, m, en, out, product, top, valid, tag):
         """Multiply a product, once it is rounded and flushed, by the column's power of two."""

@@ -3,31 +3,19 @@
 from dataclasses import dataclass
 
 from ..spec.config import Config
-from ..spec.formats import SPARSE, STEP_ROWS
-from ..spec.isa import WeightFormat
-from ..spec.sparse import BLOCK, code_beats
+from ..spec.formats import FORMATS, SPARSE
 
 
-__all__ = ["tile_slices", "step_slices", "payload_slices", "Banks"]
+__all__ = ["WIDEST", "payload_slices", "Banks"]
 
 
 WIDEST = 4  # slices that a core gives at once, at most
 
 
-def tile_slices(fmt):
-    """Slices of N rows (N = :attr:`rtl.spec.config.Config.rows`) whose sums are complete together."""
-    return BLOCK if fmt in SPARSE else STEP_ROWS[fmt]
-
-
-def step_slices(fmt, mode=None):
-    """Slices of a step that is taken whole; `mode` is a code beat's :class:`~rtl.spec.sparse.Mode`."""
-    return BLOCK // code_beats(fmt, mode) if fmt in SPARSE else STEP_ROWS[fmt]
-
-
 def payload_slices(fmt, native):
     """Slices that one payload of a core's sums has at most; `native` are formats that it takes
     whole, while others come in substeps of a slice each."""
-    return min(WIDEST, tile_slices(fmt)) if fmt in native else 1
+    return min(WIDEST, FORMATS[fmt].tile_slices) if fmt in native else 1
 
 
 @dataclass(frozen=True)
@@ -54,11 +42,12 @@ class Banks:
         """Banks for the formats of a configuration, of which the core takes `native` whole."""
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
-        formats = [WeightFormat[name] for name in config.formats]
+        formats = config.weight_formats
         width = max(payload_slices(fmt, native) for fmt in formats)
         if any(fmt in SPARSE & native for fmt in formats):
-            return cls((max(map(tile_slices, formats)) // width,) * width, True)
-        return cls(tuple(max(tile_slices(fmt) // payload_slices(fmt, native) for fmt in formats
+            most = max(FORMATS[fmt].tile_slices for fmt in formats)
+            return cls((most // width,) * width, True)
+        return cls(tuple(max(FORMATS[fmt].tile_slices // payload_slices(fmt, native) for fmt in formats
                              if payload_slices(fmt, native) > bank) for bank in range(width)), False)
 
     @property

@@ -5,10 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import Config
-from ..spec.formats import SPARSE
-from ..spec.isa import WeightFormat
+from ..spec.formats import FORMATS, SPARSE
 from ..spec.limits import GROUP_BITS
-from ..spec.sparse import Mode, beats_per_index, code_beats
+from ..spec.sparse import Mode
 
 
 __all__ = ["StripeStep", "StripeWalker"]
@@ -47,7 +46,7 @@ class StripeWalker(wiring.Component):
     Members
     -------
     wide : :py:`In(1)`
-        Codes have eight bits (SPARSE8), not four.
+        Codes have eight bits, not four.
     beats : :py:`In(stream.Signature(config.beat_bits))`
         Stripes, without their row scales. One may follow the other.
     o : :py:`Out(stream.Signature(StripeStep(config)))`
@@ -162,8 +161,8 @@ class StripeWalker(wiring.Component):
             twice.eq(self.wide | (mode == Mode.PAIRS)),
             four_times.eq(self.wide & (mode == Mode.PAIRS)),
         ]
-        assert all(beats_per_index(fmt, sparse) == (1 + (fmt == WeightFormat.SPARSE8)) * serves
-                   for fmt in SPARSE for sparse, serves in
+        assert all(its.beats_per_index(sparse) == its.code_bits // 4 * serves
+                   for its in map(FORMATS.get, SPARSE) for sparse, serves in
                    [(Mode.N2, 1), (Mode.N4, 1), (Mode.N8, 1), (Mode.PAIRS, 2)])
         with m.If(load):
             m.d.sync += [index.eq(self.beats.payload), indexed.eq(0)]
@@ -182,7 +181,6 @@ class StripeWalker(wiring.Component):
         """Place of a block's last code beat."""
         last = 0
         for known in STORED:
-            four, eight = (code_beats(fmt, known) - 1
-                           for fmt in (WeightFormat.SPARSE4, WeightFormat.SPARSE8))
-            last = Mux(mode == known, Mux(self.wide, eight, four), last)
+            beats = {FORMATS[fmt].code_bits: FORMATS[fmt].code_beats(known) for fmt in SPARSE}
+            last = Mux(mode == known, Mux(self.wide, beats[8] - 1, beats[4] - 1), last)
         return last

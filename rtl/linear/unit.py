@@ -156,7 +156,7 @@ class LinearUnit(wiring.Component):
         word    = self.insn.p.word
         matmul  = data.View(MatMul.layout, word[:MatMul.layout.size])
         embed   = data.View(Embed.layout, word[:Embed.layout.size])
-        sparse  = {fmt for fmt in SPARSE if fmt.name in config.formats}
+        sparse  = SPARSE.intersection(config.weight_formats)
         m.d.comb += [
             front.command.valid.eq(self.insn.valid & ~pending),
             self.insn.ready.eq(front.command.ready & ~pending),

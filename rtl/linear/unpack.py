@@ -5,10 +5,11 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import Config
-from ..spec.formats import SPARSE, TILES
+from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
 from ..spec.layouts import WeightStep
 from ..spec.limits import GROUP_BITS, ROW_BITS
+from ..spec.numbers import TILES
 from ..spec.sparse import BLOCK
 from .block import BlockWalker, among
 from .stripe import StripeWalker
@@ -85,6 +86,7 @@ class WeightUnpacker(wiring.Component):
 
         m.submodules.block = block = BlockWalker(config)
         stripe = StripeWalker(config) if config.sparse else None
+        whole = [f for f, its in block.formats.items() if its.whole_blocks]
         free, sparse, end = Signal(), Signal(), Signal()
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
@@ -136,7 +138,7 @@ class WeightUnpacker(wiring.Component):
                         m.next = "IDLE"
                     # A step without a beat may be the last one.
                     full = unit == Mux(block.o.p.spare, 0, config.unit_beats - 1)
-                    with m.If(((fmt == WeightFormat.S8) | (blocks == 0)) & ~full):
+                    with m.If((among(fmt, whole) | (blocks == 0)) & ~full):
                         m.next = "PADDING"
             with m.State("PADDING"):
                 m.d.comb += beat.ready.eq(1)
@@ -182,7 +184,7 @@ class WeightUnpacker(wiring.Component):
             m.submodules.stripe = stripe
             self._code_beats(m, stripe.o, free)
             m.d.comb += [
-                stripe.wide.eq(fmt == WeightFormat.SPARSE8),
+                stripe.wide.eq(among(fmt, [f for f in SPARSE if FORMATS[f].code_bits == 8])),
                 stripe.beats.payload.eq(self.beats.payload),
             ]
             with m.If(sparse):

@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.csr import REGISTERS
+from ..spec.numbers import UNIT_BYTES
 from .cobs import PACKET
 from .frame import SLOT
 from .memory import AREA, CHECKED
@@ -109,7 +110,7 @@ class Executor(wiring.Component):
             self.access.payload.value.eq(words[1]),
             self.area.payload.write.eq(operation == Op.STORE),
             self.area.payload.unit.eq(words[0]),
-            self.area.payload.units.eq(Mux(operation == Op.STORE, self.packet.payload // 64, words[1])),
+            self.area.payload.units.eq(Mux(operation == Op.STORE, self.packet.payload // UNIT_BYTES, words[1])),
             self.bytes.payload.eq(self.byte),
             # Answers to requests that timed out are dropped.
             self.accessed.ready.eq(1),

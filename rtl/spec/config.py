@@ -5,30 +5,35 @@ import json
 from dataclasses import asdict, dataclass, replace
 
 from .dram import DRAMS, Dram
+from .formats import FORMATS
 from .isa import WeightFormat
+from .numbers import GROUP, KV_BLOCK, UNIT_BYTES
+from .sparse import PATTERNS
 
 
-__all__ = ["GROUP", "KV_BLOCK", "UNIT_BYTES", "ISA_VERSION", "CORES", "PATTERNS", "Config", "CONFIGS",
+__all__ = ["GROUP", "KV_BLOCK", "UNIT_BYTES", "ISA_VERSION", "HEAD_DIMS", "NATIVE", "CORES", "PATTERNS", "Config", "CONFIGS",
            "get"]
 
 
-GROUP = 32       # Weights and activations share a scale in groups of this many elements along K.
-KV_BLOCK = 32    # Positions per block of the KV cache; softmax maxima advance block by block.
-UNIT_BYTES = 64  # DRAM addresses and sizes in instructions count these, whatever the beat is.
-ISA_VERSION = 3  # Bumped whenever an image of yesterday would compute something else today.
+ISA_VERSION = 4  # Bumped whenever an image of yesterday would compute something else today.
 
-# Linear cores, and the weight formats that each can be built for.
-SPARSE = ("SPARSE4", "SPARSE8")
-CORES = {
-    "systolic": ("U4", "S8", "TERNARY", *SPARSE),
-    "lut": ("U1", "U2", "U3", "U4", "S8", "TERNARY", *SPARSE),
-    "dspchain": ("U4", "S8", "TERNARY", *SPARSE),
+# Linear cores, and the weight formats whose steps each takes as they are packed. They stand here, and
+# not with the components in `rtl/cores/`, since configurations and images are checked by hosts that
+# have no components; `rtl.cores` refuses to build a core that does not keep to it.
+NATIVE = {
+    "systolic": ("U4", "S8"),
+    "lut": ("U1", "U2", "U3", "U4", "S8", "TERNARY"),
+    "dspchain": ("U4", "S8", "SPARSE4", "SPARSE8"),
 }
+# The formats that each can be built for: those, and what hardware expands for it.
+EXPANDED = tuple(fmt.name for fmt in WeightFormat if FORMATS[fmt].expands)
+CORES = {core: tuple(dict.fromkeys(native + EXPANDED)) for core, native in NATIVE.items()}
+# Formats that no hardware takes: the functional machine does, if a configuration asks for them.
+FUNCTIONAL = tuple(fmt.name for fmt in WeightFormat
+                   if not any(fmt.name in formats for formats in CORES.values()))
+HEAD_DIMS = (64, 128)   # elements of a head that attention can be built for
 # What the weights of embeddings, and of most heads, are in.
 NEEDED = ("S8",)
-# Non-zero weights of every so many that a block of a sparse matrix may be limited to; blocks of
-# zeros and dense blocks are always among them.
-PATTERNS = ("2:16", "4:16", "8:16", "2:4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +105,8 @@ class Config:
               "lanes must be a power of two from 2 to 16", self.lanes)
         check(isinstance(self.queries, int) and 1 <= self.queries <= 16,
               "queries must be from 1 to 16", self.queries)
-        check(self.head_dim in (64, 128), "head_dim must be 64 or 128", self.head_dim)
+        check(self.head_dim in HEAD_DIMS,
+              f"head_dim must be {' or '.join(map(str, HEAD_DIMS))}", self.head_dim)
         check(power_of_two(self.vector_words, 64, 1 << 18),
               "vector_words must be a power of two from 64 to 262144", self.vector_words)
         check(power_of_two(self.act_groups, 2, 1024),
@@ -115,12 +121,12 @@ class Config:
             check(self.dram in DRAMS, f"dram must be one of {', '.join(DRAMS)}", self.dram)
             object.__setattr__(self, "dram", DRAMS[self.dram])
         check(self.core in CORES, f"core must be one of {', '.join(CORES)}", self.core)
-        known = CORES[self.core]
+        known = CORES[self.core] + FUNCTIONAL
         for name in self.formats:
             check(name in known,
-                  f"the formats of core {self.core!r} must be of {', '.join(known)}", name)
+                  f"the formats of core {self.core!r} must be of {', '.join(CORES[self.core])}", name)
         # In the order of the enumeration, whatever order they came in.
-        chosen = self.formats or known
+        chosen = self.formats or CORES[self.core]
         object.__setattr__(self, "formats",
                            tuple(f.name for f in WeightFormat if f.name in chosen))
         for name in NEEDED:
@@ -151,14 +157,24 @@ class Config:
         return self.beat_bits // (4 * GROUP)
 
     @property
+    def weight_formats(self):
+        """Members of :class:`~rtl.spec.isa.WeightFormat` that the hardware takes, in their order."""
+        return tuple(WeightFormat[name] for name in self.formats)
+
+    @property
+    def native(self):
+        """Those of them whose steps its core takes as they are packed."""
+        return frozenset(fmt for fmt in self.weight_formats if fmt.name in NATIVE[self.core])
+
+    @property
     def sparse(self):
         """Whether the hardware takes sparse matrices."""
-        return any(name in self.formats for name in SPARSE)
+        return any(FORMATS[fmt].sparse for fmt in self.weight_formats)
 
     @property
     def scaled_rows(self):
         """Rows of a step of the widest format whose groups have scales, see :mod:`rtl.spec.formats`."""
-        return self.rows * (4 if "U1" in self.formats else 2 if "U2" in self.formats else 1)
+        return self.rows * max(its.tile_slices for its in map(FORMATS.get, self.weight_formats) if its.scaled)
 
     @property
     def block_rows(self):

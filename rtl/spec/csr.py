@@ -20,7 +20,7 @@ class FaultCode(enum.IntEnum):
     """What stopped the machine; STATUS.fault is set and FAULT_PC names the instruction."""
     NONE = 0
     OPCODE = 1      # info: the opcode
-    ADDRESS = 2     # info: DRAM address, in units, outside the memory the host declared, or outside what may be written
+    ADDRESS = 2     # info: DRAM address, in units, beyond the host's memory or not to be written
     BUS = 3         # info: AXI response
     WATCHDOG = 4    # info: bit per unit that is busy, see rtl.spec.isa.Unit; pc: last dispatched
     PROGRAM = 5     # program counter ran past the program's end; info: program length

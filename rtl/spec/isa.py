@@ -3,16 +3,18 @@
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from amaranth.hdl import Shape
 from amaranth.lib import data, enum
 
 
-__all__ = ["WORD_BITS", "REGISTERS", "Op", "Unit", "Func", "Dest", "Source",
+__all__ = ["WORD_BITS", "INSTRUCTION_BYTES", "REGISTERS", "Op", "Unit", "Func", "Dest", "Source",
            "WeightFormat", "Insn", "decode",
            "markdown", "Halt", "Loop", "Scalar", "Token", "Sync", "Load", "Stream", "MatMul",
            "Embed", "Vector", "Quant", "Append", "Attend"]
 
 
 WORD_BITS = 256
+INSTRUCTION_BYTES = WORD_BITS // 8
 REGISTERS = 8
 
 
@@ -49,7 +51,7 @@ class Source(enum.Enum, shape=4):
     HEAD = 10      # 1 when logits are wanted, 0 when not.
 
 
-class Func(enum.Enum, shape=3):
+class Func(enum.Enum, shape=5):
     """Elementwise functions of the vector unit, see :mod:`sw_ref.numerics`."""
     MADD = 0        # d = a * b + c, rounded after each
     NMADD = 1       # d = c - a * b, rounded after each
@@ -68,8 +70,11 @@ class Dest(enum.Enum, shape=2):
     KV = 2          # attention's append: int8, groups of head_dim
 
 
-class WeightFormat(enum.Enum, shape=3):
-    """Packed formats of the weight stream, see :mod:`rtl.spec.formats` and :mod:`rtl.spec.sparse`."""
+class WeightFormat(enum.Enum, shape=5):
+    """Packed formats of the weight stream, see :mod:`rtl.spec.formats`.
+
+    Numbers are never used again: images hold them. The register FORMATS has a bit for each.
+    """
     U4 = 0
     S8 = 1
     U1 = 2
@@ -80,9 +85,15 @@ class WeightFormat(enum.Enum, shape=3):
     SPARSE8 = 7
 
 
-def bits(width, doc, shape=None, default=0):
-    """Declare an unsigned instruction field of `width` bits (or of an enum's shape)."""
-    return field(default=default, metadata={"width": width, "doc": doc, "shape": shape or width})
+def bits(width, doc):
+    """Declare an unsigned instruction field of `width` bits."""
+    return field(default=0, metadata={"width": width, "doc": doc, "shape": width})
+
+
+def one_of(shape, doc, default):
+    """Declare an instruction field with the values, and the width, of an enumeration."""
+    return field(default=default,
+                 metadata={"width": Shape.cast(shape).width, "doc": doc, "shape": shape})
 
 
 def reg(doc="", target=None):
@@ -172,7 +183,8 @@ def markdown():
         yield ""
 
 
-# fmt: off (fields are tables)
+# Fields are tables.
+# fmt: off
 
 # Control: executed by the sequencer itself, in program order.
 
@@ -213,7 +225,7 @@ class Sync(Insn, op=Op.SYNC):
 
     Token counters start at zero. Taking from a counter at zero waits for another unit's giving.
     """
-    unit: Unit = bits(4, "Queue, see :class:`Unit`.", Unit, Unit.LOAD)
+    unit: Unit = one_of(Unit, "Queue, see :class:`Unit`.", Unit.LOAD)
     take: int = bits(4, "Counter to take a token from; 0 is none.")
     give: int = bits(4, "Counter to give a token to; 0 is none.")
 
@@ -240,7 +252,7 @@ class MatMul(Insn, op=Op.MATMUL):
     """vector[dst + m * stride + n] = sum over k of weight[n, k] * act[m, k], rounded as
     :func:`sw_ref.numerics.linear`, for every row n and the columns m up to `column`; or, with
     `best`, offer the products of that column to the best-logits search, which is cleared first."""
-    format: WeightFormat = bits(3, "Packed format of the weights.", WeightFormat, WeightFormat.U4)
+    format: WeightFormat = one_of(WeightFormat, "Packed format of the weights.", WeightFormat.U4)
     rows:   int = bits(20, "Rows of the matrix. The stream is padded to a multiple of the block.")
     groups: int = bits(10, "Columns of the matrix, in groups of 32.")
     centre: int = bits(3,  "Left shift of the group centres, in bits.")
@@ -255,7 +267,7 @@ class MatMul(Insn, op=Op.MATMUL):
 
 class Embed(Insn, op=Op.EMBED):
     """vector[dst + k] = weight[row, k], from the packed block (format S8) that holds the row."""
-    row:    int = bits(20, "Row of the matrix; its place in the block is the row modulo block rows.")
+    row:    int = bits(20, "Row of the matrix; its place in a block is the row modulo block rows.")
     groups: int = bits(10, "Columns of the matrix, in groups of 32.")
     dst:    int = bits(18, "Vector memory address.")
     row_reg: int = reg(target="row")
@@ -267,7 +279,7 @@ class Vector(Insn, op=Op.VECTOR):
     vector[x + o * x_stride + i], or, with x_fill, vector[x + o * x_stride + i mod lanes]: the
     same line over and over. Every address, stride and `inner` is a multiple of the lanes.
     DOT writes one line per o, at d + o * d_stride, filled with the sum."""
-    func:  Func = bits(3, "Function.", Func, Func.MADD)
+    func:  Func = one_of(Func, "Function.", Func.MADD)
     outer: int = bits(8,  "Repetitions.")
     inner: int = bits(14, "Words per repetition.")
     d: int = bits(18, "Result address.")
@@ -294,7 +306,7 @@ class Vector(Insn, op=Op.VECTOR):
 class Quant(Insn, op=Op.QUANT):
     """Quantize vector[a + o * stride : + inner] for o in range(outer), group by group, as
     :func:`sw_ref.numerics.quantize`, and send the groups to `dest`."""
-    dest:   Dest = bits(2, "Destination.", Dest, Dest.ACT)
+    dest:   Dest = one_of(Dest, "Destination.", Dest.ACT)
     outer:  int = bits(8,  "Repetitions.")
     inner:  int = bits(14, "Words per repetition: a multiple of the destination's group.")
     a:      int = bits(18, "Vector memory address: a multiple of the lanes.")

@@ -45,7 +45,7 @@ def ActivationWrite(config):
 
 
 def WeightStep(config):
-    """A step of a matrix (:mod:`rtl.spec.formats`), or a code beat of a sparse one (:mod:`rtl.spec.sparse`), with
+    """A step of a matrix (:mod:`rtl.spec.formats`), or a code beat of a sparse one (:mod:`rtl.spec.formats.stripes`), with
     what belongs to it: scale and centre of each row's group, 1 and 0 where the format has none."""
     return data.StructLayout({"codes": config.beat_bits, "format": WeightFormat,
                               # of a code beat's slots

@@ -4,38 +4,13 @@ from dataclasses import dataclass
 
 from amaranth import *
 
-from ..spec.config import GROUP
-from ..cores.systolic import SUM_BITS
-from ..spec.isa import WeightFormat
-from ..spec.sparse import MODES, SLOTS, Mode
+from ..spec.formats import FORMATS
+from ..spec.numbers import GROUP
+from ..spec.sparse import MODES, Mode
+from ..cores.core import SUM_BITS
 
 
-__all__ = ["SPARSE", "Layout", "Port", "Standalone"]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A dense format's codes, in Verilog: rows per 128 bits, elements of a row, the integer that code
-    `q` stands for, and the code of row r and element k."""
-    rows: int
-    elements: int
-    weight: str
-    code: str
-
-
-SPARSE = {WeightFormat.SPARSE4: 4, WeightFormat.SPARSE8: 8}  # bits of a code
-NIBBLE = "codes[128 * r + 8 * (k % 16) + 4 * (k / 16) +: 4]"
-DENSE = {
-    WeightFormat.U1: Layout(4, GROUP, "2 * q - 1", "int'(codes[32 * r + k])"),
-    WeightFormat.U2: Layout(2, GROUP, "2 * q - 3", "int'({codes[64 * r + 32 + k], codes[64 * r + k]})"),
-    WeightFormat.U3: Layout(1, GROUP, "2 * q - 7", "int'({codes[128 * r + 64 + k], codes[128 * r + 32 + k], "
-                                                   "codes[128 * r + k]})"),
-    WeightFormat.U4: Layout(1, GROUP, "2 * q - 15", f"int'({NIBBLE})"),
-    WeightFormat.S8: Layout(1, GROUP // 2, "q", "int'($signed(codes[128 * r + 8 * k +: 8]))"),
-}
-TRITS = Layout(1, GROUP, "q", f"int'($signed({NIBBLE}))")
-# Bits: not negative, positive.
-TRIT_PLANES = Layout(2, GROUP, "q - 1", "int'(codes[64 * r + k]) + int'(codes[64 * r + 32 + k])")
+__all__ = ["Port", "Standalone"]
 
 
 @dataclass(frozen=True)
@@ -62,10 +37,9 @@ class Standalone(Elaboratable):
     def __init__(self, core):
         self.core, self.config = core, core.config
         self.name = f"headrace_{self.config.core}"
-        taken = set(core.native)
-        if "TERNARY" in self.config.formats:
-            taken.add(WeightFormat.TERNARY)
-        self.formats = sorted(taken, key=lambda f: f.value)
+        # What an expander would give it counts too: a user may do the same.
+        expanded = {fmt for fmt in self.config.weight_formats if FORMATS[fmt].verilog_expanded}
+        self.formats = sorted(core.native | expanded, key=lambda f: f.value)
         self.modes = [Mode.DENSE, *(MODES[name] for name in self.config.patterns)]
         self.ports = [
             *self._stream("weights", False, "a step's weights", self._weights()),
@@ -106,21 +80,19 @@ class Standalone(Elaboratable):
         return m
 
     def layout(self, fmt):
-        """:class:`Layout` of a dense format."""
-        if fmt == WeightFormat.TERNARY:
-            return TRIT_PLANES if fmt in self.core.native else TRITS
-        return DENSE[fmt]
+        """:class:`~rtl.spec.formats.Verilog` of a dense format, as it comes to this core."""
+        return FORMATS[fmt].verilog if fmt in self.core.native else FORMATS[fmt].verilog_expanded
 
     def kinds(self):
         """Yield every (format, mode) of a step, dense formats once."""
         for fmt in self.formats:
-            for mode in self.modes if fmt in SPARSE else [Mode.ZERO]:
+            for mode in self.modes if FORMATS[fmt].sparse else [Mode.ZERO]:
                 yield fmt, mode
 
     def rows(self, fmt, mode):
         """Rows of a step per 128 bits of its codes."""
-        return 128 // SPARSE[fmt] // SLOTS[mode] if fmt in SPARSE else self.layout(fmt).rows
+        return FORMATS[fmt].step_slices(mode) if FORMATS[fmt].sparse else self.layout(fmt).rows
 
     def cycles(self, fmt, mode):
         """Cycles that a step takes."""
-        return self.core.passes(fmt, mode) if hasattr(self.core, "passes") else 1
+        return self.core.passes(fmt, mode)

@@ -1,7 +1,8 @@
 """Manual of a linear core by itself: its ports, handshake and codes, in Markdown."""
 
+from ..spec.formats import FORMATS, SPARSE
+from ..spec.numbers import GROUP
 from ..spec.sparse import INDEX_BITS, SLOTS
-from .core import SPARSE
 
 
 __all__ = ["manual"]
@@ -77,14 +78,6 @@ the first slot is lowest in the 128 bits per lane of `weights_index`. A slot not
 Payload p has the rows from R * p on.
 """
 
-WHAT = {
-    "systolic": "A systolic array of multipliers, one for each weight of four bits and column.",
-    "lut": "A core of lookup tables: sums of a few activations under every choice of signs, which the bits of weights "
-           "select, after LUT Tensor Core (arXiv:2408.06003).",
-    "dspchain": "Chains of multipliers for dense and sparse weights, after FlightLLM (arXiv:2401.03868).",
-}
-
-
 def row(*cells):
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -99,7 +92,7 @@ def sparse_text(core):
     steps = []
     for fmt, mode in core.kinds():
         if fmt in SPARSE:
-            steps.append(row(fmt.value, fmt.name, SPARSE[fmt], mode.value, core.rows(fmt, mode) * core.config.rows,
+            steps.append(row(fmt.value, fmt.name, FORMATS[fmt].code_bits, mode.value, core.rows(fmt, mode) * core.config.rows,
                              core.core.outputs(fmt, mode), core.cycles(fmt, mode)))
     return SPARSE_TEXT.format(modes="\n".join(modes), steps="\n".join(steps))
 
@@ -114,8 +107,8 @@ def manual(core):
                              f"`{layout.weight}`", f"`{layout.code}`", core.cycles(fmt, mode)))
     lines = [f"    .{port.name}({port.name})" for port in core.ports]
     return TEXT.format(
-        name=core.name, what=WHAT[core.config.core], config=core.config, core=core.core,
-        group=32, dense="\n".join(dense), sparse=sparse_text(core),
+        name=core.name, what=core.core.what, config=core.config, core=core.core,
+        group=GROUP, dense="\n".join(dense), sparse=sparse_text(core),
         ports="\n".join(row(f"`{port.name}`", port.width, "output" if port.output else "input", port.meaning)
                         for port in core.ports),
         example=",\n".join([f"{core.name} core (\n    .clk(clk)", "    .rst(rst)", *lines]) + "\n);")

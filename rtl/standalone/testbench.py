@@ -1,8 +1,8 @@
 """Self-checking testbench of a linear core, in SystemVerilog."""
 
+from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
 from ..spec.sparse import INDEX_BITS, SLOTS
-from .core import SPARSE
 
 
 __all__ = ["testbench"]
@@ -120,7 +120,7 @@ def function(name, arguments, cases, default, selector="weights_format"):
 def functions(core):
     """Yield the lines of the functions that say what the step is."""
     dense = {fmt.value: core.layout(fmt) for fmt in core.formats if fmt not in SPARSE}
-    sparse = {fmt.value: SPARSE[fmt] for fmt in core.formats if fmt in SPARSE}
+    sparse = {fmt.value: FORMATS[fmt].code_bits for fmt in core.formats if fmt in SPARSE}
     if sparse:
         modes = {mode.value: SLOTS[mode] for mode in core.modes}
         yield from function("slots", "", modes, 0, "weights_mode")

@@ -1,4 +1,4 @@
-"""What is refused on every AXI port: for each rule of the checkers, something that breaks it."""
+"""Bench of the AXI checkers: breaks each rule, which must be reported."""
 
 import cocotb
 from amaranth import *

@@ -1,4 +1,4 @@
-"""Two faults at once: which one the top reports, with the instruction that it names."""
+"""Simultaneous faults at the top level: priority, and the instruction that is named."""
 
 from itertools import product
 from types import SimpleNamespace

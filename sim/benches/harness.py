@@ -1,4 +1,4 @@
-"""What the runner promises: random values to begin with, and an end even of what hangs."""
+"""Bench of the harness itself: random initial state, and timeouts of hanging tests."""
 
 from pathlib import Path
 

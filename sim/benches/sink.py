@@ -1,4 +1,4 @@
-"""What is refused on every stream: offers withdrawn. And a `busy` that falls early."""
+"""Bench of the stream checkers: a withdrawn payload, and a `busy` that falls early."""
 
 import cocotb
 from amaranth import *

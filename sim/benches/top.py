@@ -31,6 +31,7 @@ UNITS = 1024
 PROGRAM, DATA, WEIGHTS, EMBEDDING, CACHE = 16, 64, 128, 384, 640
 POSITION, TOKEN = 5, 6
 ROWS, GROUPS = 64, 2
+ONE = 0x3f800000
 
 
 def matrices(config, fmt):
@@ -100,6 +101,51 @@ def program(config, fmt):
     ]
 
 
+def handover(config):
+    """Each unit writes, and the vector unit reads the last line as soon as a token says that it is
+    there: of as many rounds as make a group of each unit's lines, which are appended.
+
+    The vector unit's own writes go first. So does what it writes right before it takes the first
+    token, in each round.
+    """
+    lanes, block, kept = config.lanes, config.kv_block_units, 1024
+    rounds = config.head_dim // lanes
+    embedding = stream_units(WeightFormat.S8, config.block_rows, GROUPS, config.beat_bytes)
+
+    def copy(a, n):
+        """Keep a line, as one of the `n`-th unit's."""
+        return Vector(outer=1, inner=lanes, a=a, b_const=1, b_value=ONE, c_const=1,
+                      d=kept + n * config.head_dim, d_reg=2)
+
+    body = [
+        Load(addr=DATA, size=1, dst=0, addr_reg=1),
+        Sync(unit=Unit.LOAD, give=1),
+        Stream(addr=EMBEDDING, size=embedding),
+        Embed(groups=GROUPS, dst=64, row_reg=1),
+        Sync(unit=Unit.LINEAR, give=2),
+        Vector(outer=1, inner=64, d=512, a=512, b_const=1, b_value=ONE, c_const=1),
+        Sync(unit=Unit.VECTOR, take=1),
+        copy(16 - lanes, 0),
+        Sync(unit=Unit.VECTOR, take=2),
+        copy(128 - lanes, 1),
+        Quant(dest=Dest.QUERY, outer=1, inner=64, a=64),
+        Attend(heads=1, queries=1, addr=CACHE + 4 * block, length=3, dst=128, sums=192),
+        Sync(unit=Unit.ATTENTION, give=3),
+        Sync(unit=Unit.VECTOR, take=3),
+        copy(192 - lanes, 2),
+        # Now the lines may be written again.
+        Sync(unit=Unit.VECTOR, give=4), Sync(unit=Unit.LOAD, take=4),
+        Sync(unit=Unit.VECTOR, give=5), Sync(unit=Unit.LINEAR, take=5),
+        Scalar(rd=1, source=1, factor=1, offset=1),
+        Scalar(rd=2, source=2, factor=1, offset=lanes),
+    ]
+    return [Scalar(rd=1), Scalar(rd=2), Load(addr=DATA, size=4, dst=512),
+            Sync(unit=Unit.LOAD, give=6), Sync(unit=Unit.VECTOR, take=6),
+            Loop(length=len(body), count=rounds), *body,
+            Quant(dest=Dest.KV, outer=1, inner=3 * config.head_dim, a=kept),
+            Append(heads=3, addr=CACHE, stride=block), Halt()]
+
+
 class Host:
     """Registers and DRAM of one accelerator."""
     @classmethod
@@ -146,9 +192,9 @@ class Host:
     async def fault(self):
         return [await self.read(name) for name in ("FAULT_CODE", "FAULT_PC", "FAULT_INFO")]
 
-    async def whole_program(self, control=1):
-        """Run the program on hardware, and compare all that it leaves with the oracle."""
-        insns, memory = program(self.config, self.format), image(self.config, self.format)
+    async def same_memory(self, insns, control=1):
+        """Run a program, and compare DRAM with the oracle's; returns its best logits."""
+        memory = image(self.config, self.format)
         await self.start(insns, memory, control)
         want, ids, values = RUN.expect(self.config, memory, [insn.encode() for insn in insns],
                                        (CACHE, UNITS), [TOKEN], POSITION)
@@ -156,6 +202,11 @@ class Host:
         got = np.frombuffer(self.ram.read(0, len(memory)), np.uint8)
         different = np.flatnonzero(got != want)
         assert not different.size, f"DRAM differs in {different.size} bytes from {different[0]:#x}"
+        return ids, values
+
+    async def whole_program(self, control=1):
+        """Run the program on hardware, and compare all that it leaves with the oracle."""
+        ids, values = await self.same_memory(program(self.config, self.format), control)
         best = [await self.read("BEST", n) for n in range(2 * BEST)]
         assert list(zip(best[::2], best[1::2])) == list(zip(patterns(values), ids.tolist()))
 
@@ -166,7 +217,7 @@ async def every_unit(dut, pause):
     host = await Host.begin(dut, pause)
     assert await host.read("IDENTITY") == IDENTITY
     assert await host.read("DIGEST") == int(host.config.digest[:8], 16)
-    assert await host.read("FORMATS") == sum(1 << WeightFormat[n].value for n in host.config.formats)
+    assert await host.read("FORMATS") == sum(1 << fmt.value for fmt in host.config.weight_formats)
     await host.whole_program()
     beats = await host.read("WEIGHT_BEATS")
     assert beats == host.config.unit_beats * sum(
@@ -174,6 +225,14 @@ async def every_unit(dut, pause):
     assert 0 < await host.read("STARVED") < await host.read("CYCLES")
     # Once more, without a reset.
     await host.whole_program()
+
+
+@cocotb.test()
+@cocotb.parametrize(pause=[0, 0.5])
+async def announced(dut, pause):
+    """What a token announces can be read, whoever wrote it, and however busy the vector memory is."""
+    host = await Host.begin(dut, pause)
+    await host.same_memory(handover(host.config))
 
 
 FAULTS = {

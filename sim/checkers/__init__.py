@@ -1,1 +1,1 @@
-"""Passive checkers: they look at every stream and AXI port of a design while it is simulated."""
+"""Passive checkers of every stream and AXI port of a design in simulation."""

@@ -1,4 +1,4 @@
-"""What the checkers find wrong."""
+"""Rules of the checkers, by number."""
 
 import json
 

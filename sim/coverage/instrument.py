@@ -1,4 +1,4 @@
-"""Verilog of a component in which Verilator counts what a person can name: branches and signals.
+"""Instrument a component's Verilog with coverage points: branches and bits of signals.
 
 Verilator would count lines of Verilog, which nobody reads. So each branch of the Amaranth source
 gets a register that is set once the branch is active at a clock edge: it toggles if the branch is

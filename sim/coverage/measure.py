@@ -1,4 +1,4 @@
-"""What benches reach: each case is built with its points marked, simulated, and its counts read."""
+"""Measure the coverage of benches: build each case with coverage points, simulate, read the counts."""
 
 import re
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Bins of random programs, by class."""
+"""Functional coverage of random programs: bins, by class."""
 
 from host.errors import UserError
 

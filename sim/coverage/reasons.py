@@ -1,4 +1,4 @@
-"""Why benches do not reach some branches and bits: `reasons.toml`."""
+"""Reasons why some branches and bits are not covered: `reasons.toml`."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""What was measured, in docs/coverage.json."""
+"""Recorded coverage: docs/coverage.json."""
 
 import json
 import subprocess

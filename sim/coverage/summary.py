@@ -1,4 +1,4 @@
-"""What is reached of components, in numbers and with what is open; and whether it has become less."""
+"""Summarize coverage by component, and find regressions."""
 
 
 __all__ = ["entries", "worse"]

@@ -1,4 +1,4 @@
-"""What of the accelerator's state the harness sees, besides its ports: for tests, which compare it.
+"""Internal state of the simulated accelerator, for tests that compare it.
 
 Verilator keeps memories and registers as they are. So they are read where they lie, between cycles,
 and a simulation that nobody looks into is as fast as before. A name that is no longer there fails

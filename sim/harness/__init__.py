@@ -1,1 +1,1 @@
-"""What benches have in common: builds, runs, streams with gaps and stalls."""
+"""Shared plumbing of benches: builds, runs, streams with gaps and stalls."""

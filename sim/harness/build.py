@@ -1,4 +1,4 @@
-"""A component of a bench, built with Verilator for cocotb."""
+"""Build a component with Verilator for its cocotb bench."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Takes the initial values out of Verilog: a simulation begins with random ones."""
+"""Remove initial values from Verilog, so that a simulation begins with random ones."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The tests of a bench, as cocotb finds them; before each a run of it that is cut short.
+"""Run each test of a bench twice: first cut short by a reset, then to its end.
 
 What a run leaves behind at a random moment, the reset with which the next one begins must undo
 (:func:`sim.harness.bench.start`).

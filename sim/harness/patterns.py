@@ -1,4 +1,4 @@
-"""fp32 patterns for tests: those at which a definition changes, and random ones."""
+"""fp32 patterns for tests: corner cases and random values."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A case: a random model, the steps that it takes, and the DRAM that it lies in."""
+"""Test case: a random model, its steps, and its DRAM."""
 
 from dataclasses import dataclass, replace
 

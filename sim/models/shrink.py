@@ -1,4 +1,4 @@
-"""The smallest case on which accelerator and functional machine still differ."""
+"""Shrink a failing case to the smallest on which both machines still differ."""
 
 from host.errors import UserError
 

@@ -1,4 +1,4 @@
-"""A small random model of the Llama family, with every kind of thing that a large one has."""
+"""A small random Llama with every feature of a large one."""
 
 import numpy as np
 
@@ -69,8 +69,8 @@ def toy_model(*, layers=2, hidden=128, heads=3, kv_heads=1, head_dim=64, ffn=192
 
     made = [Layer(linears={name: matrix(f"blk.{n}.{name}", shape, formats.get(name, format))
                                 for name, shape in shapes.items()},
-                  attn_norm=rng.uniform(0.5, 1.5, hidden).astype(np.float32),
-                  ffn_norm=rng.uniform(0.5, 1.5, hidden).astype(np.float32))
+                  gains={name: rng.uniform(0.5, 1.5, hidden).astype(np.float32)
+                         for name in ("attn_norm", "ffn_norm")})
             for n in range(layers)]
     embedding = round_s8("embedding", "toy", normal(vocab, hidden, 3.0))
     head = round_s8("head", "toy", normal(vocab, hidden))

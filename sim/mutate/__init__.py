@@ -1,1 +1,1 @@
-"""Mutation: bugs put into netlists at random, and whether the benches kill them."""
+"""Mutation testing: random bugs in netlists, which benches must kill."""

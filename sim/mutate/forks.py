@@ -1,4 +1,4 @@
-"""Forks a simulation for each mutant, once cocotb has started and the bench is imported.
+"""Fork one simulation per mutant, after cocotb has started and imported the bench.
 
 cocotb imports this module before the bench. What takes a second is done once then: a process for
 each mutant, one after the other, goes on from here. The design has not been evaluated yet, and

@@ -1,4 +1,4 @@
-"""Mutants of a component: drawn from its netlist, and all built into one that selects among them.
+"""Draw mutants from a component's netlist, and build all of them into one that selects.
 
 yosys' pass `mutate` changes a bit of a cell's port: inverts it, sticks it at 0 or 1, or makes it
 depend on another bit of the port (`cnot`). Each change takes effect when the netlist's signal

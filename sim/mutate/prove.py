@@ -1,4 +1,4 @@
-"""Proves that a mutant cannot be told from the good design, where it can be proved.
+"""Prove mutants equivalent to the good design.
 
 Both get the same inputs from the same reset. By induction over clock cycles: take it that a set of
 bits of registers, and of memories, is the same in both; then their inputs are the same again, and so

@@ -1,4 +1,4 @@
-"""Runs a bench on mutants of its component, and says which it kills."""
+"""Run a bench on mutants of its component; report which it kills."""
 
 import json
 import os

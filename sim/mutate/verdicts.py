@@ -1,4 +1,4 @@
-"""Bugs put into components at random, and whether benches kill them: `headrace mutate`.
+"""Verdicts on mutants of a component: `headrace mutate`.
 
 A mutant passes when it is killed, or when it is proven that nothing can.
 """

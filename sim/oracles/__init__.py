@@ -1,1 +1,1 @@
-"""What benches expect: results that three computations, independent of each other, agree on."""
+"""Oracles: expected results that three independent computations agree on."""

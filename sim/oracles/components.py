@@ -1,4 +1,4 @@
-"""Which component is compared with which oracles, and which have nothing to compare.
+"""Assign oracles to components.
 
 Each file in `FOLDERS` is in exactly one of three lists: `COMPUTES`, `PARTS` and `MOVES`.
 `tests/sim/oracles/test_components.py` fails for one that is in none; :mod:`sim.harness.runner` fails a bench
@@ -18,7 +18,7 @@ COMPUTES = {
     "rtl/fp/add.py":               ("fp_add", ["fp.ADD"]),
     "rtl/fp/mul.py":               ("fp_mul", ["fp.MULTIPLY"]),
     "rtl/fp/from_int.py":          ("from_int", ["fp.FROM_INT"]),
-    "rtl/cores/systolic.py":       ("systolic", ["linear.PRODUCTS"]),
+    "rtl/cores/systolic.py":       ("core", ["linear.PRODUCTS"]),
     "rtl/cores/lut.py":            ("lut", ["linear.PRODUCTS"]),
     "rtl/cores/tabled.py":         ("lut", ["linear.PRODUCTS"]),
     "rtl/cores/dspchain.py":       ("dspchain", ["linear.PRODUCTS"]),
@@ -60,6 +60,7 @@ PARTS = {
 
 # What only moves data, or says where it goes; and why there is nothing to compute.
 MOVES = {
+    "rtl/cores/core.py":           "contract of the cores, and how they take steps",
     "rtl/cores/output.py":         "queue behind a pipeline",
     "rtl/cores/slots.py":          "brings weights to the multipliers of their elements",
     "rtl/linear/block.py":         "order of a block's steps",
@@ -72,7 +73,6 @@ MOVES = {
     "rtl/vector/memory.py":        "memory",
     "rtl/vector/walk.py":          "addresses of an operand",
     "rtl/attention/append.py":     "writes keys and values as they come",
-    "rtl/attention/delay.py":      "delay lines",
     "rtl/attention/intake.py":     "names the beats of the cache",
     "rtl/attention/queries.py":    "memory of queries",
     "rtl/attention/sequence.py":   "order of the cache's blocks",

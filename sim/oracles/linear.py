@@ -6,7 +6,6 @@ from torch.nn import functional as F
 
 from rtl.spec import formats
 from rtl.spec.csr import BEST
-from rtl.spec.isa import WeightFormat
 from sw_ref import best, numerics
 from sw_ref.pytorch import linear as torch_linear, ops as torch_ops
 from sw_ref.pytorch.ops import number
@@ -35,10 +34,10 @@ def weights(fmt, codes, scale, centre, centre_shift):
     """
     groups = codes.double().unflatten(1, (-1, 32))
     scale, centre = scale.double()[..., None], centre.double()[..., None]
-    if fmt in formats.CODE_BITS and fmt != WeightFormat.S8:
-        middle = ((1 << formats.CODE_BITS[fmt]) - 1) / 2
-        groups = 2 * scale * (groups - middle) + centre * 2.0 ** centre_shift
-    elif fmt == WeightFormat.S8:
+    its = formats.FORMATS[fmt]
+    if its.centred:
+        groups = 2 * scale * (groups - its.high / 2) + centre * 2.0 ** centre_shift
+    elif its.scaled:
         groups = scale * groups
     return exactly(groups.flatten(1))
 

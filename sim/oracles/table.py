@@ -1,4 +1,4 @@
-"""The table of components and of what they are compared with, for `docs/oracles.md`."""
+"""Table of components and their oracles, for `docs/oracles.md`."""
 
 import inspect
 from importlib import import_module

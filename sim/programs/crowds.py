@@ -1,4 +1,4 @@
-"""Pieces that fill what holds something: queues, the buffer of weights, token counters, the write port.
+"""Pieces of random programs that fill queues, the weight buffer, token counters and the write port.
 
 Each function adds to a :class:`~.generator.Growing`.
 """

@@ -1,16 +1,20 @@
-"""Programs that failed, kept in files: with the step, and the DRAM that they read."""
+"""Programs that failed, kept in files: with the step, and the DRAM that they read.
+
+Files hold instructions as text: another encoding (`ISA_VERSION`) does not touch them.
+"""
 
 import base64
 import json
 import zlib
-from dataclasses import dataclass
+from ast import literal_eval
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from rtl.spec import config as configs
 from rtl.spec.config import UNIT_BYTES
-from rtl.spec.isa import Attend, Load, Stream, decode
+from rtl.spec.isa import Attend, Insn, Load, Op, Stream
 from sw_ref.checks import Bounds, kv_units
 from sw_ref.sequencer import Sequencer
 
@@ -88,11 +92,22 @@ def keep(path, world, program, why):
         for first, end in _runs(_read(world, program))]
     kept = {"why": why, "config": world.config.name, "tokens": program.tokens, "position": program.position,
             "head": program.head, "units": world.end, "cache": world.cache, "start": world.program,
-            "insns": [str(insn) for insn in program.insns], "words": [f"{word:x}" for word in program.words],
-            "memory": memory}
+            "insns": [str(insn) for insn in program.insns], "memory": memory}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def parsed(text):
+    """The instruction that `str` gave this text. Raises :exc:`ValueError` or :exc:`KeyError`."""
+    name, *given = text.split()
+    cls, values = Insn.by_op[Op[name.upper()]], {}
+    shapes = {f.name: f.metadata["shape"] for f in fields(cls)}
+    for part in given:
+        field, _, value = part.partition("=")
+        shape = shapes[field]
+        values[field] = literal_eval(value) if isinstance(shape, int) else shape[value.partition(".")[2]]
+    return cls(**values)
 
 
 def kept(path):
@@ -102,6 +117,5 @@ def kept(path):
     for first, text in raw["memory"]:
         part = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
         memory[first * UNIT_BYTES:][:len(part)] = part
-    program = Program(tuple(decode(int(word, 16)) for word in raw["words"]), raw["tokens"], raw["position"],
-                      raw["head"])
+    program = Program(tuple(map(parsed, raw["insns"])), raw["tokens"], raw["position"], raw["head"])
     return Kept(configs.get(raw["config"]), raw["why"], program, memory, tuple(raw["cache"]), raw["start"])

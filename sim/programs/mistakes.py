@@ -1,4 +1,4 @@
-"""Mistakes: programs that differ from a legal one in one place."""
+"""Mistakes: legal programs with one change that makes them illegal."""
 
 from dataclasses import fields
 from random import Random

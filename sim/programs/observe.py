@@ -1,4 +1,4 @@
-"""Makes visible what a program leaves in the accelerator: its vector memory, quantized, in DRAM."""
+"""Observe a program's effects: append instructions that write the vector memory to DRAM."""
 
 from rtl.spec.isa import Append, Dest, Quant, Sync, Unit
 

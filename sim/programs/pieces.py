@@ -6,8 +6,8 @@ it is not yet known whether they are legal where they go; or None.
 
 from dataclasses import replace
 
-from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
-from rtl.spec.formats import TILES, block_beats
+from rtl.spec.config import GROUP, KV_BLOCK
+from rtl.spec.formats import stream_units
 from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit, Vector,
                      WeightFormat)
 from rtl.spec.limits import CACHE, COLUMN, HEADS, POSITIONS, REPETITIONS, ROWS
@@ -25,9 +25,7 @@ def largest(cls, field, step=1):
 
 def embed_units(config, groups):
     """Units of DRAM that an EMBED of so many groups takes of its stream."""
-    beats = -(-config.block_rows // (TILES * config.beat_bytes // 16)) \
-        * block_beats(WeightFormat.S8, groups, config.beat_bytes)
-    return -(-beats * config.beat_bytes // UNIT_BYTES)
+    return stream_units(WeightFormat.S8, config.block_rows, groups, config.beat_bytes)
 
 
 def load(made):

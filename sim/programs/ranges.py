@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 from rtl.spec.config import GROUP
 from rtl.spec.isa import (Append, Attend, Dest, Embed, Insn, Load, Loop, MatMul, Op, Quant, Source, Stream, Sync, Token,
-                     Unit, Vector, WeightFormat)
+                     Unit, Vector)
 from rtl.spec.limits import HEADS, POSITIONS
 from sw_ref.checks import operands
 
@@ -17,7 +17,7 @@ from .pieces import embed_units, largest, most_heads
 __all__ = ["FEW", "LIMITED", "counted", "field_bins", "bin_of"]
 
 
-FEW = 4     # Of a field of so many bits each value is a bin of its own; of others, the ends and all between.
+FEW = 4     # Of an enumeration, or a field of so many bits, each value is a bin; of others, the ends and all between.
 
 SOURCES = range(8 + len(Source))
 COUNT = "counts are at least one"
@@ -53,7 +53,7 @@ LIMITED = {
     (Stream, "addr"): (lambda c, w: range(w.end - embed_units(c, 1) + 1), DRAM),
     (Stream, "size"): (lambda c, w: range(min(m.units for m in w.matrices), w.longest + 1),
                        "the world's smallest and largest matrix"),
-    (MatMul, "format"): (lambda c, w: [WeightFormat[name].value for name in c.formats], "rule `format`"),
+    (MatMul, "format"): (lambda c, w: [fmt.value for fmt in c.weight_formats], "rule `format`"),
     (MatMul, "rows"): (lambda c, w: range(1, w.tall.rows + 1),
                        f"{COUNT}; the world's largest matrix: what a million rows take is for "
                        "tests/test_limits_rtl.py"),
@@ -71,7 +71,6 @@ LIMITED = {
     **{(Vector, x): (lambda c, w: _words(c, w, c.lanes, c.lanes), f"{WORDS}; rule `align`") for x in "abcd"},
     **{(Vector, f"{x}_stride"): (lambda c, w, x=x: _stride(Vector, f"{x}_stride", c, c.lanes), "rule `align`")
        for x in "abcd"},
-    (Quant, "dest"): (lambda c, w: [dest.value for dest in Dest], "rule `opcode`"),
     (Quant, "outer"): (lambda c, w: range(1, 256), COUNT),
     (Quant, "inner"): (lambda c, w: range(GROUP, min(largest(Quant, "inner", c.head_dim), c.vector_words) + 1, GROUP),
                        f"{COUNT}; {WORDS}; rule `align`"),
@@ -94,15 +93,23 @@ LIMITED = {
 LIMITED = {(getattr(kind, "op", kind), field): entry for (kind, field), entry in LIMITED.items()}
 
 
-def _width(op, field):
-    return Insn.by_op[op].layout[field].width
+def _shape(op, field):
+    """Width, or enumeration, of a field."""
+    return next(f.metadata["shape"] for f in fields(Insn.by_op[op]) if f.name == field)
+
+
+def _few(op, field):
+    """Whether each value of a field is a bin of its own."""
+    shape = _shape(op, field)
+    return not isinstance(shape, int) or shape <= FEW
 
 
 def values(op, field, config, world=None):
     """All values that a field may have; without a world, only of one of few bits."""
     if (op, field) in LIMITED:
         return LIMITED[op, field][0](config, world)
-    return range(1 << _width(op, field))
+    shape = _shape(op, field)
+    return range(1 << shape) if isinstance(shape, int) else [member.value for member in shape]
 
 
 def field_bins(config):
@@ -111,8 +118,7 @@ def field_bins(config):
         for each in fields(cls):
             if "adds_to" in each.metadata:
                 continue
-            few = _width(op, each.name) <= FEW
-            for part in values(op, each.name, config) if few else ("least", "between", "most"):
+            for part in values(op, each.name, config) if _few(op, each.name) else ("least", "between", "most"):
                 yield op.name, each.name, part
 
 
@@ -121,7 +127,7 @@ def bin_of(op, field, value, config, world):
     able = values(op, field, config, world)
     if value not in able:
         raise ValueError(f"{op.name}.{field} is {value}, which sim/programs/ranges.py rules out: {able}")
-    if _width(op, field) <= FEW:
+    if _few(op, field):
         return value
     return {able[0]: "least", able[-1]: "most"}.get(value, "between")
 

@@ -1,4 +1,4 @@
-"""The shortest part of a program on which accelerator and functional machine still differ."""
+"""Shrink a failing program to the shortest on which both machines still differ."""
 
 from dataclasses import replace
 

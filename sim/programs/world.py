@@ -1,4 +1,4 @@
-"""What random programs work on: numbers, matrices of all formats, and a KV cache."""
+"""Data of random programs: numbers, matrices of all formats, and a KV cache."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from host.image.image import Image
 from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
-from rtl.spec.formats import CODE_BITS, SPARSE, WeightFormat, pack
+from rtl.spec.formats import FORMATS, SPARSE, WeightFormat, pack
 from rtl.spec.limits import GROUPS, POSITIONS
 from rtl.spec.sparse import BLOCK
 
@@ -34,14 +34,10 @@ class Matrix:
 
 def _codes(rng, fmt, rows, depth):
     """Codes of a format, at random; with blocks of all kinds where it is sparse."""
-    if fmt not in SPARSE:
-        if fmt == WeightFormat.TERNARY:
-            return rng.integers(-1, 2, (rows, depth)).astype(np.int8)
-        if fmt == WeightFormat.S8:
-            return rng.integers(-128, 128, (rows, depth)).astype(np.int8)
-        return rng.integers(0, 1 << CODE_BITS[fmt], (rows, depth)).astype(np.uint8)
-    limit = 7 if fmt == WeightFormat.SPARSE4 else 127
-    codes = rng.integers(1, limit + 1, (rows, depth)) * rng.choice((-1, 1), (rows, depth))
+    its = FORMATS[fmt]
+    if not its.sparse:
+        return rng.integers(its.low, its.high + 1, (rows, depth)).astype(its.dtype)
+    codes = rng.integers(1, its.high + 1, (rows, depth)) * rng.choice((-1, 1), (rows, depth))
     keep = np.zeros((rows, depth), bool)
     kept = rng.choice((0, 2, 4, 8, 16), (-(-rows // BLOCK), depth // BLOCK))
     for row in range(rows):
@@ -93,7 +89,7 @@ class World:
         self.numbers = self.end
         self.matrices = [self._matrix(WeightFormat[name], *shape)
                          for name in config.formats for shape in SHAPES]
-        dense = [WeightFormat[name] for name in config.formats if WeightFormat[name] not in SPARSE]
+        dense = [fmt for fmt in config.weight_formats if fmt not in SPARSE]
         self.deep = self._matrix(random.choice(dense), random.choice((1, 5, 20)), config.act_groups)
         self.tall = self._matrix(random.choice(dense), config.vector_words, 1)
         self.tables = [self._matrix(WeightFormat.S8, blocks * config.block_rows, groups) for blocks, groups in

@@ -1,7 +1,7 @@
 """A model's graph, interpreted in PyTorch: in float32, and with the machine's arithmetic.
 
-:class:`Float32` is what the model is; :class:`MachineArithmetic` is what the accelerator makes of it,
-node by node and independent of any program, to the bit. Both interpret the graph as the family
+:class:`Float32` is what the model is; :class:`MachineArithmetic` is what the accelerator makes of
+it, node by node and independent of any program, to the bit. Both interpret the graph as the family
 states it (:mod:`sw_ref.graph`), before the mapper rewrites anything.
 """
 
@@ -36,7 +36,8 @@ class Float32:
     def __call__(self, ids, trace=None):
         """Logits of every position, float32 (positions, vocab).
 
-        `trace(name, values)` sees the value of each node; ``layer / q`` in round 3 is ``layer 3 / q``.
+        `trace(name, values)` sees the value of each node; ``layer / q`` in round 3 is ``layer 3 /
+        q``.
         """
         self.ids = ids
         return self._run(self.model.graph.nodes, {}, None, trace)
@@ -108,7 +109,8 @@ class Float32:
 
 
 class Late(NamedTuple):
-    """A value that lacks a factor for each position, 1 / rms(x) of a norm: it comes after products."""
+    """A value that lacks a factor for each position, 1 / rms(x) of a norm: it comes after
+    products."""
     values: torch.Tensor
     factor: torch.Tensor
 

@@ -1,7 +1,7 @@
 """The machine in PyTorch: what a program's instructions come to, in their order.
 
 As :mod:`sw_ref.pytorch.ops`, written from the definitions of :mod:`rtl.spec.isa` and not from
-:mod:`sw_ref.machine`. Packed weights are read by :mod:`rtl.spec.formats` and :mod:`rtl.spec.sparse`, which
+:mod:`sw_ref.machine`. Packed weights are read by :mod:`rtl.spec.formats`, which
 declare them. It takes legal instructions alone, and nothing of it is fast.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import float32, int64
 
-from rtl.spec import formats, sparse
+from rtl.spec import formats
 from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
 from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Vector,
                      WeightFormat)
@@ -138,8 +138,7 @@ class TorchMachine:
         """Take a matrix off the stream: integer weights (rows, K), and row scales."""
         stream = self.streams[0].tobytes()
         shape = rows, groups, self.config.beat_bytes
-        units = sparse.stream_units(fmt, stream, *shape) if fmt in formats.SPARSE else \
-            formats.stream_units(fmt, *shape)
+        units = formats.stream_units(fmt, *shape, stream)
         self.streams[0] = self.streams[0][units * UNIT_BYTES:]
         if not len(self.streams[0]):
             self.streams.popleft()

@@ -6,12 +6,13 @@ a block's N follows from its saliency, as in FlightLLM (arXiv:2401.03868).
 
 import torch
 
+from rtl.spec.sparse import BLOCK
+
 
 __all__ = ["SHARES", "block_counts", "input_rms", "mixed_mask", "next_count",
            "top_mask", "two_of_four"]
 
 
-BLOCK = 16
 # Share of a matrix's blocks that keep N of 16 weights in each row, the least salient blocks first.
 SHARES = {0: 0.08, 2: 0.20, 4: 0.36, 8: 0.26, 16: 0.10}    # 0.345 of the weights
 

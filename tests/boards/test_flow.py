@@ -17,7 +17,8 @@ ROUTED = {"fmax": {"$glbnet$clk": {"achieved": 90.0, "constraint": 80.0}}, "crit
 # What each tool leaves behind.
 WORKS = {
     "YOSYS": "cp headrace.ys used.ys; echo {} > headrace.json",
-    "NEXTPNR_ECP5": f"echo \"$@\" > arguments; touch headrace.config; echo '{json.dumps(ROUTED)}' > nextpnr.json",
+    "NEXTPNR_ECP5": "echo \"$@\" > arguments; touch headrace.config; "
+                    f"echo '{json.dumps(ROUTED)}' > nextpnr.json",
     "ECPPACK": "echo bits > headrace.bit",
 }
 

@@ -108,8 +108,11 @@ def test_tool_fails(cache, fake):
 
 
 def test_names_are_left_out_where_they_are_too_much(cache, fake):
-    fake("YOSYS", """case "$3" in *"rename -hide"*) echo '{"design": {"num_cells_by_type": {"LUT4": 7}}}' > stat.json ;;
-                     *) exit 1 ;; esac""")
+    fake("YOSYS", """case "$3" in
+                         *"rename -hide"*)
+                             echo '{"design": {"num_cells_by_type": {"LUT4": 7}}}' > stat.json ;;
+                         *) exit 1 ;;
+                     esac""")
     assert synthesize(text_of(Tiny()), "ecp5").lut == 7
 
 

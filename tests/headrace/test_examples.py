@@ -28,6 +28,7 @@ def test_guide(tmp_path, monkeypatch):
     assert not failures(GUIDE.read_text(), "library.md", said), "".join(said)
 
 
+@pytest.mark.seconds(4)
 def test_readme(tmp_path, capsys):
     """Its Python runs as it stands."""
     _, *blocks = (ROOT / "README.md").read_text().split("```python\n")

@@ -1,13 +1,16 @@
 """What all devices with registers do alike."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from host.device import RegisterDevice
+from host.device import DeviceFault, RegisterDevice
 from rtl.spec.config import get
-from rtl.spec.csr import BEST, REGISTERS
+from rtl.spec.csr import BEST, REGISTERS, FaultCode
+
+from .images import small_image
 
 
 class Registers(RegisterDevice):
@@ -37,6 +40,22 @@ def test_step_offers_tokens_only(vocab):
     assert step.ids.tolist() == list(range(found))[::-1]
     assert step.logits.view(np.uint32).tolist() == best[:found, 0].tolist()
     assert not len(device.step([1], 0, False).ids)
+
+
+@pytest.mark.parametrize("nodes, of", [
+    ([("layer / q", 1), ("head", 2)], {0: " of layer / q", 1: " of head", 2: ""}),
+    ([], {0: "", 1: "", 2: ""}),
+])
+def test_faults_name_the_node(nodes, of):
+    """Of the instruction, where the image has its name."""
+    for pc, text in of.items():
+        device = Registers(get("small"), np.zeros((BEST, 2), np.uint32))
+        device.image = replace(small_image(), nodes=nodes)
+        device.words |= {REGISTERS["FAULT_CODE"].address: FaultCode.BUS.value,
+                         REGISTERS["FAULT_PC"].address: pc, REGISTERS["FAULT_INFO"].address: 3}
+        with pytest.raises(DeviceFault, match=f"^fault BUS, info 0x3, at instruction {pc}{of[pc]}: ") as caught:
+            device.fault()
+        assert caught.value.node == (text.removeprefix(" of ") or None)
 
 
 @pytest.mark.parametrize("cycles", [0, (1 << 32) - 1, 1 << 32, (5 << 32) + 7, (1 << 64) - 1])

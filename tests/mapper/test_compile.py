@@ -15,7 +15,7 @@ from sw_ref.linear import places
 from sim.models.toy import toy_model
 
 
-ALL = pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)
+ALL = pytest.mark.parametrize("fmt", get("small-lut").weight_formats, ids=lambda f: f.name)
 
 
 @ALL
@@ -112,7 +112,7 @@ def test_patterns_that_the_core_lacks():
 def test_mixed_formats():
     one, other = (toy_model(format=WeightFormat[name]) for name in ("SPARSE4", "SPARSE8"))
     layers = [one.layers[0], Layer(linears={**one.layers[1].linears, "v": other.layers[1].linears["v"]},
-                                   attn_norm=one.layers[1].attn_norm, ffn_norm=one.layers[1].ffn_norm)]
+                                   gains=one.layers[1].gains)]
     model = replace(one, layers=Layers(2, layers.__getitem__))
     with pytest.raises(UserError, match="toy: blk.1.v is toy, but all layers' k and v must have SPARSE4 codes"):
         compile_model(model, get("small"), context=32)

@@ -67,7 +67,8 @@ def test_random(seed):
 @pytest.mark.parametrize("ffn", [64, 192, 320, 1536])
 @pytest.mark.parametrize("name", ["small", "wide"])
 def test_values_of_a_model(name, ffn):
-    """Live areas of a placed graph lie apart, word by word, and the chunks' results side by side."""
+    """Live areas of a placed graph lie apart, word by word, and the chunks' results side by
+    side."""
     from dataclasses import replace
     graph = lowerable(FAMILIES["llama"].graph(replace(SIZES, ffn=ffn)))
     placed = place(graph, get(name), COLUMN_WORDS)

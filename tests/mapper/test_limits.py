@@ -154,7 +154,7 @@ def test_memory(name, monkeypatch):
     context = limits.POSITIONS if name == "units" else 32
 
     def memory(layer_units):
-        return MemoryMap(CONFIG, model, context, 4, [layer_units], head)
+        return MemoryMap(CONFIG, model, context, 4, [layer_units], head, 128)
 
     at, beyond = memory(1), memory(1)
     if name == "head":

@@ -41,7 +41,8 @@ def test_words_that_are_read_are_not_overwritten():
 
 
 def test_next_round():
-    """The first round takes a token that is given before the loop; the last one's is there behind it."""
+    """The first round takes a token that is given before the loop; the last one's is there behind
+    it."""
     def build(asm):
         with asm.loop(count=5):
             asm.emit(LOAD, USE, Scalar(rd=1))

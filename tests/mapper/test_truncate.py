@@ -52,7 +52,8 @@ def vector(config, image):
 
 @pytest.mark.parametrize("name", ["small", "wide"])
 def test_parts_of_a_layer(model, name):
-    """Each is legal, the functional machine says; they are different; and the last is a whole layer."""
+    """Each is legal, the functional machine says; they are different; and the last is a whole
+    layer."""
     config = get(name)
     image = compile_model(model, config, context=32)
     ends = cuts(image)

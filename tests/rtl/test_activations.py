@@ -3,8 +3,7 @@
 import pytest
 
 from rtl.spec.config import Config
-from rtl.linear.activations import WINDOW, ActivationBuffer
-from sw_ref import numerics
+from rtl.linear.activations import ActivationBuffer
 
 
 def test_config_wrong():
@@ -17,7 +16,3 @@ def test_inputs_wrong(inputs, lanes):
     with pytest.raises(ValueError, match=rf"^Inputs of a table must be 1, 2 or 4 and at most the {lanes} lanes, "
                                          rf"not {inputs}$"):
         ActivationBuffer(Config(name="t", beat_bits=128, columns=1, lanes=lanes), inputs)
-
-
-def test_window_is_that_of_the_definition():
-    assert WINDOW == numerics.WINDOW

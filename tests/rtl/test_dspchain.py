@@ -8,7 +8,8 @@ from rtl.cores.dspchain import DspChainCore
 from rtl.cores.reduction import ReductionTree
 from rtl.cores.slots import SlotSelect, elements
 from rtl.spec.isa import WeightFormat
-from rtl.spec.sparse import Mode, code_beats
+from rtl.spec.formats import FORMATS
+from rtl.spec.sparse import Mode
 
 
 def config(beat_bits=256, **changes):
@@ -50,7 +51,7 @@ CYCLES = [
 def test_cycles_of_a_block(fmt, mode, one_lane, more_lanes):
     fmt = WeightFormat[fmt]
     for beat_bits, cycles in [(128, one_lane), (256, more_lanes), (512, more_lanes)]:
-        assert DspChainCore(config(beat_bits)).passes(fmt, mode) * code_beats(fmt, mode) == cycles
+        assert DspChainCore(config(beat_bits)).passes(fmt, mode) * FORMATS[fmt].code_beats(mode) == cycles
 
 
 # fmt: off

@@ -14,7 +14,6 @@ import rtl
 from rtl.spec.config import CONFIGS, Config
 from rtl.spec.formats import ROW_SCALED
 from rtl.spec.isa import WeightFormat
-from rtl.top import Accelerator
 
 
 CONFIGURATIONS = {c.name: c for c in [
@@ -31,6 +30,9 @@ OTHERS = {"MemoryReader": {"depths": [16, 64]}, "VectorMemory": {"writers": 4},
           "MemoryPort": {"units": 64}, "Bridge": {"board": 1, "units": 64},
           "UartLink": {"divisor": 8, "board": 1, "units": 64}}
 
+# What has a good part of the accelerator within.
+WHOLE = {"Accelerator", "LinearUnit", "LinearPipeline", "Bridge", "UartLink"}
+
 
 def components():
     """All components under rtl/ whose constructor takes a configuration."""
@@ -40,7 +42,7 @@ def components():
             if cls.__module__ == found.name and issubclass(cls, wiring.Component) \
                     and "config" in inspect.signature(cls).parameters:
                 yield pytest.param(cls, id=f"{found.name.removeprefix('rtl.')}.{name}",
-                                   marks=[pytest.mark.seconds(4)] if cls is Accelerator else [])
+                                   marks=[pytest.mark.seconds(2)] if name in WHOLE else [])
 
 
 @pytest.mark.parametrize("config", [

@@ -4,9 +4,9 @@ import pytest
 
 from rtl.spec.config import CONFIGS, Config
 from rtl.cores import create
-from rtl.spec.formats import tile_rows
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
-from rtl.linear.slices import Banks, payload_slices, step_slices, tile_slices
+from rtl.linear.slices import Banks, payload_slices
 from rtl.spec.sparse import Mode
 
 
@@ -23,16 +23,11 @@ def test_config_wrong():
         Banks.of("small", DENSE)
 
 
-@pytest.mark.parametrize("fmt", WeightFormat)
-def test_tiles_are_those_of_the_packing(fmt):
-    assert tile_slices(fmt) == tile_rows(fmt, 64) // 4
-
-
-def test_steps():
-    assert step_slices(WeightFormat.U1) == 4
-    assert step_slices(WeightFormat.SPARSE4, Mode.N2) == 16
-    assert step_slices(WeightFormat.SPARSE4, Mode.PAIRS) == 4
-    assert step_slices(WeightFormat.SPARSE8, Mode.DENSE) == 1
+@pytest.mark.parametrize("fmt, mode, slices", [
+    (WeightFormat.U1, None, 4), (WeightFormat.SPARSE4, Mode.N2, 16), (WeightFormat.SPARSE4, Mode.PAIRS, 4),
+    (WeightFormat.SPARSE8, Mode.DENSE, 1)])
+def test_steps(fmt, mode, slices):
+    assert FORMATS[fmt].step_slices(mode) == slices
 
 
 @pytest.mark.parametrize("fmt", WeightFormat)

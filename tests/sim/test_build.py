@@ -195,6 +195,7 @@ def test_sources_that_make_the_same_verilog_build_nothing(tmp_path, monkeypatch)
     assert built[-1] == "module b; endmodule"
 
 
+@pytest.mark.seconds(5)
 def test_verilog_has_no_places_in_the_source():
     """Else each line that moves would build all again."""
     text, places = build.accelerator_verilog(get("small"))

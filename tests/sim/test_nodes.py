@@ -1,12 +1,16 @@
 """What units were at, from when instructions left their queues."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
 
+from mapper.compile import compile_model
 from rtl.spec.config import get
 from rtl.spec.isa import Halt, Load, Loop, Scalar, Sync, Unit, Vector
+from sim.fpga.device import SimDevice
 from sim.fpga.nodes import Stepped, node_spans
+from sim.models.toy import toy_model
 
 
 USE = Vector(outer=1, inner=64, d=64, a=0, b_const=1, c_const=1)
@@ -47,3 +51,22 @@ def test_each_step_begins_anew():
 
 def test_image_without_names():
     assert spans([Stepped(5, (1,), 0, True)], image=SimpleNamespace(nodes=[])) == []
+
+
+@pytest.mark.seconds(20)
+def test_timeline_of_a_model(tmp_path):
+    """Each product has as many spans as there are layers and steps, in the order of the program."""
+    model, path = toy_model(), tmp_path / "timeline.json"
+    with SimDevice(get("small"), timeline=path) as device:
+        device.load(compile_model(model, get("small"), 32))
+        device.step([1], 0, False)
+        device.step([2], 1, True)
+    events = json.loads(path.read_text())["traceEvents"]
+    tracks = {e["args"]["name"]: e["tid"] for e in events if e["name"] == "thread_name"}
+    spans = [e for e in events if e["ph"] == "X" and e["tid"] == tracks["linear: nodes"]]
+    spans.sort(key=lambda e: e["ts"])
+    layer = ["layer / attention / kv", "layer / attention / q", "layer / attention / o",
+             *(f"layer / ffn / gate, up {n}" for n in range(3)), "layer / ffn / down"]
+    assert [e["name"] for e in spans] == ["embedding", *2 * layer, "embedding", *2 * layer, "head"]
+    assert all(a["ts"] + a["dur"] <= b["ts"] for a, b in zip(spans, spans[1:]))
+    assert "layer / ffn / silu 2" in {e["name"] for e in events if e.get("tid") == tracks["vector: nodes"]}

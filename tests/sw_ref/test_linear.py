@@ -6,31 +6,26 @@ import numpy as np
 import pytest
 
 from rtl.spec.config import GROUP, UNIT_BYTES, get
-from rtl.spec.formats import SPARSE, WeightFormat, integers, pack
-from rtl.spec.sparse import BLOCK, Mode, walk
+from rtl.spec.formats import FORMATS, SPARSE, WeightFormat, integers, pack
+from rtl.spec.sparse import BLOCK, Mode
 from sim.harness.patterns import EDGES, floats
 from sw_ref import linear as module, numerics
 from sw_ref.linear import linear, places, sound
 from sim.models.toy import prune
 
 
-LOWEST = {WeightFormat.S8: -128, WeightFormat.TERNARY: -1, WeightFormat.SPARSE4: -8, WeightFormat.SPARSE8: -128}
-HIGHEST = {WeightFormat.U1: 1, WeightFormat.U2: 3, WeightFormat.U3: 7, WeightFormat.U4: 15, WeightFormat.S8: 127,
-           WeightFormat.TERNARY: 1, WeightFormat.SPARSE4: 7, WeightFormat.SPARSE8: 127}
 ALL = pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)
 
 
 def matrix(rng, fmt, rows, groups):
     """Random codes and scales, with the largest there are in the first row."""
-    low, high = LOWEST.get(fmt, 0), HIGHEST[fmt] + 1
+    low, high = FORMATS[fmt].low, FORMATS[fmt].high + 1
     codes = rng.integers(low, high, (rows, groups * GROUP)).astype(np.int8 if low else np.uint8)
     if fmt in SPARSE:
         codes = prune(rng, codes)
     scale = rng.integers(0, 256, (rows, groups)).astype(np.uint8)
     centre = rng.integers(-128, 128, (rows, groups)).astype(np.int8)
     codes[0], scale[0], centre[0] = low, 255, -128
-    if fmt == WeightFormat.S8:
-        centre[:] = 0
     return codes, scale, centre
 
 
@@ -71,6 +66,14 @@ def test_shapes(fmt, beat_bytes, groups):
 
 
 @ALL
+def test_without_a_kernel(fmt, monkeypatch):
+    """A new format runs before it has a kernel: its class says enough."""
+    monkeypatch.setattr(module, "QUADS", ())
+    monkeypatch.setattr(module, "decodes", lambda fmt: False)
+    check(fmt, 32, 21, 6, 2, 12)
+
+
+@ALL
 def test_largest(fmt):
     check(fmt, 16, 5, 512, 2, 0)
     check(fmt, 64, 17, 512, 16, 3, centre_shift=0)
@@ -89,7 +92,7 @@ def test_every_mode(fmt, beat_bytes):
     for mode, of_block in kept.items():
         codes = full[:beat_bytes + 5] * np.tile(of_block, groups * 2)
         packed = pack(fmt, codes, None, None, np.ones(len(codes), np.float32), beat_bytes)
-        found = {m for *_, m, _ in walk(fmt, packed, len(codes), groups, beat_bytes) if m is not None}
+        found = {m for *_, m, _ in FORMATS[fmt].walk(packed, len(codes), groups, beat_bytes) if m is not None}
         assert found == {mode if mode != Mode.ZERO else Mode.N2}
         check(fmt, beat_bytes, len(codes), groups, 2, 5, codes=codes)
     order = rng.choice(list(kept), (-(-rows // 16), groups * 2))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rtl.spec.config import GROUP, UNIT_BYTES, get
-from rtl.spec.formats import SPARSE, WeightFormat, integers, pack
+from rtl.spec.formats import FORMATS as BY_FORMAT, SPARSE, WeightFormat, integers, pack
 from rtl.spec.isa import Dest, Embed, Halt, Load, MatMul, Quant, Stream, Sync, Unit
 from sim.harness.patterns import EDGES
 from sw_ref import numerics
@@ -17,15 +17,15 @@ from sim.models.toy import prune
 CONFIG, GROUPS, COLUMNS = get("wide-lut"), 3, 2     # whose formats are all there are
 VALUES = COLUMNS * GROUPS * GROUP          # activations, in vector memory behind the results
 START = VALUES * 4 // UNIT_BYTES           # they come first in DRAM
-FORMATS = [(fmt, rows) for fmt in WeightFormat for rows in (3, 70)]
+FORMATS = [(fmt, rows) for fmt in CONFIG.weight_formats for rows in (3, 70)]
 
 
 def matrices():
     """Matrices of all formats, and how they are packed."""
     rng = np.random.default_rng(8)
     for fmt, rows in FORMATS:
-        signed = fmt in SPARSE or fmt in (WeightFormat.S8, WeightFormat.TERNARY)
-        codes = rng.integers(-1 if signed else 0, 2, (rows, GROUPS * GROUP)).astype(np.int8 if signed else np.uint8)
+        its = BY_FORMAT[fmt]
+        codes = rng.integers(max(its.low, -1), 2, (rows, GROUPS * GROUP)).astype(its.dtype)
         if fmt in SPARSE:
             codes = prune(rng, codes)
         scale = rng.integers(1, 256, (rows, GROUPS)).astype(np.uint8)

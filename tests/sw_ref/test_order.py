@@ -47,6 +47,7 @@ def test_every_token_is_needed(image):
     assert tried > 30
 
 
+@pytest.mark.seconds(1)
 def test_rounds_that_repeat_are_passed_over(image, monkeypatch):
     """And nothing else is: with another layer, hardly more is followed."""
     followed = []

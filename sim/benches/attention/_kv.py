@@ -1,4 +1,4 @@
-"""A KV cache in a Python memory, behind the streams that the attention unit sees."""
+"""Model of the KV cache in DRAM, behind the attention unit's memory streams."""
 
 from collections import deque
 

@@ -1,4 +1,4 @@
-"""Two managers at one memory: nobody's data goes astray, nobody starves, a beat every cycle."""
+"""Arbiter of two managers: data integrity, fairness, and a beat every cycle."""
 
 import logging
 

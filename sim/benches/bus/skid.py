@@ -1,4 +1,4 @@
-"""A stream goes through whole and in order; whoever sends learns a cycle later that the way is closed."""
+"""Skid buffer: data integrity, order, and `ready` one cycle late."""
 
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge, Timer

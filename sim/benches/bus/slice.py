@@ -1,4 +1,4 @@
-"""What a manager writes and reads through the slice is what memory has; a beat every cycle."""
+"""AXI4 register slice: data integrity, and a beat every cycle."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Control: starts, resets that wait for memory, which of several faults counts, and counters."""
+"""Control: starts, resets that wait for memory, priority of faults, and counters."""
 
 from itertools import product
 

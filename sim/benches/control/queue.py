@@ -1,4 +1,4 @@
-"""Instruction queues with their token counters: order, and who waits for whom."""
+"""Instruction queues and token counters: order and synchronization."""
 
 import cocotb
 from amaranth import *

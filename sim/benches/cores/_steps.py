@@ -1,4 +1,4 @@
-"""The steps that matrices of every format are unpacked to, told from their codes.
+"""Reference model of the unpacked steps of a matrix, for every format.
 
 Of sparse matrices, which slot has which weight is the packer's choice: their code beats are picked out
 of the stream one by one. What substeps they expand to is told from the codes again.
@@ -14,7 +14,8 @@ from ..linear._matrix import Matrix
 __all__ = ["StepMatrix", "settle"]
 
 
-U4, S8, U1, U2, U3, TERNARY, SPARSE4, SPARSE8 = WeightFormat
+U4, S8, U1, U2, U3, TERNARY, SPARSE4, SPARSE8 = (WeightFormat[name] for name in (
+    "U4", "S8", "U1", "U2", "U3", "TERNARY", "SPARSE4", "SPARSE8"))
 WIDTH = {U4: 1, S8: 1, U3: 1, U2: 2, TERNARY: 2, U1: 4}      # rows of a step, times N
 SLOTS = {1: 2, 2: 4, 3: 8, 4: 16, 5: 8}                      # of a row, by mode
 INDEX = {1: 4, 2: 4, 3: 4, 4: 0, 5: 2}                       # bits of a slot's index

@@ -1,4 +1,4 @@
-"""Bench of two products in one multiplier: every pair of weights."""
+"""Bench of DSP packing: two products in one multiplier, for every pair of weights."""
 
 from functools import partial
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtl.spec.config import GROUP, Config
-from rtl.spec.formats import CODE_BITS, SPARSE, pack
+from rtl.spec.formats import FORMATS as BY_FORMAT, SPARSE, pack
 from rtl.spec.isa import WeightFormat
 from rtl.spec.sparse import BLOCK
 from sim.oracles.linear import PRODUCTS, WEIGHTS
@@ -21,9 +21,7 @@ ODD = Config(name="odd", beat_bits=256, columns=3, lanes=8, act_groups=32)
 FORMATS = list(WeightFormat)
 
 # The least code of a format, and the one after the largest.
-RANGES = {**{fmt: (0, 1 << bits) for fmt, bits in CODE_BITS.items()},
-          WeightFormat.S8: (-128, 128), WeightFormat.TERNARY: (-1, 2),
-          WeightFormat.SPARSE4: (-8, 8), WeightFormat.SPARSE8: (-128, 128)}
+RANGES = {fmt: (its.low, its.high + 1) for fmt, its in BY_FORMAT.items()}
 
 
 def generator(rng):

@@ -1,4 +1,4 @@
-"""Drives arithmetic pipelines that advance with `en`, whose results are fp32 patterns."""
+"""Driver for arithmetic pipelines with an enable and fp32 results."""
 
 from cocotb.triggers import FallingEdge, RisingEdge
 

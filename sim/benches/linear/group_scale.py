@@ -6,10 +6,10 @@ from amaranth import signed
 from amaranth.lib import data
 
 from rtl.spec.config import Config, get
-from rtl.spec.formats import ROW_SCALED, SPARSE
+from rtl.spec.formats import FORMATS, ROW_SCALED, SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.linear.group_scale import ACC_BITS, GroupScaler, GroupStep
-from rtl.linear.slices import payload_slices, tile_slices
+from rtl.linear.slices import payload_slices
 
 from ...harness.bench import Sink, Source, case, rng, start
 from ...oracles.linear import GROUP_SUMS
@@ -17,7 +17,7 @@ from ._matrix import ODD, generator
 
 
 DENSE = {WeightFormat.U4, WeightFormat.S8}
-LUT = {fmt for fmt in WeightFormat if fmt not in SPARSE}
+LUT = get("small-lut").native
 
 # Configuration, and the formats that its core takes whole.
 CONFIGS = {
@@ -36,7 +36,7 @@ CASES = {name: lambda what=what: GroupScaler(*what) for name, what in CONFIGS.it
 
 def payloads_of(gen, fmt, native):
     """(first slice, slices) of the payloads of a step: as many slices as a tile has."""
-    most, count = payload_slices(fmt, native), tile_slices(fmt)
+    most, count = payload_slices(fmt, native), FORMATS[fmt].tile_slices
     size = int(gen.choice([1, 2, 4])) if fmt in SPARSE & native else most
     return [(at, size) for at in range(0, count, size)]
 
@@ -49,7 +49,7 @@ def tile(config, native, gen, fmt, steps, extreme):
             np.full(shape, high - 1 if extreme > 0 else low)
 
     n, lanes = config.rows, GroupStep(config, native)["sums"].shape.elem_shape.length
-    payloads, accs = [], np.zeros((tile_slices(fmt), config.columns, n), np.int64)
+    payloads, accs = [], np.zeros((FORMATS[fmt].tile_slices, config.columns, n), np.int64)
     for step in range(steps):
         act_sums = draw(-4096, 4065, config.columns)
         shift = draw(-1, 16, config.columns) if extreme is None else np.full(config.columns, 15)
@@ -81,7 +81,7 @@ def tile(config, native, gen, fmt, steps, extreme):
 @cocotb.test()
 async def random_stalls(dut):
     config, native = CONFIGS[case()]
-    formats = [WeightFormat[name] for name in config.formats]
+    formats = config.weight_formats
     sums = data.ArrayLayout(data.ArrayLayout(signed(ACC_BITS), config.rows), config.columns)
     await start(dut)
     for gap, stall in [(0, 0), (0.5, 0), (0, 0.9), (0.3, 0.5)]:

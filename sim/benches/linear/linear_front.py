@@ -6,12 +6,12 @@ from amaranth.lib import data
 from cocotb.triggers import FallingEdge
 
 from rtl.spec.config import Config, get
-from rtl.spec.formats import BEATS_PER_GROUP, SCALE_RUN, SPARSE, STEP_ROWS, TILES, block_beats
+from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.spec.layouts import ActivationWrite, WeightStep
 from rtl.linear.group_scale import ACC_BITS
 from rtl.linear.pipeline import LINEAR_COMMAND, LinearPipeline
-from rtl.spec.sparse import BLOCK, code_beats, walk
+from rtl.spec.sparse import BLOCK
 
 from ...harness.bench import Sink, Source, case, cycles, get_port, rng, start
 from ...oracles.linear import EXACT_SUMS
@@ -75,7 +75,7 @@ async def check(dut, gap, stall, groups, act):
     gen, block = generator(rng(f"{gap} {stall} {groups}")), config.block_rows
     q, exponents = activations(config, gen, groups)
     shapes = [(S8, block, 1), (S8, block, 1), (S8, 3, 0)]
-    for fmt in [WeightFormat[name] for name in config.formats]:
+    for fmt in config.weight_formats:
         tall = 16 * config.rows if fmt in SPARSE else block
         shapes += [(fmt, int(gen.choice([1, tall, tall + 1, 2 * tall - 1])), 0) for _ in range(2)]
     work = [(Matrix.random(config, gen, fmt, rows, groups), embed)
@@ -131,10 +131,12 @@ async def one_beat_per_cycle(dut):
     gen, groups = generator(rng()), 4
     commands = await begin(dut, config, gen, groups)
     latency = LinearPipeline(config).latency
-    for fmt in [WeightFormat[name] for name in config.formats if name in ("U1", "U2", "U4", "S8")]:
+    for fmt, its in [(fmt, FORMATS[fmt]) for fmt in config.weight_formats]:
+        if its.sparse or its.gear:
+            continue
         matrix = Matrix.random(config, gen, fmt, 3 * config.block_rows, groups)
         await commands.send(command(matrix))
-        ends, seen, slices = [], [], STEP_ROWS[fmt]
+        ends, seen, slices = [], [], its.step_rows
         for n, beat in enumerate(matrix.beats + [None] * (latency + slices)):
             get_port(dut, "beats.valid").value = beat is not None
             get_port(dut, "beats.payload").value = beat or 0
@@ -144,26 +146,26 @@ async def one_beat_per_cycle(dut):
                 seen.append(n)
             await cycles(dut)
         # Where the tiles end: (step of the block) to (beat of the block).
-        steps = groups * BEATS_PER_GROUP[fmt]
-        block = block_beats(fmt, groups, config.beat_bytes)
+        steps = groups * its.steps_per_group
+        block = its.block_beats(groups, config.beat_bytes)
         for b in range(3):
-            for t in range(TILES // slices):
+            for t in range(its.tiles):
                 n = (t + 1) * steps - 1
-                ends.append(b * block + 1 + n + 1 + n // SCALE_RUN[fmt])
+                ends.append(b * block + 1 + n + 1 + n // its.scale_run)
         assert seen == [n + latency + k for n in ends for k in range(slices)]
 
 
 def core_cycles(core, matrix):
     """Cycles that the core needs for the steps of a matrix."""
-    fmt, whole = matrix.fmt, matrix.fmt in core.native
-    if fmt not in SPARSE:
-        tiles = len(matrix.tiles(matrix.codes)) // STEP_ROWS[fmt]
-        return tiles * matrix.groups * BEATS_PER_GROUP[fmt] * (1 if whole else STEP_ROWS[fmt])
+    fmt, its, whole = matrix.fmt, FORMATS[matrix.fmt], matrix.fmt in core.native
+    if not its.sparse:
+        tiles = len(matrix.tiles(matrix.codes)) // its.step_rows
+        return tiles * matrix.groups * its.steps_per_group * (1 if whole else its.step_rows)
     count, size = 0, matrix.config.beat_bytes
     packed = b"".join(beat.to_bytes(size, "little") for beat in matrix.beats)
-    for _, _, mode, _ in walk(fmt, packed, matrix.rows, matrix.groups, size):
+    for _, _, mode, _ in its.walk(packed, matrix.rows, matrix.groups, size):
         if mode is not None:
-            count += code_beats(fmt, mode) * core.passes(fmt, mode) if whole else BLOCK
+            count += its.code_beats(mode) * core.passes(fmt, mode) if whole else BLOCK
     return count
 
 
@@ -174,7 +176,7 @@ async def keeps_up(dut):
     gen, groups = generator(rng()), 20
     commands = await begin(dut, config, gen, groups)
     pipeline = LinearPipeline(config)
-    for fmt in [WeightFormat[name] for name in config.formats]:
+    for fmt in config.weight_formats:
         matrix = Matrix.random(config, gen, fmt, 32 * config.rows, groups)
         await commands.send(command(matrix))
         sending = cocotb.start_soon(Source(dut, "beats", config.beat_bits, gap=0).send_all(matrix.beats))

@@ -103,7 +103,7 @@ def bits(x):
 
 
 def formats_of(config):
-    return [WeightFormat[name] for name in config.formats]
+    return config.weight_formats
 
 
 def random_matrix(config, random, fmt, rows, groups):

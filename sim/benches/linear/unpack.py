@@ -24,7 +24,7 @@ CASES = {name: lambda config=config: WeightUnpacker(config) for name, config in 
 
 
 def formats(config):
-    return [WeightFormat[name] for name in config.formats]
+    return config.weight_formats
 
 
 def matrices(config, gen):

@@ -1,4 +1,4 @@
-"""What the link's bridge is connected to: memory and registers that stall, fail, or do not answer at all."""
+"""Models of memory and registers behind the link, which stall, fail or never answer."""
 
 from cocotb.triggers import FallingEdge, First, RisingEdge
 

@@ -1,4 +1,4 @@
-"""The bridge, asked in packets: every operation, repeated requests, the seal, buses that fail or hang."""
+"""Link bridge: every operation, retransmission, the seal, and buses that fail or hang."""
 
 import zlib
 
@@ -289,7 +289,18 @@ async def hung(dut):
     """A bus that does not answer is given up, and what it answers later goes nowhere."""
     host, memory, registers, control = await begin(dut, stall=0)
     control.hung = True
+    waited = 0
+
+    async def watch():
+        nonlocal waited
+        while True:
+            await FallingEdge(dut.clk)
+            waited += int(dut.control__cyc.value)
+
+    watching = cocotb.start_soon(watch())
     await host.ask(Op.WRITE, Status.BUS, address=BOARD_SPACE, value=1)
+    watching.cancel()
+    assert PATIENCE - 4 <= waited <= PATIENCE, waited
     assert not int(dut.control__cyc.value)
     await host.ask(Op.READ, Status.BUS, address=BOARD_SPACE)
     await host.ask(Op.READ, address=4)

@@ -1,4 +1,4 @@
-"""Stuffing and unstuffing, against an independent implementation."""
+"""COBS encoder and decoder, against an independent implementation."""
 
 import cocotb
 from amaranth import Module

@@ -1,4 +1,4 @@
-"""Checksums and waiting packets: what is wrong in any way is dropped, and nothing behind it."""
+"""Packet receiver: bad packets are dropped, and the packets after them are not."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""Serial line: both directions, lines that are off in speed, noise, and bytes that nobody takes."""
+"""UART: both directions, baud rate mismatch, noise, and overruns."""
 
 import cocotb
 from amaranth import Module

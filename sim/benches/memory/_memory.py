@@ -1,4 +1,4 @@
-"""A memory behind AXI4 ports, as slow and as disorderly as the protocol allows."""
+"""AXI4 memory model with latency, stalls and reordering, as the protocol allows."""
 
 from collections import deque
 

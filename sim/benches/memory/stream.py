@@ -1,4 +1,4 @@
-"""Stream unit: what it passes on, and when it is busy."""
+"""Stream unit: its requests, and its `busy`."""
 
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge

@@ -1,4 +1,4 @@
-"""Instructions of the vector unit for its bench, and what must come of them."""
+"""Instructions of the vector unit, with their expected results."""
 
 import numpy as np
 

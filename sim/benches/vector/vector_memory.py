@@ -1,4 +1,4 @@
-"""Vector memory: priority among the writers, masks, and when a write is seen."""
+"""Vector memory: priority of writers, write masks, and read-after-write latency."""
 
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge

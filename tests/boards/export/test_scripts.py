@@ -82,6 +82,7 @@ def test_build_packages_once(folder):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.seconds(4)
 def test_kernel(folder):
     folder = folder("u280")
     done = vivado(folder, "package_xo.tcl")

@@ -103,6 +103,7 @@ def test_system_that_the_template_refuses(model, capsys, monkeypatch):
     assert not fake.Device.made
 
 
+@pytest.mark.seconds(1)
 def test_closed_stdin():
     done = subprocess.run(f"{sys.executable} -m headrace.cli chat --model tiny <&-", shell=True, cwd=ROOT,
                           capture_output=True, text=True)

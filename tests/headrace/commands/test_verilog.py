@@ -36,6 +36,7 @@ def test_core_passes_its_testbench(tmp_path, monkeypatch, config, core):
     assert ran.returncode == 0 and "PASS: 1000 steps" in ran.stdout, ran.stdout
 
 
+@pytest.mark.seconds(1)
 def test_core_is_explained(tmp_path, capsys):
     assert main(["verilog", "--core", "systolic", "--config", "small", "-o", str(tmp_path)]) == 0
     text, manual = ((tmp_path / name).read_text() for name in ("headrace_systolic.v", "README.md"))

@@ -76,7 +76,7 @@ def test_sums(fmt, multiply):
 
 @pytest.mark.parametrize("args, error, message", [
     (("small", "U4", "planes"), TypeError, "Configuration must be a Config, not 'small'"),
-    ((CONFIG, "U5", "planes"), ValueError, "Format must be one of U1, U2, U3, U4, S8, TERNARY, not 'U5'"),
+    ((CONFIG, "U5", "planes"), ValueError, "Format must be one of U4, S8, U1, U2, U3, TERNARY, not 'U5'"),
     ((CONFIG, "U4", "plane"), ValueError, "Multiplications must be 'products' or 'planes', not 'plane'"),
 ])
 def test_wrong(args, error, message):

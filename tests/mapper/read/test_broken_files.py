@@ -25,8 +25,8 @@ from .test_gguf import undo
 def gains(model):
     """Every norm by its name in a GGUF."""
     return {"output_norm.weight": model.norm,
-            **{f"blk.{n}.{name}.weight": getattr(layer, name)
-               for n, layer in enumerate(model.layers) for name in ("attn_norm", "ffn_norm")}}
+            **{f"blk.{n}.{name}.weight": gain for n, layer in enumerate(model.layers)
+               for name, gain in layer.gains.items()}}
 
 
 class Pieces:

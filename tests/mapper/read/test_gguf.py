@@ -39,8 +39,8 @@ def test_weights_are_the_files(tmp_path, kind):
         assert linear.source == kind.name
         assert linear.format == (WeightFormat.S8 if kind == Type.Q8_0 else WeightFormat.U4)
     for n, layer in enumerate(model.layers):
-        np.testing.assert_array_equal(layer.attn_norm, tensors[f"blk.{n}.attn_norm.weight"].data)
-        np.testing.assert_array_equal(layer.ffn_norm, tensors[f"blk.{n}.ffn_norm.weight"].data)
+        np.testing.assert_array_equal(layer.gains["attn_norm"], tensors[f"blk.{n}.attn_norm.weight"].data)
+        np.testing.assert_array_equal(layer.gains["ffn_norm"], tensors[f"blk.{n}.ffn_norm.weight"].data)
 
 
 @pytest.mark.parametrize("kind", [Type.F16, Type.F32])

@@ -164,8 +164,8 @@ def test_same_as_the_gguf(tmp_path):
     for a, b in zip(ours.layers, other.layers):
         for name in a.linears:
             np.testing.assert_array_equal(a.linears[name].float32(), b.linears[name].float32())
-        np.testing.assert_array_equal(a.attn_norm, b.attn_norm)
-        np.testing.assert_array_equal(a.ffn_norm, b.ffn_norm)
+        np.testing.assert_array_equal(a.gains["attn_norm"], b.gains["attn_norm"])
+        np.testing.assert_array_equal(a.gains["ffn_norm"], b.gains["ffn_norm"])
     np.testing.assert_array_equal(ours.norm, other.norm)
     for name in ("hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context", "rope_theta",
                  "eos", "bos", "tied"):

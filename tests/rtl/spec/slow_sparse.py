@@ -1,4 +1,4 @@
-"""Sparse matrices, and their packer and unpacker written from :mod:`rtl.spec.sparse`' description alone."""
+"""Sparse matrices, and their packer and unpacker written from :mod:`rtl.spec.formats.stripes`' description alone."""
 
 import itertools
 import struct

@@ -1,7 +1,9 @@
+# amaranth: UnusedElaboratable=no
 from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
+from rtl.linear.pipeline import LinearPipeline
 from rtl.spec import config as configs
 from rtl.spec.config import CONFIGS, CORES, GROUP, KV_BLOCK, PATTERNS, UNIT_BYTES, Config, get
 from rtl.spec.isa import WeightFormat
@@ -44,9 +46,9 @@ def test_wrong(field, values, text):
     ("lut", ("s8",),
      "the formats of core 'lut' must be of U1, U2, U3, U4, S8, TERNARY, SPARSE4, SPARSE8, not 's8'"),
     ("dspchain", ("S8", "U1"),
-     "the formats of core 'dspchain' must be of U4, S8, TERNARY, SPARSE4, SPARSE8, not 'U1'"),
+     "the formats of core 'dspchain' must be of U4, S8, SPARSE4, SPARSE8, TERNARY, not 'U1'"),
     ("dspchain", (None,),
-     "the formats of core 'dspchain' must be of U4, S8, TERNARY, SPARSE4, SPARSE8, not None"),
+     "the formats of core 'dspchain' must be of U4, S8, SPARSE4, SPARSE8, TERNARY, not None"),
     ("systolic", ("U4", "TERNARY"), "formats must have S8, which embeddings are in, not ('U4', 'TERNARY')"),
 ])
 def test_formats_wrong(core, formats, text):
@@ -71,7 +73,8 @@ def test_formats():
         assert list(config.formats) == [f.name for f in WeightFormat if f.name in known]
     assert replace(SMALL, formats=("TERNARY", "S8", "TERNARY", "U4")).formats == ("U4", "S8", "TERNARY")
     assert CORES["lut"] == (*("U1", "U2", "U3", "U4", "S8", "TERNARY"), "SPARSE4", "SPARSE8")
-    assert CORES["systolic"] == CORES["dspchain"] == ("U4", "S8", "TERNARY", "SPARSE4", "SPARSE8")
+    assert CORES["systolic"] == ("U4", "S8", "TERNARY", "SPARSE4", "SPARSE8")
+    assert CORES["dspchain"] == ("U4", "S8", "SPARSE4", "SPARSE8", "TERNARY")
 
 
 def test_patterns():
@@ -136,6 +139,17 @@ def test_digest_names_the_instruction_set(monkeypatch):
     before = SMALL.digest
     monkeypatch.setattr(configs, "ISA_VERSION", configs.ISA_VERSION + 1)
     assert SMALL.digest != before
+
+
+def test_formats_of_the_functional_machine_alone(monkeypatch):
+    """A configuration has them when it asks for them, and never by itself; hardware refuses them."""
+    monkeypatch.setattr(configs, "FUNCTIONAL", ("U1",))
+    assert "U1" not in replace(SMALL, formats=()).formats
+    asked = replace(SMALL, formats=("S8", "U1"))
+    assert asked.formats == ("S8", "U1") and WeightFormat.U1 not in asked.native
+    with pytest.raises(ValueError, match="^Formats that the core does not take must be of TERNARY, "
+                                         "SPARSE4, SPARSE8, not U1$"):
+        LinearPipeline(asked)
 
 
 SIZES = ("small", "wide", "small-lut", "wide-lut", "small-dspchain", "wide-dspchain")

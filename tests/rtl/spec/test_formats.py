@@ -5,19 +5,20 @@ import struct
 import numpy as np
 import pytest
 
-from rtl.spec import sparse
-from rtl.spec.config import UNIT_BYTES
-from rtl.spec.formats import (ACC_BITS, WeightFormat, block_beats, integers, pack, stream_units, sum_bits,
-                         tile_rows, unpack)
+from rtl.spec.config import PATTERNS, UNIT_BYTES
+from rtl.spec.formats import (ACC_BITS, FORMATS as REGISTERED, WeightFormat, block_beats, integers, pack,
+                              stream_units, sum_bits, unpack)
 
 
-U4, S8, U1, U2, U3, TERNARY, SPARSE4, SPARSE8 = WeightFormat
+U4, S8, U1, U2, U3, TERNARY, SPARSE4, SPARSE8 = (WeightFormat[name] for name in (
+    "U4", "S8", "U1", "U2", "U3", "TERNARY", "SPARSE4", "SPARSE8"))
 ODD = {U1: 1, U2: 2, U3: 3, U4: 4}                            # odd grids, and their codes' bits
 WIDTH = {U4: 1, S8: 1, U3: 1, U2: 2, TERNARY: 2, U1: 4}       # rows of a step, times N
 GEAR = {U3: 4, TERNARY: 5}                                    # steps of a run
 
 BEATS = pytest.mark.parametrize("beat_bytes", [16, 32, 64])
-FORMATS = pytest.mark.parametrize("fmt", WeightFormat, ids=lambda fmt: fmt.name)
+# Those that are described here; test_format_registry.py tries all.
+FORMATS = pytest.mark.parametrize("fmt", [*WIDTH, SPARSE4, SPARSE8], ids=lambda fmt: fmt.name)
 DENSE = pytest.mark.parametrize("fmt", WIDTH, ids=lambda fmt: fmt.name)
 # One row and group; a block and a row more; no multiple of a scale run; a whole number of blocks;
 # every remainder of a gear's run, with and without runs before it.
@@ -139,17 +140,16 @@ def test_round_trip(fmt, beat_bytes, rows, groups):
 
 
 @pytest.mark.parametrize("fmt", [SPARSE4, SPARSE8], ids=lambda fmt: fmt.name)
-def test_sparse_formats_are_packed_by_their_own_module(fmt):
+def test_sparse_round_trip(fmt):
     codes, scale, centre, row_scale = matrix(fmt, 35, 2)
     codes[:, 2::3] = 0
-    for patterns in (("2:16", "4:16", "8:16", "2:4"), ("2:4",), ()):
+    for patterns in (PATTERNS, ("2:4",), ()):
         data = pack(fmt, codes, None, None, row_scale, 16, patterns)
-        assert data == sparse.pack(fmt, codes, row_scale, 16, patterns)
         back = unpack(fmt, data, 35, 2, 16)
         for ours, theirs in zip((codes, scale * 0 + 1, centre * 0, row_scale), back, strict=True):
             assert ours.dtype == theirs.dtype
             np.testing.assert_array_equal(ours, theirs)
-    assert pack(fmt, codes, None, None, row_scale, 16) == sparse.pack(fmt, codes, row_scale, 16)
+    assert pack(fmt, codes, None, None, row_scale, 16) == pack(fmt, codes, None, None, row_scale, 16, PATTERNS)
 
 
 def test_scales_may_be_missing_where_only_rows_have_them():
@@ -215,7 +215,7 @@ def test_beats_of_a_block(fmt, beats, beat_bytes):
                                        (SPARSE4, 16), (SPARSE8, 16)], ids=lambda v: getattr(v, "name", ""))
 @BEATS
 def test_rows_of_a_tile(fmt, rows, beat_bytes):
-    assert tile_rows(fmt, beat_bytes) == rows * beat_bytes // 16
+    assert REGISTERED[fmt].tile_rows(beat_bytes) == rows * beat_bytes // 16
 
 
 @BEATS

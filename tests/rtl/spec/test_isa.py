@@ -5,8 +5,8 @@ import pytest
 from amaranth.lib import enum
 
 from rtl.spec import isa
-from rtl.spec.isa import (WORD_BITS, Attend, Dest, Halt, Insn, Load, MatMul, Op, Quant, Source, Sync, Unit,
-                     WeightFormat, bits, decode)
+from rtl.spec.isa import (WORD_BITS, Attend, Dest, Func, Halt, Insn, Load, MatMul, Op, Quant, Source,
+                          Sync, Unit, Vector, WeightFormat, bits, decode)
 
 
 ALL = pytest.mark.parametrize("cls", Insn.by_op.values(), ids=lambda cls: cls.__name__)
@@ -111,15 +111,22 @@ def test_unknown_enum_value():
     word = Quant(dest=Dest.ACT).encode() | 3 << Quant.layout["dest"].offset
     with pytest.raises(ValueError, match=r"^3 is not a valid Dest$"):
         decode(word)
+    for cls, field in (MatMul, "format"), (Vector, "func"):
+        with pytest.raises(ValueError, match=r"^31 is not a valid (WeightFormat|Func)$"):
+            decode(cls().encode() | 31 << cls.layout[field].offset)
     with pytest.raises(ValueError, match=r"^0 is not a valid Unit$"):
         decode(Op.SYNC.value)
 
 
 def test_formats_have_their_numbers():
     # Images hold them.
-    assert {f.name: f.value for f in WeightFormat} == {
-        "U4": 0, "S8": 1, "U1": 2, "U2": 3, "U3": 4, "TERNARY": 5, "SPARSE4": 6, "SPARSE8": 7}
-    assert MatMul.layout["format"].width == 3
+    known = {"U4": 0, "S8": 1, "U1": 2, "U2": 3, "U3": 4, "TERNARY": 5, "SPARSE4": 6, "SPARSE8": 7}
+    assert {name: WeightFormat[name].value for name in known} == known
+    assert MatMul.layout["format"].width == 5
+    assert max(f.value for f in WeightFormat) < 32     # bits of the register FORMATS
+    assert {f.name: f.value for f in Func} == {"MADD": 0, "NMADD": 1, "DOT": 2, "CLAMP": 3, "SCALE": 4,
+                                               "NSCALE": 5, "RECIP": 6, "RSQRT": 7}
+    assert Vector.layout["func"].width == 5
 
 
 def test_too_wide():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rtl.spec.config import PATTERNS, UNIT_BYTES
+from rtl.spec.formats import FORMATS, pack, unpack
 from rtl.spec.isa import WeightFormat
-from rtl.spec.sparse import (BLOCK, INDEX_BITS, MODES, SLOTS, Mode, beats_of, choose, code_beats, index_beats,
-                        pack, stream_units, unpack, walk)
+from rtl.spec.sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
 
 from .slow_sparse import (CODE_BITS, NUMBERS, PATTERN_OF, matrix, nonzero_row, slow_beats, slow_block,
                           slow_cheapest, slow_pack, slow_unpack)
@@ -17,7 +17,7 @@ from .slow_sparse import (CODE_BITS, NUMBERS, PATTERN_OF, matrix, nonzero_row, s
 SPARSE4, SPARSE8 = WeightFormat.SPARSE4, WeightFormat.SPARSE8
 ALL_PATTERNS = [some for n in range(5) for some in itertools.combinations(PATTERNS, n)]
 
-FORMATS = pytest.mark.parametrize("fmt", CODE_BITS, ids=lambda fmt: fmt.name)
+BOTH = pytest.mark.parametrize("fmt", CODE_BITS, ids=lambda fmt: fmt.name)
 BEATS = pytest.mark.parametrize("beat_bytes", [16, 32, 64])
 # Rows beside a stripe's edge, as a function of the rows of a stripe.
 ROWS = pytest.mark.parametrize("rows", [lambda s: 1, lambda s: s, lambda s: s + 1, lambda s: 2 * s + 5],
@@ -27,18 +27,18 @@ ROWS = pytest.mark.parametrize("rows", [lambda s: 1, lambda s: s, lambda s: s + 
 def check(fmt, codes, row_scale, beat_bytes, patterns=PATTERNS):
     """Compare a matrix's bytes, both ways back, and its size."""
     rows, depth = codes.shape
-    data = pack(fmt, codes, row_scale, beat_bytes, patterns)
+    data = pack(fmt, codes, None, None, row_scale, beat_bytes, patterns)
     beats = slow_beats(fmt, codes, row_scale, beat_bytes, patterns)
     assert data == slow_pack(fmt, codes, row_scale, beat_bytes, patterns)
     # What follows the matrix in memory is none of its business.
     for more in (b"", bytes([255] * 128)):
-        for back in (unpack(fmt, data + more, rows, depth // 32, beat_bytes),
+        for back in (unpack(fmt, data + more, rows, depth // 32, beat_bytes)[::3],
                      slow_unpack(fmt, data + more, rows, depth, beat_bytes)[:2]):
             for ours, theirs in zip((codes, row_scale), back, strict=True):
                 assert ours.dtype == theirs.dtype
                 np.testing.assert_array_equal(ours, theirs)
-        assert stream_units(fmt, data + more, rows, depth // 32, beat_bytes) == len(data) // UNIT_BYTES
-        *_, end = walk(fmt, data + more, rows, depth // 32, beat_bytes)
+        assert FORMATS[fmt].stream_units(rows, depth // 32, beat_bytes, data + more) == len(data) // UNIT_BYTES
+        *_, end = FORMATS[fmt].walk(data + more, rows, depth // 32, beat_bytes)
         assert end == (-(-rows // beat_bytes), None, None, len(beats))
     assert slow_unpack(fmt, data, rows, depth, beat_bytes)[2] == len(beats)
     return data
@@ -46,7 +46,7 @@ def check(fmt, codes, row_scale, beat_bytes, patterns=PATTERNS):
 
 def modes_of(fmt, data, rows, groups, beat_bytes):
     """Number of the mode of each block that is stored, by (stripe, block)."""
-    found = walk(fmt, data, rows, groups, beat_bytes)
+    found = FORMATS[fmt].walk(data, rows, groups, beat_bytes)
     return {(stripe, block): int(mode) for stripe, block, mode, _ in found if block is not None}
 
 
@@ -74,11 +74,11 @@ def test_patterns():
 ])
 def test_beats(fmt, mode, codes, index):
     mode = Mode(mode)
-    assert (code_beats(fmt, mode), index_beats(fmt, mode)) == (codes, index)
-    assert beats_of(fmt, mode) == codes + index
+    assert (FORMATS[fmt].code_beats(mode), FORMATS[fmt].index_beats(mode)) == (codes, index)
+    assert FORMATS[fmt].beats_of(mode) == codes + index
 
 
-@FORMATS
+@BOTH
 @BEATS
 @ROWS
 @pytest.mark.parametrize("groups", [1, 5])
@@ -87,7 +87,7 @@ def test_pack_is_as_described(fmt, beat_bytes, rows, groups):
     check(fmt, *matrix(fmt, rows, groups * 32, beat_bytes), beat_bytes)
 
 
-@FORMATS
+@BOTH
 @BEATS
 @pytest.mark.parametrize("mode", range(6))
 def test_each_mode(fmt, beat_bytes, mode):
@@ -97,7 +97,7 @@ def test_each_mode(fmt, beat_bytes, mode):
     assert modes == ({(0, 0): 1} if mode == 0 else {(0, b): mode for b in range(8)})
 
 
-@FORMATS
+@BOTH
 @pytest.mark.parametrize("patterns", ALL_PATTERNS, ids="+".join)
 def test_patterns_that_hardware_has(fmt, patterns):
     codes, row_scale = matrix(fmt, 37, 160, 16, seed=23)
@@ -106,7 +106,7 @@ def test_patterns_that_hardware_has(fmt, patterns):
     assert got == {4} | {mode for mode, pattern in PATTERN_OF.items() if pattern in patterns}
 
 
-@FORMATS
+@BOTH
 @pytest.mark.parametrize("patterns", ALL_PATTERNS, ids="+".join)
 def test_cheapest_mode_is_chosen(fmt, patterns):
     """Against all modes that hold a block, tried one after the other."""
@@ -125,15 +125,15 @@ def test_cheapest_mode_is_chosen(fmt, patterns):
         one[0, 7, 4 * quad:4 * quad + 4] = [n < count for n in range(4)]
         blocks.append(one)
     blocks = np.array(blocks)
-    chosen = choose(fmt, blocks[:, 0], patterns)
+    chosen = FORMATS[fmt].choose(blocks[:, 0], patterns)
     for block, mode in zip(blocks, chosen, strict=True):
         want, beats = slow_cheapest(fmt, block.astype(int).tolist(), patterns)
         assert mode == want
-        assert beats_of(fmt, Mode(int(mode))) == len(beats)
+        assert FORMATS[fmt].beats_of(Mode(int(mode))) == len(beats)
     assert len(set(chosen.tolist())) == 2 + len(patterns)    # all of them occur
 
 
-@FORMATS
+@BOTH
 def test_one_full_row_of_one_lane_decides_for_all(fmt):
     codes, row_scale = matrix(fmt, 64, 32, 64, modes=[1])
     before = modes_of(fmt, check(fmt, codes, row_scale, 64), 64, 1, 64)
@@ -141,7 +141,7 @@ def test_one_full_row_of_one_lane_decides_for_all(fmt):
     assert modes_of(fmt, check(fmt, codes, row_scale, 64), 64, 1, 64) == {**before, (0, 1): 4}
 
 
-@FORMATS
+@BOTH
 @BEATS
 def test_blocks_of_zeros_cost_nothing(fmt, beat_bytes):
     codes, row_scale = matrix(fmt, beat_bytes, 256, beat_bytes, modes=range(1, 6))
@@ -154,11 +154,11 @@ def test_blocks_of_zeros_cost_nothing(fmt, beat_bytes):
             taken += n not in places
         wide = np.concatenate(blocks, 1)
         data = check(fmt, wide, row_scale, beat_bytes)
-        *_, (_, _, _, got) = walk(fmt, data, beat_bytes, 16, beat_bytes)
+        *_, (_, _, _, got) = FORMATS[fmt].walk(data, beat_bytes, 16, beat_bytes)
         assert got == beats
 
 
-@FORMATS
+@BOTH
 @BEATS
 @pytest.mark.parametrize("patterns", [PATTERNS, ("4:16", "2:4"), ("8:16",), ()], ids="+".join)
 def test_a_stripe_of_zeros_is_its_first_block(fmt, beat_bytes, patterns):
@@ -173,7 +173,7 @@ def test_a_stripe_of_zeros_is_its_first_block(fmt, beat_bytes, patterns):
             assert [b for s, b in modes if s == stripe] == ([0] if stripe in zeros else [0, 1, 2, 3])
 
 
-@FORMATS
+@BOTH
 @BEATS
 @pytest.mark.parametrize("more", [-1, 0, 1, 2])
 def test_headers(fmt, beat_bytes, more):
@@ -183,7 +183,7 @@ def test_headers(fmt, beat_bytes, more):
     check(fmt, codes, row_scale, beat_bytes)
 
 
-@FORMATS
+@BOTH
 @BEATS
 def test_headers_end_with_the_last_block(fmt, beat_bytes):
     """Three headers' worth of blocks, of which one or two hold something."""
@@ -194,18 +194,18 @@ def test_headers_end_with_the_last_block(fmt, beat_bytes):
             codes[1, 16 * b + 5] = -1
         data = check(fmt, codes, row_scale, beat_bytes)
         assert list(modes_of(fmt, data, 2, 3 * run // 2, beat_bytes)) == [(0, b) for b in blocks]
-        *_, (_, _, _, beats) = walk(fmt, data, 2, 3 * run // 2, beat_bytes)
-        assert beats == 4 + blocks[-1] // run + 1 + len(blocks) * beats_of(fmt, Mode.N2)
+        *_, (_, _, _, beats) = FORMATS[fmt].walk(data, 2, 3 * run // 2, beat_bytes)
+        assert beats == 4 + blocks[-1] // run + 1 + len(blocks) * FORMATS[fmt].beats_of(Mode.N2)
 
 
-@FORMATS
+@BOTH
 @BEATS
 def test_walk_finds_the_blocks(fmt, beat_bytes):
     rows, depth = 2 * beat_bytes, 96
     codes, row_scale = matrix(fmt, rows, depth, beat_bytes)
-    data = pack(fmt, codes, row_scale, beat_bytes)
+    data = pack(fmt, codes, None, None, row_scale, beat_bytes)
     lanes, seen = beat_bytes // 16, 0
-    for stripe, block, mode, at in walk(fmt, data, rows, 3, beat_bytes):
+    for stripe, block, mode, at in FORMATS[fmt].walk(data, rows, 3, beat_bytes):
         if block is None:
             continue
         part = codes[stripe * beat_bytes:(stripe + 1) * beat_bytes, 16 * block:16 * block + 16]
@@ -217,7 +217,7 @@ def test_walk_finds_the_blocks(fmt, beat_bytes):
 
 def test_depth_wrong():
     with pytest.raises(ValueError, match=r"^K must be a multiple of 32, not 48$"):
-        pack(SPARSE8, np.zeros((4, 48), np.int8), np.ones(4, np.float32), 16)
+        pack(SPARSE8, np.zeros((4, 48), np.int8), None, None, np.ones(4, np.float32), 16)
 
 
 @pytest.mark.parametrize("low, high", [(-9, 7), (-8, 8), (-128, 127)])
@@ -225,14 +225,14 @@ def test_codes_wrong(low, high):
     codes = np.zeros((4, 32), np.int8)
     codes[1, 3], codes[3, 31] = low, high
     with pytest.raises(ValueError, match=rf"^Codes must fit in 4 bits, not {low} to {high}$"):
-        pack(SPARSE4, codes, np.ones(4, np.float32), 16)
-    pack(SPARSE8, codes, np.ones(4, np.float32), 16)
+        pack(SPARSE4, codes, None, None, np.ones(4, np.float32), 16)
+    pack(SPARSE8, codes, None, None, np.ones(4, np.float32), 16)
 
 
 @pytest.mark.parametrize("mode", [6, 7])
 def test_header_wrong(mode):
     codes, row_scale = matrix(SPARSE4, 16, 32, 16)
-    data = bytearray(pack(SPARSE4, codes, row_scale, 16))
+    data = bytearray(pack(SPARSE4, codes, None, None, row_scale, 16))
     data[64] = data[64] & 0xf8 | mode
     with pytest.raises(ValueError, match=rf"^{mode} is not a valid Mode$"):
         unpack(SPARSE4, bytes(data), 16, 1, 16)

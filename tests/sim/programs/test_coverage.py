@@ -9,7 +9,7 @@ import pytest
 
 from rtl.spec.config import get
 from rtl.spec.isa import (Append, Attend, Dest, Func, Halt, Insn, Load, Loop, MatMul, Op, Quant, Scalar, Source, Sync, Unit,
-                     Vector)
+                     Vector, WeightFormat)
 from sim.fpga.state import counters
 from sim.programs.coverage import CLASSES, UNREACHABLE, Coverage
 from sim.programs.generator import Program
@@ -111,16 +111,17 @@ def test_every_field_has_bins():
     for op, cls in Insn.by_op.items():
         for each in fields(cls):
             found = [part for name, field, part in bins if (name, field) == (op.name, each.name)]
-            width = each.metadata["width"]
+            width, shape = each.metadata["width"], each.metadata["shape"]
             able = values(op, each.name, CONFIG, WORLD)
             if "adds_to" in each.metadata:
                 assert not found
-            elif width <= FEW:
+            elif width <= FEW or shape in (WeightFormat, Func):
                 assert found == list(able)
             else:
                 assert found == ["least", "between", "most"] and len(able) >= 3
             if (op, each.name) not in LIMITED:
-                assert able == range(1 << width)
+                every = range(1 << width) if isinstance(shape, int) else [member.value for member in shape]
+                assert able == every
     assert all(why for _, why in [*LIMITED.values(), *UNREACHABLE.values()])
 
 

@@ -74,7 +74,7 @@ def test_what_passes(folder, capsys):
     assert said[-1] == "1 passed, 0 failed" and said[0].startswith("instructions")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"words": ["zz"]}'])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"units": 1, "memory": [], "insns": ["zz"]}', '{"units": 1, "memory": [], "insns": ["load here=1"]}'])
 def test_file_that_is_none(tmp_path, text, capsys):
     path = tmp_path / "program.json"
     path.write_text(text)

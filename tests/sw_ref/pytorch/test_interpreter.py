@@ -1,16 +1,21 @@
 """The program, on the functional machine, computes what the PyTorch model does: bit for bit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from mapper.families import FAMILIES
 from mapper.compile import compile_model, plan_of
 from mapper.passes import lowerable
 from mapper.model import ODD
 from mapper.quantize import integer_groups
+from mapper.read.find import load
 from rtl.spec.config import Config, get
 from rtl.spec.formats import SPARSE, integers
 from rtl.spec.isa import WeightFormat
+from sw_ref.graph import Graph, Scale
 from sw_ref.pytorch.interpreter import Float32, MachineArithmetic
 from sw_ref.machine import Machine
 from sim.models.toy import toy_model
@@ -78,12 +83,49 @@ def test_program_equals_pytorch(name, tied):
 
 @pytest.mark.seconds(1)
 @pytest.mark.parametrize("name", ["small", "wide"])
-@pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)
+@pytest.mark.parametrize("fmt", get("small-lut").weight_formats, ids=lambda f: f.name)
 def test_formats_equal_pytorch(name, fmt):
     config, model = get(f"{name}-lut"), toy_model(heads=6, kv_heads=2, hidden=160, ffn=320, format=fmt)
     image = same_as_pytorch(config, model, length=9)
     assert image.formats == [f.name for f in WeightFormat if f in (WeightFormat.S8, fmt)]
     assert image.patterns == (["2:16", "4:16", "8:16", "2:4"] if fmt in SPARSE else [])
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny-sparse", "tiny-mixed"])
+def test_shipped_models_equal_pytorch(name):
+    same_as_pytorch(CONFIGS["lut"], load(name), length=5)
+
+
+def scaled(p):
+    """A Llama whose embedding and residuals are scaled, as Granite's are."""
+    graph = FAMILIES["llama"].graph(p)
+    embedding, angles, layer, *rest = graph.nodes
+    body = list(layer.body)
+    for name in ("layer / attention / o", "layer / ffn / down"):
+        at = next(n for n, node in enumerate(body) if node.name == name)
+        body.insert(at + 1, Scale(name=f"{name} / scale", inputs=(name,), size=p.hidden, factor=0.22))
+        body[at + 2] = replace(body[at + 2], inputs=(body[at + 2].inputs[0], f"{name} / scale"))
+    start = Scale(name="scaled", inputs=("embedding",), size=p.hidden, factor=12.0)
+    return Graph((embedding, angles, start, replace(layer, inputs=("scaled",), body=tuple(body)), *rest))
+
+
+@pytest.mark.parametrize("name", ["small", "odd"])
+def test_another_family(monkeypatch, name):
+    """The scheduler knows nodes: a graph of another shape is a legal program with the interpreter's bits."""
+    monkeypatch.setitem(FAMILIES, "scaled", replace(FAMILIES["llama"], graph=scaled))
+    same_as_pytorch(CONFIGS[name], replace(toy_model(heads=6, kv_heads=2), family="scaled"), length=5)
+
+
+def test_trace_names_nodes():
+    """Every node of every layer, by its name, and its value last of all is the logits'."""
+    seen = {}
+    model = toy_model()
+    logits = Float32(model)([1, 2, 3], trace=seen.__setitem__)
+    assert list(seen)[:3] == ["embedding", "angles", "layer 0 / attention / norm"]
+    assert {"layer 0 / ffn / down", "layer 1 / ffn / down", "head"} <= set(seen)
+    assert len(seen) == 4 + 15 * 2
+    torch.testing.assert_close(seen["head"], logits, rtol=0, atol=0)
+    assert seen["layer 1 / attention / q"].shape == (3, model.heads * model.head_dim)
 
 
 def test_machine_arithmetic_is_near_float32():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rtl.spec.formats import CODE_BITS, grid, integers
+from rtl.spec.formats import FORMATS, grid, integers
 from rtl.spec.isa import WeightFormat
 from sw_ref import numerics
 from sw_ref.pytorch import linear as torch_linear
@@ -29,11 +29,11 @@ def test_linear(fmt):
          torch_linear.linear(torch.tensor(weight), torch.tensor(row_scale), torch.tensor(x)))
 
 
-@pytest.mark.parametrize("fmt", CODE_BITS)
+@pytest.mark.parametrize("fmt", [fmt for fmt, its in FORMATS.items() if its.scaled])
 def test_group_sums(fmt):
     """Those of the groups add up to the exact sums, in both."""
     rng, rows, groups = np.random.default_rng(7), 9, 5
-    low, high = (-128, 128) if fmt == WeightFormat.S8 else (0, 1 << CODE_BITS[fmt])
+    low, high = FORMATS[fmt].low, FORMATS[fmt].high + 1
     codes = rng.integers(low, high, (rows, groups * 32))
     scale, centre = rng.integers(0, 256, (rows, groups)), rng.integers(-128, 128, (rows, groups))
     if fmt == WeightFormat.S8:

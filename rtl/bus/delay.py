@@ -1,4 +1,4 @@
-"""Delay lines of the attention pipelines."""
+"""Delay lines."""
 
 from amaranth import *
 

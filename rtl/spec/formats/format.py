@@ -1,0 +1,169 @@
+"""What a weight format is, and the registry of all that there are."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..isa import WeightFormat
+from ..numbers import GROUP, LANE_BYTES, UNIT_BYTES
+
+
+__all__ = ["FORMATS", "Format", "Verilog", "register", "whole_units"]
+
+
+FORMATS = {}    # WeightFormat: Format
+
+
+def register(cls):
+    """Decorator: make a class the format of the member of :class:`~rtl.spec.isa.WeightFormat` that
+    has its name."""
+    if cls.__name__ not in WeightFormat.__members__:
+        raise TypeError(f"Format must be named in WeightFormat, not {cls.__name__!r}")
+    fmt = WeightFormat[cls.__name__]
+    if fmt in FORMATS:
+        raise TypeError(f"Format {fmt.name} must be registered once")
+    FORMATS[fmt] = cls(fmt)
+    return cls
+
+
+@dataclass(frozen=True)
+class Verilog:
+    """How Verilog reads a step of N lanes of 128 bits.
+
+    Rows per lane, elements of a row, the integer that code `q` stands for, and the code of row `r`
+    and element `k` of the vector `codes`.
+    """
+    rows: int
+    elements: int
+    weight: str
+    code: str
+
+
+class Format(ABC):
+    """A packed weight format: what its codes stand for, and how they lie in the stream.
+
+    A matrix of any format stands for row_scale[n] * integer[n, k]. Integers stay below 2**15 in
+    magnitude, on which the width of accumulators rests (:func:`sw_ref.numerics.linear`).
+
+    Attributes
+    ----------
+    fmt : :class:`~rtl.spec.isa.WeightFormat`
+        Its number in instructions.
+    low, high : :class:`int`
+        Least and greatest code.
+    code_bits : :class:`int`
+        Bits of a code that is an integer of bits; 0 where codes are packed otherwise.
+    parts : tuple of :class:`str`
+        Bytes of a group: ``scale`` (unsigned), ``centre`` (signed), or none where only rows have
+        scales.
+    sparse : :class:`bool`
+        Stripes with blocks of zeros left out (:mod:`~.stripes`), not blocks of whole rows.
+    expands : :class:`bool`
+        A core that does not take its steps gets them expanded (:mod:`rtl.linear.expand`).
+    tile_slices : :class:`int`
+        Slices of N rows, N = beat_bytes / 16, whose sums are complete at the same time.
+    verilog, verilog_expanded : :class:`Verilog` or None
+        A step as it comes to a core that takes it, and to one that gets it expanded.
+    """
+    low: int
+    high: int
+    tile_slices: int
+    code_bits = 0
+    parts: tuple[str, ...] = ()
+    sparse = False
+    expands = False
+    verilog: Verilog | None = None
+    verilog_expanded: Verilog | None = None
+
+    def __init__(self, fmt):
+        self.fmt, self.name = fmt, fmt.name
+
+    @property
+    def scaled(self):
+        """Groups have scales; otherwise only rows do."""
+        return "scale" in self.parts
+
+    @property
+    def centred(self):
+        """Groups have centres."""
+        return "centre" in self.parts
+
+    @property
+    def dtype(self):
+        """Of codes: int8 where they have signs, otherwise uint8."""
+        return np.dtype(np.int8 if self.low < 0 else np.uint8)
+
+    @property
+    def elements(self):
+        """Elements along K of a step."""
+        return GROUP
+
+    def step_slices(self, mode=None):
+        """Slices of N rows of a step that is taken whole; `mode` is a sparse code beat's."""
+        return self.tile_slices
+
+    def tile_rows(self, beat_bytes):
+        """Rows whose sums are complete at the same time."""
+        return self.tile_slices * beat_bytes // LANE_BYTES
+
+    def grid(self, codes):
+        """Integers, int32, that codes stand for before scale and centre."""
+        return codes.astype(np.int32)
+
+    def bound(self, centre_shift):
+        """The largest magnitude of an integer weight."""
+        grid = np.abs(self.grid(np.arange(self.low, self.high + 1).astype(self.dtype)))
+        most = int(grid.max()) * (255 if self.scaled else 1)
+        return most + (128 << centre_shift if self.centred else 0)
+
+    def sum_bits(self, groups, centre_shift, window):
+        """Bits, sign included, that hold every sum over `groups` groups of activations.
+
+        Activations are within -127..127, and each group is shifted left by up to `window`: the proof
+        that an accumulator is wide enough.
+        """
+        return (groups * GROUP * 127 * self.bound(centre_shift) << window).bit_length() + 1
+
+    def integers(self, codes, scale, centre, centre_shift, dtype=np.float64):
+        """Integer weights (rows, K) of `codes` (rows, K), `scale` and `centre` (rows, K / 32).
+
+        Scale and centre do not matter where the format has none.
+        """
+        rows, depth = codes.shape
+        values = self.grid(codes)
+        if self.scaled:
+            values = values.reshape(rows, -1, GROUP) * scale.astype(np.int32)[..., None]
+        if self.centred:
+            values = values + (centre.astype(np.int32) << centre_shift)[..., None]
+        return values.reshape(rows, depth).astype(dtype)
+
+    def check(self, codes):
+        """Refuse a matrix (rows, K) that has no whole groups."""
+        if codes.shape[1] % GROUP:
+            raise ValueError(f"K must be a multiple of {GROUP}, not {codes.shape[1]}")
+
+    @abstractmethod
+    def pack(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
+        """Pack a matrix. Returns bytes, a multiple of `UNIT_BYTES`.
+
+        `codes` is (rows, K) of :attr:`dtype`; `scale` uint8 and `centre` int8 are (rows, K / 32),
+        and do not matter where the format has none; `row_scale` is float32 (rows,). Rows are padded
+        with zeros to whole blocks. `patterns` are a sparse matrix's.
+        """
+
+    @abstractmethod
+    def unpack(self, data, rows, groups, beat_bytes):
+        """Undo :meth:`pack`. Returns codes, scale, centre, row_scale.
+
+        Where a format has no scale, it is 1, and where it has no centre, 0.
+        """
+
+    @abstractmethod
+    def stream_units(self, rows, groups, beat_bytes, data=None):
+        """Units of a packed matrix. A sparse one's depend on its zeros: `data` begins with it."""
+
+
+def whole_units(data):
+    """`data`, padded with zeros to `UNIT_BYTES`."""
+    return data + bytes(-len(data) % UNIT_BYTES)

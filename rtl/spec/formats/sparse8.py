@@ -1,0 +1,12 @@
+"""SPARSE8: signed codes of 8 bits in stripes, blocks of zeros left out. No scale but the row's."""
+
+from .format import register
+from .stripes import Stripes
+
+
+__all__ = ["SPARSE8"]
+
+
+@register
+class SPARSE8(Stripes):
+    code_bits = 8

@@ -1,0 +1,24 @@
+"""Sequences of vector operations: exp, reciprocal, reciprocal square root and what is made of them.
+
+Each is a formula in a file of this folder. Tracing it gives its steps, which are data: the mapper
+turns a step into one Vector instruction, :func:`evaluate` into one numpy call. Both machines do the
+same because both read the same list. To add one, add a file: `tests/sw_ref/test_sequences.py` finds it.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from .functions import FUNCTIONS, evaluate
+from .trace import SEQUENCES, Sequence, inputs, sequence
+
+
+__all__ = ["FUNCTIONS", "SEQUENCES", "Sequence", "RECIPROCAL", "RSQRT", "SILU_GATE", "evaluate",
+           "inputs", "norm_scale", "sequence"]
+
+
+for _module in iter_modules(__path__):
+    import_module(f".{_module.name}", __name__)
+
+# Those without parameters, traced.
+RECIPROCAL, RSQRT, SILU_GATE = (SEQUENCES[name]() for name in ("reciprocal", "rsqrt", "silu_gate"))
+norm_scale = SEQUENCES["norm_scale"]

@@ -1,0 +1,32 @@
+"""What each elementwise function of the vector unit does, and how steps run on numpy."""
+
+import numpy as np
+
+from rtl.spec.isa import Func
+
+from .. import numerics
+
+
+__all__ = ["FUNCTIONS", "evaluate"]
+
+
+# Of operands a, b, c.
+FUNCTIONS = {
+    Func.MADD: numerics.madd,
+    Func.NMADD: numerics.nmadd,
+    Func.CLAMP: lambda a, b, c: numerics.clamp(a, b),
+    Func.SCALE: lambda a, b, c: numerics.scale(a, c),
+    Func.NSCALE: lambda a, b, c: numerics.scale(a, c, -1),
+    Func.RECIP: lambda a, b, c: numerics.recip_seed(a),
+    Func.RSQRT: lambda a, b, c: numerics.rsqrt_seed(a),
+}
+
+
+def evaluate(steps, **values):
+    """Run `steps` on numpy arrays; returns all named values."""
+    values = {name: np.asarray(value, np.float32) for name, value in values.items()}
+    for func, result, *operands in steps:
+        values[result] = FUNCTIONS[func](*(values[o] if isinstance(o, str) else
+                                           None if o is None else np.array([o], np.float32)
+                                           for o in operands))
+    return values
