@@ -31,6 +31,9 @@ def test_links_lead_somewhere(path):
 def test_named_files_exist(path):
     names = re.findall(r"`((?:headrace|rtl|sim|host|mapper|sw_ref|boards|tests|docs)/[\w/.-]*\w\.\w+)`",
                        path.read_text())
+    if path.parent == ROOT:   # folders, too
+        names += re.findall(r"`((?:headrace|rtl|sim|host|mapper|sw_ref|boards|tests|docs)/[\w/]*)`",
+                            path.read_text())
     missing = [name for name in names if not (ROOT / name).exists()]
     assert not missing, f"{path.name} names files that do not exist"
 

@@ -12,6 +12,8 @@ from boards.export import write as writing
 from boards.export.targets import get
 
 
+pytestmark = pytest.mark.seconds(4)
+
 VIVADO = Path(__file__).with_name("vivado.tcl")
 BOARDS = ["kv260", "zcu104", "u280"]
 

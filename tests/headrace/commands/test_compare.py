@@ -11,6 +11,9 @@ from sim.functional import ModelDevice
 from tests.mapper import synthetic
 
 
+pytestmark = pytest.mark.seconds(1)
+
+
 class Broken(ModelDevice):
     """Differs in one bit of a logit, where a program has many layers, far on, or many columns."""
     layers, position, columns = 2, 0, 1

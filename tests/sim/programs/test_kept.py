@@ -20,6 +20,7 @@ from .wrong import Wrong, clamps
 CONFIG = get("small")
 
 
+@pytest.mark.seconds(4)
 def test_the_same_program(tmp_path):
     """It computes the same from the part of DRAM that the file has."""
     world = World(CONFIG, Random(5))
