@@ -21,9 +21,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         raise UserError(f"{message}; see {self.prog} --help")
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, *given, **options):
         """Refuse what is unknown here, where it is known which command's help to point to."""
-        known, rest = super().parse_known_args(args, namespace)
+        known, rest = super().parse_known_args(*given, **options)
         if rest:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
         return known, rest
