@@ -42,6 +42,7 @@ check: lint
 # Run the linter and the type checker.
 lint: $(VENV)/.check
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/basedpyright
 
 # Sort imports and format the sources.

@@ -43,18 +43,23 @@ def instructions(board, folder, config, machine=True):
         yield f"  connect {board.wiring}"
     if machine:
         model = (fitting(board) or MODELS[-1]).name
-        yield (f"  talk to it:  headrace run --device uart:{board.port} {config} "
-               f"--model {model}")
+        yield (f"  talk to it:  headrace run --device uart:{board.port} {config} --model {model}")
 
 
 def boards_table():
     """The boards, what is on them, and what fits."""
     out = Table(box=None, pad_edge=False)
     for head in ("BOARD", "memory", "MiB", "MHz", "MB/s", *(model.name for model in MODELS)):
-        out.add_column(head, justify="left" if head in ("BOARD", "memory") else "right", no_wrap=True)
+        out.add_column(
+            head, justify="left" if head in ("BOARD", "memory") else "right", no_wrap=True
+        )
     for board in BOARDS.values():
-        out.add_row(board.name, f"{board.dram.kind.upper()} x16", str(board.dram.chip.bytes >> 20),
-                    f"{board.clock_mhz:g}", f"{board.peak / 1e6:.0f}",
-                    *(model.lack(board) or f"{model.tokens_per_second(board):.1f}" for model in MODELS))
+        out.add_row(
+            board.name,
+            f"{board.dram.kind.upper()} x16",
+            str(board.dram.chip.bytes >> 20),
+            f"{board.clock_mhz:g}",
+            f"{board.peak / 1e6:.0f}",
+            *(model.lack(board) or f"{model.tokens_per_second(board):.1f}" for model in MODELS),
+        )
     return out
-

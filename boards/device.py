@@ -13,8 +13,8 @@ from .dram.initialise import initialise
 __all__ = ["PATIENCE", "ControlBus", "BoardDevice"]
 
 
-# Environment variable with the seconds without progress after which a board is given up. For simulated boards, which
-# take their time.
+# Environment variable with the seconds without progress after which a board is given up. For
+# simulated boards, which take their time.
 PATIENCE = "HEADRACE_PATIENCE"
 
 
@@ -40,6 +40,7 @@ class ControlBus:
     link : :class:`host.link.client.Client`
         Link to the board.
     """
+
     def __init__(self, link):
         self._link = link
 
@@ -55,9 +56,11 @@ class ControlBus:
 class BoardDevice(UartDevice):
     """A board at a serial port, whose memory is brought up before the first image is loaded.
 
-    Which memory that is follows from how the board introduces itself. One that nobody knows is taken for one
-    whose memory needs nothing. Parameters are those of :class:`~host.link.device.UartDevice`.
+    Which memory that is follows from how the board introduces itself. One that nobody knows is
+    taken for one whose memory needs nothing. Parameters are those of
+    :class:`~host.link.device.UartDevice`.
     """
+
     def __init__(self, config, port, *, link=None, **options):
         super().__init__(config, port, link={**patience(), **(link or {})}, **options)
 

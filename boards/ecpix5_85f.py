@@ -11,14 +11,20 @@ __all__ = ["Platform", "Top"]
 
 class Top(Elaboratable):
     """The system on its pins."""
+
     def __init__(self, board, **options):
         self.board, self.options = board, options
 
     def elaborate(self, platform):
         m = Module()
 
-        system = ddr3_system(m, self.board, platform.request("clk100", dir="-"),
-                             platform.request("ddr3", dir="-"), self.options)
+        system = ddr3_system(
+            m,
+            self.board,
+            platform.request("clk100", dir="-"),
+            platform.request("ddr3", dir="-"),
+            self.options,
+        )
         connect_uart(m, platform.request("uart", dir="-"), system)
         connect_lamps(m, [platform.request("rgb_led", n, dir="-").g for n in range(3)], system)
 

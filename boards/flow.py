@@ -6,10 +6,9 @@ import time
 
 from host.errors import UserError
 from host.files import writing
-
-from .report import describe
 from sim.tools import execute, tool, version
 
+from .report import describe
 from .synthesis import NAMELESS
 
 
@@ -21,15 +20,25 @@ REPORT = "report.json"
 ROUTED = "nextpnr.json"
 # Tools by the names that Amaranth has for them: the environment's variable, and what each does.
 TOOLS = {
-    "yosys":        ("YOSYS", "synthesis"),
+    "yosys": ("YOSYS", "synthesis"),
     "nextpnr-ecp5": ("NEXTPNR_ECP5", "place and route"),
-    "ecppack":      ("ECPPACK", "packing"),
+    "ecppack": ("ECPPACK", "packing"),
 }
-# A clock that misses its target is reported here, with all the others. The other placer needs a third more wire,
-# the other router an hour (docs/boards.md).
-MORE = {"nextpnr-ecp5": ["--report", ROUTED, "--timing-allow-fail", "--placer", "static",
-                         "--router", "router2"]}
-# Seconds by the clock that a tool may take: some placements cannot be routed, and routing them never ends.
+# A clock that misses its target is reported here, with all the others. The other placer needs a
+# third more wire, the other router an hour (docs/boards.md).
+MORE = {
+    "nextpnr-ecp5": [
+        "--report",
+        ROUTED,
+        "--timing-allow-fail",
+        "--placer",
+        "static",
+        "--router",
+        "router2",
+    ]
+}
+# Seconds by the clock that a tool may take: some placements cannot be routed, and routing them
+# never ends.
 LIMITS = {"nextpnr-ecp5": 2 * 60 * 60}
 HINT = "run `make install FOR=boards`, or pip install 'headrace[boards,synth]'"
 
@@ -75,7 +84,10 @@ def build(board, folder, *, seed=None, machine=True, step=lambda name: None):
         return result
 
     # Without paths of the source, the design is the same wherever it lies.
-    plan = timed("elaboration", lambda: board.platform().prepare(board.top(machine=machine), NAME, emit_src=False))
+    plan = timed(
+        "elaboration",
+        lambda: board.platform().prepare(board.top(machine=machine), NAME, emit_src=False),
+    )
     commands = commands_of(plan, seed)
     digest = digest_of(plan, commands)
     if (report := finished(folder, digest)) is not None:
@@ -88,9 +100,15 @@ def build(board, folder, *, seed=None, machine=True, step=lambda name: None):
         for name, arguments in commands.items():
             timed(TOOLS[name][1], lambda: run(folder, name, arguments))
         (folder / f"{NAME}.json").unlink()  # the netlist: tens of megabytes
-        report = describe(board, json.loads((folder / ROUTED).read_text()), machine=machine,
-                          seed=seed, seconds=seconds, digest=digest,
-                          size=(folder / f"{NAME}.bit").stat().st_size)
+        report = describe(
+            board,
+            json.loads((folder / ROUTED).read_text()),
+            machine=machine,
+            seed=seed,
+            seconds=seconds,
+            digest=digest,
+            size=(folder / f"{NAME}.bit").stat().st_size,
+        )
         (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
     return report
 
@@ -98,8 +116,11 @@ def build(board, folder, *, seed=None, machine=True, step=lambda name: None):
 def commands_of(plan, seed):
     """Each tool's arguments: as Amaranth says, and a few more."""
     commands = json.loads(plan.files[f"build_{NAME}.json"])["commands"]
-    return {name: [*words, *MORE.get(name, []), *(["--seed", str(seed)] if name in MORE else [])]
-            for name, *words in commands if name in TOOLS}
+    return {
+        name: [*words, *MORE.get(name, []), *(["--seed", str(seed)] if name in MORE else [])]
+        for name, *words in commands
+        if name in TOOLS
+    }
 
 
 def digest_of(plan, commands):
@@ -127,8 +148,14 @@ def run(folder, name, arguments):
         script.write_text(script.read_text().replace("synth_ecp5", f"{before}synth_ecp5"))
         code, said = execute([path_of(name), *arguments], folder)
     if code is None:
-        raise UserError(f"{name} did not end in {LIMITS[name] / 60:g} minutes, as with a placement that cannot be "
-                        f"routed; try another seed, `make bitstream BOARD=... SEED=n`")
+        raise UserError(
+            f"{name} did not end in {LIMITS[name] / 60:g} minutes, as with a placement that cannot "
+            "be "
+            f"routed; try another seed, `make bitstream BOARD=... SEED=n`"
+        )
     if code:
         problem = next((line for line in said if line.startswith("ERROR:")), " ".join(said))
-        raise UserError(f"{name} failed with exit code {code}: {problem.removeprefix('ERROR: ') or 'it said nothing'}")
+        raise UserError(
+            f"{name} failed with exit code {code}: "
+            f"{problem.removeprefix('ERROR: ') or 'it said nothing'}"
+        )

@@ -38,27 +38,36 @@ DDR3 = Resource(
 class Platform(OrangeCrabR0_2_85FPlatform):
     """The board, its memory's pins as its designer gave them to LiteX, and a serial line.
 
-    The pins in amaranth-boards 0.0.21 cannot be right: two of the memory's are a lamp's and a connector's, and
-    of the pairs of strobes, each half is another pair's. The serial line is where Feather boards have theirs,
-    since the USB connector has no chip behind it.
+    The pins in amaranth-boards 0.0.21 cannot be right: two of the memory's are a lamp's and a
+    connector's, and of the pairs of strobes, each half is another pair's. The serial line is where
+    Feather boards have theirs, since the USB connector has no chip behind it.
     """
+
     resources = [
         *(resource for resource in OrangeCrabR0_2_85FPlatform.resources if resource.name != "ddr3"),
         DDR3,
-        UARTResource(0, rx="0", tx="1", conn=("io", 0), attrs=Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP")),
+        UARTResource(
+            0, rx="0", tx="1", conn=("io", 0), attrs=Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP")
+        ),
     ]
 
 
 class Top(Elaboratable):
     """The system on its pins."""
+
     def __init__(self, board, **options):
         self.board, self.options = board, options
 
     def elaborate(self, platform):
         m = Module()
 
-        system = ddr3_system(m, self.board, platform.request("clk", dir="-"), platform.request("ddr3", dir="-"),
-                             self.options)
+        system = ddr3_system(
+            m,
+            self.board,
+            platform.request("clk", dir="-"),
+            platform.request("ddr3", dir="-"),
+            self.options,
+        )
         connect_uart(m, platform.request("uart", dir="-"), system)
         lamps = platform.request("rgb_led", dir="-")
         connect_lamps(m, [lamps.b, lamps.g, lamps.r], system)

@@ -36,7 +36,7 @@ def ddr3_system(m, board, clock, memory, options):
     """
     m.submodules.clock = clock = io.Buffer("i", clock)
     m.submodules.system = system = System(board, pads_of("ddr3", memory), **options)
-    if unused := memory.a[board.dram.chip.row_bits:]:
+    if unused := memory.a[board.dram.chip.row_bits :]:
         # A chip of a larger size must not see them float.
         m.submodules.unused = io.Buffer("o", unused)
     m.domains.sync = ClockDomain("sync")

@@ -34,18 +34,33 @@ NAMELESS = "hierarchy -top {top}; proc; flatten; rename -hide; "
 # A part of each kind of a family's cells in the counts of `Area`: (kind, how many).
 COUNTS = {
     "ecp5": {
-        "LUT4": ("lut", 1), "CCU2C": ("lut", 2), "TRELLIS_FF": ("ff", 1),
+        "LUT4": ("lut", 1),
+        "CCU2C": ("lut", 2),
+        "TRELLIS_FF": ("ff", 1),
         # 16 words of 4 bits in four LUTs; two more LUTs' inputs serve for writing.
         "TRELLIS_DPR16X4": ("lut", 6),
-        "MULT18X18D": ("dsp", 1), "ALU54B": ("dsp", 1), "DP16KD": ("bram", 1), "PDPW16KD": ("bram", 1),
+        "MULT18X18D": ("dsp", 1),
+        "ALU54B": ("dsp", 1),
+        "DP16KD": ("bram", 1),
+        "PDPW16KD": ("bram", 1),
     },
     "xcup": {
-        **{f"LUT{n}": ("lut", 1) for n in range(1, 7)}, "INV": ("lut", 1),
-        "SRL16E": ("lut", 1), "SRLC32E": ("lut", 1),
-        "RAM32X1S": ("lut", 1), "RAM64X1S": ("lut", 1), "RAM32X1D": ("lut", 2), "RAM64X1D": ("lut", 2),
-        "RAM32M": ("lut", 4), "RAM64M": ("lut", 4), "RAM32M16": ("lut", 8), "RAM64M8": ("lut", 8),
+        **{f"LUT{n}": ("lut", 1) for n in range(1, 7)},
+        "INV": ("lut", 1),
+        "SRL16E": ("lut", 1),
+        "SRLC32E": ("lut", 1),
+        "RAM32X1S": ("lut", 1),
+        "RAM64X1S": ("lut", 1),
+        "RAM32X1D": ("lut", 2),
+        "RAM64X1D": ("lut", 2),
+        "RAM32M": ("lut", 4),
+        "RAM64M": ("lut", 4),
+        "RAM32M16": ("lut", 8),
+        "RAM64M8": ("lut", 8),
         **{name: ("ff", 1) for name in ("FDRE", "FDSE", "FDCE", "FDPE")},
-        "DSP48E2": ("dsp", 1), "RAMB18E2": ("bram", 1), "RAMB36E2": ("bram", 2),
+        "DSP48E2": ("dsp", 1),
+        "RAMB18E2": ("bram", 1),
+        "RAMB36E2": ("bram", 2),
     },
 }
 # Cells that take no place of their own: multiplexers behind LUTs, carries beside them, notes.
@@ -71,6 +86,7 @@ class Area:
     seconds : :class:`float`
         Time that synthesis took.
     """
+
     family: str
     lut: int
     ff: int
@@ -87,8 +103,10 @@ class Area:
             if name in FREE:
                 continue
             if name not in COUNTS[family]:
-                raise UserError(f"{family}: cells of type {name!r} cannot be counted; add it to COUNTS in "
-                                "boards/synthesis.py")
+                raise UserError(
+                    f"{family}: cells of type {name!r} cannot be counted; add it to COUNTS in "
+                    "boards/synthesis.py"
+                )
             kind, weight = COUNTS[family][name]
             totals[kind] += weight * count
         return cls(family=family, cells=cells, seconds=seconds, **totals)
@@ -106,6 +124,7 @@ class Routed:
     seconds : :class:`float`
         Time that it took.
     """
+
     fmax: float | None
     seconds: float
     problem: str | None = None
@@ -146,8 +165,14 @@ def kept(result, inputs, make):
 def script(family, dsp, top, netlist, before=""):
     """What yosys is to do, `before` being what it does first."""
     flow = (before + FAMILIES[family]).format(top=top, options="" if dsp else "-nodsp")
-    return "; ".join(["read_rtlil design.il", flow, *(["write_json netlist.json"] if netlist else []),
-                      "tee -q -o stat.json stat -json"])
+    return "; ".join(
+        [
+            "read_rtlil design.il",
+            flow,
+            *(["write_json netlist.json"] if netlist else []),
+            "tee -q -o stat.json stat -json",
+        ]
+    )
 
 
 def run_yosys(text, folder, *args, **options):
@@ -194,8 +219,19 @@ def place_and_route(text, *, dsp=True, top="top", seed=1):
     """
     commands = script("ecp5", dsp, top, netlist=True)
     # A clock that no design here reaches: the tool optimizes as far as it can.
-    arguments = [*DEVICE, "--out-of-context", "--json", "netlist.json", "--report", "report.json",
-                 "--freq", "250", "--seed", str(seed), "--timing-allow-fail"]
+    arguments = [
+        *DEVICE,
+        "--out-of-context",
+        "--json",
+        "netlist.json",
+        "--report",
+        "report.json",
+        "--freq",
+        "250",
+        "--seed",
+        str(seed),
+        "--timing-allow-fail",
+    ]
 
     def make(folder):
         start = time.perf_counter()

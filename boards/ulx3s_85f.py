@@ -14,12 +14,14 @@ from .system import System
 __all__ = ["Platform", "Top"]
 
 
-# Degrees. Commands are there by then; the memory answers within 6 ns, before the other clock's next edge.
+# Degrees. Commands are there by then; the memory answers within 6 ns, before the other clock's next
+# edge.
 LATE = 90
 
 
 class Top(Elaboratable):
     """The system on its pins, and the clocks of both."""
+
     def __init__(self, board, **options):
         self.board, self.options = board, options
 

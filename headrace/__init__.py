@@ -13,6 +13,7 @@ docs/library.md is the guide. Nothing that takes long is imported before it is u
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+
 if TYPE_CHECKING:
     from host.errors import UserError as Error
     from host.image.image import Image
@@ -29,9 +30,28 @@ if TYPE_CHECKING:
     __version__: str
 
 
-__all__ = ["Answer", "Comparison", "Error", "Image", "Machine", "Model", "Program", "Runner", "Sampling",
-           "Token", "__version__", "area", "compare", "compile", "generate", "load", "machine", "names", "run",
-           "verilog"]
+__all__ = [
+    "Answer",
+    "Comparison",
+    "Error",
+    "Image",
+    "Machine",
+    "Model",
+    "Program",
+    "Runner",
+    "Sampling",
+    "Token",
+    "__version__",
+    "area",
+    "compare",
+    "compile",
+    "generate",
+    "load",
+    "machine",
+    "names",
+    "run",
+    "verilog",
+]
 
 
 # Where each public name is: it is imported when it is first asked for.
@@ -39,7 +59,9 @@ PLACES = {
     "Error": "host.errors:UserError",
     "Image": "host.image.image:Image",
     "Sampling": "host.language.sampling:Sampling",
-    **{name: f"headrace.library.calls:{name}" for name in ("compare", "compile", "generate", "run")},
+    **{
+        name: f"headrace.library.calls:{name}" for name in ("compare", "compile", "generate", "run")
+    },
     "Comparison": "headrace.library.comparison:Comparison",
     **{name: f"headrace.library.machines:{name}" for name in ("Machine", "machine", "names")},
     **{name: f"headrace.library.models:{name}" for name in ("Model", "Program", "load")},

@@ -9,6 +9,7 @@ __all__ = ["Chat"]
 
 class Before:
     """Passes text on up to where `end` begins, and holds back what may be its beginning."""
+
     def __init__(self, end):
         self.end, self.held, self.found = end, "", False
 
@@ -51,6 +52,7 @@ class Chat:
     forgotten : :class:`int`
         Messages that were dropped from the beginning since the context was full.
     """
+
     def __init__(self, session, tokenizer, system=None, end=None):
         self.session, self.tokenizer, self.system, self.end = session, tokenizer, system, end
         self.reset()
@@ -65,12 +67,12 @@ class Chat:
         text = self.tokenizer.chat(self.messages)
         # What was said keeps its tokens: the tokenizer might cut the same text in another way.
         if self.ids and text.startswith(self.text):
-            ids = [*self.ids, *self.tokenizer.continuation(text[len(self.text):])]
+            ids = [*self.ids, *self.tokenizer.continuation(text[len(self.text) :])]
         else:
             ids = self.tokenizer.encode(text)
         start = 0 if self.system is None else 1
         while len(ids) + reserve > self.session.context and len(self.messages) > start + 2:
-            del self.messages[start:start + 2]  # the oldest question and its answer
+            del self.messages[start : start + 2]  # the oldest question and its answer
             self.forgotten += 2
             text = self.tokenizer.chat(self.messages)
             ids = self.tokenizer.encode(text)
@@ -89,7 +91,7 @@ class Chat:
         try:
             prompt = self.prompt(min(tokens, self.session.context // 4))
             self.session.check(prompt)
-        except BaseException:   # Ctrl-C, too
+        except BaseException:  # Ctrl-C, too
             self.messages, self.ids, self.text = before
             raise
         stream, before_end, said = TextStream(self.tokenizer), Before(self.end), []

@@ -12,12 +12,29 @@ from .library.version import VERSION
 __all__ = ["main"]
 
 
-COMMANDS = ("run", "chat", "compile", "verify", "prune", "eval", "compare", "compare-cores", "area", "verilog", "config",
-            "bitstream", "export", "random", "mutate", "doctor")
+COMMANDS = (
+    "run",
+    "chat",
+    "compile",
+    "verify",
+    "prune",
+    "eval",
+    "compare",
+    "compare-cores",
+    "area",
+    "verilog",
+    "config",
+    "bitstream",
+    "export",
+    "random",
+    "mutate",
+    "doctor",
+)
 
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, as all of `headrace` does."""
+
     def error(self, message):
         raise UserError(f"{message}; see {self.prog} --help")
 
@@ -31,8 +48,11 @@ class Parser(argparse.ArgumentParser):
 
 def parser():
     """The parser of all commands."""
-    out = Parser(prog="headrace", description="An open accelerator for language models: "
-                 "from a model file to tokens out of cycle-accurate hardware.")
+    out = Parser(
+        prog="headrace",
+        description="An open accelerator for language models: "
+        "from a model file to tokens out of cycle-accurate hardware.",
+    )
     out.add_argument("--version", action="version", version=VERSION)
     commands = out.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for name in COMMANDS:
@@ -43,6 +63,7 @@ def parser():
 
 def main(argv=None):
     """Run the command, return the exit code: see :func:`host.errors.run_command`."""
+
     def command():
         args = parser().parse_args(argv)
         return args.run(args)

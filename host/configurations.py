@@ -1,7 +1,7 @@
 """Configurations that users choose: by name, from a TOML file, and with values changed.
 
-A file has the fields of :class:`rtl.spec.config.Config`, and may have `base`, the name of a configuration
-whose values hold for the rest. `dram` is a name, or a table with the fields of
+A file has the fields of :class:`rtl.spec.config.Config`, and may have `base`, the name of a
+configuration whose values hold for the rest. `dram` is a name, or a table with the fields of
 :class:`rtl.spec.dram.Dram`, again with a `base`::
 
     base = "wide"
@@ -35,7 +35,7 @@ __all__ = ["changed", "from_dict", "read", "settings", "to_dict", "to_toml"]
 SUFFIX = ".toml"
 MOST_BYTES = 1 << 20
 DRAM = "dram"
-LISTS = ("formats", "patterns")   # which --set takes with commas
+LISTS = ("formats", "patterns")  # which --set takes with commas
 REQUIRED = {kind: {f.name for f in fields(kind) if f.default is MISSING} for kind in (Config, Dram)}
 
 
@@ -43,8 +43,10 @@ def read(name: str) -> Config:
     """The configuration of a name, or of a TOML file."""
     if not name.endswith(SUFFIX):
         if name not in CONFIGS:
-            raise UserError(f"the configuration must be one of {', '.join(CONFIGS)}, or a file *{SUFFIX}; "
-                            f"not {name!r}")
+            raise UserError(
+                f"the configuration must be one of {', '.join(CONFIGS)}, or a file *{SUFFIX}; "
+                f"not {name!r}"
+            )
         return CONFIGS[name]
     values = _toml(read_text(name, most=MOST_BYTES), name)
     base = _named(CONFIGS, values.pop("base"), f"{name}: base") if "base" in values else None
@@ -61,7 +63,9 @@ def settings(texts: Iterable[str]) -> dict[str, Any]:
         outer, dot, inner = field.partition(".")
         if dot and outer == DRAM:
             table = values.get(DRAM, {})
-            values[DRAM] = (table if isinstance(table, dict) else {"base": table}) | {inner: _value(value)}
+            values[DRAM] = (table if isinstance(table, dict) else {"base": table}) | {
+                inner: _value(value)
+            }
         else:
             values[field] = _value(value)
             if field in LISTS and isinstance(values[field], str):
@@ -72,8 +76,8 @@ def settings(texts: Iterable[str]) -> dict[str, Any]:
 def changed(config: Config, values: Mapping[str, Any], where: str) -> Config:
     """A configuration with values changed, and named after them.
 
-    `dram` may be a mapping of those of the memory's fields that change. Raises :exc:`UserError`, one
-    line that begins with `where`.
+    `dram` may be a mapping of those of the memory's fields that change. Raises :exc:`UserError`,
+    one line that begins with `where`.
     """
     if not values:
         return config
@@ -94,7 +98,9 @@ def from_dict(values: Mapping[str, Any], where: str, base: Config | None = None)
         values[DRAM] = _dram(values[DRAM], where)
     if base is not None:
         # All formats of another core, unless they are said too.
-        rest = asdict(base) | ({} if values.get("core", base.core) == base.core else {"formats": ()})
+        rest = asdict(base) | (
+            {} if values.get("core", base.core) == base.core else {"formats": ()}
+        )
         values = rest | values
     return _made(Config, values, where)
 
@@ -102,7 +108,7 @@ def from_dict(values: Mapping[str, Any], where: str, base: Config | None = None)
 def to_dict(config: Config) -> dict[str, Any]:
     """All values of a configuration as :func:`from_dict` takes them: JSON's types."""
     values = {**asdict(config), "formats": list(config.formats), "patterns": list(config.patterns)}
-    dram: Any = config.dram   # a Dram, though a name may be given for it
+    dram: Any = config.dram  # a Dram, though a name may be given for it
     if DRAMS.get(dram.name) == dram:
         values[DRAM] = dram.name
     return values
@@ -115,15 +121,24 @@ def to_toml(config: Config) -> str:
 
 def _label(values):
     """Values to change as a part of a name: columns=2,dram.latency=60."""
+
     def text(value):
         if isinstance(value, list | tuple):
             return ",".join(map(text, value))
-        return value.name if isinstance(value, Dram) else str(value).lower() if isinstance(value, bool) else str(value)
+        return (
+            value.name
+            if isinstance(value, Dram)
+            else str(value).lower()
+            if isinstance(value, bool)
+            else str(value)
+        )
 
     pairs = []
     for field, value in values.items():
         if field == DRAM and isinstance(value, Mapping):
-            pairs += [(field if name == "base" else f"{field}.{name}", of) for name, of in value.items()]
+            pairs += [
+                (field if name == "base" else f"{field}.{name}", of) for name, of in value.items()
+            ]
         else:
             pairs.append((field, value))
     return ",".join(f"{field}={text(value)}" for field, value in pairs)
@@ -146,7 +161,7 @@ def _dram(value, where):
         if values:
             rest["name"] += "+" + ",".join(f"{name}={value}" for name, value in values.items())
         if {"ck_ps", "bus_bytes", "ideal"} & set(values):
-            rest["peak"] = 0.0   # follows from these
+            rest["peak"] = 0.0  # follows from these
     return asdict(_made(Dram, rest | values, f"{where}: dram"))
 
 

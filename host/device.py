@@ -14,8 +14,15 @@ from rtl.spec.isa import WeightFormat, decode
 from .errors import UserError
 
 
-__all__ = ["DeviceError", "DeviceFault", "Step", "Device", "RegisterDevice", "check_digest",
-           "instruction_text"]
+__all__ = [
+    "DeviceError",
+    "DeviceFault",
+    "Step",
+    "Device",
+    "RegisterDevice",
+    "check_digest",
+    "instruction_text",
+]
 
 
 PATIENCE = 10  # seconds
@@ -40,6 +47,7 @@ class DeviceFault(DeviceError):
     node : :class:`str` or None
         Node of the model's graph that it is for, where that is known.
     """
+
     def __init__(self, code, pc, info, instruction, node=None):
         self.code = FaultCode(code) if code in list(FaultCode) else code
         self.pc, self.info, self.instruction, self.node = pc, info, instruction, node
@@ -52,7 +60,7 @@ def instruction_text(image, pc):
     if pc >= image.length:
         return "past the end of the program"
     at = image.program * UNIT_BYTES + 32 * pc
-    word = int.from_bytes(bytes(image.memory[at:at + 32]), "little")
+    word = int.from_bytes(bytes(image.memory[at : at + 32]), "little")
     try:
         return str(decode(word))
     except ValueError as error:
@@ -60,11 +68,15 @@ def instruction_text(image, pc):
 
 
 def check_digest(device, image):
-    """Refuse an image for another configuration than the device's, or with weights that it cannot take."""
+    """Refuse an image for another configuration than the device's, or with weights that it cannot
+    take.
+    """
     if image.digest != device.config.digest:
         raise DeviceError(
-            f"{device.name}: configuration {device.config.name!r} has digest {device.config.digest}, but "
-            f"the image was compiled for {image.digest}. Compile the model for this configuration")
+            f"{device.name}: configuration {device.config.name!r} has digest "
+            f"{device.config.digest}, but "
+            f"the image was compiled for {image.digest}. Compile the model for this configuration"
+        )
     lacking = image.lacks(device.config)
     if lacking is not None:
         raise DeviceError(f"{device.name}: {lacking}. Build the device with it")
@@ -88,6 +100,7 @@ class Step:
     starved : :class:`int`
         Cycles in which the linear unit waited for weights.
     """
+
     ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     logits: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     cycles: int | None = None
@@ -103,6 +116,7 @@ class Device(Protocol):
     progress : callable or None
         Called with the cycles of the current step, now and then while it runs, by devices that can.
     """
+
     progress: Callable[[int], None] | None
 
     @property
@@ -120,7 +134,8 @@ class Device(Protocol):
         """
 
     def step(self, tokens, position, head):
-        """Feed `tokens` from `position` on, at most `config.columns` of them. Returns :class:`Step`.
+        """Feed `tokens` from `position` on, at most `config.columns` of them. Returns
+        :class:`Step`.
 
         Logits are those of the last token, and only there are any if `head` is true.
         """
@@ -142,6 +157,7 @@ class RegisterDevice:
     progress : callable or None
         Called with the cycles of the current step, now and then while it runs.
     """
+
     name = "device"
 
     def __init__(self, config, *, watchdog=1_000_000, progress=None):
@@ -208,19 +224,25 @@ class RegisterDevice:
         """Refuse a device that is no such accelerator, or cannot run the image."""
         identity, digest = self.get("IDENTITY"), self.get("DIGEST")
         if identity != IDENTITY:
-            raise DeviceError(f"{self.name}: register IDENTITY must be {IDENTITY:#010x}, not "
-                              f"{identity:#010x}. Is the link right, and the bitstream loaded?")
+            raise DeviceError(
+                f"{self.name}: register IDENTITY must be {IDENTITY:#010x}, not "
+                f"{identity:#010x}. Is the link right, and the bitstream loaded?"
+            )
         # The register holds the digest's first 32 bits, which is what its first 8 digits spell.
         if digest != int(self.config.digest[:8], 16):
-            raise DeviceError(f"{self.name}: the device has configuration digest {digest:08x}, but "
-                              f"{self.config.name!r} has {self.config.digest[:8]}. Build it again")
+            raise DeviceError(
+                f"{self.name}: the device has configuration digest {digest:08x}, but "
+                f"{self.config.name!r} has {self.config.digest[:8]}. Build it again"
+            )
         # Which the digest leaves open: one image is for all cores that have what it needs.
         able = self.get("FORMATS")
         for name in image.formats:
             if not able >> WeightFormat[name].value & 1:
                 takes = ", ".join(fmt.name for fmt in WeightFormat if able >> fmt.value & 1)
-                raise DeviceError(f"{self.name}: the image has weights in the format {name}, but the device "
-                                  f"takes {takes}. Build it with {name}, or compile the model for it")
+                raise DeviceError(
+                    f"{self.name}: the image has weights in the format {name}, but the device "
+                    f"takes {takes}. Build it with {name}, or compile the model for it"
+                )
 
     def step(self, tokens, position, head):
         """Feed tokens; see :meth:`Device.step`."""
@@ -239,8 +261,10 @@ class RegisterDevice:
         try:
             while not (status := self.get("STATUS")) & 6:
                 if not status & 1:
-                    raise DeviceError(f"{self.name}: register STATUS must be busy, done or fault after a "
-                                      f"start, not {status:#x}. Load the image again")
+                    raise DeviceError(
+                        f"{self.name}: register STATUS must be busy, done or fault after a "
+                        f"start, not {status:#x}. Load the image again"
+                    )
                 self.run()
                 if self.progress is not None:
                     self.progress(self.get("CYCLES"))
@@ -249,11 +273,14 @@ class RegisterDevice:
             raise
         if status & 4:
             self.fault()
-        counts = {"cycles": self.get("CYCLES") | self.get("CYCLES", 1) << 32,
-                  "weight_beats": self.get("WEIGHT_BEATS"), "starved": self.get("STARVED")}
+        counts = {
+            "cycles": self.get("CYCLES") | self.get("CYCLES", 1) << 32,
+            "weight_beats": self.get("WEIGHT_BEATS"),
+            "starved": self.get("STARVED"),
+        }
         if not head:
             return Step(**counts)
-        best = np.array(self.get_all("BEST"), np.uint32).reshape(-1, 2)[:self.image.vocab]
+        best = np.array(self.get_all("BEST"), np.uint32).reshape(-1, 2)[: self.image.vocab]
         return Step(best[:, 1].astype(np.int64), best[:, 0].copy().view(np.float32), **counts)
 
     def settle(self):
@@ -261,8 +288,10 @@ class RegisterDevice:
         until = time.monotonic() + PATIENCE
         while self.get("STATUS") & 1:
             if time.monotonic() > until:
-                raise DeviceError(f"{self.name}: still busy {PATIENCE} seconds after a reset, so its memory "
-                                  "does not answer. Reset the memory too, and load the image again")
+                raise DeviceError(
+                    f"{self.name}: still busy {PATIENCE} seconds after a reset, so its memory "
+                    "does not answer. Reset the memory too, and load the image again"
+                )
             self.run()
 
     def fault(self):

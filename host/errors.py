@@ -46,13 +46,13 @@ def explain(error):
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             # Of files, `host.files` says the names; stdout has none.
             return f"output: cannot be written: {reason(error)}"
-        if not isinstance(error.filename, str | bytes):   # there is none, or it is a number
+        if not isinstance(error.filename, str | bytes):  # there is none, or it is a number
             return reason(error)
         return f"{os.fsdecode(error.filename)}: cannot be used: {reason(error)}"
     if isinstance(error, MemoryError):
         said = " ".join(str(error).split()) or "there is no more"
         return f"memory: {said}; close other programs, or use a smaller model or --context"
-    return "the input is nested too deeply to be read; is the file damaged?"   # RecursionError
+    return "the input is nested too deeply to be read; is the file damaged?"  # RecursionError
 
 
 def open_streams():
@@ -61,7 +61,7 @@ def open_streams():
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
     for stream, errors in (sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace"):
-        if isinstance(stream, io.TextIOWrapper):   # tests' streams are not
+        if isinstance(stream, io.TextIOWrapper):  # tests' streams are not
             stream.reconfigure(errors=errors)
 
 
@@ -77,7 +77,7 @@ def run_command(name, command):
         try:
             code = command() or 0
         finally:
-            sys.stdout.flush()   # here, where it is known what to say if that fails
+            sys.stdout.flush()  # here, where it is known what to say if that fails
     except KeyboardInterrupt:
         print(f"\n{name}: interrupted", file=sys.stderr)
         code = 130

@@ -29,8 +29,9 @@ def check_target(path):
     if not folder.is_dir():
         raise UserError(f"{path}: cannot be written: {folder} is no folder; choose another place")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"{path}: cannot be written: nothing may be written to {folder}; choose "
-                        "another place")
+        raise UserError(
+            f"{path}: cannot be written: nothing may be written to {folder}; choose another place"
+        )
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def writing(path, partial=None):
     """
     try:
         yield
-    except BrokenPipeError:   # stdout's, which is no error of a file
+    except BrokenPipeError:  # stdout's, which is no error of a file
         raise
     except OSError as error:
         named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
@@ -52,7 +53,8 @@ def writing(path, partial=None):
 
 @contextmanager
 def replacing(path):
-    """Give a path to write a file to, which becomes `path` if nothing goes wrong, and else vanishes.
+    """Give a path to write a file to, which becomes `path` if nothing goes wrong, and else
+    vanishes.
 
     The folder is made if need be. Raises :exc:`~host.errors.UserError` when it cannot be written.
     """

@@ -4,8 +4,14 @@ import sys
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import (BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn,
-                           TimeElapsedColumn)
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 
 __all__ = ["below", "console", "progress", "steps"]
@@ -14,21 +20,29 @@ __all__ = ["below", "console", "progress", "steps"]
 def console(stderr=True):
     """A console of the stream as it is now: tests and redirections replace it."""
     # Names of files and models are text, whatever brackets and colons they have.
-    return Console(file=sys.stderr if stderr else sys.stdout, highlight=False, markup=False,
-                   emoji=False)
+    return Console(
+        file=sys.stderr if stderr else sys.stdout, highlight=False, markup=False, emoji=False
+    )
 
 
 def live(*columns):
     # What is printed meanwhile goes above the bar, but never from stdout's file to the terminal.
-    return Progress(*columns, TimeElapsedColumn(), console=console(), transient=True,
-                    redirect_stdout=sys.stdout.isatty(), disable=not sys.stderr.isatty())
+    return Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=console(),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+        disable=not sys.stderr.isatty(),
+    )
 
 
 @contextmanager
 def progress(what):
     """Show a bar that goes away when done. Gives a function of any of (done, total, what)."""
-    with live(TextColumn("{task.description}", markup=False), BarColumn(),
-              MofNCompleteColumn()) as bars:
+    with live(
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
+    ) as bars:
         task = bars.add_task(what, total=None)
 
         def report(done=None, total=None, what=None):
@@ -40,7 +54,8 @@ def progress(what):
 
 @contextmanager
 def steps(what):
-    """Show which step is being done. Gives a function of a step's name; without steps, shows nothing.
+    """Show which step is being done. Gives a function of a step's name; without steps, shows
+    nothing.
 
     Where nothing can be shown and go away again, each step is a line.
     """
@@ -66,5 +81,9 @@ def below(text=""):
         return
     sys.stdout.flush()
     # Down and up again makes sure that there is a line below before the cursor is saved.
-    print(f"\x1bD\x1b[A\x1b7\r\n\x1b[2K\x1b[2m{text[:terminal.width - 1]}\x1b[m\x1b8", end="",
-          file=sys.stderr, flush=True)
+    print(
+        f"\x1bD\x1b[A\x1b7\r\n\x1b[2K\x1b[2m{text[: terminal.width - 1]}\x1b[m\x1b8",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -12,8 +12,6 @@ from rtl.spec.isa import INSTRUCTION_BYTES, Loop, Vector
 __all__ = ["Assembler", "Area", "Body", "Line", "float_bits"]
 
 
-
-
 def float_bits(value):
     """The bits of a number as fp32."""
     return struct.unpack("<I", struct.pack("<f", value))[0]
@@ -21,6 +19,7 @@ def float_bits(value):
 
 class Area:
     """A place in the vector memory: an address, and the register that is added to it."""
+
     def __init__(self, start, size, reg=0):
         self.start, self.size, self.reg = start, size, reg
 
@@ -36,6 +35,7 @@ class Area:
 
 class Line:
     """An instruction of a program, and the name of the node that it is for."""
+
     def __init__(self, insn, node):
         self.insn, self.node = insn, node
 
@@ -43,6 +43,7 @@ class Line:
 class Body:
     """A loop of a program: its lines and loops, and the :class:`~rtl.spec.isa.Loop` but for its
     length."""
+
     def __init__(self, node, **fields):
         self.node, self.fields, self.items = node, fields, []
 
@@ -62,6 +63,7 @@ class Assembler:
     items : list
         The program's lines and loops.
     """
+
     def __init__(self, lanes):
         self.lanes, self.node, self.items = lanes, "program", []
         self._open = self.items
@@ -111,11 +113,17 @@ class Assembler:
     def steps(self, steps, areas, *, inner, outer=1, strides=None):
         """Emit a sequence of :mod:`sw_ref.sequences` over named areas of one shape."""
         for func, result, *operands in steps:
-            self.vector(func, areas[result],
-                        *(areas[o] if isinstance(o, str) else o for o in operands),
-                        inner=inner, outer=outer,
-                        strides={letter: (strides or {}).get(name, 0)
-                                 for letter, name in zip("dabc", (result, *operands))})
+            self.vector(
+                func,
+                areas[result],
+                *(areas[o] if isinstance(o, str) else o for o in operands),
+                inner=inner,
+                outer=outer,
+                strides={
+                    letter: (strides or {}).get(name, 0)
+                    for letter, name in zip("dabc", (result, *operands))
+                },
+            )
 
     @property
     def units(self):

@@ -10,7 +10,6 @@ from rtl.spec import limits
 from rtl.spec.config import CONFIGS, GROUP, UNIT_BYTES
 from rtl.spec.formats import ACC_BITS, sum_bits
 from rtl.spec.isa import WeightFormat
-
 from sw_ref.legal import IllegalProgram
 from sw_ref.numerics import WINDOW
 from sw_ref.verify import verify
@@ -32,7 +31,9 @@ __all__ = ["Compilation", "compile_model", "plan_of"]
 def _check(config, model, context):
     def need(ok, what):
         if not ok:
-            raise UserError(f"{model.path}: cannot be mapped to configuration {config.name!r}: {what}")
+            raise UserError(
+                f"{model.path}: cannot be mapped to configuration {config.name!r}: {what}"
+            )
 
     def at_most(value, most, what):
         need(value <= most, f"{value} {what}, the machine takes {most}")
@@ -42,31 +43,40 @@ def _check(config, model, context):
     at_most(model.heads, limits.REPETITIONS, "query heads")
     at_most(model.kv_heads, limits.HEADS, "KV heads")
     at_most(len(model.layers), limits.LAYERS, "layers")
-    for what, words in (("hidden size", model.hidden), ("feed-forward size", model.ffn),
-                        ("query heads' size", model.heads * model.head_dim),
-                        ("keys' and values' size", 2 * model.kv_heads * model.head_dim)):
+    for what, words in (
+        ("hidden size", model.hidden),
+        ("feed-forward size", model.ffn),
+        ("query heads' size", model.heads * model.head_dim),
+        ("keys' and values' size", 2 * model.kv_heads * model.head_dim),
+    ):
         need(words <= limits.INNER, f"the {what} is {words}, the machine takes {limits.INNER}")
     groups = max(model.hidden, model.ffn, model.heads * model.head_dim) // GROUP
     at_most(groups, limits.GROUPS, "groups of activations")
-    need(model.head_dim == config.head_dim,
-         f"head_dim is {model.head_dim}, the attention unit is built for {config.head_dim}")
-    need(model.heads % model.kv_heads == 0,
-         f"{model.heads} query heads do not share {model.kv_heads} KV heads evenly")
-    need(groups <= config.act_groups,
-         f"{groups * GROUP} activations, the buffer holds {config.act_groups * GROUP}")
-    need(1 <= context <= model.context,
-         f"context must be from 1 to {model.context}, not {context}")
+    need(
+        model.head_dim == config.head_dim,
+        f"head_dim is {model.head_dim}, the attention unit is built for {config.head_dim}",
+    )
+    need(
+        model.heads % model.kv_heads == 0,
+        f"{model.heads} query heads do not share {model.kv_heads} KV heads evenly",
+    )
+    need(
+        groups <= config.act_groups,
+        f"{groups * GROUP} activations, the buffer holds {config.act_groups * GROUP}",
+    )
+    need(1 <= context <= model.context, f"context must be from 1 to {model.context}, not {context}")
     need(model.ffn % 64 == 0, f"the feed-forward size must be a multiple of 64, not {model.ffn}")
 
 
 def _check_memory(config, model, memory):
     """Refuse what DRAM addresses, or the counters of a step, cannot hold."""
     for what, count, most in (
-            ("units of DRAM", memory.end, limits.UNITS),
-            ("units of a head's KV cache", memory.kv_head_units, limits.CACHE),
-            ("units of weights in the layers", memory.layers_units, limits.STREAM),
-            ("units of weights in the head", memory.head_units, limits.STREAM),
-            ("beats of weights in a step", memory.weight_units * config.unit_beats, limits.EVENTS)):
+        ("units of DRAM", memory.end, limits.UNITS),
+        ("units of a head's KV cache", memory.kv_head_units, limits.CACHE),
+        ("units of weights in the layers", memory.layers_units, limits.STREAM),
+        ("units of weights in the head", memory.head_units, limits.STREAM),
+        ("beats of weights in a step", memory.weight_units * config.unit_beats, limits.EVENTS),
+    ):
         if count > most:
             raise UserError(f"{model.path}: {count} {what}, the machine takes {most}")
 
@@ -77,14 +87,23 @@ def _legal(model):
     try:
         yield
     except IllegalProgram as error:
-        raise UserError(f"{model.path}: the program for it is not legal, which is a defect of the "
-                        f"compiler; please report it: {error}") from error
+        raise UserError(
+            f"{model.path}: the program for it is not legal, which is a defect of the "
+            f"compiler; please report it: {error}"
+        ) from error
 
 
 def _verify(image, config):
     """Check that the program keeps all rules."""
-    verify(config, image.memory, image.memory_units, image.writable, tuple(image.instructions),
-           image.context, image.vocab)
+    verify(
+        config,
+        image.memory,
+        image.memory_units,
+        image.writable,
+        tuple(image.instructions),
+        image.context,
+        image.vocab,
+    )
     image.trust()
     return image
 
@@ -96,9 +115,12 @@ def _check_formats(config, model, matrices):
         if name not in config.formats:
             able = [c.name for c in CONFIGS.values() if name in c.formats] or ["none"]
             raise UserError(
-                f"{model.path}: {matrix.name} has {name} weights, but configuration {config.name!r}, with core "
-                f"{config.core!r}, takes {', '.join(config.formats)}; configurations that take {name}: "
-                f"{', '.join(able)}")
+                f"{model.path}: {matrix.name} has {name} weights, but configuration "
+                f"{config.name!r}, with core "
+                f"{config.core!r}, takes {', '.join(config.formats)}; configurations that take "
+                f"{name}: "
+                f"{', '.join(able)}"
+            )
 
 
 def plan_of(model, graph):
@@ -132,6 +154,7 @@ class Compilation:
     progress : function
         Called with a name, a count and the total.
     """
+
     def __init__(self, model, config, context, progress=lambda what, done, total: None):
         self.model, self.config, self.context, self.progress = model, config, context, progress
         _check(config, model, context)
@@ -154,26 +177,36 @@ class Compilation:
         for matrix in plan:
             bits = sum_bits(matrix.format, matrix.groups, matrix.centre, WINDOW)
             if bits > ACC_BITS:
-                raise UserError(f"{model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs "
-                                f"may need {bits} bits, the accumulators have {ACC_BITS}")
+                raise UserError(
+                    f"{model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs "
+                    f"may need {bits} bits, the accumulators have {ACC_BITS}"
+                )
         return plan
 
     def _vocabulary(self, name, linear):
         if linear.format != WeightFormat.S8:
-            raise UserError(f"{self.model.path}: {linear.name} must have 8-bit codes (Q8_0, F16 or F32), "
-                            f"not {linear.source}")
-        return Matrix(name, ((name, 0, self.model.vocab),), linear.format, self.model.hidden // GROUP)
+            raise UserError(
+                f"{self.model.path}: {linear.name} must have 8-bit codes (Q8_0, F16 or F32), "
+                f"not {linear.source}"
+            )
+        return Matrix(
+            name, ((name, 0, self.model.vocab),), linear.format, self.model.hidden // GROUP
+        )
 
     @cached_property
     def values(self):
         """Where values lie in the vector memory, a :class:`~mapper.place.Placement`."""
         values, path = place_values(self.graph, self.config, COLUMN_WORDS), self.model.path
         if values.words > self.config.vector_words:
-            raise UserError(f"{path}: needs {values.words} words of vector memory, configuration "
-                            f"{self.config.name!r} has {self.config.vector_words}")
+            raise UserError(
+                f"{path}: needs {values.words} words of vector memory, configuration "
+                f"{self.config.name!r} has {self.config.vector_words}"
+            )
         if values.column_words > limits.COLUMN:
-            raise UserError(f"{path}: needs {values.column_words} words of vector memory a column, the "
-                            f"machine takes {limits.COLUMN}")
+            raise UserError(
+                f"{path}: needs {values.column_words} words of vector memory a column, the "
+                f"machine takes {limits.COLUMN}"
+            )
         return values
 
     @cached_property
@@ -190,8 +223,15 @@ class Compilation:
 
     def _memory(self, program_units):
         body = self.values.sections.layers.body
-        return MemoryMap(self.config, self.model, self.context, program_units, self.packed.layer_units,
-                         self.matrices[-1], sum(node.size for node in gains_of(body)))
+        return MemoryMap(
+            self.config,
+            self.model,
+            self.context,
+            program_units,
+            self.packed.layer_units,
+            self.matrices[-1],
+            sum(node.size for node in gains_of(body)),
+        )
 
     @cached_property
     def _draft(self):
@@ -207,8 +247,10 @@ class Compilation:
         """The program, an :class:`~mapper.assembler.Assembler`."""
         program, _ = self._schedule(self.memory, self._draft[1])
         if len(program.insns) > self.config.program_words:
-            raise UserError(f"{self.model.path}: the program has {len(program.insns)} instructions, "
-                            f"configuration {self.config.name!r} holds {self.config.program_words}")
+            raise UserError(
+                f"{self.model.path}: the program has {len(program.insns)} instructions, "
+                f"configuration {self.config.name!r} holds {self.config.program_words}"
+            )
         return program
 
     def image(self):
@@ -216,17 +258,32 @@ class Compilation:
         model, config, memory, program = self.model, self.config, self.memory, self.program
         data, tallies = self.packed.data(memory, program), self.packed.tallies
         image = Image(
-            memory=data, memory_units=memory.end, writable=(memory.kv, memory.end),
-            program=memory.program, length=len(program.insns), nodes=program.nodes(),
-            digest=config.digest, config=config.name, accelerator=asdict(config), context=self.context,
+            memory=data,
+            memory_units=memory.end,
+            writable=(memory.kv, memory.end),
+            program=memory.program,
+            length=len(program.insns),
+            nodes=program.nodes(),
+            digest=config.digest,
+            config=config.name,
+            accelerator=asdict(config),
+            context=self.context,
             vocab=model.vocab,
             formats=[f for f in config.formats if f in {t.matrix.format.name for t in tallies}],
             patterns=[p for p in config.patterns if any(p in t.blocks for t in tallies)],
             weight_bytes=memory.weight_units * UNIT_BYTES,
-            model={"name": model.name, "sha256": model.sha256, "eos": list(model.eos), "bos": model.bos,
-                   "layers": len(model.layers), "hidden": model.hidden, "kv_heads": model.kv_heads},
+            model={
+                "name": model.name,
+                "sha256": model.sha256,
+                "eos": list(model.eos),
+                "bos": model.bos,
+                "layers": len(model.layers),
+                "hidden": model.hidden,
+                "kv_heads": model.kv_heads,
+            },
             tokenizer={"json": model.tokenizer, "chat_template": model.chat_template},
-            report=estimate(config, model, memory, self.values, tallies, program))
+            report=estimate(config, model, memory, self.values, tallies, program),
+        )
         with _legal(model):
             return _verify(image, config)
 

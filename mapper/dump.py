@@ -29,7 +29,10 @@ def _place(compilation):
     yield "DRAM, in units of 64 bytes"
     yield str(compilation.memory)
     yield ""
-    yield f"vector memory, words; column n {compilation.values.column_words} n words on; times in half nodes"
+    yield (
+        f"vector memory, words; column n {compilation.values.column_words} n words on; times in "
+        "half nodes"
+    )
     yield str(compilation.values)
 
 
@@ -37,8 +40,13 @@ def _schedule(compilation):
     yield str(compilation.program)
 
 
-STEPS = {"graph": _graph, "rewrites": _rewrites, "quantize": _quantize, "place": _place,
-         "schedule": _schedule}
+STEPS = {
+    "graph": _graph,
+    "rewrites": _rewrites,
+    "quantize": _quantize,
+    "place": _place,
+    "schedule": _schedule,
+}
 
 
 def dump(compilation, step):

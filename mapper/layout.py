@@ -13,8 +13,9 @@ __all__ = ["Matrix", "MemoryMap"]
 @dataclass(frozen=True)
 class Matrix:
     """A matrix in the weight stream: rows of one or more linears, stacked."""
+
     name: str
-    parts: tuple      # (linear's name, first row, end row)
+    parts: tuple  # (linear's name, first row, end row)
     format: WeightFormat
     groups: int
     centre: int = 0
@@ -38,8 +39,8 @@ class MemoryMap:
     layer_gains : :class:`int`
         Words of the gains of a layer.
     """
-    def __init__(self, config, model, context, program_units, layer_units, head,
-                 layer_gains):
+
+    def __init__(self, config, model, context, program_units, layer_units, head, layer_gains):
         def allocate(units):
             start, self.end = self.end, self.end + units
             return start
@@ -51,8 +52,9 @@ class MemoryMap:
         self.head_units = stream_units(head.format, head.rows, head.groups, config.beat_bytes)
         self.head = allocate(self.head_units)
         self.embedding = self.head if model.tied else allocate(self.head_units)
-        self.embed_units = stream_units(WeightFormat.S8, config.block_rows, head.groups,
-                                        config.beat_bytes)
+        self.embed_units = stream_units(
+            WeightFormat.S8, config.block_rows, head.groups, config.beat_bytes
+        )
         self.gain_units = model.hidden * 4 // UNIT_BYTES
         self.layer_gain_units = layer_gains * 4 // UNIT_BYTES
         self.gains = allocate(self.layer_gain_units * len(model.layers))
@@ -66,10 +68,23 @@ class MemoryMap:
 
     def __str__(self):
         """Areas, in order."""
-        areas = {name: getattr(self, name) for name in (
-            "program", "layers", "head", "embedding", "gains", "final_gain", "rope", "kv")}
-        return "\n".join(f"{start:10}  {name}" for name, start in
-                         sorted((*areas.items(), ("end", self.end)), key=lambda item: item[1]))
+        areas = {
+            name: getattr(self, name)
+            for name in (
+                "program",
+                "layers",
+                "head",
+                "embedding",
+                "gains",
+                "final_gain",
+                "rope",
+                "kv",
+            )
+        }
+        return "\n".join(
+            f"{start:10}  {name}"
+            for name, start in sorted((*areas.items(), ("end", self.end)), key=lambda item: item[1])
+        )
 
     @property
     def weight_units(self):

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 __all__ = ["ALIGNMENT", "Overlap", "Piece", "Storage", "allocate", "check"]
 
 
-ALIGNMENT = 64   # words: whatever the lanes are, and whole lines of DRAM
+ALIGNMENT = 64  # words: whatever the lanes are, and whole lines of DRAM
 
 
 @dataclass(frozen=True)
 class Piece:
     """Words of a storage that hold a value from time `start` to time `end`, both included."""
+
     name: str
     offset: int
     words: int
@@ -26,8 +27,12 @@ class Piece:
     def meets(self, other, distance):
         """Whether both hold a word at once, where `other` lies `distance` words behind."""
         at = other.offset + distance
-        return (self.start <= other.end and other.start <= self.end
-                and self.offset < at + other.words and at < self.offset + self.words)
+        return (
+            self.start <= other.end
+            and other.start <= self.end
+            and self.offset < at + other.words
+            and at < self.offset + self.words
+        )
 
     def __str__(self):
         return f"{self.name} from {self.start} to {self.end}"
@@ -36,6 +41,7 @@ class Piece:
 @dataclass(eq=False)
 class Storage:
     """Words that lie side by side, and what they hold; :func:`allocate` says where."""
+
     pieces: list[Piece] = field(default_factory=list)
     start: int | None = None
 
@@ -47,7 +53,9 @@ class Storage:
     def conflict(self, other, distance):
         """The first pieces, of both, that hold a word at once, `other` being `distance` words
         behind."""
-        return next(((a, b) for a in self.pieces for b in other.pieces if a.meets(b, distance)), None)
+        return next(
+            ((a, b) for a in self.pieces for b in other.pieces if a.meets(b, distance)), None
+        )
 
 
 class Overlap(ValueError):

@@ -13,26 +13,37 @@ from rtl.spec.formats import FORMATS, WeightFormat, grid
 from .families import FAMILIES, Hyperparameters
 
 
-__all__ = ["LINEARS", "ODD", "RANGES", "Linear", "Layer", "Layers", "Model", "half_split",
-           "round_s8", "round_u"]
+__all__ = [
+    "LINEARS",
+    "ODD",
+    "RANGES",
+    "Linear",
+    "Layer",
+    "Layers",
+    "Model",
+    "half_split",
+    "round_s8",
+    "round_u",
+]
 
 
-LINEARS = ("q", "k", "v", "o", "gate", "up", "down")     # matrices of a layer
+LINEARS = ("q", "k", "v", "o", "gate", "up", "down")  # matrices of a layer
 
 # Formats of an odd grid: unsigned codes, and a scale and a minimum for each group.
-ODD = {its.code_bits: fmt for fmt, its in FORMATS.items() if its.centred}   # by bits of a code
+ODD = {its.code_bits: fmt for fmt, its in FORMATS.items() if its.centred}  # by bits of a code
 # The least and the largest code of a format.
 RANGES = {fmt: (its.low, its.high) for fmt, its in FORMATS.items()}
-REFITS = 8   # of a group's line to its few codes, after which hardly any code changes
+REFITS = 8  # of a group's line to its few codes, after which hardly any code changes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear:
-    """A matrix with the parameters its file gave it, for groups of `GROUP` weights along K or for rows.
+    """A matrix with the parameters its file gave it, for groups of `GROUP` weights along K or for
+    rows.
 
     A weight is d * code + m in ``U1`` to ``U4``, and d * code in the other formats. ``TERNARY``,
-    ``SPARSE4`` and ``SPARSE8`` have one d per row; the other formats may. Then ``U1`` to ``U4`` have
-    no m, and the weight is d * (2 * code - 2**bits + 1): the odd grid about zero.
+    ``SPARSE4`` and ``SPARSE8`` have one d per row; the other formats may. Then ``U1`` to ``U4``
+    have no m, and the weight is d * (2 * code - 2**bits + 1): the odd grid about zero.
 
     Attributes
     ----------
@@ -46,6 +57,7 @@ class Linear:
     d : float32 (rows, K / GROUP) or, one for each row, (rows, 1)
     m : float32 (rows, K / GROUP), or None
     """
+
     name: str
     source: str
     format: WeightFormat
@@ -88,12 +100,14 @@ class Layer:
     gains : :class:`dict` of :class:`str` to float32 arrays
         Of norms.
     """
+
     linears: dict[str, Linear]
     gains: dict[str, np.ndarray]
 
 
 class Layers(Sequence):
     """Layers that are read when asked for, so that only the last one lies in memory."""
+
     def __init__(self, count: int, load: Callable[[int], Layer]):
         self._count, self._load = count, lru_cache(maxsize=1)(load)
 
@@ -139,6 +153,7 @@ class Model:
     family : :class:`str`
         Which of :data:`mapper.families.FAMILIES` it is of.
     """
+
     name: str
     path: str
     sha256: str
@@ -167,20 +182,34 @@ class Model:
                 raise UserError(f"{self.path}: {what}, not {value!r}; this model cannot be mapped")
 
         for name in ("hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context"):
-            check(1 <= getattr(self, name) < 1 << 24, f"{name} must be from 1 to 16777215",
-                  getattr(self, name))
+            check(
+                1 <= getattr(self, name) < 1 << 24,
+                f"{name} must be from 1 to 16777215",
+                getattr(self, name),
+            )
         check(1 <= len(self.layers) <= 1024, "layers must be from 1 to 1024", len(self.layers))
-        check(self.head_dim in HEAD_DIMS,
-              f"head_dim must be {' or '.join(map(str, HEAD_DIMS))}", self.head_dim)
-        check(self.heads % self.kv_heads == 0,
-              f"heads must be a multiple of the {self.kv_heads} KV heads", self.heads)
+        check(
+            self.head_dim in HEAD_DIMS,
+            f"head_dim must be {' or '.join(map(str, HEAD_DIMS))}",
+            self.head_dim,
+        )
+        check(
+            self.heads % self.kv_heads == 0,
+            f"heads must be a multiple of the {self.kv_heads} KV heads",
+            self.heads,
+        )
         for name in ("hidden", "ffn"):
-            check(getattr(self, name) % GROUP == 0, f"{name} must be a multiple of {GROUP}",
-                  getattr(self, name))
+            check(
+                getattr(self, name) % GROUP == 0,
+                f"{name} must be a multiple of {GROUP}",
+                getattr(self, name),
+            )
         fp32 = np.finfo(np.float32)
         # A base below 1 has frequencies that grow; no smaller eps keeps the norm of zeros finite.
-        for name, low, high in (("rope_theta", 1.0, float(fp32.max)),
-                                ("rms_eps", float(fp32.tiny), 1.0)):
+        for name, low, high in (
+            ("rope_theta", 1.0, float(fp32.max)),
+            ("rms_eps", float(fp32.tiny), 1.0),
+        ):
             value = getattr(self, name)
             check(low <= value <= high, f"{name} must be from {low:.8g} to {high:.8g}", value)
         for token in (*self.eos, *([] if self.bos is None else [self.bos])):
@@ -198,7 +227,9 @@ class Model:
         return FAMILIES[self.family].graph(Hyperparameters(**values | {"layers": len(self.layers)}))
 
     def tensor(self, name, layer=None):
-        """What the graph calls `name`, of a layer or of none: a :class:`Linear`, or float32 gains."""
+        """What the graph calls `name`, of a layer or of none: a :class:`Linear`, or float32
+        gains.
+        """
         if layer is None:
             return getattr(self, name)
         found = self.layers[layer]
@@ -217,9 +248,15 @@ class Model:
     @staticmethod
     def shapes(*, hidden, heads, kv_heads, head_dim, ffn):
         """(rows, K) of the matrices of a layer, by name."""
-        return {"q": (heads * head_dim, hidden), "k": (kv_heads * head_dim, hidden),
-                "v": (kv_heads * head_dim, hidden), "o": (hidden, heads * head_dim),
-                "gate": (ffn, hidden), "up": (ffn, hidden), "down": (hidden, ffn)}
+        return {
+            "q": (heads * head_dim, hidden),
+            "k": (kv_heads * head_dim, hidden),
+            "v": (kv_heads * head_dim, hidden),
+            "o": (hidden, heads * head_dim),
+            "gate": (ffn, hidden),
+            "up": (ffn, hidden),
+            "down": (hidden, ffn),
+        }
 
 
 def half_split(heads, head_dim):
@@ -233,8 +270,13 @@ def round_s8(name, source, weights):
     groups = weights.reshape(weights.shape[0], -1, GROUP)
     d = np.abs(groups).max(-1) / np.float32(127)
     codes = np.rint(groups / np.where(d > 0, d, 1)[..., None]).clip(-127, 127)
-    return Linear(name=name, source=source, format=WeightFormat.S8,
-                  codes=codes.astype(np.int8).reshape(weights.shape), d=d)
+    return Linear(
+        name=name,
+        source=source,
+        format=WeightFormat.S8,
+        codes=codes.astype(np.int8).reshape(weights.shape),
+        d=d,
+    )
 
 
 def round_u(name, source, weights, bits):
@@ -251,8 +293,14 @@ def round_u(name, source, weights, bits):
     for _ in range(REFITS if bits < 4 else 0):
         d, m = line(groups, codes)
         codes = nearest(groups, d, m, top)
-    return Linear(name=name, source=source, format=ODD[bits],
-                  codes=codes.astype(np.uint8).reshape(weights.shape), d=d, m=m)
+    return Linear(
+        name=name,
+        source=source,
+        format=ODD[bits],
+        codes=codes.astype(np.uint8).reshape(weights.shape),
+        d=d,
+        m=m,
+    )
 
 
 def nearest(groups, d, m, top):

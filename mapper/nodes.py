@@ -5,13 +5,23 @@ from dataclasses import dataclass
 from sw_ref.graph import Node
 
 
-__all__ = ["Append", "AttendCache", "Join", "Product", "Quantize", "Reciprocal", "Rows", "Times",
-           "Weighted"]
+__all__ = [
+    "Append",
+    "AttendCache",
+    "Join",
+    "Product",
+    "Quantize",
+    "Reciprocal",
+    "Rows",
+    "Times",
+    "Weighted",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weighted(Node):
     """A norm's first half: x times the gain."""
+
     gain: str
 
     @property
@@ -22,6 +32,7 @@ class Weighted(Node):
 @dataclass(frozen=True, kw_only=True)
 class Reciprocal(Node):
     """A norm's second half: 1 / sqrt(mean(x * x) + eps), one number in a line of its own."""
+
     eps: float
 
 
@@ -45,6 +56,7 @@ class Product(Node):
         What reports call the matrix.
     parts : tuple of (tensor's name, first row, end row)
     """
+
     matrix: str
     parts: tuple
 
@@ -56,6 +68,7 @@ class Product(Node):
 @dataclass(frozen=True, kw_only=True)
 class Rows(Node):
     """`size` numbers of another value, from `start` on, where they lie."""
+
     start: int
 
 
@@ -67,6 +80,7 @@ class Join(Node):
 @dataclass(frozen=True, kw_only=True)
 class Append(Node):
     """Quantize keys and values, the inputs, and append them to the KV cache. Has no value."""
+
     kv_heads: int
     head_dim: int
 
@@ -75,6 +89,7 @@ class Append(Node):
 class AttendCache(Node):
     """Attention of queries to the KV cache; inputs are the queries and the :class:`Append`
     before."""
+
     heads: int
     kv_heads: int
     head_dim: int

@@ -35,8 +35,13 @@ def stack(matrix, linears):
     def join(field):
         return np.concatenate([getattr(p, field)[r] for p, r in zip(parts, rows)])
 
-    return replace(parts[0], name=matrix.name, codes=join("codes"), d=join("d"),
-                   m=None if parts[0].m is None else join("m"))
+    return replace(
+        parts[0],
+        name=matrix.name,
+        codes=join("codes"),
+        d=join("d"),
+        m=None if parts[0].m is None else join("m"),
+    )
 
 
 def check_uniform(model, matrix, n, linears):
@@ -45,8 +50,10 @@ def check_uniform(model, matrix, n, linears):
         if linears[name].format != matrix.format:
             raise UserError(
                 f"{model.path}: {linears[name].name} is {linears[name].source}, but all layers' "
-                f"{' and '.join(p for p, _, _ in matrix.parts)} must have {matrix.format.name} codes, "
-                f"since one program serves every layer. Quantize them alike")
+                f"{' and '.join(p for p, _, _ in matrix.parts)} must have {matrix.format.name} "
+                "codes, "
+                f"since one program serves every layer. Quantize them alike"
+            )
 
 
 def softmax_factors(graph):
@@ -56,11 +63,13 @@ def softmax_factors(graph):
     for node in graph:
         if isinstance(node, Attend):
             query = makers[node.inputs[0]]
-            while isinstance(query, Rope):   # which keeps lengths
+            while isinstance(query, Rope):  # which keeps lengths
                 query = makers[query.inputs[0]]
             if not isinstance(query, Linear):
-                raise ValueError(f"{node.name!r} must have a product's queries, rotated or not, "
-                                 f"not {query.name!r}")
+                raise ValueError(
+                    f"{node.name!r} must have a product's queries, rotated or not, "
+                    f"not {query.name!r}"
+                )
             factors[query.weight] = np.float32(math.log2(math.e) / math.sqrt(node.head_dim))
     return factors
 
@@ -75,6 +84,7 @@ class Packed:
     tallies : list of :class:`~mapper.report.Tally`
         Of the layers' matrices, and of the head, once :meth:`data` was called.
     """
+
     def __init__(self, compilation):
         self.compilation, self.model = compilation, compilation.model
         self.factors = softmax_factors(self.model.graph)
@@ -92,14 +102,25 @@ class Packed:
         plan = self.tallies[:-1]
         for tally in plan:
             check_uniform(self.model, tally.matrix, n, layer.linears)
-        return np.concatenate([self._matrix(tally.matrix, stack(tally.matrix, layer.linears), tally)
-                               for tally in plan])
+        return np.concatenate(
+            [
+                self._matrix(tally.matrix, stack(tally.matrix, layer.linears), tally)
+                for tally in plan
+            ]
+        )
 
     def _matrix(self, matrix, linear, tally=None):
         config, q = self.compilation.config, integer_groups(linear, matrix.centre)
         factor = self.factors.get(matrix.name, np.float32(1))
-        raw = pack(q.format, q.codes, q.scale, q.centre, q.row_scale * factor, config.beat_bytes,
-                   config.patterns)
+        raw = pack(
+            q.format,
+            q.codes,
+            q.scale,
+            q.centre,
+            q.row_scale * factor,
+            config.beat_bytes,
+            config.patterns,
+        )
         if tally:
             tally.add(config, q, raw)
         return np.frombuffer(raw, np.uint8)
@@ -112,17 +133,20 @@ class Packed:
 
         def place(unit, values):
             raw = values.view(np.uint8).reshape(-1)
-            data[unit * UNIT_BYTES:unit * UNIT_BYTES + len(raw)] = raw
+            data[unit * UNIT_BYTES : unit * UNIT_BYTES + len(raw)] = raw
             return unit + len(raw) // UNIT_BYTES
 
         place(memory.program, program.words())
         at = memory.layers
-        while self.layers:   # memory is touched as they go
+        while self.layers:  # memory is touched as they go
             at = place(at, self.layers.popleft())
         place(memory.gains, np.concatenate(self.gains).astype("<f4"))
         place(memory.head, self._matrix(head.matrix, model.head, head))
         if not model.tied:
-            place(memory.embedding, self._matrix(replace(head.matrix, name="embedding"), model.embedding))
+            place(
+                memory.embedding,
+                self._matrix(replace(head.matrix, name="embedding"), model.embedding),
+            )
         place(memory.final_gain, model.norm.astype("<f4"))
         place(memory.rope, rope_table(model, self.compilation.context).astype("<f4"))
         return data

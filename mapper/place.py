@@ -22,6 +22,7 @@ class Sections:
 
     Raises :exc:`ValueError` for graphs of another shape.
     """
+
     before: tuple
     layers: Repeat
     behind: tuple
@@ -31,9 +32,11 @@ class Sections:
         repeats = [n for n, node in enumerate(graph.nodes) if isinstance(node, Repeat)]
         nested = [node for node in graph if isinstance(node, Repeat)]
         if len(repeats) != 1 or len(nested) != 1:
-            raise ValueError(f"Graphs must have one Repeat, which is not in another, not {len(nested)}")
-        at, = repeats
-        return cls(graph.nodes[:at], graph.nodes[at], graph.nodes[at + 1:])
+            raise ValueError(
+                f"Graphs must have one Repeat, which is not in another, not {len(nested)}"
+            )
+        (at,) = repeats
+        return cls(graph.nodes[:at], graph.nodes[at], graph.nodes[at + 1 :])
 
     def __iter__(self):
         """The nodes of each section."""
@@ -47,6 +50,7 @@ def gains_of(nodes):
 
 class _Values:
     """Where values lie: `at` has a storage and an offset for each name."""
+
     def __init__(self, sections, config):
         self.sections, self.config = sections, config
         self.at, self.storages, self.sizes = {}, [], {}
@@ -56,9 +60,12 @@ class _Values:
         self.first = len(sections.before) + 1
         self.last = len(sections.before) + len(sections.layers.body)
         self._count_uses(order)
-        self._joins = {part: (node, sum(self.sizes[p] for p in node.inputs[:n]))
-                       for node in order if isinstance(node, Join)
-                       for n, part in enumerate(node.inputs)}
+        self._joins = {
+            part: (node, sum(self.sizes[p] for p in node.inputs[:n]))
+            for node in order
+            if isinstance(node, Join)
+            for n, part in enumerate(node.inputs)
+        }
         for node in sections.before:
             self._make(node)
         self._carry()
@@ -75,7 +82,7 @@ class _Values:
             for n, name in enumerate(node.inputs):
                 time = 2 * self.times[node.name] - (n in lowering_of(node).early)
                 if name in outside and self.first <= self.times[node.name] <= self.last:
-                    time = 2 * self.last + 1   # read again in the next round
+                    time = 2 * self.last + 1  # read again in the next round
                 self.uses[name] = max(self.uses.get(name, 0), time)
         self.uses[carried.name] = max(self.uses.get(carried.name, 0), 2 * self.last)
 
@@ -86,9 +93,11 @@ class _Values:
     def _carry(self):
         """The value that goes from round to round lies where its first one did."""
         carried = self.sections.layers
-        first, = carried.inputs
+        (first,) = carried.inputs
         if self.uses.get(first):
-            raise ValueError(f"{first!r} must be read by nothing but {carried.name!r}, which changes it")
+            raise ValueError(
+                f"{first!r} must be read by nothing but {carried.name!r}, which changes it"
+            )
         self.at[carried.name] = self.at[first]
 
     def _make(self, node):
@@ -126,8 +135,12 @@ class _Values:
                 if isinstance(node, Product):
                     # The core may run ahead to it as soon as it has the activations.
                     start = self.handed[node.inputs[0]]
-                self._piece(node.name, lowering.words(node, self.config), start,
-                            self.uses.get(node.name, time))
+                self._piece(
+                    node.name,
+                    lowering.words(node, self.config),
+                    start,
+                    self.uses.get(node.name, time),
+                )
             for name, words in lowering.temporaries(node, self.config).items():
                 key = f"{node.name}: {name}"
                 self._storage(key)
@@ -137,8 +150,12 @@ class _Values:
             if isinstance(node, Rows):
                 start = self.handed[next(n for n in order if n.name == node.inputs[0]).inputs[0]]
                 self._piece(node.name, node.size, start, self.uses[node.name])
-        self._piece(carried, self.sizes[carried], 2 * self.first - 1,
-                    max(self.uses[carried], 2 * self.last + 1))
+        self._piece(
+            carried,
+            self.sizes[carried],
+            2 * self.first - 1,
+            max(self.uses[carried], 2 * self.last + 1),
+        )
 
     def _piece(self, name, words, start, end):
         storage, offset = self.at[name]
@@ -159,6 +176,7 @@ class Placement:
     words : :class:`int`
         Of the whole vector memory.
     """
+
     def __init__(self, graph, config, column_reg):
         self.sections = Sections.of(graph)
         self.gains, shared = {}, 0
@@ -176,15 +194,23 @@ class Placement:
         self.areas = {}
         for storage in self.storages:
             for piece in storage.pieces:
-                self.areas[piece.name] = Area(base + storage.start + piece.offset, piece.words, column_reg)
+                self.areas[piece.name] = Area(
+                    base + storage.start + piece.offset, piece.words, column_reg
+                )
         self.words = base + config.columns * self.column_words
 
     def __str__(self):
-        lines = [f"{area.start:6} {area.size:6}  all columns  gain of {name}" for name, area in self.gains.items()]
+        lines = [
+            f"{area.start:6} {area.size:6}  all columns  gain of {name}"
+            for name, area in self.gains.items()
+        ]
         base = min(area.start for area in self.areas.values())
         for storage in sorted(self.storages, key=lambda s: s.start):
-            lines += [f"{base + storage.start + p.offset:6} {p.words:6}  {p.start:4} to {p.end:4}  {p.name}"
-                      for p in sorted(storage.pieces, key=lambda p: p.start)]
+            lines += [
+                f"{base + storage.start + p.offset:6} {p.words:6}  {p.start:4} to {p.end:4}  "
+                f"{p.name}"
+                for p in sorted(storage.pieces, key=lambda p: p.start)
+            ]
         return "\n".join(lines)
 
 

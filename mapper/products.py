@@ -16,8 +16,13 @@ def _product(node):
         return node
     if node.bias is not None:
         raise ValueError(f"{node.name!r} must have no bias: products with one are not lowered yet")
-    return Product(name=node.name, inputs=node.inputs, size=node.size, matrix=node.weight,
-                   parts=((node.weight, 0, node.size),))
+    return Product(
+        name=node.name,
+        inputs=node.inputs,
+        size=node.size,
+        matrix=node.weight,
+        parts=((node.weight, 0, node.size),),
+    )
 
 
 def _quantize(name, size):
@@ -27,8 +32,10 @@ def _quantize(name, size):
 def _body(nodes):
     """Nodes, and quantizers as early as their inputs are there. The buffer holds one input: one
     that another has replaced since is quantized again."""
-    nodes = [replace(node, body=_body(node.body)) if isinstance(node, Repeat) else _product(node)
-             for node in nodes]
+    nodes = [
+        replace(node, body=_body(node.body)) if isinstance(node, Repeat) else _product(node)
+        for node in nodes
+    ]
     read = {node.inputs[0] for node in nodes if isinstance(node, (Product, Head))}
     sizes = {node.name: node.size for node in nodes}
     result, held, again = [], None, 0

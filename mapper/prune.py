@@ -1,9 +1,9 @@
-"""One-shot pruning to the patterns of :mod:`rtl.spec.sparse`, with what is left of each row making up for
-what is taken (SparseGPT; Frantar and Alistarh 2023).
+"""One-shot pruning to the patterns of :mod:`rtl.spec.sparse`, with what is left of each row making
+up for what is taken (SparseGPT; Frantar and Alistarh 2023).
 
-A matrix is done column by column. What leaving out a weight w costs is w**2 / U**2, U the
-column's diagonal element of the Cholesky factor of the inverse Hessian of the layer's squared error over
-a calibration text; the error of a column, that of rounding it included, is spread over the columns to
+A matrix is done column by column. What leaving out a weight w costs is w**2 / U**2, U the column's
+diagonal element of the Cholesky factor of the inverse Hessian of the layer's squared error over a
+calibration text; the error of a column, that of rounding it included, is spread over the columns to
 come. Layers are done one after the other, on the states that the pruned ones before them give.
 """
 
@@ -22,8 +22,8 @@ from .model import Linear
 __all__ = ["Pattern", "prune_matrix", "prune_layer", "prune"]
 
 
-DAMPING = 0.01   # of the Hessian's mean diagonal: what the text says nothing of stays where it is
-LAZY = 128       # columns whose errors reach the columns after them at once
+DAMPING = 0.01  # of the Hessian's mean diagonal: what the text says nothing of stays where it is
+LAZY = 128  # columns whose errors reach the columns after them at once
 BISECTIONS = 30
 
 
@@ -34,11 +34,12 @@ class Pattern:
     Attributes
     ----------
     name : :class:`str`
-        One of :data:`rtl.spec.sparse.MODES`, or ``mixed``: 0, 2, 4, 8 or 16 of 16, each block of 16 x 16
-        as many as it is worth (FlightLLM).
+        One of :data:`rtl.spec.sparse.MODES`, or ``mixed``: 0, 2, 4, 8 or 16 of 16, each block of 16
+        x 16 as many as it is worth (FlightLLM).
     density : :class:`float`
         Share of weights to keep, where blocks differ.
     """
+
     name: str
     density: float = 0.375
 
@@ -51,34 +52,39 @@ class Pattern:
     def counts(self, cost):
         """Weights that each row of 16 may keep: (rows, K / 16), the same for the rows of a block.
 
-        They are planned for the whole matrix at once, from what leaving out a weight costs, (rows, K).
+        They are planned for the whole matrix at once, from what leaving out a weight costs, (rows,
+        K).
         """
         if self.name != "mixed":
             return np.full((len(cost), cost.shape[1] // BLOCK), int(self.name.split(":")[0]))
         rest = _rests(cost)
-        low, high = 0.0, float(rest.max()) + 1.0   # the price of a slot with which `density` is kept
+        low, high = 0.0, float(rest.max()) + 1.0  # the price of a slot with which `density` is kept
         for _ in range(BISECTIONS):
             price = (low + high) / 2
             count = COUNTS[np.argmin(rest + price * BLOCK * COUNTS, -1)]
             low, high = (low, price) if count.mean() / BLOCK < self.density else (price, high)
-        return np.repeat(count, BLOCK, 0)[:len(cost)]
+        return np.repeat(count, BLOCK, 0)[: len(cost)]
 
     def keep(self, cost, counts):
-        """Weights that stay of some columns, bool, for their `cost`, (rows, a multiple of BLOCK)."""
+        """Weights that stay of some columns, bool, for their `cost`, (rows, a multiple of
+        BLOCK).
+        """
         size = 4 if self.name == "2:4" else BLOCK
         parts = cost.reshape(len(cost), -1, size)
         order = np.argsort(np.argsort(-parts, axis=-1, kind="stable"), axis=-1)
         return (order < np.repeat(counts, BLOCK // size, 1)[..., None]).reshape(cost.shape)
 
 
-COUNTS = np.array([0, 2, 4, 8, 16])   # weights of a row's 16 that a block may keep
+COUNTS = np.array([0, 2, 4, 8, 16])  # weights of a row's 16 that a block may keep
 
 
 def _rests(cost):
-    """What is lost by keeping only `COUNTS` weights of each row: (blocks of rows, blocks, counts)."""
+    """What is lost by keeping only `COUNTS` weights of each row: (blocks of rows, blocks,
+    counts).
+    """
     rows = -(-len(cost) // BLOCK) * BLOCK
     parts = np.pad(cost, [(0, rows - len(cost)), (0, 0)]).reshape(rows, -1, BLOCK)
-    ordered = np.sort(parts, axis=-1)                              # the least first
+    ordered = np.sort(parts, axis=-1)  # the least first
     lost = np.concatenate([np.zeros((*parts.shape[:2], 1)), np.cumsum(ordered, -1)], -1)
     lost = lost[..., BLOCK - COUNTS]
     return lost.reshape(rows // BLOCK, BLOCK, *lost.shape[1:]).sum(1)
@@ -127,7 +133,7 @@ def prune_matrix(weight, hessian, pattern, bits):
     limit = (1 << bits - 1) - 1
     weight = np.where(dead, 0, weight.astype(np.float64))
     saliency = np.diag(factor) ** 2
-    cost = weight ** 2 / saliency
+    cost = weight**2 / saliency
     counts = pattern.counts(cost)
     # What stays decides how coarse the codes are: a first guess of it is good enough.
     kept = pattern.keep(cost, counts)
@@ -140,18 +146,22 @@ def prune_matrix(weight, hessian, pattern, bits):
         for n in range(end - start):
             if n % BLOCK == 0:
                 at = start + n
-                kept = pattern.keep(part[:, n:n + BLOCK] ** 2 / saliency[at:at + BLOCK],
-                                    counts[:, at // BLOCK:at // BLOCK + 1])
+                kept = pattern.keep(
+                    part[:, n : n + BLOCK] ** 2 / saliency[at : at + BLOCK],
+                    counts[:, at // BLOCK : at // BLOCK + 1],
+                )
             code = np.rint(part[:, n] / step).clip(-limit, limit) * kept[:, n % BLOCK]
             errors[:, n] = (part[:, n] - code * step) / factor[start + n, start + n]
-            part[:, n + 1:] -= errors[:, n, None] * factor[start + n, start + n + 1:end]
+            part[:, n + 1 :] -= errors[:, n, None] * factor[start + n, start + n + 1 : end]
             codes[:, start + n] = code
         weight[:, end:] -= errors @ factor[start:end, end:]
     return codes, scale
 
 
 def prune_layer(decoder, layer, states, pattern, bits):
-    """Prune one layer. Returns it, and the states after it; `states` are (positions, hidden) each."""
+    """Prune one layer. Returns it, and the states after it; `states` are (positions, hidden)
+    each.
+    """
     weights = {name: linear.float32() for name, linear in layer.linears.items()}
     hessians = {}
 
@@ -166,11 +176,18 @@ def prune_layer(decoder, layer, states, pattern, bits):
     linears = {}
     for name, linear in layer.linears.items():
         codes, scale = prune_matrix(weights[name], hessians[name], pattern, bits)
-        linears[name] = Linear(name=linear.name, source=linear.source, format=SPARSE_BY_BITS[bits], codes=codes,
-                               d=scale[:, None])
+        linears[name] = Linear(
+            name=linear.name,
+            source=linear.source,
+            format=SPARSE_BY_BITS[bits],
+            codes=codes,
+            d=scale[:, None],
+        )
         weights[name] = linears[name].float32()
-    after = [decoder.layer(x, layer, lambda names, h: [h @ weights[name].T for name in names])
-             for x in states]
+    after = [
+        decoder.layer(x, layer, lambda names, h: [h @ weights[name].T for name in names])
+        for x in states
+    ]
     return replace(layer, linears=linears), after
 
 

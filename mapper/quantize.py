@@ -13,16 +13,16 @@ import numpy as np
 from rtl.spec.config import GROUP
 from rtl.spec.formats import FORMATS, WeightFormat, grid
 
-from .read.bounds import LEAST_ROW_SCALE
 from .model import Linear
+from .read.bounds import LEAST_ROW_SCALE
 
 
 __all__ = ["Quantized", "integer_groups"]
 
 
-SHIFTS = range(8)                                # what the field MatMul.centre can say
+SHIFTS = range(8)  # what the field MatMul.centre can say
 STRETCHES = np.linspace(1.0, 1.08, 9, dtype=np.float32)  # row scales tried, times the least one
-CHUNK = 1 << 18                                  # groups that are worked on at a time
+CHUNK = 1 << 18  # groups that are worked on at a time
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +43,7 @@ class Quantized:
     error : :class:`float`
         Root of the mean squared difference to the file's weights, relative to theirs.
     """
+
     format: WeightFormat
     codes: np.ndarray
     scale: np.ndarray
@@ -59,6 +60,7 @@ class Groups:
     `grid` is the odd grid 2q - (2**bits - 1) in ``U1`` to ``U4``, the code in ``S8``. `mean` and
     `square` are its mean and mean square in each group. All are float32 (rows, K / GROUP).
     """
+
     a: np.ndarray
     b: np.ndarray | None
     mean: np.ndarray
@@ -88,11 +90,15 @@ def survey(linear):
         codes = groups.reshape(codes.shape)
     # Tables of bytes and one reduction each: a whole model's codes pass through here.
     values = np.arange(256).astype(np.uint8)
-    on_grid = grid(linear.format, values if b is not None else values.view(np.int8)).astype(np.int16)
+    on_grid = grid(linear.format, values if b is not None else values.view(np.int8)).astype(
+        np.int16
+    )
     index = codes.view(np.uint8).reshape(-1, GROUP)
-    mean, square = (np.add.reduce(table[index], 1, dtype=table.dtype).reshape(flip.shape)
-                    .astype(np.float32) / GROUP
-                    for table in (on_grid, on_grid.astype(np.int32) ** 2))
+    mean, square = (
+        np.add.reduce(table[index], 1, dtype=table.dtype).reshape(flip.shape).astype(np.float32)
+        / GROUP
+        for table in (on_grid, on_grid.astype(np.int32) ** 2)
+    )
     return codes, Groups(a, b, mean, square)
 
 
@@ -145,8 +151,15 @@ def by_row(linear: Linear, shift: int) -> Quantized:
         power = d.astype(np.float64) ** 2 * (codes * codes).mean(1)
         error = float(np.sqrt(power[lost].sum() / power.sum())) if power.any() else 0.0
         d = np.where(lost, np.float32(0), d)
-    return Quantized(format=linear.format, codes=linear.codes, scale=np.ones(groups, np.uint8),
-                     centre=np.zeros(groups, np.int8), row_scale=d, centre_shift=shift, error=error)
+    return Quantized(
+        format=linear.format,
+        codes=linear.codes,
+        scale=np.ones(groups, np.uint8),
+        centre=np.zeros(groups, np.int8),
+        row_scale=d,
+        centre_shift=shift,
+        error=error,
+    )
 
 
 def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
@@ -180,5 +193,12 @@ def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
         power += 2 * groups.a * b * groups.mean + b * b
     power = power.mean()
     error = float(np.sqrt(max(squared.mean(), 0) / power)) if power > 0 else 0.0
-    return Quantized(format=linear.format, codes=codes, scale=scale, centre=centre,
-                     row_scale=row_scale, centre_shift=shift, error=error)
+    return Quantized(
+        format=linear.format,
+        codes=codes,
+        scale=scale,
+        centre=centre,
+        row_scale=row_scale,
+        centre_shift=shift,
+        error=error,
+    )

@@ -1,7 +1,15 @@
 """Registers of the sequencer, by what the mapper's programs keep in them."""
 
-__all__ = ["COLUMN", "COLUMN_WORDS", "GAINS", "KV_BLOCK_AT", "KV_LAYER", "LAST_COLUMN", "POSITION",
-           "TEMP"]
+__all__ = [
+    "COLUMN",
+    "COLUMN_WORDS",
+    "GAINS",
+    "KV_BLOCK_AT",
+    "KV_LAYER",
+    "LAST_COLUMN",
+    "POSITION",
+    "TEMP",
+]
 
 
 POSITION, KV_BLOCK_AT, COLUMN, COLUMN_WORDS, GAINS, KV_LAYER, TEMP = range(1, 8)

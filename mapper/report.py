@@ -38,6 +38,7 @@ class Tally:
     errors : list of :class:`float`
         Relative RMS error against the file's own scales, per layer.
     """
+
     matrix: Matrix
     times: int = 0
     size: int = 0
@@ -62,7 +63,9 @@ class Tally:
         if its.sparse:
             modes = _modes(self.matrix, raw, config.beat_bytes)
             self.blocks.update({PATTERNS[mode]: count for mode, count in modes.items()})
-            self.steps += sum(count * _block_steps(config, fmt, mode) for mode, count in modes.items())
+            self.steps += sum(
+                count * _block_steps(config, fmt, mode) for mode, count in modes.items()
+            )
         else:
             tiles = -(-self.matrix.rows // config.block_rows) * its.tiles
             expanded = 1 if fmt in config.native else its.step_slices()
@@ -70,10 +73,16 @@ class Tally:
 
     def row(self, config):
         """What the report says of it."""
-        about = {"operation": self.matrix.name, "format": self.matrix.format.name, "rows": self.matrix.rows,
-                 "depth": self.matrix.groups * GROUP, "times": self.times,
-                 "cycles": max(self.size // config.beat_bytes, self.steps), "bytes": self.size,
-                 "bits_per_weight": 8 * self.size / self.weights}
+        about = {
+            "operation": self.matrix.name,
+            "format": self.matrix.format.name,
+            "rows": self.matrix.rows,
+            "depth": self.matrix.groups * GROUP,
+            "times": self.times,
+            "cycles": max(self.size // config.beat_bytes, self.steps),
+            "bytes": self.size,
+            "bits_per_weight": 8 * self.size / self.weights,
+        }
         if not FORMATS[self.matrix.format].scaled:
             about["density"] = self.nonzero / self.weights
         if self.blocks:
@@ -93,8 +102,8 @@ def _modes(matrix, raw, beat_bytes):
 def _block_steps(config, fmt, mode):
     """Cycles that a core needs for a block: one for each row of a lane of a code beat, or for four.
 
-    A chain that serves two lanes has half as many multipliers as a beat of 4-bit codes has slots, and does
-    but dense blocks in two passes.
+    A chain that serves two lanes has half as many multipliers as a beat of 4-bit codes has slots,
+    and does but dense blocks in two passes.
     """
     if not SLOTS[mode]:
         return 0
@@ -108,14 +117,23 @@ def _block_steps(config, fmt, mode):
 def estimate(config, model, memory, vector, tallies, program):
     """`tallies` are the :class:`Tally` of the layers' matrices and of the head.
 
-    Returns sizes in bytes and cycles, as a JSON-ready dictionary. Cycles are a bound, a beat of weights
-    or a step of the core each: they leave out what vector work and DRAM timing add.
+    Returns sizes in bytes and cycles, as a JSON-ready dictionary. Cycles are a bound, a beat of
+    weights or a step of the core each: they leave out what vector work and DRAM timing add.
     """
     operations = [tally.row(config) for tally in tallies]
     size = memory.embed_units * UNIT_BYTES
-    operations.append({"operation": "embedding", "format": WeightFormat.S8.name, "rows": config.block_rows,
-                       "depth": model.hidden, "times": 1, "cycles": size // config.beat_bytes, "bytes": size,
-                       "bits_per_weight": 8 * size / (config.block_rows * model.hidden)})
+    operations.append(
+        {
+            "operation": "embedding",
+            "format": WeightFormat.S8.name,
+            "rows": config.block_rows,
+            "depth": model.hidden,
+            "times": 1,
+            "cycles": size // config.beat_bytes,
+            "bytes": size,
+            "bits_per_weight": 8 * size / (config.block_rows * model.hidden),
+        }
+    )
     layers = [t for t in tallies if t.matrix.name != "head"]
     return {
         "configuration": config.name,
@@ -128,7 +146,8 @@ def estimate(config, model, memory, vector, tallies, program):
         "estimated_cycles_per_token": sum(o["cycles"] for o in operations),
         "layers_bits_per_weight": 8 * sum(t.size for t in layers) / sum(t.weights for t in layers),
         "layer_units": memory.layer_units,
-        "scale_error": {t.matrix.name: {"mean": sum(t.errors) / t.times, "max": max(t.errors)}
-                        for t in tallies},
+        "scale_error": {
+            t.matrix.name: {"mean": sum(t.errors) / t.times, "max": max(t.errors)} for t in tallies
+        },
         "operations": operations,
     }

@@ -33,6 +33,7 @@ class Target:
     memory : :class:`~mapper.layout.MemoryMap`
     place : :class:`~mapper.place.Placement`
     """
+
     def __init__(self, config, memory, place, matrices):
         self.config, self.memory, self.place = config, memory, place
         self.asm = Assembler(config.lanes)
@@ -61,7 +62,7 @@ def _groups(nodes):
     A stretch ends where another unit waits for it, and begins anew where it must wait for another
     unit, so that what comes before need not.
     """
-    ahead, group, lies = set(), [], {}   # `lies`: the product that has rows, by their name
+    ahead, group, lies = set(), [], {}  # `lies`: the product that has rows, by their name
     for node in nodes:
         lowering = lowering_of(node)
         if isinstance(node, Rows):
@@ -92,14 +93,20 @@ class _Schedule:
         memory, emit = self.to.memory, self.to.emit
         self.nodes(before)
         self.asm.node = layers.name
-        emit(Stream(addr=memory.layers, size=memory.layers_units), Scalar(rd=GAINS), Scalar(rd=KV_LAYER))
+        emit(
+            Stream(addr=memory.layers, size=memory.layers_units),
+            Scalar(rd=GAINS),
+            Scalar(rd=KV_LAYER),
+        )
         with self.asm.loop(count=layers.count):
             self.gains(layers.body, memory.gains, GAINS)
             self.nodes(layers.body)
             self.asm.node = layers.name
             self.carry(layers)
-            emit(Scalar(rd=GAINS, source=GAINS, factor=1, offset=memory.layer_gain_units),
-                 Scalar(rd=KV_LAYER, source=KV_LAYER, factor=1, offset=memory.kv_layer_units))
+            emit(
+                Scalar(rd=GAINS, source=GAINS, factor=1, offset=memory.layer_gain_units),
+                Scalar(rd=KV_LAYER, source=KV_LAYER, factor=1, offset=memory.kv_layer_units),
+            )
         self.asm.node = behind[-1].name
         with self.asm.loop(source=Source.HEAD.value):
             emit(Stream(addr=memory.head, size=memory.head_units))
@@ -141,8 +148,14 @@ class _Schedule:
     def position(self):
         self.to.emit(
             Scalar(rd=POSITION, source=COLUMN, factor=1, plus=Source.POSITION.value),
-            Scalar(rd=KV_BLOCK_AT, source=POSITION, shift=KV_BLOCK.bit_length() - 1,
-                   factor=self.to.config.kv_block_units, plus=KV_LAYER))
+            Scalar(
+                rd=KV_BLOCK_AT,
+                source=POSITION,
+                shift=KV_BLOCK.bit_length() - 1,
+                factor=self.to.config.kv_block_units,
+                plus=KV_LAYER,
+            ),
+        )
 
     def carry(self, layers):
         """Put what a round made where the next one looks for it, if it does not lie there."""
@@ -150,7 +163,9 @@ class _Schedule:
         if old.start != new.start:
             self.to.emit(Scalar(rd=COLUMN))
             with self.asm.loop(source=Source.COLUMNS.value):
-                self.to.emit(Scalar(rd=COLUMN_WORDS, source=COLUMN, factor=self.to.place.column_words))
+                self.to.emit(
+                    Scalar(rd=COLUMN_WORDS, source=COLUMN, factor=self.to.place.column_words)
+                )
                 self.asm.vector(Func.MADD, old, new, 1.0, 0.0, inner=layers.size)
                 self.to.emit(Scalar(rd=COLUMN, source=COLUMN, factor=1, offset=1))
 

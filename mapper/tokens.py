@@ -21,33 +21,36 @@ from .assembler import Line
 __all__ = ["Tokens"]
 
 
-ROUNDS = 2   # of each loop: what a round needs of the one before shows in the second
-MASK = 0xffffffff
+ROUNDS = 2  # of each loop: what a round needs of the one before shows in the second
+MASK = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
 class _Event:
     """An instruction that a unit took: where in the tree, and what the unit knows once it is
     complete."""
-    trail: tuple   # (line or loop, round) from the outside in
+
+    trail: tuple  # (line or loop, round) from the outside in
     knows: np.ndarray
 
 
 @dataclass(frozen=True)
 class _Given:
     """A token that waits: who gave it knew this; it was given within these loops' rounds."""
+
     knows: np.ndarray
     within: tuple
 
 
 class _Finder(Order):
     """An :class:`~sw_ref.order.Order` that puts the tokens that it misses."""
+
     def __init__(self, config):
         super().__init__(config, None)
-        self.events: dict[int, list[_Event]] = {unit.value: [] for unit in Unit}   # by clock, from 1
-        self.counters = {}   # (giver, taker): counter
-        self.waits = {}      # counter: list of _Given
-        self.before, self.behind = {}, {}   # Syncs, by the item
+        self.events: dict[int, list[_Event]] = {unit.value: [] for unit in Unit}  # by clock, from 1
+        self.counters = {}  # (giver, taker): counter
+        self.waits = {}  # counter: list of _Given
+        self.before, self.behind = {}, {}  # Syncs, by the item
         self.trail = ()
 
     def event(self, trail, insn):
@@ -58,8 +61,9 @@ class _Finder(Order):
             self.follow(insn)
         except Broken as broken:
             rule, expected, found = broken.args
-            raise IllegalProgram(rule, f"Instruction of {trail[-1][0].node} ({insn})", str(expected),
-                                 str(found)) from None
+            raise IllegalProgram(
+                rule, f"Instruction of {trail[-1][0].node} ({insn})", str(expected), str(found)
+            ) from None
         unit = unit_of(insn)
         self.events[unit].append(_Event(trail, self.known[unit].copy()))
 
@@ -68,8 +72,9 @@ class _Finder(Order):
         counter = self.counters.setdefault((other, unit), len(self.counters) + 1)
         while self.known[unit][other] < when:
             waits = self.waits.setdefault(counter, [])
-            # What a loop's last round gave for the next one is there for what comes behind the loop.
-            left = waits and self.trail[:len(waits[0].within)] != waits[0].within
+            # What a loop's last round gave for the next one is there for what comes behind the
+            # loop.
+            left = waits and self.trail[: len(waits[0].within)] != waits[0].within
             if not left:
                 self._put(unit, other, when, counter)
             else:
@@ -87,20 +92,25 @@ class _Finder(Order):
         trail = events[when - 1].trail
         depth = self._apart(trail)
         loop = trail[depth][0]
-        again = loop is self.trail[depth][0]   # another round of the same loop
+        again = loop is self.trail[depth][0]  # another round of the same loop
         depth += again
         give, take = trail[depth][0], self.trail[depth][0]
         self._add(self.behind, give, Sync(unit=Unit(other), give=counter))
         self._add(self.before, take, Sync(unit=Unit(unit), take=counter))
-        if again:   # the first round finds a token that nobody gave
+        if again:  # the first round finds a token that nobody gave
             if depth > 1:
-                raise ValueError("Rounds of an inner loop must not depend on each other; "
-                                 f"those at {loop.node!r} do")
+                raise ValueError(
+                    "Rounds of an inner loop must not depend on each other; "
+                    f"those at {loop.node!r} do"
+                )
             self._add(self.before, loop, Sync(unit=Unit(other), give=counter))
         # It is given when all of `give`, a loop maybe, is done.
         outside = trail[:depth]
-        last = max(n for n in range(when - 1, len(events))
-                   if events[n].trail[:depth] == outside and events[n].trail[depth][0] is give)
+        last = max(
+            n
+            for n in range(when - 1, len(events))
+            if events[n].trail[:depth] == outside and events[n].trail[depth][0] is give
+        )
         self.waits[counter].append(_Given(events[last].knows, outside))
 
     def _add(self, where, item, sync):
@@ -120,6 +130,7 @@ class _Finder(Order):
 
 class _Run:
     """Runs a program's tree: registers, and a few rounds of each loop."""
+
     def __init__(self, finder, columns):
         self.finder, self.columns = finder, columns
         sources = {Source.POSITION.value: 0, Source.COLUMNS.value: columns, Source.HEAD.value: 1}
@@ -141,12 +152,18 @@ class _Run:
     def line(self, line, trail):
         insn = line.insn
         if isinstance(insn, Scalar):
-            self.values[insn.rd] = ((self.values[insn.source] >> insn.shift) * insn.factor
-                                    + insn.offset + self.values[insn.plus]) & MASK
+            self.values[insn.rd] = (
+                (self.values[insn.source] >> insn.shift) * insn.factor
+                + insn.offset
+                + self.values[insn.plus]
+            ) & MASK
         elif not isinstance(insn, (Token, Halt)):
-            moved = {name: getattr(insn, name) + self.values[getattr(insn, register)]
-                     & (1 << insn.layout[name].width) - 1 for name, register in insn.relative.items()
-                     if getattr(insn, register)}
+            moved = {
+                name: getattr(insn, name) + self.values[getattr(insn, register)]
+                & (1 << insn.layout[name].width) - 1
+                for name, register in insn.relative.items()
+                if getattr(insn, register)
+            }
             self.finder.event((*trail, (line, 0)), replace(insn, **moved) if moved else insn)
 
 
@@ -158,6 +175,7 @@ class Tokens:
     ----------
     before, behind : :class:`dict` of :class:`int` to list of :class:`~rtl.spec.isa.Sync`
     """
+
     before: dict
     behind: dict
 
@@ -169,8 +187,12 @@ class Tokens:
         """
         finder = _Finder(config)
         _Run(finder, min(config.columns, ROUNDS)).items(items, ())
-        return cls(*({n: where[item] for n, item in enumerate(_all(items)) if item in where}
-                     for where in (finder.before, finder.behind)))
+        return cls(
+            *(
+                {n: where[item] for n, item in enumerate(_all(items)) if item in where}
+                for where in (finder.before, finder.behind)
+            )
+        )
 
     def insert(self, items):
         """The tree with them."""

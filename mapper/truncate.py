@@ -21,7 +21,8 @@ INSTRUCTION_BYTES = 32
 class _Program:
     """A program of :mod:`mapper.schedule`'s, and where the loop over the layers and their stream
     are."""
-    insns: list[Any]   # of classes of Insn
+
+    insns: list[Any]  # of classes of Insn
     loop: int
     stream: int
 
@@ -31,15 +32,19 @@ class _Program:
         if count not in range(1, layers + 1):
             raise ValueError(f"Layers must be from 1 to {layers}, not {count}")
         # The loops over columns, and the one for the head, have a source instead of a count.
-        loop = next(n for n, insn in enumerate(insns) if isinstance(insn, Loop) and insn.count == layers)
-        return cls(insns, loop, max(n for n, insn in enumerate(insns[:loop]) if isinstance(insn, Stream)))
+        loop = next(
+            n for n, insn in enumerate(insns) if isinstance(insn, Loop) and insn.count == layers
+        )
+        return cls(
+            insns, loop, max(n for n, insn in enumerate(insns[:loop]) if isinstance(insn, Stream))
+        )
 
     @property
     def body(self):
         """Instructions of a layer."""
         loop = self.insns[self.loop]
         assert isinstance(loop, Loop)
-        return self.insns[self.loop + 1:][:loop.length]
+        return self.insns[self.loop + 1 :][: loop.length]
 
 
 def _encoded(insn):
@@ -53,10 +58,14 @@ def first_layers(image: Image, count) -> Image:
     """
     program = _Program.of(image, count)
     # Layers of sparse matrices differ in size.
-    changes = {program.loop: {"count": count},
-               program.stream: {"size": sum(image.report["layer_units"][:count])}}
+    changes = {
+        program.loop: {"count": count},
+        program.stream: {"size": sum(image.report["layer_units"][:count])},
+    }
     memory = image.memory.copy()
-    words = memory[image.program * UNIT_BYTES:][:INSTRUCTION_BYTES * image.length].reshape(-1, INSTRUCTION_BYTES)
+    words = memory[image.program * UNIT_BYTES :][: INSTRUCTION_BYTES * image.length].reshape(
+        -1, INSTRUCTION_BYTES
+    )
     for n, fields in changes.items():
         words[n] = _encoded(replace(program.insns[n], **fields))
     return replace(image, memory=memory)
@@ -84,7 +93,7 @@ def first_part(image: Image, config, count, length) -> Image:
     units, part = image.report["layer_units"], program.body[:length]
     stream = program.insns[program.stream]
     assert isinstance(stream, Stream)
-    size = sum(units[:count - 1])
+    size = sum(units[: count - 1])
     order = Order(config, image.memory)
     for insn in part:
         if isinstance(insn, MatMul):
@@ -95,13 +104,21 @@ def first_part(image: Image, config, count, length) -> Image:
     if count > 1:
         kept += range(program.loop, start + len(program.body))
     kept += range(start, start + length)
-    changes = {program.stream: replace(stream, size=max(size, 1)),
-               program.loop: replace(program.insns[program.loop], count=max(count - 1, 1))}
+    changes = {
+        program.stream: replace(stream, size=max(size, 1)),
+        program.loop: replace(program.insns[program.loop], count=max(count - 1, 1)),
+    }
     insns = [changes.get(n, program.insns[n]) for n in kept] + [Halt()]
     names = [image.node(n) for n in kept] + ["end"]
     raw = np.array([_encoded(insn) for insn in insns], np.uint8).reshape(-1)
     memory = np.zeros((image.memory_units + -(-len(raw) // UNIT_BYTES)) * UNIT_BYTES, np.uint8)
-    memory[:len(image.memory)] = image.memory
-    memory[image.memory_units * UNIT_BYTES:][:len(raw)] = raw
-    return replace(image, memory=memory, memory_units=len(memory) // UNIT_BYTES, length=len(insns),
-                   program=image.memory_units, nodes=[(name, n + 1) for n, name in enumerate(names)])
+    memory[: len(image.memory)] = image.memory
+    memory[image.memory_units * UNIT_BYTES :][: len(raw)] = raw
+    return replace(
+        image,
+        memory=memory,
+        memory_units=len(memory) // UNIT_BYTES,
+        length=len(insns),
+        program=image.memory_units,
+        nodes=[(name, n + 1) for n, name in enumerate(names)],
+    )

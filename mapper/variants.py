@@ -14,46 +14,109 @@ __all__ = ["gguf_metadata", "hf_config", "hf_window"]
 
 
 # GGUF's keys without `llama.`: what the reader reads, and what has no effect on a Llama.
-KNOWN = {"block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size",
-         "attention.head_count", "attention.head_count_kv", "attention.key_length",
-         "attention.value_length", "attention.layer_norm_rms_epsilon", "rope.dimension_count",
-         "rope.freq_base", "attention.sliding_window",
-         "tensor_data_layout", "rope.scaling.original_context_length", "rope.scaling.finetuned",
-         "attention.layer_norm_epsilon"}
+KNOWN = {
+    "block_count",
+    "context_length",
+    "embedding_length",
+    "feed_forward_length",
+    "vocab_size",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.key_length",
+    "attention.value_length",
+    "attention.layer_norm_rms_epsilon",
+    "rope.dimension_count",
+    "rope.freq_base",
+    "attention.sliding_window",
+    "tensor_data_layout",
+    "rope.scaling.original_context_length",
+    "rope.scaling.finetuned",
+    "attention.layer_norm_epsilon",
+}
 
 # Values with which a key does nothing. llama.cpp takes a factor without a type as linear scaling.
 GGUF_NEUTRAL = {
-    "rope.scaling.type": ("none",), "rope.scaling.factor": (1.0, 0.0),
-    "rope.scale_linear": (1.0, 0.0), "rope.scaling.attn_factor": (1.0,),
-    "embedding_scale": (1.0, 0.0), "residual_scale": (1.0, 0.0), "logit_scale": (1.0, 0.0),
-    "attention.scale": (0.0,), "attention.clamp_kqv": (0.0,), "attention.max_alibi_bias": (0.0,),
-    "attn_logit_softcapping": (0.0,), "final_logit_softcapping": (0.0,),
-    "attention.causal": (True,), "use_parallel_residual": (False,),
-    "expert_count": (0,), "expert_used_count": (0,), "pooling_type": (0,)}
+    "rope.scaling.type": ("none",),
+    "rope.scaling.factor": (1.0, 0.0),
+    "rope.scale_linear": (1.0, 0.0),
+    "rope.scaling.attn_factor": (1.0,),
+    "embedding_scale": (1.0, 0.0),
+    "residual_scale": (1.0, 0.0),
+    "logit_scale": (1.0, 0.0),
+    "attention.scale": (0.0,),
+    "attention.clamp_kqv": (0.0,),
+    "attention.max_alibi_bias": (0.0,),
+    "attn_logit_softcapping": (0.0,),
+    "final_logit_softcapping": (0.0,),
+    "attention.causal": (True,),
+    "use_parallel_residual": (False,),
+    "expert_count": (0,),
+    "expert_used_count": (0,),
+    "pooling_type": (0,),
+}
 
 HF_NEUTRAL = {
-    "model_type": ("llama",), "hidden_act": ("silu",), "pretraining_tp": (1, None),
-    **{key: (False, None) for key in (
-        "attention_bias", "mlp_bias", "qkv_bias", "use_bias", "bias", "alibi", "use_alibi",
-        "qk_norm", "use_qk_norm", "qk_layernorm", "parallel_residual", "use_parallel_residual",
-        "scale_embedding")},
-    **{key: (1.0, None) for key in (
-        "partial_rotary_factor", "rotary_pct", "embedding_multiplier", "residual_multiplier",
-        "logits_scaling", "logit_scale", "scale_emb")},
-    **{key: (None,) for key in (
-        "attn_logit_softcapping", "final_logit_softcapping", "attention_multiplier",
-        "query_pre_attn_scalar", "scale_depth", "clip_qkv", "no_rope_layers",
-        "no_rope_layer_interval", "moe_intermediate_size")},
-    **{key: (None, 0) for key in (
-        "num_local_experts", "num_experts", "n_routed_experts", "num_experts_per_tok")}}
+    "model_type": ("llama",),
+    "hidden_act": ("silu",),
+    "pretraining_tp": (1, None),
+    **{
+        key: (False, None)
+        for key in (
+            "attention_bias",
+            "mlp_bias",
+            "qkv_bias",
+            "use_bias",
+            "bias",
+            "alibi",
+            "use_alibi",
+            "qk_norm",
+            "use_qk_norm",
+            "qk_layernorm",
+            "parallel_residual",
+            "use_parallel_residual",
+            "scale_embedding",
+        )
+    },
+    **{
+        key: (1.0, None)
+        for key in (
+            "partial_rotary_factor",
+            "rotary_pct",
+            "embedding_multiplier",
+            "residual_multiplier",
+            "logits_scaling",
+            "logit_scale",
+            "scale_emb",
+        )
+    },
+    **{
+        key: (None,)
+        for key in (
+            "attn_logit_softcapping",
+            "final_logit_softcapping",
+            "attention_multiplier",
+            "query_pre_attn_scalar",
+            "scale_depth",
+            "clip_qkv",
+            "no_rope_layers",
+            "no_rope_layer_interval",
+            "moe_intermediate_size",
+        )
+    },
+    **{
+        key: (None, 0)
+        for key in ("num_local_experts", "num_experts", "n_routed_experts", "num_experts_per_tok")
+    },
+}
 
 ROPE_FIELDS = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
 
 
 def refuse(path, key, expected, value):
     """Refuse the value of a field."""
-    raise UserError(f"{path}: {key!r} must be {expected}, not {brief(value)}; this model cannot be "
-                    "mapped yet")
+    raise UserError(
+        f"{path}: {key!r} must be {expected}, not {brief(value)}; this model cannot be mapped yet"
+    )
 
 
 def check_neutral(path, fields, neutral, prefix=""):
@@ -78,8 +141,10 @@ def gguf_metadata(path, metadata, context):
         check_window(path, "llama.attention.sliding_window", window, context)
     for key in metadata:
         if key.startswith("llama.") and key[6:] not in KNOWN and key[6:] not in GGUF_NEUTRAL:
-            raise UserError(f"{path}: metadata {brief(key)} is not known, and may change what the "
-                            "model computes; this model cannot be mapped yet")
+            raise UserError(
+                f"{path}: metadata {brief(key)} is not known, and may change what the "
+                "model computes; this model cannot be mapped yet"
+            )
 
 
 def hf_window(path, config, context):

@@ -6,20 +6,20 @@ from amaranth.lib.wiring import Out
 
 from .attention.unit import AttentionUnit
 from .bus.axi import AXI4, AXI4Lite, flat, gather
-from .spec.config import Config
 from .control.control import UNITS_BITS, Control
 from .control.fetch import Fetch
 from .control.queue import UnitQueue
 from .control.sequencer import Sequencer
 from .control.tokens import TokenCounters
-from .spec.csr import ADDRESS_BITS
-from .spec.isa import Unit
-from .spec.limits import STREAMS_AHEAD
 from .linear.unit import LinearUnit
 from .memory.load import LoadUnit
 from .memory.reader import ADDR_WIDTH, ID_WIDTH, MemoryReader
 from .memory.stream import StreamUnit
 from .memory.writer import MemoryWriter
+from .spec.config import Config
+from .spec.csr import ADDRESS_BITS
+from .spec.isa import Unit
+from .spec.limits import STREAMS_AHEAD
 from .vector.memory import VectorMemory
 from .vector.unit import VectorUnit
 
@@ -28,8 +28,13 @@ __all__ = ["Accelerator"]
 
 
 # The vector unit's instructions are many and short: a long queue lets the sequencer run ahead.
-QUEUE_DEPTHS = {Unit.LOAD: 8, Unit.STREAM: STREAMS_AHEAD, Unit.LINEAR: 8, Unit.VECTOR: 64,
-                Unit.ATTENTION: 8}
+QUEUE_DEPTHS = {
+    Unit.LOAD: 8,
+    Unit.STREAM: STREAMS_AHEAD,
+    Unit.LINEAR: 8,
+    Unit.VECTOR: 64,
+    Unit.ATTENTION: 8,
+}
 WEIGHTS, KV, LOAD, FETCH = CLIENTS = range(4)
 KV_BEATS, LOAD_BEATS, FETCH_BEATS = 128, 64, 64
 
@@ -38,7 +43,8 @@ class Accelerator(wiring.Component):
     """Headrace: decodes a language model from weights in DRAM.
 
     The host writes a program image to DRAM and its address to a register, starts, and reads the
-    best logits. :mod:`rtl.spec.isa` says what programs do, :mod:`rtl.spec.csr` what the registers are.
+    best logits. :mod:`rtl.spec.isa` says what programs do, :mod:`rtl.spec.csr` what the registers
+    are.
 
     Parameters
     ----------
@@ -54,34 +60,47 @@ class Accelerator(wiring.Component):
     activity : :py:`Out(UNITS_BITS)`
         Busy flag per unit, indexed by :class:`~rtl.spec.isa.Unit`; bit 0 is the sequencer's.
     """
+
     def __init__(self, config):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
         self.host = AXI4Lite(ADDRESS_BITS)
         self.dram = AXI4(ADDR_WIDTH, config.beat_bits, ID_WIDTH)
-        super().__init__({
-            **flat("s_axi", self.host.flip()),
-            **flat("m_axi", self.dram),
-            "activity": Out(UNITS_BITS),
-        })
+        super().__init__(
+            {
+                **flat("s_axi", self.host.flip()),
+                **flat("m_axi", self.dram),
+                "activity": Out(UNITS_BITS),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
 
-        depths = {WEIGHTS: config.prefetch_beats, KV: KV_BEATS, LOAD: LOAD_BEATS, FETCH: FETCH_BEATS}
-        control   = Control(config, faults=3)
-        fetch     = Fetch(config)
+        depths = {
+            WEIGHTS: config.prefetch_beats,
+            KV: KV_BEATS,
+            LOAD: LOAD_BEATS,
+            FETCH: FETCH_BEATS,
+        }
+        control = Control(config, faults=3)
+        fetch = Fetch(config)
         sequencer = Sequencer(config)
-        tokens    = TokenCounters(len(Unit))
-        queues    = {unit: UnitQueue(depth) for unit, depth in QUEUE_DEPTHS.items()}
-        reader    = MemoryReader(config, [depths[client] for client in CLIENTS])
-        writer    = MemoryWriter(config)
-        memory    = VectorMemory(config, writers=4)
-        linear    = LinearUnit(config)
-        units = {Unit.LOAD: LoadUnit(config), Unit.STREAM: StreamUnit(), Unit.LINEAR: linear,
-                 Unit.VECTOR: VectorUnit(config), Unit.ATTENTION: AttentionUnit(config)}
+        tokens = TokenCounters(len(Unit))
+        queues = {unit: UnitQueue(depth) for unit, depth in QUEUE_DEPTHS.items()}
+        reader = MemoryReader(config, [depths[client] for client in CLIENTS])
+        writer = MemoryWriter(config)
+        memory = VectorMemory(config, writers=4)
+        linear = LinearUnit(config)
+        units = {
+            Unit.LOAD: LoadUnit(config),
+            Unit.STREAM: StreamUnit(),
+            Unit.LINEAR: linear,
+            Unit.VECTOR: VectorUnit(config),
+            Unit.ATTENTION: AttentionUnit(config),
+        }
 
         # The host's reset applies to everything but the registers and their bus, so that is a clock
         # domain of its own. Its reset fans out to most flip-flops, and comes from a register.
@@ -90,12 +109,12 @@ class Accelerator(wiring.Component):
         m.submodules.core = DomainRenamer("core")(core)
         m.domains.core = domain = ClockDomain("core", local=True)
         m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(control.reset)]
-        core.submodules.fetch     = fetch
+        core.submodules.fetch = fetch
         core.submodules.sequencer = ResetInserter(control.clear)(sequencer)
-        core.submodules.tokens    = ResetInserter(control.clear)(tokens)
-        core.submodules.reader    = reader
-        core.submodules.writer    = writer
-        core.submodules.memory    = memory
+        core.submodules.tokens = ResetInserter(control.clear)(tokens)
+        core.submodules.reader = reader
+        core.submodules.writer = writer
+        core.submodules.memory = memory
         for unit in Unit:
             core.submodules[f"{unit.name.lower()}_queue"] = queues[unit]
             core.submodules[unit.name.lower()] = units[unit]
@@ -137,8 +156,11 @@ class Accelerator(wiring.Component):
         busy_units = Cat(units[unit].busy for unit in Unit)
         m.d.comb += [
             busy.eq(Cat(sequencer.busy, busy_units)),
-            sequencer.idle.eq(Cat(queue.empty for queue in queues.values()).all()
-                              & ~busy_units.any() & writer.written),
+            sequencer.idle.eq(
+                Cat(queue.empty for queue in queues.values()).all()
+                & ~busy_units.any()
+                & writer.written
+            ),
             self.activity.eq(was_busy),
         ]
         m.d.sync += was_busy.eq(busy)
@@ -159,8 +181,11 @@ class Accelerator(wiring.Component):
             control.starved.eq(linear.starved),
         ]
         m.d.sync += control.progress.eq(
-            reader.beat | writer.beat | (was_busy & ~busy).any()
-            | Cat(queue.passed for queue in queues.values()).any())
+            reader.beat
+            | writer.beat
+            | (was_busy & ~busy).any()
+            | Cat(queue.passed for queue in queues.values()).any()
+        )
         self.report_faults(m, control, sequencer, reader, writer, queues)
 
         return m
@@ -175,8 +200,10 @@ class Accelerator(wiring.Component):
 
     def connect_units(self, core, units, fetch, reader, writer, memory):
         """Connect units with DRAM, with the vector memory and with each other."""
-        load, stream, linear, vector, attention = (units[unit] for unit in (
-            Unit.LOAD, Unit.STREAM, Unit.LINEAR, Unit.VECTOR, Unit.ATTENTION))
+        load, stream, linear, vector, attention = (
+            units[unit]
+            for unit in (Unit.LOAD, Unit.STREAM, Unit.LINEAR, Unit.VECTOR, Unit.ATTENTION)
+        )
         wiring.connect(core, stream.req, reader.req[WEIGHTS])
         wiring.connect(core, attention.req, reader.req[KV])
         wiring.connect(core, load.req, reader.req[LOAD])

@@ -1,4 +1,6 @@
-"""The name by which README calls a simulated board: ``python -m sim.board``. See :mod:`boards.simulated`."""
+"""The name by which README calls a simulated board: ``python -m sim.board``. See
+:mod:`boards.simulated`.
+"""
 
 from runpy import run_module
 

@@ -49,6 +49,7 @@ class ModelDevice:
     trace : callable or None
         Passed to :meth:`sw_ref.machine.Machine.run`.
     """
+
     name = "model"
 
     def __init__(self, config, *, progress=None):
@@ -68,8 +69,9 @@ class ModelDevice:
         except MachineError as error:
             raise DeviceError(f"{self.name}: {error}") from error
         self.image, self.program = image, program
-        self.machine = Machine(self.config, image.dram(), writable=image.writable,
-                               trusted=image.verified)
+        self.machine = Machine(
+            self.config, image.dram(), writable=image.writable, trusted=image.verified
+        )
 
     def step(self, tokens, position, head):
         """Feed tokens; see :meth:`host.device.Device.step`."""
@@ -77,13 +79,19 @@ class ModelDevice:
             raise DeviceError(f"{self.name}: load an image first")
         try:
             with between_instructions() as check:
-                self.machine.run(self.program, tokens=tokens, position=position, head=head,
-                                 trace=self.trace or check, poll=check)
+                self.machine.run(
+                    self.program,
+                    tokens=tokens,
+                    position=position,
+                    head=head,
+                    trace=self.trace or check,
+                    poll=check,
+                )
         except MachineError as error:
             raise DeviceError(f"{self.name}: {error}") from error
         if not head:
             return Step()
-        ids, logits = zip(*self.machine.best[:self.image.vocab])
+        ids, logits = zip(*self.machine.best[: self.image.vocab])
         return Step(np.array(ids), np.array(logits, np.float32))
 
     def vector(self):

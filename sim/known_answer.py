@@ -1,7 +1,7 @@
 """A simulation whose answers are known: ``python -m sim.known_answer``.
 
-A Verilator that is too old, or a miscompiled one, computes wrong values without a word. This builds a
-few signed, wide and mixed expressions with a memory, and compares a thousand steps with Python.
+A Verilator that is too old, or a miscompiled one, computes wrong values without a word. This builds
+a few signed, wide and mixed expressions with a memory, and compares a thousand steps with Python.
 """
 
 import subprocess
@@ -38,6 +38,7 @@ int main() {
 
 class Known(Component):
     """Accumulates what signs, widths and shifts are easily got wrong in."""
+
     a: In(signed(17))
     b: In(24)
     o: Out(64)
@@ -47,8 +48,12 @@ class Known(Component):
         m.submodules.memory = memory = Memory(shape=64, depth=8, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
         wide = self.a * self.b.as_signed() >> self.b[:4]
-        m.d.comb += [read.addr.eq(self.b[4:7]), write.addr.eq(self.b[4:7]), write.en.eq(1),
-                     write.data.eq(read.data + Mux(self.a < self.b.as_signed(), wide, ~wide))]
+        m.d.comb += [
+            read.addr.eq(self.b[4:7]),
+            write.addr.eq(self.b[4:7]),
+            write.en.eq(1),
+            write.data.eq(read.data + Mux(self.a < self.b.as_signed(), wide, ~wide)),
+        ]
         m.d.sync += self.o.eq(write.data ^ self.o.rotate_left(7))
         return m
 
@@ -71,14 +76,35 @@ def simulate(stimuli):
         (folder / "known.v").write_text(verilog.convert(Known(), name="known"))
         (folder / "main.cpp").write_text(HARNESS)
         built = subprocess.run(
-            [str(verilator()), "--cc", "--exe", "--build", "-Wno-fatal", "-Wno-lint", "-O3", "--x-assign",
-             "fast", "--x-initial", "fast", "--noassert", "--top-module", "known", "known.v", "main.cpp"],
-            cwd=folder, env=environment(), capture_output=True, text=True)
+            [
+                str(verilator()),
+                "--cc",
+                "--exe",
+                "--build",
+                "-Wno-fatal",
+                "-Wno-lint",
+                "-O3",
+                "--x-assign",
+                "fast",
+                "--x-initial",
+                "fast",
+                "--noassert",
+                "--top-module",
+                "known",
+                "known.v",
+                "main.cpp",
+            ],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+        )
         if built.returncode:
             raise ToolError("the build failed: " + (built.stderr or built.stdout).strip()[-300:])
         text = "".join(f"{a:x} {b:x}\n" for a, b in stimuli)
-        done = subprocess.run([folder / "obj_dir" / "Vknown"], input=text, capture_output=True,
-                              text=True, timeout=60)
+        done = subprocess.run(
+            [folder / "obj_dir" / "Vknown"], input=text, capture_output=True, text=True, timeout=60
+        )
         return [int(line, 16) for line in done.stdout.split()]
 
 
@@ -91,7 +117,9 @@ def main():
         return " ".join(str(error).split())
     for n, (have, want) in enumerate(zip(seen, expected(stimuli))):
         if have != want:
-            return f"step {n} must give {want:#x}, not {have:#x}: this simulator computes wrong values"
+            return (
+                f"step {n} must give {want:#x}, not {have:#x}: this simulator computes wrong values"
+            )
     if len(seen) != STEPS:
         return f"{STEPS} steps must give as many answers, not {len(seen)}"
     print(f"{STEPS} steps gave the known answers")

@@ -1,6 +1,7 @@
 """Figures that are worth comparing from commit to commit: `make bench`.
 
-Every figure is of the commands that users type, run one after another on an otherwise quiet machine.
+Every figure is of the commands that users type, run one after another on an otherwise quiet
+machine.
 """
 
 import argparse
@@ -28,16 +29,26 @@ from .tools import ROOT
 __all__ = ["UNITS", "measure"]
 
 
-UNITS = ("bytes", "cycles_per_second", "cycles_per_token", "megabytes", "percent", "seconds",
-         "seconds_per_token", "tokens", "tokens_per_second")
-CONFIGS = [get("small"), get("wide")]   # `headrace compare-cores` measures the other cores
+UNITS = (
+    "bytes",
+    "cycles_per_second",
+    "cycles_per_token",
+    "megabytes",
+    "percent",
+    "seconds",
+    "seconds_per_token",
+    "tokens",
+    "tokens_per_second",
+)
+CONFIGS = [get("small"), get("wide")]  # `headrace compare-cores` measures the other cores
 MODEL, PROMPT = "smollm2", "The capital of Germany is"
-SIM_TOKENS, MODEL_TOKENS = 4, 17   # the first comes with the prompt, the others are decode steps
+SIM_TOKENS, MODEL_TOKENS = 4, 17  # the first comes with the prompt, the others are decode steps
 
 
 @dataclass(frozen=True)
 class Done:
     """A command that ended: what it printed, its wall time, and the most memory it had."""
+
     output: dict
     seconds: float
     megabytes: float
@@ -46,8 +57,12 @@ class Done:
 def command(*args):
     """Run `headrace`, which prints JSON, in a process of its own."""
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "headrace.cli", *map(str, args), "--json"], cwd=ROOT,
-                               stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "headrace.cli", *map(str, args), "--json"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     with process.stdout:
         text = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -78,14 +93,29 @@ def built(config):
 def compiled(config, image):
     """Figures of compiling."""
     done = command("compile", "--model", MODEL, "--config", config.name, "-o", image)
-    return {"compile_seconds": done.seconds, "compile_peak_memory_megabytes": done.megabytes,
-            "image_bytes": image.stat().st_size}
+    return {
+        "compile_seconds": done.seconds,
+        "compile_peak_memory_megabytes": done.megabytes,
+        "image_bytes": image.stat().st_size,
+    }
 
 
 def run(config, image, device, tokens):
     """Run an image."""
-    return command("run", "--model", image, "--config", config.name, "--device", device, "--prompt",
-                   PROMPT, "--tokens", tokens, "--greedy")
+    return command(
+        "run",
+        "--model",
+        image,
+        "--config",
+        config.name,
+        "--device",
+        device,
+        "--prompt",
+        PROMPT,
+        "--tokens",
+        tokens,
+        "--greedy",
+    )
 
 
 def simulated(config, image):
@@ -134,14 +164,18 @@ def table(figures):
     rows = dict.fromkeys(key.split("_", 1)[1] for key in figures)
     for row in rows:
         cells = (figures.get(f"{config.name}_{row}") for config in CONFIGS)
-        out.add_row(row.replace("_", " "),
-                    *("" if x is None else f"{x:,.0f}" if x >= 1000 else f"{x:,.4g}" for x in cells))
+        out.add_row(
+            row.replace("_", " "),
+            *("" if x is None else f"{x:,.0f}" if x >= 1000 else f"{x:,.4g}" for x in cells),
+        )
     return out
 
 
 def measure_all(argv):
     parser = argparse.ArgumentParser(prog="python -m sim.measure", description=__doc__)
-    parser.add_argument("--output", default=ROOT / "build" / "bench.json", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--output", default=ROOT / "build" / "bench.json", type=Path, metavar="FILE"
+    )
     args = parser.parse_args(argv)
     figures = {}
     check_target(args.output)

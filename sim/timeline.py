@@ -37,26 +37,39 @@ def spans(transitions, end, units=UNITS):
 def write(path, transitions, end, *, clock_mhz, name="accelerator", units=UNITS, nodes=()):
     """Write a timeline, all of it or nothing; :func:`spans` describes the arguments.
 
-    `nodes` has (unit, node, first cycle, cycles) of what units were at, which get a track each. Times
-    are in simulated time.
+    `nodes` has (unit, node, first cycle, cycles) of what units were at, which get a track each.
+    Times are in simulated time.
     """
     micros = 1 / clock_mhz
     events = [{"ph": "M", "pid": 1, "name": "process_name", "args": {"name": name}}]
     for n, unit in enumerate(units):
-        events += [{"ph": "M", "pid": 1, "tid": n, "name": "thread_name", "args": {"name": unit}},
-                   {"ph": "M", "pid": 1, "tid": n, "name": "thread_sort_index",
-                    "args": {"sort_index": n}}]
-    def span(tid, name, start, length):
-        return {"ph": "X", "pid": 1, "tid": tid, "name": name, "ts": start * micros, "dur": length * micros,
-                "args": {"cycle": start, "cycles": length}}
+        events += [
+            {"ph": "M", "pid": 1, "tid": n, "name": "thread_name", "args": {"name": unit}},
+            {"ph": "M", "pid": 1, "tid": n, "name": "thread_sort_index", "args": {"sort_index": n}},
+        ]
 
-    events += [span(units.index(unit), unit, start, length)
-               for unit, start, length in spans(transitions, end, units)]
+    def span(tid, name, start, length):
+        return {
+            "ph": "X",
+            "pid": 1,
+            "tid": tid,
+            "name": name,
+            "ts": start * micros,
+            "dur": length * micros,
+            "args": {"cycle": start, "cycles": length},
+        }
+
+    events += [
+        span(units.index(unit), unit, start, length)
+        for unit, start, length in spans(transitions, end, units)
+    ]
     tracks = {}
     for unit, node, start, length in nodes:
         tid = tracks.setdefault(unit, len(units) + units.index(unit))
         events.append(span(tid, node, start, length))
-    events += [{"ph": "M", "pid": 1, "tid": tid, "name": "thread_name", "args": {"name": f"{unit}: nodes"}}
-               for unit, tid in tracks.items()]
+    events += [
+        {"ph": "M", "pid": 1, "tid": tid, "name": "thread_name", "args": {"name": f"{unit}: nodes"}}
+        for unit, tid in tracks.items()
+    ]
     with replacing(path) as partial, open(partial, "w") as file:
         json.dump({"traceEvents": events, "displayTimeUnit": "ns"}, file)

@@ -10,8 +10,19 @@ from host.errors import UserError
 from sw_ref import cache
 
 
-__all__ = ["ROOT", "WARNINGS", "ToolError", "environment", "execute", "nextpnr", "refuse",
-           "tool", "verilator", "version", "yosys"]
+__all__ = [
+    "ROOT",
+    "WARNINGS",
+    "ToolError",
+    "environment",
+    "execute",
+    "nextpnr",
+    "refuse",
+    "tool",
+    "verilator",
+    "version",
+    "yosys",
+]
 
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,8 +42,10 @@ def refuse(what):
     An environment variable, so that commands that tests start refuse as well.
     """
     if os.environ.get("HEADRACE_CHECK"):
-        raise ToolError(f"HEADRACE_CHECK is set, so {what} must not run: `make check` builds "
-                        "nothing. Mark the test `@pytest.mark.seconds(n)`, for `make test` alone")
+        raise ToolError(
+            f"HEADRACE_CHECK is set, so {what} must not run: `make check` builds "
+            "nothing. Mark the test `@pytest.mark.seconds(n)`, for `make test` alone"
+        )
 
 
 def verilator():
@@ -44,15 +57,20 @@ def verilator():
         raise ToolError(f"Verilator must be at {path}; run `make install`")
     for need in ("perl", "make", "g++"):
         if shutil.which(need) is None:
-            raise ToolError(f"Verilator needs {need!r}, which is not on PATH; "
-                            f"install it with your system's package manager")
+            raise ToolError(
+                f"Verilator needs {need!r}, which is not on PATH; "
+                f"install it with your system's package manager"
+            )
     return path
 
 
 def environment():
     """Environment variables in which Verilator and Amaranth's Verilog back end are found."""
-    return {**os.environ, "PATH": f"{verilator().parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+    return {
+        **os.environ,
+        "PATH": f"{verilator().parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    }
 
 
 def tool(variable, name, hint="run `make install FOR=synth`, or pip install 'headrace[synth]'"):
@@ -61,11 +79,14 @@ def tool(variable, name, hint="run `make install FOR=synth`, or pip install 'hea
     if not named:
         refuse(name)
     path = named or shutil.which(
-        name, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
+        name, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+    )
     found = path and shutil.which(path)
     if not found:
-        raise UserError(f"synthesis needs {path or name}, which is not installed; {hint}, or name a "
-                        f"program in {variable}")
+        raise UserError(
+            f"synthesis needs {path or name}, which is not installed; {hint}, or name a "
+            f"program in {variable}"
+        )
     return found
 
 
@@ -80,13 +101,20 @@ def nextpnr():
 
 
 def execute(command, folder, limit=None):
-    """Run a tool within a folder, for `limit` seconds at most. Returns its exit code, None when it was
-    stopped, and the last lines that it said."""
+    """Run a tool within a folder, for `limit` seconds at most. Returns its exit code, None when it
+    was stopped, and the last lines that it said."""
     # The wheels' programs are compiled when they first run; they see no files beyond the folder.
     environment = {"YOWASP_CACHE_DIR": str(cache.folder("yowasp")), **os.environ}
     try:
-        done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=limit)
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=limit,
+        )
     except subprocess.TimeoutExpired:
         return None, []
     (folder / f"{Path(command[0]).stem}.log").write_text(done.stdout)

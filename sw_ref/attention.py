@@ -42,25 +42,31 @@ def scores(q, q_exponent, k, k_exponent):
 def weights(score, v_exponent) -> Iterator[tuple[Any, Any, Any]]:
     """Online softmax of scores (queries, positions), with the values' exponents (positions,).
 
-    Yields, per block of `BLOCK` positions and as pairs of what is for the numerators and what is for
-    the denominators: right shifts of the sums so far (queries,), and weights (queries, positions);
-    then how far the numerators' running maximum is above the denominators' (queries,).
+    Yields, per block of `BLOCK` positions and as pairs of what is for the numerators and what is
+    for the denominators: right shifts of the sums so far (queries,), and weights (queries,
+    positions); then how far the numerators' running maximum is above the denominators' (queries,).
     """
     whole, table = score >> FRACTION, EXP2[score & (1 << FRACTION) - 1]
     lifted = whole + v_exponent.astype(np.int64)[None, :]
-    top = np.full(len(score), EMPTY, np.int64)           # running maximum of `whole`
-    lifted_top = np.full(len(score), EMPTY, np.int64)    # running maximum of `lifted`
+    top = np.full(len(score), EMPTY, np.int64)  # running maximum of `whole`
+    lifted_top = np.full(len(score), EMPTY, np.int64)  # running maximum of `lifted`
     for start in range(0, score.shape[1], BLOCK):
         block = slice(start, start + BLOCK)
         new_top = np.maximum(top, whole[:, block].max(1))
         new_lifted = np.maximum(lifted_top, lifted[:, block].max(1))
-        shifts = (np.minimum(new_lifted - lifted_top, SHIFT_LIMIT),
-                  np.minimum(new_top - top, SHIFT_LIMIT))
+        shifts = (
+            np.minimum(new_lifted - lifted_top, SHIFT_LIMIT),
+            np.minimum(new_top - top, SHIFT_LIMIT),
+        )
         top, lifted_top = new_top, new_lifted
-        yield shifts, (
-            table[:, block] >> np.minimum(lifted_top[:, None] - lifted[:, block], SHIFT_LIMIT),
-            table[:, block] >> np.minimum(top[:, None] - whole[:, block], SHIFT_LIMIT),
-        ), lifted_top - top
+        yield (
+            shifts,
+            (
+                table[:, block] >> np.minimum(lifted_top[:, None] - lifted[:, block], SHIFT_LIMIT),
+                table[:, block] >> np.minimum(top[:, None] - whole[:, block], SHIFT_LIMIT),
+            ),
+            lifted_top - top,
+        )
 
 
 def accumulate(sums, shift, addends):
@@ -86,10 +92,10 @@ def attend(q, q_exponent, k, k_exponent, v, v_exponent):
     """
     v = v.astype(np.int64)
     numerator, denominator = np.zeros(q.shape, np.int64), np.zeros(len(q), np.int64)
-    lift: Any = None   # the last block's
+    lift: Any = None  # the last block's
     blocks = weights(scores(q, q_exponent, k, k_exponent), v_exponent)
     for n, (shifts, (factors, shares), lift) in enumerate(blocks):
-        block = v[n * BLOCK:][:BLOCK]
+        block = v[n * BLOCK :][:BLOCK]
         numerator = accumulate(numerator, shifts[0][:, None], factors @ block)
         denominator = accumulate(denominator, shifts[1], shares.sum(1))
 

@@ -10,7 +10,7 @@ from .numerics import MAX
 __all__ = ["PADDING", "best"]
 
 
-PADDING = 0, -MAX   # id and logit of the places that are left over
+PADDING = 0, -MAX  # id and logit of the places that are left over
 
 
 def best(logits):

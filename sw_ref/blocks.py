@@ -1,4 +1,5 @@
-"""Blocks of the packed formats, as :mod:`rtl.spec.formats` lays them out, as the integers that they stand for.
+"""Blocks of the packed formats, as :mod:`rtl.spec.formats` lays them out, as the integers that they
+stand for.
 
 U1, U2, U3 and TERNARY; :mod:`sw_ref.linear` takes U4 and S8 as they lie. Integers are in float32,
 which holds them exactly.
@@ -17,9 +18,9 @@ __all__ = ["CODES", "block_of_codes", "block_of_trits"]
 
 
 CODES = WeightFormat.U1, WeightFormat.U2, WeightFormat.U3
-RUNS = np.array([0, *(FORMATS[fmt].scale_run for fmt in CODES)])   # by the bits of a code
+RUNS = np.array([0, *(FORMATS[fmt].scale_run for fmt in CODES)])  # by the bits of a code
 CODE_GEAR, TRIT_GEAR = FORMATS[WeightFormat.U3].gear, FORMATS[WeightFormat.TERNARY].gear
-PLANE = GROUP // 8             # Bytes of one bit of a group's codes.
+PLANE = GROUP // 8  # Bytes of one bit of a group's codes.
 # What the eight bits of a byte add to integers on the odd grid, by plane and byte.
 BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
 BITS = np.stack([BITS << plane + 1 for plane in range(3)]).astype(np.float32)
@@ -54,7 +55,7 @@ def block_of_codes(stream, at, bits, beat_bytes, centre_shift, integers):
     # A step has as many rows as a beat has room for; those of three planes leave a fourth of it.
     row_bytes = 16 if bits == 3 else bits * PLANE
     width = beat_bytes // row_bytes
-    before = np.zeros(CODE_GEAR - 1, np.int64)   # the beats of codes before, the last one last
+    before = np.zeros(CODE_GEAR - 1, np.int64)  # the beats of codes before, the last one last
     scales, at = at, at + beat_bytes
     for step in range(rows // width * groups):
         tile, group = divmod(step, groups)
@@ -68,14 +69,21 @@ def block_of_codes(stream, at, bits, beat_bytes, centre_shift, integers):
             at += beat_bytes
         for row in range(width):
             first = (tile * width + row) * depth + group * GROUP
-            values[first:first + GROUP] = f32(-top)
+            values[first : first + GROUP] = f32(-top)
             for plane in range(bits):
                 if carried:
-                    _add_plane(stream, before[plane] + row * row_bytes + bits * PLANE, plane, values, first)
+                    _add_plane(
+                        stream, before[plane] + row * row_bytes + bits * PLANE, plane, values, first
+                    )
                 else:
-                    _add_plane(stream, before[-1] + row * row_bytes + plane * PLANE, plane, values, first)
+                    _add_plane(
+                        stream, before[-1] + row * row_bytes + plane * PLANE, plane, values, first
+                    )
             pair = scales + 2 * (place * width + row)
-            scale, centre = f32(stream[pair]), f32(np.int64(np.int8(stream[pair + 1])) << centre_shift)
+            scale, centre = (
+                f32(stream[pair]),
+                f32(np.int64(np.int8(stream[pair + 1])) << centre_shift),
+            )
             for i in range(first, first + GROUP):
                 values[i] = values[i] * scale + centre
 

@@ -11,7 +11,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def folder(name: str, root: Path = ROOT) -> Path:
-    """Folder of one kind: in `build/` of a checkout, in the user's cache for an installed package."""
+    """Folder of one kind: in `build/` of a checkout, in the user's cache for an installed
+    package.
+    """
     if (root / "pyproject.toml").exists():
         return root / "build" / name
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "headrace" / name

@@ -44,9 +44,23 @@ def decodes(fmt):
 
 
 @kernel
-def decoded(stream, places, code_bits, sparse, begin, end, rows, beat_bytes, centre_shift, q,
-            exponents, out, stride):
-    """Do blocks `begin` to `end`, which begin at the bytes `places`, of :func:`sw_ref.linear.linear`'s.
+def decoded(
+    stream,
+    places,
+    code_bits,
+    sparse,
+    begin,
+    end,
+    rows,
+    beat_bytes,
+    centre_shift,
+    q,
+    exponents,
+    out,
+    stride,
+):
+    """Do blocks `begin` to `end`, which begin at the bytes `places`, of
+    :func:`sw_ref.linear.linear`'s.
 
     `code_bits` and `sparse` are the format's, of which there are those that :func:`decodes` says.
     """
@@ -62,7 +76,7 @@ def decoded(stream, places, code_bits, sparse, begin, end, rows, beat_bytes, cen
             block_of_codes(stream, at, code_bits, beat_bytes, centre_shift, integers)
         else:
             block_of_trits(stream, at, beat_bytes, integers)
-        row_scales = stream[at:at + 4 * block_rows].view(np.float32)
+        row_scales = stream[at : at + 4 * block_rows].view(np.float32)
         for m in range(columns):
             exponent = largest(exponents[m]) - (127 + 6 + WINDOW)
             for n in range(min(block_rows, rows - block * block_rows)):

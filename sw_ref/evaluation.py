@@ -10,15 +10,24 @@ from .decoder import Decoder
 __all__ = ["EVALUATION", "windows", "losses", "machine_losses", "float32_losses", "top1_agreement"]
 
 
-# The numbers do not depend on the configuration; this one runs fast on the functional machine, and its
-# core takes every format.
-EVALUATION = Config(name="evaluation", beat_bits=512, columns=16, lanes=16, queries=16,
-                    vector_words=1 << 17, act_groups=256, program_words=4096, core="lut")
+# The numbers do not depend on the configuration; this one runs fast on the functional machine, and
+# its core takes every format.
+EVALUATION = Config(
+    name="evaluation",
+    beat_bits=512,
+    columns=16,
+    lanes=16,
+    queries=16,
+    vector_words=1 << 17,
+    act_groups=256,
+    program_words=4096,
+    core="lut",
+)
 
 
 def windows(ids, context):
     """Cut a text into windows of `context` tokens, each on its own; the last may be shorter."""
-    cut = [ids[at:at + context] for at in range(0, len(ids), context)]
+    cut = [ids[at : at + context] for at in range(0, len(ids), context)]
     return [w for w in cut if len(w) > 1]
 
 
@@ -33,11 +42,12 @@ def losses(logits, ids):
 def batches(device, ids):
     """Run a sequence, as many tokens at a time as there are columns; yield where each began.
 
-    `device` is a :class:`sim.functional.ModelDevice`, or whatever else has the `logits` of all columns.
+    `device` is a :class:`sim.functional.ModelDevice`, or whatever else has the `logits` of all
+    columns.
     """
     columns = device.config.columns
     for at in range(0, len(ids), columns):
-        device.step(ids[at:at + columns], at, True)
+        device.step(ids[at : at + columns], at, True)
         yield at
 
 
@@ -49,15 +59,16 @@ def machine_losses(device, texts, progress=lambda done: None):
     result, done = [], 0
     for ids in texts:
         for at in batches(device, ids[:-1]):
-            expected = ids[at + 1:at + 1 + device.config.columns]
-            result.append(losses(device.logits[:len(expected)], expected))
+            expected = ids[at + 1 : at + 1 + device.config.columns]
+            result.append(losses(device.logits[: len(expected)], expected))
             done += len(expected)
             progress(done)
     return np.concatenate(result)
 
 
 def top1_agreement(device, items, progress=lambda done: None):
-    """Positions, and in how many of them the machine's best token is the reference's, teacher-forced.
+    """Positions, and in how many of them the machine's best token is the reference's,
+    teacher-forced.
 
     `items` are pairs (prompt's ids, the reference's ids after it).
     """
@@ -65,8 +76,8 @@ def top1_agreement(device, items, progress=lambda done: None):
     for prompt, expected in items:
         ids, best = [*prompt, *expected[:-1]], []
         for at in batches(device, ids):
-            best += device.logits[:len(ids) - at].argmax(-1).tolist()
-        agree += sum(a == b for a, b in zip(best[len(prompt) - 1:], expected))
+            best += device.logits[: len(ids) - at].argmax(-1).tolist()
+        agree += sum(a == b for a, b in zip(best[len(prompt) - 1 :], expected))
         positions += len(expected)
         progress(positions)
     return positions, agree
@@ -76,8 +87,8 @@ def float32_losses(model, texts, progress=lambda done: None):
     """Losses of the model in float32, in numpy: layer after layer over all texts.
 
     `model` is a :class:`~mapper.model.Model`; `progress` is told how many layers are done.
-    :class:`sw_ref.pytorch.interpreter.Float32` is the same in PyTorch, which this does without, so that an
-    evaluation needs no more than a run.
+    :class:`sw_ref.pytorch.interpreter.Float32` is the same in PyTorch, which this does without, so
+    that an evaluation needs no more than a run.
     """
     decoder = Decoder(model, max(map(len, texts)))
     embedding = model.embedding.float32()
@@ -88,5 +99,9 @@ def float32_losses(model, texts, progress=lambda done: None):
             states[i] = decoder.layer(x, layer, lambda names, h: [h @ w[name] for name in names])
         progress(n + 1)
     head = embedding if model.tied else model.head.float32()
-    return np.concatenate([losses(decoder.norm(x[:-1], model.norm) @ head.T, ids[1:])
-                           for x, ids in zip(states, texts)])
+    return np.concatenate(
+        [
+            losses(decoder.norm(x[:-1], model.norm) @ head.T, ids[1:])
+            for x, ids in zip(states, texts)
+        ]
+    )

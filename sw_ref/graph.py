@@ -10,8 +10,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
 
-__all__ = ["Node", "Embedding", "Angles", "Norm", "Linear", "Rope", "Attend", "Gate", "Add", "Scale",
-           "Head", "Repeat", "Graph", "text_of"]
+__all__ = [
+    "Node",
+    "Embedding",
+    "Angles",
+    "Norm",
+    "Linear",
+    "Rope",
+    "Attend",
+    "Gate",
+    "Add",
+    "Scale",
+    "Head",
+    "Repeat",
+    "Graph",
+    "text_of",
+]
 
 
 def tensor(**options):
@@ -32,6 +46,7 @@ class Node:
     size : :class:`int`
         Numbers in its value.
     """
+
     name: str
     inputs: tuple[str, ...] = ()
     size: int
@@ -45,25 +60,29 @@ class Node:
     def __str__(self):
         known = {f.name for f in fields(Node)}
         own = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name not in known]
-        return (f"{self.name} = {type(self).__name__}({', '.join([*self.inputs, *own])}): "
-                f"{self.size}")
+        return (
+            f"{self.name} = {type(self).__name__}({', '.join([*self.inputs, *own])}): {self.size}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding(Node):
     """The row of a matrix that the token names."""
+
     weight: str = tensor()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Angles(Node):
     """Cosines, then sines, of the position times theta ** (-2 i / size), for i below size / 2."""
+
     theta: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Norm(Node):
     """RMS norm: x / sqrt(mean(x * x) + eps) * gain."""
+
     gain: str = tensor()
     eps: float
 
@@ -71,6 +90,7 @@ class Norm(Node):
 @dataclass(frozen=True, kw_only=True)
 class Linear(Node):
     """The product of a matrix with x, plus a bias where there is one."""
+
     weight: str = tensor()
     bias: str | None = tensor(default=None)
 
@@ -79,6 +99,7 @@ class Linear(Node):
 class Rope(Node):
     """Rotary embedding of x, whole heads, by angles, the second input. Elements i and i + head_dim
     / 2 of a head are a pair (half-split)."""
+
     head_dim: int
 
 
@@ -88,6 +109,7 @@ class Attend(Node):
 
     Inputs are queries, keys and values. `heads` / `kv_heads` query heads share a KV head.
     """
+
     heads: int
     kv_heads: int
     head_dim: int
@@ -96,6 +118,7 @@ class Attend(Node):
 @dataclass(frozen=True, kw_only=True)
 class Gate(Node):
     """function(gate) * up; inputs are gate and up."""
+
     function: str
 
 
@@ -107,12 +130,14 @@ class Add(Node):
 @dataclass(frozen=True, kw_only=True)
 class Scale(Node):
     """x times a constant."""
+
     factor: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Head(Node):
     """Logits: the product of a matrix with x."""
+
     weight: str = tensor()
 
 
@@ -123,6 +148,7 @@ class Repeat(Node):
     In the body, the node's own name is the value that goes in: the input in the first round, and
     what the body's last node made in those that follow. After it, it is what came out.
     """
+
     body: tuple[Node, ...] = field(repr=False)
     count: int
 
@@ -144,6 +170,7 @@ class Graph:
 
     Raises :exc:`ValueError` where a name is taken twice, or a value is read that is not there.
     """
+
     nodes: tuple[Node, ...]
 
     def __post_init__(self):

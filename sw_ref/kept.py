@@ -15,6 +15,7 @@ __all__ = ["keep"]
 
 def keep(dispatcher, folder):
     """Keep the machine code of a compiled function in a folder, and take it from there."""
+
     class Locator(UserProvidedCacheLocator):
         @classmethod
         def from_function(cls, function, path):

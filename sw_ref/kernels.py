@@ -24,14 +24,35 @@ from .kept import keep
 from .numerics import MAX, MIN_NORMAL, f32
 
 
-__all__ = ["kernel", "exact", "value", "product", "shifted", "load", "largest", "vector",
-           "quantize", "attend"]
+__all__ = [
+    "kernel",
+    "exact",
+    "value",
+    "product",
+    "shifted",
+    "load",
+    "largest",
+    "vector",
+    "quantize",
+    "attend",
+]
 
 
 # Patterns of files, since what they say is in the machine code.
-CONSTANTS_OF = ("rtl/spec/numbers.py", "rtl/spec/config.py", "rtl/spec/isa.py", "rtl/spec/sparse.py",
-                "rtl/spec/formats/*.py", "sw_ref/attention.py", "sw_ref/blocks.py", "sw_ref/decoded.py",
-                "sw_ref/kernels.py", "sw_ref/linear.py", "sw_ref/numerics.py", "sw_ref/sparse.py")
+CONSTANTS_OF = (
+    "rtl/spec/numbers.py",
+    "rtl/spec/config.py",
+    "rtl/spec/isa.py",
+    "rtl/spec/sparse.py",
+    "rtl/spec/formats/*.py",
+    "sw_ref/attention.py",
+    "sw_ref/blocks.py",
+    "sw_ref/decoded.py",
+    "sw_ref/kernels.py",
+    "sw_ref/linear.py",
+    "sw_ref/numerics.py",
+    "sw_ref/sparse.py",
+)
 
 
 def _cache():
@@ -58,9 +79,11 @@ def exact(function) -> Callable[..., Any]:
 
 
 # Numba takes enums' values only as globals.
-MADD, NMADD, DOT, CLAMP, SCALE, NSCALE, RECIP, RSQRT = (Func[name].value for name in (
-    "MADD", "NMADD", "DOT", "CLAMP", "SCALE", "NSCALE", "RECIP", "RSQRT"))
-PARTS = 64   # Partial sums of DOT.
+MADD, NMADD, DOT, CLAMP, SCALE, NSCALE, RECIP, RSQRT = (
+    Func[name].value
+    for name in ("MADD", "NMADD", "DOT", "CLAMP", "SCALE", "NSCALE", "RECIP", "RSQRT")
+)
+PARTS = 64  # Partial sums of DOT.
 ZERO = f32(0)
 
 
@@ -89,7 +112,7 @@ def value(x):
     if abs(x) <= MAX:
         return np.float64(ftz(x))
     bits = np.int64(f32(x).view(np.int32))
-    magnitude = np.float64((bits & 0x7fffff) + (1 << 23)) * _power(255 - 150)
+    magnitude = np.float64((bits & 0x7FFFFF) + (1 << 23)) * _power(255 - 150)
     return -magnitude if bits < 0 else magnitude
 
 
@@ -170,22 +193,42 @@ def _elementwise(func, inner, a, b, c, d):
     elif func == SCALE or func == NSCALE:
         bits, sign = c.view(np.int32), 1 if func == SCALE else -1
         for i in range(inner):
-            n = (np.int64(bits[i]) & 0x3ff ^ 0x200) - 0x200
+            n = (np.int64(bits[i]) & 0x3FF ^ 0x200) - 0x200
             d[i] = shifted(ftz(a[i]), sign * n)
     else:
         bits, result = a.view(np.int32), d.view(np.int32)
         for i in range(inner):
-            magnitude = bits[i] & 0x7fffffff
+            magnitude = bits[i] & 0x7FFFFFFF
             if func == RSQRT:
                 result[i] = 0x5F3759DF - (magnitude >> 1)
             else:
                 seed = 0x7EF311C7 - magnitude
-                result[i] = (seed if seed >= 0x00800000 else 0) | bits[i] & ~0x7fffffff
+                result[i] = (seed if seed >= 0x00800000 else 0) | bits[i] & ~0x7FFFFFFF
 
 
 @kernel
-def vector(memory, lanes, func, outer, inner, d, a, b, c, d_stride, a_stride, b_stride, c_stride,
-           a_fill, b_fill, c_fill, b_const, c_const, b_value, c_value):
+def vector(
+    memory,
+    lanes,
+    func,
+    outer,
+    inner,
+    d,
+    a,
+    b,
+    c,
+    d_stride,
+    a_stride,
+    b_stride,
+    c_stride,
+    a_fill,
+    b_fill,
+    c_fill,
+    b_const,
+    c_const,
+    b_value,
+    c_value,
+):
     """Execute a Vector instruction, given its fields, on the vector memory."""
     a_used = lanes if a_fill else inner
     d_used = lanes if func == DOT else inner
@@ -251,7 +294,7 @@ def quantize(memory, outer, inner, a, stride, group, bits):
         at = a + n // count * stride + n % count * group
         largest = np.int32(0)
         for i in range(group):
-            largest = max(largest, np.int32(patterns[at + i] & 0x7fffffff))
+            largest = max(largest, np.int32(patterns[at + i] & 0x7FFFFFFF))
         exponents[n] = largest >> 23
         scale = _power(127 + bits - 2 - (largest >> 23))
         for i in range(group):
@@ -272,12 +315,16 @@ def attend(memory, at, length, q, exponents):
     limit = 1 << SCORE_BITS - 1
     numerators, denominators = np.empty((queries, dim), np.float32), np.empty(queries, np.float32)
     table, whole = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
-    lifted, numerator, added = np.empty(BLOCK, np.int64), np.empty(dim, np.int64), np.empty(dim, np.int32)
+    lifted, numerator, added = (
+        np.empty(BLOCK, np.int64),
+        np.empty(dim, np.int64),
+        np.empty(dim, np.int32),
+    )
     for n in range(queries):
         top, lifted_top, denominator = EMPTY, EMPTY, 0
         numerator[:] = 0
         for start in range(0, length, BLOCK):
-            block = memory[at + start // KV_BLOCK * block_bytes:][:block_bytes]
+            block = memory[at + start // KV_BLOCK * block_bytes :][:block_bytes]
             scale = block[:UNIT_BYTES].reshape(2, KV_BLOCK)
             lines = block[UNIT_BYTES:].view(np.int8).reshape(2, KV_BLOCK, dim)
             count = min(BLOCK, length - start)

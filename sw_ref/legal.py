@@ -26,6 +26,7 @@ class IllegalProgram(MachineError):
     expected, found : :class:`str`
         What the rule asks for, and what the program has.
     """
+
     def __init__(self, rule, where, expected, found):
         assert rule in RULES
         self.rule, self.where, self.expected, self.found = rule, where, expected, found
@@ -57,16 +58,24 @@ def _enumerated(cls, word):
 
 def _word(word):
     opcodes = {op.value for op in Op}
-    need(word & 0xff in opcodes, "opcode", "an opcode that exists", f"{word & 0xff:#04x}")
-    cls = Insn.by_op[Op(word & 0xff)]
-    need(not word >> cls.layout.size, "reserved", f"zeros from bit {cls.layout.size} on",
-         f"{word >> cls.layout.size:#x}")
+    need(word & 0xFF in opcodes, "opcode", "an opcode that exists", f"{word & 0xFF:#04x}")
+    cls = Insn.by_op[Op(word & 0xFF)]
+    need(
+        not word >> cls.layout.size,
+        "reserved",
+        f"zeros from bit {cls.layout.size} on",
+        f"{word >> cls.layout.size:#x}",
+    )
     insn = _enumerated(cls, word)
     if isinstance(insn, (Loop, Scalar, Token)):
         for name in ("source", "plus"):
             value = getattr(insn, name, 0)
-            need(value <= max(s.value for s in Source), "source",
-                 f"a register or a Source in `{name}`", value)
+            need(
+                value <= max(s.value for s in Source),
+                "source",
+                f"a register or a Source in `{name}`",
+                value,
+            )
     return insn
 
 
@@ -83,11 +92,16 @@ def _loops(insns):
             # Strictly: a body must not end where the one around it does.
             last, around = pc + insn.length, ends[-1]
             if last >= around:
-                raise IllegalProgram("loop", at, f"a body that ends before instruction {around}",
-                                     f"one that ends at {last}")
+                raise IllegalProgram(
+                    "loop",
+                    at,
+                    f"a body that ends before instruction {around}",
+                    f"one that ends at {last}",
+                )
             if len(ends) > LOOP_DEPTH:
-                raise IllegalProgram("loop", at, f"at most {LOOP_DEPTH} loops in each other",
-                                     f"{len(ends)}")
+                raise IllegalProgram(
+                    "loop", at, f"at most {LOOP_DEPTH} loops in each other", f"{len(ends)}"
+                )
             ends.append(last)
 
 
@@ -98,19 +112,30 @@ def _counters(insns):
         if not isinstance(insn, Sync):
             continue
         if insn.unit == Unit.STREAM:
-            raise IllegalProgram("tokens", f"Instruction {pc} ({insn})",
-                                 "a SYNC of another unit than STREAM", insn.unit.name)
+            raise IllegalProgram(
+                "tokens",
+                f"Instruction {pc} ({insn})",
+                "a SYNC of another unit than STREAM",
+                insn.unit.name,
+            )
         for user, what, counter in zip(users, ("gives to", "takes from"), (insn.give, insn.take)):
             unit = user.setdefault(counter, insn.unit)
             if counter and unit != insn.unit:
-                raise IllegalProgram("tokens", f"Instruction {pc} ({insn})",
-                                     f"one unit that {what} counter {counter}",
-                                     f"{unit.name} and {insn.unit.name}")
+                raise IllegalProgram(
+                    "tokens",
+                    f"Instruction {pc} ({insn})",
+                    f"one unit that {what} counter {counter}",
+                    f"{unit.name} and {insn.unit.name}",
+                )
     for counter in range(1, COUNTERS):
         giver, taker = (user.get(counter) for user in users)
         if giver is not None and giver == taker:
-            raise IllegalProgram("tokens", "Program", f"different units at counter {counter}",
-                                 f"{giver.name} as giver and taker")
+            raise IllegalProgram(
+                "tokens",
+                "Program",
+                f"different units at counter {counter}",
+                f"{giver.name} as giver and taker",
+            )
 
 
 @lru_cache(maxsize=8)
@@ -120,21 +145,26 @@ def decoded(words, program_words):
     Checks the rules that the text alone shows.
     """
     if not 1 <= len(words) <= program_words:
-        raise IllegalProgram("length", "Program", f"from 1 to {program_words} instructions",
-                             f"{len(words)}")
+        raise IllegalProgram(
+            "length", "Program", f"from 1 to {program_words} instructions", f"{len(words)}"
+        )
     insns = []
     for pc, word in enumerate(words):
         try:
             insns.append(_word(word))
         except Broken as broken:
-            raise IllegalProgram(broken.args[0], f"Instruction {pc}", *map(str, broken.args[1:])) \
-                from None
+            raise IllegalProgram(
+                broken.args[0], f"Instruction {pc}", *map(str, broken.args[1:])
+            ) from None
     for pc, insn in enumerate(insns):
         last = pc == len(insns) - 1
         if isinstance(insn, Halt) != last:
-            raise IllegalProgram("halt", f"Instruction {pc} ({insn})",
-                                 "HALT at the program's end, and only there",
-                                 "another instruction" if last else "HALT")
+            raise IllegalProgram(
+                "halt",
+                f"Instruction {pc} ({insn})",
+                "HALT at the program's end, and only there",
+                "another instruction" if last else "HALT",
+            )
     _loops(insns[:-1])
     _counters(insns)
     return tuple(insns)

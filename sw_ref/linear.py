@@ -24,12 +24,14 @@ from .sparse import BLOCK, EVERY_MODE, LANE, ROWS, modes_of, stripe, stripes
 __all__ = ["places", "sound", "linear"]
 
 
-QUADS = WeightFormat.U4, WeightFormat.S8   # Multiplied as they lie; other formats are decoded first.
+QUADS = WeightFormat.U4, WeightFormat.S8  # Multiplied as they lie; other formats are decoded first.
 U4_RUN, S8_RUN = (FORMATS[fmt].scale_run for fmt in QUADS)
-CHUNK = GROUP // 2      # Bytes of a row in a beat: a group's nibbles (U4), or half a group (S8).
-QUAD = 4                # Chunks taken at a time.
+CHUNK = GROUP // 2  # Bytes of a row in a beat: a group's nibbles (U4), or half a group (S8).
+QUAD = 4  # Chunks taken at a time.
 CORES = len(os.sched_getaffinity(0))
-SHARE = 1 << 19         # Products that a thread is worth: handing them over takes as long as a tenth of them.
+SHARE = (
+    1 << 19
+)  # Products that a thread is worth: handing them over takes as long as a tenth of them.
 
 
 @cache
@@ -42,13 +44,16 @@ def places(stream, fmt, rows, groups, beat_bytes, modes=EVERY_MODE):
     """Bytes at which the blocks of a packed matrix begin, and at which the last one ends, int64.
 
     Sparse matrices have stripes for blocks, as long as their own headers say: `stream` may go on
-    behind the matrix. Raises :exc:`ValueError` if it does not hold all of it, or has blocks of other
-    modes than :func:`sw_ref.sparse.modes_of` gives.
+    behind the matrix. Raises :exc:`ValueError` if it does not hold all of it, or has blocks of
+    other modes than :func:`sw_ref.sparse.modes_of` gives.
     """
     its = FORMATS[fmt]
     if its.sparse:
         return stripes(stream, its.code_bits, rows, groups * (GROUP // BLOCK), beat_bytes, modes)
-    count, size = -(-rows // (TILES * beat_bytes // CHUNK)), its.block_beats(groups, beat_bytes) * beat_bytes
+    count, size = (
+        -(-rows // (TILES * beat_bytes // CHUNK)),
+        its.block_beats(groups, beat_bytes) * beat_bytes,
+    )
     if count * size > len(stream):
         raise ValueError("the weight stream holds less than the matrix")
     return np.arange(count + 1) * size
@@ -94,11 +99,36 @@ def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, strid
 
     def share(begin, end):
         if fmt in QUADS:
-            _blocks(stream, fmt == WeightFormat.U4, begin, end, rows, beat_bytes,
-                    its.block_beats(groups, beat_bytes), centre_shift, q, exponents, out, stride)
+            _blocks(
+                stream,
+                fmt == WeightFormat.U4,
+                begin,
+                end,
+                rows,
+                beat_bytes,
+                its.block_beats(groups, beat_bytes),
+                centre_shift,
+                q,
+                exponents,
+                out,
+                stride,
+            )
         else:
-            decoded(stream, at, its.code_bits, its.sparse, begin, end, rows, beat_bytes,
-                    centre_shift, q, exponents, out, stride)
+            decoded(
+                stream,
+                at,
+                its.code_bits,
+                its.sparse,
+                begin,
+                end,
+                rows,
+                beat_bytes,
+                centre_shift,
+                q,
+                exponents,
+                out,
+                stride,
+            )
 
     others = [_threads(os.getpid()).submit(share, *edge) for edge in zip(edges[1:], edges[2:])]
     share(*edges[:2])
@@ -108,21 +138,23 @@ def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, strid
 
 
 def _plain(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, stride):
-    """The same, for a format that has no kernel here: as its class unpacks it, as numpy multiplies it."""
+    """The same, for a format that has no kernel here: as its class unpacks it, as numpy multiplies
+    it.
+    """
     columns, groups = exponents.shape
     *parts, row_scale = FORMATS[fmt].unpack(stream, rows, groups, beat_bytes)
     weight = FORMATS[fmt].integers(*parts, centre_shift)
     result = define(weight, row_scale, q.reshape(columns, -1), exponents)
     for m in range(columns):
-        out[m * stride:m * stride + rows] = result[m]
+        out[m * stride : m * stride + rows] = result[m]
 
 
 def _quad(packed) -> Any:
     """Function that takes four chunks of the weight stream, codes[at + 16 * n + i], and writes to
     values[to:] each one's share of its row's sum: of a group (U4, `packed`) or half of one (S8).
 
-    `low`, `high`, `totals` and `shifts` are :func:`_spread`'s, `place` is the first chunk's in them.
-    It is written in vector operations: LLVM does not find them in loops as short as these.
+    `low`, `high`, `totals` and `shifts` are :func:`_spread`'s, `place` is the first chunk's in
+    them. It is written in vector operations: LLVM does not find them in loops as short as these.
     """
     lanes = QUAD * CHUNK
 
@@ -153,7 +185,8 @@ def _quad(packed) -> Any:
         if packed:
             products = builder.add(
                 builder.mul(builder.zext(builder.and_(codes, constant(codes, 15)), low.type), low),
-                builder.mul(builder.zext(builder.lshr(codes, constant(codes, 4)), low.type), high))
+                builder.mul(builder.zext(builder.lshr(codes, constant(codes, 4)), low.type), high),
+            )
         else:
             products = builder.mul(builder.sext(codes, low.type), low)
         sums = builder.sext(products, lanes_of(lanes, 32))
@@ -162,25 +195,38 @@ def _quad(packed) -> Any:
         if packed:
             pairs = load(0, scales, 2 * QUAD)
             scale, centre = pick(pairs, 0, 2, 4, 6), builder.sext(pick(pairs, 1, 3, 5, 7), int32)
-            shift = pick(builder.insert_element(ir.Constant(int32, None), builder.trunc(
-                centre_shift, int32.element), int32.element(0)), 0, 0, 0, 0)
+            shift = pick(
+                builder.insert_element(
+                    ir.Constant(int32, None),
+                    builder.trunc(centre_shift, int32.element),
+                    int32.element(0),
+                ),
+                0,
+                0,
+                0,
+                0,
+            )
             totals = load(5, place, QUAD)
-            sums = builder.sub(builder.mul(sums, constant(sums, 2)),
-                               builder.mul(totals, constant(totals, 15)))
+            sums = builder.sub(
+                builder.mul(sums, constant(sums, 2)), builder.mul(totals, constant(totals, 15))
+            )
             of_centre = builder.mul(totals, builder.shl(centre, shift))
         else:
             # Halves of a group are as far apart as there are rows in a tile.
             scale, of_centre = load(0, scales, QUAD), ir.Constant(int32, None)
             for rows, order in (2, (0, 1, 0, 1)), (1, (0, 0, 1, 1)):
-                scale = builder.select(builder.icmp_signed("==", tile, tile.type(rows)),
-                                       pick(scale, *order), scale)
+                scale = builder.select(
+                    builder.icmp_signed("==", tile, tile.type(rows)), pick(scale, *order), scale
+                )
         sums = builder.add(builder.mul(sums, builder.zext(scale, int32)), of_centre)
         values = builder.shl(builder.sext(sums, lanes_of(QUAD, 64)), load(6, place, QUAD))
         builder.store(values, pointer(10, to, QUAD), align=8)
         return context.get_dummy_value()
 
     @intrinsic
-    def quad(ctx, codes, at, scales, low, high, totals, shifts, place, centre_shift, tile, values, to):
+    def quad(
+        ctx, codes, at, scales, low, high, totals, shifts, place, centre_shift, tile, values, to
+    ):
         at = types.intp
         return types.void(codes, at, at, low, high, totals, shifts, at, at, at, values, at), emit
 
@@ -192,17 +238,22 @@ _u4_quad, _s8_quad = _quad(packed=True), _quad(packed=False)
 
 @kernel
 def _spread(q, exponents, packed, tile):
-    """What each chunk of a tile of rows is multiplied with, chunks of all columns one after the other.
+    """What each chunk of a tile of rows is multiplied with, chunks of all columns one after the
+    other.
 
     That is: the activations for the low nibbles (U4) or for the bytes (S8), those for the high
     nibbles, the sum of both, and the shift. A dropped group's are zeros. Each column has as many
-    chunks as a tile, and then the first ones again, since quads may begin in one and end in the next.
+    chunks as a tile, and then the first ones again, since quads may begin in one and end in the
+    next.
     """
     columns, groups = exponents.shape
-    halves = 1 if packed else 2   # chunks per group and row
+    halves = 1 if packed else 2  # chunks per group and row
     chunks = groups * halves * tile
     width = chunks + QUAD - 1
-    low, high = np.zeros(columns * width * CHUNK, np.int16), np.zeros(columns * width * CHUNK, np.int16)
+    low, high = (
+        np.zeros(columns * width * CHUNK, np.int16),
+        np.zeros(columns * width * CHUNK, np.int16),
+    )
     totals, shifts = np.zeros(columns * width, np.int32), np.zeros(columns * width, np.int64)
     for m in range(columns):
         top = largest(exponents[m])
@@ -222,13 +273,25 @@ def _spread(q, exponents, packed, tile):
 
 
 @kernel
-def _blocks(stream, packed, begin, end, rows, beat_bytes, block_beats, centre_shift, q, exponents, out,
-            stride):
+def _blocks(
+    stream,
+    packed,
+    begin,
+    end,
+    rows,
+    beat_bytes,
+    block_beats,
+    centre_shift,
+    q,
+    exponents,
+    out,
+    stride,
+):
     """Do blocks `begin` to `end` of :func:`linear`'s."""
     columns, groups = exponents.shape
     tile = beat_bytes // CHUNK
     block_rows = TILES * tile
-    run = (U4_RUN if packed else S8_RUN) * tile   # chunks between beats of scales
+    run = (U4_RUN if packed else S8_RUN) * tile  # chunks between beats of scales
     per_tile = groups * tile * (1 if packed else 2)
     low, high, totals, shifts = _spread(q, exponents, packed, tile)
     row_scales = stream.view(np.float32)
@@ -243,11 +306,35 @@ def _blocks(stream, packed, begin, end, rows, beat_bytes, block_beats, centre_sh
                 count = min(run, TILES * per_tile - start)
                 for n in range(0, count, QUAD):
                     if packed:
-                        _u4_quad(stream, at + n * CHUNK, scales + 2 * n, low, high, totals, shifts,
-                                 first + chunk, centre_shift, tile, values, start + n)
+                        _u4_quad(
+                            stream,
+                            at + n * CHUNK,
+                            scales + 2 * n,
+                            low,
+                            high,
+                            totals,
+                            shifts,
+                            first + chunk,
+                            centre_shift,
+                            tile,
+                            values,
+                            start + n,
+                        )
                     else:
-                        _s8_quad(stream, at + n * CHUNK, scales + (n // 2 & -tile), low, high, totals,
-                                 shifts, first + chunk, centre_shift, tile, values, start + n)
+                        _s8_quad(
+                            stream,
+                            at + n * CHUNK,
+                            scales + (n // 2 & -tile),
+                            low,
+                            high,
+                            totals,
+                            shifts,
+                            first + chunk,
+                            centre_shift,
+                            tile,
+                            values,
+                            start + n,
+                        )
                     chunk += QUAD
                     while chunk >= per_tile:
                         chunk -= per_tile

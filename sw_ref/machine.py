@@ -1,8 +1,8 @@
 """Functional machine: the executable definition of every instruction, without timing.
 
-Without a `schedule` instructions execute in program order, which is what the mapper means. With one,
-each unit has its queue as in hardware and a seeded generator picks which unit goes next: a program
-that lacks a token then computes something else, or stops with :exc:`MachineError`.
+Without a `schedule` instructions execute in program order, which is what the mapper means. With
+one, each unit has its queue as in hardware and a seeded generator picks which unit goes next: a
+program that lacks a token then computes something else, or stops with :exc:`MachineError`.
 """
 
 from collections import deque
@@ -15,8 +15,20 @@ import numpy as np
 from rtl.spec.config import KV_BLOCK, UNIT_BYTES
 from rtl.spec.csr import BEST
 from rtl.spec.formats import unpack
-from rtl.spec.isa import (Append, Attend, Dest, Embed, Load, MatMul, Quant, Stream, Sync, Unit, Vector,
-                     WeightFormat)
+from rtl.spec.isa import (
+    Append,
+    Attend,
+    Dest,
+    Embed,
+    Load,
+    MatMul,
+    Quant,
+    Stream,
+    Sync,
+    Unit,
+    Vector,
+    WeightFormat,
+)
 from rtl.spec.limits import COUNTERS
 from rtl.spec.numbers import UNIT_WORDS
 
@@ -57,6 +69,7 @@ class Machine:
     logits : float32 (columns, vocabulary) or None
         All products of the last searched matrix, for evaluation; the hardware keeps only `best`.
     """
+
     def __init__(self, config, memory, *, writable=None, trusted=False):
         self.config = config
         self.memory = memory
@@ -80,7 +93,8 @@ class Machine:
         (instruction index, instruction with its registers added), is called after each one. `poll`
         is called now and then, and may raise what interrupts the run.
 
-        Raises :exc:`~sw_ref.legal.IllegalProgram`, which names the rule, where a program breaks one.
+        Raises :exc:`~sw_ref.legal.IllegalProgram`, which names the rule, where a program breaks
+        one.
         """
         self.tokens, self.trace = list(tokens), trace
         self.beats, self.queries, self.kv = deque(), deque(), deque()
@@ -136,7 +150,9 @@ class Machine:
                 more = item is not None
                 if item is not None:
                     insn = item[1]
-                    queues[insn.unit if isinstance(insn, Sync) else Unit(insn.op.value >> 4)].append(item)
+                    queues[
+                        insn.unit if isinstance(insn, Sync) else Unit(insn.op.value >> 4)
+                    ].append(item)
             elif ready:
                 # Runs of one unit, so that some get far ahead of the others.
                 queue = queues[rng.choice(ready)]
@@ -145,7 +161,9 @@ class Machine:
                         break
                     self._complete(*queue.popleft())
             else:
-                stuck = "; ".join(f"{u.name} at {q[0][0]} ({q[0][1]})" for u, q in queues.items() if q)
+                stuck = "; ".join(
+                    f"{u.name} at {q[0][0]} ({q[0][1]})" for u, q in queues.items() if q
+                )
                 raise MachineError(f"No unit can go on: {stuck}")
 
     def _may_start(self, insn):
@@ -190,12 +208,12 @@ class Machine:
     def _dram(self, addr, size):
         if (addr + size) * UNIT_BYTES > len(self.memory):
             raise ValueError(f"DRAM address {addr + size} is past {len(self.memory) // UNIT_BYTES}")
-        return self.memory[addr * UNIT_BYTES:(addr + size) * UNIT_BYTES]
+        return self.memory[addr * UNIT_BYTES : (addr + size) * UNIT_BYTES]
 
     def _words(self, start, count):
         if start + count > len(self.vector):
             raise IndexError(f"vector memory address {start + count} is past {len(self.vector)}")
-        return self.vector[start:start + count]
+        return self.vector[start : start + count]
 
     def _vector(self, insn):
         # The kernel's parameters are the instruction's fields, in the order of declaration.
@@ -205,8 +223,14 @@ class Machine:
     def _quant(self, insn):
         act, wide = insn.dest == Dest.ACT, insn.dest == Dest.QUERY
         q, exponents = kernels.quantize(
-            self.vector, insn.outer, insn.inner, insn.a, insn.stride,
-            numerics.GROUP if act else self.config.head_dim, 16 if wide else 8)
+            self.vector,
+            insn.outer,
+            insn.inner,
+            insn.a,
+            insn.stride,
+            numerics.GROUP if act else self.config.head_dim,
+            16 if wide else 8,
+        )
         if act:
             groups = slice(insn.act, insn.act + len(q))
             if groups.stop > self.config.act_groups:
@@ -237,10 +261,23 @@ class Machine:
             self.logits = np.empty((columns, insn.rows), np.float32)
             out, stride = self.logits.reshape(-1), insn.rows
         else:
-            out, stride = self._words(insn.dst, (columns - 1) * insn.stride + insn.rows), insn.stride
-        self._take(linear(self._front(), insn.format, insn.rows, self.config.beat_bytes, insn.centre,
-                          np.ascontiguousarray(self.act[:columns, groups]),
-                          np.ascontiguousarray(self.exponents[:columns, groups]), out, stride))
+            out, stride = (
+                self._words(insn.dst, (columns - 1) * insn.stride + insn.rows),
+                insn.stride,
+            )
+        self._take(
+            linear(
+                self._front(),
+                insn.format,
+                insn.rows,
+                self.config.beat_bytes,
+                insn.centre,
+                np.ascontiguousarray(self.act[:columns, groups]),
+                np.ascontiguousarray(self.exponents[:columns, groups]),
+                out,
+                stride,
+            )
+        )
         if insn.best:
             self.best = best(self.logits[insn.column])
 
@@ -248,15 +285,23 @@ class Machine:
         block = self.config.block_rows
         stream = self._front()
         size = places(stream, WeightFormat.S8, block, insn.groups, self.config.beat_bytes)[-1]
-        codes, scale, _, row_scale = unpack(WeightFormat.S8, stream, block, insn.groups, self.config.beat_bytes)
+        codes, scale, _, row_scale = unpack(
+            WeightFormat.S8, stream, block, insn.groups, self.config.beat_bytes
+        )
         self._take(size)
         n = insn.row % block
-        values = (codes[n].reshape(insn.groups, -1) * scale[n].astype(np.int32)[:, None]).reshape(-1)
+        values = (codes[n].reshape(insn.groups, -1) * scale[n].astype(np.int32)[:, None]).reshape(
+            -1
+        )
         self._words(insn.dst, len(values))[:] = numerics.product(values, row_scale[n])
 
     def cache(self, addr, length):
         """Keys and values of one head as (block, 32) arrays, with their exponents: views."""
-        blocks, units, dim = -(-length // KV_BLOCK), self.config.kv_block_units, self.config.head_dim
+        blocks, units, dim = (
+            -(-length // KV_BLOCK),
+            self.config.kv_block_units,
+            self.config.head_dim,
+        )
         raw = self._dram(addr, blocks * units).reshape(blocks, units * UNIT_BYTES)
         exponents = raw[:, :UNIT_BYTES].reshape(blocks, 2, KV_BLOCK)
         lines = raw[:, UNIT_BYTES:].reshape(blocks, 2, KV_BLOCK, dim).view(np.int8)
@@ -265,7 +310,7 @@ class Machine:
     def _append(self, insn):
         for head in range(insn.heads):
             q, exponent = self.kv.popleft()
-            lines = self.cache(insn.addr + head * insn.stride, KV_BLOCK)[2 * insn.value:][:2]
+            lines = self.cache(insn.addr + head * insn.stride, KV_BLOCK)[2 * insn.value :][:2]
             lines[0][0, insn.position % KV_BLOCK] = q
             lines[1][0, insn.position % KV_BLOCK] = exponent
 
@@ -277,7 +322,10 @@ class Machine:
             addr = insn.addr + head * insn.stride
             self._dram(addr, size)
             numerators, denominators = kernels.attend(
-                self.memory, addr * UNIT_BYTES, insn.length, np.array(q), np.array(exponents))
+                self.memory, addr * UNIT_BYTES, insn.length, np.array(q), np.array(exponents)
+            )
             first = head * insn.queries
             self._words(insn.dst + first * dim, numerators.size)[:] = numerators.reshape(-1)
-            self._words(insn.sums + first * lanes, insn.queries * lanes)[:] = denominators.repeat(lanes)
+            self._words(insn.sums + first * lanes, insn.queries * lanes)[:] = denominators.repeat(
+                lanes
+            )

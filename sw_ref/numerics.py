@@ -15,18 +15,42 @@ import numpy as np
 from rtl.spec.numbers import GROUP, WINDOW
 
 
-__all__ = ["GROUP", "WINDOW", "MAGIC", "MIN_NORMAL", "MAX", "value", "rounded", "loaded", "product",
-           "add", "shifted", "madd", "nmadd", "dot", "clamp", "scale", "recip_seed", "rsqrt_seed",
-           "quantize", "dequantize", "group_shift", "aligned", "group_sums", "exact_sums",
-           "linear_scale", "linear"]
+__all__ = [
+    "GROUP",
+    "WINDOW",
+    "MAGIC",
+    "MIN_NORMAL",
+    "MAX",
+    "value",
+    "rounded",
+    "loaded",
+    "product",
+    "add",
+    "shifted",
+    "madd",
+    "nmadd",
+    "dot",
+    "clamp",
+    "scale",
+    "recip_seed",
+    "rsqrt_seed",
+    "quantize",
+    "dequantize",
+    "group_shift",
+    "aligned",
+    "group_sums",
+    "exact_sums",
+    "linear_scale",
+    "linear",
+]
 
 
 f32 = np.float32
-MAGIC = 12582912.0       # 1.5 * 2**23: added to x, leaves round(x) in the low bits.
-MIN_NORMAL = f32(2.0 ** -126)
+MAGIC = 12582912.0  # 1.5 * 2**23: added to x, leaves round(x) in the low bits.
+MIN_NORMAL = f32(2.0**-126)
 MAX = np.finfo(f32).max  # 2**128 - 2**104
-MAGNITUDE = 0x7fffffff   # All but the sign.
-SPECIAL = 0x7f800000     # The first magnitude with an exponent field of 255.
+MAGNITUDE = 0x7FFFFFFF  # All but the sign.
+SPECIAL = 0x7F800000  # The first magnitude with an exponent field of 255.
 
 
 def _magnitude(x):

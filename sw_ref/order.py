@@ -1,9 +1,9 @@
 """Order between instructions: happens-before by tokens and streams, and the races that break it.
 
 Units run side by side, each in order. An access comes *before* another of a different unit if it
-does in every run that the tokens allow: vector clocks (Lamport; Fidge; Mattern) carry what each unit
-knows to be complete from the giver of a token to its taker. Two accesses to a word, one of them a
-write, of which neither comes before the other, are a race.
+does in every run that the tokens allow: vector clocks (Lamport; Fidge; Mattern) carry what each
+unit knows to be complete from the giver of a token to its taker. Two accesses to a word, one of
+them a write, of which neither comes before the other, are a race.
 """
 
 from collections import deque
@@ -15,8 +15,21 @@ import numpy as np
 
 from rtl.spec.config import GROUP, UNIT_BYTES
 from rtl.spec.formats import SPARSE, stream_units
-from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit,
-                     Vector, WeightFormat)
+from rtl.spec.isa import (
+    Append,
+    Attend,
+    Dest,
+    Embed,
+    Func,
+    Load,
+    MatMul,
+    Quant,
+    Stream,
+    Sync,
+    Unit,
+    Vector,
+    WeightFormat,
+)
 from rtl.spec.limits import COUNTERS, STREAMS_AHEAD, TOKENS_AHEAD
 
 from .checks import operands
@@ -43,13 +56,19 @@ _dense_units = lru_cache(maxsize=256)(stream_units)
 
 
 def _sparse_units(fmt, rows, groups, config, stream):
-    """Units that a sparse matrix takes of the bytes of a stream. Raises :exc:`Broken` if they are none."""
+    """Units that a sparse matrix takes of the bytes of a stream. Raises :exc:`Broken` if they are
+    none.
+    """
     from .linear import sound  # compiled when it is first needed, which is not everywhere
+
     try:
         size = sound(stream, fmt, rows, groups, config)
     except ValueError as error:
-        raise Broken("stream" if "holds less" in str(error) else "weights",
-                     "a whole sparse matrix", str(error)) from None
+        raise Broken(
+            "stream" if "holds less" in str(error) else "weights",
+            "a whole sparse matrix",
+            str(error),
+        ) from None
     return -(-size // UNIT_BYTES)
 
 
@@ -68,10 +87,20 @@ def touched(insn, config):
     lanes, kind = config.lanes, type(insn)
     if kind is Vector:
         lengths = {x: lanes if getattr(insn, f"{x}_fill") else insn.inner for x in operands(insn)}
-        return ([_words(getattr(insn, x), getattr(insn, f"{x}_stride"), length, insn.outer)
-                 for x, length in lengths.items()],
-                [_words(insn.d, insn.d_stride, lanes if insn.func == Func.DOT else insn.inner,
-                        insn.outer)])
+        return (
+            [
+                _words(getattr(insn, x), getattr(insn, f"{x}_stride"), length, insn.outer)
+                for x, length in lengths.items()
+            ],
+            [
+                _words(
+                    insn.d,
+                    insn.d_stride,
+                    lanes if insn.func == Func.DOT else insn.inner,
+                    insn.outer,
+                )
+            ],
+        )
     if kind is Quant:
         return [_words(insn.a, insn.stride, insn.inner, insn.outer)], []
     if kind is Load:
@@ -82,8 +111,10 @@ def touched(insn, config):
         return [], [_words(insn.dst, 0, GROUP * insn.groups, 1)]
     if kind is Attend:
         count = insn.heads * insn.queries
-        return [], [_words(insn.dst, 0, count * config.head_dim, 1),
-                    _words(insn.sums, 0, count * lanes, 1)]
+        return [], [
+            _words(insn.dst, 0, count * config.head_dim, 1),
+            _words(insn.sums, 0, count * lanes, 1),
+        ]
     return [], []
 
 
@@ -98,21 +129,22 @@ class Order:
     sparse : :class:`dict`
         Units of the sparse matrices that were looked at, in whatever run: no run changes them.
     """
+
     def __init__(self, config, memory, sparse=None):
         self.config, self.memory = config, memory
         self.sparse = {} if sparse is None else sparse
         # known[u][v]: how many instructions of unit v are complete, as far as unit u knows.
         self.known = np.zeros((CLOCKS, CLOCKS), np.int64)
         self.writer = np.zeros(config.vector_words, np.uint8)
-        self.written = np.zeros(config.vector_words, np.int64)   # 0: never
-        self.read = np.zeros(config.vector_words, np.int64)      # by VECTOR, the only one that does
+        self.written = np.zeros(config.vector_words, np.int64)  # 0: never
+        self.read = np.zeros(config.vector_words, np.int64)  # by VECTOR, the only one that does
         # Of each column's activations: what VECTOR wrote last and when, and when LINEAR read it.
         self.vectors = [None] * config.columns
         self.quantized, self.used = [0] * config.columns, [0] * config.columns
-        self.waiting = [deque() for _ in range(COUNTERS)]        # tokens: what their givers knew
-        self.taken = [deque() for _ in range(COUNTERS)]          # (taker, when), unless known to givers
-        self.streams = deque()                                   # [address, units left]
-        self.groups: Any = None          # [destination, groups left, start], None when none are
+        self.waiting = [deque() for _ in range(COUNTERS)]  # tokens: what their givers knew
+        self.taken = [deque() for _ in range(COUNTERS)]  # (taker, when), unless known to givers
+        self.streams = deque()  # [address, units left]
+        self.groups: Any = None  # [destination, groups left, start], None when none are
         self.touched = {}
 
     def copy(self):
@@ -123,18 +155,26 @@ class Order:
         for name in ("vectors", "quantized", "used"):
             setattr(other, name, [*getattr(self, name)])
         # What waits in a counter is never changed, nor is what was taken.
-        other.waiting, other.taken = ([each.copy() for each in all_] for all_ in (self.waiting, self.taken))
+        other.waiting, other.taken = (
+            [each.copy() for each in all_] for all_ in (self.waiting, self.taken)
+        )
         other.streams = deque([*stream] for stream in self.streams)
         other.groups = self.groups and [*self.groups]
         return other
 
     def account(self, insn):
-        """Keep account of the weight stream. Call it for every instruction, before :meth:`follow`."""
+        """Keep account of the weight stream. Call it for every instruction, before
+        :meth:`follow`.
+        """
         kind = type(insn)
         if kind is Stream:
             self.streams.append([insn.addr, insn.size])
-            need(len(self.streams) <= STREAMS_AHEAD, "stream",
-                 f"at most {STREAMS_AHEAD} STREAMs ahead of their matrices", len(self.streams))
+            need(
+                len(self.streams) <= STREAMS_AHEAD,
+                "stream",
+                f"at most {STREAMS_AHEAD} STREAMs ahead of their matrices",
+                len(self.streams),
+            )
         elif kind is MatMul or kind is Embed:
             self._take_weights(insn)
 
@@ -161,11 +201,17 @@ class Order:
     def finish(self):
         """Check what a run leaves behind."""
         if self.groups is not None:
-            raise Broken("groups", "all groups taken before HALT",
-                         f"{self.groups[1]} left of a QUANT to {self.groups[0].name}")
+            raise Broken(
+                "groups",
+                "all groups taken before HALT",
+                f"{self.groups[1]} left of a QUANT to {self.groups[0].name}",
+            )
         if self.streams:
-            raise Broken("stream", "all weights taken before HALT",
-                         f"{self.streams[0][1]} units that no matrix took")
+            raise Broken(
+                "stream",
+                "all weights taken before HALT",
+                f"{self.streams[0][1]} units that no matrix took",
+            )
 
     def _sync(self, insn, unit, known):
         if insn.take:
@@ -180,30 +226,42 @@ class Order:
             while taken and taken[0][1] <= known[taken[0][0]]:
                 taken.popleft()
             count = len(waiting) + len(taken)
-            need(count <= TOKENS_AHEAD, "token", f"at most {TOKENS_AHEAD} tokens in counter {insn.give}",
-                 f"{count}")
+            need(
+                count <= TOKENS_AHEAD,
+                "token",
+                f"at most {TOKENS_AHEAD} tokens in counter {insn.give}",
+                f"{count}",
+            )
 
     def _take_weights(self, insn):
         need(self.streams, "stream", "weights that a STREAM before this fetches", "none")
         front = self.streams[0]
         addr, left = front
         size = self.matrix_units(insn, addr, left)
-        need(size <= left, "stream", f"a matrix of {size} units in one STREAM",
-             f"the {left} units that are left of it")
+        need(
+            size <= left,
+            "stream",
+            f"a matrix of {size} units in one STREAM",
+            f"the {left} units that are left of it",
+        )
         front[:] = addr + size, left - size
         if left == size:
             self.streams.popleft()
 
     def matrix_units(self, insn, addr, left):
-        """Units that a MatMul or Embed takes of a stream, of which `left` units are left at `addr`."""
+        """Units that a MatMul or Embed takes of a stream, of which `left` units are left at
+        `addr`.
+        """
         if type(insn) is Embed:
-            return _dense_units(WeightFormat.S8, self.config.block_rows, insn.groups, self.config.beat_bytes)
+            return _dense_units(
+                WeightFormat.S8, self.config.block_rows, insn.groups, self.config.beat_bytes
+            )
         if insn.format not in SPARSE:
             return _dense_units(insn.format, insn.rows, insn.groups, self.config.beat_bytes)
         matrix = insn.format, insn.rows, insn.groups
         key = addr, left, *matrix
         if key not in self.sparse:
-            stream = self.memory[addr * UNIT_BYTES:(addr + left) * UNIT_BYTES]
+            stream = self.memory[addr * UNIT_BYTES : (addr + left) * UNIT_BYTES]
             self.sparse[key] = _sparse_units(*matrix, self.config, stream)
         return self.sparse[key]
 
@@ -211,20 +269,41 @@ class Order:
         wanted = insn.act, insn.groups
         for column in [insn.column] if insn.best else range(insn.column + 1):
             found = self.vectors[column]
-            need(found == wanted, "activations",
-                 f"groups {wanted[0]} to {sum(wanted)}, as one QUANT made them in column {column}",
-                 "none" if found is None else f"groups {found[0]} to {sum(found)}")
+            need(
+                found == wanted,
+                "activations",
+                f"groups {wanted[0]} to {sum(wanted)}, as one QUANT made them in column {column}",
+                "none" if found is None else f"groups {found[0]} to {sum(found)}",
+            )
             if self.quantized[column] > known[VECTOR]:
-                self.missing(LINEAR, VECTOR, self.quantized[column], Broken(
-                    "race", f"a token between VECTOR's QUANT and this, in column {column}", "none"))
+                self.missing(
+                    LINEAR,
+                    VECTOR,
+                    self.quantized[column],
+                    Broken(
+                        "race",
+                        f"a token between VECTOR's QUANT and this, in column {column}",
+                        "none",
+                    ),
+                )
             self.used[column] = int(known[LINEAR])
 
     def _quantize(self, insn, known):
-        count = insn.outer * insn.inner // (GROUP if insn.dest == Dest.ACT else self.config.head_dim)
+        count = (
+            insn.outer * insn.inner // (GROUP if insn.dest == Dest.ACT else self.config.head_dim)
+        )
         if insn.dest == Dest.ACT:
             if self.used[insn.column] > known[LINEAR]:
-                self.missing(VECTOR, LINEAR, self.used[insn.column], Broken(
-                    "race", f"a token between LINEAR's last MATMUL of column {insn.column} and this", "none"))
+                self.missing(
+                    VECTOR,
+                    LINEAR,
+                    self.used[insn.column],
+                    Broken(
+                        "race",
+                        f"a token between LINEAR's last MATMUL of column {insn.column} and this",
+                        "none",
+                    ),
+                )
             self.vectors[insn.column] = insn.act, count
             self.quantized[insn.column] = int(known[VECTOR])
         else:
@@ -236,12 +315,17 @@ class Order:
     def _expect_taker(self, insn):
         dest, left, _ = self.groups
         if type(insn) is not TAKERS[dest]:
-            raise Broken("groups", f"an {TAKERS[dest].op.name} for the {left} groups of the QUANT before",
-                         insn.op.name)
+            raise Broken(
+                "groups",
+                f"an {TAKERS[dest].op.name} for the {left} groups of the QUANT before",
+                insn.op.name,
+            )
 
     def _take_groups(self, dest, count, known):
         _, left, start = self.groups or (dest, 0, known)
-        need(count <= left, "groups", f"{count} groups of one QUANT to {dest.name} before this", left)
+        need(
+            count <= left, "groups", f"{count} groups of one QUANT to {dest.name} before this", left
+        )
         np.maximum(known, start, out=known)
         self.groups[1] = left - count
         if left == count:
@@ -277,14 +361,18 @@ class Order:
         if not late.any():
             return
         at = np.arange(len(self.written))[words][np.flatnonzero(late)[0]]
-        broken = Broken("race", "a token before this access",
-                        f"word {at}, {how} {Unit(int(self.writer[at])).name} at any time")
+        broken = Broken(
+            "race",
+            "a token before this access",
+            f"word {at}, {how} {Unit(int(self.writer[at])).name} at any time",
+        )
         others = np.broadcast_to(who, when.shape)[late]
         for other in np.unique(others):
             self.missing(unit, int(other), int(when[late][others == other].max()), broken)
 
     def missing(self, unit, other, when, broken):
-        """`unit` goes on, and no token says that `other` has completed its first `when` instructions.
+        """`unit` goes on, and no token says that `other` has completed its first `when`
+        instructions.
 
         Raises `broken`, :exc:`~sw_ref.legal.Broken`; a subclass may see to it that it knows.
         """
@@ -308,9 +396,14 @@ class Order:
         tokens = [[tuple(ago(token, units)) for token in waiting] for waiting in self.waiting]
         taken = [[(unit, int(ago(when, unit))) for unit, when in taken] for taken in self.taken]
         groups = self.groups and (*self.groups[:2], tuple(ago(self.groups[2], units)))
-        return (tokens, taken, list(self.vectors), groups,
-                [int(ago(when, VECTOR)) for when in self.quantized],
-                [int(ago(when, LINEAR)) for when in self.used],
-                np.stack(clocks).tobytes(),
-                np.where(self.written == 0, NEVER, ago(self.written, self.writer)).tobytes(),
-                ago(self.read, VECTOR).tobytes())
+        return (
+            tokens,
+            taken,
+            list(self.vectors),
+            groups,
+            [int(ago(when, VECTOR)) for when in self.quantized],
+            [int(ago(when, LINEAR)) for when in self.used],
+            np.stack(clocks).tobytes(),
+            np.where(self.written == 0, NEVER, ago(self.written, self.writer)).tobytes(),
+            ago(self.read, VECTOR).tobytes(),
+        )

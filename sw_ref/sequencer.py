@@ -12,18 +12,24 @@ from .legal import Broken, IllegalProgram, illegal
 __all__ = ["Sequencer"]
 
 
-KNOWN = 64     # Results of adding registers that are kept per instruction: as many as it has columns.
-POLL = 1024    # Instructions between looks at whether somebody wants to interrupt.
-MASK = 0xffffffff
+KNOWN = 64  # Results of adding registers that are kept per instruction: as many as it has columns.
+POLL = 1024  # Instructions between looks at whether somebody wants to interrupt.
+MASK = 0xFFFFFFFF
 
 
 class _Decoded:
     """An instruction of the program, and what it becomes once registers are added to its fields."""
+
     def __init__(self, pc, insn):
         self.pc, self.insn, self.known = pc, insn, {}
-        self.relative = [(name, getattr(insn, register), insn.layout[name].width)
-                         for name, register in insn.relative.items() if getattr(insn, register)]
-        self.fixed = None   # the instruction itself, once it is known to be legal, if nothing is added
+        self.relative = [
+            (name, getattr(insn, register), insn.layout[name].width)
+            for name, register in insn.relative.items()
+            if getattr(insn, register)
+        ]
+        self.fixed = (
+            None  # the instruction itself, once it is known to be legal, if nothing is added
+        )
         numbers = sorted({register for _, register, _ in self.relative})
         self.key = itemgetter(*numbers) if numbers else lambda registers: None
 
@@ -66,6 +72,7 @@ class Sequencer:
     rounds : :class:`int`
         Rounds that outermost loops have ended, so far in the run.
     """
+
     def __init__(self, insns, bounds, columns):
         self.program = [_Decoded(pc, insn) for pc, insn in enumerate(insns)]
         self.bounds, self.columns, self.rounds = bounds, columns, 0
@@ -77,8 +84,11 @@ class Sequencer:
         :exc:`IllegalProgram`.
         """
         program, bounds, columns = self.program, self.bounds, self.columns
-        sources = {Source.POSITION.value: position, Source.COLUMNS.value: columns,
-                   Source.HEAD.value: int(head)}
+        sources = {
+            Source.POSITION.value: position,
+            Source.COLUMNS.value: columns,
+            Source.HEAD.value: int(head),
+        }
         values = [0] * REGISTERS + [sources[n] for n in sorted(sources)]
         self.rounds = 0
         pc, loops, left, alone = 0, [], LIMIT, 0
@@ -87,19 +97,29 @@ class Sequencer:
             kind = type(insn)
             left -= 1
             if left < 0:
-                raise IllegalProgram("limit", f"Instruction {pc} ({insn})",
-                                     f"at most {LIMIT} instructions in a run", "more")
+                raise IllegalProgram(
+                    "limit",
+                    f"Instruction {pc} ({insn})",
+                    f"at most {LIMIT} instructions in a run",
+                    "more",
+                )
             alone += 1
             if alone > ALONE + 1:
-                raise IllegalProgram("limit", f"Instruction {pc} ({insn})",
-                                     f"at most {ALONE} instructions of the sequencer between others",
-                                     "more")
+                raise IllegalProgram(
+                    "limit",
+                    f"Instruction {pc} ({insn})",
+                    f"at most {ALONE} instructions of the sequencer between others",
+                    "more",
+                )
             if poll is not None and not left % POLL:
                 poll()
             if kind is Scalar:
                 if insn.rd:
-                    values[insn.rd] = ((values[insn.source] >> insn.shift) * insn.factor
-                                       + insn.offset + values[insn.plus]) & MASK
+                    values[insn.rd] = (
+                        (values[insn.source] >> insn.shift) * insn.factor
+                        + insn.offset
+                        + values[insn.plus]
+                    ) & MASK
             elif kind is Loop:
                 count = insn.count + values[insn.source] & MASK
                 if count:
@@ -109,8 +129,12 @@ class Sequencer:
             elif kind is Token:
                 column = values[insn.source]
                 if column >= columns:
-                    raise IllegalProgram("column", f"Instruction {pc} ({insn})",
-                                         f"a column below the {columns} in use", str(column))
+                    raise IllegalProgram(
+                        "column",
+                        f"Instruction {pc} ({insn})",
+                        f"a column below the {columns} in use",
+                        str(column),
+                    )
                 if insn.rd:
                     values[insn.rd] = tokens[column]
             elif kind is Halt:

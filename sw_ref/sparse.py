@@ -1,4 +1,6 @@
-"""Stripes of the sparse formats, as :mod:`rtl.spec.formats.stripes` lays them out: where they are, and their integers."""
+"""Stripes of the sparse formats, as :mod:`rtl.spec.formats.stripes` lays them out: where they are,
+and their integers.
+"""
 
 import numpy as np
 
@@ -12,18 +14,18 @@ from .numerics import f32
 __all__ = ["ROWS", "EVERY_MODE", "modes_of", "stripes", "stripe"]
 
 
-ROWS = BLOCK           # of a stripe, per lane
-EVERY_MODE = (1 << len(Mode)) - 1   # a bit per mode
+ROWS = BLOCK  # of a stripe, per lane
+EVERY_MODE = (1 << len(Mode)) - 1  # a bit per mode
 SLOT_COUNT, INDEX_WIDTH = (np.array([of[mode] for mode in Mode]) for of in (SLOTS, INDEX_BITS))
-SLOT_SHIFT = np.array([SLOTS[mode].bit_length() - 1 for mode in Mode])   # they are powers of two
+SLOT_SHIFT = np.array([SLOTS[mode].bit_length() - 1 for mode in Mode])  # they are powers of two
 ZERO, PAIRS, DENSE = Mode.ZERO.value, Mode.PAIRS.value, Mode.DENSE.value
-SCALE_BEATS = 4        # fp32 row scales of 16 rows per lane
+SCALE_BEATS = 4  # fp32 row scales of 16 rows per lane
 
 
 @kernel
 def _beats(bits, mode):
     """Code beats of a block, and code beats that an index beat serves (0 without an index)."""
-    slots = 8 * LANE // bits   # of a lane in a beat
+    slots = 8 * LANE // bits  # of a lane in a beat
     codes = BLOCK * SLOT_COUNT[mode] // slots
     width = INDEX_WIDTH[mode]
     return codes, 8 * LANE // (slots * width) if width else 0
@@ -43,7 +45,8 @@ def _header(stream, header, nibble):
 
 @kernel
 def stripes(stream, bits, rows, blocks, beat_bytes, modes):
-    """Bytes at which the stripes of a matrix begin, and at which the last one ends: int64 (stripes + 1,).
+    """Bytes at which the stripes of a matrix begin, and at which the last one ends: int64 (stripes
+    + 1,).
 
     `stream` may go on behind it. `blocks` are those of a row, `modes` those that they may have.
     """
@@ -97,7 +100,8 @@ def stripe(stream, at, bits, beat_bytes, integers):
         codes, serves = _beats(bits, mode)
         shift, width = SLOT_SHIFT[mode], INDEX_WIDTH[mode]
         mask = (1 << width) - 1
-        # What a slot's own number adds to its element: all of it, or the four elements that it is of.
+        # What a slot's own number adds to its element: all of it, or the four elements that it is
+        # of.
         own, half = (1 << shift) - 1 if mode == DENSE else 0, 3 if mode == PAIRS else 0
         for beat in range(codes):
             if serves and beat % serves == 0:

@@ -19,8 +19,8 @@ from .sequencer import Sequencer
 __all__ = ["verify", "corners"]
 
 
-OF_STREAM = {Stream, MatMul, Embed}            # what Order.account looks at
-DRAM_FIELDS = {"addr", "position", "length"}   # which no other unit's words depend on
+OF_STREAM = {Stream, MatMul, Embed}  # what Order.account looks at
+DRAM_FIELDS = {"addr", "position", "length"}  # which no other unit's words depend on
 
 
 @cache
@@ -30,12 +30,16 @@ def _compared(kind):
 
 def _alike(one, other):
     """Whether two instructions touch the same words of the memories that units share."""
-    return one is other or type(one) is type(other) and all(
-        getattr(one, name) == getattr(other, name) for name in _compared(type(one)))
+    return (
+        one is other
+        or type(one) is type(other)
+        and all(getattr(one, name) == getattr(other, name) for name in _compared(type(one)))
+    )
 
 
 class _Follower:
     """Leads :class:`Order` through a run, and past rounds of a loop that only repeat themselves."""
+
     def __init__(self, order):
         self.order = order
         self.round, self.before, self.state, self.repeats = [], [], None, False

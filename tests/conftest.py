@@ -17,8 +17,11 @@ def pytest_configure(config):
     # Shells start what runs in the background without Ctrl-C, which some tests are about.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.addinivalue_line("markers", "seconds(n): about how long it takes, where that is long; "
-                                       "tests that take longest start first")
+    config.addinivalue_line(
+        "markers",
+        "seconds(n): about how long it takes, where that is long; "
+        "tests that take longest start first",
+    )
 
 
 def pytest_collection_modifyitems(items):
@@ -52,9 +55,11 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     """Replaces a tool by a shell script, and counts its calls in the file `calls`."""
+
     def replace(variable, script):
         path = tmp_path / variable.lower()
         path.write_text(f"#!/bin/sh\necho {variable} >> {tmp_path}/calls\n{script}\n")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv(variable, str(path))
+
     return replace

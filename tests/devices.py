@@ -22,6 +22,7 @@ MODELS = {
     "odd": dict(heads=10, kv_heads=2, hidden=160, ffn=320, vocab=101, tied=False),
 }
 
+
 @cache
 def toy_image(name):
     return compile_model(toy_model(**MODELS[name]), CONFIGS[name], CONTEXT)
@@ -46,5 +47,3 @@ def same_step(sim, model, tokens, position, head):
 def same_memory(sim, model):
     different = np.flatnonzero(sim.memory != model.machine.memory)
     assert not different.size, f"DRAM differs in {different.size} bytes, from {different[0]:#x} on"
-
-

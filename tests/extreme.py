@@ -15,12 +15,22 @@ from .devices import same_memory, same_step
 __all__ = ["CONFIG", "Data", "compare", "hand", "image", "pair", "run", "same"]
 
 
-CONFIG = Config(name="limits", beat_bits=128, columns=2, lanes=4, queries=15, vector_words=1 << 18,
-                act_groups=1024, program_words=4096, prefetch_beats=64, formats=("U4", "S8"))
+CONFIG = Config(
+    name="limits",
+    beat_bits=128,
+    columns=2,
+    lanes=4,
+    queries=15,
+    vector_words=1 << 18,
+    act_groups=1024,
+    program_words=4096,
+    prefetch_beats=64,
+    formats=("U4", "S8"),
+)
 WATCHDOG = 4_000_000
-ONE = 0x3f800000
-SCRATCH = 1024        # words that are compared at once
-GIVE, TAKE = 14, 15   # tokens that programs here leave to `compare`
+ONE = 0x3F800000
+SCRATCH = 1024  # words that are compared at once
+GIVE, TAKE = 14, 15  # tokens that programs here leave to `compare`
 
 
 class Data:
@@ -31,6 +41,7 @@ class Data:
     end : :class:`int`
         Units so far.
     """
+
     def __init__(self):
         self.parts, self.end = [], 0
 
@@ -57,10 +68,23 @@ def image(insns, data, writable=(0, 0)):
     memory.put(data.bytes())
     words = b"".join(insn.encode().to_bytes(32, "little") for insn in insns)
     memory.put(np.frombuffer(words, np.uint8))
-    return Image(memory=memory.bytes(), memory_units=memory.end, writable=writable, program=program,
-                 length=len(insns), digest=CONFIG.digest, config=CONFIG.name, formats=[],
-                 patterns=[], context=1, vocab=1 << 20, weight_bytes=0, model={}, tokenizer={},
-                 report={})
+    return Image(
+        memory=memory.bytes(),
+        memory_units=memory.end,
+        writable=writable,
+        program=program,
+        length=len(insns),
+        digest=CONFIG.digest,
+        config=CONFIG.name,
+        formats=[],
+        patterns=[],
+        context=1,
+        vocab=1 << 20,
+        weight_bytes=0,
+        model={},
+        tokenizer={},
+        report={},
+    )
 
 
 def pair():
@@ -98,18 +122,21 @@ def same(devices, insns, data, shown, *, scratch, writable=None, position=0, tok
     """
     writable = writable or (data.end, data.end)
     assert writable[1] == data.end, "what may be written comes last"
-    parts = [(start + at, min(SCRATCH, words - at))
-             for start, words in shown for at in range(0, words, SCRATCH)]
+    parts = [
+        (start + at, min(SCRATCH, words - at))
+        for start, words in shown
+        for at in range(0, words, SCRATCH)
+    ]
     # A head's block has room for the keys and the values of so many parts.
     blocks = np.zeros((SCRATCH // CONFIG.head_dim, CONFIG.kv_block_units, UNIT_BYTES), np.uint8)
-    areas = [data.put(blocks) for _ in parts[::2 * KV_BLOCK]]
+    areas = [data.put(blocks) for _ in parts[:: 2 * KV_BLOCK]]
     writable = writable[0], data.end
     first = image([*insns, Halt()], data, writable)
     machine = Machine(CONFIG, first.dram(), writable=writable)
     machine.run(first.instructions, tokens=tokens, position=position, head=False)
     program = list(insns)
     for n, (start, words) in enumerate(parts):
-        expected = data.put(machine.vector[start:start + words])
+        expected = data.put(machine.vector[start : start + words])
         program += compare(start, words, expected, scratch, areas[n // (2 * KV_BLOCK)], n)
     run(devices, [*program, Halt()], data, writable=writable, tokens=tokens, position=position)
     return machine.vector
@@ -117,11 +144,26 @@ def same(devices, insns, data, shown, *, scratch, writable=None, position=0, tok
 
 def compare(start, words, expected, scratch, area, n):
     """Append what is left of an area when the expected words are subtracted, as keys or values."""
-    return [*hand(Unit.VECTOR, Unit.LOAD, GIVE),
-            Load(addr=expected, size=words // 16, dst=scratch),
-            *hand(Unit.LOAD, Unit.VECTOR, TAKE),
-            Vector(func=Func.NMADD, outer=1, inner=words, d=scratch, a=start, b_const=1,
-                   b_value=ONE, c=scratch),
-            Quant(dest=Dest.KV, outer=1, inner=words, a=scratch),
-            Append(value=n // KV_BLOCK % 2, heads=words // CONFIG.head_dim, addr=area,
-                   stride=CONFIG.kv_block_units, position=n)]
+    return [
+        *hand(Unit.VECTOR, Unit.LOAD, GIVE),
+        Load(addr=expected, size=words // 16, dst=scratch),
+        *hand(Unit.LOAD, Unit.VECTOR, TAKE),
+        Vector(
+            func=Func.NMADD,
+            outer=1,
+            inner=words,
+            d=scratch,
+            a=start,
+            b_const=1,
+            b_value=ONE,
+            c=scratch,
+        ),
+        Quant(dest=Dest.KV, outer=1, inner=words, a=scratch),
+        Append(
+            value=n // KV_BLOCK % 2,
+            heads=words // CONFIG.head_dim,
+            addr=area,
+            stride=CONFIG.kv_block_units,
+            position=n,
+        ),
+    ]

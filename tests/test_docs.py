@@ -29,11 +29,15 @@ def test_links_lead_somewhere(path):
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_named_files_exist(path):
-    names = re.findall(r"`((?:headrace|rtl|sim|host|mapper|sw_ref|boards|tests|docs)/[\w/.-]*\w\.\w+)`",
-                       path.read_text())
-    if path.parent == ROOT:   # folders, too
-        names += re.findall(r"`((?:headrace|rtl|sim|host|mapper|sw_ref|boards|tests|docs)/[\w/]*)`",
-                            path.read_text())
+    names = re.findall(
+        r"`((?:headrace|rtl|sim|host|mapper|sw_ref|boards|tests|docs)/[\w/.-]*\w\.\w+)`",
+        path.read_text(),
+    )
+    if path.parent == ROOT:  # folders, too
+        names += re.findall(
+            r"`((?:headrace|rtl|sim|host|mapper|sw_ref|boards|tests|docs)/[\w/]*)`",
+            path.read_text(),
+        )
     missing = [name for name in names if not (ROOT / name).exists()]
     assert not missing, f"{path.name} names files that do not exist"
 
@@ -59,9 +63,11 @@ def test_text_fits(name):
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: " ".join(map(str, wire.points)))
 def test_wires(wire):
     def on_border(x, y):
-        return any((x in (b.x, b.x + b.w) and b.y <= y <= b.y + b.h)
-                   or (y in (b.y, b.y + b.h) and b.x <= x <= b.x + b.w)
-                   for b in (*BOXES.values(), *FRAMES.values()))
+        return any(
+            (x in (b.x, b.x + b.w) and b.y <= y <= b.y + b.h)
+            or (y in (b.y, b.y + b.h) and b.x <= x <= b.x + b.w)
+            for b in (*BOXES.values(), *FRAMES.values())
+        )
 
     points = list(wire.coordinates())
     assert on_border(*points[-1])
@@ -69,8 +75,14 @@ def test_wires(wire):
     for (x0, y0), (x1, y1) in zip(points, points[1:]):
         assert (x0 == x1) != (y0 == y1), "a wire must be horizontal or vertical"
         for name, b in BOXES.items():
-            crosses = max(min(x0, x1), b.x) < min(max(x0, x1), b.x + b.w) if y0 == y1 else \
-                b.x < x0 < b.x + b.w
-            crosses &= max(min(y0, y1), b.y) < min(max(y0, y1), b.y + b.h) if x0 == x1 else \
-                b.y < y0 < b.y + b.h
+            crosses = (
+                max(min(x0, x1), b.x) < min(max(x0, x1), b.x + b.w)
+                if y0 == y1
+                else b.x < x0 < b.x + b.w
+            )
+            crosses &= (
+                max(min(y0, y1), b.y) < min(max(y0, y1), b.y + b.h)
+                if x0 == x1
+                else b.y < y0 < b.y + b.h
+            )
             assert not crosses, f"passes through {name}"

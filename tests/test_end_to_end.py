@@ -8,14 +8,14 @@ import pytest
 from host.device import DeviceError
 from host.language.generate import Session
 from mapper.compile import compile_model
+from rtl.spec import dram
 from rtl.spec.config import KV_BLOCK
 from rtl.spec.csr import BEST
-from rtl.spec import dram
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
+from sim.models.toy import toy_model
 
 from .devices import CONFIGS, CONTEXT, pair, same_memory, same_step, toy_image
-from sim.models.toy import toy_model
 
 
 pytestmark = pytest.mark.seconds(60)
@@ -39,7 +39,7 @@ def test_every_bit(name):
         same_step(sim, model, [1], KV_BLOCK - 1, True)
         same_step(sim, model, [2], KV_BLOCK, True)
         same_memory(sim, model)
-        assert (sim.memory[len(toy_image(name).memory):] != 0).any()
+        assert (sim.memory[len(toy_image(name).memory) :] != 0).any()
 
 
 @pytest.mark.parametrize("vocab", [1, 5, 65])
@@ -67,18 +67,21 @@ def test_batches_do_not_matter(name):
         with SimDevice(CONFIGS[name]) as device:
             device.load(toy_image(name))
             for at in range(0, len(tokens), columns):
-                step = device.step(tokens[at:at + columns], at, at + columns >= len(tokens))
+                step = device.step(tokens[at : at + columns], at, at + columns >= len(tokens))
             found.append((step.ids.tolist(), step.logits.tobytes(), device.memory.tobytes()))
     assert len(set(map(repr, found))) == 1
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_generation(name):
-    """The host's token loop gets the same tokens from both, and its counts are those of the device."""
+    """The host's token loop gets the same tokens from both, and its counts are those of the
+    device.
+    """
     image, results = toy_image(name), []
     for device in pair(name):
-        session = Session(device, context=image.context, columns=device.config.columns,
-                          vocab=image.vocab)
+        session = Session(
+            device, context=image.context, columns=device.config.columns, vocab=image.vocab
+        )
         first = list(session.generate([5, 3, 8, 1, 9], 20))
         # A second turn keeps what the device holds.
         second = list(session.generate([*session.ids, first[-1].id, 4, 7], 20))
@@ -94,9 +97,12 @@ def test_image_for_another_configuration(name, other):
     sim, model = pair(name)
     with sim:
         for device in (sim, model):
-            with pytest.raises(DeviceError, match=f"configuration '{name}' has digest "
-                               f"{CONFIGS[name].digest}, but the image was compiled for "
-                               f"{CONFIGS[other].digest}"):
+            with pytest.raises(
+                DeviceError,
+                match=f"configuration '{name}' has digest "
+                f"{CONFIGS[name].digest}, but the image was compiled for "
+                f"{CONFIGS[other].digest}",
+            ):
                 device.load(toy_image(other))
         # It still has the old one.
         same_step(sim, model, [1], 0, True)

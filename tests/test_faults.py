@@ -1,7 +1,7 @@
 """Programs that do what they must not, on the real accelerator: an error, and not a hang.
 
-They go wrong at position `BAD` alone, and at position 0 do what the toy model's does: so the machine
-shows that it recovers, with nothing loaded in between.
+They go wrong at position `BAD` alone, and at position 0 do what the toy model's does: so the
+machine shows that it recovers, with nothing loaded in between.
 """
 
 import signal
@@ -13,8 +13,22 @@ import pytest
 from host.device import DeviceError, DeviceFault
 from rtl.spec.config import UNIT_BYTES
 from rtl.spec.csr import FaultCode
-from rtl.spec.isa import (Append, Attend, Dest, Halt, Load, Loop, MatMul, Op, Quant, Scalar, Source,
-                     Stream, Sync, Unit)
+from rtl.spec.isa import (
+    Append,
+    Attend,
+    Dest,
+    Halt,
+    Load,
+    Loop,
+    MatMul,
+    Op,
+    Quant,
+    Scalar,
+    Source,
+    Stream,
+    Sync,
+    Unit,
+)
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 
@@ -22,9 +36,9 @@ from .devices import CONFIGS, pair, same_memory, same_step, toy_image
 
 
 BAD = 1
-OUTSIDE = 1 << 24    # DRAM address beyond any toy's memory
+OUTSIDE = 1 << 24  # DRAM address beyond any toy's memory
 WATCHDOG = 20_000
-LIMIT = 1_000_000    # cycles of a step: far more than any takes
+LIMIT = 1_000_000  # cycles of a step: far more than any takes
 
 pytestmark = pytest.mark.seconds(3)
 
@@ -35,10 +49,16 @@ def with_program(image, insns):
     raw = np.frombuffer(b"".join(word.to_bytes(32, "little") for word in words), np.uint8)
     start, units = image.memory_units * UNIT_BYTES, -(-len(raw) // UNIT_BYTES)
     memory = np.zeros(start + units * UNIT_BYTES, np.uint8)
-    memory[:len(image.memory)] = image.memory
-    memory[start:start + len(raw)] = raw
-    return replace(image, memory=memory, memory_units=image.memory_units + units,
-                   program=image.memory_units, length=len(words), nodes=[])
+    memory[: len(image.memory)] = image.memory
+    memory[start : start + len(raw)] = raw
+    return replace(
+        image,
+        memory=memory,
+        memory_units=image.memory_units + units,
+        program=image.memory_units,
+        length=len(words),
+        nodes=[],
+    )
 
 
 def limited(cycles):
@@ -76,36 +96,93 @@ def goes_wrong(name, program, code, pc, info, text):
 
 # What is done at position `BAD`; what comes of it, at which of these instructions.
 BODIES = {
-    "opcode":  ([0xee], FaultCode.OPCODE, 0, 0xee, "0xee (238 is not a valid Op)"),
-    "unit":    ([Op.SYNC.value | 7 << 8],
-                FaultCode.OPCODE, 0, Op.SYNC.value, "0x708 (7 is not a valid Unit)"),
-    "load":    ([Scalar(rd=1, offset=OUTSIDE), Load(addr=5, size=1, addr_reg=1), Halt()],
-                FaultCode.ADDRESS, 1, OUTSIDE + 5, "load addr=5 size=1 addr_reg=1"),
-    "stream":  ([Stream(addr=OUTSIDE, size=4), Halt()],
-                FaultCode.ADDRESS, 0, OUTSIDE, f"stream addr={OUTSIDE} size=4"),
+    "opcode": ([0xEE], FaultCode.OPCODE, 0, 0xEE, "0xee (238 is not a valid Op)"),
+    "unit": (
+        [Op.SYNC.value | 7 << 8],
+        FaultCode.OPCODE,
+        0,
+        Op.SYNC.value,
+        "0x708 (7 is not a valid Unit)",
+    ),
+    "load": (
+        [Scalar(rd=1, offset=OUTSIDE), Load(addr=5, size=1, addr_reg=1), Halt()],
+        FaultCode.ADDRESS,
+        1,
+        OUTSIDE + 5,
+        "load addr=5 size=1 addr_reg=1",
+    ),
+    "stream": (
+        [Stream(addr=OUTSIDE, size=4), Halt()],
+        FaultCode.ADDRESS,
+        0,
+        OUTSIDE,
+        f"stream addr={OUTSIDE} size=4",
+    ),
     # The elements are written before the exponent.
-    "append":  ([Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=OUTSIDE), Halt()],
-                FaultCode.ADDRESS, 1, OUTSIDE + 1, f"append heads=1 addr={OUTSIDE}"),
+    "append": (
+        [Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=OUTSIDE), Halt()],
+        FaultCode.ADDRESS,
+        1,
+        OUTSIDE + 1,
+        f"append heads=1 addr={OUTSIDE}",
+    ),
     # Weights lie there.
-    "protect": ([Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=40), Halt()],
-                FaultCode.ADDRESS, 1, 41, "append heads=1 addr=40"),
-    "attend":  ([Quant(dest=Dest.QUERY, outer=1, inner=64),
-                 Attend(heads=1, queries=1, addr=OUTSIDE, length=1), Halt()],
-                FaultCode.ADDRESS, 1, OUTSIDE, f"attend heads=1 queries=1 addr={OUTSIDE} length=1"),
-    "deep":    ([*(Loop(length=n, count=1) for n in (4, 3, 2, 1)), Halt()],
-                FaultCode.LOOP, 3, 4, "loop length=1 count=1"),
-    "token":   ([Sync(unit=Unit.VECTOR, take=9), Halt()],
-                FaultCode.WATCHDOG, 0, 1, "sync unit=Unit.VECTOR take=9"),
-    "weights": ([Quant(dest=Dest.ACT, outer=1, inner=32), MatMul(rows=32, groups=1), Halt()],
-                FaultCode.WATCHDOG, 1, 1 | 1 << Unit.LINEAR.value, "matmul rows=32 groups=1"),
-    "groups":  ([Append(heads=1), Halt()],
-                FaultCode.WATCHDOG, 0, 1 | 1 << Unit.ATTENTION.value, "append heads=1"),
+    "protect": (
+        [Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=40), Halt()],
+        FaultCode.ADDRESS,
+        1,
+        41,
+        "append heads=1 addr=40",
+    ),
+    "attend": (
+        [
+            Quant(dest=Dest.QUERY, outer=1, inner=64),
+            Attend(heads=1, queries=1, addr=OUTSIDE, length=1),
+            Halt(),
+        ],
+        FaultCode.ADDRESS,
+        1,
+        OUTSIDE,
+        f"attend heads=1 queries=1 addr={OUTSIDE} length=1",
+    ),
+    "deep": (
+        [*(Loop(length=n, count=1) for n in (4, 3, 2, 1)), Halt()],
+        FaultCode.LOOP,
+        3,
+        4,
+        "loop length=1 count=1",
+    ),
+    "token": (
+        [Sync(unit=Unit.VECTOR, take=9), Halt()],
+        FaultCode.WATCHDOG,
+        0,
+        1,
+        "sync unit=Unit.VECTOR take=9",
+    ),
+    "weights": (
+        [Quant(dest=Dest.ACT, outer=1, inner=32), MatMul(rows=32, groups=1), Halt()],
+        FaultCode.WATCHDOG,
+        1,
+        1 | 1 << Unit.LINEAR.value,
+        "matmul rows=32 groups=1",
+    ),
+    "groups": (
+        [Append(heads=1), Halt()],
+        FaultCode.WATCHDOG,
+        0,
+        1 | 1 << Unit.ATTENTION.value,
+        "append heads=1",
+    ),
 }
 
 
 def with_body(name, body):
     insns = BODIES[body][0]
-    return [Loop(length=len(insns), source=Source.POSITION.value), *insns, *toy_image(name).instructions]
+    return [
+        Loop(length=len(insns), source=Source.POSITION.value),
+        *insns,
+        *toy_image(name).instructions,
+    ]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -115,10 +192,21 @@ def test_fault(name, body):
     goes_wrong(name, with_body(name, body), code, pc + 1, info, text)
 
 
-# The rule that each body breaks. A HALT may not be there, so the model gets the bodies without theirs.
-RULES = {"opcode": "opcode", "unit": "opcode", "load": "memory", "stream": "memory", "append": "memory",
-         "protect": "area", "attend": "memory", "deep": "loop", "token": "token", "weights": "stream",
-         "groups": "area"}
+# The rule that each body breaks. A HALT may not be there, so the model gets the bodies without
+# theirs.
+RULES = {
+    "opcode": "opcode",
+    "unit": "opcode",
+    "load": "memory",
+    "stream": "memory",
+    "append": "memory",
+    "protect": "area",
+    "attend": "memory",
+    "deep": "loop",
+    "token": "token",
+    "weights": "stream",
+    "groups": "area",
+}
 # What bodies quantize, they must have written.
 FILL = [Load(addr=0, size=8), Sync(unit=Unit.LOAD, give=15), Sync(unit=Unit.VECTOR, take=15)]
 
@@ -128,11 +216,16 @@ def test_functional_model_refuses(body):
     """The functional model names the same instruction, and the rule."""
     model = ModelDevice(CONFIGS["small"])
     insns = FILL + [insn for insn in BODIES[body][0] if not isinstance(insn, Halt)]
-    program = [Loop(length=len(insns), source=Source.POSITION.value), *insns,
-               *toy_image("small").instructions]
+    program = [
+        Loop(length=len(insns), source=Source.POSITION.value),
+        *insns,
+        *toy_image("small").instructions,
+    ]
     # Where loops nest too deep, they also end where the loop around them does.
     pc = 1 + len(FILL) + (0 if body == "deep" else BODIES[body][2])
-    with pytest.raises(DeviceError, match=rf"nstruction {pc}\b.* breaks the rule `{RULES[body]}`: "):
+    with pytest.raises(
+        DeviceError, match=rf"nstruction {pc}\b.* breaks the rule `{RULES[body]}`: "
+    ):
         model.load(with_program(toy_image("small"), program))
         model.step([1], 0, True)
         model.step([1], BAD, True)
@@ -143,8 +236,11 @@ def test_past_the_end(name):
     insns = toy_image(name).instructions
     length = len(insns) + 2
     # All that follows is skipped at position 1: the count is 1 less the position.
-    program = [Scalar(rd=1, source=Source.POSITION.value, factor=2**32 - 1),
-               Loop(length=len(insns), count=1, source=1), *insns]
+    program = [
+        Scalar(rd=1, source=Source.POSITION.value, factor=2**32 - 1),
+        Loop(length=len(insns), count=1, source=1),
+        *insns,
+    ]
     goes_wrong(name, program, FaultCode.PROGRAM, length, length, "past the end of the program")
 
 
@@ -152,8 +248,10 @@ def test_past_the_end(name):
 def test_program_that_cannot_be_fetched(name):
     image, most = toy_image(name), CONFIGS[name].program_words
     with device(name) as sim:
-        for broken, code, info in [(replace(image, length=most + 1), FaultCode.PROGRAM, most + 1),
-                                   (replace(image, program=OUTSIDE), FaultCode.ADDRESS, OUTSIDE)]:
+        for broken, code, info in [
+            (replace(image, length=most + 1), FaultCode.PROGRAM, most + 1),
+            (replace(image, program=OUTSIDE), FaultCode.ADDRESS, OUTSIDE),
+        ]:
             sim.load(broken)
             with pytest.raises(DeviceFault) as caught:
                 sim.step([1], 0, True)
@@ -168,12 +266,23 @@ def test_bus_error():
     model = pair("small")[1]
     body = [Load(addr=OUTSIDE, size=1), Halt()]
     with device("small") as sim:
-        sim.load(with_program(toy_image("small"), [Loop(length=2, source=Source.POSITION.value), *body,
-                                                   *toy_image("small").instructions]))
+        sim.load(
+            with_program(
+                toy_image("small"),
+                [
+                    Loop(length=2, source=Source.POSITION.value),
+                    *body,
+                    *toy_image("small").instructions,
+                ],
+            )
+        )
         sim.set("MEMORY", 2 * OUTSIDE)
         works(sim, model)
-        with pytest.raises(DeviceFault, match=rf"^fault BUS, info 0x[23], at instruction 1: load "
-                                              rf"addr={OUTSIDE} size=1$"):
+        with pytest.raises(
+            DeviceFault,
+            match=rf"^fault BUS, info 0x[23], at instruction 1: load "
+            rf"addr={OUTSIDE} size=1$",
+        ):
             sim.step([1], BAD, True)
         works(sim, model)
 
@@ -187,6 +296,7 @@ def test_interrupt(name, monkeypatch):
         works(sim, model)
         whole = sim.step([4], 0, True).cycles
         for at in range(0, whole - 2000, whole // 8):
+
             def interrupt(cycles, at=at):
                 if cycles >= at:
                     raise KeyboardInterrupt

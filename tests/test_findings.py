@@ -5,8 +5,8 @@ import tomllib
 
 import pytest
 
-from rtl.spec.rules import RULES
 from headrace.docs.generate import FINDINGS
+from rtl.spec.rules import RULES
 from sim.tools import ROOT
 
 
@@ -17,8 +17,11 @@ ALL = [pytest.param(f, id=f["found"][:40]) for kind in FOUND.values() for f in k
 def functions(path):
     """Test functions of a file that assert something."""
     tree = ast.parse(path.read_text())
-    return {node.name for node in tree.body
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test")}
+    return {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test")
+    }
 
 
 def test_all_are_there():

@@ -38,9 +38,11 @@ TRIED = {"small": 150, "wide": 70, "odd": 100}
 ACCEPTED = {"small": 24, "wide": 10, "odd": 14}
 OF_A_RULE = 3
 WATCHDOG = 20_000
-LIMIT = 400_000      # cycles of a step, of which none takes more than 60,000
-REFUSAL = re.compile(r"model: (Instruction \d+( \([^\n]+\))?|Program) breaks the rule `(\w+)`: "
-                     r"expected [^\n]+, found [^\n]+")
+LIMIT = 400_000  # cycles of a step, of which none takes more than 60,000
+REFUSAL = re.compile(
+    r"model: (Instruction \d+( \([^\n]+\))?|Program) breaks the rule `(\w+)`: "
+    r"expected [^\n]+, found [^\n]+"
+)
 
 
 def step_of(name, rng):
@@ -157,8 +159,16 @@ def test_verify_finds_the_same():
     insns, rules = [decode(word) for word in image.instructions], Counter()
     for seed in range(40):
         program = tuple(mutant(insns, f"verify {seed}")[0])
-        got = found(verify, config, image.memory, image.memory_units, image.writable, program,
-                    image.context, image.vocab)
+        got = found(
+            verify,
+            config,
+            image.memory,
+            image.memory_units,
+            image.writable,
+            program,
+            image.context,
+            image.vocab,
+        )
         machine, want = Machine(config, image.dram(), writable=image.writable), None
         for tokens, position, head in corners(config, image.context, image.vocab):
             want = want or found(machine.run, program, tokens=tokens, position=position, head=head)
@@ -169,9 +179,14 @@ def test_verify_finds_the_same():
 
 # Programs that mutants do not reach, on the smallest accelerator.
 WEIGHTS, ROWS, GROUPS = 200, 128, 12
-QUANTIZED = [Load(addr=0, size=32), Sync(unit=Unit.LOAD, give=1), Sync(unit=Unit.VECTOR, take=1),
-             Quant(dest=Dest.ACT, outer=1, inner=32 * GROUPS), Sync(unit=Unit.VECTOR, give=2),
-             Sync(unit=Unit.LINEAR, take=2)]
+QUANTIZED = [
+    Load(addr=0, size=32),
+    Sync(unit=Unit.LOAD, give=1),
+    Sync(unit=Unit.VECTOR, take=1),
+    Quant(dest=Dest.ACT, outer=1, inner=32 * GROUPS),
+    Sync(unit=Unit.VECTOR, give=2),
+    Sync(unit=Unit.LINEAR, take=2),
+]
 UNITS = stream_units(WeightFormat.U4, ROWS, GROUPS, CONFIGS["small"].beat_bytes)
 STREAM = Stream(addr=WEIGHTS, size=UNITS)
 MATMUL = MatMul(format=WeightFormat.U4, rows=ROWS, groups=GROUPS, dst=1024)
@@ -193,11 +208,19 @@ def sparse(damage):
         packed[place] = value
     image = toy_image("small")
     memory = image.memory.copy()
-    memory[WEIGHTS * UNIT_BYTES:][:len(packed)] = packed
+    memory[WEIGHTS * UNIT_BYTES :][: len(packed)] = packed
     matrix = Stream(addr=WEIGHTS, size=len(packed) // UNIT_BYTES)
-    return with_program(replace(image, memory=memory), [
-        *QUANTIZED, matrix, MatMul(format=WeightFormat.SPARSE4, rows=16, groups=GROUPS, best=1),
-        matrix, MatMul(format=WeightFormat.SPARSE4, rows=16, groups=GROUPS), Halt()])
+    return with_program(
+        replace(image, memory=memory),
+        [
+            *QUANTIZED,
+            matrix,
+            MatMul(format=WeightFormat.SPARSE4, rows=16, groups=GROUPS, best=1),
+            matrix,
+            MatMul(format=WeightFormat.SPARSE4, rows=16, groups=GROUPS),
+            Halt(),
+        ],
+    )
 
 
 def built(insns):
@@ -215,8 +238,19 @@ REFUSED = {
     "streams": ("stream", lambda: built(ahead(STREAMS_AHEAD + 4))),
     "ninth": ("stream", lambda: built(ahead(STREAMS_AHEAD + 1))),
     # STREAM would give it once the second is accepted: after a matrix that comes after the token.
-    "token": ("tokens", lambda: built([*QUANTIZED, *[STREAM] * 8, Sync(unit=Unit.STREAM, give=3),
-                                       Sync(unit=Unit.LINEAR, take=3), *[MATMUL] * 8, Halt()])),
+    "token": (
+        "tokens",
+        lambda: built(
+            [
+                *QUANTIZED,
+                *[STREAM] * 8,
+                Sync(unit=Unit.STREAM, give=3),
+                Sync(unit=Unit.LINEAR, take=3),
+                *[MATMUL] * 8,
+                Halt(),
+            ]
+        ),
+    ),
     "after": ("weights", lambda: sparse({65: Mode.N2})),
     "twice": ("weights", lambda: sparse({80: 0x33})),
     "last": ("weights", lambda: sparse({64: 8})),

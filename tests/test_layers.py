@@ -12,24 +12,34 @@ ROOT = Path(__file__).parent.parent
 ORDER = ["rtl", "sw_ref", "host", "mapper", "sim", "boards", "headrace"]
 # Declarations, which all may import, and which import no other code.
 SPEC = "rtl.spec"
-MAY_IMPORT = {folder: set(ORDER[:n + 1]) for n, folder in enumerate(ORDER)} | {
+MAY_IMPORT = {folder: set(ORDER[: n + 1]) for n, folder in enumerate(ORDER)} | {
     "sw_ref": {"sw_ref", SPEC},
-    "host":   {"host", "sw_ref", SPEC},
+    "host": {"host", "sw_ref", SPEC},
     # The image format belongs to its consumer.
     "mapper": {"mapper", "sw_ref", "host.errors", "host.image", SPEC},
 }
 # The second implementation of the machine's arithmetic.
 TORCH_MODEL = {f"sw_ref/pytorch/{name}.py" for name in ("ops", "linear", "attention", "machine")}
-# The run path does without torch: it belongs to the reference models, and to the training of models.
+# The run path does without torch: it belongs to the reference models, and to the training of
+# models.
 USES_TORCH = {"sw_ref/pytorch/interpreter.py", "headrace/train.py", *TORCH_MODEL}
 # Nor does what benches expect.
 ORACLES = "sim/oracles/"
 # What :mod:`sw_ref` defines in numpy, and its second implementation must have read for itself.
-DEFINITIONS = {"sw_ref.numerics", "sw_ref.attention", "sw_ref.linear", "sw_ref.kernels",
-               "sw_ref.decoded", "sw_ref.sequences", "sw_ref.best", "sw_ref.machine"}
+DEFINITIONS = {
+    "sw_ref.numerics",
+    "sw_ref.attention",
+    "sw_ref.linear",
+    "sw_ref.kernels",
+    "sw_ref.decoded",
+    "sw_ref.sequences",
+    "sw_ref.best",
+    "sw_ref.machine",
+}
 # A command of its own, with a user's errors, that nothing else imports.
 TRAINING = "sw_ref/training/"
-# The roof imports these within functions: `import headrace` and each command start with what they use.
+# The roof imports these within functions: `import headrace` and each command start with what they
+# use.
 SLOW = {"boards", "mapper", "sim", "sw_ref"}
 # But for programs of their own.
 STUDIES = ("headrace/studies/", "headrace/docs/", "headrace/train.py")
@@ -45,11 +55,14 @@ def imports(path, text):
         if isinstance(node, ast.Import):
             yield from ((alias.name, eager) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = package[:len(package) - node.level + 1] if node.level else []
+            base = package[: len(package) - node.level + 1] if node.level else []
             base = ".".join([*base, *filter(None, [node.module])])
             yield from ((f"{base}.{alias.name}".strip("."), eager) for alias in node.names)
-        lazy = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or \
-            isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        lazy = (
+            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            or isinstance(node, ast.If)
+            and ast.unparse(node.test) == "TYPE_CHECKING"
+        )
         for child in ast.iter_child_nodes(node):
             yield from walk(child, eager and not lazy)
 
@@ -61,9 +74,16 @@ def misplaced(path, text):
     for name, eager in imports(path, text):
         parts = name.split(".")
         allowed = {SPEC} if path.startswith("rtl/spec/") else MAY_IMPORT[path.split("/")[0]]
-        if parts[:2] == ["sw_ref", "training"] and not path.startswith((TRAINING, "headrace/train.py")):
+        if parts[:2] == ["sw_ref", "training"] and not path.startswith(
+            (TRAINING, "headrace/train.py")
+        ):
             yield name
-        if path.startswith("headrace/") and not path.startswith(STUDIES) and eager and parts[0] in SLOW:
+        if (
+            path.startswith("headrace/")
+            and not path.startswith(STUDIES)
+            and eager
+            and parts[0] in SLOW
+        ):
             yield name
         if parts[0] in MAY_IMPORT and not set(accumulate(parts, "{}.{}".format)) & allowed:
             yield name
@@ -77,17 +97,24 @@ def test_imports_point_downwards(path):
 @pytest.mark.parametrize("path", FILES)
 def test_external_imports(path):
     for name, eager in imports(path, (ROOT / path).read_text()):
-        assert not eager or name.split(".")[0] != "torch" or path in USES_TORCH or \
-            path.startswith((TRAINING, ORACLES)), \
-            f"{path} must not import torch"
-        assert name != "amaranth.sim" or path.startswith("tests/"), \
+        assert (
+            not eager
+            or name.split(".")[0] != "torch"
+            or path in USES_TORCH
+            or path.startswith((TRAINING, ORACLES))
+        ), f"{path} must not import torch"
+        assert name != "amaranth.sim" or path.startswith("tests/"), (
             f"{path} must import names from amaranth.sim, which would shadow the project's sim"
+        )
 
 
 def read_definitions(path, text):
     """Imports by which a file of the second implementation would follow the first one."""
-    return [name for name, _ in imports(path, text)
-            if set(accumulate(name.split("."), "{}.{}".format)) & DEFINITIONS]
+    return [
+        name
+        for name, _ in imports(path, text)
+        if set(accumulate(name.split("."), "{}.{}".format)) & DEFINITIONS
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(TORCH_MODEL))
@@ -95,12 +122,15 @@ def test_torch_model_is_independent(path):
     assert not read_definitions(path, (ROOT / path).read_text())
 
 
-@pytest.mark.parametrize("text, found", [
-    ("from . import ops",                  []),
-    ("from .. import numerics, sparse",    ["sw_ref.numerics"]),
-    ("from ..attention import EXP2",       ["sw_ref.attention.EXP2"]),
-    ("def f():\n import sw_ref.linear",    ["sw_ref.linear"]),
-])
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("from . import ops", []),
+        ("from .. import numerics, sparse", ["sw_ref.numerics"]),
+        ("from ..attention import EXP2", ["sw_ref.attention.EXP2"]),
+        ("def f():\n import sw_ref.linear", ["sw_ref.linear"]),
+    ],
+)
 def test_dependence_is_found(text, found):
     assert read_definitions("sw_ref/pytorch/ops.py", text) == found
 

@@ -17,52 +17,81 @@ def named(path, *names, prefix="test_"):
     return [f"{path}::{prefix}{name}" for name in names]
 
 
-mapper, fields, rules = (partial(named, f"tests/{folder}/test_limits.py")
-                         for folder in ("mapper", "rtl/spec", "sw_ref"))
+mapper, fields, rules = (
+    partial(named, f"tests/{folder}/test_limits.py") for folder in ("mapper", "rtl/spec", "sw_ref")
+)
 machine, faults = partial(named, "tests/test_limits_rtl.py"), partial(named, "tests/test_faults.py")
 reader, writer, append, attention = (
     partial(named, f"sim/benches/{bench}.py", prefix="")
-    for bench in ("memory/memory_reader", "memory/memory_writer", "attention/append",
-                  "attention/attention"))
+    for bench in (
+        "memory/memory_reader",
+        "memory/memory_writer",
+        "attention/append",
+        "attention/attention",
+    )
+)
 
 # Tests of each limit: at it, and one beyond.
 TESTS = {
-    "positions": (machine("positions") + mapper("compile") + rules("rule"),
-                  mapper("compile") + rules("rule")),
-    "rows": (machine("rows", "embedding_row") + mapper("compile"),
-             mapper("compile") + fields("field")),
-    "groups": (machine("groups") + mapper("groups") + rules("rule", "groups_of_8_bits"),
-               mapper("groups") + fields("field") + rules("rule", "groups_of_8_bits")),
+    "positions": (
+        machine("positions") + mapper("compile") + rules("rule"),
+        mapper("compile") + rules("rule"),
+    ),
+    "rows": (
+        machine("rows", "embedding_row") + mapper("compile"),
+        mapper("compile") + fields("field"),
+    ),
+    "groups": (
+        machine("groups") + mapper("groups") + rules("rule", "groups_of_8_bits"),
+        mapper("groups") + fields("field") + rules("rule", "groups_of_8_bits"),
+    ),
     "heads": (machine("heads") + mapper("heads"), mapper("heads") + fields("field")),
-    "queries": (machine("positions", "heads") + mapper("queries"),
-                mapper("queries") + fields("field")),
+    "queries": (
+        machine("positions", "heads") + mapper("queries"),
+        mapper("queries") + fields("field"),
+    ),
     # The longest context has less of them a head: the mapper's check is given a number.
-    "cache": (append("writes_the_lines") + attention("attends") + mapper("memory"),
-              mapper("memory") + fields("field")),
-    "repetitions": (machine("repetitions_and_inner", "heads") + mapper("compile"),
-                    mapper("compile") + fields("field")),
+    "cache": (
+        append("writes_the_lines") + attention("attends") + mapper("memory"),
+        mapper("memory") + fields("field"),
+    ),
+    "repetitions": (
+        machine("repetitions_and_inner", "heads") + mapper("compile"),
+        mapper("compile") + fields("field"),
+    ),
     # The machine: the largest multiple of the lanes.
-    "inner": (machine("repetitions_and_inner") + mapper("compile"),
-              mapper("compile", "inner_of_other_vectors") + fields("field")),
-    "column": (machine("column") + mapper("capacity") + rules("rule"),
-               mapper("capacity") + fields("field") + rules("rule")),
+    "inner": (
+        machine("repetitions_and_inner") + mapper("compile"),
+        mapper("compile", "inner_of_other_vectors") + fields("field"),
+    ),
+    "column": (
+        machine("column") + mapper("capacity") + rules("rule"),
+        mapper("capacity") + fields("field") + rules("rule"),
+    ),
     "layers": (machine("loops") + mapper("compile"), mapper("compile") + fields("field")),
     "tokens": (machine("tokens") + rules("tokens"), machine("tokens") + rules("tokens")),
-    "streams": (named("tests/test_illegal_programs.py", "same"),
-                named("tests/test_illegal_programs.py", "refused", "what_is_refused_would_hang")),
+    "streams": (
+        named("tests/test_illegal_programs.py", "same"),
+        named("tests/test_illegal_programs.py", "refused", "what_is_refused_would_hang"),
+    ),
     "loops": (machine("loops") + rules("loops"), faults("fault") + rules("loops")),
-    "instructions": (machine("program") + mapper("capacity") + rules("instructions"),
-                     faults("program_that_cannot_be_fetched") + mapper("capacity")
-                     + rules("instructions")),
+    "instructions": (
+        machine("program") + mapper("capacity") + rules("instructions"),
+        faults("program_that_cannot_be_fetched") + mapper("capacity") + rules("instructions"),
+    ),
     # No vector memory has 65,535 times 16 words: the machine loads the whole of the largest.
     "load": (machine("load") + mapper("load_is_long_enough"), rules("rule") + fields("field")),
     # 16 GiB are not simulated: the reader's bench has the first bursts of a request this long.
     "stream": (reader("longest_request") + mapper("memory"), mapper("memory") + fields("field")),
     # Nor are 256 GiB: the benches have addresses this high, and beyond the machine faults.
-    "units": (reader("longest_request") + writer("highest_address") + mapper("memory")
-              + rules("rule"),
-              machine("addresses", "append_does_not_wrap") + reader("address_fault")
-              + writer("faults") + mapper("memory") + rules("rule")),
+    "units": (
+        reader("longest_request") + writer("highest_address") + mapper("memory") + rules("rule"),
+        machine("addresses", "append_does_not_wrap")
+        + reader("address_fault")
+        + writer("faults")
+        + mapper("memory")
+        + rules("rule"),
+    ),
     # Nor are 2**32 beats: two streams have half as many, so a number stands for them.
     "beats": (mapper("memory"), mapper("memory")),
     "writes": (writer("outstanding"), writer("outstanding")),

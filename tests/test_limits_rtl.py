@@ -10,10 +10,38 @@ from host.device import DeviceFault
 from rtl.spec.config import KV_BLOCK
 from rtl.spec.csr import FaultCode
 from rtl.spec.formats import ACC_BITS, pack, stream_units, sum_bits
-from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Halt, Load, Loop, MatMul, Quant, Scalar,
-                     Source, Stream, Sync, Unit, Vector, WeightFormat)
-from rtl.spec.limits import (COLUMN, GROUPS, HEADS, INNER, LAYERS, POSITIONS, PROGRAM_WORDS,
-                        QUERIES, REPETITIONS, ROWS, TOKENS_AHEAD)
+from rtl.spec.isa import (
+    Append,
+    Attend,
+    Dest,
+    Embed,
+    Func,
+    Halt,
+    Load,
+    Loop,
+    MatMul,
+    Quant,
+    Scalar,
+    Source,
+    Stream,
+    Sync,
+    Unit,
+    Vector,
+    WeightFormat,
+)
+from rtl.spec.limits import (
+    COLUMN,
+    GROUPS,
+    HEADS,
+    INNER,
+    LAYERS,
+    POSITIONS,
+    PROGRAM_WORDS,
+    QUERIES,
+    REPETITIONS,
+    ROWS,
+    TOKENS_AHEAD,
+)
 from sw_ref.attention import EXP2
 from sw_ref.machine import Machine
 from sw_ref.numerics import WINDOW
@@ -22,9 +50,9 @@ from .extreme import CONFIG, ONE, SCRATCH, Data, compare, hand, image, pair, run
 
 
 LOAD, LINEAR, VECTOR, ATTENTION = Unit.LOAD, Unit.LINEAR, Unit.VECTOR, Unit.ATTENTION
-LOADED, ACTS, RESULT, ATTENDED = range(1, 5)   # tokens
+LOADED, ACTS, RESULT, ATTENDED = range(1, 5)  # tokens
 BLOCK, DIM, LANES = CONFIG.kv_block_units, CONFIG.head_dim, CONFIG.lanes
-MIDDLE = 1 << 17                               # of the vector memory
+MIDDLE = 1 << 17  # of the vector memory
 END = 1 << 18
 
 pytestmark = pytest.mark.seconds(15)
@@ -40,8 +68,10 @@ def devices():
 def loaded(data, values, dst):
     """Load values to the vector memory, for VECTOR."""
     units = -(-len(values) // 16)
-    return [Load(addr=data.put(values.astype("<f4")), size=units, dst=dst),
-            *hand(LOAD, VECTOR, LOADED)]
+    return [
+        Load(addr=data.put(values.astype("<f4")), size=units, dst=dst),
+        *hand(LOAD, VECTOR, LOADED),
+    ]
 
 
 @pytest.mark.parametrize("place", [None, 0, 37, 63])
@@ -56,7 +86,7 @@ def test_comparison_shows_a_single_bit(place):
     program = image([*insns, *compare(0, DIM, at, DIM, area, 0), Halt()], data, (area, data.end))
     machine = Machine(CONFIG, program.dram(), writable=program.writable)
     machine.run(program.instructions, tokens=[1], position=0, head=False)
-    assert machine.memory[area * 64:][:BLOCK * 64].any() == (place is not None)
+    assert machine.memory[area * 64 :][: BLOCK * 64].any() == (place is not None)
 
 
 def caches(rng):
@@ -80,7 +110,7 @@ def test_positions(devices):
     stride = BLOCK * (POSITIONS // KV_BLOCK)
     queries = np.ones((2, QUERIES, DIM))
     queries[1] = rng.normal(size=(QUERIES, DIM)) * 4
-    keys, values = np.full((2, DIM), -2.0**-40), np.full((2, DIM), 127 / 64)
+    keys, values = np.full((2, DIM), -(2.0**-40)), np.full((2, DIM), 127 / 64)
     values[:, 1::2] *= -1
     keys[1], values[1] = rng.normal(size=(2, DIM))
     words = np.concatenate([np.ravel(x) for x in (queries, keys, values)])
@@ -95,15 +125,31 @@ def test_positions(devices):
         Quant(dest=Dest.KV, outer=1, inner=4 * DIM, a=kv),
         *(Append(value=n, heads=2, addr_reg=2, stride=stride, position_reg=1) for n in range(2)),
         Quant(dest=Dest.QUERY, outer=1, inner=count * DIM, a=MIDDLE),
-        Attend(heads=2, queries=QUERIES, addr=cache, stride=stride, length=1, length_reg=1, dst=0,
-               sums=count * DIM),
-        *hand(ATTENTION, VECTOR, ATTENDED)]
-    found = same(devices, insns, data, [(0, len(fill))], scratch=2 * MIDDLE - SCRATCH,
-                 writable=(cache, data.end), position=position)
+        Attend(
+            heads=2,
+            queries=QUERIES,
+            addr=cache,
+            stride=stride,
+            length=1,
+            length_reg=1,
+            dst=0,
+            sums=count * DIM,
+        ),
+        *hand(ATTENTION, VECTOR, ATTENDED),
+    ]
+    found = same(
+        devices,
+        insns,
+        data,
+        [(0, len(fill))],
+        scratch=2 * MIDDLE - SCRATCH,
+        writable=(cache, data.end),
+        position=position,
+    )
     # The first head's sums cannot be larger, but that -127 was appended rather than -128.
     most = int(EXP2.max())
-    numerators = found[:QUERIES * DIM].reshape(QUERIES, DIM)
-    assert (found[count * DIM:][:QUERIES * LANES] == np.float32(most * POSITIONS)).all()
+    numerators = found[: QUERIES * DIM].reshape(QUERIES, DIM)
+    assert (found[count * DIM :][: QUERIES * LANES] == np.float32(most * POSITIONS)).all()
     assert (numerators[:, 0] == np.float32(127 * most * POSITIONS) / 64).all()
     assert (numerators[:, 1] == np.float32(-most * (128 * position + 127)) / 64).all()
 
@@ -111,19 +157,37 @@ def test_positions(devices):
 def test_rows(devices):
     """The largest vocabulary: its last token has the best logit."""
     rng, data, fmt, block = np.random.default_rng(2), Data(), WeightFormat.U4, CONFIG.block_rows
-    insns = [*loaded(data, rng.uniform(1, 2, 32), 0), Quant(dest=Dest.ACT, outer=1, inner=32, a=0),
-             *hand(VECTOR, LINEAR, ACTS)]
-    one = pack(fmt, np.full((block, 32), 15, np.uint8), np.full((block, 1), 255, np.uint8),
-               np.zeros((block, 1), np.int8), np.ones(block, np.float32), CONFIG.beat_bytes)
-    blocks = np.tile(np.frombuffer(one, np.uint8)[:6 * CONFIG.beat_bytes], (-(-ROWS // block), 1))
+    insns = [
+        *loaded(data, rng.uniform(1, 2, 32), 0),
+        Quant(dest=Dest.ACT, outer=1, inner=32, a=0),
+        *hand(VECTOR, LINEAR, ACTS),
+    ]
+    one = pack(
+        fmt,
+        np.full((block, 32), 15, np.uint8),
+        np.full((block, 1), 255, np.uint8),
+        np.zeros((block, 1), np.int8),
+        np.ones(block, np.float32),
+        CONFIG.beat_bytes,
+    )
+    blocks = np.tile(np.frombuffer(one, np.uint8)[: 6 * CONFIG.beat_bytes], (-(-ROWS // block), 1))
     scales = rng.uniform(-1, 1, ROWS + 1).astype("<f4")
-    scales[ROWS - 1:] = 8, 16           # the last row's, and one that no row has
-    blocks[:, :CONFIG.beat_bytes] = scales.view(np.uint8).reshape(len(blocks), -1)
+    scales[ROWS - 1 :] = 8, 16  # the last row's, and one that no row has
+    blocks[:, : CONFIG.beat_bytes] = scales.view(np.uint8).reshape(len(blocks), -1)
     at = data.put(blocks)
     size = data.end - at
     assert size == stream_units(fmt, ROWS, 1, CONFIG.beat_bytes)
-    run(devices, [*insns, Stream(addr=at, size=size),
-                  MatMul(format=fmt, rows=ROWS, groups=1, best=1), Halt()], data, head=True)
+    run(
+        devices,
+        [
+            *insns,
+            Stream(addr=at, size=size),
+            MatMul(format=fmt, rows=ROWS, groups=1, best=1),
+            Halt(),
+        ],
+        data,
+        head=True,
+    )
     assert devices[1].machine.best[0][0] == ROWS - 1
 
 
@@ -131,13 +195,21 @@ def test_rows(devices):
 def test_embedding_row(devices, row):
     """The last token's row, and the last that the field can name."""
     rng, data, block = np.random.default_rng(3), Data(), CONFIG.block_rows
-    packed = pack(WeightFormat.S8, rng.integers(-128, 128, (block, GROUPS * 32)).astype(np.int8),
-                  rng.integers(0, 256, (block, GROUPS)).astype(np.uint8),
-                  np.zeros((block, GROUPS), np.int8), rng.normal(size=block).astype(np.float32),
-                  CONFIG.beat_bytes)
+    packed = pack(
+        WeightFormat.S8,
+        rng.integers(-128, 128, (block, GROUPS * 32)).astype(np.int8),
+        rng.integers(0, 256, (block, GROUPS)).astype(np.uint8),
+        np.zeros((block, GROUPS), np.int8),
+        rng.normal(size=block).astype(np.float32),
+        CONFIG.beat_bytes,
+    )
     at = data.put(np.frombuffer(packed, np.uint8))
-    insns = [Scalar(rd=1, offset=row - 1), Stream(addr=at, size=data.end - at),
-             Embed(row=1, row_reg=1, groups=GROUPS, dst=64), *hand(LINEAR, VECTOR, RESULT)]
+    insns = [
+        Scalar(rd=1, offset=row - 1),
+        Stream(addr=at, size=data.end - at),
+        Embed(row=1, row_reg=1, groups=GROUPS, dst=64),
+        *hand(LINEAR, VECTOR, RESULT),
+    ]
     same(devices, insns, data, [(64, GROUPS * 32 // 64 * 64)], scratch=MIDDLE)
 
 
@@ -145,27 +217,45 @@ def product(data, rng, fmt, groups, rows, centre, dst, stride):
     """A MATMUL in two columns whose sums are as large as they can get, of either sign."""
     count, high = groups * 32, np.arange(rows)[:, None] % 2 > 0
     least, most, kind = (0, 15, np.uint8) if fmt == WeightFormat.U4 else (-128, 127, np.int8)
-    packed = pack(fmt, np.where(high, most, least).astype(kind).repeat(count, 1),
-                  np.full((rows, groups), 255, np.uint8),
-                  np.where(high, 127, -128).astype(np.int8).repeat(groups, 1),
-                  rng.normal(size=rows).astype(np.float32), CONFIG.beat_bytes)
+    packed = pack(
+        fmt,
+        np.where(high, most, least).astype(kind).repeat(count, 1),
+        np.full((rows, groups), 255, np.uint8),
+        np.where(high, 127, -128).astype(np.int8).repeat(groups, 1),
+        rng.normal(size=rows).astype(np.float32),
+        CONFIG.beat_bytes,
+    )
     at = data.put(np.frombuffer(packed, np.uint8))
     size = data.end - at
     insns = []
     for column, value in enumerate((127 / 64, -127 / 64)):
         repetitions = next(n for n in range(1, 4) if groups % n == 0 and count // n <= INNER)
-        insns += [*loaded(data, np.full(count, value), MIDDLE),
-                  Quant(dest=Dest.ACT, outer=repetitions, inner=count // repetitions, a=MIDDLE,
-                        stride=count // repetitions, column=column),
-                  *hand(VECTOR, LOAD, ATTENDED)]
-    return [*insns, *hand(VECTOR, LINEAR, ACTS), Stream(addr=at, size=size),
-            MatMul(format=fmt, rows=rows, groups=groups, centre=centre, dst=dst, stride=stride,
-                   column=1),
-            *hand(LINEAR, VECTOR, RESULT)]
+        insns += [
+            *loaded(data, np.full(count, value), MIDDLE),
+            Quant(
+                dest=Dest.ACT,
+                outer=repetitions,
+                inner=count // repetitions,
+                a=MIDDLE,
+                stride=count // repetitions,
+                column=column,
+            ),
+            *hand(VECTOR, LOAD, ATTENDED),
+        ]
+    return [
+        *insns,
+        *hand(VECTOR, LINEAR, ACTS),
+        Stream(addr=at, size=size),
+        MatMul(
+            format=fmt, rows=rows, groups=groups, centre=centre, dst=dst, stride=stride, column=1
+        ),
+        *hand(LINEAR, VECTOR, RESULT),
+    ]
 
 
-@pytest.mark.parametrize("fmt, groups, centre", [(WeightFormat.U4, GROUPS, 6),
-                                                 (WeightFormat.S8, 518, 0)])
+@pytest.mark.parametrize(
+    "fmt, groups, centre", [(WeightFormat.U4, GROUPS, 6), (WeightFormat.S8, 518, 0)]
+)
 def test_groups(devices, fmt, groups, centre):
     """As many groups as there can be, and as many of 8-bit weights as an accumulator takes."""
     assert sum_bits(fmt, groups, centre, WINDOW) == ACC_BITS
@@ -187,19 +277,36 @@ def test_heads(devices):
     count = HEADS * QUERIES
     results = count * (DIM + LANES)
     at = results // 16 * 16
-    insns = [*loaded(data, rng.normal(size=16 + QUERIES * DIM), at),
-             *loaded(data, rng.normal(size=HEADS * DIM), 0)]
+    insns = [
+        *loaded(data, rng.normal(size=16 + QUERIES * DIM), at),
+        *loaded(data, rng.normal(size=HEADS * DIM), 0),
+    ]
     cache = data.put(np.zeros(HEADS * BLOCK * 64, np.uint8))
-    insns += [Quant(dest=Dest.KV, outer=1, inner=HEADS * DIM, a=0),
-              Append(heads=HEADS, addr=cache, stride=BLOCK),
-              Quant(dest=Dest.KV, outer=HEADS, inner=DIM, stride=DIM, a=0),
-              Append(value=1, heads=HEADS, addr=cache, stride=BLOCK),
-              Quant(dest=Dest.QUERY, outer=HEADS, inner=QUERIES * DIM, a=at + 16),
-              Attend(heads=HEADS, queries=QUERIES, addr=cache, stride=BLOCK, length=1, dst=0,
-                     sums=count * DIM),
-              *hand(ATTENTION, VECTOR, ATTENDED)]
-    same(devices, insns, data, [(0, -(-results // 64) * 64)], scratch=END - SCRATCH,
-         writable=(cache, data.end))
+    insns += [
+        Quant(dest=Dest.KV, outer=1, inner=HEADS * DIM, a=0),
+        Append(heads=HEADS, addr=cache, stride=BLOCK),
+        Quant(dest=Dest.KV, outer=HEADS, inner=DIM, stride=DIM, a=0),
+        Append(value=1, heads=HEADS, addr=cache, stride=BLOCK),
+        Quant(dest=Dest.QUERY, outer=HEADS, inner=QUERIES * DIM, a=at + 16),
+        Attend(
+            heads=HEADS,
+            queries=QUERIES,
+            addr=cache,
+            stride=BLOCK,
+            length=1,
+            dst=0,
+            sums=count * DIM,
+        ),
+        *hand(ATTENTION, VECTOR, ATTENDED),
+    ]
+    same(
+        devices,
+        insns,
+        data,
+        [(0, -(-results // 64) * 64)],
+        scratch=END - SCRATCH,
+        writable=(cache, data.end),
+    )
 
 
 def test_repetitions_and_inner(devices):
@@ -210,10 +317,29 @@ def test_repetitions_and_inner(devices):
     a, b = MIDDLE, MIDDLE + 64 * REPETITIONS
     insns += [
         Vector(outer=1, inner=inner, d=16384, a=0, b=0, c_const=1, c_value=ONE),
-        Vector(outer=REPETITIONS, inner=64, d=a, d_stride=64, a=0, a_stride=64, b=64, b_stride=64,
-               c=0, c_fill=1),
-        Vector(func=Func.DOT, outer=REPETITIONS, inner=64, d=b, d_stride=LANES, a=0,
-               a_stride=60, b=16384, b_stride=64),
+        Vector(
+            outer=REPETITIONS,
+            inner=64,
+            d=a,
+            d_stride=64,
+            a=0,
+            a_stride=64,
+            b=64,
+            b_stride=64,
+            c=0,
+            c_fill=1,
+        ),
+        Vector(
+            func=Func.DOT,
+            outer=REPETITIONS,
+            inner=64,
+            d=b,
+            d_stride=LANES,
+            a=0,
+            a_stride=60,
+            b=16384,
+            b_stride=64,
+        ),
         Vector(func=Func.DOT, outer=1, inner=inner, d=b + LANES * REPETITIONS, a=0, b=16384),
         Quant(dest=Dest.ACT, outer=1, inner=INNER // 32 * 32, a=0),
         Quant(dest=Dest.ACT, outer=REPETITIONS, inner=4 * 32, stride=60, a=0),
@@ -232,23 +358,31 @@ def test_load(devices):
 
 def quantized(data, cache):
     """Instructions that make DRAM tell whether they were executed."""
-    return [*loaded(data, np.random.default_rng(9).normal(size=64), 0),
-            Quant(dest=Dest.KV, outer=1, inner=64, a=0),
-            Append(heads=1, addr=cache, position_reg=1)]
+    return [
+        *loaded(data, np.random.default_rng(9).normal(size=64), 0),
+        Quant(dest=Dest.KV, outer=1, inner=64, a=0),
+        Append(heads=1, addr=cache, position_reg=1),
+    ]
 
 
 def test_loops(devices):
     """Four loops in each other, and one of as many rounds as its count can say."""
     data = Data()
     picked = data.put(np.random.default_rng(10).normal(size=(LAYERS + 4, 16)).astype("<f4"))
-    insns = [*loaded(data, np.ones(64), 0),
-             Loop(length=4 + 4, count=3), Loop(length=2 + 4, count=2), Loop(length=4, count=4),
-             Loop(length=1, count=5),
-             Vector(outer=1, inner=64, d=0, a=0, b_const=1, b_value=ONE, c_const=1, c_value=ONE),
-             *4 * [Scalar(rd=2)],
-             Sync(),   # so that the watchdog, and the rule `limit`, see that there is progress
-             Loop(length=1, count=LAYERS), Scalar(rd=1, source=1, factor=1, offset=1),
-             Load(addr=picked, addr_reg=1, size=4, dst=64), *hand(LOAD, VECTOR, LOADED)]
+    insns = [
+        *loaded(data, np.ones(64), 0),
+        Loop(length=4 + 4, count=3),
+        Loop(length=2 + 4, count=2),
+        Loop(length=4, count=4),
+        Loop(length=1, count=5),
+        Vector(outer=1, inner=64, d=0, a=0, b_const=1, b_value=ONE, c_const=1, c_value=ONE),
+        *4 * [Scalar(rd=2)],
+        Sync(),  # so that the watchdog, and the rule `limit`, see that there is progress
+        Loop(length=1, count=LAYERS),
+        Scalar(rd=1, source=1, factor=1, offset=1),
+        Load(addr=picked, addr_reg=1, size=4, dst=64),
+        *hand(LOAD, VECTOR, LOADED),
+    ]
     found = same(devices, insns, data, [(0, 128)], scratch=MIDDLE)
     assert found[0] == 1 + 3 * 2 * 4 * 5
 
@@ -263,7 +397,7 @@ def test_program(devices):
     insns = [Loop(length=len(body), count=2), *body, Halt()]
     assert len(insns) == PROGRAM_WORDS
     run(devices, insns, data, writable=(cache, cache + BLOCK))
-    assert devices[0].memory[cache * 64:].any()
+    assert devices[0].memory[cache * 64 :].any()
 
 
 @pytest.mark.parametrize("taken", [TOKENS_AHEAD, TOKENS_AHEAD + 1])
@@ -272,16 +406,22 @@ def test_tokens(devices, taken):
     sim, data = devices[0], Data()
     cache = data.end
     data.put(np.zeros(BLOCK * 64, np.uint8))
-    insns = [*quantized(data, cache)[:3],
-             Loop(length=1, count=TOKENS_AHEAD), Sync(unit=LOAD, give=9),
-             # All are given before one is taken.
-             *hand(LOAD, LINEAR, ACTS), *hand(LINEAR, VECTOR, RESULT),
-             Loop(length=1, count=taken), Sync(unit=VECTOR, take=9),
-             *quantized(data, cache)[3:], Halt()]
+    insns = [
+        *quantized(data, cache)[:3],
+        Loop(length=1, count=TOKENS_AHEAD),
+        Sync(unit=LOAD, give=9),
+        # All are given before one is taken.
+        *hand(LOAD, LINEAR, ACTS),
+        *hand(LINEAR, VECTOR, RESULT),
+        Loop(length=1, count=taken),
+        Sync(unit=VECTOR, take=9),
+        *quantized(data, cache)[3:],
+        Halt(),
+    ]
     writable = cache, cache + BLOCK
     if taken == TOKENS_AHEAD:
         run(devices, insns, data, writable=writable)
-        assert sim.memory[cache * 64:].any()
+        assert sim.memory[cache * 64 :].any()
     else:
         waits(sim, image(insns, data, writable))
 
@@ -295,8 +435,8 @@ def waits(sim, program):
     assert caught.value.code == FaultCode.WATCHDOG
 
 
-TOP = (1 << 32) - 1     # the last address that there is
-SIZE = (1 << 28) - 1    # and the largest size
+TOP = (1 << 32) - 1  # the last address that there is
+SIZE = (1 << 28) - 1  # and the largest size
 # Instructions that read past the end of DRAM, or past the last address; the unit that is refused.
 BEYOND = {
     "load": lambda end: (Load(addr=end - 1, size=2), end - 1),
@@ -314,13 +454,16 @@ def test_append_does_not_wrap(devices, value, position):
     """Past the last address comes none: what may be written first, stays."""
     sim, data = devices[0], Data()
     data.put(np.zeros(BLOCK * 64, np.uint8))
-    insns = [*quantized(data, TOP)[:-1],
-             Append(value=value, heads=1, addr=TOP, position=position), Halt()]
+    insns = [
+        *quantized(data, TOP)[:-1],
+        Append(value=value, heads=1, addr=TOP, position=position),
+        Halt(),
+    ]
     sim.load(image(insns, data, (0, BLOCK)))
     with pytest.raises(DeviceFault) as caught:
         sim.step([1], 0, False)
     assert (caught.value.code, caught.value.pc) == (FaultCode.ADDRESS, len(insns) - 2)
-    assert not sim.memory[:BLOCK * 64].any()
+    assert not sim.memory[: BLOCK * 64].any()
 
 
 @pytest.mark.parametrize("name", BEYOND)

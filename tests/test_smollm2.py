@@ -21,8 +21,12 @@ from sw_ref.pytorch.interpreter import Float32
 
 
 ORACLE = json.loads((Path(__file__).parent / "data" / "smollm2_oracle.json").read_text())["items"]
-PROMPTS = ["What is the capital of France?", "In 1905, Albert Einstein published",
-           "Once upon a time, there was a little", "The capital of Germany is"]
+PROMPTS = [
+    "What is the capital of France?",
+    "In 1905, Albert Einstein published",
+    "Once upon a time, there was a little",
+    "The capital of Germany is",
+]
 TOKENS = 8
 CONTEXT = 96
 
@@ -30,7 +34,9 @@ CONTEXT = 96
 @pytest.mark.seconds(300)
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_simulated_fpga(prompt):
-    """Greedy tokens, their rivals, all logits and the KV cache equal those of the functional model."""
+    """Greedy tokens, their rivals, all logits and the KV cache equal those of the functional
+    model.
+    """
     config = get("wide")
     image, answers = compile_model(load("smollm2"), config, CONTEXT), []
     ids = next(item["prompt_ids"] for item in ORACLE if item["prompt"] == prompt)
@@ -38,7 +44,9 @@ def test_simulated_fpga(prompt):
     with sim:
         for device in (sim, model):
             device.load(image)
-            session = Session(device, context=image.context, columns=config.columns, vocab=image.vocab)
+            session = Session(
+                device, context=image.context, columns=config.columns, vocab=image.vocab
+            )
             answers.append(list(session.generate(ids, TOKENS)))
         for got, want in zip(*answers, strict=True):
             assert got.id == want.id == got.top_ids[0] and got.position == want.position
@@ -51,7 +59,9 @@ def test_simulated_fpga(prompt):
 
 @pytest.mark.seconds(60)
 def test_best_tokens_are_the_oracles():
-    """Along the oracle's own greedy paths, in float32, at least 90 % of the best tokens are the same."""
+    """Along the oracle's own greedy paths, in float32, at least 90 % of the best tokens are the
+    same.
+    """
     items = [(item["prompt_ids"], item["f32_gen_ids"]) for item in ORACLE]
     device = ModelDevice(EVALUATION)
     device.load(compile_model(load("smollm2"), EVALUATION, CONTEXT))
@@ -80,8 +90,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 @pytest.mark.seconds(20)
 def test_memory():
     """Compiling and running take less than 3 GB."""
-    done = subprocess.run([sys.executable, "-c", MEMORY], cwd=ROOT, env=environment(),
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY], cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert 100 < int(done.stdout) < 3000, f"{done.stdout.strip()} MB"
 
@@ -92,4 +103,4 @@ def test_graph_is_the_oracles():
     item = ORACLE[0]
     ids, expected = item["prompt_ids"], item["f32_gen_ids"]
     logits = Float32(load("smollm2"))([*ids, *expected[:-1]])
-    assert logits.argmax(-1).tolist()[len(ids) - 1:] == expected
+    assert logits.argmax(-1).tolist()[len(ids) - 1 :] == expected

@@ -1,7 +1,7 @@
 """Three cores, one answer: whole models on the simulated FPGA with each core, at two sizes.
 
-The functional model knows nothing of cores. Its tokens, its logits and its DRAM are what every core must
-come to, from one and the same program image.
+The functional model knows nothing of cores. Its tokens, its logits and its DRAM are what every core
+must come to, from one and the same program image.
 """
 
 from functools import cache
@@ -19,33 +19,41 @@ from sim.functional import ModelDevice
 
 
 CONTEXT = 96
-# Name of the model, the prompt's tokens and how many come after them. Of SmolLM2 a few are enough, for
-# each of its tokens is 134 million products.
+# Name of the model, the prompt's tokens and how many come after them. Of SmolLM2 a few are enough,
+# for each of its tokens is 134 million products.
 RUNS = {
-    ("tiny", "small"):        ([17, 300, 45, 201, 88], 8),
-    ("tiny", "wide"):         ([17, 300, 45, 201, 88], 8),
+    ("tiny", "small"): ([17, 300, 45, 201, 88], 8),
+    ("tiny", "wide"): ([17, 300, 45, 201, 88], 8),
     ("tiny-sparse", "small"): ([17, 300, 45, 201, 88], 6),
-    ("tiny-sparse", "wide"):  ([17, 300, 45, 201, 88], 6),
-    ("tiny-mixed", "small"):  ([17, 300, 45, 201, 88], 6),
-    ("tiny-mixed", "wide"):   ([17, 300, 45, 201, 88], 6),
-    ("smollm2", "small"):     ([504], 2),
-    ("smollm2", "wide"):      ([504, 3575, 282, 7762, 314], 4),
+    ("tiny-sparse", "wide"): ([17, 300, 45, 201, 88], 6),
+    ("tiny-mixed", "small"): ([17, 300, 45, 201, 88], 6),
+    ("tiny-mixed", "wide"): ([17, 300, 45, 201, 88], 6),
+    ("smollm2", "small"): ([504], 2),
+    ("smollm2", "wide"): ([504, 3575, 282, 7762, 314], 4),
 }
 SECONDS = {"tiny": 30, "tiny-sparse": 30, "tiny-mixed": 30, "smollm2": 90}
 # The systolic core has SmolLM2 to itself in test_smollm2.py, on the wide configuration.
-CASES = [pytest.param(core, size, model, marks=pytest.mark.seconds(SECONDS[model] + (size == "wide") * 60))
-         for model, size in RUNS for core in CORES if (model, core, size) != ("smollm2", "systolic", "wide")]
+CASES = [
+    pytest.param(
+        core, size, model, marks=pytest.mark.seconds(SECONDS[model] + (size == "wide") * 60)
+    )
+    for model, size in RUNS
+    for core in CORES
+    if (model, core, size) != ("smollm2", "systolic", "wide")
+]
 
 
 def named(core, size):
     """The configuration of that core and size."""
-    config, = (c for c in CONFIGS.values() if c.core == core and c.name.startswith(size))
+    (config,) = (c for c in CONFIGS.values() if c.core == core and c.name.startswith(size))
     return config
 
 
 def answer(device, image, ids, count):
     device.load(image)
-    session = Session(device, context=image.context, columns=device.config.columns, vocab=image.vocab)
+    session = Session(
+        device, context=image.context, columns=device.config.columns, vocab=image.vocab
+    )
     return list(session.generate(ids, count))
 
 
@@ -68,16 +76,24 @@ def test_same_bits(core, size, model):
         for ours, theirs in zip(got, want, strict=True):
             assert ours.id == theirs.id and ours.position == theirs.position
             assert len(ours.top_ids) == BEST and ours.top_ids == theirs.top_ids
-            assert np.array_equal(np.array(ours.top_logits, np.float32).view(np.uint32),
-                                  np.array(theirs.top_logits, np.float32).view(np.uint32))
+            assert np.array_equal(
+                np.array(ours.top_logits, np.float32).view(np.uint32),
+                np.array(theirs.top_logits, np.float32).view(np.uint32),
+            )
             assert ours.cycles > 0 and theirs.cycles is None
         different = np.flatnonzero(device.memory != memory)
-        assert not different.size, f"DRAM differs in {different.size} bytes, from {different[0]:#x} on"
+        assert not different.size, (
+            f"DRAM differs in {different.size} bytes, from {different[0]:#x} on"
+        )
 
 
 def test_all_that_is_promised_is_run():
     """Every core, at two sizes, runs every model."""
     run = {tuple(case.values) for case in CASES} | {("systolic", "wide", "smollm2")}
-    assert run == {(core, size, model) for core in CORES for size in ("small", "wide")
-                   for model in ("tiny", "tiny-sparse", "tiny-mixed", "smollm2")}
+    assert run == {
+        (core, size, model)
+        for core in CORES
+        for size in ("small", "wide")
+        for model in ("tiny", "tiny-sparse", "tiny-mixed", "smollm2")
+    }
     assert {c.core for c in CONFIGS.values() if c.name.startswith("small")} == set(CORES)

@@ -10,6 +10,7 @@ __all__ = ["Control", "Command", "Injector"]
 
 class Control(enum.IntFlag):
     """Register `dfii_control`: who drives the memory, and lines that all its phases share."""
+
     HARDWARE = 1  # the controller drives; else these registers do
     CKE = 2
     ODT = 4
@@ -18,6 +19,7 @@ class Control(enum.IntFlag):
 
 class Command(enum.IntFlag):
     """Registers `dfii_piN_command`: lines that are active in the one cycle of a command."""
+
     CS = 1
     WE = 2
     CAS = 4
@@ -44,6 +46,7 @@ class Injector:
     kind : :class:`str`
         Kind of the memory.
     """
+
     def __init__(self, bus, kind):
         self.bus, self.registers = bus, REGISTERS[kind]
         self._held = {}  # what registers that only the host changes hold: a link is slow
@@ -60,7 +63,7 @@ class Injector:
         """Set a register."""
         address, words = self.registers[name]
         for n in range(words):
-            self.bus.write(address + n, value >> 32 * (words - 1 - n) & 0xffffffff)
+            self.bus.write(address + n, value >> 32 * (words - 1 - n) & 0xFFFFFFFF)
 
     def control(self, value):
         """Set `dfii_control`."""

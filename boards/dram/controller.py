@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.bus.axi import AXI4, flat
 from rtl.bus.wishbone import Wishbone
-from rtl.spec.config import Config
 from rtl.link.registers import CONTROL_ADDR_WIDTH
 from rtl.memory.reader import ADDR_WIDTH, ID_WIDTH
+from rtl.spec.config import Config
 
 from .dram import Dram
 from .generate import generate
@@ -27,13 +27,14 @@ class DramController(wiring.Component):
     """A board's memory, behind LiteDRAM's controller.
 
     Until a host has brought the memory up over the control bus (:mod:`.initialise`), no access is
-    taken. Accesses are answered in order, those to beyond the end of memory at the address modulo its size.
+    taken. Accesses are answered in order, those to beyond the end of memory at the address modulo
+    its size.
 
     An SDR memory gets no command in the 200 us after a reset, as it wants; so long the control bus
     keeps whoever asks waiting.
 
-    The controller of a DDR3 memory makes its own clock: `user_clk`, which has to be the domain `sync`
-    then, with the reset `user_rst`.
+    The controller of a DDR3 memory makes its own clock: `user_clk`, which has to be the domain
+    `sync` then, with the reset `user_rst`.
 
     Parameters
     ----------
@@ -42,8 +43,8 @@ class DramController(wiring.Component):
     dram : :class:`~.dram.Dram`
         The memory.
     pads : mapping
-        IO values of the memory's pads, by the names in :data:`~.pads.PADS`; those in :data:`~.pads.TIED` may be
-        missing.
+        IO values of the memory's pads, by the names in :data:`~.pads.PADS`; those in
+        :data:`~.pads.TIED` may be missing.
     addr_width : :class:`int`
         Width of byte addresses.
 
@@ -60,19 +61,28 @@ class DramController(wiring.Component):
     user_clk, user_rst : :py:`Out(1)`
         Clock of `dram.clock_mhz`, and its reset. Only of a DDR3 memory.
     """
+
     def __init__(self, config, dram, pads, *, addr_width=ADDR_WIDTH):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         if not isinstance(dram, Dram):
             raise TypeError(f"Memory must be a Dram, not {dram!r}")
         if not set(PADS[dram.kind]) - TIED <= set(pads) <= set(PADS[dram.kind]):
-            raise ValueError(f"Pads of a memory of kind {dram.kind!r} must be {', '.join(PADS[dram.kind])}, "
-                             f"not {', '.join(pads)}")
+            raise ValueError(
+                f"Pads of a memory of kind {dram.kind!r} must be {', '.join(PADS[dram.kind])}, "
+                f"not {', '.join(pads)}"
+            )
         self._address_bits = (dram.chip.bytes - 1).bit_length()
         if addr_width < self._address_bits:
-            raise ValueError(f"Address width must be at least {self._address_bits}, not {addr_width!r}")
+            raise ValueError(
+                f"Address width must be at least {self._address_bits}, not {addr_width!r}"
+            )
         # Boards have lines for larger chips too.
-        self.config, self.dram, self.pads = config, dram, {**pads, "a": pads["a"][:dram.chip.row_bits]}
+        self.config, self.dram, self.pads = (
+            config,
+            dram,
+            {**pads, "a": pads["a"][: dram.chip.row_bits]},
+        )
         self._buses = {
             "memory": AXI4(addr_width, config.beat_bits, ID_WIDTH).flip(),
             "control": Wishbone(CONTROL_ADDR_WIDTH).flip(),
@@ -106,17 +116,23 @@ class DramController(wiring.Component):
                 m.d.sync += wait.eq(wait - 1)
             ports |= {"i_clk": ClockSignal(), "i_rst": held}
         else:
-            ports |= {"i_clk": self.clk_in, "i_rst": self.rst_in,
-                      "o_user_clk": self.user_clk, "o_user_rst": self.user_rst}
+            ports |= {
+                "i_clk": self.clk_in,
+                "i_rst": self.rst_in,
+                "o_user_clk": self.user_clk,
+                "o_user_rst": self.user_rst,
+            }
 
         for bus, prefix in (("memory", "user_port_axi"), ("control", "wb_ctrl")):
             for name, member in self._buses[bus].members.items():
                 ours = getattr(self, f"{bus}_{name}")
                 if name in ("araddr", "awaddr"):
-                    ours = ours[:self._address_bits]
+                    ours = ours[: self._address_bits]
                 if name in ("arsize", "awsize"):  # which has a bit too many there
                     ours = Cat(ours, C(0, 1))
                 ports[f"{'i' if member.flow == In else 'o'}_{prefix}_{name}"] = ours
-        m.submodules.core = Instance("litedram_core", **ports, i_wb_ctrl_bte=C(0, 2), i_wb_ctrl_cti=C(0, 3))
+        m.submodules.core = Instance(
+            "litedram_core", **ports, i_wb_ctrl_bte=C(0, 2), i_wb_ctrl_cti=C(0, 3)
+        )
 
         return m

@@ -8,7 +8,6 @@ from rtl.spec.config import UNIT_BYTES
 __all__ = ["Part", "PARTS", "Dram"]
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """A kind of memory chip with 16 data lines.
@@ -24,6 +23,7 @@ class Part:
     rfc_ns : :class:`float` or None
         Time that a refresh takes, of a DDR3 chip: JEDEC's for its size.
     """
+
     kind: str
     module: str
     bank_bits: int
@@ -38,13 +38,16 @@ class Part:
 
 
 PARTS = {
-    # LiteDRAM's own entry for the IS42S16160 lacks tRAS and tRRD, which matter above 50 MHz. Micron's
-    # part has both, and no parameter that is less than those of the ISSI and Winbond chips of boards.
-    "IS42S16160":  Part(kind="sdr", module="MT48LC16M16", bank_bits=2, row_bits=13, column_bits=9),
-    "MT41K64M16":  Part(kind="ddr3", module="MT41K64M16", bank_bits=3, row_bits=13, column_bits=10,
-                        rfc_ns=110.0),
-    "MT41K256M16": Part(kind="ddr3", module="MT41K256M16", bank_bits=3, row_bits=15, column_bits=10,
-                        rfc_ns=260.0),
+    # LiteDRAM's own entry for the IS42S16160 lacks tRAS and tRRD, which matter above 50 MHz.
+    # Micron's part has both, and no parameter that is less than those of the ISSI and Winbond chips
+    # of boards.
+    "IS42S16160": Part(kind="sdr", module="MT48LC16M16", bank_bits=2, row_bits=13, column_bits=9),
+    "MT41K64M16": Part(
+        kind="ddr3", module="MT41K64M16", bank_bits=3, row_bits=13, column_bits=10, rfc_ns=110.0
+    ),
+    "MT41K256M16": Part(
+        kind="ddr3", module="MT41K256M16", bank_bits=3, row_bits=15, column_bits=10, rfc_ns=260.0
+    ),
 }
 
 
@@ -63,6 +66,7 @@ class Dram:
     input_mhz : :class:`float`
         Clock of the board, from which the controller of a DDR3 memory makes its own.
     """
+
     part: str
     device: str
     clock_mhz: float
@@ -72,7 +76,9 @@ class Dram:
         if self.part not in PARTS:
             raise ValueError(f"Part must be one of {', '.join(PARTS)}, not {self.part!r}")
         if not self.clock_mhz > 0 or not self.input_mhz > 0:
-            raise ValueError(f"Clocks must be positive, not {self.clock_mhz!r} and {self.input_mhz!r} MHz")
+            raise ValueError(
+                f"Clocks must be positive, not {self.clock_mhz!r} and {self.input_mhz!r} MHz"
+            )
 
     @property
     def chip(self):
@@ -81,7 +87,7 @@ class Dram:
 
     @property
     def kind(self):
-        """"sdr" or "ddr3"."""
+        """ "sdr" or "ddr3"."""
         return self.chip.kind
 
     @property

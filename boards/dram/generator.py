@@ -1,14 +1,14 @@
 """LiteDRAM's generator as a program, for controllers that are faster than its own.
 
-- Its entries for DDR3 chips have tRFC in clocks of their fastest grade, 208 for the MT41K256M16. At 160 MHz that is
-  1300 ns instead of 260, and every sixth cycle is lost to refreshes. The key `rfc_ns` of the YAML file says it in
-  nanoseconds.
-- It rounds the time between refreshes up to whole cycles, 7840 ns for 7812.5 at 25 MHz: 8192 refreshes take longer
-  than the 64 ms that they may. Here it is rounded down.
-- Whether a bank takes a command is known late in a cycle, and the AXI port has much to do with it. Here there are
-  registers in between, in both directions.
-- Its converter to a narrower memory takes a cycle for each wide access before the narrow ones: nine for eight
-  transfers. Here it takes the next wide access while it gives the last narrow one.
+- Its entries for DDR3 chips have tRFC in clocks of their fastest grade, 208 for the MT41K256M16. At
+  160 MHz that is 1300 ns instead of 260, and every sixth cycle is lost to refreshes. The key
+  `rfc_ns` of the YAML file says it in nanoseconds.
+- It rounds the time between refreshes up to whole cycles, 7840 ns for 7812.5 at 25 MHz: 8192
+  refreshes take longer than the 64 ms that they may. Here it is rounded down.
+- Whether a bank takes a command is known late in a cycle, and the AXI port has much to do with it.
+  Here there are registers in between, in both directions.
+- Its converter to a narrower memory takes a cycle for each wide access before the narrow ones: nine
+  for eight transfers. Here it takes the next wide access while it gives the last narrow one.
 """
 
 import sys
@@ -24,11 +24,14 @@ from migen import FSM, If, Module, NextState, NextValue, Signal
 
 class AXI2Native(Module):
     """LiteDRAM's AXI port, its commands to the banks in registers."""
+
     def __init__(self, axi, port, **options):
         near = LiteDRAMNativePort(port.mode, port.address_width, port.data_width)
         # It counts data as promised when a command goes in here, and has them ready from then on.
         self.submodules.frontend = LiteDRAMAXI2Native(axi, near, **options)
-        self.submodules.commands = commands = stream.Buffer(near.cmd.description, pipe_valid=True, pipe_ready=True)
+        self.submodules.commands = commands = stream.Buffer(
+            near.cmd.description, pipe_valid=True, pipe_ready=True
+        )
         self.comb += [
             near.cmd.connect(commands.sink),
             commands.source.connect(port.cmd),
@@ -38,7 +41,10 @@ class AXI2Native(Module):
 
 
 class DownConverter(Module):
-    """Accesses to a wide port, as several of consecutive addresses each to a narrow one, without a pause."""
+    """Accesses to a wide port, as several of consecutive addresses each to a narrow one, without a
+    pause.
+    """
+
     def __init__(self, wide, narrow, reverse=False):
         ratio = wide.data_width // narrow.data_width
         count, address, we = Signal(max=ratio), Signal(len(wide.cmd.addr)), Signal()
@@ -51,13 +57,20 @@ class DownConverter(Module):
         ]
         self.submodules.fsm = fsm = FSM(reset_state="IDLE")
         fsm.act("IDLE", *take)
-        fsm.act("CONVERT",
-                narrow.cmd.valid.eq(1),
-                narrow.cmd.we.eq(we),
-                narrow.cmd.addr.eq(address * ratio + count),
-                If(narrow.cmd.ready, NextValue(count, count + 1), If(count == ratio - 1, *take)))
-        for name, source, sink in (("writes", wide.wdata, narrow.wdata), ("reads", narrow.rdata, wide.rdata)):
-            converter = stream.StrideConverter(source.description, sink.description, reverse=reverse)
+        fsm.act(
+            "CONVERT",
+            narrow.cmd.valid.eq(1),
+            narrow.cmd.we.eq(we),
+            narrow.cmd.addr.eq(address * ratio + count),
+            If(narrow.cmd.ready, NextValue(count, count + 1), If(count == ratio - 1, *take)),
+        )
+        for name, source, sink in (
+            ("writes", wide.wdata, narrow.wdata),
+            ("reads", narrow.rdata, wide.rdata),
+        ):
+            converter = stream.StrideConverter(
+                source.description, sink.description, reverse=reverse
+            )
             setattr(self.submodules, name, converter)
             self.submodules += stream.Pipeline(source, converter, sink)
 
@@ -66,7 +79,9 @@ def main():
     settings = yaml.safe_load(open(sys.argv[1]))
     chip, period = getattr(modules, settings["sdram_module"]), 1e9 / float(settings["sys_clk_freq"])
     # Half a cycle less, so that it is rounded up to what it should be.
-    chip.technology_timings.tREFI = (int(chip.technology_timings.tREFI / period + 1e-9) - 0.5) * period
+    chip.technology_timings.tREFI = (
+        int(chip.technology_timings.tREFI / period + 1e-9) - 0.5
+    ) * period
     if "rfc_ns" in settings:
         for timings in chip.speedgrade_timings.values():
             timings.tRFC = None, settings["rfc_ns"]

@@ -3,10 +3,11 @@
 LiteX's software does the same on a processor beside the controller (`sdram_init` and
 `sdram_read_leveling` in its `sdram.c`), and this follows it but for three things:
 
-- An SDR memory's mode register gets no bit to reset a DLL, which such a memory has not: the bit is reserved.
+- An SDR memory's mode register gets no bit to reset a DLL, which such a memory has not: the bit is
+  reserved.
 - The memory is not tested: what is loaded is compared as a whole.
-- A link takes a millisecond from one command to the next. That is longer than a DDR3 memory's data sheet
-  lets a row be open (9 tREFI, 70 us), for the one row that levelling tries things out with.
+- A link takes a millisecond from one command to the next. That is longer than a DDR3 memory's data
+  sheet lets a row be open (9 tREFI, 70 us), for the one row that levelling tries things out with.
 """
 
 import time
@@ -22,8 +23,8 @@ __all__ = ["MODE_REGISTERS", "is_up", "initialise"]
 
 PRECHARGE_ALL = 1 << 10  # address line 10
 BURST_LENGTH_1 = 0
-# Bank address, and what is loaded: CAS write latency 5, nothing, drivers of 34 ohm and terminations of 60,
-# CAS latency 6 and a reset of the DLL.
+# Bank address, and what is loaded: CAS write latency 5, nothing, drivers of 34 ohm and terminations
+# of 60, CAS latency 6 and a reset of the DLL.
 MODE_REGISTERS = [(2, 0x200), (3, 0x000), (1, 0x006), (0, 0x320)]
 RUNNING = Control.CKE | Control.ODT | Control.RESET_N
 
@@ -51,7 +52,8 @@ def initialise(bus, dram, *, name="board", sleep=time.sleep):
     Returns
     -------
     list of :class:`~.levelling.Window`, or None
-        What read levelling found for each lane; none for a memory that is up already, or needs none.
+        What read levelling found for each lane; none for a memory that is up already, or needs
+        none.
     """
     if is_up(bus, dram):
         return None
@@ -64,8 +66,10 @@ def initialise(bus, dram, *, name="board", sleep=time.sleep):
         injector.write("ddrctrl_init_error", 1)
         injector.write("ddrctrl_init_done", 1)
         lanes = ", ".join(str(n) for n, window in enumerate(windows) if window is None)
-        raise DeviceError(f"{name}: the memory does not answer on byte lane {lanes} of {LANES}: no delay reads "
-                          "what was written. Is the bitstream for this board? Load it again")
+        raise DeviceError(
+            f"{name}: the memory does not answer on byte lane {lanes} of {LANES}: no delay reads "
+            "what was written. Is the bitstream for this board? Load it again"
+        )
     injector.write("ddrctrl_init_done", 1)
     return windows
 
@@ -83,7 +87,9 @@ def sdr(injector, dram, sleep):
 
 
 def ddr3(injector, dram, sleep):
-    """JESD79-3F, 3.3.1: reset, clock enable, mode registers, calibration of drivers; then read levelling."""
+    """JESD79-3F, 3.3.1: reset, clock enable, mode registers, calibration of drivers; then read
+    levelling.
+    """
     injector.control(Control.ODT)
     sleep(200e-6)
     injector.control(Control.ODT | Control.RESET_N)

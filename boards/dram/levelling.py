@@ -11,14 +11,15 @@ __all__ = ["LANES", "DELAYS", "BITSLIPS", "Window", "best_window", "level"]
 
 LANES, DELAYS, BITSLIPS = 2, 8, 4
 READ_PHASE, WRITE_PHASE = 0, 1  # of CAS latency 6 and CAS write latency 5, at two phases
-PHASE_BITS = 64                 # four transfers of 16 bits
+PHASE_BITS = 64  # four transfers of 16 bits
 SEEDS = 42, 84, 36
-TRIES = 8                       # to set what was found, until it reads right
+TRIES = 8  # to set what was found, until it reads right
 
 
 @dataclass(frozen=True)
 class Window:
     """Delays from `first` to `last` that read right with some bitslip; `delay` is in the middle."""
+
     bitslip: int
     first: int
     last: int
@@ -55,12 +56,13 @@ def best_window(right):
 
 class Lane:
     """Eight data lines with a strobe."""
+
     def __init__(self, injector, number):
         self.injector, self.number = injector, number
 
     def _act(self, register):
-        # The delays may only change while the lane pauses. All lanes pause at once thereafter, so that they
-        # go on in step.
+        # The delays may only change while the lane pauses. All lanes pause at once thereafter, so
+        # that they go on in step.
         for value in 1 << self.number, None, 0, (1 << LANES) - 1, 0:
             if value is None:
                 self.injector.write(f"ddrphy_{register}", 1)
@@ -92,9 +94,11 @@ class Lane:
         injector.command(Command.PRECHARGE)
         if not injector.read("ddrphy_burstdet_seen") >> self.number & 1:
             return False
-        mask = sum(0xff << 16 * n + 8 * self.number for n in range(PHASE_BITS // 16))
-        return not any((injector.read(f"sdram_dfii_pi{phase}_rddata") ^ pattern) & mask
-                       for phase, pattern in enumerate(patterns))
+        mask = sum(0xFF << 16 * n + 8 * self.number for n in range(PHASE_BITS // 16))
+        return not any(
+            (injector.read(f"sdram_dfii_pi{phase}_rddata") ^ pattern) & mask
+            for phase, pattern in enumerate(patterns)
+        )
 
     def scan(self):
         """Whether reading works, by bitslip and delay."""
@@ -110,7 +114,8 @@ class Lane:
 
 
 def level(injector):
-    """Find when to listen to each lane, and set it. Returns the :class:`Window` of each, None where none is.
+    """Find when to listen to each lane, and set it. Returns the :class:`Window` of each, None where
+    none is.
 
     As LiteX's software does it: every bitslip and delay is tried, the middle of the widest window
     is set, and tried again.

@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.spec import csr
 from rtl.bus.axi import OKAY, SLVERR, AXI4Lite
+from rtl.spec import csr
 
 from .registers import ADDRESS_BITS, MACHINE, REGISTERS
 
@@ -14,7 +14,8 @@ __all__ = ["Front"]
 
 
 class Front(wiring.Component):
-    """Answer for the registers of :data:`~.registers.REGISTERS`, and pass on what is for the accelerator.
+    """Answer for the registers of :data:`~.registers.REGISTERS`, and pass on what is for the
+    accelerator.
 
     One access at a time. One that is passed on takes two cycles more than the accelerator's own; a
     register here answers in three. An access that no register answers to is answered with SLVERR.
@@ -28,12 +29,15 @@ class Front(wiring.Component):
     base : :py:`Out(64)`
         Register BASE.
     """
+
     def __init__(self):
-        super().__init__({
-            "host":    In(AXI4Lite(ADDRESS_BITS)),
-            "machine": Out(AXI4Lite(csr.ADDRESS_BITS)),
-            "base":    Out(64),
-        })
+        super().__init__(
+            {
+                "host": In(AXI4Lite(ADDRESS_BITS)),
+                "machine": Out(AXI4Lite(csr.ADDRESS_BITS)),
+                "base": Out(64),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -72,7 +76,10 @@ class Front(wiring.Component):
                     m.d.sync += [host.bvalid.eq(1), host.bresp.eq(Mux(known, OKAY, SLVERR))]
                     m.next = "CONFIRM"
             with m.State("PASS WRITE"):
-                for valid, ready in (machine.awvalid, machine.awready), (machine.wvalid, machine.wready):
+                for valid, ready in (
+                    (machine.awvalid, machine.awready),
+                    (machine.wvalid, machine.wready),
+                ):
                     with m.If(ready):
                         m.d.sync += valid.eq(0)
                 m.d.comb += machine.bready.eq(1)
@@ -95,15 +102,22 @@ class Front(wiring.Component):
                 m.d.sync += machine.arvalid.eq(1)
                 m.next = "PASS READ"
             with m.Else():
-                m.d.sync += [host.rvalid.eq(1), host.rdata.eq(Mux(known, word, 0)),
-                             host.rresp.eq(Mux(known, OKAY, SLVERR))]
+                m.d.sync += [
+                    host.rvalid.eq(1),
+                    host.rdata.eq(Mux(known, word, 0)),
+                    host.rresp.eq(Mux(known, OKAY, SLVERR)),
+                ]
                 m.next = "ANSWER"
         with m.State("PASS READ"):
             with m.If(machine.arready):
                 m.d.sync += machine.arvalid.eq(0)
             m.d.comb += machine.rready.eq(1)
             with m.If(machine.rvalid):
-                m.d.sync += [host.rvalid.eq(1), host.rdata.eq(machine.rdata), host.rresp.eq(machine.rresp)]
+                m.d.sync += [
+                    host.rvalid.eq(1),
+                    host.rdata.eq(machine.rdata),
+                    host.rresp.eq(machine.rresp),
+                ]
                 m.next = "ANSWER"
         with m.State("ANSWER"):
             with m.If(host.rready):

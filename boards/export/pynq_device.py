@@ -24,23 +24,30 @@ class PynqDevice(RegisterDevice):
     watchdog, progress
         See :class:`host.device.RegisterDevice`.
     """
+
     def __init__(self, config, bitfile, **options):
         super().__init__(config, **options)
         self.name = f"pynq:{bitfile}"
         self._words = self._buffer = None
         for path in Path(bitfile), Path(bitfile).with_suffix(".hwh"):
             if not path.is_file():
-                raise DeviceError(f"{self.name}: {path} must be a file, but is not; build.tcl makes it")
+                raise DeviceError(
+                    f"{self.name}: {path} must be a file, but is not; build.tcl makes it"
+                )
         try:
             import pynq
         except ImportError:
-            raise DeviceError(f"{self.name}: the package pynq is not installed. This must run on the board, "
-                              "with a system of PYNQ") from None
+            raise DeviceError(
+                f"{self.name}: the package pynq is not installed. This must run on the board, "
+                "with a system of PYNQ"
+            ) from None
         self._pynq = pynq
         overlay = pynq.Overlay(str(bitfile))
         if IP not in overlay.ip_dict:
-            raise DeviceError(f"{self.name}: the bitstream must have a block {IP!r}, but has "
-                              f"{', '.join(overlay.ip_dict) or 'none'}")
+            raise DeviceError(
+                f"{self.name}: the bitstream must have a block {IP!r}, but has "
+                f"{', '.join(overlay.ip_dict) or 'none'}"
+            )
         block = overlay.ip_dict[IP]
         # Words, as PYNQ maps them: its functions to read and write differ from version to version.
         self._words = pynq.MMIO(block["phys_addr"], block["addr_range"]).array
@@ -54,23 +61,32 @@ class PynqDevice(RegisterDevice):
         self._words[(MACHINE + address) // 4] = int(value)
 
     def write_memory(self, memory, units):
-        """Put the image into memory that stays where it is, and tell the accelerator where that is."""
+        """Put the image into memory that stays where it is, and tell the accelerator where that
+        is.
+        """
         self._release()
         try:
             buffer = self._pynq.allocate(shape=(units * UNIT_BYTES,), dtype="u1")
         except (MemoryError, RuntimeError) as error:
-            raise DeviceError(f"{self.name}: the image needs {units * UNIT_BYTES / 2**20:.0f} MiB in one piece, "
-                              f"which the system does not have ({error}). Give it more contiguous memory (cma= of "
-                              "the kernel), or compile with a shorter context") from None
+            raise DeviceError(
+                f"{self.name}: the image needs {units * UNIT_BYTES / 2**20:.0f} MiB in one piece, "
+                f"which the system does not have ({error}). Give it more contiguous memory (cma= "
+                "of "
+                "the kernel), or compile with a shorter context"
+            ) from None
         self._buffer = buffer
         if buffer.device_address % PAGE:
-            raise DeviceError(f"{self.name}: memory must be at a multiple of {PAGE}, not at "
-                              f"{buffer.device_address:#x}")
-        buffer[:len(memory)] = memory
-        buffer[len(memory):] = 0
+            raise DeviceError(
+                f"{self.name}: memory must be at a multiple of {PAGE}, not at "
+                f"{buffer.device_address:#x}"
+            )
+        buffer[: len(memory)] = memory
+        buffer[len(memory) :] = 0
         buffer.flush()  # out of the processors' caches, which the port does not look into
         for n in range(REGISTERS["BASE"].count):
-            self._words[REGISTERS["BASE"].address // 4 + n] = buffer.device_address >> 32 * n & 0xffffffff
+            self._words[REGISTERS["BASE"].address // 4 + n] = (
+                buffer.device_address >> 32 * n & 0xFFFFFFFF
+            )
 
     def _release(self):
         """Give memory back, once the accelerator cannot write to it any more."""

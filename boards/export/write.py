@@ -17,13 +17,18 @@ __all__ = ["FILES", "registers", "write"]
 
 
 HERE = Path(__file__).resolve().parent
-# By flow: templates, and files that are the same for all boards. A template's name without its ending is
-# the name of what it makes.
+# By flow: templates, and files that are the same for all boards. A template's name without its
+# ending is the name of what it makes.
 COMMON = ["README.md", "package_ip.tcl", "headrace_ooc.xdc"]
 FILES = {
-    "zynq": ([*COMMON, "build.tcl", "block_design.tcl", "board.xdc"], {"pynq_device.py": "headrace_pynq.py"}),
-    "xrt": ([*COMMON, "package_xo.tcl", "link.cfg", "xrt.mk"], {"xrt_device.py": "headrace_xrt.py",
-                                                                "headrace_xrt.cpp": "headrace_xrt.cpp"}),
+    "zynq": (
+        [*COMMON, "build.tcl", "block_design.tcl", "board.xdc"],
+        {"pynq_device.py": "headrace_pynq.py"},
+    ),
+    "xrt": (
+        [*COMMON, "package_xo.tcl", "link.cfg", "xrt.mk"],
+        {"xrt_device.py": "headrace_xrt.py", "headrace_xrt.cpp": "headrace_xrt.cpp"},
+    ),
 }
 ACCESS = {"r": "read-only", "w": "write-only", "rw": "read-write"}
 
@@ -33,14 +38,23 @@ def registers():
     for base, table in (0, REGISTERS), (MACHINE, csr.REGISTERS):
         for r in table.values():
             # A number of two words is one register, of many of a kind this is the first.
-            yield SimpleNamespace(name=r.name, address=base + r.address, bits=64 if r.count == 2 else 32,
-                                  access=ACCESS[r.access])
+            yield SimpleNamespace(
+                name=r.name,
+                address=base + r.address,
+                bits=64 if r.count == 2 else 32,
+                access=ACCESS[r.access],
+            )
 
 
 def render(name, **values):
     """Text of a template; a name that it does not know is an error."""
-    templates = Environment(loader=FileSystemLoader(HERE / "templates"), undefined=StrictUndefined,
-                            trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    templates = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
     return templates.get_template(f"{name}.jinja").render(**values)
 
 
@@ -59,8 +73,13 @@ def write(target, config, folder):
     folder : path
     """
     folder = Path(folder)
-    values = {"target": target, "config": config, "registers": list(registers()),
-              "address_bits": ADDRESS_BITS, "bandwidth": target.bandwidth(config)}
+    values = {
+        "target": target,
+        "config": config,
+        "registers": list(registers()),
+        "address_bits": ADDRESS_BITS,
+        "bandwidth": target.bandwidth(config),
+    }
     templates, copies = FILES[target.flow]
     texts = {name: render(name, **values) for name in templates}
     texts |= {name: (HERE / source).read_text() for source, name in copies.items()}

@@ -18,11 +18,11 @@ LIBRARY = "libheadrace_xrt.so"  # of headrace_xrt.cpp, made by xrt.mk
 
 _POINTER, _U64, _U32 = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32
 _PROTOTYPES = {
-    "headrace_error":  (ctypes.c_char_p,),
-    "headrace_open":   (_POINTER, ctypes.c_char_p, ctypes.c_uint),
-    "headrace_close":  (None, _POINTER),
-    "headrace_read":   (ctypes.c_int, _POINTER, _U32, ctypes.POINTER(_U32)),
-    "headrace_write":  (ctypes.c_int, _POINTER, _U32, _U32),
+    "headrace_error": (ctypes.c_char_p,),
+    "headrace_open": (_POINTER, ctypes.c_char_p, ctypes.c_uint),
+    "headrace_close": (None, _POINTER),
+    "headrace_read": (ctypes.c_int, _POINTER, _U32, ctypes.POINTER(_U32)),
+    "headrace_write": (ctypes.c_int, _POINTER, _U32, _U32),
     "headrace_memory": (ctypes.c_int, _POINTER, _POINTER, _U64, _U64, ctypes.POINTER(_U64)),
 }
 
@@ -34,25 +34,31 @@ class XrtDevice(RegisterDevice):
     ----------
     config : :class:`rtl.spec.config.Config`
     xclbin : path
-        What v++ made, with `libheadrace_xrt.so` in the same folder, or where the environment variable
-        HEADRACE_XRT says.
+        What v++ made, with `libheadrace_xrt.so` in the same folder, or where the environment
+        variable HEADRACE_XRT says.
     card : :class:`int`
         Which card, as XRT counts them.
     watchdog, progress
         See :class:`host.device.RegisterDevice`.
     """
+
     def __init__(self, config, xclbin, *, card=0, **options):
         super().__init__(config, **options)
         self.name = f"xrt:{xclbin}"
         self._handle, self._loaded = None, False
         library = Path(os.environ.get("HEADRACE_XRT") or Path(xclbin).resolve().parent / LIBRARY)
-        for path, maker in (Path(xclbin), "xrt.mk makes it with v++"), (library, "xrt.mk makes it with XRT"):
+        for path, maker in (
+            (Path(xclbin), "xrt.mk makes it with v++"),
+            (library, "xrt.mk makes it with XRT"),
+        ):
             if not path.is_file():
                 raise DeviceError(f"{self.name}: {path} must be a file, but is not; {maker}")
         try:
             self._lib = ctypes.CDLL(str(library))
         except OSError as error:
-            raise DeviceError(f"{self.name}: {error}. Is XRT installed, and its setup.sh sourced?") from None
+            raise DeviceError(
+                f"{self.name}: {error}. Is XRT installed, and its setup.sh sourced?"
+            ) from None
         for name, (result, *arguments) in _PROTOTYPES.items():
             function = getattr(self._lib, name)
             function.restype, function.argtypes = result, arguments
@@ -85,12 +91,17 @@ class XrtDevice(RegisterDevice):
         """Put the image into the card's memory, and tell the accelerator where that is."""
         self._stop()
         data, address = np.ascontiguousarray(memory, np.uint8), _U64()
-        self._check(self._lib.headrace_memory(self._handle, data.ctypes.data, len(data), units * UNIT_BYTES,
-                                              ctypes.byref(address)))
+        self._check(
+            self._lib.headrace_memory(
+                self._handle, data.ctypes.data, len(data), units * UNIT_BYTES, ctypes.byref(address)
+            )
+        )
         if address.value % PAGE:
-            raise DeviceError(f"{self.name}: memory must be at a multiple of {PAGE}, not at {address.value:#x}")
+            raise DeviceError(
+                f"{self.name}: memory must be at a multiple of {PAGE}, not at {address.value:#x}"
+            )
         for n in range(REGISTERS["BASE"].count):
-            self._access(REGISTERS["BASE"].address + 4 * n, address.value >> 32 * n & 0xffffffff)
+            self._access(REGISTERS["BASE"].address + 4 * n, address.value >> 32 * n & 0xFFFFFFFF)
         self._loaded = True
 
     def _stop(self):

@@ -1,4 +1,6 @@
-"""The simulated board: a bitstream's design, its memory, and a serial line that is a pseudo-terminal."""
+"""The simulated board: a bitstream's design, its memory, and a serial line that is a
+pseudo-terminal.
+"""
 
 import ctypes
 import os
@@ -18,17 +20,27 @@ __all__ = ["STATISTICS", "SimulatedBoard"]
 
 SLICE_CYCLES = 10_000
 PAUSE_SECONDS = 0.05  # between two looks at the line while nothing happens
-STATISTICS = ("cycles", "reads", "writes", "activates", "refreshes", "received", "sent", "lost", "doubled",
-              "damaged")
+STATISTICS = (
+    "cycles",
+    "reads",
+    "writes",
+    "activates",
+    "refreshes",
+    "received",
+    "sent",
+    "lost",
+    "doubled",
+    "damaged",
+)
 
 _POINTER, _U64, _I64 = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int64
 _PROTOTYPES = {
-    "board_create":     (_POINTER, _POINTER, _I64, ctypes.c_int, ctypes.c_int, ctypes.c_double, _U64),
-    "board_destroy":    (None, _POINTER),
-    "board_run":        (ctypes.c_int, _POINTER, _U64),
-    "board_poll":       (ctypes.c_int, _POINTER),
-    "board_error":      (ctypes.c_char_p, _POINTER),
-    "board_memory":     (ctypes.POINTER(ctypes.c_uint16), _POINTER),
+    "board_create": (_POINTER, _POINTER, _I64, ctypes.c_int, ctypes.c_int, ctypes.c_double, _U64),
+    "board_destroy": (None, _POINTER),
+    "board_run": (ctypes.c_int, _POINTER, _U64),
+    "board_poll": (ctypes.c_int, _POINTER),
+    "board_error": (ctypes.c_char_p, _POINTER),
+    "board_memory": (ctypes.POINTER(ctypes.c_uint16), _POINTER),
     "board_statistics": (None, _POINTER, _POINTER),
 }
 
@@ -41,12 +53,13 @@ class SimulatedBoard:
     Parameters
     ----------
     board : :class:`boards.board.Board`
-        Board. Its baud rate decides how many cycles a bit takes: the line is no faster for a low rate.
+        Board. Its baud rate decides how many cycles a bit takes: the line is no faster for a low
+        rate.
     sdram : :class:`~.sdram.Sdram`
         Its memory chip.
     faults : :class:`float`
-        Probability with which a byte on the line is lost, with which it comes twice, and with which one of its
-        bits is wrong; in both directions.
+        Probability with which a byte on the line is lost, with which it comes twice, and with which
+        one of its bits is wrong; in both directions.
     seed : :class:`int`
         Of the faults.
     progress : callable or None
@@ -59,6 +72,7 @@ class SimulatedBoard:
     memory : uint8 array
         What is in its memory, by address.
     """
+
     def __init__(self, board, *, sdram=MT48LC16M16_75, faults=0.0, seed=1, progress=None):
         if not 0 <= faults <= 1 / 3:
             raise DeviceError(f"the rate of faults must be from 0 to 1/3, not {faults!r}")
@@ -72,13 +86,16 @@ class SimulatedBoard:
         os.set_blocking(self._terminal, False)
         self.path = os.ttyname(self._line)
         quarter = round(1e6 / board.clock_mhz / 4)
-        self._handle = self._lib.board_create(ctypes.byref(c_struct(sdram)), quarter, self._terminal,
-                                              board.divisor, faults, seed)
+        self._handle = self._lib.board_create(
+            ctypes.byref(c_struct(sdram)), quarter, self._terminal, board.divisor, faults, seed
+        )
         words = np.ctypeslib.as_array(self._lib.board_memory(self._handle), (sdram.bytes // 2,))
         self.memory = words.view(np.uint8)
 
     def run(self, stopped=lambda: False):
-        """Simulate until `stopped()`. Raises :exc:`~host.device.DeviceError` when the memory is misused."""
+        """Simulate until `stopped()`. Raises :exc:`~host.device.DeviceError` when the memory is
+        misused.
+        """
         while not stopped():
             result = self._lib.board_run(self._handle, SLICE_CYCLES)
             if result < 0:
@@ -87,7 +104,9 @@ class SimulatedBoard:
                 select.select([self._terminal], [], [], PAUSE_SECONDS)
 
     def statistics(self):
-        """Counts since power-up, by name: cycles; transfers, rows and refreshes of the memory; bytes and faults."""
+        """Counts since power-up, by name: cycles; transfers, rows and refreshes of the memory;
+        bytes and faults.
+        """
         values = (_U64 * len(STATISTICS))()
         self._lib.board_statistics(self._handle, values)
         return dict(zip(STATISTICS, values))

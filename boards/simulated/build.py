@@ -5,9 +5,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from host.errors import UserError
-
 from sim.fpga.build import CACHE, FLAGS, OPTIMIZE, SPLIT, cached, execute
 from sim.tools import ROOT, refuse, verilator
+
 from .sdram import header
 
 
@@ -28,9 +28,14 @@ def sources(*names):
 def design(board):
     """The files from which the board's bitstream would be made, in Verilog, by name."""
     plan = board.platform().build(board.top(), do_build=False, debug_verilog=True)
-    files = {name: text.decode() if isinstance(text, bytes) else text for name, text in plan.files.items()}
-    return {"top.v": files["top.debug.v"], **{n: text for n, text in files.items()
-                                              if n.endswith(".v") and n != "top.debug.v"}}
+    files = {
+        name: text.decode() if isinstance(text, bytes) else text
+        for name, text in plan.files.items()
+    }
+    return {
+        "top.v": files["top.debug.v"],
+        **{n: text for n, text in files.items() if n.endswith(".v") and n != "top.debug.v"},
+    }
 
 
 def board_library(board, progress=None):
@@ -50,10 +55,15 @@ def board_library(board, progress=None):
     say = progress or (lambda text: None)
     folder = CACHE / f"board-{board.name}"
     pins = BOARDS[board.name]
-    python = [path.read_text() for path in (*sorted((ROOT / "rtl").rglob("*.py")),
-                                            *sorted((ROOT / "boards" / "dram").rglob("*.py")),
-                                            *(ROOT / "boards" / f"{name}.py" for name in DESIGN),
-                                            ROOT / f"{board.module.replace('.', '/')}.py")]
+    python = [
+        path.read_text()
+        for path in (
+            *sorted((ROOT / "rtl").rglob("*.py")),
+            *sorted((ROOT / "boards" / "dram").rglob("*.py")),
+            *(ROOT / "boards" / f"{name}.py" for name in DESIGN),
+            ROOT / f"{board.module.replace('.', '/')}.py",
+        )
+    ]
 
     def translate(part):
         say("writing Verilog")
@@ -63,39 +73,126 @@ def board_library(board, progress=None):
         for name in (pins, "primitives.v"):
             (part / name).write_text((HERE / name).read_text())
         say("Verilator: translating to C++")
-        execute([verilator(), "--cc", "--top-module", "board", "--prefix", "Vboard", "-Mdir", "obj",
-                 "--pins-inout-enables", *FLAGS, *SPLIT, "-CFLAGS", "-fPIC", *files, pins, "primitives.v"], part)
+        execute(
+            [
+                verilator(),
+                "--cc",
+                "--top-module",
+                "board",
+                "--prefix",
+                "Vboard",
+                "-Mdir",
+                "obj",
+                "--pins-inout-enables",
+                *FLAGS,
+                *SPLIT,
+                "-CFLAGS",
+                "-fPIC",
+                *files,
+                pins,
+                "primitives.v",
+            ],
+            part,
+        )
         say("g++: compiling")
-        execute(["make", "-C", "obj", "-f", "Vboard.mk", f"-j{min(2, os.cpu_count() or 1)}",
-                 f"OPT_FAST={' '.join(OPTIMIZE)}", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2", "Vboard__ALL.a",
-                 "libverilated.a"], part)
+        execute(
+            [
+                "make",
+                "-C",
+                "obj",
+                "-f",
+                "Vboard.mk",
+                f"-j{min(2, os.cpu_count() or 1)}",
+                f"OPT_FAST={' '.join(OPTIMIZE)}",
+                "OPT_SLOW=-O1",
+                "OPT_GLOBAL=-O2",
+                "Vboard__ALL.a",
+                "libverilated.a",
+            ],
+            part,
+        )
         for path in (part / "obj").iterdir():
             if path.suffix in (".o", ".cpp", ".gch", ".d"):
                 path.unlink()
 
-    model = cached(folder / "model", "obj/Vboard__ALL.a",
-                   [repr(board), repr(board.config), version("amaranth"), version("amaranth-boards"), *python,
-                    *sources(pins, "primitives.v"), *FLAGS, *SPLIT, *OPTIMIZE, str(verilator()),
-                    str(verilator().stat().st_mtime_ns)], translate, say)
+    model = cached(
+        folder / "model",
+        "obj/Vboard__ALL.a",
+        [
+            repr(board),
+            repr(board.config),
+            version("amaranth"),
+            version("amaranth-boards"),
+            *python,
+            *sources(pins, "primitives.v"),
+            *FLAGS,
+            *SPLIT,
+            *OPTIMIZE,
+            str(verilator()),
+            str(verilator().stat().st_mtime_ns),
+        ],
+        translate,
+        say,
+    )
 
     def link(part):
         (part / "sdram_params.hpp").write_text(header())
         include = verilator().parent.parent / "share" / "verilator" / "include"
         say("g++: linking")
-        execute(["g++", "-std=c++20", "-shared", "-fPIC", *OPTIMIZE, "-DVM_TRACE=0", "-I.", f"-I{model.parent}",
-                 f"-I{HERE}", f"-isystem{include}", f"-isystem{include / 'vltstd'}", HERE / "harness.cpp", model,
-                 model.with_name("libverilated.a"), "-pthread", "-o", "board.so"], part)
+        execute(
+            [
+                "g++",
+                "-std=c++20",
+                "-shared",
+                "-fPIC",
+                *OPTIMIZE,
+                "-DVM_TRACE=0",
+                "-I.",
+                f"-I{model.parent}",
+                f"-I{HERE}",
+                f"-isystem{include}",
+                f"-isystem{include / 'vltstd'}",
+                HERE / "harness.cpp",
+                model,
+                model.with_name("libverilated.a"),
+                "-pthread",
+                "-o",
+                "board.so",
+            ],
+            part,
+        )
 
-    return cached(folder / "library", "board.so",
-                  [(model.parent.parent / "digest").read_text(), *sources(*MODELS)], link, say)
+    return cached(
+        folder / "library",
+        "board.so",
+        [(model.parent.parent / "digest").read_text(), *sources(*MODELS)],
+        link,
+        say,
+    )
 
 
 def sdram_library():
     """Shared library of `sdram_trace.cpp`: the SDRAM model alone."""
     refuse("g++")
+
     def build(folder):
         (folder / "sdram_params.hpp").write_text(header())
-        execute(["g++", "-std=c++20", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-I.", f"-I{HERE}",
-                 str(HERE / "sdram_trace.cpp"), "-o", "sdram.so"], folder)
+        execute(
+            [
+                "g++",
+                "-std=c++20",
+                "-shared",
+                "-fPIC",
+                "-O2",
+                "-Wall",
+                "-Wextra",
+                "-I.",
+                f"-I{HERE}",
+                str(HERE / "sdram_trace.cpp"),
+                "-o",
+                "sdram.so",
+            ],
+            folder,
+        )
 
     return cached(CACHE / "sdram", "sdram.so", sources("sdram.hpp", "sdram_trace.cpp"), build)

@@ -25,13 +25,16 @@ COMMANDS = {
     "Ctrl-C": "stops an answer",
 }
 HELP = ", ".join(f"{name} {what}" for name, what in COMMANDS.items())
-NO_TEMPLATE = ("the model file has no chat template: questions are put as `User: ...`, answers "
-               "begin with `Assistant:`")
+NO_TEMPLATE = (
+    "the model file has no chat template: questions are put as `User: ...`, answers "
+    "begin with `Assistant:`"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What `headrace chat` is told."""
+
     model: ModelOptions
     device: DeviceOptions
     sampling: Sampling
@@ -41,15 +44,22 @@ class Options:
 
 def register(commands):
     parser = commands.add_parser(
-        "chat", help="talk with a model",
+        "chat",
+        help="talk with a model",
         description=f"Talk with a model. {HELP}. The conversation stays in the device's KV cache: "
-                    "each turn reads only what is new. Where the model file has no chat template, "
-                    "questions are put as `User: ...`, each on a line, and answers begin with "
-                    "`Assistant:`.")
+        "each turn reads only what is new. Where the model file has no chat template, "
+        "questions are put as `User: ...`, each on a line, and answers begin with "
+        "`Assistant:`.",
+    )
     add_model(parser)
     parser.add_argument("--system", metavar="TEXT", help="instructions before the conversation")
-    parser.add_argument("--tokens", type=int, default=256, metavar="N",
-                        help="tokens of an answer at most (default: 256)")
+    parser.add_argument(
+        "--tokens",
+        type=int,
+        default=256,
+        metavar="N",
+        help="tokens of an answer at most (default: 256)",
+    )
     add_device(parser, "model")
     add_sampling(parser, temperature=0.2, top_p=0.9)
     parser.set_defaults(run=run)
@@ -62,16 +72,22 @@ def run(args):
     model, machine = options.model.load()
     image = model.image(machine, context=options.model.context)
     with options.device.runner(image, machine) as runner:
-        end = prepare(runner, options.system)   # before a device takes minutes to build
+        end = prepare(runner, options.system)  # before a device takes minutes to build
         chat = Chat(runner.session(), runner.tokenizer, options.system, end)
         if sys.stdin.isatty():
-            console().print(f"{image.model['name']} on {options.device.device}. /help lists the commands, "
-                            "Ctrl-D ends.", style="dim", soft_wrap=True)
+            console().print(
+                f"{image.model['name']} on {options.device.device}. /help lists the commands, "
+                "Ctrl-D ends.",
+                style="dim",
+                soft_wrap=True,
+            )
         converse(chat, runner, options.tokens, Sampler(options.sampling))
 
 
 def prepare(runner: Runner, system: str | None) -> str | None:
-    """Find the form of a conversation. Returns what ends an answer besides the model's own tokens."""
+    """Find the form of a conversation. Returns what ends an answer besides the model's own
+    tokens.
+    """
     tokenizer, end = runner.tokenizer, None
     if not tokenizer.chat_template:
         console().print(f"({NO_TEMPLATE})", style="dim", soft_wrap=True)
@@ -87,6 +103,7 @@ def questions() -> Iterator[str]:
         yield from (line.rstrip("\n") for line in sys.stdin)
         return
     import readline  # noqa: F401  input() then has history and editing
+
     while True:
         try:
             yield input("> ")
@@ -105,8 +122,11 @@ def converse(chat: Chat, runner: Runner, tokens: int, sampler: Sampler) -> None:
         elif question == "/reset":
             chat.reset()
         elif question.startswith("/") and not question.startswith("//"):
-            console().print(f"{question.split()[0]}: no such command; /help lists them, "
-                            "// begins a question with a /", soft_wrap=True)
+            console().print(
+                f"{question.split()[0]}: no such command; /help lists them, "
+                "// begins a question with a /",
+                soft_wrap=True,
+            )
         elif question:
             answer(chat, question.removeprefix("/"), runner, tokens, sampler)
 
@@ -130,6 +150,8 @@ def answer(chat: Chat, question: str, runner: Runner, most: int, sampler: Sample
         answering.close()
     print(flush=True)
     if chat.forgotten > forgotten:
-        console().print(f"(the context is full: {chat.forgotten} messages are forgotten)", style="dim")
+        console().print(
+            f"(the context is full: {chat.forgotten} messages are forgotten)", style="dim"
+        )
     if tokens and sys.stderr.isatty():
         console().print(Statistics(runner.image, runner.machine, tokens).line, style="dim")

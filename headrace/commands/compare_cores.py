@@ -16,14 +16,15 @@ from ..library.runner import Runner, check_tokens
 from ..options import ModelOptions, add_model, read
 
 
-DEFAULT_CONFIG = "small"   # what the FPGA that is routed for has room for
+DEFAULT_CONFIG = "small"  # what the FPGA that is routed for has room for
 DEFAULT_PROMPT = "The"
-WIDTH = 140                # of the table where no terminal says
+WIDTH = 140  # of the table where no terminal says
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What `headrace compare-cores` is told."""
+
     model: ModelOptions
     cores: str
     formats: str | None
@@ -36,26 +37,41 @@ class Options:
 
 def register(commands):
     parser = commands.add_parser(
-        "compare-cores", help="compare the linear cores: cycles, area, clock",
+        "compare-cores",
+        help="compare the linear cores: cycles, area, clock",
         description="Run a model on the simulated FPGA with each linear core, at the same peak of "
-                    "multiplications per cycle, and synthesize, place and route each: one table.")
+        "multiplications per cycle, and synthesize, place and route each: one table.",
+    )
     add_model(parser)
-    parser.add_argument("--cores", metavar="NAMES", default=",".join(CORES),
-                        help=f"cores, separated by commas (default: {','.join(CORES)})")
-    parser.add_argument("--formats", metavar="NAMES",
-                        help="weight formats that the cores are built for, separated by commas "
-                             "(default: those that the model has)")
-    parser.add_argument("--prompt", default=DEFAULT_PROMPT, metavar="TEXT",
-                        help=f"(default: {DEFAULT_PROMPT!r})")
-    parser.add_argument("--tokens", type=int, default=3, metavar="N", help="tokens to generate (default: 3)")
+    parser.add_argument(
+        "--cores",
+        metavar="NAMES",
+        default=",".join(CORES),
+        help=f"cores, separated by commas (default: {','.join(CORES)})",
+    )
+    parser.add_argument(
+        "--formats",
+        metavar="NAMES",
+        help="weight formats that the cores are built for, separated by commas "
+        "(default: those that the model has)",
+    )
+    parser.add_argument(
+        "--prompt", default=DEFAULT_PROMPT, metavar="TEXT", help=f"(default: {DEFAULT_PROMPT!r})"
+    )
+    parser.add_argument(
+        "--tokens", type=int, default=3, metavar="N", help="tokens to generate (default: 3)"
+    )
     parser.add_argument("--no-run", action="store_true", help="leave out the simulated FPGA")
-    parser.add_argument("--no-route", action="store_true", help="leave out place and route, which takes minutes")
+    parser.add_argument(
+        "--no-route", action="store_true", help="leave out place and route, which takes minutes"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args):
     from boards import synthesis
+
     options = read(Options, args)
     chosen = names(options.cores, CORES, "--cores")
     check_tokens(options.tokens, "--tokens")
@@ -63,7 +79,7 @@ def run(args):
         raise UserError("--prompt must be a text, it is empty")
     known = list(dict.fromkeys(name for core in CORES.values() for name in core))
     formats = None if options.formats is None else names(options.formats, known, "--formats")
-    synthesis.check_tools(route=not options.no_route)   # before a simulation is built
+    synthesis.check_tools(route=not options.no_route)  # before a simulation is built
     image, config = None, None
     if formats is None or not options.no_run:
         model, config = options.model.load(DEFAULT_CONFIG)
@@ -76,8 +92,16 @@ def run(args):
         work = Work(image=image, prompt=options.prompt, tokens=options.tokens)
     rows = [measure(core, config, work, formats, not options.no_route) for core in chosen]
     if options.json:
-        print(json.dumps({"config": config.name, "model": work and work.image.model["name"],
-                          "formats": sorted(formats), "rows": rows}))
+        print(
+            json.dumps(
+                {
+                    "config": config.name,
+                    "model": work and work.image.model["name"],
+                    "formats": sorted(formats),
+                    "rows": rows,
+                }
+            )
+        )
     else:
         show(rows, not options.no_route)
     return 0
@@ -97,6 +121,7 @@ def show(rows: list[dict], route: bool) -> None:
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What the simulated FPGA does with each core."""
+
     image: Image
     prompt: str
     tokens: int
@@ -111,9 +136,12 @@ def names(text, known, option):
     return found
 
 
-def measure(core: str, base: Config, work: Work | None, formats: Collection[str], route: bool) -> dict:
+def measure(
+    core: str, base: Config, work: Work | None, formats: Collection[str], route: bool
+) -> dict:
     """A row: figures of a core, by name."""
     from ..studies import cores
+
     config = cores.with_core(base, core, formats)
     row = {"core": core}
     if config is None:
@@ -132,14 +160,21 @@ def decode(config: Config, work: Work) -> dict:
     if lacking is not None:
         raise UserError(f"--formats: {lacking}")
     with Runner(work.image, config, "sim") as runner:
-        runner.encode(work.prompt)   # refuses what cannot be run, before a device takes minutes to build
+        runner.encode(
+            work.prompt
+        )  # refuses what cannot be run, before a device takes minutes to build
         runner.open()
         with steps("comparing") as step:
             step(f"{config.name}: running {work.image.model['name']}")
             answer = runner.run(work.prompt, tokens=work.tokens)
-    decoded = [token.cycles for token in answer.tokens if token.fed == 1 and token.cycles is not None]
-    return {"cycles_per_token": median(decoded) if decoded else None, "utilization": answer.utilization,
-            "token_ids": [token.id for token in answer.tokens]}
+    decoded = [
+        token.cycles for token in answer.tokens if token.fed == 1 and token.cycles is not None
+    ]
+    return {
+        "cycles_per_token": median(decoded) if decoded else None,
+        "utilization": answer.utilization,
+        "token_ids": [token.id for token in answer.tokens],
+    }
 
 
 COLUMNS = {"LUT": "lut", "FF": "ff", "DSP": "dsp", "BRAM": "bram"}
@@ -152,17 +187,23 @@ def table(rows, route):
         out.add_column(name, justify="left" if name in ("core", "") else "right")
     for family in ("ECP5", "xcup"):
         for name in COLUMNS:
-            out.add_column(f"{family}\n{'LUT4' if (family, name) == ('ECP5', 'LUT') else name}", justify="right")
+            out.add_column(
+                f"{family}\n{'LUT4' if (family, name) == ('ECP5', 'LUT') else name}",
+                justify="right",
+            )
         if family == "ECP5" and route:
             out.add_column("\nMHz", justify="right")
     for row in rows:
         cycles, utilization = row.get("cycles_per_token"), row.get("utilization")
         for part in "core", "pipeline":
             first = part == "core"
-            cells = [row["core"] if first else "", part,
-                     f"{cycles:,.0f}" if first and cycles else "",
-                     f"{100 * utilization:.1f} %" if first and utilization else "",
-                     str(row["peak_macs"]) if first else ""]
+            cells = [
+                row["core"] if first else "",
+                part,
+                f"{cycles:,.0f}" if first and cycles else "",
+                f"{100 * utilization:.1f} %" if first and utilization else "",
+                str(row["peak_macs"]) if first else "",
+            ]
             ecp5, xcup = row[f"{part}_ecp5"], row.get(f"{part}_xcup")
             cells += [f"{ecp5[name]:,}" for name in COLUMNS.values()]
             if route:

@@ -18,6 +18,7 @@ from ..options import ModelOptions, add_model, read
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What `headrace compile` is told."""
+
     model: ModelOptions
     output: str | None
     dump: str | None
@@ -25,15 +26,23 @@ class Options:
 
 
 def register(commands):
-    parser = commands.add_parser("compile", help="compile a model to a program image",
-                                 description="Compile a model to a program image, and report sizes, "
-                                 "bits per weight as they lie in memory, estimated cycles, and the "
-                                 "error that the machine's scales add.")
+    parser = commands.add_parser(
+        "compile",
+        help="compile a model to a program image",
+        description="Compile a model to a program image, and report sizes, "
+        "bits per weight as they lie in memory, estimated cycles, and the "
+        "error that the machine's scales add.",
+    )
     add_model(parser)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("-o", "--output", metavar="FILE", help="program image to write: *.safetensors")
-    what.add_argument("--dump", metavar="STEP",
-                      help=f"print what the model is after a step, and end: {', '.join(STEPS)}")
+    what.add_argument(
+        "-o", "--output", metavar="FILE", help="program image to write: *.safetensors"
+    )
+    what.add_argument(
+        "--dump",
+        metavar="STEP",
+        help=f"print what the model is after a step, and end: {', '.join(STEPS)}",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
 
@@ -94,22 +103,41 @@ def show(name, config, image, path):
     errors = report["scale_error"]
     for op in report["operations"]:
         error = errors.get(op["operation"])
-        table.add_row(op["operation"], op["format"], str(op["rows"]), str(op["depth"]),
-                      str(op["times"]), size(op["bytes"]), f"{op['bits_per_weight']:.2f}",
-                      f"{100 * op['density']:.1f} %" if "density" in op else "", f"{op['cycles']:,}",
-                      f"{100 * error['mean']:.2f} %" if error else "")
+        table.add_row(
+            op["operation"],
+            op["format"],
+            str(op["rows"]),
+            str(op["depth"]),
+            str(op["times"]),
+            size(op["bytes"]),
+            f"{op['bits_per_weight']:.2f}",
+            f"{100 * op['density']:.1f} %" if "density" in op else "",
+            f"{op['cycles']:,}",
+            f"{100 * error['mean']:.2f} %" if error else "",
+        )
     out.print(table)
     blocks = Counter()
     for op in report["operations"]:
         blocks.update(op.get("blocks", {}))
     if blocks:
-        shares = (f"{100 * count / blocks.total():.1f} % {name}" for name, count in blocks.items() if count)
+        shares = (
+            f"{100 * count / blocks.total():.1f} % {name}"
+            for name, count in blocks.items()
+            if count
+        )
         out.print(f"blocks of sparse weights: {', '.join(shares)}", soft_wrap=True)
     cycles = report["estimated_cycles_per_token"]
-    out.print(f"program {report['program_instructions']} instructions, weights "
-              f"{size(report['weight_bytes'])} ({report['layers_bits_per_weight']:.2f} bits per weight in the "
-              f"layers), KV cache {size(report['kv_cache_bytes'])} for "
-              f"{image.context} positions, DRAM {size(report['memory_bytes'])}, vector memory "
-              f"{report['vector_words']} of {config.vector_words} words", soft_wrap=True)
-    out.print(f"at least {cycles:,} cycles per token: at most {config.clock_mhz * 1e6 / cycles:.2f} "
-              f"tokens/s at {config.clock_mhz:g} MHz", soft_wrap=True)
+    out.print(
+        f"program {report['program_instructions']} instructions, weights "
+        f"{size(report['weight_bytes'])} ({report['layers_bits_per_weight']:.2f} bits per weight "
+        "in the "
+        f"layers), KV cache {size(report['kv_cache_bytes'])} for "
+        f"{image.context} positions, DRAM {size(report['memory_bytes'])}, vector memory "
+        f"{report['vector_words']} of {config.vector_words} words",
+        soft_wrap=True,
+    )
+    out.print(
+        f"at least {cycles:,} cycles per token: at most {config.clock_mhz * 1e6 / cycles:.2f} "
+        f"tokens/s at {config.clock_mhz:g} MHz",
+        soft_wrap=True,
+    )

@@ -15,17 +15,26 @@ from ..options import MachineOptions, add_set, read
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What `headrace config` is told."""
+
     machine: MachineOptions
     json: bool
 
 
 def register(commands):
     parser = commands.add_parser(
-        "config", help="show a configuration, or make one",
-        description="Print a configuration as TOML, each value with its meaning. Keep it in a file, change it, and "
-                    "give the file to --config of any command. Or change values with --set.")
-    parser.add_argument("config", metavar="NAME", nargs="?", default=DEFAULT,
-                        help=f"{', '.join(names())}, or a TOML file (default: {DEFAULT})")
+        "config",
+        help="show a configuration, or make one",
+        description="Print a configuration as TOML, each value with its meaning. Keep it in a "
+        "file, change it, and "
+        "give the file to --config of any command. Or change values with --set.",
+    )
+    parser.add_argument(
+        "config",
+        metavar="NAME",
+        nargs="?",
+        default=DEFAULT,
+        help=f"{', '.join(names())}, or a TOML file (default: {DEFAULT})",
+    )
     add_set(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     parser.set_defaults(run=run)
@@ -55,7 +64,9 @@ def explained(text: str) -> str:
 
 def meanings() -> dict[str, str]:
     """The first sentence on each field of :class:`~rtl.spec.config.Config`, from its docstring."""
-    fields = re.findall(r"^(\w+) : .*\n((?:    .+\n?)+)", inspect.cleandoc(Config.__doc__ or ""), re.M)
+    fields = re.findall(
+        r"^(\w+) : .*\n((?:    .+\n?)+)", inspect.cleandoc(Config.__doc__ or ""), re.M
+    )
     values = {"CORES": ", ".join(CORES), "PATTERNS": ", ".join(PATTERNS), "GROUP": str(GROUP)}
 
     def plain(text):

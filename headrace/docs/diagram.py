@@ -8,20 +8,20 @@ __all__ = ["WIDTH", "HEIGHT", "FRAMES", "BOXES", "WIRES", "NOTES", "text_width",
 
 
 WIDTH, HEIGHT = 1200, 832
-TITLE, SMALL = 15, 12.5          # font sizes
+TITLE, SMALL = 15, 12.5  # font sizes
 FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
 INK, SOFT, PAPER = "#1f2937", "#4b5563", "#fcfcfd"  # a light card, in dark mode too
-COLOURS = {                     # fill and outline
-    "control":   ("#eef2f7", "#64748b"),
-    "linear":    ("#fdf1dc", "#c27803"),
-    "vector":    ("#e4f5ea", "#2f8f57"),
+COLOURS = {  # fill and outline
+    "control": ("#eef2f7", "#64748b"),
+    "linear": ("#fdf1dc", "#c27803"),
+    "vector": ("#e4f5ea", "#2f8f57"),
     "attention": ("#f1eafd", "#7c57c9"),
-    "memory":    ("#e3f0fb", "#2671b8"),
-    "outside":   ("#ffffff", "#64748b"),
+    "memory": ("#e3f0fb", "#2671b8"),
+    "outside": ("#ffffff", "#64748b"),
 }
-STROKES = {                     # colour, width, dashes
-    "data":    ("#334155", 1.8, ""),
+STROKES = {  # colour, width, dashes
+    "data": ("#334155", 1.8, ""),
     "weights": ("#2671b8", 5.0, ""),
     "control": ("#8492a6", 1.5, "5 4"),
 }
@@ -32,6 +32,7 @@ HEADS = {"data": 9, "weights": 14, "control": 9}  # length of the arrow heads
 @dataclass(frozen=True)
 class Box:
     """A rectangle: its place, its kind (a colour), a title, and lines below it."""
+
     x: float
     y: float
     w: float
@@ -44,14 +45,19 @@ class Box:
         """A point on the border: a side, `n`, `e`, `s` or `w`, and how far along it in percent."""
         along = float(side[1:] or 50) / 100
         x, y = self.x + along * self.w, self.y + along * self.h
-        return {"n": (x, self.y), "s": (x, self.y + self.h),
-                "w": (self.x, y), "e": (self.x + self.w, y)}[side[0]]
+        return {
+            "n": (x, self.y),
+            "s": (x, self.y + self.h),
+            "w": (self.x, y),
+            "e": (self.x + self.w, y),
+        }[side[0]]
 
 
 @dataclass(frozen=True)
 class Wire:
     """An arrow along `points`: `box.side` texts; (x, None) and (None, y) keep the other
     coordinate, and y may be a `box.side` too. `both`: an arrow head at both ends."""
+
     kind: str
     points: tuple
     both: bool = False
@@ -77,51 +83,64 @@ def place(text):
 
 
 FRAMES = {
-    "queues":    Box(24, 150, 1152, 62, "control", ""),
-    "linear":    Box(168, 244, 432, 342, "linear", "Linear unit"),
-    "vector":    Box(726, 244, 208, 342, "vector", "Vector unit"),
+    "queues": Box(24, 150, 1152, 62, "control", ""),
+    "linear": Box(168, 244, 432, 342, "linear", "Linear unit"),
+    "vector": Box(726, 244, 208, 342, "vector", "Vector unit"),
     "attention": Box(974, 244, 202, 342, "attention", "Attention unit"),
-    "dram":      Box(24, 722, 1152, 62, "memory", "DRAM"),
+    "dram": Box(24, 722, 1152, 62, "memory", "DRAM"),
 }
 
 BOXES = {
-    "host":      Box(36, 48, 140, 58, "outside", "Host", ("AXI4-Lite",)),
-    "registers": Box(252, 48, 240, 58, "control", "Control, registers", ("start, tokens, logits, faults",)),
-    "fetch":     Box(568, 48, 190, 58, "control", "Fetch", ("program memory",)),
+    "host": Box(36, 48, 140, 58, "outside", "Host", ("AXI4-Lite",)),
+    "registers": Box(
+        252, 48, 240, 58, "control", "Control, registers", ("start, tokens, logits, faults",)
+    ),
+    "fetch": Box(568, 48, 190, 58, "control", "Fetch", ("program memory",)),
     "sequencer": Box(834, 48, 330, 58, "control", "Sequencer", ("loops, registers, addresses",)),
-
-    "q_stream":    Box(36, 164, 96, 34, "outside", "STREAM"),
-    "q_linear":    Box(321, 164, 108, 34, "outside", "LINEAR"),
-    "q_load":      Box(617, 164, 92, 34, "outside", "LOAD"),
-    "q_vector":    Box(776, 164, 108, 34, "outside", "VECTOR"),
+    "q_stream": Box(36, 164, 96, 34, "outside", "STREAM"),
+    "q_linear": Box(321, 164, 108, 34, "outside", "LINEAR"),
+    "q_load": Box(617, 164, 92, 34, "outside", "LOAD"),
+    "q_vector": Box(776, 164, 108, 34, "outside", "VECTOR"),
     "q_attention": Box(1015, 164, 120, 34, "outside", "ATTENTION"),
-
     "stream": Box(36, 280, 96, 58, "memory", "Stream", ("prefetch",)),
-    "load":   Box(617, 522, 92, 48, "memory", "Load", ("tables",)),
-
-    "acts":   Box(310, 280, 130, 58, "linear", "Activations", ("int8, 32 a group",)),
+    "load": Box(617, 522, 92, 48, "memory", "Load", ("tables",)),
+    "acts": Box(310, 280, 130, 58, "linear", "Activations", ("int8, 32 a group",)),
     "unpack": Box(184, 380, 102, 74, "linear", "Unpack", ("codes, scales,", "centres")),
-    "core":   Box(310, 380, 130, 74, "linear", "Systolic core", ("N × 32 × M cells,", "exact sums")),
+    "core": Box(310, 380, 130, 74, "linear", "Systolic core", ("N × 32 × M cells,", "exact sums")),
     "groups": Box(464, 380, 120, 74, "linear", "Group scale", ("exact, 52 bits",)),
-    "embed":  Box(184, 494, 102, 54, "linear", "Embed", ("one row",)),
-    "best":   Box(310, 494, 130, 54, "linear", "Best logits", ("64 best, sorted",)),
-    "rows":   Box(464, 494, 120, 54, "linear", "Row scale", ("to fp32",)),
-
+    "embed": Box(184, 494, 102, 54, "linear", "Embed", ("one row",)),
+    "best": Box(310, 494, 130, 54, "linear", "Best logits", ("64 best, sorted",)),
+    "rows": Box(464, 494, 120, 54, "linear", "Row scale", ("to fp32",)),
     "quant": Box(742, 280, 176, 58, "vector", "Quantizer", ("power-of-two scales",)),
     "lanes": Box(742, 380, 136, 74, "vector", "fp32 lanes", ("a·b + c, dot,", "seeds, clamp")),
-    "vmem":  Box(742, 494, 176, 76, "vector", "Vector memory", ("fp32 words,", "one write, three reads")),
-
-    "append":  Box(990, 280, 146, 58, "attention", "Append", ("int8 keys, values",)),
+    "vmem": Box(
+        742, 494, 176, 76, "vector", "Vector memory", ("fp32 words,", "one write, three reads")
+    ),
+    "append": Box(990, 280, 146, 58, "attention", "Append", ("int8 keys, values",)),
     "queries": Box(990, 380, 146, 54, "attention", "Queries", ("int16",)),
-    "attend":  Box(990, 478, 146, 92, "attention", "Attend", ("one pass, integer:", "scores, powers of 2,", "running maxima")),
-
-    "reader": Box(24, 630, 1044, 54, "memory", "Memory reader", ("AXI4 bursts; a FIFO each for weights, tables, KV and program",)),
+    "attend": Box(
+        990,
+        478,
+        146,
+        92,
+        "attention",
+        "Attend",
+        ("one pass, integer:", "scores, powers of 2,", "running maxima"),
+    ),
+    "reader": Box(
+        24,
+        630,
+        1044,
+        54,
+        "memory",
+        "Memory reader",
+        ("AXI4 bursts; a FIFO each for weights, tables, KV and program",),
+    ),
     "writer": Box(1092, 630, 84, 54, "memory", "Writer", ("AXI4",)),
-
     "d_program": Box(106, 735, 98, 36, "outside", "program"),
     "d_weights": Box(216, 735, 376, 36, "outside", "weights: layers, LM head, embedding"),
-    "d_tables":  Box(604, 735, 158, 36, "outside", "gains, RoPE"),
-    "d_kv":      Box(774, 735, 390, 36, "outside", "KV cache: blocks of 32 positions"),
+    "d_tables": Box(604, 735, 158, 36, "outside", "gains, RoPE"),
+    "d_kv": Box(774, 735, 390, 36, "outside", "KV cache: blocks of 32 positions"),
 }
 
 BUS = 130  # where instructions fan out to the queues
@@ -130,8 +149,10 @@ WIRES = [
     Wire("control", ("host.e", "registers.w"), both=True),
     Wire("control", ("registers.e", "fetch.w")),
     Wire("control", ("fetch.e", "sequencer.w")),
-    *[Wire("control", ("sequencer.s", (None, BUS), (f"{q}.n", None), f"{q}.n"))
-      for q in ("q_stream", "q_attention")],
+    *[
+        Wire("control", ("sequencer.s", (None, BUS), (f"{q}.n", None), f"{q}.n"))
+        for q in ("q_stream", "q_attention")
+    ],
     *[Wire("control", ((f"{q}.n", BUS), f"{q}.n")) for q in ("q_linear", "q_load", "q_vector")],
     Wire("control", ("q_stream.s", "stream.n")),
     Wire("control", ("q_linear.s", (None, "linear.n"))),
@@ -141,7 +162,6 @@ WIRES = [
     Wire("control", ("stream.s", (None, "reader.n"))),
     Wire("control", ("d_program.n", (None, "reader.s"))),
     Wire("control", ("reader.w", (10, None), (None, 20), ("fetch.n", None), "fetch.n")),
-
     Wire("weights", ("d_weights.n", (None, "reader.s"))),
     Wire("weights", ((150, "reader.n"), (None, "unpack.w"), "unpack.w")),
     Wire("weights", ("unpack.e", "core.w")),
@@ -152,16 +172,13 @@ WIRES = [
     Wire("data", ("unpack.s", "embed.n")),
     Wire("data", ("embed.s", (None, 568), ("rows.s", None), "rows.s")),
     Wire("data", (("rows.e", RESULT_ROW), ("vmem.w", None))),
-
     Wire("data", ("d_tables.n", (None, "reader.s"))),
     Wire("data", (("load.s", "reader.n"), "load.s")),
     Wire("data", ("load.e", ("vmem.w", None))),
-
     Wire("data", (("lanes.s30", "vmem.n"), "lanes.s30")),
     Wire("data", ("lanes.s70", (None, "vmem.n"))),
     Wire("data", ((898, "vmem.n"), (None, "quant.s"))),
     Wire("data", ("quant.w", "acts.e")),
-
     Wire("data", ("quant.e", "append.w")),
     Wire("data", ("quant.e", (954, None), (None, "queries.w"), "queries.w")),
     Wire("data", ("queries.s", "attend.n")),
@@ -194,13 +211,17 @@ def text_width(text, size):
 
 
 def _text(x, y, text, size, colour=INK, anchor="middle", weight=400):
-    return (f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{colour}" '
-            f'text-anchor="{anchor}" font-weight="{weight}">{escape(text)}</text>')
+    return (
+        f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{colour}" '
+        f'text-anchor="{anchor}" font-weight="{weight}">{escape(text)}</text>'
+    )
 
 
 def _rect(box, radius, fill, stroke, width):
-    return (f'<rect x="{box.x:g}" y="{box.y:g}" width="{box.w:g}" height="{box.h:g}" rx="{radius}" '
-            f'fill="{fill}" stroke="{stroke}" stroke-width="{width}"/>')
+    return (
+        f'<rect x="{box.x:g}" y="{box.y:g}" width="{box.w:g}" height="{box.h:g}" rx="{radius}" '
+        f'fill="{fill}" stroke="{stroke}" stroke-width="{width}"/>'
+    )
 
 
 def _frame(box):
@@ -233,8 +254,10 @@ def _wire(wire):
     head = f"url(#{wire.kind})"
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
     start = f' marker-start="{head}"' if wire.both else ""
-    yield (f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}" '
-           f'stroke-linejoin="round"{dashed}{start} marker-end="{head}"/>')
+    yield (
+        f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}" '
+        f'stroke-linejoin="round"{dashed}{start} marker-end="{head}"/>'
+    )
 
 
 def _short(a, b, by):
@@ -245,32 +268,42 @@ def _short(a, b, by):
 
 def _legend():
     x, y = 44, HEIGHT - 22
-    for kind, text in (("weights", "weight stream"), ("data", "data"),
-                       ("control", "instructions and requests")):
+    for kind, text in (
+        ("weights", "weight stream"),
+        ("data", "data"),
+        ("control", "instructions and requests"),
+    ):
         colour, width, dashes = STROKES[kind]
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-        yield (f'<path d="M{x} {y} h34" stroke="{colour}" stroke-width="{width}" '
-               f'fill="none"{dashed}/>')
+        yield (
+            f'<path d="M{x} {y} h34" stroke="{colour}" stroke-width="{width}" fill="none"{dashed}/>'
+        )
         yield _text(x + 44, y + 4.5, text, SMALL, SOFT, "start")
         x += 74 + round(text_width(text, SMALL))
 
 
 def svg():
     """Yield the lines of `docs/architecture.svg`."""
-    yield (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-           f'width="{WIDTH}" height="{HEIGHT}" font-family="{FONT}" role="img">')
+    yield (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'width="{WIDTH}" height="{HEIGHT}" font-family="{FONT}" role="img">'
+    )
     yield "<title>Architecture of the Headrace accelerator</title>"
     yield "<defs>"
     for kind, (colour, _, _) in STROKES.items():
         size = HEADS[kind]
-        yield (f'<marker id="{kind}" viewBox="0 0 {size} {size}" refX="2" refY="{size / 2:g}" '
-               f'markerWidth="{size}" markerHeight="{size}" markerUnits="userSpaceOnUse" '
-               f'orient="auto-start-reverse">'
-               f'<path d="M0 {size * 0.1:g} L{size} {size / 2:g} L0 {size * 0.9:g} z" '
-               f'fill="{colour}"/></marker>')
+        yield (
+            f'<marker id="{kind}" viewBox="0 0 {size} {size}" refX="2" refY="{size / 2:g}" '
+            f'markerWidth="{size}" markerHeight="{size}" markerUnits="userSpaceOnUse" '
+            f'orient="auto-start-reverse">'
+            f'<path d="M0 {size * 0.1:g} L{size} {size / 2:g} L0 {size * 0.9:g} z" '
+            f'fill="{colour}"/></marker>'
+        )
     yield "</defs>"
-    yield (f'<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{HEIGHT - 1}" rx="14" fill="{PAPER}" '
-           f'stroke="#d0d7de"/>')
+    yield (
+        f'<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{HEIGHT - 1}" rx="14" fill="{PAPER}" '
+        f'stroke="#d0d7de"/>'
+    )
     for frame in FRAMES.values():
         yield from _frame(frame)
     for kind in ("control", "data", "weights"):

@@ -9,10 +9,10 @@ from pathlib import Path
 from host.errors import run_command
 from host.files import replacing
 from rtl.spec import csr, isa, limits, rules
-
-from . import diagram
 from sim.coverage import document as coverage
 from sim.tools import ROOT
+
+from . import diagram
 
 
 __all__ = ["DOCUMENTS", "generate", "write"]
@@ -36,7 +36,7 @@ def _table(enumeration):
     yield "|--" * len(columns) + "|"
     for member in enumeration:
         meaning = _plain(comments.get(member.name, "")).replace("|", r"\|")
-        row = [str(member.value), member.name, meaning][:len(columns)]
+        row = [str(member.value), member.name, meaning][: len(columns)]
         yield f"| {' | '.join(row)} |"
 
 
@@ -45,15 +45,27 @@ def _isa():
     yield ""
     yield "# Instructions"
     yield ""
-    yield (f"An instruction is {isa.WORD_BITS} bits, little endian in DRAM. Bits that no field has are zero. "
-           f"The registers 1 to {isa.REGISTERS - 1}")
-    yield "hold 32 bits; register 0 is zero. A `_reg` field names the register that is added to its field when the"
+    yield (
+        f"An instruction is {isa.WORD_BITS} bits, little endian in DRAM. Bits that no field has "
+        "are zero. "
+        f"The registers 1 to {isa.REGISTERS - 1}"
+    )
+    yield (
+        "hold 32 bits; register 0 is zero. A `_reg` field names the register that is added to "
+        "its field when the"
+    )
     yield "instruction is dispatched, modulo the field's width."
     yield ""
     yield "## Legal programs"
     yield ""
-    yield "The hardware relies on these rules and checks few of them: what it does with a program that breaks one is"
-    yield "not defined. The functional machine refuses such a program, and names the rule. `headrace verify IMAGE`"
+    yield (
+        "The hardware relies on these rules and checks few of them: what it does with a program "
+        "that breaks one is"
+    )
+    yield (
+        "not defined. The functional machine refuses such a program, and names the rule. "
+        "`headrace verify IMAGE`"
+    )
     yield "checks an image without running it; `headrace compile` does so by itself."
     yield ""
     yield from rules.markdown()
@@ -100,7 +112,10 @@ def _findings():
     yield ""
     yield "# Findings"
     yield ""
-    yield "What an attack on commit 876a5fd found, what holds now, and the tests that fail without it. `tests/test_findings.py`"
+    yield (
+        "What an attack on commit 876a5fd found, what holds now, and the tests that fail "
+        "without it. `tests/test_findings.py`"
+    )
     yield "checks that the tests exist; `make test` runs them."
     for kind, title in (("defect", "Defects"), ("silent", "Read wrongly without a word")):
         yield ""
@@ -115,7 +130,8 @@ def _findings():
 
 
 def _oracles():
-    from sim.oracles import table      # needs torch, which other documents do without
+    from sim.oracles import table  # needs torch, which other documents do without
+
     yield GENERATED.format("sim/oracles/")
     yield ""
     yield from table.markdown()
@@ -152,6 +168,7 @@ def write(path):
 
 def main():
     """Run the command, return the exit code."""
+
     def command():
         for path in DOCUMENTS:
             write(path)

@@ -7,6 +7,7 @@ from host.progress import steps
 
 from .machines import DEFAULT, Machine, machine as machine_of
 
+
 if TYPE_CHECKING:
     from boards.synthesis import Area
 
@@ -37,6 +38,7 @@ def area(machine: str | Machine = DEFAULT, *parts: str, family: str = "ecp5") ->
     from boards.synthesis import FAMILIES, check_tools, synthesize, text_of
 
     from .components import COMPONENTS, WHOLE
+
     config = machine_of(machine)
     for name in parts:
         if name not in COMPONENTS:

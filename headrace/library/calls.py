@@ -32,25 +32,50 @@ def compile(model: AnyModel, machine: AnyMachine = None, *, context: int | None 
     return _model(model).compile(machine, context=context)
 
 
-def generate(model: AnyModel, prompt: str, *, machine: AnyMachine = None, device: str = "sim",
-             tokens: int = 32, sampling: Sampling = Sampling(), chat: bool = False,
-             context: int | None = None) -> Iterator[Token]:
-    """Yield tokens that continue a prompt: :meth:`Model.on` and :meth:`Runner.generate` in one call."""
+def generate(
+    model: AnyModel,
+    prompt: str,
+    *,
+    machine: AnyMachine = None,
+    device: str = "sim",
+    tokens: int = 32,
+    sampling: Sampling = Sampling(),
+    chat: bool = False,
+    context: int | None = None,
+) -> Iterator[Token]:
+    """Yield tokens that continue a prompt: :meth:`Model.on` and :meth:`Runner.generate` in one
+    call.
+    """
     with _model(model).on(machine, device=device, context=context) as runner:
         yield from runner.generate(prompt, tokens=tokens, sampling=sampling, chat=chat)
 
 
-def run(model: AnyModel, prompt: str, *, machine: AnyMachine = None, device: str = "sim",
-        tokens: int = 32, sampling: Sampling = Sampling(), chat: bool = False,
-        context: int | None = None) -> Answer:
+def run(
+    model: AnyModel,
+    prompt: str,
+    *,
+    machine: AnyMachine = None,
+    device: str = "sim",
+    tokens: int = 32,
+    sampling: Sampling = Sampling(),
+    chat: bool = False,
+    context: int | None = None,
+) -> Answer:
     """Answer a prompt: :meth:`Model.on` and :meth:`Runner.run` in one call."""
     with _model(model).on(machine, device=device, context=context) as runner:
         return runner.run(prompt, tokens=tokens, sampling=sampling, chat=chat)
 
 
-def compare(model: AnyModel, prompt: str, *, machine: AnyMachine = None, device: str = "sim",
-            layers: range | None = None, bisect: bool = False,
-            context: int | None = None) -> Comparison:
+def compare(
+    model: AnyModel,
+    prompt: str,
+    *,
+    machine: AnyMachine = None,
+    device: str = "sim",
+    layers: range | None = None,
+    bisect: bool = False,
+    context: int | None = None,
+) -> Comparison:
     """Compare a device with the functional model, layer by layer, in every bit of the best logits.
 
     Parameters

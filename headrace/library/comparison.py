@@ -37,6 +37,7 @@ class Comparison:
     hint : :class:`str` or None
         Where to look for its cause.
     """
+
     prompt_ids: list[int]
     rows: list[dict]
     first_difference: int | None
@@ -49,8 +50,14 @@ class Comparison:
         return self.first_difference is None
 
 
-def compare_layers(runner: Runner, ids: list[int], layers: range | None = None, *, bisect: bool = False,
-                   show: Callable[[dict], None] = lambda row: None) -> Comparison:
+def compare_layers(
+    runner: Runner,
+    ids: list[int],
+    layers: range | None = None,
+    *,
+    bisect: bool = False,
+    show: Callable[[dict], None] = lambda row: None,
+) -> Comparison:
     """Compare a runner's device with the functional model on a prompt, bit by bit.
 
     Parameters
@@ -85,6 +92,7 @@ def compare_layers(runner: Runner, ids: list[int], layers: range | None = None, 
 
 class Layers:
     """Best logits after the first layers, on two devices of which the first is right."""
+
     def __init__(self, image: Image, devices: list[Device], columns: int):
         self.image, self.devices, self.columns = image, devices, columns
 
@@ -93,17 +101,25 @@ class Layers:
         device.load(image)
         session = Session(device, context=image.context, columns=columns, vocab=image.vocab)
         step = session.feed(ids)[-1]
-        return [(int(n), int(bits)) for n, bits in
-                zip(step.ids, np.asarray(step.logits, np.float32).view(np.uint32))]
+        return [
+            (int(n), int(bits))
+            for n, bits in zip(step.ids, np.asarray(step.logits, np.float32).view(np.uint32))
+        ]
 
     def __call__(self, ids, layers, columns=None):
         """What comes after so many layers, as a dictionary."""
         from mapper.truncate import first_layers
+
         image = first_layers(self.image, layers)
         right, other = (self.best(d, image, ids, columns or self.columns) for d in self.devices)
         differ = [n for n, (a, b) in enumerate(zip(right, other)) if a != b]
-        row = {"layers": layers, "equal": not differ, "token": right[0][0],
-               "logit": as_float(right[0][1]), "different": len(differ)}
+        row = {
+            "layers": layers,
+            "equal": not differ,
+            "token": right[0][0],
+            "logit": as_float(right[0][1]),
+            "different": len(differ),
+        }
         if differ:
             row |= {"rank": differ[0], "expected": right[differ[0]], "came": other[differ[0]]}
         return row
@@ -116,6 +132,7 @@ def as_float(bits: int) -> float:
 
 def look(compare: Layers, ids: list[int], span: range, bisect: bool) -> Iterator[dict]:
     """Yield a row for each number of layers that is looked at."""
+
     def at(layers):
         report(what=f"{layers} of {compare.image.model['layers']} layers")
         return compare(ids, layers)
@@ -139,13 +156,21 @@ def narrow(compare: Layers, ids: list[int], layers: int) -> str:
     """A hint where to look on, from what makes the difference go away."""
     with progress("narrowing down") as report:
         if compare.columns > 1 and compare(ids, layers, columns=1)["equal"]:
-            return "only with several columns at a time; look at loops over columns and their strides"
+            return (
+                "only with several columns at a time; look at loops over columns and their strides"
+            )
         for length in range(1, len(ids) + 1):
             report(length, len(ids))
             if not compare(ids[:length], layers, columns=1)["equal"]:
                 break
     if length == 1:
-        return ("at the first position already, where attention has one key; look at matrix products, norms, "
-                "rotation and gate: make sim UNIT=linear_unit, UNIT=vector_unit")
-    return (f"from position {length - 1} on; look at attention and the KV cache: make sim UNIT=attention, "
-            "UNIT=append, UNIT=memory_writer")
+        return (
+            "at the first position already, where attention has one key; look at matrix products, "
+            "norms, "
+            "rotation and gate: make sim UNIT=linear_unit, UNIT=vector_unit"
+        )
+    return (
+        f"from position {length - 1} on; look at attention and the KV cache: make sim "
+        "UNIT=attention, "
+        "UNIT=append, UNIT=memory_writer"
+    )

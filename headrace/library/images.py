@@ -17,6 +17,7 @@ from host.progress import console, progress
 
 from .machines import Machine
 
+
 if TYPE_CHECKING:
     from mapper.model import Model
 
@@ -38,6 +39,7 @@ def is_image(path: str | os.PathLike[str]) -> bool:
 def cache() -> Path:
     """Folder of the images that are kept."""
     from sw_ref.cache import folder
+
     return folder("images")
 
 
@@ -53,19 +55,26 @@ def fingerprint() -> str:
 def compile_image(model: "Model", machine: Machine, context: int) -> Image:
     """Compile a model, with a progress bar on terminals."""
     from mapper.compile import compile_model
+
     Tokenizer.from_json(model.tokenizer)  # refuses what cannot be used, before a long compilation
     with progress("compiling") as report:
-        return compile_model(model, machine, context,
-                             lambda what, done, total: report(done, total, what))
+        return compile_model(
+            model, machine, context, lambda what, done, total: report(done, total, what)
+        )
 
 
 def dump(model: "Model", machine: Machine, context: int, step: str) -> str:
     """What a model is after a step of compiling it, as text."""
     from mapper.compile import Compilation
     from mapper.dump import dump as text_of
+
     with progress("compiling") as report:
-        return text_of(Compilation(model, machine, context,
-                                   lambda what, done, total: report(done, total, what)), step)
+        return text_of(
+            Compilation(
+                model, machine, context, lambda what, done, total: report(done, total, what)
+            ),
+            step,
+        )
 
 
 def save(image: Image, path: str | os.PathLike[str]) -> None:
@@ -82,8 +91,15 @@ def kept(model: "Model", name: str, bits: int, machine: Machine, context: int) -
     `name` is what the user calls the model, `bits` what :func:`mapper.read.find.load` rounded to. A
     kept image that is damaged is compiled again.
     """
-    what = [FORMAT_VERSION, model.sha256, bits, machine.digest, machine.patterns, context,
-            fingerprint()]
+    what = [
+        FORMAT_VERSION,
+        model.sha256,
+        bits,
+        machine.digest,
+        machine.patterns,
+        context,
+        fingerprint(),
+    ]
     key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
     stem = f"{Path(name).stem}-{_file_name(machine)}-{context}"
     path = cache() / f"{stem}-{key}{SUFFIX}"
@@ -91,15 +107,17 @@ def kept(model: "Model", name: str, bits: int, machine: Machine, context: int) -
         try:
             return Image.load(path)
         except UserError:
-            print(f"headrace: {path}: the kept image is damaged; compiling the model again",
-                  file=sys.stderr)
+            print(
+                f"headrace: {path}: the kept image is damaged; compiling the model again",
+                file=sys.stderr,
+            )
     image = compile_image(model, machine, context)
     try:
         save(image, path)
-    except UserError as error:   # it would only be there sooner the next time
+    except UserError as error:  # it would only be there sooner the next time
         console().print(f"(the image is not kept: {error})", style="dim", soft_wrap=True)
         return image
-    with suppress(OSError):   # it is only in the way
+    with suppress(OSError):  # it is only in the way
         for other in cache().glob(f"{stem}-{'?' * 16}{SUFFIX}"):
             if other != path:  # an older compiler's
                 other.unlink(missing_ok=True)

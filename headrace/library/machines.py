@@ -11,7 +11,7 @@ __all__ = ["DEFAULT", "Machine", "machine", "names"]
 
 
 Machine = Config
-DEFAULT = "wide"   # answers sooner than `small`, though its cycles are slower to simulate
+DEFAULT = "wide"  # answers sooner than `small`, though its cycles are slower to simulate
 
 
 def names() -> list[str]:

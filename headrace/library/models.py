@@ -11,6 +11,7 @@ from . import images
 from .machines import DEFAULT, Machine, machine as machine_of
 from .runner import Runner
 
+
 if TYPE_CHECKING:
     from mapper.model import Model as Source
 
@@ -19,7 +20,8 @@ __all__ = ["DEFAULT_CONTEXT", "STEPS", "Model", "Program", "check_context", "loa
 
 
 DEFAULT_CONTEXT = 2048
-# What :meth:`Model.dump` takes, :data:`mapper.dump.STEPS`, which is not imported before it is needed.
+# What :meth:`Model.dump` takes, :data:`mapper.dump.STEPS`, which is not imported before it is
+# needed.
 STEPS = ("graph", "rewrites", "quantize", "place", "schedule")
 
 
@@ -43,6 +45,7 @@ class Model:
     source : :class:`mapper.model.Model` or None
         Its weights and sizes; None for a :class:`Program`.
     """
+
     def __init__(self, path: str, source: "Source", bits: int):
         self.path, self.source, self.bits = path, source, bits
         self.name, self.machine = source.name, machine_of(DEFAULT)
@@ -67,20 +70,30 @@ class Model:
         """
         return images.compile_image(self.source, self._machine(machine), self._context(context))
 
-    def dump(self, step: str, machine: str | Machine | None = None, *,
-             context: int | None = None) -> str:
-        """What the model is after a step of :meth:`compile`, one of :data:`STEPS`, as text to read."""
+    def dump(
+        self, step: str, machine: str | Machine | None = None, *, context: int | None = None
+    ) -> str:
+        """What the model is after a step of :meth:`compile`, one of :data:`STEPS`, as text to
+        read.
+        """
         if step not in STEPS:
             raise UserError(f"step must be one of {', '.join(STEPS)}, not {step!r}")
         return images.dump(self.source, self._machine(machine), self._context(context), step)
 
     def image(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
         """The same as :meth:`compile`, but compiled only once and then kept in a cache."""
-        return images.kept(self.source, self.path, self.bits, self._machine(machine),
-                           self._context(context))
+        return images.kept(
+            self.source, self.path, self.bits, self._machine(machine), self._context(context)
+        )
 
-    def on(self, machine: str | Machine | None = None, *, device: str = "sim",
-           context: int | None = None, timeline: str | None = None) -> Runner:
+    def on(
+        self,
+        machine: str | Machine | None = None,
+        *,
+        device: str = "sim",
+        context: int | None = None,
+        timeline: str | None = None,
+    ) -> Runner:
         """Put the model on a machine.
 
         Parameters
@@ -104,13 +117,16 @@ class Model:
         check_context(context)
         most = self.source.context
         if context is not None and context > most:
-            raise UserError(f"context must be from 1 to {most}, the positions that the model was "
-                            f"trained for, not {context}")
+            raise UserError(
+                f"context must be from 1 to {most}, the positions that the model was "
+                f"trained for, not {context}"
+            )
         return context or min(DEFAULT_CONTEXT, most)
 
 
 class Program(Model):
     """A model that was compiled already, for machines of one digest and one context."""
+
     def __init__(self, path: str, image: Image):
         self.path, self.source, self._image = path, None, image
         self.name, self.machine = image.model["name"], configuration(image.accelerator)
@@ -119,21 +135,28 @@ class Program(Model):
         """Refuse to: this is compiled already."""
         raise UserError(f"{self.path}: must be a model, this is an image already")
 
-    def dump(self, step: str, machine: str | Machine | None = None, *,
-             context: int | None = None) -> str:
+    def dump(
+        self, step: str, machine: str | Machine | None = None, *, context: int | None = None
+    ) -> str:
         """Refuse to: this is compiled already."""
         raise UserError(f"{self.path}: must be a model, this is an image already")
 
     def image(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
         """The image, if it runs on the machine."""
         if context is not None:
-            raise UserError(f"{self.path}: an image's context is fixed, context must be left out; "
-                            "compile the model again with it")
+            raise UserError(
+                f"{self.path}: an image's context is fixed, context must be left out; "
+                "compile the model again with it"
+            )
         chosen, image = self._machine(machine), self._image
         # A device refuses it too, but may take minutes to build first.
         if chosen.digest != image.digest:
-            raise UserError(f"{self.path}: the image was compiled for configuration {image.config!r} with digest "
-                            f"{image.digest}, but {chosen.name!r} has {chosen.digest}; compile the model again for it")
+            raise UserError(
+                f"{self.path}: the image was compiled for configuration {image.config!r} with "
+                "digest "
+                f"{image.digest}, but {chosen.name!r} has {chosen.digest}; compile the model again "
+                "for it"
+            )
         lacking = image.lacks(chosen)
         if lacking is not None:
             raise UserError(f"{self.path}: {lacking}; compile the model again for it")
@@ -162,4 +185,5 @@ def load(name: str | os.PathLike[str], *, bits: int = 8) -> Model:
     if images.is_image(path):
         return Program(path, Image.load(path))
     from mapper.read.find import load as read
+
     return Model(path, read(path, bits), bits)

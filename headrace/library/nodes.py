@@ -17,13 +17,14 @@ def _run(device, image, ids, columns):
     """Feed a prompt to a program that has no head."""
     device.load(image)
     for at in range(0, len(ids), columns):
-        device.step(ids[at:at + columns], at, False)
+        device.step(ids[at : at + columns], at, False)
 
 
 def _difference(image, config, devices, ids):
     """The node whose instructions wrote the first of the words that differ; None where none
     does."""
     from sw_ref.order import touched
+
     model, device = devices
     writer, order = np.full(config.vector_words, -1), []
 
@@ -51,6 +52,7 @@ def first_node(image, config, devices, ids, layers):
     where none of them differs.
     """
     from mapper.truncate import cuts, first_part
+
     ends = cuts(image)
     low, high, found = 0, len(ends) - 1, None
     with progress("looking for the node") as report:

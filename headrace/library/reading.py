@@ -13,7 +13,9 @@ __all__ = ["reading"]
 
 @contextmanager
 def reading(runner: Runner) -> Iterator[Callable[[int, int], None]]:
-    """Show how much of a prompt is read. Gives the `progress` of :meth:`~host.language.generate.Session.feed`."""
+    """Show how much of a prompt is read. Gives the `progress` of
+    :meth:`~host.language.generate.Session.feed`.
+    """
     device, what, at, batch = runner.device, "reading the prompt", 0, 0
     cycles = runner.image.report["estimated_cycles_per_token"]
 
@@ -23,7 +25,9 @@ def reading(runner: Runner) -> Iterator[Callable[[int, int], None]]:
         report(done, total)
 
     with progress(what) as report:
-        device.progress = lambda n: report(at + batch * min(1, n / cycles), what=f"{what}, {n:,} cycles")
+        device.progress = lambda n: report(
+            at + batch * min(1, n / cycles), what=f"{what}, {n:,} cycles"
+        )
         try:
             yield fed
         finally:

@@ -30,8 +30,12 @@ def check_tokens(count: int, what: str = "tokens") -> None:
 
 def tokenizer_of(image: Image) -> Tokenizer:
     """The tokenizer that an image carries."""
-    return Tokenizer.from_json(image.tokenizer["json"], bos=image.model["bos"],
-                               eos=image.model["eos"], chat_template=image.tokenizer["chat_template"])
+    return Tokenizer.from_json(
+        image.tokenizer["json"],
+        bos=image.model["bos"],
+        eos=image.model["eos"],
+        chat_template=image.tokenizer["chat_template"],
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,7 @@ class Token(generation.Token):
         What it adds to the answer. Empty while a character is not whole; what is left of one comes
         with the last token.
     """
+
     text: str
 
 
@@ -63,6 +68,7 @@ class Answer:
     figures : :class:`dict`
         See :class:`host.language.statistics.Statistics`.
     """
+
     text: str
     prompt_ids: list[int]
     tokens: list[Token]
@@ -102,8 +108,15 @@ class Runner:
     ----------
     tokenizer : :class:`host.language.tokenizer.Tokenizer`
     """
-    def __init__(self, image: Image, machine: Machine, device: str = "sim", *,
-                 timeline: str | os.PathLike[str] | None = None):
+
+    def __init__(
+        self,
+        image: Image,
+        machine: Machine,
+        device: str = "sim",
+        *,
+        timeline: str | os.PathLike[str] | None = None,
+    ):
         devices.check(device, timeline)
         self.image, self.machine, self.tokenizer = image, machine, tokenizer_of(image)
         self._name, self._timeline = device, timeline
@@ -121,7 +134,7 @@ class Runner:
             device = devices.open_device(self._name, self.machine, self._timeline, step)
         try:
             device.load(self.image)
-        except BaseException:   # Ctrl-C, too
+        except BaseException:  # Ctrl-C, too
             device.close()
             raise
         return device
@@ -140,11 +153,18 @@ class Runner:
         return self._session(self.device)
 
     def _session(self, device):
-        return Session(device, context=self.image.context, columns=self.machine.columns,
-                       vocab=self.image.vocab, eos=self.image.model["eos"])
+        return Session(
+            device,
+            context=self.image.context,
+            columns=self.machine.columns,
+            vocab=self.image.vocab,
+            eos=self.image.model["eos"],
+        )
 
     def encode(self, prompt: str, *, chat: bool = False) -> list[int]:
-        """Tokens of a prompt, in the model's chat template if `chat`. Refuses what cannot be run."""
+        """Tokens of a prompt, in the model's chat template if `chat`. Refuses what cannot be
+        run.
+        """
         text = self.tokenizer.chat([{"role": "user", "content": prompt}]) if chat else prompt
         ids = self.tokenizer.encode(text)
         self.check(ids)
@@ -154,16 +174,23 @@ class Runner:
         """Refuse tokens that cannot be run, before a device takes minutes to build."""
         self._session(None).check(ids)
 
-    def answer(self, session: Session, ids: list[int], tokens: int, sampler: Sampler,
-               progress: Callable[[int, int], None] = lambda done, total: None) -> Iterator[Token]:
+    def answer(
+        self,
+        session: Session,
+        ids: list[int],
+        tokens: int,
+        sampler: Sampler,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Iterator[Token]:
         """Yield tokens that continue `ids` in a session. See :meth:`Session.generate`."""
         stream = TextStream(self.tokenizer)
         for token in session.generate(ids, tokens, sampler, progress):
             text = stream.add(token.id) + (stream.finish() if session.stopped else "")
             yield Token(**vars(token), text=text)
 
-    def generate(self, prompt: str, *, tokens: int = 32, sampling: Sampling = Sampling(),
-                 chat: bool = False) -> Iterator[Token]:
+    def generate(
+        self, prompt: str, *, tokens: int = 32, sampling: Sampling = Sampling(), chat: bool = False
+    ) -> Iterator[Token]:
         """Yield tokens that continue a prompt, as they come.
 
         Parameters
@@ -180,18 +207,24 @@ class Runner:
         ids = self.encode(prompt, chat=chat)
         return self.answer(self.session(), ids, tokens, Sampler(sampling))
 
-    def run(self, prompt: str, *, tokens: int = 32, sampling: Sampling = Sampling(),
-            chat: bool = False) -> Answer:
+    def run(
+        self, prompt: str, *, tokens: int = 32, sampling: Sampling = Sampling(), chat: bool = False
+    ) -> Answer:
         """Answer a prompt; parameters are those of :meth:`generate`."""
         check_tokens(tokens)
         ids = self.encode(prompt, chat=chat)
         session = self.session()
-        return self.answered(ids, session,
-                             list(self.answer(session, ids, tokens, Sampler(sampling))))
+        return self.answered(
+            ids, session, list(self.answer(session, ids, tokens, Sampler(sampling)))
+        )
 
     def answered(self, ids: list[int], session: Session, tokens: list[Token]) -> Answer:
         """The :class:`Answer` that tokens of :meth:`answer` make."""
         assert session.stopped is not None, "the last token says so"
-        return Answer(text=self.tokenizer.decode([token.id for token in tokens]), prompt_ids=ids,
-                      tokens=tokens, stopped=session.stopped or "tokens",
-                      figures=Statistics(self.image, self.machine, tokens).figures)
+        return Answer(
+            text=self.tokenizer.decode([token.id for token in tokens]),
+            prompt_ids=ids,
+            tokens=tokens,
+            stopped=session.stopped or "tokens",
+            figures=Statistics(self.image, self.machine, tokens).figures,
+        )

@@ -16,11 +16,15 @@ from .machines import DEFAULT, Machine, machine as machine_of
 __all__ = ["verilog", "with_core"]
 
 
-Files = dict[str, Callable[[Path], object]]   # by name, what writes each
+Files = dict[str, Callable[[Path], object]]  # by name, what writes each
 
 
-def verilog(machine: str | Machine = DEFAULT, folder: str | PathLike[str] = "build/verilog", *,
-            core: bool = False) -> list[Path]:
+def verilog(
+    machine: str | Machine = DEFAULT,
+    folder: str | PathLike[str] = "build/verilog",
+    *,
+    core: bool = False,
+) -> list[Path]:
     """Write a machine as plain Verilog, which needs no framework.
 
     Parameters
@@ -39,6 +43,7 @@ def verilog(machine: str | Machine = DEFAULT, folder: str | PathLike[str] = "bui
         The files.
     """
     from amaranth.back.verilog import YosysError
+
     config, folder = machine_of(machine), Path(folder)
     files = core_files(config) if core else accelerator_files(config)
     try:
@@ -46,7 +51,7 @@ def verilog(machine: str | Machine = DEFAULT, folder: str | PathLike[str] = "bui
             for name, write in files.items():
                 with replacing(folder / name) as path:
                     write(path)
-    except YosysError as error:   # the hardware is right: its surroundings are not
+    except YosysError as error:  # the hardware is right: its surroundings are not
         said = str(error).strip().splitlines()[-1:] or ["it said nothing"]
         raise UserError(f"yosys failed: {said[0]}; is there room for temporary files?") from None
     return [folder / name for name in files]
@@ -65,23 +70,30 @@ def with_core(config: Machine, core: str | None, what: str = "core") -> Machine:
 def accelerator_files(config: Machine) -> Files:
     """Files of the whole accelerator, as functions that write them."""
     from rtl.verilog import emit
+
     from ..docs.generate import generate
 
     def document(name):
         return lambda path: path.write_text(generate(Path("docs") / name))
 
-    return {"headrace.v": lambda path: emit(config, path),
-            "registers.md": document("registers.md"), "isa.md": document("isa.md")}
+    return {
+        "headrace.v": lambda path: emit(config, path),
+        "registers.md": document("registers.md"),
+        "isa.md": document("isa.md"),
+    }
 
 
 def core_files(config: Machine) -> Files:
     """Files of the linear core."""
     from rtl.cores import standalone
-    from rtl.standalone.manual import manual
     from rtl.standalone.core import Standalone
+    from rtl.standalone.manual import manual
     from rtl.standalone.testbench import testbench
     from rtl.verilog import emit_core
+
     core = Standalone(standalone(config))
-    return {f"{core.name}.v": lambda path: emit_core(core, path),
-            "README.md": lambda path: path.write_text(manual(core)),
-            "testbench.sv": lambda path: path.write_text(testbench(core))}
+    return {
+        f"{core.name}.v": lambda path: emit_core(core, path),
+        "README.md": lambda path: path.write_text(manual(core)),
+        "testbench.sv": lambda path: path.write_text(testbench(core)),
+    }

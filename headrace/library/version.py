@@ -11,7 +11,7 @@ __all__ = ["VERSION"]
 def _version() -> str:
     try:
         return version("headrace")
-    except PackageNotFoundError:   # run from a checkout that is not installed
+    except PackageNotFoundError:  # run from a checkout that is not installed
         text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
         return tomllib.loads(text)["project"]["version"]
 

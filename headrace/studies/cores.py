@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-from rtl.spec.config import CORES, GROUP, NEEDED
+from boards.synthesis import place_and_route, synthesize, text_of
 from rtl.cores import create
 from rtl.linear.pipeline import LinearPipeline
-
-from boards.synthesis import place_and_route, synthesize, text_of
+from rtl.spec.config import CORES, GROUP, NEEDED
 
 
 __all__ = ["PARTS", "with_core", "hardware"]
@@ -26,7 +25,9 @@ def with_core(config, core, formats):
     if not formats <= set(CORES[core]):
         return None
     ordered = tuple(name for name in CORES[core] if name in formats)
-    return replace(config, name=f"{config.name}-{core}-{'-'.join(ordered)}".lower(), core=core, formats=ordered)
+    return replace(
+        config, name=f"{config.name}-{core}-{'-'.join(ordered)}".lower(), core=core, formats=ordered
+    )
 
 
 def hardware(config, route=True, step=lambda text: None):
@@ -37,7 +38,12 @@ def hardware(config, route=True, step=lambda text: None):
         for family in families:
             step(f"{config.name}: synthesis of the {part} for {family}")
             area = synthesize(text, family)
-            figures[f"{part}_{family}"] = {"lut": area.lut, "ff": area.ff, "dsp": area.dsp, "bram": area.bram}
+            figures[f"{part}_{family}"] = {
+                "lut": area.lut,
+                "ff": area.ff,
+                "dsp": area.dsp,
+                "bram": area.bram,
+            }
         if not route:
             continue
         area = figures[f"{part}_ecp5"]

@@ -4,19 +4,19 @@ from amaranth import *
 from amaranth.lib import data
 from amaranth.lib.wiring import In
 
+from rtl.cores.carried import Carried
+from rtl.cores.core import LinearCore
 from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 from rtl.spec.numbers import GROUP
-from rtl.cores.carried import Carried
-from rtl.cores.core import LinearCore
 
 
 __all__ = ["BITS", "SPREAD", "DenseCore", "elements_of", "rows_of"]
 
 
 DENSE = {its.name: its for its in FORMATS.values() if not its.sparse}
-BITS = {name: its.code_bits or 2 for name, its in DENSE.items()}        # planes of a weight
-SPREAD = {name: 4 // its.step_rows for name, its in DENSE.items()}      # 32-bit words of a row
+BITS = {name: its.code_bits or 2 for name, its in DENSE.items()}  # planes of a weight
+SPREAD = {name: 4 // its.step_rows for name, its in DENSE.items()}  # 32-bit words of a row
 
 
 def rows_of(config, format):
@@ -36,11 +36,10 @@ class DenseCore(LinearCore):
     there a register follows every adder. There are two ways to multiply:
 
     - `products`: a multiplication per weight, which the tools map to what they have;
-    - `planes`: a weight's bits choose whether the activation is added, bit by bit of the weight, and
-      the planes' sums are added up. The sum of the activations turns codes into weights:
-      the sum of (2 * code - 15) * act is twice that of code * act, less 15 times that of act,
-      which the activation buffer has.
-      Ternary weights choose the activation, its negative or nothing.
+    - `planes`: a weight's bits choose whether the activation is added, bit by bit of the weight,
+      and the planes' sums are added up. The sum of the activations turns codes into weights: the
+      sum of (2 * code - 15) * act is twice that of code * act, less 15 times that of act, which the
+      activation buffer has. Ternary weights choose the activation, its negative or nothing.
 
     Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected.
 
@@ -58,6 +57,7 @@ class DenseCore(LinearCore):
     act_sums : :py:`In(data.ArrayLayout(signed(13), columns))`
         Sum of each column's 32 activations. Sampled with `acts`.
     """
+
     def __init__(self, config, format, multiply):
         self.check(config)
         if format not in BITS:
@@ -72,16 +72,28 @@ class DenseCore(LinearCore):
         latency = 2 + self.levels + 1
         if multiply == "planes":
             latency += self.plane_levels + (format != "S8")
-        super().__init__(config, latency=latency, native={WeightFormat[format]}, lanes=rows_of(config, format),
-                         more={"act_sums": In(data.ArrayLayout(signed(13), config.columns))})
+        super().__init__(
+            config,
+            latency=latency,
+            native={WeightFormat[format]},
+            lanes=rows_of(config, format),
+            more={"act_sums": In(data.ArrayLayout(signed(13), config.columns))},
+        )
 
     def elaborate(self, platform):
         m = Module()
 
         codes = [self._codes(m, row) for row in range(self.lanes)]
-        column = self._products if self.multiply == "products" else \
-            self._signs if self.format == "TERNARY" else self._planes
-        sums = [row for c in range(self.config.columns) for row in column(m, c, codes, self._acts(m, c))]
+        column = (
+            self._products
+            if self.multiply == "products"
+            else self._signs
+            if self.format == "TERNARY"
+            else self._planes
+        )
+        sums = [
+            row for c in range(self.config.columns) for row in column(m, c, codes, self._acts(m, c))
+        ]
 
         self.take_steps(m, sums)
 
@@ -90,7 +102,7 @@ class DenseCore(LinearCore):
     def _codes(self, m, row):
         """Registered codes of a row, one per element, as integers of `bits` bits."""
         words = SPREAD[self.format]
-        own = self.weights.p.codes[GROUP * words * row:GROUP * words * (row + 1)]
+        own = self.weights.p.codes[GROUP * words * row : GROUP * words * (row + 1)]
         codes = []
         for k in range(self.elements):
             if self.format == "S8":
@@ -103,7 +115,9 @@ class DenseCore(LinearCore):
         return codes
 
     def _acts(self, m, column):
-        return [_later(m, self.acts.p[column][k], f"act_{column}_{k}") for k in range(self.elements)]
+        return [
+            _later(m, self.acts.p[column][k], f"act_{column}_{k}") for k in range(self.elements)
+        ]
 
     def _products(self, m, column, codes, acts):
         """Sums of products of signed weights."""
@@ -115,10 +129,16 @@ class DenseCore(LinearCore):
                 elif self.format == "TERNARY":
                     weight = Cat(~(code[0] ^ code[1]), ~code[0]).as_signed()
                 else:
-                    # 2 * code - (2**bits - 1) is the code with a one after it, its top bit made a sign.
+                    # 2 * code - (2**bits - 1) is the code with a one after it, its top bit made a
+                    # sign.
                     weight = Cat(1, code[:-1], ~code[-1]).as_signed()
-                # No weight is so negative that the product needs the top bit of its operands' widths.
-                product = (weight * act)[:len(weight) + 7].as_signed() if self.format != "S8" else weight * act
+                # No weight is so negative that the product needs the top bit of its operands'
+                # widths.
+                product = (
+                    (weight * act)[: len(weight) + 7].as_signed()
+                    if self.format != "S8"
+                    else weight * act
+                )
                 products.append(_later(m, product, f"product_{column}_{row}_{k}"))
             yield _tree(m, products, f"sum_{column}_{row}")
 
@@ -128,8 +148,10 @@ class DenseCore(LinearCore):
         for row, of_row in enumerate(codes):
             name, terms = f"{column}_{row}", []
             for plane in range(self.bits):
-                chosen = [_later(m, Mux(code[plane], act, 0), f"chosen_{name}_{plane}_{k}", signed(8))
-                          for k, (code, act) in enumerate(zip(of_row, acts))]
+                chosen = [
+                    _later(m, Mux(code[plane], act, 0), f"chosen_{name}_{plane}_{k}", signed(8))
+                    for k, (code, act) in enumerate(zip(of_row, acts))
+                ]
                 terms.append(_tree(m, chosen, f"plane_{name}_{plane}"))
             shift = 1
             while len(terms) > 1:
@@ -137,8 +159,10 @@ class DenseCore(LinearCore):
                 if self.format == "S8" and shift == 1:
                     highs[-1] = -highs[-1]
                 sums = [low + high for low, high in zip(terms[::2], highs)]
-                terms = [_later(m, term, f"planes_{name}_{shift}_{n}")
-                         for n, term in enumerate([*sums, *terms[2 * len(sums):]])]
+                terms = [
+                    _later(m, term, f"planes_{name}_{shift}_{n}")
+                    for n, term in enumerate([*sums, *terms[2 * len(sums) :]])
+                ]
                 shift *= 2
             if self.format == "S8":
                 yield terms[0]
@@ -152,10 +176,14 @@ class DenseCore(LinearCore):
             for k, (code, act) in enumerate(zip(of_row, acts)):
                 negative, some = ~code[0], code[0] == code[1]
                 chosen = Mux(some, act ^ negative.replicate(8), 0).as_signed()
-                terms.append(Carried(chosen, some & negative, 128).registered(m, f"chosen_{name}_{k}"))
+                terms.append(
+                    Carried(chosen, some & negative, 128).registered(m, f"chosen_{name}_{k}")
+                )
             for level in range(self.levels):
-                terms = [(a + b).registered(m, f"sum_{name}_{level}_{n}")
-                         for n, (a, b) in enumerate(zip(terms[::2], terms[1::2]))]
+                terms = [
+                    (a + b).registered(m, f"sum_{name}_{level}_{n}")
+                    for n, (a, b) in enumerate(zip(terms[::2], terms[1::2]))
+                ]
             yield _later(m, terms[0].total, f"sum_{name}")
 
     def _correction(self, m, column):
@@ -182,6 +210,9 @@ def _tree(m, terms, name):
     """Sum of signed terms, with a register behind every adder."""
     level = 0
     while len(terms) > 1:
-        terms = [_later(m, a + b, f"{name}_{level}_{n}") for n, (a, b) in enumerate(zip(terms[::2], terms[1::2]))]
+        terms = [
+            _later(m, a + b, f"{name}_{level}_{n}")
+            for n, (a, b) in enumerate(zip(terms[::2], terms[1::2]))
+        ]
         level += 1
     return terms[0]

@@ -18,13 +18,23 @@ from .plot import Panel, Series, svg
 from .tiles import FORMATS, TILES, WAYS, study
 
 
-__all__ = ["COMMANDS", "rewrite", "compare_block", "area_block", "ratio_block", "fmax_block", "figure"]
+__all__ = [
+    "COMMANDS",
+    "rewrite",
+    "compare_block",
+    "area_block",
+    "ratio_block",
+    "fmax_block",
+    "figure",
+]
 
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "cores.md"
-COMMANDS = [["compare-cores", "--model", "smollm2", "--config", "small"],
-            ["compare-cores", "--model", "tiny", "--config", "small", "--no-route"]]
+COMMANDS = [
+    ["compare-cores", "--model", "smollm2", "--config", "small"],
+    ["compare-cores", "--model", "tiny", "--config", "small", "--no-route"],
+]
 FAMILIES = {"ecp5": "Lattice ECP5, LUT4", "xcup": "Xilinx UltraScale+, LUT6"}
 
 
@@ -52,20 +62,49 @@ def table(head, rows, left=1):
 
 def compare_block(result):
     """Yield the lines on the cores side by side."""
-    head = ["Core", "", "Cycles/token", "Utilization", "MACs/cycle", "LUT4", "FF", "DSP", "BRAM", "MHz",
-            "xcup LUT", "FF", "DSP"]
+    head = [
+        "Core",
+        "",
+        "Cycles/token",
+        "Utilization",
+        "MACs/cycle",
+        "LUT4",
+        "FF",
+        "DSP",
+        "BRAM",
+        "MHz",
+        "xcup LUT",
+        "FF",
+        "DSP",
+    ]
     rows = []
     for of in result["rows"]:
         if "lacks" in of:
-            rows.append([of["core"], f"does not take {', '.join(of['lacks'])}", *[""] * (len(head) - 2)])
+            rows.append(
+                [of["core"], f"does not take {', '.join(of['lacks'])}", *[""] * (len(head) - 2)]
+            )
             continue
         for part in "core", "pipeline":
             ecp5, xcup = of[f"{part}_ecp5"], of.get(f"{part}_xcup", {})
-            first = [of["core"], part, f"{of['cycles_per_token']:,.0f}", f"{100 * of['utilization']:.1f} %",
-                     of["peak_macs"]] if part == "core" else ["", part, "", "", ""]
-            rows.append([*first, *(f"{ecp5[name]:,}" for name in ("lut", "ff", "dsp", "bram")),
-                         clock(ecp5),
-                         *(f"{xcup[name]:,}" if xcup else "" for name in ("lut", "ff", "dsp"))])
+            first = (
+                [
+                    of["core"],
+                    part,
+                    f"{of['cycles_per_token']:,.0f}",
+                    f"{100 * of['utilization']:.1f} %",
+                    of["peak_macs"],
+                ]
+                if part == "core"
+                else ["", part, "", "", ""]
+            )
+            rows.append(
+                [
+                    *first,
+                    *(f"{ecp5[name]:,}" for name in ("lut", "ff", "dsp", "bram")),
+                    clock(ecp5),
+                    *(f"{xcup[name]:,}" if xcup else "" for name in ("lut", "ff", "dsp")),
+                ]
+            )
     yield f"{result['model']}, hardware for {', '.join(result['formats'])}:"
     yield ""
     yield from table(head, rows, left=2)
@@ -81,7 +120,9 @@ def clock(figures):
 
 def at(points, family, beat_bits, way):
     """The points of a line, by format."""
-    return {p.format: p for p in points if (p.family, p.beat_bits, p.way) == (family, beat_bits, way)}
+    return {
+        p.format: p for p in points if (p.family, p.beat_bits, p.way) == (family, beat_bits, way)
+    }
 
 
 def area_block(points):
@@ -95,7 +136,13 @@ def area_block(points):
             for fmt in FORMATS:
                 found = {name: of[fmt] for name, of in lines.items() if fmt in of}
                 if found:
-                    rows.append([fmt, next(iter(found.values())).macs, *(cell(found.get(name)) for name in ways)])
+                    rows.append(
+                        [
+                            fmt,
+                            next(iter(found.values())).macs,
+                            *(cell(found.get(name)) for name in ways),
+                        ]
+                    )
             yield from table(["Format", "MACs/cycle", *(WAYS[name].name for name in ways)], rows)
             yield ""
 
@@ -114,10 +161,22 @@ def ratio_block(points):
         for beat_bits, ways in TILES.items():
             for other in ("planes", "multipliers"):
                 if other in ways:
-                    tables, dense = (at(points, family, beat_bits, name) for name in ("table2", other))
-                    rows.append([title.partition(",")[0], 4 * beat_bits // 128, WAYS[other].name, *(
-                        f"{tables[fmt].lut / dense[fmt].lut:.2f}" if fmt in tables and fmt in dense else ""
-                        for fmt in FORMATS)])
+                    tables, dense = (
+                        at(points, family, beat_bits, name) for name in ("table2", other)
+                    )
+                    rows.append(
+                        [
+                            title.partition(",")[0],
+                            4 * beat_bits // 128,
+                            WAYS[other].name,
+                            *(
+                                f"{tables[fmt].lut / dense[fmt].lut:.2f}"
+                                if fmt in tables and fmt in dense
+                                else ""
+                                for fmt in FORMATS
+                            ),
+                        ]
+                    )
     yield from table(["LUTs of tables of 2, as a share of", "Rows", "of", *FORMATS], rows)
 
 
@@ -140,32 +199,52 @@ def figure(points, family):
         series = []
         for name in ways:
             line = at(points, family, beat_bits, name)
-            series.append(Series(WAYS[name].name, {fmt: point.luts_per_mac for fmt, point in line.items()}))
+            series.append(
+                Series(WAYS[name].name, {fmt: point.luts_per_mac for fmt, point in line.items()})
+            )
         panels.append(Panel(f"{4 * beat_bits // 128} rows of planes", series))
-    return svg(f"Area of multiplying, {FAMILIES[family].partition(',')[0]}",
-               "LUTs per multiplication and cycle", panels, list(FORMATS))
+    return svg(
+        f"Area of multiplying, {FAMILIES[family].partition(',')[0]}",
+        "LUTs per multiplication and cycle",
+        panels,
+        list(FORMATS),
+    )
 
 
 def compared(command):
     """What a command says in JSON."""
-    done = subprocess.run([sys.executable, "-m", "headrace.cli", *command, "--json"], cwd=ROOT, stdout=subprocess.PIPE,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace.cli", *command, "--json"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     if done.returncode:
         raise UserError(f"headrace compare-cores failed with exit code {done.returncode}")
     return json.loads(done.stdout)
 
 
 def command(argv):
-    parser = argparse.ArgumentParser(prog="python -m headrace.studies.document", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m headrace.studies.document", description=__doc__
+    )
     parser.parse_args(argv)
     compare = [line for words in COMMANDS for line in compare_block(compared(words))]
     with steps("measuring") as step:
         points = list(study(step=step))
-    blocks = {"compare": compare, "area": area_block(points), "ratio": ratio_block(points),
-              "fmax": fmax_block(points)}
-    files = {PAGE: rewrite(PAGE.read_text(), blocks),
-             **{PAGE.with_name(f"cores-area-{family}.svg"): figure(points, family)
-                for family in FAMILIES}}
+    blocks = {
+        "compare": compare,
+        "area": area_block(points),
+        "ratio": ratio_block(points),
+        "fmax": fmax_block(points),
+    }
+    files = {
+        PAGE: rewrite(PAGE.read_text(), blocks),
+        **{
+            PAGE.with_name(f"cores-area-{family}.svg"): figure(points, family)
+            for family in FAMILIES
+        },
+    }
     for path, text in files.items():
         with replacing(path) as part:
             part.write_text(text)

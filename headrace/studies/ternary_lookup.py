@@ -12,12 +12,11 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from boards.synthesis import synthesize, text_of
 from host.errors import run_command
-from rtl.spec.config import GROUP
 from rtl.cores.carried import Carried
 from rtl.cores.tables import SignTable, bound, encode, look_up
-
-from boards.synthesis import synthesize, text_of
+from rtl.spec.config import GROUP
 
 
 __all__ = ["KINDS", "TernaryRows", "measure"]
@@ -27,7 +26,7 @@ KINDS = {
     "planes2": "two bit planes, tables of 2 activations (2 entries)",
     "planes4": "two bit planes, tables of 4 activations (8 entries)",
     "groups3": "groups of 3 weights, tables of 13 entries, zero and sign (TeLLMe)",
-    "direct":  "no tables: each activation, its inverse or zero",
+    "direct": "no tables: each activation, its inverse or zero",
 }
 
 # The 13 positive of 27 sums of three activations: a place for each of three digits in base 3.
@@ -55,24 +54,32 @@ class TernaryRows(wiring.Component):
     sums : :py:`Out(signed(14)).array(rows)`
         Sums of products.
     """
+
     def __init__(self, kind, rows):
         if kind not in KINDS:
             raise ValueError(f"Kind must be one of {', '.join(KINDS)}, not {kind!r}")
         self.kind, self.rows = kind, rows
-        super().__init__({
-            "acts":    In(signed(8)).array(GROUP),
-            "weights": In(55 if kind == "groups3" else 64).array(rows),
-            "sums":    Out(signed(14)).array(rows),
-        })
+        super().__init__(
+            {
+                "acts": In(signed(8)).array(GROUP),
+                "weights": In(55 if kind == "groups3" else 64).array(rows),
+                "sums": Out(signed(14)).array(rows),
+            }
+        )
 
     def pack(self, trits):
         """Weights of a row as the hardware takes them, from 32 of -1, 0 and 1."""
         if self.kind == "groups3":
             digits = [t + 1 for t in [*trits, 0]]
-            return sum((9 * digits[n] + 3 * digits[n + 1] + digits[n + 2]) << 5 * (n // 3)
-                       for n in range(0, 33, 3))
-        first, second = (lambda t: t < 0, lambda t: t != 0) if self.kind == "direct" else \
-            (lambda t: t >= 0, lambda t: t > 0)
+            return sum(
+                (9 * digits[n] + 3 * digits[n + 1] + digits[n + 2]) << 5 * (n // 3)
+                for n in range(0, 33, 3)
+            )
+        first, second = (
+            (lambda t: t < 0, lambda t: t != 0)
+            if self.kind == "direct"
+            else (lambda t: t >= 0, lambda t: t > 0)
+        )
         return sum((first(t) << k) + (second(t) << 32 + k) for k, t in enumerate(trits))
 
     def elaborate(self, platform):
@@ -89,11 +96,13 @@ class TernaryRows(wiring.Component):
         tables = []
         for n in range(0, GROUP, inputs):
             m.submodules[f"table_{n}"] = table = SignTable(inputs)
-            acts, entries = self.acts[n:n + inputs], list(table.o)
+            acts, entries = self.acts[n : n + inputs], list(table.o)
             if inputs == 2:
                 acts = [_registered(m, act, f"act_{n}_{k}") for k, act in enumerate(acts)]
             else:
-                entries = [_registered(m, entry, f"entry_{n}_{e}") for e, entry in enumerate(entries)]
+                entries = [
+                    _registered(m, entry, f"entry_{n}_{e}") for e, entry in enumerate(entries)
+                ]
             m.d.comb += [i.eq(act) for i, act in zip(table.i, acts)]
             tables.append(entries)
         for r, weights in enumerate(self.weights):
@@ -102,7 +111,7 @@ class TernaryRows(wiring.Component):
                 terms = []
                 for n, table in enumerate(tables):
                     at = GROUP * p + inputs * n
-                    codes, negative = encode(weights[at:at + inputs])
+                    codes, negative = encode(weights[at : at + inputs])
                     codes = [_registered(m, c, f"code_{r}_{at}_{i}") for i, c in enumerate(codes)]
                     negative = _registered(m, negative, f"negative_{r}_{at}")
                     terms.append(Carried(look_up(table, codes), negative, bound(inputs)))
@@ -112,30 +121,51 @@ class TernaryRows(wiring.Component):
     def _groups(self, m):
         tables = []
         for n in range(0, 33, 3):
-            act = [_registered(m, self.acts[n + k] if n + k < GROUP else C(0, signed(8)), f"act_{n}_{k}")
-                   for k in range(3)]
+            act = [
+                _registered(
+                    m, self.acts[n + k] if n + k < GROUP else C(0, signed(8)), f"act_{n}_{k}"
+                )
+                for k in range(3)
+            ]
             # Sums of the last two, and then of all three.
-            pairs = {(b, c): _registered(m, b * act[1] + c * act[2], f"pair_{n}_{b}_{c}")
-                     for b, c in {p[1:] for p in POSITIVE if any(p[1:])}}
+            pairs = {
+                (b, c): _registered(m, b * act[1] + c * act[2], f"pair_{n}_{b}_{c}")
+                for b, c in {p[1:] for p in POSITIVE if any(p[1:])}
+            }
             pairs[0, 0], first = C(0, signed(8)), _registered(m, act[0], f"first_{n}")
-            tables.append([_registered(m, pairs[b, c] + first if a else pairs[b, c],
-                                       f"entry_{n}_{a}_{b}_{c}", 10) for a, b, c in POSITIVE])
+            tables.append(
+                [
+                    _registered(
+                        m, pairs[b, c] + first if a else pairs[b, c], f"entry_{n}_{a}_{b}_{c}", 10
+                    )
+                    for a, b, c in POSITIVE
+                ]
+            )
         for r, weights in enumerate(self.weights):
             weights = _registered(m, _registered(m, weights, f"early_{r}"), f"weights_{r}")
             terms = []
             for n, entries in enumerate(tables):
-                codes, negative = self._decode(weights[5 * n:5 * n + 5])
+                codes, negative = self._decode(weights[5 * n : 5 * n + 5])
                 codes = [_registered(m, c, f"code_{r}_{n}_{i}") for i, c in enumerate(codes)]
                 # As in look_up(), but an index may be of no entry, and the number of entries odd.
                 pairs = [*zip(entries[0::2], entries[1::2]), (entries[-1], C(0, 10))]
-                value = reduce(xor, [a & c[0].replicate(10) | b & c[1].replicate(10) |
-                                     (c[0] & c[1]).replicate(10) for (a, b), c in zip(pairs, codes)])
+                value = reduce(
+                    xor,
+                    [
+                        a & c[0].replicate(10)
+                        | b & c[1].replicate(10)
+                        | (c[0] & c[1]).replicate(10)
+                        for (a, b), c in zip(pairs, codes)
+                    ],
+                )
                 negative = _registered(m, negative, f"negative_{r}_{n}")
                 terms.append(Carried(value[:10].as_signed(), negative, 3 * 128))
             yield _tree(m, terms, f"row_{r}").total
 
     def _decode(self, index):
-        """Selection of an entry: of each pair none, the first, the second, or ones; and the sign."""
+        """Selection of an entry: of each pair none, the first, the second, or ones; and the
+        sign.
+        """
         negative = index < 13
         codes = [[C(0), C(0)] for _ in range(7)]
         for n in range(13):
@@ -149,8 +179,18 @@ class TernaryRows(wiring.Component):
         acts = [_registered(m, act, f"act_{k}") for k, act in enumerate(self.acts)]
         for r, weights in enumerate(self.weights):
             weights = _registered(m, weights, f"weights_{r}")
-            yield _tree(m, [Carried(Mux(weights[GROUP + k], act, 0) ^ weights[k].replicate(8).as_signed(),
-                                    weights[k], 128) for k, act in enumerate(acts)], f"row_{r}").total
+            yield _tree(
+                m,
+                [
+                    Carried(
+                        Mux(weights[GROUP + k], act, 0) ^ weights[k].replicate(8).as_signed(),
+                        weights[k],
+                        128,
+                    )
+                    for k, act in enumerate(acts)
+                ],
+                f"row_{r}",
+            ).total
 
 
 def _registered(m, value, name, width=None):
@@ -166,7 +206,7 @@ def _tree(m, terms, name, look=True):
         terms = [t.registered(m, f"{name}_{n}") for n, t in enumerate(terms)]
     level = 0
     while len(terms) > 1:
-        pairs = [a + b for a, b in zip(terms[0::2], terms[1::2])] + terms[len(terms) & ~1:]
+        pairs = [a + b for a, b in zip(terms[0::2], terms[1::2])] + terms[len(terms) & ~1 :]
         terms = [t.registered(m, f"{name}_{level}_{n}") for n, t in enumerate(pairs)]
         level += 1
     return terms[0]
@@ -190,9 +230,11 @@ def main():
     for kind, what in KINDS.items():
         row, shared = measure(kind)
         print(f"{kind}: {what}")
-        for name, values in [("a row", row), ("tables", shared),
-                             *[(f"per row, {n} sharing", [r + s / n for r, s in zip(row, shared)])
-                               for n in (4, 16)]]:
+        for name, values in [
+            ("a row", row),
+            ("tables", shared),
+            *[(f"per row, {n} sharing", [r + s / n for r, s in zip(row, shared)]) for n in (4, 16)],
+        ]:
             print(f"    {name:20}" + "".join(f"{value:10.0f}" for value in values), flush=True)
 
 

@@ -11,7 +11,7 @@ from ..errors import UserError, reason
 __all__ = ["identity", "opened", "sha256"]
 
 
-_digests = {}   # by identity
+_digests = {}  # by identity
 
 
 @contextmanager

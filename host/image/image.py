@@ -9,10 +9,10 @@ from safetensors.numpy import save_file
 
 from rtl.spec.config import UNIT_BYTES
 
-from . import schema
-from .digest import opened
 from ..errors import UserError
 from ..files import replacing
+from . import schema
+from .digest import opened
 from .seal import BLANK, KEY, seal, verify
 
 
@@ -28,9 +28,11 @@ def whole_dram(memory, units):
         dram = np.zeros(units * UNIT_BYTES, np.uint8)
     except MemoryError:
         size = units * UNIT_BYTES / 2**30
-        raise UserError(f"the image needs {size:.1f} GiB of DRAM, this computer has less memory. "
-                        "Compile the model with a smaller --context") from None
-    dram[:len(memory)] = memory
+        raise UserError(
+            f"the image needs {size:.1f} GiB of DRAM, this computer has less memory. "
+            "Compile the model with a smaller --context"
+        ) from None
+    dram[: len(memory)] = memory
     return dram
 
 
@@ -38,8 +40,8 @@ def whole_dram(memory, units):
 class Image:
     """Program, weights and tables, as they lie in DRAM from address 0, and what they are.
 
-    :mod:`host.image.schema` has types and ranges of all but `memory`. They hold in every file; an image
-    that was made in memory, by a test for example, may break them.
+    :mod:`host.image.schema` has types and ranges of all but `memory`. They hold in every file; an
+    image that was made in memory, by a test for example, may break them.
 
     Attributes
     ----------
@@ -60,7 +62,8 @@ class Image:
     accelerator : :class:`dict`
         All its values: of :class:`rtl.spec.config.Config`'s fields. Empty in images made in memory.
     formats, patterns : list of :class:`str`
-        Weight formats that it has, and patterns of sparse ones: of :class:`rtl.spec.config.Config`'s.
+        Weight formats that it has, and patterns of sparse ones: of
+        :class:`rtl.spec.config.Config`'s.
     context : :class:`int`
         Positions that the KV cache has room for.
     vocab : :class:`int`
@@ -75,11 +78,13 @@ class Image:
         What the mapper says of sizes and cycles.
     nodes : list of (:class:`str`, :class:`int`)
         What the instructions are for: a node of the model's graph (``layer / ffn / down``), and the
-        end of its range of instructions, which begins where the one before ends. Empty where unknown.
+        end of its range of instructions, which begins where the one before ends. Empty where
+        unknown.
     verified : :class:`bool`
         Whether it is, bit by bit, what :meth:`save` wrote, which :meth:`load` checks. False for
         images made in memory, and for changed copies.
     """
+
     memory: np.ndarray = field(repr=False)
     memory_units: int
     writable: tuple
@@ -103,8 +108,8 @@ class Image:
     def instructions(self):
         """Instruction words, as integers."""
         start = self.program * UNIT_BYTES
-        raw = bytes(self.memory[start:start + 32 * self.length])
-        return [int.from_bytes(raw[n:n + 32], "little") for n in range(0, len(raw), 32)]
+        raw = bytes(self.memory[start : start + 32 * self.length])
+        return [int.from_bytes(raw[n : n + 32], "little") for n in range(0, len(raw), 32)]
 
     def node(self, pc):
         """Name of the node that an instruction is for; None where that is unknown."""
@@ -112,16 +117,21 @@ class Image:
         return self.nodes[at][0] if at < len(self.nodes) else None
 
     def lacks(self, config):
-        """What hardware of a configuration cannot take of the weights, for a message; None if it takes all.
+        """What hardware of a configuration cannot take of the weights, for a message; None if it
+        takes all.
 
         Configurations of the same digest may differ in this.
         """
-        for what, needed, able in (("weights in the format", self.formats, config.formats),
-                                   ("sparse weights of the pattern", self.patterns, config.patterns)):
+        for what, needed, able in (
+            ("weights in the format", self.formats, config.formats),
+            ("sparse weights of the pattern", self.patterns, config.patterns),
+        ):
             for name in needed:
                 if name not in able:
-                    return (f"the image has {what} {name}, but configuration {config.name!r} takes "
-                            f"{', '.join(able)}")
+                    return (
+                        f"the image has {what} {name}, but configuration {config.name!r} takes "
+                        f"{', '.join(able)}"
+                    )
         return None
 
     def trust(self):
@@ -140,8 +150,11 @@ class Image:
         except schema.SchemaError as error:
             raise UserError(f"{path}: {error}") from None
         with replacing(path) as partial:
-            save_file({"memory": np.ascontiguousarray(self.memory)}, partial,
-                      {"headrace": text, KEY: BLANK})
+            save_file(
+                {"memory": np.ascontiguousarray(self.memory)},
+                partial,
+                {"headrace": text, KEY: BLANK},
+            )
             seal(partial)
 
     @classmethod
@@ -151,21 +164,24 @@ class Image:
             try:
                 with safe_open(path, "np") as file:
                     text = (file.metadata() or {})["headrace"]
-                    schema.check_version(text)   # older formats had no seal
+                    schema.check_version(text)  # older formats had no seal
                     verify(path)
                     tensor = file.get_slice("memory")
                     size, dtype = tensor.get_shape(), tensor.get_dtype()
                     if len(size) != 1 or dtype != "U8" or file.keys() != ["memory"]:
-                        raise schema.SchemaError("the only tensor must be `memory`, of bytes. "
-                                                 "Compile the model again")
+                        raise schema.SchemaError(
+                            "the only tensor must be `memory`, of bytes. Compile the model again"
+                        )
                     about = schema.decode(text, *size)
                     memory = file.get_tensor("memory")
             except schema.SchemaError as error:
                 raise UserError(f"{path}: {error}") from None
             except (SafetensorError, KeyError, ValueError) as error:
-                raise UserError(f"{path}: expected a program image (safetensors with `headrace` "
-                                f"metadata), found something else: {schema.line(error)}. "
-                                "Compile the model again") from error
+                raise UserError(
+                    f"{path}: expected a program image (safetensors with `headrace` "
+                    f"metadata), found something else: {schema.line(error)}. "
+                    "Compile the model again"
+                ) from error
         memory.flags.writeable = False
         image = cls(memory=memory, **about)
         image.trust()

@@ -17,8 +17,16 @@ from rtl.spec.isa import INSTRUCTION_BYTES, WeightFormat
 from rtl.spec.limits import HEADS, INNER, POSITIONS, PROGRAM_WORDS, ROWS, STREAM, UNITS
 
 
-__all__ = ["FORMAT_VERSION", "About", "SchemaError", "check_version", "configuration", "decode", "encode",
-           "line"]
+__all__ = [
+    "FORMAT_VERSION",
+    "About",
+    "SchemaError",
+    "check_version",
+    "configuration",
+    "decode",
+    "encode",
+    "line",
+]
 
 
 # Types that are made of other files' declarations, which checkers take for variables.
@@ -32,13 +40,13 @@ Name = Annotated[str, Meta(min_length=1, max_length=1000)]
 NodeName = Annotated[str, Meta(pattern=r"^[ -~]{1,200}\Z")]
 Format = Literal[tuple(f.name for f in WeightFormat)]
 Pattern = Literal[PATTERNS]
-Unit = Annotated[int, Meta(ge=0, le=UNITS)]             # DRAM address, in units of 64 bytes
+Unit = Annotated[int, Meta(ge=0, le=UNITS)]  # DRAM address, in units of 64 bytes
 Count = Annotated[int, Meta(ge=0, le=1 << 48)]
 Positive = Annotated[int, Meta(ge=1, le=1 << 48)]
 Amount = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Token = Annotated[int, Meta(ge=0, lt=ROWS)]
-Index = Annotated[int, Meta(ge=1, le=PROGRAM_WORDS)]    # end of a range of instructions
+Index = Annotated[int, Meta(ge=1, le=PROGRAM_WORDS)]  # end of a range of instructions
 
 
 class SchemaError(ValueError):
@@ -51,6 +59,7 @@ class Part(Struct, forbid_unknown_fields=True, frozen=True):
 
 class Model(Part, frozen=True):
     """What was compiled; see :class:`mapper.model.Model`."""
+
     name: str
     sha256: Sha256
     eos: Annotated[list[Token], Meta(max_length=1000)]
@@ -61,19 +70,24 @@ class Model(Part, frozen=True):
 
 
 class Tokenizer(Part, frozen=True):
-    """What :meth:`host.language.tokenizer.Tokenizer.from_json` needs, which checks the JSON itself."""
+    """What :meth:`host.language.tokenizer.Tokenizer.from_json` needs, which checks the JSON
+    itself.
+    """
+
     json: str
     chat_template: str | None
 
 
 class Error(Part, frozen=True):
     """Relative RMS error of the machine's scales, over the layers."""
+
     mean: Amount
     max: Amount
 
 
 class Operation(Part, frozen=True):
     """A matrix, all layers together; see :mod:`mapper.report`."""
+
     operation: Name
     format: Format
     rows: Positive
@@ -88,6 +102,7 @@ class Operation(Part, frozen=True):
 
 class Report(Part, frozen=True):
     """Sizes and cycles; see :func:`mapper.report.estimate`."""
+
     configuration: Name
     program_instructions: Positive
     program_bytes: Positive
@@ -104,8 +119,13 @@ class Report(Part, frozen=True):
 
 def _part(kind, **types):
     """The fields of a dataclass, all of which must be there; some of other types."""
-    return msgspec.defstruct(kind.__name__, [(f.name, types.get(f.name, f.type)) for f in fields(kind)],
-                             bases=(Part,), kw_only=True, frozen=True)
+    return msgspec.defstruct(
+        kind.__name__,
+        [(f.name, types.get(f.name, f.type)) for f in fields(kind)],
+        bases=(Part,),
+        kw_only=True,
+        frozen=True,
+    )
 
 
 Accelerator = _part(Config, dram=_part(Dram))
@@ -113,6 +133,7 @@ Accelerator = _part(Config, dram=_part(Dram))
 
 class About(Part, frozen=True):
     """All of the metadata; the fields are those of :class:`host.image.image.Image`."""
+
     format: Literal[FORMAT_VERSION]
     memory_units: Unit
     writable: tuple[Unit, Unit]
@@ -134,14 +155,23 @@ class About(Part, frozen=True):
 
 class Version(Struct):
     """The one field that every format has."""
+
     format: int
 
 
 def configuration(accelerator):
-    """The :class:`~rtl.spec.config.Config` of its values. Raises :exc:`ValueError` for what is none."""
+    """The :class:`~rtl.spec.config.Config` of its values. Raises :exc:`ValueError` for what is
+    none.
+    """
     values = msgspec.to_builtins(accelerator)
-    return Config(**values | {"dram": Dram(**values["dram"]), "formats": tuple(values["formats"]),
-                              "patterns": tuple(values["patterns"])})
+    return Config(
+        **values
+        | {
+            "dram": Dram(**values["dram"]),
+            "formats": tuple(values["formats"]),
+            "patterns": tuple(values["patterns"]),
+        }
+    )
 
 
 def _relations(about, memory_bytes):
@@ -160,27 +190,41 @@ def _relations(about, memory_bytes):
         yield False, f"accelerator must be a configuration: {line(error)}"
     yield config.name == about.config, "accelerator.name must be config"
     yield config.digest == about.digest, "digest must be the accelerator's"
-    yield end - first == blocks * config.kv_block_units, \
-        "writable must be the KV cache of model.layers, model.kv_heads and context"
-    yield about.program * UNIT_BYTES + about.length * INSTRUCTION_BYTES <= memory_bytes, \
-        "program and length must lie within memory"
+    yield (
+        end - first == blocks * config.kv_block_units,
+        "writable must be the KV cache of model.layers, model.kv_heads and context",
+    )
+    yield (
+        about.program * UNIT_BYTES + about.length * INSTRUCTION_BYTES <= memory_bytes,
+        "program and length must lie within memory",
+    )
     ends = [0, *(end for _, end in about.nodes)]
-    yield all(a < b for a, b in zip(ends, ends[1:])) and ends[-1] in (0, about.length), \
-        "nodes must be ranges of instructions, one behind the other, up to length"
+    yield (
+        all(a < b for a, b in zip(ends, ends[1:])) and ends[-1] in (0, about.length),
+        "nodes must be ranges of instructions, one behind the other, up to length",
+    )
     yield len(set(about.formats)) == len(about.formats), "formats must differ from each other"
     yield len(set(about.patterns)) == len(about.patterns), "patterns must differ from each other"
-    yield all(token < about.vocab for token in tokens), \
-        "model.eos and model.bos must be below vocab"
+    yield (
+        all(token < about.vocab for token in tokens),
+        "model.eos and model.bos must be below vocab",
+    )
 
     yield report.configuration == about.config, "report.configuration must be config"
     yield report.program_instructions == about.length, "report.program_instructions must be length"
-    yield report.program_bytes == about.length * INSTRUCTION_BYTES, \
-        "report.program_bytes must be those of length"
+    yield (
+        report.program_bytes == about.length * INSTRUCTION_BYTES,
+        "report.program_bytes must be those of length",
+    )
     yield report.weight_bytes == about.weight_bytes, "report.weight_bytes must be weight_bytes"
-    yield report.memory_bytes == about.memory_units * UNIT_BYTES, \
-        "report.memory_bytes must be those of memory_units"
-    yield report.kv_cache_bytes == (end - first) * UNIT_BYTES, \
-        "report.kv_cache_bytes must be those of writable"
+    yield (
+        report.memory_bytes == about.memory_units * UNIT_BYTES,
+        "report.memory_bytes must be those of memory_units",
+    )
+    yield (
+        report.kv_cache_bytes == (end - first) * UNIT_BYTES,
+        "report.kv_cache_bytes must be those of writable",
+    )
     yield len(report.layer_units) == model.layers, "report.layer_units must be one for each layer"
     yield sum(report.layer_units) <= first, "report.layer_units must lie within memory"
     # The block of the token's embedding counts once more where the head is the embedding.
@@ -199,16 +243,19 @@ def _typed(text, kind):
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise SchemaError(f"image metadata is not of format {FORMAT_VERSION}: {line(error)}. "
-                          "Compile the model again") from None
+        raise SchemaError(
+            f"image metadata is not of format {FORMAT_VERSION}: {line(error)}. "
+            "Compile the model again"
+        ) from None
 
 
 def check_version(text):
     """Refuse metadata of another format."""
     version = _typed(text, Version).format
     if version != FORMAT_VERSION:
-        raise SchemaError(f"expected image format {FORMAT_VERSION}, found {version}. "
-                          "Compile the model again")
+        raise SchemaError(
+            f"expected image format {FORMAT_VERSION}, found {version}. Compile the model again"
+        )
 
 
 def decode(text, memory_bytes):

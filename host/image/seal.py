@@ -6,20 +6,20 @@ The digest's 64 hexadecimal digits count as zeros, since they cannot be part of 
 import hashlib
 import os
 
-from .digest import identity, opened
 from ..errors import UserError
+from .digest import identity, opened
 
 
 __all__ = ["BLANK", "KEY", "seal", "verify"]
 
 
-KEY = "sha256"                 # in the file's `__metadata__`
-BLANK = "0" * 64               # its value before the file is sealed
-HEADER_LIMIT = 100_000_000     # bytes, as safetensors has it
+KEY = "sha256"  # in the file's `__metadata__`
+BLANK = "0" * 64  # its value before the file is sealed
+HEADER_LIMIT = 100_000_000  # bytes, as safetensors has it
 # Quotes within a value are escaped: outside of the metadata's keys this does not occur.
 MARK = f'"{KEY}":"'.encode()
 
-_verified = set()              # identities of files
+_verified = set()  # identities of files
 
 
 def _measure(file):
@@ -29,9 +29,9 @@ def _measure(file):
     before, mark, after = header.partition(MARK)
     if not mark or MARK in after or len(after) < len(BLANK):
         raise ValueError("it has no seal")
-    sha256 = hashlib.sha256(start + before + mark + BLANK.encode() + after[len(BLANK):])
+    sha256 = hashlib.sha256(start + before + mark + BLANK.encode() + after[len(BLANK) :])
     hashlib.file_digest(file, lambda: sha256)
-    return len(start + before + mark), after[:len(BLANK)], sha256.hexdigest().encode()
+    return len(start + before + mark), after[: len(BLANK)], sha256.hexdigest().encode()
 
 
 def seal(path):
@@ -51,9 +51,12 @@ def verify(path):
         try:
             _, found, digits = _measure(file)
         except ValueError as error:
-            raise UserError(f"{path}: the file is damaged: {error}. Copy it or make it again") \
-                from None
+            raise UserError(
+                f"{path}: the file is damaged: {error}. Copy it or make it again"
+            ) from None
         if found != digits:
-            raise UserError(f"{path}: the file is damaged: its SHA-256 is not the one that it was "
-                            "sealed with. Copy it or make it again")
+            raise UserError(
+                f"{path}: the file is damaged: its SHA-256 is not the one that it was "
+                "sealed with. Copy it or make it again"
+            )
         _verified.add(about)

@@ -30,6 +30,7 @@ class Token:
     seconds : :class:`float`
         Host seconds that these took.
     """
+
     id: int
     position: int
     top_ids: list[int]
@@ -63,6 +64,7 @@ class Session:
     stopped : :class:`str` or None
         Why the last token was the last: ``"eos"``, ``"tokens"`` or ``"context"``; None before.
     """
+
     def __init__(self, device, *, context, columns, vocab, eos=()):
         self.device, self.context, self.columns, self.vocab = device, context, columns, vocab
         self.eos, self.ids = frozenset(eos), []
@@ -73,8 +75,10 @@ class Session:
         if not ids:
             raise UserError("prompt: it must have at least one token, it is empty")
         if len(ids) > self.context:
-            raise UserError(f"prompt: its {len(ids)} tokens must fit in the context of "
-                            f"{self.context} positions; shorten it, or compile with a larger --context")
+            raise UserError(
+                f"prompt: its {len(ids)} tokens must fit in the context of "
+                f"{self.context} positions; shorten it, or compile with a larger --context"
+            )
         for token in ids:
             if not 0 <= token < self.vocab:
                 raise UserError(f"prompt: tokens must be below {self.vocab}, not {token}")
@@ -87,7 +91,8 @@ class Session:
         return same
 
     def feed(self, ids, progress=lambda done, total: None):
-        """Bring the device to the end of the sequence `ids`. Returns all :class:`host.device.Step`s.
+        """Bring the device to the end of the sequence `ids`. Returns all
+        :class:`host.device.Step`s.
 
         What the device holds of its beginning is not fed again.
         """
@@ -96,7 +101,7 @@ class Session:
         del self.ids[start:]
         steps = []
         for at in range(start, len(ids), self.columns):
-            batch = list(ids[at:at + self.columns])
+            batch = list(ids[at : at + self.columns])
             progress(at - start, len(ids) - start)
             steps.append(self.device.step(batch, at, at + len(batch) == len(ids)))
             self.ids += batch
@@ -119,13 +124,25 @@ class Session:
             top_ids = [int(i) for i in steps[-1].ids]
             top_logits = [float(x) for x in steps[-1].logits]
             token = sampler.choose(top_ids, top_logits)
-            self.stopped = ("eos" if token in self.eos else
-                            "context" if len(ids) == self.context else
-                            None if left else "tokens")
-            yield Token(id=token, position=len(ids), top_ids=top_ids, top_logits=top_logits, fed=fed,
-                        cycles=None if None in cycles else sum(cycles),
-                        weight_beats=sum(s.weight_beats for s in steps),
-                        seconds=time.perf_counter() - began)
+            self.stopped = (
+                "eos"
+                if token in self.eos
+                else "context"
+                if len(ids) == self.context
+                else None
+                if left
+                else "tokens"
+            )
+            yield Token(
+                id=token,
+                position=len(ids),
+                top_ids=top_ids,
+                top_logits=top_logits,
+                fed=fed,
+                cycles=None if None in cycles else sum(cycles),
+                weight_beats=sum(s.weight_beats for s in steps),
+                seconds=time.perf_counter() - began,
+            )
             if self.stopped:
                 return
             ids.append(token)

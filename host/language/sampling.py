@@ -10,7 +10,7 @@ from ..errors import UserError
 __all__ = ["BEST", "Sampling", "Sampler"]
 
 
-BEST = 64   # ids with logits that a device returns: nothing further down can be chosen
+BEST = 64  # ids with logits that a device returns: nothing further down can be chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class Sampling:
     seed : :class:`int` or None
         The same seed chooses the same tokens; None differs each time.
     """
+
     temperature: float = 0.0
     top_k: int = BEST
     top_p: float = 1.0
@@ -37,8 +38,10 @@ class Sampling:
         if not 0 <= self.temperature < float("inf"):
             raise UserError(f"temperature must be 0 or more, not {self.temperature}")
         if self.top_k not in range(1, BEST + 1):
-            raise UserError(f"top-k must be from 1 to {BEST}, the logits that a device returns, "
-                            f"not {self.top_k}")
+            raise UserError(
+                f"top-k must be from 1 to {BEST}, the logits that a device returns, "
+                f"not {self.top_k}"
+            )
         if not 0 < self.top_p <= 1:
             raise UserError(f"top-p must be above 0 and at most 1, not {self.top_p}")
         if self.seed is not None and self.seed < 0:
@@ -47,6 +50,7 @@ class Sampling:
 
 class Sampler:
     """Chooses tokens one after another."""
+
     def __init__(self, sampling=Sampling()):
         self.sampling, self.rng = sampling, np.random.default_rng(sampling.seed)
 
@@ -54,12 +58,14 @@ class Sampler:
         """Choose one of `ids`, which are sorted by their `logits`, best first."""
         if self.sampling.temperature == 0:
             return int(ids[0])
-        logits = np.asarray(logits[:self.sampling.top_k], np.float64)
+        logits = np.asarray(logits[: self.sampling.top_k], np.float64)
         with np.errstate(over="ignore", under="ignore"):
             weight = np.exp((logits - logits[0]) / self.sampling.temperature)
         cumulative = np.cumsum(weight)
         # The token that crosses the threshold still belongs to the nucleus.
-        kept = 1 + int(np.searchsorted(cumulative, self.sampling.top_p * cumulative[-1] * (1 - 1e-12)))
+        kept = 1 + int(
+            np.searchsorted(cumulative, self.sampling.top_p * cumulative[-1] * (1 - 1e-12))
+        )
         kept = min(kept, len(logits))
         at = np.searchsorted(cumulative[:kept], self.rng.random() * cumulative[kept - 1], "right")
         return int(ids[min(int(at), kept - 1)])

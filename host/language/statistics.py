@@ -21,6 +21,7 @@ class Statistics:
         ``utilization`` is the weight bytes per second that were read at the configured clock, as a
         share of the DRAM's peak. ``seconds`` is host time of all tokens.
     """
+
     def __init__(self, image, config, tokens):
         # A prompt that goes in several columns at a time reads the weights once for all of them.
         decode = [t for t in tokens if t.fed == 1]
@@ -34,7 +35,8 @@ class Statistics:
             "prompt_tokens": tokens[0].fed if tokens else 0,
             "cycles_per_token": cycles,
             "utilization": utilization,
-            "config": config.name, "clock_mhz": config.clock_mhz,
+            "config": config.name,
+            "clock_mhz": config.clock_mhz,
             "tokens_per_second_at_clock": config.clock_mhz * 1e6 / cycles if cycles else None,
             "seconds": sum(t.seconds for t in tokens),
             "first_token_seconds": tokens[0].seconds if tokens else None,
@@ -46,10 +48,12 @@ class Statistics:
         """The figures in a line."""
         f, parts = self.figures, []
         if f["cycles_per_token"]:
-            parts += [f"{f['cycles_per_token']:,.0f} cycles/token",
-                      f"{100 * f['utilization']:.1f} % of the DRAM's peak is weights",
-                      f"{f['tokens_per_second_at_clock']:.2f} tokens/s at {f['clock_mhz']:g} MHz "
-                      f"({f['config']})"]
+            parts += [
+                f"{f['cycles_per_token']:,.0f} cycles/token",
+                f"{100 * f['utilization']:.1f} % of the DRAM's peak is weights",
+                f"{f['tokens_per_second_at_clock']:.2f} tokens/s at {f['clock_mhz']:g} MHz "
+                f"({f['config']})",
+            ]
         host = []
         if f["first_token_seconds"] is not None:
             host.append(f"first token after {f['first_token_seconds']:.2f} s")

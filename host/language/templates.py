@@ -7,19 +7,21 @@ import sys
 import weakref
 from typing import Any
 
-from . import template_process
 from ..errors import UserError
+from . import template_process
 
 
 __all__ = ["PLAIN", "PLAIN_END", "Templates"]
 
 
 # The form of a conversation with a model that has none of its own, and where an answer in it ends.
-PLAIN = ("{% for message in messages %}"
-         "{% if message.role == 'system' %}{{ message.content }}\n\n"
-         "{% elif message.role == 'user' %}User: {{ message.content }}\n"
-         "{% else %}Assistant:{{ message.content }}\n{% endif %}"
-         "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}")
+PLAIN = (
+    "{% for message in messages %}"
+    "{% if message.role == 'system' %}{{ message.content }}\n\n"
+    "{% elif message.role == 'user' %}User: {{ message.content }}\n"
+    "{% else %}Assistant:{{ message.content }}\n{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+)
 PLAIN_END = "\nUser:"
 
 
@@ -34,6 +36,7 @@ class Templates:
 
     Limits of time, memory and length are those of :mod:`host.language.template_process`.
     """
+
     def __init__(self):
         self._process: Any = None
         self._stop: Any = None
@@ -47,21 +50,26 @@ class Templates:
             self._start()
         try:
             said = self._ask(json.dumps({"template": template, "values": values}))
-        except BaseException:   # Ctrl-C, too: its reply must not be taken for the next one's
+        except BaseException:  # Ctrl-C, too: its reply must not be taken for the next one's
             self.close()
             raise
         if "text" in said:
             return said["text"]
-        self.close()   # whatever the template did to its process
+        self.close()  # whatever the template did to its process
         raise UserError(f"chat: the model file's chat template fails: {said['error']}")
 
     def _start(self):
         # Not of this terminal's group: Ctrl-C is this process's to handle. -P: next to the file lie
         # modules that are named like Python's own.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", template_process.__file__], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="ascii",
-            start_new_session=True)
+            [sys.executable, "-P", template_process.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="ascii",
+            start_new_session=True,
+        )
         self._stop = weakref.finalize(self, stop, self._process)
 
     def _ask(self, request):

@@ -29,5 +29,6 @@ def read_text(path, *, most=BYTES):
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise UserError(f"{name}: must be UTF-8 text, but byte {error.start} is "
-                        f"{data[error.start]:#04x}") from None
+        raise UserError(
+            f"{name}: must be UTF-8 text, but byte {error.start} is {data[error.start]:#04x}"
+        ) from None

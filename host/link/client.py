@@ -7,8 +7,19 @@ from collections import deque
 from dataclasses import dataclass
 
 from rtl.spec.config import UNIT_BYTES
-from rtl.spec.protocol import (HEADER_BYTES, MAGIC, MAX_DATA, MESSAGES, REPLY, STATUS_BYTES, VERSION, Op,
-                               Status, pack, unpack)
+from rtl.spec.protocol import (
+    HEADER_BYTES,
+    MAGIC,
+    MAX_DATA,
+    MESSAGES,
+    REPLY,
+    STATUS_BYTES,
+    VERSION,
+    Op,
+    Status,
+    pack,
+    unpack,
+)
 
 from ..device import DeviceError
 from .frame import Unframer, encode
@@ -17,15 +28,15 @@ from .frame import Unframer, encode
 __all__ = ["LinkError", "Request", "Client"]
 
 
-TIMEOUT = 0.1          # seconds without a reply, beyond what the line takes, after which a request is lost
+TIMEOUT = 0.1  # seconds without a reply, beyond what the line takes, after which a request is lost
 LONGEST_TIMEOUT = 1.0
-PATIENCE = 5.0         # seconds without any progress
-WINDOW = 32            # requests under way, of those that may be executed twice
-NUMBERS = 255          # sequence numbers: 1 to 255
-CHECK_RATE = 10e6      # bytes per second that even a slow board sums up
-CHUNK = 4096           # units that are compared, and if need be stored again, together
-TRIES = 3              # to store a chunk
-STEADY = 64            # replies without a loss after which a STORE may carry more again
+PATIENCE = 5.0  # seconds without any progress
+WINDOW = 32  # requests under way, of those that may be executed twice
+NUMBERS = 255  # sequence numbers: 1 to 255
+CHECK_RATE = 10e6  # bytes per second that even a slow board sums up
+CHUNK = 4096  # units that are compared, and if need be stored again, together
+TRIES = 3  # to store a chunk
+STEADY = 64  # replies without a loss after which a STORE may carry more again
 
 
 class LinkError(DeviceError):
@@ -35,33 +46,40 @@ class LinkError(DeviceError):
     ----------
     status : :class:`rtl.spec.protocol.Status`
     """
+
     def __init__(self, name, status, what):
         self.status = status
         super().__init__(f"{name}: {what}")
 
 
 MEANINGS = {
-    Status.MALFORMED: "the board does not understand {}. Its bitstream is of another version: build it again",
-    Status.BUS: "the board has no answer to {}: the address does not exist, or its bus failed. Is its "
-                "memory initialized, and its configuration the right one?",
-    Status.UNSEALED: "the board refuses to start ({}): what is in its memory is not a whole image. Load the "
-                     "image again",
-    Status.CHECKSUM: "the board's memory changed while it was loaded ({}). Load the image again; if it "
-                     "goes on, its memory is not reliable",
-    Status.STRANGER: "the board was reset meanwhile, and has lost what was loaded. Load the image again",
+    Status.MALFORMED: "the board does not understand {}. Its bitstream is of another version: "
+    "build it again",
+    Status.BUS: "the board has no answer to {}: the address does not exist, or its bus failed. Is "
+    "its "
+    "memory initialized, and its configuration the right one?",
+    Status.UNSEALED: "the board refuses to start ({}): what is in its memory is not a whole image. "
+    "Load the "
+    "image again",
+    Status.CHECKSUM: "the board's memory changed while it was loaded ({}). Load the image again; "
+    "if it "
+    "goes on, its memory is not reliable",
+    Status.STRANGER: "the board was reset meanwhile, and has lost what was loaded. Load the image "
+    "again",
 }
 
 
 @dataclass(eq=False)
 class Request:
     """One request, as often as it is sent."""
+
     op: Op
     fields: dict
     data: bytes = b""
     tag: object = None
     number: int = 0
     frame: bytes = b""
-    turn: int = 0   # when it was sent last, counted in sendings
+    turn: int = 0  # when it was sent last, counted in sendings
 
     def __str__(self):
         return f"{self.op.name} {', '.join(f'{k} {v:#x}' for k, v in self.fields.items())}"
@@ -70,12 +88,16 @@ class Request:
         """Requests that together store the same, so many units each."""
         step = units * UNIT_BYTES
         for at in range(0, len(self.data), step):
-            yield Request(self.op, {"unit": self.fields["unit"] + at // UNIT_BYTES}, self.data[at:at + step])
+            yield Request(
+                self.op, {"unit": self.fields["unit"] + at // UNIT_BYTES}, self.data[at : at + step]
+            )
 
     def encode(self, number):
         """Give it a number, and its frame."""
         self.number = number
-        self.frame = encode(bytes([self.op, number]) + pack(MESSAGES[self.op].request, self.fields) + self.data)
+        self.frame = encode(
+            bytes([self.op, number]) + pack(MESSAGES[self.op].request, self.fields) + self.data
+        )
 
 
 class Client:
@@ -101,13 +123,19 @@ class Client:
     requests, repeats : :class:`int`
         Requests that were made, and how many sendings it took beyond that.
     """
-    def __init__(self, port, *, name="link", timeout=TIMEOUT, patience=PATIENCE, clock=time.monotonic):
+
+    def __init__(
+        self, port, *, name="link", timeout=TIMEOUT, patience=PATIENCE, clock=time.monotonic
+    ):
         self.port, self.name, self.clock = port, name, clock
         self.timeout, self.patience = timeout, patience
         self.requests = self.repeats = 0
         self._unframer = Unframer()
         self._number, self._turn = secrets.randbelow(NUMBERS), 0
-        self._units, self._steady = MAX_DATA // UNIT_BYTES, 0  # of a STORE; replies since the last loss
+        self._units, self._steady = (
+            MAX_DATA // UNIT_BYTES,
+            0,
+        )  # of a STORE; replies since the last loss
 
     # What boards can do.
 
@@ -118,8 +146,10 @@ class Client:
         if reply["magic"] != MAGIC:
             raise DeviceError(f"{self.name}: something else than Headrace answers at the port")
         if reply["version"] != VERSION or reply["max_data"] < UNIT_BYTES:
-            raise DeviceError(f"{self.name}: the board's link has version {reply['version']}, this program has "
-                              f"{VERSION}. Build the bitstream again")
+            raise DeviceError(
+                f"{self.name}: the board's link has version {reply['version']}, this program has "
+                f"{VERSION}. Build the bitstream again"
+            )
         self._units = min(reply["max_data"], MAX_DATA) // UNIT_BYTES
         return reply
 
@@ -141,10 +171,11 @@ class Client:
 
     def store(self, unit, data, report=lambda done: None):
         """Write memory. `report` is called with the bytes that have been written."""
+
         def requests():
             at = 0
             while at < len(data):
-                part = data[at:at + self._units * UNIT_BYTES]
+                part = data[at : at + self._units * UNIT_BYTES]
                 yield Request(Op.STORE, {"unit": unit + at // UNIT_BYTES}, part)
                 at += len(part)
 
@@ -168,14 +199,16 @@ class Client:
         that are known to be there.
         """
         for start in range(0, len(memory), CHUNK * UNIT_BYTES):
-            chunk = memory[start:start + CHUNK * UNIT_BYTES]
+            chunk = memory[start : start + CHUNK * UNIT_BYTES]
             unit, units = start // UNIT_BYTES, len(chunk) // UNIT_BYTES
             tries = 0
             while self.check(unit, units) != zlib.crc32(chunk):
                 if tries == TRIES:
-                    raise DeviceError(f"{self.name}: the board's memory from {start:#x} to "
-                                      f"{start + len(chunk):#x} does not keep what is stored there. Is it "
-                                      "initialized?")
+                    raise DeviceError(
+                        f"{self.name}: the board's memory from {start:#x} to "
+                        f"{start + len(chunk):#x} does not keep what is stored there. Is it "
+                        "initialized?"
+                    )
                 tries += 1
                 self.store(unit, chunk, lambda done: report(start + done))
             report(start + len(chunk))
@@ -185,7 +218,7 @@ class Client:
 
     def ask(self, op, seconds=0.0, **fields):
         """Fields of the reply to one request, which may take so many seconds beside the line."""
-        (_, reply), = self.exchange([Request(op, fields)], seconds=seconds)
+        ((_, reply),) = self.exchange([Request(op, fields)], seconds=seconds)
         return reply
 
     def exchange(self, requests, *, window=1, seconds=0.0):
@@ -203,7 +236,7 @@ class Client:
         """
         requests, pending = iter(requests), {}
         pieces = deque()  # of requests that were too long to get through
-        waits = 0         # since the last reply
+        waits = 0  # since the last reply
         progress = self.clock()
         while True:
             while len(pending) < window and self._has_number(pending):
@@ -212,8 +245,11 @@ class Client:
                 self._begin(request, pending)
             if not pending:
                 return
-            quiet = seconds + self._line_seconds(pending) \
-                + min(self.timeout * 2 ** waits, max(LONGEST_TIMEOUT, self.timeout))
+            quiet = (
+                seconds
+                + self._line_seconds(pending)
+                + min(self.timeout * 2**waits, max(LONGEST_TIMEOUT, self.timeout))
+            )
             replies = self._replies(pending, self.clock() + quiet)
             if not replies:
                 waits += 1
@@ -225,7 +261,9 @@ class Client:
                 waits, progress = 0, self.clock()
             # Replies come in order: what was sent before these will not be answered.
             newest = max((request.turn for request, _, _ in replies), default=0)
-            self._again([other for other in pending.values() if other.turn < newest], pending, pieces)
+            self._again(
+                [other for other in pending.values() if other.turn < newest], pending, pieces
+            )
             for request, status, body in replies:
                 self._grow()
                 yield request, self._judge(request, status, body)
@@ -267,7 +305,11 @@ class Client:
 
     def _line_seconds(self, pending):
         # The replies are shorter, but for a few that are not pipelined.
-        return self.port.byte_seconds * 2 * sum(len(request.frame) + 32 for request in pending.values())
+        return (
+            self.port.byte_seconds
+            * 2
+            * sum(len(request.frame) + 32 for request in pending.values())
+        )
 
     def _replies(self, pending, until):
         """Replies to pending requests, or none when there are none until then."""
@@ -275,9 +317,13 @@ class Client:
             found = {}
             for packet in self._unframer.feed(self.port.read(left)):
                 request = pending.get(packet[1])
-                if request is not None and packet[0] == request.op | REPLY \
-                        and len(packet) >= HEADER_BYTES + STATUS_BYTES and self._is_ours(request, packet):
-                    body = packet[HEADER_BYTES + STATUS_BYTES:]
+                if (
+                    request is not None
+                    and packet[0] == request.op | REPLY
+                    and len(packet) >= HEADER_BYTES + STATUS_BYTES
+                    and self._is_ours(request, packet)
+                ):
+                    body = packet[HEADER_BYTES + STATUS_BYTES :]
                     found.setdefault(request.number, (request, packet[HEADER_BYTES], body))
             if found:
                 return list(found.values())
@@ -285,25 +331,37 @@ class Client:
 
     def _is_ours(self, request, packet):
         # A greeting by whoever had the port before may have had the same number.
-        nonce = packet[HEADER_BYTES + STATUS_BYTES:][:4]
-        return request.op != Op.HELLO or packet[HEADER_BYTES] != Status.OK \
+        nonce = packet[HEADER_BYTES + STATUS_BYTES :][:4]
+        return (
+            request.op != Op.HELLO
+            or packet[HEADER_BYTES] != Status.OK
             or int.from_bytes(nonce, "little") == request.fields["nonce"]
+        )
 
     def _judge(self, request, status, body):
         """Fields of a reply; an exception if it says that the request failed."""
         if status != Status.OK:
-            meaning = MEANINGS.get(status, f"the board answers {{}} with an unknown status {status}")
+            meaning = MEANINGS.get(
+                status, f"the board answers {{}} with an unknown status {status}"
+            )
             raise LinkError(self.name, status, meaning.format(request))
         try:
             return unpack(MESSAGES[request.op].reply, body)
         except ValueError as error:
-            raise DeviceError(f"{self.name}: the board's reply to {request} is of another version ({error}). "
-                              "Build the bitstream again") from error
+            raise DeviceError(
+                f"{self.name}: the board's reply to {request} is of another version ({error}). "
+                "Build the bitstream again"
+            ) from error
 
     def _silent(self, pending):
         request = next(iter(pending.values()))
         heard = self._unframer.dropped
-        hint = f"{heard} bytes came that are no replies: is the baud rate right?" if heard else \
-            "Is the bitstream loaded, the cable in, and the baud rate right?"
-        return DeviceError(f"{self.name}: no answer to {request} for {self.patience:.0f} seconds, after "
-                           f"{self.repeats} repetitions. {hint}")
+        hint = (
+            f"{heard} bytes came that are no replies: is the baud rate right?"
+            if heard
+            else "Is the bitstream loaded, the cable in, and the baud rate right?"
+        )
+        return DeviceError(
+            f"{self.name}: no answer to {request} for {self.patience:.0f} seconds, after "
+            f"{self.repeats} repetitions. {hint}"
+        )

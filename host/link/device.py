@@ -20,8 +20,10 @@ def address(port):
     if not colon or not baud.isdecimal():
         return port, BAUD
     if not path or not 1200 <= int(baud) <= 20_000_000:
-        raise DeviceError(f"uart: a port must be PATH or PATH:BAUD with a baud rate from 1200 to 20000000, not "
-                          f"{port!r}")
+        raise DeviceError(
+            f"uart: a port must be PATH or PATH:BAUD with a baud rate from 1200 to 20000000, not "
+            f"{port!r}"
+        )
     return path, int(baud)
 
 
@@ -45,6 +47,7 @@ class UartDevice(RegisterDevice):
     board, memory_units : :class:`int`
         Which board it is, and the size of its memory.
     """
+
     def __init__(self, config, port, *, link=None, **options):
         super().__init__(config, **options)
         path, baud = address(port)
@@ -72,17 +75,23 @@ class UartDevice(RegisterDevice):
         self.link.write(address, int(value))
 
     def load(self, image):
-        """Take an image; see :meth:`host.device.Device.load`. What does not fit is said before it is sent."""
+        """Take an image; see :meth:`host.device.Device.load`. What does not fit is said before it
+        is sent.
+        """
         check_digest(self, image)
         self.check_registers(image)
         super().load(image)
 
     def write_memory(self, memory, units):
-        """Load and seal memory. What lies behind the image keeps its contents: nothing reads it unwritten."""
+        """Load and seal memory. What lies behind the image keeps its contents: nothing reads it
+        unwritten.
+        """
         if units > self.memory_units:
-            raise DeviceError(f"{self.name}: the image needs {units * UNIT_BYTES / 2**20:.0f} MiB, but the "
-                              f"board's memory has {self.memory_units * UNIT_BYTES / 2**20:.0f}. Compile "
-                              "with a shorter context, or a smaller model")
+            raise DeviceError(
+                f"{self.name}: the image needs {units * UNIT_BYTES / 2**20:.0f} MiB, but the "
+                f"board's memory has {self.memory_units * UNIT_BYTES / 2**20:.0f}. Compile "
+                "with a shorter context, or a smaller model"
+            )
         self.bring_up()
         data = bytes(memory) + bytes(-len(memory) % UNIT_BYTES)
         total = -(-len(data) // 1024)

@@ -26,6 +26,7 @@ class Unframer:
     dropped : :class:`int`
         Bytes that came in frames that are no packets.
     """
+
     def __init__(self):
         self.dropped = 0
         self._frame = bytearray()

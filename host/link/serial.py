@@ -11,9 +11,9 @@ from ..device import DeviceError
 __all__ = ["SerialPort"]
 
 
-POLL = 0.02           # seconds that a read of the operating system may take
+POLL = 0.02  # seconds that a read of the operating system may take
 WRITE_PATIENCE = 3.0  # seconds
-BITS = 10             # per byte, with start and stop bit
+BITS = 10  # per byte, with start and stop bit
 
 
 class SerialPort:
@@ -31,11 +31,13 @@ class SerialPort:
     byte_seconds : :class:`float`
         Time that a byte takes.
     """
+
     def __init__(self, path, baud):
         self.path, self.byte_seconds = path, BITS / baud
         try:
-            self._serial = serial.Serial(path, baud, timeout=POLL, write_timeout=WRITE_PATIENCE,
-                                         exclusive=True)
+            self._serial = serial.Serial(
+                path, baud, timeout=POLL, write_timeout=WRITE_PATIENCE, exclusive=True
+            )
         except (OSError, ValueError) as error:
             raise DeviceError(f"{path}: {_why(error, baud)}") from error
         try:
@@ -49,7 +51,9 @@ class SerialPort:
         try:
             self._serial.write(data)
         except serial.SerialTimeoutException as error:
-            raise DeviceError(f"{self.path}: the port takes no bytes. Is something holding it up?") from error
+            raise DeviceError(
+                f"{self.path}: the port takes no bytes. Is something holding it up?"
+            ) from error
         except (OSError, TypeError) as error:  # pyserial's, when the port goes in the middle of it
             raise self._lost(error) from error
 
@@ -65,8 +69,9 @@ class SerialPort:
                 return data
 
     def _lost(self, error):
-        return DeviceError(f"{self.path}: the port is gone ({error}). Plug the cable in, and load the "
-                           "image again")
+        return DeviceError(
+            f"{self.path}: the port is gone ({error}). Plug the cable in, and load the image again"
+        )
 
     def close(self):
         """Give the port back. May be called again."""
@@ -82,7 +87,10 @@ def _why(error, baud):
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         return "there is no such port. Is the board plugged in?"
     if number == errno.EACCES:
-        return "may not be opened. Add yourself to the group that owns it (often dialout), and log in again"
+        return (
+            "may not be opened. Add yourself to the group that owns it (often dialout), and "
+            "log in again"
+        )
     if number in (errno.EAGAIN, errno.EBUSY) or "lock" in str(error):
         return "another program uses the port. Close it"
     return f"does not open as a serial port at {baud} baud ({error})"

@@ -19,6 +19,7 @@ __all__ = ["FAMILIES", "Family", "Hyperparameters", "Names", "family"]
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
     """Numbers that a family's graph is made from; :class:`mapper.model.Model` describes them."""
+
     hidden: int
     heads: int
     kv_heads: int
@@ -34,6 +35,7 @@ class Hyperparameters:
 class Names:
     """What files call a tensor of a layer, without ``blk.N.`` or ``model.layers.N.``, and
     ``.weight``."""
+
     gguf: str
     hf: str
 
@@ -51,6 +53,7 @@ class Family:
     graph : function of :class:`Hyperparameters`
         Builds the :class:`~sw_ref.graph.Graph`.
     """
+
     gguf: str
     hf: str
     linears: Mapping[str, Names]
@@ -58,15 +61,20 @@ class Family:
     graph: Callable[[Hyperparameters], Graph]
 
 
-FAMILIES: dict[str, Family] = {}   # by their functions' names
+FAMILIES: dict[str, Family] = {}  # by their functions' names
 
 
 def family(*, gguf, hf, linears, norms):
     """Register the function below as the graph of a :class:`Family`."""
+
     def register(graph):
         if graph.__name__ in FAMILIES:
-            raise ValueError(f"Families must differ in their names, {graph.__name__!r} is there already")
-        FAMILIES[graph.__name__] = Family(gguf=gguf, hf=hf, linears=linears, norms=norms, graph=graph)
+            raise ValueError(
+                f"Families must differ in their names, {graph.__name__!r} is there already"
+            )
+        FAMILIES[graph.__name__] = Family(
+            gguf=gguf, hf=hf, linears=linears, norms=norms, graph=graph
+        )
         return graph
 
     return register

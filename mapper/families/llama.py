@@ -1,8 +1,19 @@
 """Llama (arXiv:2302.13971): RMS norms, rotary embedding, grouped queries, a SiLU gate, no
 biases."""
 
-from sw_ref.graph import (Add, Angles, Attend, Embedding, Gate, Graph, Head, Linear, Norm, Repeat,
-                          Rope)
+from sw_ref.graph import (
+    Add,
+    Angles,
+    Attend,
+    Embedding,
+    Gate,
+    Graph,
+    Head,
+    Linear,
+    Norm,
+    Repeat,
+    Rope,
+)
 
 from . import Hyperparameters, Names, family
 
@@ -45,26 +56,41 @@ def llama(p: Hyperparameters) -> Graph:
             linear(f"{at} / v", f"{at} / norm", "v", keys),
             rope(f"{at} / q / rope", f"{at} / q", queries),
             rope(f"{at} / k / rope", f"{at} / k", keys),
-            Attend(name=f"{at} / attend", size=queries, **heads,
-                   inputs=(f"{at} / q / rope", f"{at} / k / rope", f"{at} / v")),
+            Attend(
+                name=f"{at} / attend",
+                size=queries,
+                **heads,
+                inputs=(f"{at} / q / rope", f"{at} / k / rope", f"{at} / v"),
+            ),
             linear(f"{at} / o", f"{at} / attend", "o", p.hidden),
-            Add(name=f"{at} / add", inputs=(x, f"{at} / o"), size=p.hidden))
+            Add(name=f"{at} / add", inputs=(x, f"{at} / o"), size=p.hidden),
+        )
 
     def feed_forward(at, x):
         return (
             norm(f"{at} / norm", x, "ffn_norm"),
             linear(f"{at} / gate", f"{at} / norm", "gate", p.ffn),
             linear(f"{at} / up", f"{at} / norm", "up", p.ffn),
-            Gate(name=f"{at} / silu", inputs=(f"{at} / gate", f"{at} / up"), size=p.ffn,
-                 function="silu"),
+            Gate(
+                name=f"{at} / silu",
+                inputs=(f"{at} / gate", f"{at} / up"),
+                size=p.ffn,
+                function="silu",
+            ),
             linear(f"{at} / down", f"{at} / silu", "down", p.hidden),
-            Add(name=f"{at} / add", inputs=(x, f"{at} / down"), size=p.hidden))
+            Add(name=f"{at} / add", inputs=(x, f"{at} / down"), size=p.hidden),
+        )
 
-    body = (*attention("layer / attention", "layer"),
-            *feed_forward("layer / ffn", "layer / attention / add"))
-    return Graph((
-        Embedding(name="embedding", size=p.hidden, weight="embedding"),
-        Angles(name="angles", size=p.head_dim, theta=p.rope_theta),
-        Repeat(name="layer", inputs=("embedding",), size=p.hidden, body=body, count=p.layers),
-        norm("norm", "layer", "norm"),
-        Head(name="head", inputs=("norm",), size=p.vocab, weight="head")))
+    body = (
+        *attention("layer / attention", "layer"),
+        *feed_forward("layer / ffn", "layer / attention / add"),
+    )
+    return Graph(
+        (
+            Embedding(name="embedding", size=p.hidden, weight="embedding"),
+            Angles(name="angles", size=p.head_dim, theta=p.rope_theta),
+            Repeat(name="layer", inputs=("embedding",), size=p.hidden, body=body, count=p.layers),
+            norm("norm", "layer", "norm"),
+            Head(name="head", inputs=("norm",), size=p.vocab, weight="head"),
+        )
+    )

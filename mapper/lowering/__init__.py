@@ -34,6 +34,7 @@ class Lowering:
     begins_early : :class:`bool`
         The value is written while inputs are still read.
     """
+
     whole = hands_over = runs_ahead = position = in_place = begins_early = False
     early: tuple[int, ...] = ()
 
@@ -49,11 +50,12 @@ class Lowering:
         """Emit the instructions, `to` a :class:`~mapper.schedule.Target`."""
 
 
-LOWERINGS = {}   # by type of node
+LOWERINGS = {}  # by type of node
 
 
 def lowers(kind):
     """Register a :class:`Lowering` for a type of node."""
+
     def register(cls):
         LOWERINGS[kind] = cls()
         return cls
@@ -66,8 +68,9 @@ def lowering_of(node):
     try:
         return LOWERINGS[type(node)]
     except KeyError:
-        raise ValueError(f"{node.name!r} must be of a type that is lowered, not "
-                         f"{type(node).__name__}") from None
+        raise ValueError(
+            f"{node.name!r} must be of a type that is lowered, not {type(node).__name__}"
+        ) from None
 
 
 for _module in iter_modules(__path__):

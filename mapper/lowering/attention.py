@@ -5,9 +5,9 @@ from rtl.spec.limits import QUERIES
 from sw_ref.graph import Attend, Rope
 from sw_ref.sequences import RECIPROCAL
 
-from . import Lowering, lowers
 from ..nodes import Append, AttendCache
 from ..registers import COLUMN_WORDS, KV_BLOCK_AT, KV_LAYER, POSITION
+from . import Lowering, lowers
 
 
 def quantize_heads(to, dest, area):
@@ -17,6 +17,7 @@ def quantize_heads(to, dest, area):
 @lowers(Rope)
 class LowerRope(Lowering):
     """Rotate elements i and i + head_dim / 2 of each head, a pair."""
+
     in_place = begins_early = True
 
     def temporaries(self, node, config):
@@ -45,8 +46,16 @@ def append(node, to, inputs):
     for value, area in enumerate((keys, values)):
         if not together:
             quantize_heads(to, Dest.KV, area)
-        to.emit(AppendInsn(value=value, heads=node.kv_heads, addr=to.memory.kv, addr_reg=KV_BLOCK_AT,
-                           stride=to.memory.kv_head_units, position_reg=POSITION))
+        to.emit(
+            AppendInsn(
+                value=value,
+                heads=node.kv_heads,
+                addr=to.memory.kv,
+                addr_reg=KV_BLOCK_AT,
+                stride=to.memory.kv_head_units,
+                position_reg=POSITION,
+            )
+        )
 
 
 def attend(node, to):
@@ -62,22 +71,45 @@ def attend(node, to):
     if shared <= most:
         passes = [(0, node.kv_heads, 0, shared)]
     else:
-        passes = [(head, 1, first, min(most, shared - first))
-                  for head in range(node.kv_heads) for first in range(0, shared, most)]
+        passes = [
+            (head, 1, first, min(most, shared - first))
+            for head in range(node.kv_heads)
+            for first in range(0, shared, most)
+        ]
     for head, heads, first, queries in passes:
         query = head * shared + first
-        to.emit(AttendInsn(
-            heads=heads, queries=queries, stride=units, addr=to.memory.kv + head * units,
-            addr_reg=KV_LAYER, length=1, length_reg=POSITION, dst=out.start + query * dim,
-            dst_reg=COLUMN_WORDS, sums=d.start + query * lanes, sums_reg=COLUMN_WORDS))
+        to.emit(
+            AttendInsn(
+                heads=heads,
+                queries=queries,
+                stride=units,
+                addr=to.memory.kv + head * units,
+                addr_reg=KV_LAYER,
+                length=1,
+                length_reg=POSITION,
+                dst=out.start + query * dim,
+                dst_reg=COLUMN_WORDS,
+                sums=d.start + query * lanes,
+                sums_reg=COLUMN_WORDS,
+            )
+        )
     to.asm.steps(RECIPROCAL, {"d": d, "r": r, "u": u}, inner=node.heads * lanes)
-    to.asm.vector(Func.MADD, out, out, ("fill", r), 0.0, inner=dim, outer=node.heads,
-                  strides={"d": dim, "a": dim, "b": lanes})
+    to.asm.vector(
+        Func.MADD,
+        out,
+        out,
+        ("fill", r),
+        0.0,
+        inner=dim,
+        outer=node.heads,
+        strides={"d": dim, "a": dim, "b": lanes},
+    )
 
 
 @lowers(Append)
 class LowerAppend(Lowering):
     """Quantize keys and values, and append them to the KV cache."""
+
     position = True
 
     def words(self, node, config):
@@ -90,6 +122,7 @@ class LowerAppend(Lowering):
 @lowers(AttendCache)
 class LowerAttendCache(Lowering):
     """Attention to what is in the KV cache."""
+
     position = begins_early = True
 
     def temporaries(self, node, config):
@@ -102,6 +135,7 @@ class LowerAttendCache(Lowering):
 @lowers(Attend)
 class LowerAttend(LowerAttendCache):
     """Keys and values into the KV cache, then attention to what is there."""
+
     def emit(self, node, to):
         append(node, to, node.inputs[1:])
         attend(node, to)

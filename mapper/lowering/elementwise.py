@@ -4,13 +4,14 @@ from rtl.spec.isa import Func
 from sw_ref.graph import Add, Gate, Scale
 from sw_ref.sequences import SILU_GATE
 
-from . import Lowering, lowers
 from ..nodes import Join, Rows, Times
+from . import Lowering, lowers
 
 
 @lowers(Add)
 class LowerAdd(Lowering):
     """x + y, into x where it may."""
+
     in_place = True
 
     def emit(self, node, to):
@@ -21,16 +22,19 @@ class LowerAdd(Lowering):
 @lowers(Scale)
 class LowerScale(Lowering):
     """x times a constant."""
+
     in_place = True
 
     def emit(self, node, to):
-        to.asm.vector(Func.MADD, to.at(node.name), to.at(*node.inputs), node.factor, 0.0,
-                      inner=node.size)
+        to.asm.vector(
+            Func.MADD, to.at(node.name), to.at(*node.inputs), node.factor, 0.0, inner=node.size
+        )
 
 
 @lowers(Times)
 class LowerTimes(Lowering):
     """x times one number, which fills a line."""
+
     in_place = True
 
     def emit(self, node, to):
@@ -42,8 +46,9 @@ class LowerTimes(Lowering):
 class LowerGate(Lowering):
     """SiLU gate, as a sequence: the gate and up rows are used up, and the last step writes the
     value."""
+
     early = (0,)
-    scaled = 2   # steps that multiply a factor in
+    scaled = 2  # steps that multiply a factor in
 
     def temporaries(self, node, config):
         return dict.fromkeys("rtu", node.size)
@@ -57,7 +62,7 @@ class LowerGate(Lowering):
         if factor:
             areas["s"] = "fill", *factor
         else:
-            steps = steps[self.scaled:]
+            steps = steps[self.scaled :]
         to.asm.steps(steps, areas, inner=node.size)
         to.asm.steps([last], areas | {"g": to.at(node.name)}, inner=node.size)
 

@@ -4,14 +4,15 @@ from rtl.spec.isa import Func
 from sw_ref.graph import Norm
 from sw_ref.sequences import norm_scale
 
-from . import Lowering, lowers
 from ..nodes import Reciprocal, Weighted
+from . import Lowering, lowers
 
 
 def weigh(node, to):
     """x times the gain."""
-    to.asm.vector(Func.MADD, to.at(node.name), to.at(*node.inputs), to.gain(node), 0.0,
-                  inner=node.size)
+    to.asm.vector(
+        Func.MADD, to.at(node.name), to.at(*node.inputs), to.gain(node), 0.0, inner=node.size
+    )
 
 
 def reciprocal(node, to, result, size):
@@ -25,6 +26,7 @@ def reciprocal(node, to, result, size):
 @lowers(Weighted)
 class LowerWeighted(Lowering):
     """x times the gain."""
+
     def emit(self, node, to):
         weigh(node, to)
 
@@ -32,6 +34,7 @@ class LowerWeighted(Lowering):
 @lowers(Reciprocal)
 class LowerReciprocal(Lowering):
     """1 / rms(x), which fills a line."""
+
     def words(self, node, config):
         return config.lanes
 
@@ -45,6 +48,7 @@ class LowerReciprocal(Lowering):
 @lowers(Norm)
 class LowerNorm(Lowering):
     """x times the gain, times 1 / rms(x)."""
+
     begins_early = True
 
     def temporaries(self, node, config):

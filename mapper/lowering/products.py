@@ -3,30 +3,42 @@
 from rtl.spec.isa import Dest, Embed, Load, MatMul, Quant, Scalar, Source, Stream, Token
 from sw_ref.graph import Angles, Embedding, Head
 
-from . import Lowering, lowers
 from ..nodes import Product, Quantize
 from ..registers import COLUMN, COLUMN_WORDS, LAST_COLUMN, POSITION, TEMP
+from . import Lowering, lowers
 
 
 @lowers(Embedding)
 class LowerEmbedding(Lowering):
     """The block of the token's row, streamed, and the row of it."""
+
     runs_ahead = begins_early = True
 
     def emit(self, node, to):
         memory = to.memory
         to.emit(
             Token(rd=POSITION, source=COLUMN),
-            Scalar(rd=TEMP, source=POSITION, shift=to.config.block_rows.bit_length() - 1,
-                   factor=memory.embed_units),
+            Scalar(
+                rd=TEMP,
+                source=POSITION,
+                shift=to.config.block_rows.bit_length() - 1,
+                factor=memory.embed_units,
+            ),
             Stream(addr=memory.embedding, addr_reg=TEMP, size=memory.embed_units),
-            Embed(row=0, row_reg=POSITION, groups=to.matrix("head").groups,
-                  dst=to.at(node.name).start, dst_reg=COLUMN_WORDS))
+            Embed(
+                row=0,
+                row_reg=POSITION,
+                groups=to.matrix("head").groups,
+                dst=to.at(node.name).start,
+                dst_reg=COLUMN_WORDS,
+            ),
+        )
 
 
 @lowers(Angles)
 class LowerAngles(Lowering):
     """The position's line of a table."""
+
     runs_ahead = begins_early = True
 
     def emit(self, node, to):
@@ -34,13 +46,20 @@ class LowerAngles(Lowering):
         to.emit(
             Scalar(rd=TEMP, source=COLUMN, factor=1, plus=Source.POSITION.value),
             Scalar(rd=TEMP, source=TEMP, factor=units),
-            Load(addr=to.memory.rope, addr_reg=TEMP, size=units, dst=to.at(node.name).start,
-                 dst_reg=COLUMN_WORDS))
+            Load(
+                addr=to.memory.rope,
+                addr_reg=TEMP,
+                size=units,
+                dst=to.at(node.name).start,
+                dst_reg=COLUMN_WORDS,
+            ),
+        )
 
 
 @lowers(Quantize)
 class LowerQuantize(Lowering):
     """Into the activation buffer."""
+
     hands_over = True
 
     def words(self, node, config):
@@ -48,24 +67,43 @@ class LowerQuantize(Lowering):
 
     def emit(self, node, to):
         area = to.at(*node.inputs)
-        to.emit(Quant(dest=Dest.ACT, outer=1, inner=node.size, a=area.start, a_reg=area.reg,
-                      column_reg=COLUMN))
+        to.emit(
+            Quant(
+                dest=Dest.ACT,
+                outer=1,
+                inner=node.size,
+                a=area.start,
+                a_reg=area.reg,
+                column_reg=COLUMN,
+            )
+        )
 
 
 @lowers(Product)
 class LowerProduct(Lowering):
     """A matrix of the stream times the activations of all columns."""
+
     whole = runs_ahead = True
 
     def emit(self, node, to):
         m = to.matrix(node.matrix)
-        to.emit(MatMul(format=m.format, rows=m.rows, groups=m.groups, centre=m.centre,
-                       dst=to.at(node.name).start, stride=to.place.column_words, **LAST_COLUMN))
+        to.emit(
+            MatMul(
+                format=m.format,
+                rows=m.rows,
+                groups=m.groups,
+                centre=m.centre,
+                dst=to.at(node.name).start,
+                stride=to.place.column_words,
+                **LAST_COLUMN,
+            )
+        )
 
 
 @lowers(Head)
 class LowerHead(Lowering):
     """The search for the best logits of the last column."""
+
     whole = True
 
     def words(self, node, config):
@@ -73,5 +111,13 @@ class LowerHead(Lowering):
 
     def emit(self, node, to):
         m = to.matrix("head")
-        to.emit(MatMul(format=m.format, rows=m.rows, groups=m.groups, centre=m.centre, best=1,
-                       **LAST_COLUMN))
+        to.emit(
+            MatMul(
+                format=m.format,
+                rows=m.rows,
+                groups=m.groups,
+                centre=m.centre,
+                best=1,
+                **LAST_COLUMN,
+            )
+        )

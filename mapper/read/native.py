@@ -1,4 +1,6 @@
-"""Write a model in the machine's own numbers: the folder that :mod:`mapper.read.hf` reads back as it is."""
+"""Write a model in the machine's own numbers: the folder that :mod:`mapper.read.hf` reads back as
+it is.
+"""
 
 import json
 import os
@@ -47,21 +49,34 @@ def tensors(model):
         add("lm_head.weight", model.head)
     out["model.norm.weight"] = model.norm
     if len(formats) != 1:
-        raise UserError(f"{model.path}: layers must have one format, not "
-                        f"{', '.join(sorted(f.name for f in formats))}")
+        raise UserError(
+            f"{model.path}: layers must have one format, not "
+            f"{', '.join(sorted(f.name for f in formats))}"
+        )
     return out, formats.pop()
 
 
 def configuration(model, fmt: WeightFormat):
     """What `config.json` says."""
     return {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
-        "hidden_size": model.hidden, "intermediate_size": model.ffn, "num_hidden_layers": len(model.layers),
-        "num_attention_heads": model.heads, "num_key_value_heads": model.kv_heads,
-        "head_dim": model.head_dim, "vocab_size": model.vocab, "max_position_embeddings": model.context,
-        "rms_norm_eps": model.rms_eps, "rope_theta": model.rope_theta, "tie_word_embeddings": model.tied,
-        "bos_token_id": model.bos, "eos_token_id": list(model.eos),
-        "quantization_config": {"quant_method": METHOD, "format": fmt.name.lower()}}
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_act": "silu",
+        "hidden_size": model.hidden,
+        "intermediate_size": model.ffn,
+        "num_hidden_layers": len(model.layers),
+        "num_attention_heads": model.heads,
+        "num_key_value_heads": model.kv_heads,
+        "head_dim": model.head_dim,
+        "vocab_size": model.vocab,
+        "max_position_embeddings": model.context,
+        "rms_norm_eps": model.rms_eps,
+        "rope_theta": model.rope_theta,
+        "tie_word_embeddings": model.tied,
+        "bos_token_id": model.bos,
+        "eos_token_id": list(model.eos),
+        "quantization_config": {"quant_method": METHOD, "format": fmt.name.lower()},
+    }
 
 
 def save(model, folder, tokenizer_json):
@@ -80,7 +95,10 @@ def save(model, folder, tokenizer_json):
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        for name, value in (("config.json", configuration(model, fmt)), ("tokenizer_config.json", tokenizer)):
+        for name, value in (
+            ("config.json", configuration(model, fmt)),
+            ("tokenizer_config.json", tokenizer),
+        ):
             (part / name).write_text(json.dumps(value, indent=2) + "\n", "utf-8")
         (part / "tokenizer.json").write_text(tokenizer_json, "utf-8")
         save_file(weights, part / "model.safetensors", {"format": "pt"})

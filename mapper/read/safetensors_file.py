@@ -19,13 +19,14 @@ __all__ = ["FLOATS", "Tensor", "parse_json", "tensors"]
 
 FLOATS = {"F32": ("<f4", 4), "F16": ("<f2", 2), "BF16": ("<u2", 2)}
 DTYPES = FLOATS | {"I8": ("i1", 1)}
-HEADER_LIMIT = 100_000_000   # bytes: the format's own, so that damage cannot ask for all memory
-RANK_LIMIT = 8               # dimensions
+HEADER_LIMIT = 100_000_000  # bytes: the format's own, so that damage cannot ask for all memory
+RANK_LIMIT = 8  # dimensions
 
 
 @dataclass(frozen=True)
 class Tensor:
     """Where a tensor lies in a file that is mapped into memory: `start` and `end` in bytes."""
+
     name: str
     path: Path
     data: mmap.mmap
@@ -37,8 +38,10 @@ class Tensor:
     def raw(self, dtypes, hint):
         """The values as they are stored, of one of these types."""
         if self.dtype not in dtypes:
-            raise UserError(f"{self.path}: tensor {self.name!r} must be {', '.join(dtypes)}, not "
-                            f"{self.dtype!r}; {hint}")
+            raise UserError(
+                f"{self.path}: tensor {self.name!r} must be {', '.join(dtypes)}, not "
+                f"{self.dtype!r}; {hint}"
+            )
         values = np.frombuffer(self.data, DTYPES[self.dtype][0], math.prod(self.shape), self.start)
         return values.reshape(self.shape)
 
@@ -54,9 +57,10 @@ class Tensor:
     def same(self, other):
         """Whether another tensor has the same values."""
         if (self.dtype, self.shape) == (other.dtype, other.shape):
-            return self.data[self.start:self.end] == other.data[other.start:other.end]
-        return {self.dtype, other.dtype} <= FLOATS.keys() and \
-            np.array_equal(self.floats(), other.floats())
+            return self.data[self.start : self.end] == other.data[other.start : other.end]
+        return {self.dtype, other.dtype} <= FLOATS.keys() and np.array_equal(
+            self.floats(), other.floats()
+        )
 
 
 def parse_json(text):
@@ -65,6 +69,7 @@ def parse_json(text):
     Stricter than Python: NaN, infinities, numbers that overflow to them, and repeated keys are
     errors.
     """
+
     def number(text):
         value = float(text)
         if not math.isfinite(value):
@@ -80,8 +85,9 @@ def parse_json(text):
         return value
 
     try:
-        return json.loads(text, parse_float=number, parse_constant=number,
-                          object_pairs_hook=entries)
+        return json.loads(
+            text, parse_float=number, parse_constant=number, object_pairs_hook=entries
+        )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -90,6 +96,7 @@ def place(path, data, body, name, about):
     """The :class:`Tensor` of an entry of the header; `body` is where the tensors begin."""
     if not isinstance(about, dict):
         raise ValueError(f"tensor {brief(name)} is {brief(about)}")
+
     def numbers(key, what):
         value = about.get(key)
         if not isinstance(value, list) or any(type(n) is not int or n < 0 for n in value):
@@ -98,20 +105,25 @@ def place(path, data, body, name, about):
 
     dtype = about.get("dtype")
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise UserError(f"{path}: tensor {brief(name)} must be {', '.join(DTYPES)}, not "
-                        f"{brief(dtype)}; convert the model to one of these")
+        raise UserError(
+            f"{path}: tensor {brief(name)} must be {', '.join(DTYPES)}, not "
+            f"{brief(dtype)}; convert the model to one of these"
+        )
     shape, offsets = numbers("shape", "shape"), numbers("data_offsets", "place")
     if len(shape) > RANK_LIMIT or len(offsets) != 2:
         raise ValueError(f"tensor {brief(name)} has the shape {brief(shape)} at {brief(offsets)}")
     start, end = (body + n for n in offsets)
     if end - start != math.prod(shape) * DTYPES[dtype][1] or end > len(data):
-        raise ValueError(f"tensor {brief(name)} is {brief(shape)} {dtype} in bytes {brief(start)} "
-                         f"to {brief(end)} of {len(data)}")
+        raise ValueError(
+            f"tensor {brief(name)} is {brief(shape)} {dtype} in bytes {brief(start)} "
+            f"to {brief(end)} of {len(data)}"
+        )
     return Tensor(name, path, data, dtype, tuple(shape), start, end)
 
 
 def tensors(path, digest):
     """The :class:`Tensor`s of a file. `digest` is told its content."""
+
     def damaged(what):
         raise UserError(f"{path}: the safetensors file is damaged: {what}; get it again")
 
@@ -127,7 +139,7 @@ def tensors(path, digest):
     if not 2 <= size <= min(len(data) - 8, HEADER_LIMIT):
         damaged(f"its header needs {size} bytes, there are {len(data)}")
     try:
-        header = parse_json(data[8:8 + size])
+        header = parse_json(data[8 : 8 + size])
         if not isinstance(header, dict):
             raise ValueError(f"its header is {brief(header)}")
         header.pop("__metadata__", None)

@@ -23,6 +23,7 @@ class Body:
     ----------
     nodes : sequence of :class:`~sw_ref.graph.Node`
     """
+
     def __init__(self, nodes):
         self.nodes = tuple(nodes)
         self.by_name = {node.name: node for node in self.nodes}
@@ -47,6 +48,7 @@ class Body:
 @dataclass(frozen=True)
 class Applied:
     """A rewrite that was applied, and the node that it was applied to."""
+
     rewrite: str
     node: str
 
@@ -54,7 +56,7 @@ class Applied:
         return f"{self.node}: {self.rewrite}"
 
 
-REWRITES = {}   # name: an instance of the class
+REWRITES = {}  # name: an instance of the class
 
 
 def rewrite(cls):
@@ -72,8 +74,11 @@ for _module in iter_modules(__path__):
 
 def _body(given, applied, rewrites):
     nodes: tuple[Node, ...] = tuple(
-        replace(node, body=_body(node.body, applied, rewrites)) if isinstance(node, Repeat) else node
-        for node in given)
+        replace(node, body=_body(node.body, applied, rewrites))
+        if isinstance(node, Repeat)
+        else node
+        for node in given
+    )
     for each in rewrites:
         for name in [node.name for node in nodes]:
             body = Body(nodes)
@@ -87,7 +92,8 @@ def _body(given, applied, rewrites):
 def rewritten(graph, names=None):
     """The graph that is scheduled, and what was :class:`Applied`. `names` are those of the rewrites
     that may be; all, unless they are given."""
-    rewrites = sorted((r for r in REWRITES.values() if names is None or r.name in names),
-                      key=lambda r: r.order)
+    rewrites = sorted(
+        (r for r in REWRITES.values() if names is None or r.name in names), key=lambda r: r.order
+    )
     applied = []
     return Graph(_body(graph.nodes, applied, rewrites)), applied

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from sw_ref.graph import Gate, Linear
 
-from . import rewrite
 from ..nodes import Join, Product, Rows
+from . import rewrite
 
 
 __all__ = ["CHUNKS", "chunks"]
@@ -35,6 +35,7 @@ class ChunkedGate:
 
     Only where gate and up are products of one vector, without biases, that nothing else reads.
     """
+
     name = "gate and up in chunks"
     order = 3
 
@@ -43,9 +44,13 @@ class ChunkedGate:
         if not isinstance(node, Gate) or body.leaves(node.name):
             return False
         gate, up = (body.maker(value) for value in node.inputs[:2])
-        return (all(isinstance(each, Linear) and each.bias is None
-                    and len(body.users(each.name)) == 1 for each in (gate, up))
-                and gate.inputs == up.inputs)
+        return (
+            all(
+                isinstance(each, Linear) and each.bias is None and len(body.users(each.name)) == 1
+                for each in (gate, up)
+            )
+            and gate.inputs == up.inputs
+        )
 
     def apply(self, body, node):
         gate, up = (body.maker(value) for value in node.inputs[:2])
@@ -53,13 +58,24 @@ class ChunkedGate:
         for n, (start, end) in enumerate(chunks(node.size)):
             rows = end - start
             both = Product(
-                name=f"{gate.name}, up {n}", inputs=gate.inputs, size=2 * rows,
+                name=f"{gate.name}, up {n}",
+                inputs=gate.inputs,
+                size=2 * rows,
                 matrix=f"{gate.weight}_{up.weight}{n}",
-                parts=((gate.weight, start, end), (up.weight, start, end)))
-            halves = [Rows(name=f"{each.name} {n}", inputs=(both.name,), size=rows, start=at)
-                      for each, at in ((gate, 0), (up, rows))]
-            parts.append(replace(node, name=f"{node.name} {n}", size=rows,
-                                 inputs=(*(half.name for half in halves), *node.inputs[2:])))
+                parts=((gate.weight, start, end), (up.weight, start, end)),
+            )
+            halves = [
+                Rows(name=f"{each.name} {n}", inputs=(both.name,), size=rows, start=at)
+                for each, at in ((gate, 0), (up, rows))
+            ]
+            parts.append(
+                replace(
+                    node,
+                    name=f"{node.name} {n}",
+                    size=rows,
+                    inputs=(*(half.name for half in halves), *node.inputs[2:]),
+                )
+            )
             products.append(both)
             rest += [*halves, parts[-1]]
         rest.append(Join(name=node.name, inputs=tuple(part.name for part in parts), size=node.size))

@@ -2,8 +2,8 @@
 
 from sw_ref.graph import Attend, Linear
 
-from . import rewrite
 from ..nodes import Append, AttendCache, Product, Rows
+from . import rewrite
 
 
 @rewrite
@@ -14,6 +14,7 @@ class KeysFirst:
     Only where queries, keys and values are products of one vector, without biases, and nothing but
     attention reads what becomes of them.
     """
+
     name = "keys and values before queries"
     order = 2
 
@@ -41,16 +42,30 @@ class KeysFirst:
         both, cache = f"{stem} / kv", f"{stem} / append"
         heads = {"kv_heads": node.kv_heads, "head_dim": node.head_dim}
         products = [
-            Product(name=both, inputs=k.inputs, size=k.size + v.size, matrix=k.weight + v.weight,
-                    parts=((k.weight, 0, k.size), (v.weight, 0, v.size))),
+            Product(
+                name=both,
+                inputs=k.inputs,
+                size=k.size + v.size,
+                matrix=k.weight + v.weight,
+                parts=((k.weight, 0, k.size), (v.weight, 0, v.size)),
+            ),
             q,
             Rows(name=k.name, inputs=(both,), size=k.size, start=0),
-            Rows(name=v.name, inputs=(both,), size=v.size, start=k.size)]
-        rest = [*keys[1:], *values[1:],
-                Append(name=cache, inputs=node.inputs[1:], size=0, **heads),
-                *queries[1:],
-                AttendCache(name=node.name, inputs=(node.inputs[0], cache), size=node.size,
-                            heads=node.heads, **heads)]
+            Rows(name=v.name, inputs=(both,), size=v.size, start=k.size),
+        ]
+        rest = [
+            *keys[1:],
+            *values[1:],
+            Append(name=cache, inputs=node.inputs[1:], size=0, **heads),
+            *queries[1:],
+            AttendCache(
+                name=node.name,
+                inputs=(node.inputs[0], cache),
+                size=node.size,
+                heads=node.heads,
+                **heads,
+            ),
+        ]
         first = min((q, k, v), key=body.nodes.index)
         changes = {each.name: [] for each in (*queries, *keys, *values)}
         return body.replaced(changes | {first.name: products, node.name: rest})

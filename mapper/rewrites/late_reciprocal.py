@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from sw_ref.graph import Attend, Gate, Linear, Norm, Rope
 
-from . import rewrite
 from ..nodes import Reciprocal, Times, Weighted
+from . import rewrite
 
 
 @rewrite
@@ -18,6 +18,7 @@ class LateReciprocal:
     Only where products without a bias are all that reads the norm, and only such operations read
     the products. A bias would be multiplied too, and logits leave the machine as they are.
     """
+
     name = "1/rms behind the product"
     order = 1
 
@@ -27,9 +28,12 @@ class LateReciprocal:
             return False
         products = body.users(node.name)
         return bool(products) and all(
-            isinstance(product, Linear) and product.bias is None and not body.leaves(product.name)
+            isinstance(product, Linear)
+            and product.bias is None
+            and not body.leaves(product.name)
             and all(self._takes(user, product.name) for user in body.users(product.name))
-            for product in products)
+            for product in products
+        )
 
     def _takes(self, user, value):
         """Whether a node can multiply a factor into a value that it reads."""
@@ -43,26 +47,34 @@ class LateReciprocal:
         return False
 
     def apply(self, body, node):
-        x, = node.inputs
+        (x,) = node.inputs
         late = f"{node.name} / rms"
-        changes = {node.name: [
-            Weighted(name=node.name, inputs=(x,), size=node.size, gain=node.gain),
-            Reciprocal(name=late, inputs=(x,), size=1, eps=node.eps)]}
+        changes = {
+            node.name: [
+                Weighted(name=node.name, inputs=(x,), size=node.size, gain=node.gain),
+                Reciprocal(name=late, inputs=(x,), size=1, eps=node.eps),
+            ]
+        }
         turned = {}
         for product in body.users(node.name):
             for user in body.users(product.name):
                 match user:
                     case Rope():
                         angles = user.inputs[1]
-                        if angles not in turned:   # once for all that are rotated by them
+                        if angles not in turned:  # once for all that are rotated by them
                             turned[angles] = f"{node.name} / {angles}"
-                            changes[node.name].append(Times(
-                                name=turned[angles], inputs=(angles, late), size=user.head_dim))
+                            changes[node.name].append(
+                                Times(
+                                    name=turned[angles], inputs=(angles, late), size=user.head_dim
+                                )
+                            )
                         new = [replace(user, inputs=(user.inputs[0], turned[angles]))]
                     case Attend():
                         values = f"{product.name} / rms"
-                        new = [Times(name=values, inputs=(product.name, late), size=product.size),
-                               replace(user, inputs=(*user.inputs[:2], values))]
+                        new = [
+                            Times(name=values, inputs=(product.name, late), size=product.size),
+                            replace(user, inputs=(*user.inputs[:2], values)),
+                        ]
                     case Gate():
                         new = [replace(user, inputs=(*user.inputs, late))]
                 changes[user.name] = new

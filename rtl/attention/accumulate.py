@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..spec.limits import DENOMINATOR_BITS, NUMERATOR_BITS
 from ..bus.delay import delayed
+from ..spec.limits import DENOMINATOR_BITS, NUMERATOR_BITS
 from .products import PRODUCT_BITS
 from .softmax import Rescale
 from .tag import Tag
@@ -19,9 +19,9 @@ class Accumulators(wiring.Component):
     """Add up weighted values and weights, block by block; rescale before a block.
 
     A rescaling shift is made of steps of 4 bits and of 1, head_dim / beat_bytes cycles each, that
-    all numerators of a query take together; the queries' steps are taken side by side. So a shift by
-    n takes n // 4 + n % 4 steps of the at most 12 there are. Elements of different chunks share an
-    adder, and a memory where there are several chunks.
+    all numerators of a query take together; the queries' steps are taken side by side. So a shift
+    by n takes n // 4 + n % 4 steps of the at most 12 there are. Elements of different chunks share
+    an adder, and a memory where there are several chunks.
 
     Throughput is one beat per cycle, without stalls.
 
@@ -55,42 +55,49 @@ class Accumulators(wiring.Component):
     denominators : :py:`Out(32).array(queries)`
         Denominators.
     """
+
     def __init__(self, config):
         self.config = config
         chunk = range(config.head_dim // config.beat_bytes)
-        super().__init__({
-            "rescale":  In(stream.Signature(Rescale(config))),
-            "open":     Out(1),
-            "closing":  In(1),
-            "tag":      In(Tag(config)),
-            "shares":   In(16).array(config.queries),
-            "products": In(signed(PRODUCT_BITS)).array(config.queries, config.beat_bytes),
-            "result":   Out(stream.Signature(data.ArrayLayout(8, config.queries))),
-            "chunk":    In(chunk),
-            "numerators":   Out(signed(NUMERATOR_BITS)).array(config.queries, config.beat_bytes),
-            "denominators": Out(DENOMINATOR_BITS).array(config.queries),
-        })
+        super().__init__(
+            {
+                "rescale": In(stream.Signature(Rescale(config))),
+                "open": Out(1),
+                "closing": In(1),
+                "tag": In(Tag(config)),
+                "shares": In(16).array(config.queries),
+                "products": In(signed(PRODUCT_BITS)).array(config.queries, config.beat_bytes),
+                "result": Out(stream.Signature(data.ArrayLayout(8, config.queries))),
+                "chunk": In(chunk),
+                "numerators": Out(signed(NUMERATOR_BITS)).array(config.queries, config.beat_bytes),
+                "denominators": Out(DENOMINATOR_BITS).array(config.queries),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         queries, width = self.config.queries, self.config.beat_bytes
         chunks = self.config.head_dim // width
 
-        numerator_left   = [Signal(6, name=f"numerator_left{q}") for q in range(queries)]
+        numerator_left = [Signal(6, name=f"numerator_left{q}") for q in range(queries)]
         denominator_left = [Signal(6, name=f"denominator_left{q}") for q in range(queries)]
-        last       = Signal(reset_less=True)
-        scaling    = Signal()
-        step_ends  = Signal()
+        last = Signal(reset_less=True)
+        scaling = Signal()
+        step_ends = Signal()
         step_chunk = Signal(range(chunks))
         m.d.comb += step_ends.eq(scaling & (step_chunk == chunks - 1))
 
-        # Three stages: register the address, which fans out to every memory; read and shift; add and
-        # write. A single chunk is in registers, and does the last two in one cycle.
+        # Three stages: register the address, which fans out to every memory; read and shift; add
+        # and write. A single chunk is in registers, and does the last two in one cycle.
         reading, writing = (2 if chunks == 1 else 1), 2
         address = Signal(range(chunks), reset_less=True)
-        m.d.sync += address.eq(Mux(scaling, step_chunk, Mux(self.tag.value, self.tag.chunk, self.chunk)))
-        fresh = delayed(m, self.tag.value & self.tag.first & self.tag.open, reading, reset_less=True)
-        add   = delayed(m, self.tag.value, writing)
+        m.d.sync += address.eq(
+            Mux(scaling, step_chunk, Mux(self.tag.value, self.tag.chunk, self.chunk))
+        )
+        fresh = delayed(
+            m, self.tag.value & self.tag.first & self.tag.open, reading, reset_less=True
+        )
+        add = delayed(m, self.tag.value, writing)
         write = delayed(m, self.tag.value | scaling, writing)
         write_address = delayed(m, address, writing - 1, reset_less=True)
         complete = delayed(m, self.tag.value & self.tag.end & self.tag.close, writing)
@@ -106,9 +113,11 @@ class Accumulators(wiring.Component):
                     for q in range(queries):
                         m.d.sync += [
                             numerator_left[q].eq(
-                                Mux(self.rescale.p.first, 0, self.rescale.p.numerator[q])),
+                                Mux(self.rescale.p.first, 0, self.rescale.p.numerator[q])
+                            ),
                             denominator_left[q].eq(
-                                Mux(self.rescale.p.first, 0, self.rescale.p.denominator[q])),
+                                Mux(self.rescale.p.first, 0, self.rescale.p.denominator[q])
+                            ),
                         ]
                     m.next = "SCALE"
 
@@ -140,7 +149,9 @@ class Accumulators(wiring.Component):
             self.denominator(m, q, denominator_left[q], step_ends)
 
             by4 = delayed(m, numerator_left[q] >= 4, reading, reset_less=True)
-            by1 = delayed(m, (numerator_left[q] < 4) & (numerator_left[q] != 0), reading, reset_less=True)
+            by1 = delayed(
+                m, (numerator_left[q] < 4) & (numerator_left[q] != 0), reading, reset_less=True
+            )
             for n in range(width):
                 self.numerator(m, q, n, fresh, by4, by1, add, write, address, write_address)
 
@@ -168,10 +179,10 @@ class Accumulators(wiring.Component):
     def numerator(self, m, q, n, fresh, by4, by1, add, write, address, write_address):
         """Shift one element's numerators, and add the products to them: one per chunk of a head."""
         chunks = self.config.head_dim // self.config.beat_bytes
-        old     = Signal(signed(NUMERATOR_BITS), name=f"old{q}_{n}")
+        old = Signal(signed(NUMERATOR_BITS), name=f"old{q}_{n}")
         shifted = Signal(signed(NUMERATOR_BITS), name=f"shifted{q}_{n}")
         product = Signal(signed(PRODUCT_BITS), name=f"product{q}_{n}")
-        new     = Signal(signed(NUMERATOR_BITS), name=f"new{q}_{n}")
+        new = Signal(signed(NUMERATOR_BITS), name=f"new{q}_{n}")
         m.d.comb += [
             self.numerators[q][n].eq(old),
             shifted.eq(Mux(fresh, 0, Mux(by4, old >> 4, Mux(by1, old >> 1, old)))),
@@ -179,8 +190,7 @@ class Accumulators(wiring.Component):
         ]
 
         if chunks == 1:
-            total = Signal(signed(NUMERATOR_BITS), name=f"numerator{q}_{n}",
-                           reset_less=True)
+            total = Signal(signed(NUMERATOR_BITS), name=f"numerator{q}_{n}", reset_less=True)
             m.d.comb += [old.eq(total), new.eq(shifted + product)]
             with m.If(write):
                 m.d.sync += total.eq(new)

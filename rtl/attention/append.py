@@ -12,8 +12,9 @@ from ..spec.limits import ADDRESS_BITS, CACHE_BITS, HEAD_BITS
 __all__ = ["AppendCommand", "KvAppend"]
 
 
-AppendCommand = data.StructLayout({"value": 1, "heads": HEAD_BITS, "addr": ADDRESS_BITS,
-                                   "stride": CACHE_BITS, "position": 5})
+AppendCommand = data.StructLayout(
+    {"value": 1, "heads": HEAD_BITS, "addr": ADDRESS_BITS, "stride": CACHE_BITS, "position": 5}
+)
 
 
 class KvAppend(wiring.Component):
@@ -41,28 +42,33 @@ class KvAppend(wiring.Component):
     written : :py:`In(1)`
         Memory has acknowledged all lines. Low from the cycle after a line is taken until then.
     """
+
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "command": In(stream.Signature(AppendCommand)),
-            "busy":    Out(1),
-            "i":       In(stream.Signature(Quantized(config))),
-            "line":    Out(stream.Signature(WriteLine)),
-            "written": In(1),
-        })
+        super().__init__(
+            {
+                "command": In(stream.Signature(AppendCommand)),
+                "busy": Out(1),
+                "i": In(stream.Signature(Quantized(config))),
+                "line": Out(stream.Signature(WriteLine)),
+                "written": In(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         line_units = self.config.head_dim // UNIT_BYTES
 
-        command  = Signal(AppendCommand, reset_less=True)
-        addr     = Signal.like(self.line.p.addr, reset_less=True)   # of the head at hand
+        command = Signal(AppendCommand, reset_less=True)
+        addr = Signal.like(self.line.p.addr, reset_less=True)  # of the head at hand
         elements = Signal(8 * self.config.head_dim, reset_less=True)
         exponent = Signal(8, reset_less=True)
-        unit     = Signal(range(line_units))
+        unit = Signal(range(line_units))
 
         line = self.line.p
-        at = Signal(range(2 * KV_BLOCK * line_units))  # of the elements, from the block's second unit
+        at = Signal(
+            range(2 * KV_BLOCK * line_units)
+        )  # of the elements, from the block's second unit
         m.d.comb += at.eq(Cat(command.position, command.value) * line_units + unit)
 
         with m.FSM() as fsm:
@@ -79,7 +85,7 @@ class KvAppend(wiring.Component):
                 with m.If(self.i.valid):
                     run = Cat(value[:8] for value in self.i.p.values)
                     m.d.sync += [
-                        elements.eq(Cat(elements, run)[len(run):]),
+                        elements.eq(Cat(elements, run)[len(run) :]),
                         exponent.eq(self.i.p.exponent),
                     ]
                     with m.If(self.i.p.last):

@@ -51,44 +51,53 @@ class Intake(wiring.Component):
     shares, factors : :py:`Out(16).array(queries)`
         Weights of a value, in the denominator and in the numerators.
     """
+
     def __init__(self, config):
         self.config = config
         chunk = range(config.head_dim // config.beat_bytes)
-        super().__init__({
-            "phase":   In(stream.Signature(Phase)),
-            "data":    In(stream.Signature(config.beat_bits)),
-            "weights": In(stream.Signature(Weights(config))),
-            "full":    In(2),
-            "bank":    Out(1),
-            "chunk":   Out(chunk),
-            "release": Out(1),
-            "open":    In(1),
-            "closing": Out(1),
-            "tag":     Out(Tag(config)),
-            "beat":    Out(config.beat_bits),
-            "key_exponent":   Out(8),
-            "value_exponent": Out(8),
-            "shares":  Out(16).array(config.queries),
-            "factors": Out(16).array(config.queries),
-        })
+        super().__init__(
+            {
+                "phase": In(stream.Signature(Phase)),
+                "data": In(stream.Signature(config.beat_bits)),
+                "weights": In(stream.Signature(Weights(config))),
+                "full": In(2),
+                "bank": Out(1),
+                "chunk": Out(chunk),
+                "release": Out(1),
+                "open": In(1),
+                "closing": Out(1),
+                "tag": Out(Tag(config)),
+                "beat": Out(config.beat_bits),
+                "key_exponent": Out(8),
+                "value_exponent": Out(8),
+                "shares": Out(16).array(config.queries),
+                "factors": Out(16).array(config.queries),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         beat_bits, unit_beats = self.config.beat_bits, self.config.unit_beats
         chunks = self.config.head_dim // self.config.beat_bytes
 
-        phase    = self.phase.p
-        header   = Signal(8 * UNIT_BYTES, reset_less=True)  # 32 exponents of keys, 32 of values
-        headers  = Signal(range(unit_beats + 1))            # beats of it that came
-        chunk    = Signal(range(chunks))
+        phase = self.phase.p
+        header = Signal(8 * UNIT_BYTES, reset_less=True)  # 32 exponents of keys, 32 of values
+        headers = Signal(range(unit_beats + 1))  # beats of it that came
+        chunk = Signal(range(chunks))
         position = Signal(6)
 
-        wanted, line, taken, end, close = (Signal(name=name) for name in
-                                           ("wanted", "line", "taken", "end", "close"))
+        wanted, line, taken, end, close = (
+            Signal(name=name) for name in ("wanted", "line", "taken", "end", "close")
+        )
         m.d.comb += [
             line.eq(phase.value | (headers == unit_beats)),
-            wanted.eq(Mux(phase.value, self.weights.valid & self.open,
-                          ~line | self.full.bit_select(self.bank, 1))),
+            wanted.eq(
+                Mux(
+                    phase.value,
+                    self.weights.valid & self.open,
+                    ~line | self.full.bit_select(self.bank, 1),
+                )
+            ),
             self.data.ready.eq(self.phase.valid & wanted),
             taken.eq(self.data.valid & self.data.ready),
             end.eq(chunk == chunks - 1),
@@ -107,7 +116,7 @@ class Intake(wiring.Component):
             with m.If(end):
                 m.d.sync += position.eq(Mux(close, 0, position + 1))
                 # The next key's exponents move to the front.
-                for half in (header[:len(header) // 2], header[len(header) // 2:]):
+                for half in (header[: len(header) // 2], header[len(header) // 2 :]):
                     with m.If(~phase.value):
                         m.d.sync += half.eq(half >> 8)
             with m.If(end & close):
@@ -130,7 +139,7 @@ class Intake(wiring.Component):
             self.tag.last.eq(phase.last),
             self.beat.eq(self.data.payload),
             self.key_exponent.eq(header[:8]),
-            self.value_exponent.eq(header[len(header) // 2:][:8]),
+            self.value_exponent.eq(header[len(header) // 2 :][:8]),
         ]
         for q in range(self.config.queries):
             m.d.sync += [

@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bus.delay import delayed
 from ..bus.skid import SkidBuffer
 from ..fp.from_int import IntToFp
 from ..spec.layouts import vector_write
 from ..spec.limits import DENOMINATOR_BITS, HEAD_BITS, NUMERATOR_BITS, QUERY_BITS
-from ..bus.delay import delayed
 
 
 __all__ = ["OutputCommand", "AttentionOutput"]
@@ -50,19 +50,22 @@ class AttentionOutput(wiring.Component):
     write : :py:`Out(stream.Signature(vector_write(config)))`
         Lines to write.
     """
+
     LATENCY = 2 + IntToFp.LATENCY
 
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "command": In(stream.Signature(OutputCommand(config))),
-            "busy":    Out(1),
-            "result":  In(stream.Signature(data.ArrayLayout(8, config.queries))),
-            "chunk":   Out(range(config.head_dim // config.beat_bytes)),
-            "numerators":   In(signed(NUMERATOR_BITS)).array(config.queries, config.beat_bytes),
-            "denominators": In(DENOMINATOR_BITS).array(config.queries),
-            "write":   Out(stream.Signature(vector_write(config))),
-        })
+        super().__init__(
+            {
+                "command": In(stream.Signature(OutputCommand(config))),
+                "busy": Out(1),
+                "result": In(stream.Signature(data.ArrayLayout(8, config.queries))),
+                "chunk": Out(range(config.head_dim // config.beat_bytes)),
+                "numerators": In(signed(NUMERATOR_BITS)).array(config.queries, config.beat_bytes),
+                "denominators": In(DENOMINATOR_BITS).array(config.queries),
+                "write": Out(stream.Signature(vector_write(config))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -76,23 +79,23 @@ class AttentionOutput(wiring.Component):
         en = Signal()
         m.d.comb += en.eq(write.ready | ~write.valid)
 
-        heads   = Signal(HEAD_BITS)
+        heads = Signal(HEAD_BITS)
         queries = Signal(QUERY_BITS, reset_less=True)
-        dst     = Signal(self.write.p.line.shape(), reset_less=True)
-        sums    = Signal(self.write.p.line.shape(), reset_less=True)
+        dst = Signal(self.write.p.line.shape(), reset_less=True)
+        sums = Signal(self.write.p.line.shape(), reset_less=True)
 
         # Lines are read run by run, chunk by chunk, then the denominator; query by query.
-        run   = Signal(range(runs))
+        run = Signal(range(runs))
         chunk = Signal.like(self.chunk)
         query = Signal(QUERY_BITS)
-        sum_  = Signal()
+        sum_ = Signal()
         step, last = Signal(), Signal()
         at = Cat(run, chunk)
         following = Signal(len(at))
         m.d.sync += at.eq(following)
         m.d.comb += [
             following.eq(at),
-            self.chunk.eq(following[len(run):]),
+            self.chunk.eq(following[len(run) :]),
             step.eq(self.result.valid & en),
             last.eq(sum_ & (query == queries - 1)),
             self.result.ready.eq(en & last),
@@ -148,8 +151,8 @@ class AttentionOutput(wiring.Component):
     def pick(self, m, run, query, sum_, en):
         """Pick the run for every query in one cycle, and the query in the next.
 
-        Returns the query, whether it is its denominator that was picked, for each lane the values of
-        all queries, and the query's exponent.
+        Returns the query, whether it is its denominator that was picked, for each lane the values
+        of all queries, and the query's exponent.
         """
         lanes = self.config.lanes
         picked_query = delayed(m, query, 1, en=en, reset_less=True)

@@ -54,19 +54,22 @@ class ProductArray(wiring.Component):
     sums : :py:`Out(signed(24 + log2(beat_bytes))).array(queries)`
         Sums of the products of keys.
     """
+
     LATENCY = 2
 
     def __init__(self, config):
         self.config = config
         levels = (config.beat_bytes - 1).bit_length()
-        super().__init__({
-            "beat":     In(config.beat_bits),
-            "value":    In(1),
-            "queries":  In(signed(16)).array(config.queries, config.beat_bytes),
-            "weights":  In(16).array(config.queries),
-            "products": Out(signed(PRODUCT_BITS)).array(config.queries, config.beat_bytes),
-            "sums":     Out(signed(KEY_PRODUCT_BITS + levels)).array(config.queries),
-        })
+        super().__init__(
+            {
+                "beat": In(config.beat_bits),
+                "value": In(1),
+                "queries": In(signed(16)).array(config.queries, config.beat_bytes),
+                "weights": In(16).array(config.queries),
+                "products": Out(signed(PRODUCT_BITS)).array(config.queries, config.beat_bytes),
+                "sums": Out(signed(KEY_PRODUCT_BITS + levels)).array(config.queries),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -74,7 +77,7 @@ class ProductArray(wiring.Component):
 
         elements = [Signal(signed(8), name=f"element{n}", reset_less=True) for n in range(width)]
         for n, element in enumerate(elements):
-            m.d.sync += element.eq(self.beat[8 * n:8 * n + 8])
+            m.d.sync += element.eq(self.beat[8 * n : 8 * n + 8])
 
         for q in range(self.config.queries):
             level = []

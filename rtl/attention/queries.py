@@ -42,18 +42,21 @@ class QueryBuffer(wiring.Component):
     exponents : :py:`Out(8).array(queries)`
         Biased exponents, a cycle after `bank`.
     """
+
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "command":   In(stream.Signature(QueryCommand)),
-            "i":         In(stream.Signature(Quantized(config))),
-            "full":      Out(2),
-            "bank":      In(1),
-            "chunk":     In(range(config.head_dim // config.beat_bytes)),
-            "release":   In(1),
-            "values":    Out(signed(16)).array(config.queries, config.beat_bytes),
-            "exponents": Out(8).array(config.queries),
-        })
+        super().__init__(
+            {
+                "command": In(stream.Signature(QueryCommand)),
+                "i": In(stream.Signature(Quantized(config))),
+                "full": Out(2),
+                "bank": In(1),
+                "chunk": In(range(config.head_dim // config.beat_bytes)),
+                "release": In(1),
+                "values": Out(signed(16)).array(config.queries, config.beat_bytes),
+                "exponents": Out(8).array(config.queries),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -61,13 +64,13 @@ class QueryBuffer(wiring.Component):
         chunks = self.config.head_dim // width
         runs = width // lanes  # runs per chunk; a power of two, as everything here
 
-        heads   = Signal(HEAD_BITS)
+        heads = Signal(HEAD_BITS)
         queries = Signal(QUERY_BITS, reset_less=True)
-        bank    = Signal()
-        group   = Signal(QUERY_BITS)
-        chunk   = Signal(range(chunks))
-        run     = Signal(range(runs))
-        taken   = Signal()
+        bank = Signal()
+        group = Signal(QUERY_BITS)
+        chunk = Signal(range(chunks))
+        run = Signal(range(runs))
+        taken = Signal()
         m.d.comb += [
             self.command.ready.eq(heads == 0),
             self.i.ready.eq((heads != 0) & ~self.full.bit_select(bank, 1)),
@@ -102,10 +105,9 @@ class QueryBuffer(wiring.Component):
                 read_port.addr.eq(Cat(self.chunk, self.bank)),
             ]
             values = read_port.data.as_value()
-            m.d.comb += [self.values[q][n].eq(values[16 * n:16 * n + 16]) for n in range(width)]
+            m.d.comb += [self.values[q][n].eq(values[16 * n : 16 * n + 16]) for n in range(width)]
 
-            exponents = Array(Signal(8, name=f"exponent{q}_{n}", reset_less=True)
-                              for n in range(2))
+            exponents = Array(Signal(8, name=f"exponent{q}_{n}", reset_less=True) for n in range(2))
             with m.If(taken & self.i.p.last & (group == q)):
                 m.d.sync += exponents[bank].eq(self.i.p.exponent)
             m.d.sync += self.exponents[q].eq(exponents[self.bank])

@@ -13,20 +13,22 @@ from .tag import Tag
 __all__ = ["Score", "Scorer"]
 
 
-MAX_LEFT = 24    # A dot product other than 0 saturates when shifted left by more.
-BIAS = 264       # 2 * 127 + 14 + 6 - 10: see sw_ref.attention
+MAX_LEFT = 24  # A dot product other than 0 saturates when shifted left by more.
+BIAS = 264  # 2 * 127 + 14 + 6 - 10: see sw_ref.attention
 
 
 def Score(config):
     """Scores of one position, 10 bits of fraction, and the biased exponent of its value."""
-    return data.StructLayout({
-        "scores": data.ArrayLayout(signed(SCORE_BITS), config.queries),
-        "exponent": 8,
-        "open":  1,    # first position of a block
-        "close": 1,    # last position of a block
-        "first": 1,    # first block of a head
-        "last":  1,    # last block of a head
-    })
+    return data.StructLayout(
+        {
+            "scores": data.ArrayLayout(signed(SCORE_BITS), config.queries),
+            "exponent": 8,
+            "open": 1,  # first position of a block
+            "close": 1,  # last position of a block
+            "first": 1,  # first block of a head
+            "last": 1,  # last block of a head
+        }
+    )
 
 
 class Scorer(wiring.Component):
@@ -53,32 +55,40 @@ class Scorer(wiring.Component):
     o : :py:`Out(stream.Signature(Score(config), always_ready=True))`
         Scores.
     """
+
     def __init__(self, config):
         self.config = config
         sum_bits = KEY_PRODUCT_BITS + (config.beat_bytes - 1).bit_length()
-        super().__init__({
-            "tag":  In(Tag(config)),
-            "key_exponent":    In(8),
-            "value_exponent":  In(8),
-            "query_exponents": In(8).array(config.queries),
-            "sums": In(signed(sum_bits)).array(config.queries),
-            "o":    Out(stream.Signature(Score(config), always_ready=True)),
-        })
+        super().__init__(
+            {
+                "tag": In(Tag(config)),
+                "key_exponent": In(8),
+                "value_exponent": In(8),
+                "query_exponents": In(8).array(config.queries),
+                "sums": In(signed(sum_bits)).array(config.queries),
+                "o": Out(stream.Signature(Score(config), always_ready=True)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         depth = sum_latency(self.config)
         dot_bits = KEY_PRODUCT_BITS + (self.config.head_dim - 1).bit_length()
 
-        key   = delayed(m, self.tag.key, depth)
+        key = delayed(m, self.tag.key, depth)
         start = delayed(m, self.tag.start, depth, reset_less=True)
         score_valid = delayed(m, self.tag.key & self.tag.end, depth + 4)
-        about = delayed(m, Cat(self.value_exponent, self.tag.open, self.tag.close, self.tag.first,
-                               self.tag.last), depth + 4, reset_less=True)
+        about = delayed(
+            m,
+            Cat(self.value_exponent, self.tag.open, self.tag.close, self.tag.first, self.tag.last),
+            depth + 4,
+            reset_less=True,
+        )
         m.d.comb += [
             self.o.valid.eq(score_valid),
-            Cat(self.o.p.exponent, self.o.p.open, self.o.p.close, self.o.p.first,
-                self.o.p.last).eq(about),
+            Cat(self.o.p.exponent, self.o.p.open, self.o.p.close, self.o.p.first, self.o.p.last).eq(
+                about
+            ),
         ]
 
         for q in range(self.config.queries):
@@ -90,11 +100,11 @@ class Scorer(wiring.Component):
             shift = delayed(m, limited, depth, reset_less=True)
             fine_shift = delayed(m, shift[:3], 1, reset_less=True)
 
-            dot    = Signal(signed(dot_bits), name=f"dot{q}", reset_less=True)
-            wide   = Signal(signed(dot_bits + MAX_LEFT), name=f"wide{q}")
+            dot = Signal(signed(dot_bits), name=f"dot{q}", reset_less=True)
+            wide = Signal(signed(dot_bits + MAX_LEFT), name=f"wide{q}")
             coarse = Signal.like(wide, name=f"coarse{q}", reset_less=True)
-            fine   = Signal.like(wide, name=f"fine{q}", reset_less=True)
-            score  = Signal(signed(SCORE_BITS), name=f"score{q}", reset_less=True)
+            fine = Signal.like(wide, name=f"fine{q}", reset_less=True)
+            score = Signal(signed(SCORE_BITS), name=f"score{q}", reset_less=True)
             with m.If(key):
                 m.d.sync += dot.eq(Mux(start, 0, dot) + self.sums[q])
             m.d.comb += wide.eq(Cat(C(0, MAX_LEFT), dot).as_signed())

@@ -15,8 +15,9 @@ __all__ = ["Phase", "SequenceCommand", "BlockSequence"]
 # The keys, or values, of one block: `count` positions of it. `first` and `last` block of a head.
 Phase = data.StructLayout({"value": 1, "count": 6, "first": 1, "last": 1})
 
-SequenceCommand = data.StructLayout({"heads": HEAD_BITS, "addr": ADDRESS_BITS, "stride": CACHE_BITS,
-                                     "length": LENGTH_BITS})
+SequenceCommand = data.StructLayout(
+    {"heads": HEAD_BITS, "addr": ADDRESS_BITS, "stride": CACHE_BITS, "length": LENGTH_BITS}
+)
 
 
 class BlockSequence(wiring.Component):
@@ -46,13 +47,16 @@ class BlockSequence(wiring.Component):
     phase : :py:`Out(stream.Signature(Phase))`
         Phases, in the order of the requests.
     """
+
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "command": In(stream.Signature(SequenceCommand)),
-            "req":     Out(stream.Signature(ReadRequest)),
-            "phase":   Out(stream.Signature(Phase)),
-        })
+        super().__init__(
+            {
+                "command": In(stream.Signature(SequenceCommand)),
+                "req": Out(stream.Signature(ReadRequest)),
+                "phase": Out(stream.Signature(Phase)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -60,16 +64,16 @@ class BlockSequence(wiring.Component):
         block_units = self.config.kv_block_units
 
         # The block whose keys are next.
-        heads  = Signal(HEAD_BITS, reset_less=True)
-        base   = Signal(ADDRESS_BITS, reset_less=True)
-        addr   = Signal(ADDRESS_BITS, reset_less=True)
+        heads = Signal(HEAD_BITS, reset_less=True)
+        base = Signal(ADDRESS_BITS, reset_less=True)
+        addr = Signal(ADDRESS_BITS, reset_less=True)
         stride = Signal(CACHE_BITS, reset_less=True)
         length = Signal(LENGTH_BITS, reset_less=True)
-        left   = Signal(LENGTH_BITS, reset_less=True)
-        first  = Signal(reset_less=True)
-        last   = Signal()
-        final  = Signal()
-        count  = Signal(6)
+        left = Signal(LENGTH_BITS, reset_less=True)
+        first = Signal(reset_less=True)
+        last = Signal()
+        final = Signal()
+        count = Signal(6)
         m.d.comb += [
             last.eq(left <= KV_BLOCK),
             final.eq(last & (heads == 1)),
@@ -77,12 +81,17 @@ class BlockSequence(wiring.Component):
         ]
 
         # The block whose values are next.
-        behind = Signal(data.StructLayout({"addr": ADDRESS_BITS, "count": 6, "first": 1,
-                                           "last": 1, "final": 1}), reset_less=True)
+        behind = Signal(
+            data.StructLayout(
+                {"addr": ADDRESS_BITS, "count": 6, "first": 1, "last": 1, "final": 1}
+            ),
+            reset_less=True,
+        )
 
         free, advance = Signal(), Signal()
-        m.d.comb += free.eq((~self.req.valid | self.req.ready)
-                            & (~self.phase.valid | self.phase.ready))
+        m.d.comb += free.eq(
+            (~self.req.valid | self.req.ready) & (~self.phase.valid | self.phase.ready)
+        )
         with m.If(self.req.ready):
             m.d.sync += self.req.valid.eq(0)
         with m.If(self.phase.ready):
@@ -134,8 +143,14 @@ class BlockSequence(wiring.Component):
 
             with m.State("VALUES"):
                 with m.If(free):
-                    m.d.sync += self.emit(1, behind.addr, behind.count * line_units, behind.count,
-                                     behind.first, behind.last)
+                    m.d.sync += self.emit(
+                        1,
+                        behind.addr,
+                        behind.count * line_units,
+                        behind.count,
+                        behind.first,
+                        behind.last,
+                    )
                     with m.If(behind.final):
                         m.next = "IDLE"
                     with m.Else():

@@ -15,7 +15,7 @@ from .scores import Score
 __all__ = ["EXP2", "MAX_RESCALE", "Weights", "Rescale", "Softmax"]
 
 
-MAX_RESCALE = 40   # Right shifts by more leave what this leaves of 40 bits: the sign.
+MAX_RESCALE = 40  # Right shifts by more leave what this leaves of 40 bits: the sign.
 
 # 2**(i / 1024), 15 fraction bits.
 EXP2 = [round(2 ** (i / (1 << FRACTION) + 15)) for i in range(1 << FRACTION)]
@@ -23,8 +23,12 @@ EXP2 = [round(2 ** (i / (1 << FRACTION) + 15)) for i in range(1 << FRACTION)]
 
 def Weights(config):
     """Weights of a position, per query: shares of the denominator, and factors of its values."""
-    return data.StructLayout({"shares": data.ArrayLayout(16, config.queries),
-                              "factors": data.ArrayLayout(16, config.queries)})
+    return data.StructLayout(
+        {
+            "shares": data.ArrayLayout(16, config.queries),
+            "factors": data.ArrayLayout(16, config.queries),
+        }
+    )
 
 
 def Rescale(config):
@@ -33,10 +37,15 @@ def Rescale(config):
     `numerator` and `denominator` are right shifts, without meaning in the first block of a head;
     `exponent` is the numerators' exponent less the denominator's, from then on.
     """
-    return data.StructLayout({"numerator": data.ArrayLayout(6, config.queries),
-                              "denominator": data.ArrayLayout(6, config.queries),
-                              "exponent": data.ArrayLayout(8, config.queries),
-                              "first": 1, "last": 1})
+    return data.StructLayout(
+        {
+            "numerator": data.ArrayLayout(6, config.queries),
+            "denominator": data.ArrayLayout(6, config.queries),
+            "exponent": data.ArrayLayout(8, config.queries),
+            "first": 1,
+            "last": 1,
+        }
+    )
 
 
 class Softmax(wiring.Component):
@@ -67,43 +76,55 @@ class Softmax(wiring.Component):
     weights : :py:`Out(stream.Signature(Weights(config)))`
         Weights of each position.
     """
+
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "i":       In(stream.Signature(Score(config), always_ready=True)),
-            "rescale": Out(stream.Signature(Rescale(config))),
-            "weights": Out(stream.Signature(Weights(config))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(Score(config), always_ready=True)),
+                "rescale": Out(stream.Signature(Rescale(config))),
+                "weights": Out(stream.Signature(Weights(config))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
 
         # Write side: scores of a block, into one slot.
-        score   = self.i.p
-        slot    = Signal()
-        place   = Signal(range(KV_BLOCK))
-        pending = Signal()                       # a block's scores and maxima are complete
-        count   = Signal(range(KV_BLOCK), reset_less=True)  # of its positions, less 1
-        first   = Signal(reset_less=True)
-        last    = Signal(reset_less=True)
+        score = self.i.p
+        slot = Signal()
+        place = Signal(range(KV_BLOCK))
+        pending = Signal()  # a block's scores and maxima are complete
+        count = Signal(range(KV_BLOCK), reset_less=True)  # of its positions, less 1
+        first = Signal(reset_less=True)
+        last = Signal(reset_less=True)
         with m.If(self.i.valid):
             m.d.sync += place.eq(place + 1)
             with m.If(score.close):
-                m.d.sync += [place.eq(0), slot.eq(~slot), pending.eq(1), count.eq(place),
-                             first.eq(score.first), last.eq(score.last)]
+                m.d.sync += [
+                    place.eq(0),
+                    slot.eq(~slot),
+                    pending.eq(1),
+                    count.eq(place),
+                    first.eq(score.first),
+                    last.eq(score.last),
+                ]
 
         # Read side: weights, from the other slot.
         en, active, begin = Signal(), Signal(), Signal()
-        out_slot  = Signal()
+        out_slot = Signal()
         out_place = Signal(range(KV_BLOCK))
         out_count = Signal(range(KV_BLOCK), reset_less=True)
-        read      = delayed(m, active, 1, en=en)
-        split     = delayed(m, read, 1, en=en)
+        read = delayed(m, active, 1, en=en)
+        split = delayed(m, read, 1, en=en)
         looked_up = delayed(m, split, 1, en=en)
         m.d.comb += [
             en.eq(self.weights.ready | ~self.weights.valid),
-            begin.eq(pending & ~(active | read | split | looked_up | self.weights.valid)
-                     & ~self.rescale.valid),
+            begin.eq(
+                pending
+                & ~(active | read | split | looked_up | self.weights.valid)
+                & ~self.rescale.valid
+            ),
         ]
         with m.If(en):
             m.d.sync += self.weights.valid.eq(looked_up)
@@ -163,10 +184,10 @@ class Softmax(wiring.Component):
                 out_top.eq(top),
                 out_lifted_top.eq(lifted_top),
                 # Maxima never fall within a head: the differences are not negative.
-                self.rescale.p.denominator[q].eq(
-                    limited((top - out_top)[:16], MAX_RESCALE)),
+                self.rescale.p.denominator[q].eq(limited((top - out_top)[:16], MAX_RESCALE)),
                 self.rescale.p.numerator[q].eq(
-                    limited((lifted_top - out_lifted_top)[:16], MAX_RESCALE)),
+                    limited((lifted_top - out_lifted_top)[:16], MAX_RESCALE)
+                ),
                 self.rescale.p.exponent[q].eq(lifted_top - top),
             ]
 

@@ -60,35 +60,37 @@ class AttentionUnit(wiring.Component):
     write : :py:`Out(stream.Signature(vector_write(config)))`
         Writes to the vector memory.
     """
+
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "insn":    In(stream.Signature(Dispatched)),
-            "busy":    Out(1),
-            "kv":      In(stream.Signature(Quantized(config))),
-            "query":   In(stream.Signature(Quantized(config))),
-            "req":     Out(stream.Signature(ReadRequest)),
-            "data":    In(stream.Signature(config.beat_bits)),
-            "line":    Out(stream.Signature(WriteLine)),
-            "written": In(1),
-            "write":   Out(stream.Signature(vector_write(config))),
-        })
+        super().__init__(
+            {
+                "insn": In(stream.Signature(Dispatched)),
+                "busy": Out(1),
+                "kv": In(stream.Signature(Quantized(config))),
+                "query": In(stream.Signature(Quantized(config))),
+                "req": Out(stream.Signature(ReadRequest)),
+                "data": In(stream.Signature(config.beat_bits)),
+                "line": Out(stream.Signature(WriteLine)),
+                "written": In(1),
+                "write": Out(stream.Signature(vector_write(config))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
 
-        m.submodules.append   = append   = KvAppend(config)
+        m.submodules.append = append = KvAppend(config)
         m.submodules.sequence = sequence = BlockSequence(config)
-        m.submodules.phases   = phases   = fifo.SyncFIFOBuffered(width=Phase.size,
-                                                                 depth=PHASES_AHEAD)
-        m.submodules.queries  = queries  = QueryBuffer(config)
-        m.submodules.intake   = intake   = Intake(config)
+        m.submodules.phases = phases = fifo.SyncFIFOBuffered(width=Phase.size, depth=PHASES_AHEAD)
+        m.submodules.queries = queries = QueryBuffer(config)
+        m.submodules.intake = intake = Intake(config)
         m.submodules.products = products = ProductArray(config)
-        m.submodules.scorer   = scorer   = Scorer(config)
-        m.submodules.softmax  = softmax  = Softmax(config)
-        m.submodules.sums     = sums     = Accumulators(config)
-        m.submodules.output   = output   = AttentionOutput(config)
+        m.submodules.scorer = scorer = Scorer(config)
+        m.submodules.softmax = softmax = Softmax(config)
+        m.submodules.sums = sums = Accumulators(config)
+        m.submodules.output = output = AttentionOutput(config)
 
         wiring.connect(m, wiring.flipped(self.kv), append.i)
         wiring.connect(m, append.line, wiring.flipped(self.line))
@@ -102,20 +104,17 @@ class AttentionUnit(wiring.Component):
         wiring.connect(m, output.write, wiring.flipped(self.write))
         m.d.comb += [
             append.written.eq(self.written),
-
             phases.w_data.eq(sequence.phase.payload),
             phases.w_en.eq(sequence.phase.valid),
             sequence.phase.ready.eq(phases.w_rdy),
             intake.phase.payload.eq(phases.r_data),
             intake.phase.valid.eq(phases.r_rdy),
             phases.r_en.eq(intake.phase.ready),
-
             intake.full.eq(queries.full),
             intake.open.eq(sums.open),
             queries.bank.eq(intake.bank),
             queries.chunk.eq(intake.chunk),
             queries.release.eq(intake.release),
-
             products.beat.eq(intake.beat),
             products.value.eq(intake.tag.value),
             scorer.tag.eq(intake.tag),
@@ -141,8 +140,8 @@ class AttentionUnit(wiring.Component):
                 ]
 
         word = Signal(max(Append.layout.size, Attend.layout.size), reset_less=True)
-        to_append = data.View(Append.layout, word[:Append.layout.size])
-        to_attend = data.View(Attend.layout, word[:Attend.layout.size])
+        to_append = data.View(Append.layout, word[: Append.layout.size])
+        to_attend = data.View(Attend.layout, word[: Attend.layout.size])
         line_shift = (config.lanes - 1).bit_length()
         m.d.comb += [
             append.command.p.value.eq(to_append.value),

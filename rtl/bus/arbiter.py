@@ -17,12 +17,13 @@ FIELDS = ("addr", "len", "size", "burst", "id")
 class Arbiter(wiring.Component):
     """Join two AXI4 managers to one.
 
-    Round-robin, separately for reads and writes. The highest bit of an identifier names the manager,
-    so memory may answer bursts of different identifiers in any order. A manager that is not ready
-    for its data stalls the other's.
+    Round-robin, separately for reads and writes. The highest bit of an identifier names the
+    manager, so memory may answer bursts of different identifiers in any order. A manager that is
+    not ready for its data stalls the other's.
 
-    Latency is two cycles for an address, none for data and responses. Throughput is one burst every three
-    cycles and one beat every cycle in reading; in writing, a burst takes two cycles more than its beats.
+    Latency is two cycles for an address, none for data and responses. Throughput is one burst every
+    three cycles and one beat every cycle in reading; in writing, a burst takes two cycles more than
+    its beats.
 
     Parameters
     ----------
@@ -36,13 +37,16 @@ class Arbiter(wiring.Component):
     o : :py:`Out(AXI4(addr_width, data_width, id_width))`
         Memory.
     """
+
     def __init__(self, addr_width, data_width, id_width):
         if not isinstance(id_width, int) or id_width < 2:
             raise ValueError(f"Identifiers must have at least 2 bits, not {id_width!r}")
-        super().__init__({
-            "i": In(AXI4(addr_width, data_width, id_width - 1)).array(2),
-            "o": Out(AXI4(addr_width, data_width, id_width)),
-        })
+        super().__init__(
+            {
+                "i": In(AXI4(addr_width, data_width, id_width - 1)).array(2),
+                "o": Out(AXI4(addr_width, data_width, id_width)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -88,7 +92,9 @@ class Arbiter(wiring.Component):
         names = [f"a{channel}{name}" for name in FIELDS]
         valid, ready = getattr(self.o, f"a{channel}valid"), getattr(self.o, f"a{channel}ready")
         waiting = Signal(2, name=f"{channel}_waiting")
-        last, source, chosen = (Signal(name=f"{channel}_{name}") for name in ("last", "source", "chosen"))
+        last, source, chosen = (
+            Signal(name=f"{channel}_{name}") for name in ("last", "source", "chosen")
+        )
         m.d.comb += [
             source.eq(Mux(waiting.all(), ~last, waiting[1])),
             # Memory's `ready` arrives late, so the next address waits for the next cycle.

@@ -25,6 +25,7 @@ class StreamRegister(wiring.Component):
     o : :py:`Out(stream.Signature(shape))`
         The same stream. `payload` and `valid` are registers.
     """
+
     def __init__(self, shape):
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 

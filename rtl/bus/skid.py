@@ -11,8 +11,8 @@ __all__ = ["SkidBuffer"]
 class SkidBuffer(wiring.Component):
     """Register `ready` of a stream.
 
-    A payload that arrives while the output stalls waits in the buffer, and `i.ready` falls one cycle
-    later. Between two pipelines, it keeps the enable of the second out of the first.
+    A payload that arrives while the output stalls waits in the buffer, and `i.ready` falls one
+    cycle later. Between two pipelines, it keeps the enable of the second out of the first.
 
     Latency is zero; throughput is one payload per cycle. Backpressure is respected.
 
@@ -28,6 +28,7 @@ class SkidBuffer(wiring.Component):
     o : :py:`Out(stream.Signature(shape))`
         The same stream.
     """
+
     def __init__(self, shape):
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 

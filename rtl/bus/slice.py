@@ -20,10 +20,11 @@ FROM_MEMORY = {"r": ("id", "data", "resp", "last"), "b": ("id", "resp")}
 class AXI4Slice(wiring.Component):
     """Break every combinational path through an AXI4 bus, forward and backward.
 
-    Towards memory, a controller's `ready` enables a single bit; towards the manager, all outputs are
-    registers.
+    Towards memory, a controller's `ready` enables a single bit; towards the manager, all outputs
+    are registers.
 
-    Latency is one cycle in each channel; throughput is one transfer per cycle. Backpressure is respected.
+    Latency is one cycle in each channel; throughput is one transfer per cycle. Backpressure is
+    respected.
 
     Parameters
     ----------
@@ -37,6 +38,7 @@ class AXI4Slice(wiring.Component):
     o : :py:`Out(AXI4(addr_width, data_width, id_width))`
         Memory.
     """
+
     def __init__(self, addr_width, data_width, id_width):
         bus = AXI4(addr_width, data_width, id_width)
         super().__init__({"i": In(bus), "o": Out(bus)})
@@ -68,6 +70,14 @@ class AXI4Slice(wiring.Component):
             payload = Cat(getattr(bus, channel + name) for name in names)
             valid, ready = getattr(bus, f"{channel}valid"), getattr(bus, f"{channel}ready")
             if bus is source:
-                m.d.comb += [stream.payload.eq(payload), stream.valid.eq(valid), ready.eq(stream.ready)]
+                m.d.comb += [
+                    stream.payload.eq(payload),
+                    stream.valid.eq(valid),
+                    ready.eq(stream.ready),
+                ]
             else:
-                m.d.comb += [payload.eq(stream.payload), valid.eq(stream.valid), stream.ready.eq(ready)]
+                m.d.comb += [
+                    payload.eq(stream.payload),
+                    valid.eq(stream.valid),
+                    stream.ready.eq(ready),
+                ]

@@ -23,27 +23,28 @@ FaultReport = data.StructLayout({"code": 8, "pc": PC_BITS, "info": 32})
 
 class State(enum.Enum, shape=3):
     """State of the machine."""
-    IDLE = 0    # nothing, or done
+
+    IDLE = 0  # nothing, or done
     START = 1
     FETCH = 2
-    BEGIN = 3   # the sequencer is not busy yet
+    BEGIN = 3  # the sequencer is not busy yet
     RUN = 4
     FAULT = 5
-    DRAIN = 6   # stopped, until memory has answered
+    DRAIN = 6  # stopped, until memory has answered
     RESET = 7
 
 
 class Control(wiring.Component):
     """Run a program until it ends or faults, and report the result.
 
-    A start fetches the program, clears the sequencer and the token counters, and runs. It is ignored
-    while busy, and after a fault until a reset. The first fault is kept and stops the machine: no
-    unit gets another instruction, and memory no request; the units stay as they are.
+    A start fetches the program, clears the sequencer and the token counters, and runs. It is
+    ignored while busy, and after a fault until a reset. The first fault is kept and stops the
+    machine: no unit gets another instruction, and memory no request; the units stay as they are.
 
     A reset, at any time, stops the machine, waits until memory has answered all outstanding
     requests, and resets all units, so that no late beat reaches a unit that did not request it.
-    STATUS is busy meanwhile; if memory never answers, memory must be reset as well. Writing both bits
-    resets, then starts.
+    STATUS is busy meanwhile; if memory never answers, memory must be reset as well. Writing both
+    bits resets, then starts.
 
     Parameters
     ----------
@@ -91,35 +92,38 @@ class Control(wiring.Component):
     best_index, best_entry : :py:`Out(range(BEST)), In(Logit)`
         Logit at the `best_index` of the cycle before.
     """
+
     def __init__(self, config, faults):
         self.config = config
-        super().__init__({
-            "axi":          In(AXI4Lite(ADDRESS_BITS)),
-            "memory_limit": Out(32),
-            "write_first":  Out(32),
-            "write_end":    Out(32),
-            "program":      Out(32),
-            "length":       Out(32),
-            "fetch_start":  Out(1),
-            "fetch_busy":   In(1),
-            "run_start":    Out(1),
-            "run_busy":     In(1),
-            "sources":      Out(32).array(len(Source)),
-            "token_index":  In(range(TOKENS)),
-            "token":        Out(32),
-            "stop":         Out(1),
-            "memory_idle":  In(1),
-            "clear":        Out(1),
-            "reset":        Out(1, init=1),
-            "faults":       In(FaultReport).array(faults),
-            "units":        In(UNITS_BITS),
-            "pc":           In(PC_BITS),
-            "progress":     In(1),
-            "weight_beat":  In(1),
-            "starved":      In(1),
-            "best_index":   Out(range(BEST)),
-            "best_entry":   In(Logit),
-        })
+        super().__init__(
+            {
+                "axi": In(AXI4Lite(ADDRESS_BITS)),
+                "memory_limit": Out(32),
+                "write_first": Out(32),
+                "write_end": Out(32),
+                "program": Out(32),
+                "length": Out(32),
+                "fetch_start": Out(1),
+                "fetch_busy": In(1),
+                "run_start": Out(1),
+                "run_busy": In(1),
+                "sources": Out(32).array(len(Source)),
+                "token_index": In(range(TOKENS)),
+                "token": Out(32),
+                "stop": Out(1),
+                "memory_idle": In(1),
+                "clear": Out(1),
+                "reset": Out(1, init=1),
+                "faults": In(FaultReport).array(faults),
+                "units": In(UNITS_BITS),
+                "pc": In(PC_BITS),
+                "progress": In(1),
+                "weight_beat": In(1),
+                "starved": In(1),
+                "best_index": Out(range(BEST)),
+                "best_entry": In(Logit),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -146,11 +150,14 @@ class Control(wiring.Component):
             registers.token_index.eq(self.token_index),
             self.token.eq(registers.token_word),
             self.best_index.eq(registers.best_index >> 1),
-            registers.best_word.eq(Mux(registers.best_index[0], self.best_entry.id,
-                                       self.best_entry.value)),
+            registers.best_word.eq(
+                Mux(registers.best_index[0], self.best_entry.id, self.best_entry.value)
+            ),
         ]
-        m.d.comb += [value.eq(getattr(registers, source.name.lower()))
-                     for source, value in zip(Source, self.sources)]
+        m.d.comb += [
+            value.eq(getattr(registers, source.name.lower()))
+            for source, value in zip(Source, self.sources)
+        ]
 
         start, reset = registers.control_write[0], registers.control_write[1]
         state = Signal(State)
@@ -158,8 +165,9 @@ class Control(wiring.Component):
         watch = Signal(32)
         settle = Signal(range(8))  # until `memory_idle` may be trusted
         restart = Signal()
-        m.d.comb += running.eq((state == State.FETCH) | (state == State.BEGIN)
-                               | (state == State.RUN))
+        m.d.comb += running.eq(
+            (state == State.FETCH) | (state == State.BEGIN) | (state == State.RUN)
+        )
 
         with m.If(running):
             m.d.sync += [
@@ -177,8 +185,10 @@ class Control(wiring.Component):
                     m.d.sync += state.eq(State.START)
             with m.Case(State.START):
                 m.d.comb += self.clear.eq(1)
-                m.d.sync += [counter.eq(0) for counter in (
-                    done, cycles, watch, registers.weight_beats, registers.starved)]
+                m.d.sync += [
+                    counter.eq(0)
+                    for counter in (done, cycles, watch, registers.weight_beats, registers.starved)
+                ]
                 with m.If(registers.length > self.config.program_words):
                     self.stop_with(m, state, fault, FaultCode.PROGRAM, 0, registers.length)
                 with m.Else():

@@ -21,8 +21,8 @@ WINDOWS = ("BEST",)  # read through a port, instead of as members
 class RegisterFile(wiring.Component):
     """Give the host the registers of :data:`rtl.spec.csr.REGISTERS`.
 
-    One access at a time; a read takes nine cycles, a write four. An address without a register, or a
-    register that does not allow the access, gives SLVERR.
+    One access at a time; a read takes nine cycles, a write four. An address without a register, or
+    a register that does not allow the access, gives SLVERR.
 
     Members
     -------
@@ -42,6 +42,7 @@ class RegisterFile(wiring.Component):
     name_index, name_word : :py:`In(range(count)), Out(32)`
         Array of ones that are read and written: word of the `name_index` of the cycle before.
     """
+
     def __init__(self):
         members = {"axi": In(AXI4Lite(ADDRESS_BITS))}
         for r in REGISTERS.values():

@@ -43,18 +43,21 @@ class Fetch(wiring.Component):
     word : :py:`Out(WORD_BITS)`
         Instruction at the `index` of the cycle before.
     """
+
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "start":   In(1),
-            "program": In(32),
-            "length":  In(32),
-            "busy":    Out(1),
-            "req":     Out(stream.Signature(ReadRequest)),
-            "data":    In(stream.Signature(config.beat_bits)),
-            "index":   In(range(config.program_words)),
-            "word":    Out(WORD_BITS),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "program": In(32),
+                "length": In(32),
+                "busy": Out(1),
+                "req": Out(stream.Signature(ReadRequest)),
+                "data": In(stream.Signature(config.beat_bits)),
+                "index": In(range(config.program_words)),
+                "word": Out(WORD_BITS),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -71,8 +74,10 @@ class Fetch(wiring.Component):
         held = Signal(range(beats_per_word + 1))  # beats of the word being gathered
         full = Signal(range(words_per_beat + 1))  # words to be written
         at = Signal(range(words), reset_less=True)
-        left = Signal(range(words + words_per_unit), reset_less=True)  # words, a multiple of a unit's
-        units = self.length[:len(left)] + (words_per_unit - 1) >> words_per_unit.bit_length() - 1
+        left = Signal(
+            range(words + words_per_unit), reset_less=True
+        )  # words, a multiple of a unit's
+        units = self.length[: len(left)] + (words_per_unit - 1) >> words_per_unit.bit_length() - 1
 
         m.d.comb += [write.addr.eq(at), write.data.eq(store[:WORD_BITS]), write.en.eq(full != 0)]
         with m.If(self.req.ready):
@@ -96,7 +101,7 @@ class Fetch(wiring.Component):
                 ]
             m.d.comb += self.data.ready.eq((full <= 1) & (left > full))
             with m.If(self.data.valid & self.data.ready):
-                m.d.sync += store.eq(Cat(store, self.data.payload)[-len(store):])
+                m.d.sync += store.eq(Cat(store, self.data.payload)[-len(store) :])
                 if beats_per_word == 1:
                     m.d.sync += full.eq(words_per_beat)
                 else:

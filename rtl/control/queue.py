@@ -14,10 +14,11 @@ __all__ = ["UnitQueue"]
 
 
 class UnitQueue(wiring.Component):
-    """Keep the instructions of a unit, in order, and execute the :class:`~rtl.spec.isa.Sync` among them.
+    """Keep the instructions of a unit, in order, and execute the :class:`~rtl.spec.isa.Sync` among
+    them.
 
-    The instruction at the head is offered to the unit. A Sync waits until the unit is idle, then until
-    its tokens are taken and given.
+    The instruction at the head is offered to the unit. A Sync waits until the unit is idle, then
+    until its tokens are taken and given.
 
     Latency is three cycles. Throughput is one instruction every two cycles, one Sync every three.
 
@@ -45,30 +46,34 @@ class UnitQueue(wiring.Component):
     pc : :py:`Out(PC_BITS)`
         Index in the program of the instruction that the unit took last.
     """
+
     def __init__(self, depth):
         if not isinstance(depth, int) or depth < 2:
             raise ValueError(f"Queue depth must be an integer of at least 2, not {depth!r}")
         self.depth = depth
-        super().__init__({
-            "i":      In(stream.Signature(Dispatched)),
-            "o":      Out(stream.Signature(Dispatched)),
-            "busy":   In(1),
-            "tokens": Out(TokenPort()),
-            "stop":   In(1),
-            "empty":  Out(1),
-            "passed": Out(1),
-            "pc":     Out(PC_BITS),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(Dispatched)),
+                "o": Out(stream.Signature(Dispatched)),
+                "busy": In(1),
+                "tokens": Out(TokenPort()),
+                "stop": In(1),
+                "empty": Out(1),
+                "passed": Out(1),
+                "pc": Out(PC_BITS),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
 
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=Dispatched.size, depth=self.depth)
         wiring.connect(m, wiring.flipped(self.i), queue.w_stream)
-        # The head is registered, because a large queue's memory output arrives late. The next one is
-        # read once the register is empty, so that the unit's `ready` never reaches the memory's enable.
+        # The head is registered, because a large queue's memory output arrives late. The next one
+        # is read once the register is empty, so that the unit's `ready` never reaches the memory's
+        # enable.
         head, valid, taken = Signal(Dispatched, reset_less=True), Signal(), Signal()
-        sync = data.View(Sync.layout, head.word[:Sync.layout.size])
+        sync = data.View(Sync.layout, head.word[: Sync.layout.size])
         is_sync = Signal(reset_less=True)
         syncing = Signal()
         m.d.comb += queue.r_en.eq(~valid)
@@ -79,7 +84,9 @@ class UnitQueue(wiring.Component):
             m.d.sync += [
                 valid.eq(queue.r_rdy),
                 head.eq(following),
-                is_sync.eq(data.View(Sync.layout, following.word[:Sync.layout.size]).op == Op.SYNC),
+                is_sync.eq(
+                    data.View(Sync.layout, following.word[: Sync.layout.size]).op == Op.SYNC
+                ),
             ]
 
         m.d.comb += [

@@ -64,26 +64,29 @@ class Sequencer(wiring.Component):
     fault_info : :py:`Out(32)`
         See the code.
     """
+
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "start":   In(1),
-            "stop":    In(1),
-            "length":  In(PC_BITS + 1),
-            "sources": In(32).array(len(Source)),
-            "token_index": Out(range(TOKENS)),
-            "token":   In(32),
-            "index":   Out(range(config.program_words)),
-            "word":    In(WORD_BITS),
-            "queues":  Out(stream.Signature(Dispatched)).array(len(Unit)),
-            "idle":    In(1),
-            "busy":    Out(1),
-            "pc":      Out(PC_BITS),
-            "fault":   Out(1),
-            "fault_code": Out(8),
-            "fault_pc":   Out(PC_BITS),
-            "fault_info": Out(32),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "stop": In(1),
+                "length": In(PC_BITS + 1),
+                "sources": In(32).array(len(Source)),
+                "token_index": Out(range(TOKENS)),
+                "token": In(32),
+                "index": Out(range(config.program_words)),
+                "word": In(WORD_BITS),
+                "queues": Out(stream.Signature(Dispatched)).array(len(Unit)),
+                "idle": In(1),
+                "busy": Out(1),
+                "pc": Out(PC_BITS),
+                "fault": Out(1),
+                "fault_code": Out(8),
+                "fault_pc": Out(PC_BITS),
+                "fault_info": Out(32),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -91,8 +94,9 @@ class Sequencer(wiring.Component):
         pc = Signal(PC_BITS + 1)
         insn = Signal(WORD_BITS, reset_less=True)
         opcode = insn[:8]
-        loop, scalar, token = (data.View(cls.layout, insn[:cls.layout.size])
-                               for cls in (Loop, Scalar, Token))
+        loop, scalar, token = (
+            data.View(cls.layout, insn[: cls.layout.size]) for cls in (Loop, Scalar, Token)
+        )
         registers = Array(Signal(32, name=f"r{n}") for n in range(REGISTERS))
         operands = Array([*registers, *self.sources] + [C(0)] * (16 - REGISTERS - len(Source)))
         # One wide multiplexer serves both operands of Scalar, one after the other.
@@ -178,8 +182,8 @@ class Sequencer(wiring.Component):
     def loops(self, m, pc):
         """Move `pc` on, to the start of the innermost loop where it ends.
 
-        Returns the stack of loops, its depth, whether `pc` is at the end of the innermost one, whether
-        that is to be executed again, and the request to move on.
+        Returns the stack of loops, its depth, whether `pc` is at the end of the innermost one,
+        whether that is to be executed again, and the request to move on.
         """
         # The innermost loop is at the top of a stack that shifts.
         frame = data.StructLayout({"start": PC_BITS, "end": PC_BITS + 1, "left": 32})
@@ -207,7 +211,10 @@ class Sequencer(wiring.Component):
             m.d.sync += times.eq(loop.count + operand)
             m.next = "WEIGH"
         with m.State("WEIGH"):
-            m.d.sync += [nothing.eq((times == 0) | (loop.length == 0)), too_deep.eq(depth == LOOP_DEPTH)]
+            m.d.sync += [
+                nothing.eq((times == 0) | (loop.length == 0)),
+                too_deep.eq(depth == LOOP_DEPTH),
+            ]
             m.next = "LOOP"
         with m.State("LOOP"):
             with m.If(nothing):
@@ -257,13 +264,15 @@ class Sequencer(wiring.Component):
             with m.Case(0):
                 m.d.sync += x.eq(operand >> scalar.shift)
             with m.Case(1):
-                m.d.sync += [total.eq(scalar.offset + operand),
-                             a.eq(x[low]), b.eq(scalar.factor[low])]
+                m.d.sync += [
+                    total.eq(scalar.offset + operand),
+                    a.eq(x[low]),
+                    b.eq(scalar.factor[low]),
+                ]
             with m.Case(2):
                 m.d.sync += [a.eq(x[low]), b.eq(scalar.factor[high])]
             with m.Case(3):
-                m.d.sync += [total.eq(total + product),
-                             a.eq(x[high]), b.eq(scalar.factor[low])]
+                m.d.sync += [total.eq(total + product), a.eq(x[high]), b.eq(scalar.factor[low])]
             with m.Case(4, 5):
                 m.d.sync += total.eq(total + (product << HALF))
         return total
@@ -276,10 +285,22 @@ class Sequencer(wiring.Component):
         accept, accepted, drained = Signal(), Signal(), Signal()
         classes = [cls for op, cls in Insn.by_op.items() if op.value >> 4]
         slots = range(max(len(cls.relative) for cls in classes))
-        widths = [max((cls.layout[field].width for cls in classes
-                       for field in list(cls.relative)[slot:slot + 1])) for slot in slots]
-        fields = [Signal(width, name=f"field{n}", reset_less=True) for n, width in enumerate(widths)]
-        addends = [Signal(width, name=f"addend{n}", reset_less=True) for n, width in enumerate(widths)]
+        widths = [
+            max(
+                (
+                    cls.layout[field].width
+                    for cls in classes
+                    for field in list(cls.relative)[slot : slot + 1]
+                )
+            )
+            for slot in slots
+        ]
+        fields = [
+            Signal(width, name=f"field{n}", reset_less=True) for n, width in enumerate(widths)
+        ]
+        addends = [
+            Signal(width, name=f"addend{n}", reset_less=True) for n, width in enumerate(widths)
+        ]
 
         word = Signal(WORD_BITS, reset_less=True)
         word_pc = Signal(PC_BITS, reset_less=True)
@@ -297,11 +318,16 @@ class Sequencer(wiring.Component):
         numbers = [Signal(range(REGISTERS), name=f"number{n}", reset_less=True) for n in slots]
         with m.Switch(insn[:8]):
             for cls in classes:
-                view = data.View(cls.layout, insn[:cls.layout.size])
+                view = data.View(cls.layout, insn[: cls.layout.size])
                 with m.Case(cls.op):
-                    m.d.sync += [number.eq(view[register]) for number, register in zip(numbers, cls.relative.values())]
+                    m.d.sync += [
+                        number.eq(view[register])
+                        for number, register in zip(numbers, cls.relative.values())
+                    ]
                     with m.If(accepted):
-                        m.d.sync += [target.eq(view[field]) for target, field in zip(fields, cls.relative)]
+                        m.d.sync += [
+                            target.eq(view[field]) for target, field in zip(fields, cls.relative)
+                        ]
         with m.If(accepted):
             m.d.sync += [word_valid.eq(1), word.eq(insn), word_pc.eq(pc)]
             m.d.sync += [addend.eq(registers[number]) for addend, number in zip(addends, numbers)]
@@ -312,7 +338,7 @@ class Sequencer(wiring.Component):
             m.d.sync += word_valid.eq(accepted)
             with m.Switch(word[:8]):
                 for cls in classes:
-                    patched = data.View(cls.layout, out.word[:cls.layout.size])
+                    patched = data.View(cls.layout, out.word[: cls.layout.size])
                     with m.Case(cls.op):
                         for name, field, addend in zip(cls.relative, fields, addends):
                             m.d.sync += patched[name].eq(field + addend)
@@ -330,12 +356,16 @@ class Sequencer(wiring.Component):
 
 def is_for_unit(word):
     """Whether an instruction goes to a unit's queue."""
-    sync = data.View(Sync.layout, word[:Sync.layout.size])
+    sync = data.View(Sync.layout, word[: Sync.layout.size])
     known = Cat(sync.unit == u for u in Unit).any()
     return Cat(word[:8] == op for op in Op if op.value >> 4).any() | (word[:8] == Op.SYNC) & known
 
 
 def first_source(word):
     """First operand of an instruction that the sequencer executes."""
-    loop, scalar, token = (data.View(cls.layout, word[:cls.layout.size]) for cls in (Loop, Scalar, Token))
-    return Mux(word[:8] == Op.LOOP, loop.source, Mux(word[:8] == Op.TOKEN, token.source, scalar.source))
+    loop, scalar, token = (
+        data.View(cls.layout, word[: cls.layout.size]) for cls in (Loop, Scalar, Token)
+    )
+    return Mux(
+        word[:8] == Op.LOOP, loop.source, Mux(word[:8] == Op.TOKEN, token.source, scalar.source)
+    )

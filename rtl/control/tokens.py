@@ -24,21 +24,25 @@ class TokenPort(wiring.Signature):
     done : :py:`In(1)`
         Both happen in this cycle.
     """
+
     def __init__(self):
-        super().__init__({
-            "valid": Out(1),
-            "take":  Out(range(COUNTERS)),
-            "give":  Out(range(COUNTERS)),
-            "done":  In(1),
-        })
+        super().__init__(
+            {
+                "valid": Out(1),
+                "take": Out(range(COUNTERS)),
+                "give": Out(range(COUNTERS)),
+                "done": In(1),
+            }
+        )
 
 
 class TokenCounters(wiring.Component):
     """Count tokens: 15 counters of 8 bits; number 0 is none, and never waits.
 
-    All queues may give in the same cycle. If several take from a counter, the first has priority, and
-    the others wait for at least two cycles. A token can be taken two cycles after it was given. A counter
-    must not exceed 255: the rule `token` (:mod:`rtl.spec.rules`) bounds how far a queue runs ahead.
+    All queues may give in the same cycle. If several take from a counter, the first has priority,
+    and the others wait for at least two cycles. A token can be taken two cycles after it was given.
+    A counter must not exceed 255: the rule `token` (:mod:`rtl.spec.rules`) bounds how far a queue
+    runs ahead.
 
     Parameters
     ----------
@@ -50,6 +54,7 @@ class TokenCounters(wiring.Component):
     queues : :py:`In(TokenPort()).array(queues)`
         The queues.
     """
+
     def __init__(self, queues):
         if not isinstance(queues, int) or queues < 1:
             raise ValueError(f"Number of queues must be a positive integer, not {queues!r}")
@@ -65,8 +70,8 @@ class TokenCounters(wiring.Component):
                 wanted = wanted | (other.valid & (other.take == queue.take) & (queue.take != 0))
             m.d.comb += queue.done.eq(queue.valid & some.bit_select(queue.take, 1) & ~wanted)
 
-        # Counters are updated a cycle late, which breaks the path from the queues' arbitration to the
-        # counters. Until then, a counter that was taken from reads as empty.
+        # Counters are updated a cycle late, which breaks the path from the queues' arbitration to
+        # the counters. Until then, a counter that was taken from reads as empty.
         for k in range(1, COUNTERS):
             count = Signal(COUNTER_BITS, name=f"count{k}")
             given = Signal(range(len(self.queues) + 1), name=f"given{k}")

@@ -26,6 +26,8 @@ def create(config):
 
 
 def standalone(config):
-    """The linear core that a configuration asks for, by itself: it takes activations, not tables of them."""
+    """The linear core that a configuration asks for, by itself: it takes activations, not tables of
+    them.
+    """
     core = create(config)
     return core if core.inputs == 1 else import_module(".tabled", __name__).TabledCore(core)

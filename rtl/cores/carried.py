@@ -25,6 +25,7 @@ class Carried:
     bound : :class:`int`
         The integer lies from -`bound` to `bound`.
     """
+
     value: Value
     carry: Value
     bound: int
@@ -34,7 +35,7 @@ class Carried:
         bound = self.bound + other.bound
         # The carry goes in below the lowest bit.
         total = Cat(1, self.value).as_signed() + Cat(other.carry, other.value).as_signed()
-        return Carried(total[1:_width(bound) + 1].as_signed(), self.carry, bound)
+        return Carried(total[1 : _width(bound) + 1].as_signed(), self.carry, bound)
 
     def __lshift__(self, places):
         """Multiply by a power of two; no hardware."""
@@ -43,8 +44,9 @@ class Carried:
 
     def where(self, condition, other):
         """This, or `other` where `condition` is not met. Both must have the same carry."""
-        return Carried(Mux(condition, self.value, other.value), self.carry,
-                       max(self.bound, other.bound))
+        return Carried(
+            Mux(condition, self.value, other.value), self.carry, max(self.bound, other.bound)
+        )
 
     def masked(self, condition):
         """This where `condition` is met, otherwise zero."""
@@ -52,12 +54,12 @@ class Carried:
 
     def within(self, bound):
         """This, when it is known to be no larger than `bound`."""
-        return Carried(self.value[:_width(bound)].as_signed(), self.carry, bound)
+        return Carried(self.value[: _width(bound)].as_signed(), self.carry, bound)
 
     @property
     def total(self):
         """Value of the integer, of which nothing is due; one adder."""
-        return (self.value + self.carry)[:self.bound.bit_length() + 1].as_signed()
+        return (self.value + self.carry)[: self.bound.bit_length() + 1].as_signed()
 
     def registered(self, m, name):
         """This, a cycle later."""

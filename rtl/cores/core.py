@@ -13,8 +13,8 @@ from .output import OutputQueue, capacity
 __all__ = ["CORES", "CORE_WEIGHTS", "SUM_BITS", "LinearCore", "register"]
 
 
-CORES = {}       # name: class
-SUM_BITS = 20    # 16 products of -128 and -128 are 2**18
+CORES = {}  # name: class
+SUM_BITS = 20  # 16 products of -128 and -128 are 2**18
 
 
 def CORE_WEIGHTS(config):
@@ -37,12 +37,13 @@ def register(cls):
 class LinearCore(wiring.Component):
     """Multiply a step's weights with activations, exactly: what every core keeps to.
 
-    A step is taken from `weights` and `acts` together. It gives :meth:`outputs` payloads of sums, in
-    order; :meth:`passes` cycles after it the next one can be taken. Rows of a payload that a step
-    does not have are nonsense. Per row and column, a sum is that of weight * activation over the
-    step's elements, where the weight is the format's :meth:`~rtl.spec.formats.Format.grid` of its
-    code. Formats that are not native come a slice of N rows at a time (:mod:`rtl.linear.expand`):
-    ternary codes as nibbles in two's complement, rows of sparse blocks as S8.
+    A step is taken from `weights` and `acts` together. It gives :meth:`outputs` payloads of sums,
+    in order; :meth:`passes` cycles after it the next one can be taken. Rows of a payload that a
+    step does not have are nonsense. Per row and column, a sum is that of weight * activation over
+    the step's elements, where the weight is the format's :meth:`~rtl.spec.formats.Format.grid` of
+    its code. Formats that are not native come a slice of N rows at a time
+    (:mod:`rtl.linear.expand`): ternary codes as nibbles in two's complement, rows of sparse blocks
+    as S8.
 
     A core's pipeline never stops. It takes only steps for whose sums there is room in the queue
     behind it (:meth:`take_steps`), so `valid` never waits for `ready`.
@@ -79,23 +80,30 @@ class LinearCore(wiring.Component):
         Codes, laid out as :mod:`rtl.spec.formats` says. Taken together with `acts`.
     acts : :py:`In(stream.Signature(data.ArrayLayout(table, columns)))`
         Activations of each column. Those beyond a step's elements do not matter.
-    sums : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns)))`
+    sums : :py:`Out(stream.Signature(ArrayLayout(ArrayLayout(signed(20), lanes), columns)))`
         Sums of the step, by column and row.
     """
+
     what: str
 
-    def __init__(self, config, *, latency, native, lanes, weights=None, table=None, inputs=1,
-                 more=None):
+    def __init__(
+        self, config, *, latency, native, lanes, weights=None, table=None, inputs=1, more=None
+    ):
         self.config, self.latency, self.native = config, latency, frozenset(native)
         self.lanes, self.inputs, self.capacity = lanes, inputs, capacity(latency)
         table = data.ArrayLayout(signed(8), GROUP) if table is None else table
-        super().__init__({
-            "weights": In(stream.Signature(weights or CORE_WEIGHTS(config))),
-            "acts":    In(stream.Signature(data.ArrayLayout(table, config.columns))),
-            "sums":    Out(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), lanes), config.columns))),
-            **(more or {}),
-        })
+        super().__init__(
+            {
+                "weights": In(stream.Signature(weights or CORE_WEIGHTS(config))),
+                "acts": In(stream.Signature(data.ArrayLayout(table, config.columns))),
+                "sums": Out(
+                    stream.Signature(
+                        data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), lanes), config.columns)
+                    )
+                ),
+                **(more or {}),
+            }
+        )
 
     @staticmethod
     def check(config):

@@ -22,13 +22,14 @@ class DspChainCore(LinearCore):
     After FlightLLM (arXiv:2401.03868). A chain is :data:`~rtl.spec.config.GROUP` cells, each with a
     multiplier, added up along K. A sparse multiplexer before a cell picks the activation that its
     weight's index names; reduction nodes break the chain where a row of a block ends. A beat of one
-    lane has one chain per column; of more lanes, a chain serves two, and where both of a cell's weights
-    go with one activation, its multiplier does both products (:class:`~.dsp.Packing`). So 32 products of
-    4-bit weights per lane, column and cycle take 32 multipliers at one lane, and 16 at more.
+    lane has one chain per column; of more lanes, a chain serves two, and where both of a cell's
+    weights go with one activation, its multiplier does both products (:class:`~.dsp.Packing`). So
+    32 products of 4-bit weights per lane, column and cycle take 32 multipliers at one lane, and 16
+    at more.
 
-    Per step, row and column, the sum over the elements of (2 * code - 15) * act in U4 and of code * act
-    in all else. Row p * N + l of a payload is row p of lane l. TERNARY comes as nibbles in two's
-    complement, in the order of U4. Codes of sparse blocks come as they lie in memory.
+    Per step, row and column, the sum over the elements of (2 * code - 15) * act in U4 and of code *
+    act in all else. Row p * N + l of a payload is row p of lane l. TERNARY comes as nibbles in
+    two's complement, in the order of U4. Codes of sparse blocks come as they lie in memory.
 
     Latency is :attr:`latency` cycles, throughput :meth:`passes` cycles per step; payloads of a
     step come one after the other. Backpressure is respected: the chains themselves never stop, but
@@ -53,14 +54,20 @@ class DspChainCore(LinearCore):
     weights : :py:`In(stream.Signature(CHAIN_WEIGHTS(config)))`
         Steps. Taken together with `acts`, in the last of their passes.
     """
+
     what = "Chains of multipliers for dense and sparse weights, after FlightLLM (arXiv:2401.03868)."
 
     def __init__(self, config, packing=ECP5):
         self.check(config)
         self.packing = packing
         # Slots, operands, chains, tree, queue.
-        super().__init__(config, latency=2 + DspGroup.LATENCY + ReductionTree.LATENCY + 1, native=config.native,
-                         lanes=row_slices(config) * config.rows, weights=CHAIN_WEIGHTS(config))
+        super().__init__(
+            config,
+            latency=2 + DspGroup.LATENCY + ReductionTree.LATENCY + 1,
+            native=config.native,
+            lanes=row_slices(config) * config.rows,
+            weights=CHAIN_WEIGHTS(config),
+        )
 
     def outputs(self, fmt, mode=Mode.ZERO):
         """Payloads of sums of a step of format `fmt`, and in sparse formats of `mode`."""
@@ -69,7 +76,9 @@ class DspChainCore(LinearCore):
     def passes(self, fmt, mode=Mode.ZERO):
         """Cycles of a step. The slots of two lanes are more than a chain has cells, but in a dense
         block a cell does two."""
-        halves = 2 if FORMATS[fmt].sparse and FORMATS[fmt].code_bits == 4 and mode != Mode.DENSE else 1
+        halves = (
+            2 if FORMATS[fmt].sparse and FORMATS[fmt].code_bits == 4 and mode != Mode.DENSE else 1
+        )
         return max(self.outputs(fmt, mode), halves if lanes_of_chain(self.config) == 2 else 1)
 
     def elaborate(self, platform):
@@ -109,7 +118,11 @@ class DspChainCore(LinearCore):
             return step.format == WeightFormat[name] if name in self.config.formats else C(0)
 
         def is_mode(*modes):
-            return sparse & step.mode.matches(*(int(mode) for mode in modes)) if self.config.sparse else C(0)
+            return (
+                sparse & step.mode.matches(*(int(mode) for mode in modes))
+                if self.config.sparse
+                else C(0)
+            )
 
         n4 = is_format("SPARSE4")
         sparse = n4 | is_format("SPARSE8")
@@ -174,5 +187,7 @@ class DspChainCore(LinearCore):
         own, choices = acts[cell], elements(self.config, cell)
         if not choices:
             return own
-        act = Cat(acts[n] for n in choices).word_select(element[:(len(choices) - 1).bit_length()], 8)
+        act = Cat(acts[n] for n in choices).word_select(
+            element[: (len(choices) - 1).bit_length()], 8
+        )
         return act.as_signed() if cell < BLOCK else Mux(whole, own, act.as_signed())

@@ -26,12 +26,12 @@ class LutCore(LinearCore):
 
     After LUT Tensor Core (arXiv:2408.06003). A weight is a sum of bit planes, a plane's bits stand
     for +1 and -1. For every few activations a table holds their sums under every choice of signs;
-    the 32 weights of a plane select entries, which are added up. Tables come ready-made: they are built
-    where activations are quantized (:class:`~rtl.linear.activations.ActivationBuffer`), once for all
-    rows. A core by itself has :class:`~.tabled.TabledCore` in front. A step of any format is 4 N such
-    rows of planes, which `columns` sets of tables serve: the tile is elongated. LUT Tensor Core feeds the
-    planes of a weight one after the other; here they lie side by side, so that a step of any width
-    of weights takes one cycle, and the memory's beat is used up.
+    the 32 weights of a plane select entries, which are added up. Tables come ready-made: they are
+    built where activations are quantized (:class:`~rtl.linear.activations.ActivationBuffer`), once
+    for all rows. A core by itself has :class:`~.tabled.TabledCore` in front. A step of any format
+    is 4 N such rows of planes, which `columns` sets of tables serve: the tile is elongated. LUT
+    Tensor Core feeds the planes of a weight one after the other; here they lie side by side, so
+    that a step of any width of weights takes one cycle, and the memory's beat is used up.
 
     Unit 4 * n + p of lane n multiplies one row of a plane, and units are added by format. Per step
     and column, row r's sum over k is that of
@@ -40,10 +40,11 @@ class LutCore(LinearCore):
     - U2: (2 * code - 3) * act: units 2 * r and 2 * r + 1, with weights 1 and 2;
     - U3: (2 * code - 7) * act: units 4 * r to 4 * r + 2, with weights 1, 2 and 4;
     - U4: (2 * code - 15) * act: units 4 * r to 4 * r + 3, with weights 1, 2, 4 and 8;
-    - TERNARY: code * act: units 2 * r and 2 * r + 1, halved; their planes are code >= 0 and code > 0;
-    - S8: code * act over 16 elements, whose tables must be there twice: the units take planes 4 to 7
-      with the upper ones. With the sign's plane inverted the
-      planes make 2 * code + 1: the sum of the activations is taken off, and the rest halved.
+    - TERNARY: code * act: units 2 * r and 2 * r + 1, halved; their planes are code >= 0 and code >
+      0;
+    - S8: code * act over 16 elements, whose tables must be there twice: the units take planes 4 to
+      7 with the upper ones. With the sign's plane inverted the planes make 2 * code + 1: the sum of
+      the activations is taken off, and the rest halved.
 
     Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected: the
     pipeline itself never stops, but takes only steps for whose sums there is room in the queue
@@ -64,8 +65,12 @@ class LutCore(LinearCore):
     acts : :py:`In(stream.Signature(data.ArrayLayout(TABLES(inputs), columns)))`
         Tables of each column's activations.
     """
-    what = ("A core of lookup tables: sums of a few activations under every choice of signs, which the bits of weights "
-            "select, after LUT Tensor Core (arXiv:2408.06003).")
+
+    what = (
+        "A core of lookup tables: sums of a few activations under every choice of signs, which the "
+        "bits of weights "
+        "select, after LUT Tensor Core (arXiv:2408.06003)."
+    )
 
     def __init__(self, config, *, formats=None, inputs=2):
         self.check(config)
@@ -74,13 +79,20 @@ class LutCore(LinearCore):
         formats = config.formats if formats is None else formats
         native = [WeightFormat[name] for name in formats if name in NATIVE["lut"]]
         if not native:
-            raise ValueError(f"Formats must have at least one of {', '.join(NATIVE['lut'])}, not {formats!r}")
+            raise ValueError(
+                f"Formats must have at least one of {', '.join(NATIVE['lut'])}, not {formats!r}"
+            )
         # Encoded weights and tables, entries; the units' trees; sums of units, of pairs, of lanes,
         # and the correction; the queue.
         self.levels = (GROUP // 2 // inputs - 1).bit_length()
-        super().__init__(config, latency=2 + self.levels + 4 + 1, native=native, inputs=inputs,
-                         lanes=config.rows * max(FORMATS[fmt].step_rows for fmt in native),
-                         table=TABLES(inputs))
+        super().__init__(
+            config,
+            latency=2 + self.levels + 4 + 1,
+            native=native,
+            inputs=inputs,
+            lanes=config.rows * max(FORMATS[fmt].step_rows for fmt in native),
+            table=TABLES(inputs),
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -103,8 +115,11 @@ class LutCore(LinearCore):
         formats = {WeightFormat[name] for name in names} & self.native
         if formats == self.native:
             return C(1)
-        return reduce(or_, [self._format[stage] == fmt for fmt in sorted(formats, key=lambda f: f.value)],
-                      C(0))
+        return reduce(
+            or_,
+            [self._format[stage] == fmt for fmt in sorted(formats, key=lambda f: f.value)],
+            C(0),
+        )
 
     def _has(self, *names):
         return any(WeightFormat[name] in self.native for name in names)
@@ -118,16 +133,20 @@ class LutCore(LinearCore):
             for k in range(GROUP):
                 bit = self.weights.p.codes[GROUP * unit + k]
                 if self._has("U4", "S8"):
-                    packed = self.weights.p.codes[4 * GROUP * lane + 8 * (k % 16) + 4 * (k // 16) + plane]
+                    packed = self.weights.p.codes[
+                        4 * GROUP * lane + 8 * (k % 16) + 4 * (k // 16) + plane
+                    ]
                     if plane == 3 and k >= 16:
                         packed = packed ^ self._is(0, "S8")
                     bit = Mux(self._is(0, "U4", "S8"), packed, bit)
                 bits.append(bit)
             lookups = []
             for n in range(0, GROUP, self.inputs):
-                codes, negative = encode(Cat(bits[n:n + self.inputs]))
-                later = [Signal(2, name=f"code_{unit}_{n}_{i}", reset_less=True)
-                         for i in range(len(codes))]
+                codes, negative = encode(Cat(bits[n : n + self.inputs]))
+                later = [
+                    Signal(2, name=f"code_{unit}_{n}_{i}", reset_less=True)
+                    for i in range(len(codes))
+                ]
                 add_one = Signal(name=f"negative_{unit}_{n}", reset_less=True)
                 m.d.sync += [a.eq(b) for a, b in zip(later, codes)]
                 m.d.sync += add_one.eq(negative)
@@ -139,8 +158,10 @@ class LutCore(LinearCore):
         """Tables of one column, of a step whose weights are encoded."""
         tables = []
         for n, table in enumerate(self.acts.p[column]):
-            entries = [Signal(signed(len(e)), name=f"entry_{column}_{n}_{i}", reset_less=True)
-                       for i, e in enumerate(table)]
+            entries = [
+                Signal(signed(len(e)), name=f"entry_{column}_{n}_{i}", reset_less=True)
+                for i, e in enumerate(table)
+            ]
             m.d.sync += [later.eq(e) for later, e in zip(entries, table)]
             tables.append(entries)
         return tables
@@ -152,17 +173,21 @@ class LutCore(LinearCore):
 
         def tree(terms, name):
             for level in range(self.levels):
-                terms = [(a + b).registered(m, f"{name}_{level}_{n}")
-                         for n, (a, b) in enumerate(zip(terms[0::2], terms[1::2]))]
+                terms = [
+                    (a + b).registered(m, f"{name}_{level}_{n}")
+                    for n, (a, b) in enumerate(zip(terms[0::2], terms[1::2]))
+                ]
             return terms[0]
 
         units = []
         for u, lookups in enumerate(codes):
             name = f"unit_{column}_{u}"
-            terms = [Carried(look_up(table, code), negative, most).registered(m, f"{name}_{n}")
-                     for n, (table, (code, negative)) in enumerate(zip(tables, lookups))]
-            lower = tree(terms[:len(terms) // 2], f"{name}_lower")
-            upper = tree(terms[len(terms) // 2:], f"{name}_upper")
+            terms = [
+                Carried(look_up(table, code), negative, most).registered(m, f"{name}_{n}")
+                for n, (table, (code, negative)) in enumerate(zip(tables, lookups))
+            ]
+            lower = tree(terms[: len(terms) // 2], f"{name}_lower")
+            upper = tree(terms[len(terms) // 2 :], f"{name}_upper")
             if self._has("S8"):
                 upper = (upper << 4).where(self._is(stage, "S8"), upper)
             units.append((lower + upper).registered(m, name))
@@ -178,19 +203,27 @@ class LutCore(LinearCore):
 
         correction = Carried(C(0), C(0), 0)
         if self._has("S8"):
-            total = tree([Carried(table[-1], C(0), most)
-                          for table in tables[:len(tables) // 2]], f"acts_{column}")
-            correction = Carried(Mux(self._is(stage - 1, "S8"), -total.value, 0), C(0), total.bound + 1)
+            total = tree(
+                [Carried(table[-1], C(0), most) for table in tables[: len(tables) // 2]],
+                f"acts_{column}",
+            )
+            correction = Carried(
+                Mux(self._is(stage - 1, "S8"), -total.value, 0), C(0), total.bound + 1
+            )
             for n in range(4):
                 correction = correction.registered(m, f"correction_{column}_{n}")
 
-        wide = [correction + (low + (high << 2)).registered(m, f"lane_{column}_{n}")
-                for n, (low, high) in enumerate(zip(pairs[0::2], pairs[1::2]))]
+        wide = [
+            correction + (low + (high << 2)).registered(m, f"lane_{column}_{n}")
+            for n, (low, high) in enumerate(zip(pairs[0::2], pairs[1::2]))
+        ]
 
         def later(values, name, cycles):
             for n in range(cycles):
-                stages = [Signal.like(v, name=f"{name}_{column}_{i}_{n}", reset_less=True)
-                          for i, v in enumerate(values)]
+                stages = [
+                    Signal.like(v, name=f"{name}_{column}_{i}_{n}", reset_less=True)
+                    for i, v in enumerate(values)
+                ]
                 m.d.sync += [s.eq(v) for s, v in zip(stages, values)]
                 values = stages
             return values
@@ -202,14 +235,21 @@ class LutCore(LinearCore):
             choices.append((single, ["U1"], 0))
         double = later([p.within(3 * GROUP * 128).total for p in pairs], "double", 2)
         wide = later([w.total for w in wide], "wide", 1)
-        for values, names, shift in [(double, ["U2"], 0), (double, ["TERNARY"], 1),
-                                     (wide, ["U3", "U4"], 0), (wide, ["S8"], 1)]:
+        for values, names, shift in [
+            (double, ["U2"], 0),
+            (double, ["TERNARY"], 1),
+            (wide, ["U3", "U4"], 0),
+            (wide, ["S8"], 1),
+        ]:
             if self._has(*names):
                 choices.append((values, names, shift))
         rows = []
         for r in range(self.lanes):
-            terms = [Mux(self._is(stage, *names), values[r] >> shift, 0)
-                     for values, names, shift in choices if r < len(values)]
+            terms = [
+                Mux(self._is(stage, *names), values[r] >> shift, 0)
+                for values, names, shift in choices
+                if r < len(values)
+            ]
             row = reduce(or_, terms)
-            rows.append(row[:min(len(row), SUM_BITS)])
+            rows.append(row[: min(len(row), SUM_BITS)])
         return rows

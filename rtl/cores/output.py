@@ -40,11 +40,19 @@ class OutputQueue(wiring.Component):
     o : :py:`Out(stream.Signature(shape))`
         Payloads in order.
     """
+
     def __init__(self, shape, *, latency):
         if not isinstance(latency, int) or latency < 2:
             raise ValueError(f"Latency must be at least two cycles, not {latency!r}")
         self.latency = latency
-        super().__init__({"room": Out(1, init=1), "enter": In(1), "i": In(shape), "o": Out(stream.Signature(shape))})
+        super().__init__(
+            {
+                "room": Out(1, init=1),
+                "enter": In(1),
+                "i": In(shape),
+                "o": Out(stream.Signature(shape)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -5,9 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import GROUP, Config
+from .core import SUM_BITS
 from .dsp import ECP5
 from .slots import has, lanes_of_chain
-from .core import SUM_BITS
 
 
 __all__ = ["NODES", "ReductionTree", "row_slices"]
@@ -15,14 +15,17 @@ __all__ = ["NODES", "ReductionTree", "row_slices"]
 
 SINGLE_BITS = 17  # of the sum of two products of whole bytes
 
-NODES = data.StructLayout({
-    "two": 1,       # sums of 2 cells are rows, from 4 * quarter of each lane on
-    "quarter": 2,
-    "eight": 1,     # sums of 8; without any of these bits, sums of 4, from 4 * quarter on
-    "load": 1,      # rows 0 and 1 are these, and otherwise, of eight, those that were loaded last
-    "sixteen": 1,   # sums of 16
-    "whole": 1,     # the whole chain is one row of each of its lanes
-    "packed": 1})   # a cell's product is two
+NODES = data.StructLayout(
+    {
+        "two": 1,  # sums of 2 cells are rows, from 4 * quarter of each lane on
+        "quarter": 2,
+        "eight": 1,  # sums of 8; without any of these bits, sums of 4, from 4 * quarter on
+        "load": 1,  # rows 0 and 1 are these, and otherwise, of eight, those that were loaded last
+        "sixteen": 1,  # sums of 16
+        "whole": 1,  # the whole chain is one row of each of its lanes
+        "packed": 1,
+    }
+)  # a cell's product is two
 
 
 def row_slices(config):
@@ -33,9 +36,10 @@ def row_slices(config):
 class ReductionTree(wiring.Component):
     """Add the products of one chain for one column, and break the chain where a row ends.
 
-    A tree over the sums of :data:`~rtl.spec.config.GROUP` / 2 groups of cells, and, where the chain serves
-    two lanes, a second one over their high halves. Reduction nodes are where sums leave it: after
-    2, 4, 8, 16 or all cells. Where these are more than four rows of a lane, `quarter` says which four.
+    A tree over the sums of :data:`~rtl.spec.config.GROUP` / 2 groups of cells, and, where the chain
+    serves two lanes, a second one over their high halves. Reduction nodes are where sums leave it:
+    after 2, 4, 8, 16 or all cells. Where these are more than four rows of a lane, `quarter` says
+    which four.
 
     Latency is three cycles, throughput one set of sums per cycle. A register follows every second
     level, the groups' own adders included.
@@ -56,6 +60,7 @@ class ReductionTree(wiring.Component):
     rows : :py:`Out(data.ArrayLayout(data.ArrayLayout(signed(20), row_slices(config)), lanes))`
         Sums of rows of each of the chain's lanes. What the step does not have is nonsense.
     """
+
     LATENCY = 3
 
     def __init__(self, config, packing=ECP5):
@@ -64,11 +69,15 @@ class ReductionTree(wiring.Component):
         self.config, self.packing = config, packing
         self.lanes, self.slices = lanes_of_chain(config), row_slices(config)
         bits = packing.operand_bits + 9 if self.lanes == 2 else SINGLE_BITS
-        super().__init__({
-            "totals": In(data.ArrayLayout(signed(bits), GROUP // 2)),
-            "nodes":  In(NODES),
-            "rows":   Out(data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), self.slices), self.lanes)),
-        })
+        super().__init__(
+            {
+                "totals": In(data.ArrayLayout(signed(bits), GROUP // 2)),
+                "nodes": In(NODES),
+                "rows": Out(
+                    data.ArrayLayout(data.ArrayLayout(signed(SUM_BITS), self.slices), self.lanes)
+                ),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -79,9 +88,15 @@ class ReductionTree(wiring.Component):
         nodes1, nodes2 = (Signal(NODES, name=f"nodes{n}", reset_less=True) for n in (1, 2))
         m.d.sync += [nodes1.eq(self.nodes), nodes2.eq(nodes1)]
         short, later, rows = (
-            [[Signal(signed(SUM_BITS), name=f"{name}_{lane}_{n}", reset_less=True)
-              for n in range(self.slices)] for lane in range(self.lanes)]
-            for name in ("short", "later", "rows"))
+            [
+                [
+                    Signal(signed(SUM_BITS), name=f"{name}_{lane}_{n}", reset_less=True)
+                    for n in range(self.slices)
+                ]
+                for lane in range(self.lanes)
+            ]
+            for name in ("short", "later", "rows")
+        )
 
         fours, high_fours = _pairs(m, "four", lows), _pairs(m, "high_four", highs)
         for lane in range(self.lanes):
@@ -103,7 +118,8 @@ class ReductionTree(wiring.Component):
                     # Rows 0 and 1 of a lane may have to wait for rows 2 and 3.
                     with m.If(nodes1.load | (n >= 2)):
                         m.d.sync += later[lane][n].eq(
-                            Mux(nodes1.eight, own[n % len(own)], short[lane][n]))
+                            Mux(nodes1.eight, own[n % len(own)], short[lane][n])
+                        )
                 else:
                     m.d.sync += later[lane][n].eq(short[lane][n])
         sixteens = _registers(m, "sixteens", _pairs(m, "sixteen", eights))
@@ -131,15 +147,21 @@ class ReductionTree(wiring.Component):
         for n, total in enumerate(self.totals):
             low, high = self.packing.split(total)
             if len(low) < SINGLE_BITS:
-                low = Cat(low, Mux(self.nodes.packed, low[-1].replicate(SINGLE_BITS - len(low)),
-                                   total[len(low):SINGLE_BITS])).as_signed()
+                low = Cat(
+                    low,
+                    Mux(
+                        self.nodes.packed,
+                        low[-1].replicate(SINGLE_BITS - len(low)),
+                        total[len(low) : SINGLE_BITS],
+                    ),
+                ).as_signed()
             lows.append(low[:SINGLE_BITS].as_signed())
             highs.append(high)
         return lows, highs
 
     def _of_lane(self, sums, lane):
         each = len(sums) // self.lanes
-        return sums[lane * each:(lane + 1) * each]
+        return sums[lane * each : (lane + 1) * each]
 
     def _pick(self, sums, lane, n):
         """Row 4 * quarter + n of a lane."""

@@ -14,7 +14,8 @@ __all__ = ["CHAIN_WEIGHTS", "lanes_of_chain", "has", "elements", "SlotSelect"]
 
 
 U4, S8, TERNARY, SPARSE4, SPARSE8 = (
-    WeightFormat[name] for name in ("U4", "S8", "TERNARY", "SPARSE4", "SPARSE8"))
+    WeightFormat[name] for name in ("U4", "S8", "TERNARY", "SPARSE4", "SPARSE8")
+)
 
 
 def CHAIN_WEIGHTS(config):
@@ -76,6 +77,7 @@ class SlotSelect(wiring.Component):
     cells : :py:`Out(data.ArrayLayout({"low": signed(8), "high": signed(5), "element": 4}, ...))`
         Weights of each chain's cells, and the place of the activation among its :func:`elements`.
     """
+
     def __init__(self, config):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
@@ -83,11 +85,13 @@ class SlotSelect(wiring.Component):
         self.formats = set(config.weight_formats)
         self.lanes = lanes_of_chain(config)
         cell = data.StructLayout({"low": signed(8), "high": signed(5), "element": 4})
-        super().__init__({
-            "weights": In(CHAIN_WEIGHTS(config)),
-            "upper":   In(1),
-            "cells":   Out(data.ArrayLayout(cell, config.rows // self.lanes * GROUP)),
-        })
+        super().__init__(
+            {
+                "weights": In(CHAIN_WEIGHTS(config)),
+                "upper": In(1),
+                "cells": Out(data.ArrayLayout(cell, config.rows // self.lanes * GROUP)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -121,10 +125,14 @@ class SlotSelect(wiring.Component):
 
         codes, chain, k = self.weights.codes, cell // GROUP, cell % GROUP
         # Nibbles of element k, in the chain's lanes.
-        dense = [codes.word_select(self.lanes * chain + n, 128).word_select(2 * (k % 16) + k // 16, 4)
-                 for n in range(self.lanes)]
-        fields = {U4: [odd(nibble) for nibble in dense],
-                  TERNARY: [nibble.as_signed() for nibble in dense]}
+        dense = [
+            codes.word_select(self.lanes * chain + n, 128).word_select(2 * (k % 16) + k // 16, 4)
+            for n in range(self.lanes)
+        ]
+        fields = {
+            U4: [odd(nibble) for nibble in dense],
+            TERNARY: [nibble.as_signed() for nibble in dense],
+        }
         if SPARSE4 in self.formats:
             slot, both = self._slot(codes, cell, 4).as_signed(), []
             if self.lanes == 2:

@@ -16,7 +16,10 @@ def adder_tree(m, terms, name):
     level = 0
     while len(terms) > 1:
         sums = [low + high for low, high in zip(terms[0::2], terms[1::2])]
-        terms = [Signal(s.shape(), name=f"{name}_{level}_{n}", reset_less=True) for n, s in enumerate(sums)]
+        terms = [
+            Signal(s.shape(), name=f"{name}_{level}_{n}", reset_less=True)
+            for n, s in enumerate(sums)
+        ]
         m.d.sync += [t.eq(s) for t, s in zip(terms, sums)]
         level += 1
     return terms[0]
@@ -26,10 +29,10 @@ def adder_tree(m, terms, name):
 class SystolicCore(LinearCore):
     """Multiply weights with activations: a dense array of dot products, exact in integers.
 
-    The array has `rows` x `columns` cells of :data:`~rtl.spec.config.GROUP` multipliers each. Weights
-    move from column to column through the cells' own operand registers (Kung and Leiserson 1978),
-    so that column m works m cycles behind column 0; activations are delayed on the way in, and sums
-    on the way out, to match. Per step, row n and column m:
+    The array has `rows` x `columns` cells of :data:`~rtl.spec.config.GROUP` multipliers each.
+    Weights move from column to column through the cells' own operand registers (Kung and Leiserson
+    1978), so that column m works m cycles behind column 0; activations are delayed on the way in,
+    and sums on the way out, to match. Per step, row n and column m:
 
     - U4: the sum of (2 * code - 15) * act over the 32 elements of a group;
     - S8: the sum of code * act over the 16 elements of half a group; acts 16 to 31 do not matter;
@@ -37,13 +40,15 @@ class SystolicCore(LinearCore):
       complement, placed as those of U4.
 
     Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected: the
-    array itself never stops, but takes only steps for whose sums there is room in the queue behind it.
+    array itself never stops, but takes only steps for whose sums there is room in the queue behind
+    it.
 
     Parameters
     ----------
     config : :class:`~rtl.spec.config.Config`
         Accelerator.
     """
+
     what = "A systolic array of multipliers, one for each weight of four bits and column."
 
     def __init__(self, config):
@@ -66,15 +71,17 @@ class SystolicCore(LinearCore):
         """Operand registers of a column's activations, which its rows share."""
         acts = self.acts.p[column]
         for n in range(column + 1):
-            later = [Signal(signed(8), name=f"act_{column}_{n}_{k}", reset_less=True)
-                     for k in range(GROUP)]
+            later = [
+                Signal(signed(8), name=f"act_{column}_{n}_{k}", reset_less=True)
+                for k in range(GROUP)
+            ]
             m.d.sync += [later[k].eq(acts[k]) for k in range(GROUP)]
             acts = later
         return acts
 
     def _operands(self, row):
         """Signed multiplier operands of the row, one per element, from the step in front."""
-        codes = self.weights.p.codes[4 * GROUP * row:4 * GROUP * (row + 1)]
+        codes = self.weights.p.codes[4 * GROUP * row : 4 * GROUP * (row + 1)]
         operands = []
         for k in range(GROUP):
             nibble = codes.word_select(2 * (k % 16) + k // 16, 4)
@@ -84,7 +91,9 @@ class SystolicCore(LinearCore):
                 odd = Cat(1, nibble[:3], ~nibble[3]).as_signed()
                 operand = Mux(self.weights.p.format == WeightFormat.U4, odd, operand)
             if "TERNARY" in self.config.formats:
-                operand = Mux(self.weights.p.format == WeightFormat.TERNARY, nibble.as_signed(), operand)
+                operand = Mux(
+                    self.weights.p.format == WeightFormat.TERNARY, nibble.as_signed(), operand
+                )
             operands.append(operand)
         return operands
 
@@ -92,10 +101,16 @@ class SystolicCore(LinearCore):
         """Add the cells of one row. Returns its sums, column by column, all of the same step."""
         sums, operands = [], self._operands(row)
         for column in range(self.config.columns):
-            weights = [Signal(signed(8 if k < 16 else 5), name=f"weight_{row}_{column}_{k}",
-                              reset_less=True) for k in range(GROUP)]
-            products = [Signal(signed(len(w) + 8), name=f"product_{row}_{column}_{k}",
-                               reset_less=True) for k, w in enumerate(weights)]
+            weights = [
+                Signal(
+                    signed(8 if k < 16 else 5), name=f"weight_{row}_{column}_{k}", reset_less=True
+                )
+                for k in range(GROUP)
+            ]
+            products = [
+                Signal(signed(len(w) + 8), name=f"product_{row}_{column}_{k}", reset_less=True)
+                for k, w in enumerate(weights)
+            ]
             m.d.sync += [w.eq(o) for w, o in zip(weights, operands)]
             m.d.sync += [p.eq(w * a) for p, w, a in zip(products, weights, acts[column])]
             total = adder_tree(m, products, f"sum_{row}_{column}")

@@ -25,9 +25,12 @@ class TabledCore(LinearCore):
     core : component
         Such as :class:`~.lut.LutCore`. It becomes a part of this one.
     """
+
     def __init__(self, core):
         self.core, self.what = core, core.what
-        super().__init__(core.config, latency=core.latency + 1, native=core.native, lanes=core.lanes)
+        super().__init__(
+            core.config, latency=core.latency + 1, native=core.native, lanes=core.lanes
+        )
         self.capacity = core.capacity + 1
 
     def outputs(self, fmt, mode=0):
@@ -54,7 +57,10 @@ class TabledCore(LinearCore):
         weights = Signal.like(self.weights.payload, reset_less=True)
         m.d.comb += core.weights.p.eq(weights)
         with m.If(advance):
-            m.d.sync += [held.eq(self.weights.valid & self.acts.valid), weights.eq(self.weights.payload)]
+            m.d.sync += [
+                held.eq(self.weights.valid & self.acts.valid),
+                weights.eq(self.weights.payload),
+            ]
 
         # The planes 4 to 7 of S8 go with the same activations as the planes 0 to 3.
         halves = sorted(fmt.value for fmt in self.native if FORMATS[fmt].elements < GROUP)

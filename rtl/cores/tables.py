@@ -50,24 +50,29 @@ class SignTable(wiring.Component):
     en : :py:`In(1)`
         The registers take what follows from `i`.
     o : :py:`Out(TABLE(inputs))`
-        Entries, signed, of 8, 9 or 10 bits. Those of four inputs have an adder behind the registers.
+        Entries, signed, of 8, 9 or 10 bits. Those of four inputs have an adder behind the
+        registers.
     """
+
     def __init__(self, inputs):
         if inputs not in (1, 2, 4):
             raise ValueError(f"Inputs of a table must be 1, 2 or 4, not {inputs!r}")
         self.inputs = inputs
-        super().__init__({
-            "i":  In(data.ArrayLayout(signed(8), inputs)),
-            "en": In(1, init=1),
-            "o":  Out(TABLE(inputs)),
-        })
+        super().__init__(
+            {
+                "i": In(data.ArrayLayout(signed(8), inputs)),
+                "en": In(1, init=1),
+                "o": Out(TABLE(inputs)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
 
         def registers(name, terms):
-            stage = [Signal(t.shape(), name=f"{name}_{n}", reset_less=True)
-                     for n, t in enumerate(terms)]
+            stage = [
+                Signal(t.shape(), name=f"{name}_{n}", reset_less=True) for n, t in enumerate(terms)
+            ]
             with m.If(self.en):
                 m.d.sync += [s.eq(t) for s, t in zip(stage, terms)]
             return stage
@@ -82,7 +87,9 @@ class SignTable(wiring.Component):
         else:
             low, high = signs("low", *self.i[:2]), signs("high", *self.i[2:])
             # low[~n] is -low[n] with a plus before its second activation.
-            entries = [high[e >> 2] + low[e & 1] if e & 2 else high[e >> 2] - low[~e & 1] for e in range(8)]
+            entries = [
+                high[e >> 2] + low[e & 1] if e & 2 else high[e >> 2] - low[~e & 1] for e in range(8)
+            ]
         m.d.comb += [o.eq(entry) for o, entry in zip(self.o, entries)]
 
         return m
@@ -116,5 +123,7 @@ def look_up(entries, codes):
         index, negative = codes[0]
         return (Mux(index, entries[1], entries[0]) ^ negative.replicate(width)).as_signed()
     first, second = ([code[n].replicate(width) for code in codes] for n in (0, 1))
-    return reduce(xor, [a & x | b & y | x & y for a, b, x, y in
-                        zip(entries[0::2], entries[1::2], first, second)]).as_signed()
+    return reduce(
+        xor,
+        [a & x | b & y | x & y for a, b, x, y in zip(entries[0::2], entries[1::2], first, second)],
+    ).as_signed()

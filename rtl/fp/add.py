@@ -36,27 +36,27 @@ class FpAdd(wiring.Component):
     o : :py:`Out(32)`
         Sum or difference, fp32.
     """
+
     LATENCY = 4
 
     def __init__(self):
-        super().__init__({"a": In(32), "b": In(32), "sub": In(1), "en": In(1),
-                          "o": Out(32)})
+        super().__init__({"a": In(32), "b": In(32), "sub": In(1), "en": In(1), "o": Out(32)})
 
     def elaborate(self, platform):
         m = Module()
 
-        a, b   = data.View(FLOAT32, self.a), data.View(FLOAT32, self.b)
-        flags  = data.StructLayout({"sign": 1, "subtract": 1})
-        flag   = [Signal(flags, name=f"flag{n}", reset_less=True) for n in (1, 2, 3)]
+        a, b = data.View(FLOAT32, self.a), data.View(FLOAT32, self.b)
+        flags = data.StructLayout({"sign": 1, "subtract": 1})
+        flag = [Signal(flags, name=f"flag{n}", reset_less=True) for n in (1, 2, 3)]
         # Of the larger operand; the leading bit of its significand is bit 26 of the sum's 28.
         exponent = [Signal(8, name=f"exponent{n}", reset_less=True) for n in (1, 2, 3)]
 
         # Order by the patterns: where subnormals should have been zeros, both operands are.
-        swap   = Signal()
+        swap = Signal()
         b_sign = Signal()
-        large  = Signal(SIGNIFICAND_BITS, reset_less=True)
-        small  = Signal(SIGNIFICAND_BITS, reset_less=True)
-        shift  = Signal(8, reset_less=True)
+        large = Signal(SIGNIFICAND_BITS, reset_less=True)
+        small = Signal(SIGNIFICAND_BITS, reset_less=True)
+        shift = Signal(8, reset_less=True)
         m.d.comb += [
             swap.eq(self.a[:31] < self.b[:31]),
             b_sign.eq(b.sign ^ self.sub),
@@ -75,11 +75,11 @@ class FpAdd(wiring.Component):
         aligned = Cat(C(0, EXTRA), small)
         for n in range(5):
             step = Signal(SIGNIFICAND_BITS + EXTRA, name=f"aligned_{1 << n}")
-            lost = aligned[:(1 << n) + 1].any()
-            m.d.comb += step.eq(Mux(shift[n], Cat(lost, aligned[(1 << n) + 1:]), aligned))
+            lost = aligned[: (1 << n) + 1].any()
+            m.d.comb += step.eq(Mux(shift[n], Cat(lost, aligned[(1 << n) + 1 :]), aligned))
             aligned = step
         addend = Signal(SIGNIFICAND_BITS + EXTRA)
-        total  = Signal(SUM_BITS, reset_less=True)
+        total = Signal(SUM_BITS, reset_less=True)
         m.d.comb += addend.eq(Mux(shift[5:].any(), small.any(), aligned))
         with m.If(self.en):
             augend = Cat(C(0, EXTRA), large)
@@ -89,8 +89,8 @@ class FpAdd(wiring.Component):
                 flag[1].eq(flag[0]),
             ]
 
-        coarse   = Signal(SUM_BITS, reset_less=True)
-        skipped  = Signal(3, reset_less=True)
+        coarse = Signal(SUM_BITS, reset_less=True)
+        skipped = Signal(3, reset_less=True)
         shifted, skips = normalize(m, total, (16, 8, 4), "coarse")
         with m.If(self.en):
             m.d.sync += [
@@ -100,8 +100,8 @@ class FpAdd(wiring.Component):
                 flag[2].eq(flag[1]),
             ]
 
-        biased  = Signal(signed(10))
-        result  = Signal(32, reset_less=True)
+        biased = Signal(signed(10))
+        result = Signal(32, reset_less=True)
         rounded = Signal(signed(23 + 10))
         fine, skips = normalize(m, coarse, (2, 1), "fine")
         nothing = ~fine[-1]
@@ -111,7 +111,12 @@ class FpAdd(wiring.Component):
             self.o.eq(result),
         ]
         with m.If(self.en):
-            finish(m, result, flag[2].sign & ~(nothing & flag[2].subtract), rounded,
-                   zero=nothing | (biased <= 0))
+            finish(
+                m,
+                result,
+                flag[2].sign & ~(nothing & flag[2].subtract),
+                rounded,
+                zero=nothing | (biased <= 0),
+            )
 
         return m

@@ -39,33 +39,35 @@ class IntToFp(wiring.Component):
     o : :py:`Out(32)`
         Number, fp32. 0 gives +0.
     """
+
     LATENCY = 3
 
     def __init__(self, width):
         if not isinstance(width, int) or not 2 <= width <= 64:
             raise ValueError(f"Width must be an integer from 2 to 64, not {width!r}")
         self.width = width
-        super().__init__({"i": In(signed(width)), "exponent": In(signed(11)), "en": In(1),
-                          "o": Out(32)})
+        super().__init__(
+            {"i": In(signed(width)), "exponent": In(signed(11)), "en": In(1), "o": Out(32)}
+        )
 
     def elaborate(self, platform):
         m = Module()
 
         # Wide enough for a rounding bit and one below it.
-        width  = max(self.width, SIGNIFICAND_BITS + 2)
+        width = max(self.width, SIGNIFICAND_BITS + 2)
         shifts = [1 << n for n in reversed(range((width - 1).bit_length()))]
 
         magnitude = Signal(width, reset_less=True)
-        coarse    = Signal(width, reset_less=True)
-        skipped   = Signal(len(shifts) - 2, reset_less=True)
-        exponent  = [Signal(signed(11), name=f"exponent{n}", reset_less=True) for n in (1, 2)]
-        sign      = [Signal(name=f"sign{n}", reset_less=True) for n in (1, 2)]
+        coarse = Signal(width, reset_less=True)
+        skipped = Signal(len(shifts) - 2, reset_less=True)
+        exponent = [Signal(signed(11), name=f"exponent{n}", reset_less=True) for n in (1, 2)]
+        sign = [Signal(name=f"sign{n}", reset_less=True) for n in (1, 2)]
 
         # The integer ends up at the top, where an exponent of `BIAS + self.width - 1` belongs.
         shifted, skips = normalize(m, magnitude, shifts[:-2], "coarse")
         with m.If(self.en):
             m.d.sync += [
-                magnitude.eq(abs(self.i)[:self.width] << width - self.width),
+                magnitude.eq(abs(self.i)[: self.width] << width - self.width),
                 exponent[0].eq(self.exponent),
                 sign[0].eq(self.i < 0),
                 coarse.eq(shifted),
@@ -74,8 +76,8 @@ class IntToFp(wiring.Component):
                 sign[1].eq(sign[0]),
             ]
 
-        biased  = Signal(signed(12))
-        result  = Signal(32, reset_less=True)
+        biased = Signal(signed(12))
+        result = Signal(32, reset_less=True)
         rounded = Signal(signed(23 + 12))
         fine, skips = normalize(m, coarse, shifts[-2:], "fine")
         m.d.comb += [
@@ -84,7 +86,6 @@ class IntToFp(wiring.Component):
             self.o.eq(result),
         ]
         with m.If(self.en):
-            finish(m, result, sign[1], rounded,
-                   zero=~fine[-1] | (rounded[23:].as_signed() <= 0))
+            finish(m, result, sign[1], rounded, zero=~fine[-1] | (rounded[23:].as_signed() <= 0))
 
         return m

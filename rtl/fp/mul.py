@@ -22,8 +22,8 @@ class FpMul(wiring.Component):
     exponent 255 of an operand taken as one more exponent, results from 2**128 on limited to `MAX`.
 
     Latency is `LATENCY` enabled cycles; throughput is one product per enabled cycle. The 24 by 24
-    bit multiplier is four of 12 by 12, with registers on both sides that DSP blocks absorb; their sum
-    takes a cycle of its own, since the blocks of some FPGAs are narrower than 24 bits.
+    bit multiplier is four of 12 by 12, with registers on both sides that DSP blocks absorb; their
+    sum takes a cycle of its own, since the blocks of some FPGAs are narrower than 24 bits.
 
     Members
     -------
@@ -34,6 +34,7 @@ class FpMul(wiring.Component):
     o : :py:`Out(32)`
         Product, fp32.
     """
+
     LATENCY = 4
 
     def __init__(self):
@@ -45,12 +46,14 @@ class FpMul(wiring.Component):
         a, b = data.View(FLOAT32, self.a), data.View(FLOAT32, self.b)
         flags = data.StructLayout({"sign": 1, "zero": 1})
 
-        factors  = [Signal(SIGNIFICAND_BITS, name=f"factor_{x}", reset_less=True) for x in "ab"]
+        factors = [Signal(SIGNIFICAND_BITS, name=f"factor_{x}", reset_less=True) for x in "ab"]
         exponent = [Signal(signed(10), name=f"exponent{n}", reset_less=True) for n in (1, 2, 3)]
-        flag     = [Signal(flags, name=f"flag{n}", reset_less=True) for n in (1, 2, 3)]
-        parts    = [[Signal(2 * HALF_BITS, name=f"part{i}{j}", reset_less=True) for j in (0, 1)]
-                    for i in (0, 1)]
-        product  = Signal(2 * SIGNIFICAND_BITS, reset_less=True)
+        flag = [Signal(flags, name=f"flag{n}", reset_less=True) for n in (1, 2, 3)]
+        parts = [
+            [Signal(2 * HALF_BITS, name=f"part{i}{j}", reset_less=True) for j in (0, 1)]
+            for i in (0, 1)
+        ]
+        product = Signal(2 * SIGNIFICAND_BITS, reset_less=True)
 
         with m.If(self.en):
             m.d.sync += [
@@ -59,7 +62,9 @@ class FpMul(wiring.Component):
                 exponent[0].eq(a.exponent + b.exponent - BIAS),
                 flag[0].sign.eq(a.sign ^ b.sign),
                 flag[0].zero.eq((a.exponent == 0) | (b.exponent == 0)),
-                product.eq(Cat(parts[0][0], parts[1][1]) + ((parts[0][1] + parts[1][0]) << HALF_BITS)),
+                product.eq(
+                    Cat(parts[0][0], parts[1][1]) + ((parts[0][1] + parts[1][0]) << HALF_BITS)
+                ),
             ]
             for i in (0, 1):
                 m.d.sync += [
@@ -67,15 +72,16 @@ class FpMul(wiring.Component):
                     flag[i + 1].eq(flag[i]),
                 ]
                 for j in (0, 1):
-                    m.d.sync += parts[i][j].eq(factors[0].word_select(i, HALF_BITS)
-                                               * factors[1].word_select(j, HALF_BITS))
+                    m.d.sync += parts[i][j].eq(
+                        factors[0].word_select(i, HALF_BITS) * factors[1].word_select(j, HALF_BITS)
+                    )
 
         # The product of significands in [1, 2) is in [1, 4).
-        top        = product[-1]
+        top = product[-1]
         normalized = Signal(2 * SIGNIFICAND_BITS)
-        biased     = Signal(signed(10))
-        result     = Signal(32, reset_less=True)
-        rounded    = Signal(signed(23 + 10))
+        biased = Signal(signed(10))
+        result = Signal(32, reset_less=True)
+        rounded = Signal(signed(23 + 10))
         m.d.comb += [
             normalized.eq(Mux(top, product, product << 1)),
             biased.eq(exponent[2] + top),

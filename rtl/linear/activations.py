@@ -4,15 +4,14 @@ from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.config import GROUP, Config
 from ..cores.tables import TABLES, SignTable
+from ..spec.config import GROUP, Config
 from ..spec.layouts import ActivationWrite
 from ..spec.limits import GROUP_BITS
 from ..spec.numbers import WINDOW
 
 
 __all__ = ["ACTIVATION_READ", "Activations", "ActivationBuffer"]
-
 
 
 # `split`: half of the group is wanted, its elements 16-31 if `half`.
@@ -22,23 +21,26 @@ ACTIVATION_READ = data.StructLayout({"group": GROUP_BITS, "half": 1, "split": 1}
 def Activations(config, inputs=1):
     """What one step of the linear core takes of each column, and its group's sum and shift."""
     columns = config.columns
-    return data.StructLayout({
-        "tables": data.ArrayLayout(TABLES(inputs), columns),
-        "sums":   data.ArrayLayout(signed(13), columns),
-        "shift":  data.ArrayLayout(signed(6), columns)})
+    return data.StructLayout(
+        {
+            "tables": data.ArrayLayout(TABLES(inputs), columns),
+            "sums": data.ArrayLayout(signed(13), columns),
+            "shift": data.ArrayLayout(signed(6), columns),
+        }
+    )
 
 
 class ActivationBuffer(wiring.Component):
     """Buffer quantized activation vectors, one per column.
 
-    A group is one word. Beside it are its exponent and the sum of its values, which a matrix's centres
-    are multiplied by. The largest exponent of each vector is a register: a group's sums are shifted by
-    the distance to it (:func:`sw_ref.numerics.group_shift`).
+    A group is one word. Beside it are its exponent and the sum of its values, which a matrix's
+    centres are multiplied by. The largest exponent of each vector is a register: a group's sums are
+    shifted by the distance to it (:func:`sw_ref.numerics.group_shift`).
 
     For a core of lookup tables, a group is stored as its tables. They are built once per vector, as
-    it comes from the quantizer, while the core still works on the last matrix: the fused precomputation
-    of LUT Tensor Core (arXiv:2408.06003). A table of two activations has two entries of nine bits,
-    which use the parity bits of block RAMs.
+    it comes from the quantizer, while the core still works on the last matrix: the fused
+    precomputation of LUT Tensor Core (arXiv:2408.06003). A table of two activations has two entries
+    of nine bits, which use the parity bits of block RAMs.
 
     Reads have a latency of two cycles and a throughput of one per cycle; backpressure is respected.
     A write is accepted every cycle, and visible in reads and `top` two cycles later.
@@ -58,24 +60,29 @@ class ActivationBuffer(wiring.Component):
     read : :py:`In(stream.Signature(ACTIVATION_READ))`
         A group, or half a group.
     o : :py:`Out(stream.Signature(Activations(config, inputs)))`
-        `tables` are the group's, or the half's, twice; `sums` are the group's; `shift` is 0 to 15, or
-        -1 for a group that is too small to count.
+        `tables` are the group's, or the half's, twice; `sums` are the group's; `shift` is 0 to 15,
+        or -1 for a group that is too small to count.
     top : :py:`Out(data.ArrayLayout(8, config.columns))`
         Largest biased exponent of each column's vector.
     """
+
     def __init__(self, config, inputs=1):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         if inputs not in (1, 2, 4) or inputs > config.lanes:
-            raise ValueError(f"Inputs of a table must be 1, 2 or 4 and at most the {config.lanes} lanes, "
-                             f"not {inputs!r}")
+            raise ValueError(
+                f"Inputs of a table must be 1, 2 or 4 and at most the {config.lanes} lanes, "
+                f"not {inputs!r}"
+            )
         self.config, self.inputs = config, inputs
-        super().__init__({
-            "write": In(stream.Signature(ActivationWrite(config))),
-            "read":  In(stream.Signature(ACTIVATION_READ)),
-            "o":     Out(stream.Signature(Activations(config, inputs))),
-            "top":   Out(data.ArrayLayout(8, config.columns)),
-        })
+        super().__init__(
+            {
+                "write": In(stream.Signature(ActivationWrite(config))),
+                "read": In(stream.Signature(ACTIVATION_READ)),
+                "o": Out(stream.Signature(Activations(config, inputs))),
+                "top": Out(data.ArrayLayout(8, config.columns)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -85,14 +92,15 @@ class ActivationBuffer(wiring.Component):
 
         # Writes: sum the lanes and build the tables; then write to memory.
         m.d.comb += self.write.ready.eq(1)
-        address   = Signal(range(config.act_groups), reset_less=True)
-        exponent  = Signal(8, reset_less=True)
-        lane_sum  = Signal(signed(13), reset_less=True)
-        place     = Signal(runs, reset_less=True)             # one-hot: the run's place in the group
-        begins, ends, clears = (Signal(reset_less=True, name=name)
-                                for name in ("begins", "ends", "clears"))
-        column    = Signal(config.columns)                    # one-hot: written in this cycle
-        next_run  = Signal(range(runs))
+        address = Signal(range(config.act_groups), reset_less=True)
+        exponent = Signal(8, reset_less=True)
+        lane_sum = Signal(signed(13), reset_less=True)
+        place = Signal(runs, reset_less=True)  # one-hot: the run's place in the group
+        begins, ends, clears = (
+            Signal(reset_less=True, name=name) for name in ("begins", "ends", "clears")
+        )
+        column = Signal(config.columns)  # one-hot: written in this cycle
+        next_run = Signal(range(runs))
         with m.If(self.write.valid):
             m.d.sync += next_run.eq(Mux(write.last, 0, next_run + 1))
         m.d.sync += [
@@ -155,8 +163,8 @@ class ActivationBuffer(wiring.Component):
             # Nonnegative: `top` is at least the exponent of every group of its vector.
             below = Signal(8, name=f"below{n}")
             shift = Signal(signed(6), name=f"shift{n}")
-            low   = Signal(half_bits, name=f"low{n}")
-            high  = Signal(half_bits, name=f"high{n}")
+            low = Signal(half_bits, name=f"low{n}")
+            high = Signal(half_bits, name=f"high{n}")
             halves = cells_r.data[:half_bits], cells_r.data[half_bits:]
             m.d.comb += [
                 below.eq(self.top[n] - infos_r.data.exponent),
@@ -181,6 +189,8 @@ class ActivationBuffer(wiring.Component):
         tables = []
         for n in range(0, self.config.lanes, self.inputs):
             m.submodules[f"table{n}"] = table = SignTable(self.inputs)
-            m.d.comb += [i.eq(value) for i, value in zip(table.i, self.write.p.values[n:n + self.inputs])]
+            m.d.comb += [
+                i.eq(value) for i, value in zip(table.i, self.write.p.values[n : n + self.inputs])
+            ]
             tables.append(table.o.as_value())
         return Cat(tables)

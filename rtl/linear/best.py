@@ -4,15 +4,15 @@ from amaranth import *
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.csr import BEST
 from ..fp.format import MAX
+from ..spec.csr import BEST
 from ..spec.layouts import Logit
 
 
 __all__ = ["BestLogits"]
 
 
-LEAST = 1 << 31 | MAX   # of places that are left over
+LEAST = 1 << 31 | MAX  # of places that are left over
 
 
 class BestLogits(wiring.Component):
@@ -22,9 +22,9 @@ class BestLogits(wiring.Component):
     Values keep their bits.
 
     An insertion sort in a memory. A logit that is not among the best, as nearly all are, takes two
-    cycles; one that is takes two more, and one for each entry that moves down. Of n logits in random
-    order, about BEST * (1 + ln(n / BEST)) are. A FIFO of `DEPTH` logits absorbs them. A systolic list
-    would take a logit every cycle, but needs 64 comparators and 3,328 flip-flops.
+    cycles; one that is takes two more, and one for each entry that moves down. Of n logits in
+    random order, about BEST * (1 + ln(n / BEST)) are. A FIFO of `DEPTH` logits absorbs them. A
+    systolic list would take a logit every cycle, but needs 64 comparators and 3,328 flip-flops.
 
     Members
     -------
@@ -40,16 +40,19 @@ class BestLogits(wiring.Component):
         Logit at the `index` of the cycle before; -`MAX` with id 0 where fewer came. Not to be
         relied upon while `busy`.
     """
+
     DEPTH = 16
 
     def __init__(self):
-        super().__init__({
-            "i":     In(stream.Signature(Logit)),
-            "clear": In(1),
-            "busy":  Out(1),
-            "index": In(range(BEST)),
-            "entry": Out(Logit),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(Logit)),
+                "clear": In(1),
+                "busy": Out(1),
+                "index": In(range(BEST)),
+                "entry": Out(Logit),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -62,21 +65,21 @@ class BestLogits(wiring.Component):
         ]
 
         # The bits of an fp32, negative magnitudes inverted, are ordered as signed integers are.
-        item  = data.StructLayout({"key": signed(32), "id": 20})
+        item = data.StructLayout({"key": signed(32), "id": 20})
         m.submodules.list = list_ = memory.Memory(shape=item, depth=BEST, init=[])
         write = list_.write_port()
-        walk  = list_.read_port()
+        walk = list_.read_port()
 
         head = data.View(Logit, queue.r_data)
-        key  = Signal(signed(32))
-        m.d.comb += key.eq(head.value ^ Mux(head.value[31], 0x7fffffff, 0))
+        key = Signal(signed(32))
+        m.d.comb += key.eq(head.value ^ Mux(head.value[31], 0x7FFFFFFF, 0))
 
-        new   = Signal(item, reset_less=True)
+        new = Signal(item, reset_less=True)
         bound = Signal(signed(32), reset_less=True)  # the new logit goes ahead of keys below this
         worst = Signal(signed(32), reset_less=True)  # key at the end of the full list
         count = Signal(range(BEST + 1))
         place = Signal(range(BEST), reset_less=True)  # entry that is being written
-        before = Signal(item, reset_less=True)       # entry that was read two cycles before
+        before = Signal(item, reset_less=True)  # entry that was read two cycles before
         beats = Signal()
         m.d.sync += before.eq(walk.data)
 
@@ -109,8 +112,8 @@ class BestLogits(wiring.Component):
                 m.next = "Walk"
 
             with m.State("Walk"):
-                # Three entries in flight: `before` is the one ahead of `place`, the memory outputs the one
-                # ahead of that, and the next is being read.
+                # Three entries in flight: `before` is the one ahead of `place`, the memory outputs
+                # the one ahead of that, and the next is being read.
                 m.d.comb += [
                     beats.eq((place != 0) & (before.key < bound)),
                     walk.addr.eq(place - 3),
@@ -140,7 +143,7 @@ class BestLogits(wiring.Component):
         m.d.comb += [
             look.addr.eq(self.index),
             self.entry.id.eq(Mux(present, look.data.id, 0)),
-            self.entry.value.eq(Mux(present,
-                                    look.data.key ^ Mux(look.data.key[31], 0x7fffffff, 0),
-                                    LEAST)),
+            self.entry.value.eq(
+                Mux(present, look.data.key ^ Mux(look.data.key[31], 0x7FFFFFFF, 0), LEAST)
+            ),
         ]

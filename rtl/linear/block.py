@@ -22,13 +22,19 @@ U3 = WeightFormat.U3
 
 def BlockStep(config):
     """A step of a block of rows, and what belongs to it."""
-    return data.StructLayout({
-        "codes": config.beat_bits,
-        "scale": data.ArrayLayout(8, config.scaled_rows),
-        "centre": data.ArrayLayout(signed(8), config.scaled_rows),
-        "group": GROUP_BITS, "half": 1, "first": 1, "last": 1,
-        "spare": 1,                 # there is no beat for it
-        "end": 1})                  # the block's last step
+    return data.StructLayout(
+        {
+            "codes": config.beat_bits,
+            "scale": data.ArrayLayout(8, config.scaled_rows),
+            "centre": data.ArrayLayout(signed(8), config.scaled_rows),
+            "group": GROUP_BITS,
+            "half": 1,
+            "first": 1,
+            "last": 1,
+            "spare": 1,  # there is no beat for it
+            "end": 1,
+        }
+    )  # the block's last step
 
 
 def among(fmt, formats):
@@ -65,38 +71,44 @@ class BlockWalker(wiring.Component):
         Steps. In TERNARY `codes` are as they are packed, and those of a step without a beat do not
         matter.
     """
+
     def __init__(self, config):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
         self.formats = {f: FORMATS[f] for f in config.weight_formats if not FORMATS[f].sparse}
-        super().__init__({
-            "format":     In(WeightFormat),
-            "last_group": In(GROUP_BITS),
-            "start":      In(1),
-            "beats":      In(stream.Signature(config.beat_bits)),
-            "o":          Out(stream.Signature(BlockStep(config))),
-        })
+        super().__init__(
+            {
+                "format": In(WeightFormat),
+                "last_group": In(GROUP_BITS),
+                "start": In(1),
+                "beats": In(stream.Signature(config.beat_bits)),
+                "o": Out(stream.Signature(BlockStep(config))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         n, beat_bits, fmt = self.config.rows, self.config.beat_bits, self.format
         dense = [its for its in FORMATS.values() if not its.sparse]
 
-        tile   = Signal(range(TILES), reset_less=True)
-        group  = Signal(GROUP_BITS, reset_less=True)
-        half   = Signal(reset_less=True)
-        run    = Signal(range(max(its.scale_run for its in dense)), reset_less=True)
-        gear   = Signal(range(max(its.gear for its in dense)), reset_less=True)
-        due    = Signal(reset_less=True)                        # the next beat is a scale beat
-        pairs  = Signal(beat_bits, reset_less=True)             # still needed; those of the step first
+        tile = Signal(range(TILES), reset_less=True)
+        group = Signal(GROUP_BITS, reset_less=True)
+        half = Signal(reset_less=True)
+        run = Signal(range(max(its.scale_run for its in dense)), reset_less=True)
+        gear = Signal(range(max(its.gear for its in dense)), reset_less=True)
+        due = Signal(reset_less=True)  # the next beat is a scale beat
+        pairs = Signal(beat_bits, reset_less=True)  # still needed; those of the step first
 
         o = self.o.p
         wide, centred, scaled, geared = (
-            Signal(name=name) for name in ("wide", "centred", "scaled", "geared"))
+            Signal(name=name) for name in ("wide", "centred", "scaled", "geared")
+        )
         group_end, run_end, gear_end = Signal(), Signal(), Signal()
         m.d.comb += [
-            wide.eq(among(fmt, [f for f, its in self.formats.items() if its.scaled and not its.centred])),
+            wide.eq(
+                among(fmt, [f for f, its in self.formats.items() if its.scaled and not its.centred])
+            ),
             scaled.eq(self._choose(lambda its: its.scaled)),
             centred.eq(scaled & ~wide),
             geared.eq(self._choose(lambda its: its.gear > 0)),
@@ -156,7 +168,9 @@ class BlockWalker(wiring.Component):
         values, chosen = {f: of(its) for f, its in self.formats.items()}, C(0)
         for value in sorted(set(values.values())):
             if value:
-                chosen = Mux(among(self.format, [f for f in values if values[f] == value]), value, chosen)
+                chosen = Mux(
+                    among(self.format, [f for f in values if values[f] == value]), value, chosen
+                )
         return chosen
 
     def _codes(self, m, step):
@@ -171,6 +185,10 @@ class BlockWalker(wiring.Component):
             with m.If(step):
                 m.d.sync += planes.eq(Cat(planes[32:], beat.word_select(lane, 128)[96:]))
             spare = (self.format == U3) & self.o.p.spare
-            codes.append(Cat(Mux(spare, planes, beat.word_select(lane, 128)[:96]),
-                             beat.word_select(lane, 128)[96:]))
+            codes.append(
+                Cat(
+                    Mux(spare, planes, beat.word_select(lane, 128)[:96]),
+                    beat.word_select(lane, 128)[96:],
+                )
+            )
         return Cat(codes)

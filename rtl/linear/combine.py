@@ -39,34 +39,38 @@ class Combiner(wiring.Component):
     busy : :py:`Out(1)`
         A word that was taken has not been written yet.
     """
+
     def __init__(self, config):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        super().__init__({
-            "i":    In(stream.Signature(WordWrite)),
-            "o":    Out(stream.Signature(vector_write(config))),
-            "busy": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(WordWrite)),
+                "o": Out(stream.Signature(vector_write(config))),
+                "busy": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         lane_bits = (self.config.lanes - 1).bit_length()
 
-        # Skid buffer: the vector memory's `ready` arrives late, and would reach the pipeline's enable.
+        # Skid buffer: the vector memory's `ready` arrives late, and would reach the pipeline's
+        # enable.
         m.submodules.skid = skid = SkidBuffer(self.o.payload.shape())
         wiring.connect(m, skid.o, wiring.flipped(self.o))
         out = skid.i
 
         line = Signal.like(self.o.payload, reset_less=True)
-        held = Signal()   # `line` has words
-        ends = Signal()   # `line` has its last word
+        held = Signal()  # `line` has words
+        ends = Signal()  # `line` has its last word
 
-        free = Signal()   # the output can take a line
-        same = Signal()   # the word at the input belongs to `line`
+        free = Signal()  # the output can take a line
+        same = Signal()  # the word at the input belongs to `line`
         m.d.comb += [
             free.eq(out.ready | ~out.valid),
-            same.eq(held & ~ends & (self.i.p.addr[lane_bits:][:len(line.line)] == line.line)),
+            same.eq(held & ~ends & (self.i.p.addr[lane_bits:][: len(line.line)] == line.line)),
             self.i.ready.eq(free),
             self.busy.eq(held | self.o.valid),
         ]

@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import GROUP, Config
-from ..spec.numbers import ACC_BITS, TILES
 from ..spec.layouts import WeightStep
 from ..spec.limits import ROW_BITS
+from ..spec.numbers import ACC_BITS, TILES
 
 
 __all__ = ["Embedder"]
@@ -46,39 +46,48 @@ class Embedder(wiring.Component):
     scales : :py:`Out(stream.Signature(data.ArrayLayout(32, N)))`
         The row's scale, N times. A payload for each of `accs`.
     """
+
     def __init__(self, config):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
         n, m = config.rows, config.columns
-        super().__init__({
-            "command":    In(stream.Signature(ROW_BITS)),
-            "weights":    In(stream.Signature(WeightStep(config))),
-            "row_scales": In(stream.Signature(data.ArrayLayout(32, n))),
-            "accs":       Out(stream.Signature(data.ArrayLayout(
-                              data.ArrayLayout(signed(ACC_BITS), n), m))),
-            "scales":     Out(stream.Signature(data.ArrayLayout(32, n))),
-        })
+        super().__init__(
+            {
+                "command": In(stream.Signature(ROW_BITS)),
+                "weights": In(stream.Signature(WeightStep(config))),
+                "row_scales": In(stream.Signature(data.ArrayLayout(32, n))),
+                "accs": Out(
+                    stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(ACC_BITS), n), m))
+                ),
+                "scales": Out(stream.Signature(data.ArrayLayout(32, n))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         n = self.config.rows
         row_bits, tile_bits = (n - 1).bit_length(), (TILES - 1).bit_length()
 
-        row  = Signal(row_bits, reset_less=True)    # the picked row's place in its tile
-        pick = Signal(tile_bits, reset_less=True)   # and that tile's in the block
+        row = Signal(row_bits, reset_less=True)  # the picked row's place in its tile
+        pick = Signal(tile_bits, reset_less=True)  # and that tile's in the block
 
         # The tiles of weights and of row scales that passed are counted apart.
         weight_tile = Signal(range(TILES + 1), init=TILES)
-        scale_tile  = Signal(range(TILES + 1), init=TILES)
-        scale       = Signal(32, reset_less=True)
-        codes       = Signal(data.ArrayLayout(signed(8), HALF), reset_less=True)
-        factor      = Signal(8, reset_less=True)
-        chunks      = Signal(range(HALF // n + 1))  # of N `codes` that are left
-        picked      = Signal()
+        scale_tile = Signal(range(TILES + 1), init=TILES)
+        scale = Signal(32, reset_less=True)
+        codes = Signal(data.ArrayLayout(signed(8), HALF), reset_less=True)
+        factor = Signal(8, reset_less=True)
+        chunks = Signal(range(HALF // n + 1))  # of N `codes` that are left
+        picked = Signal()
         m.d.comb += [
-            self.command.ready.eq((weight_tile == TILES) & (scale_tile == TILES)
-                                  & (chunks == 0) & ~self.accs.valid & ~self.scales.valid),
+            self.command.ready.eq(
+                (weight_tile == TILES)
+                & (scale_tile == TILES)
+                & (chunks == 0)
+                & ~self.accs.valid
+                & ~self.scales.valid
+            ),
             self.row_scales.ready.eq(scale_tile != TILES),
             picked.eq(weight_tile == pick),
             self.weights.ready.eq((weight_tile != TILES) & (~picked | (chunks == 0))),
@@ -90,9 +99,12 @@ class Embedder(wiring.Component):
 
         # The row scale is the last factor: products need it in place before they leave.
         move = Signal()
-        m.d.comb += move.eq((chunks != 0) & (scale_tile > pick)
-                            & (self.accs.ready | ~self.accs.valid)
-                            & (self.scales.ready | ~self.scales.valid))
+        m.d.comb += move.eq(
+            (chunks != 0)
+            & (scale_tile > pick)
+            & (self.accs.ready | ~self.accs.valid)
+            & (self.scales.ready | ~self.scales.valid)
+        )
         with m.If(self.accs.ready):
             m.d.sync += self.accs.valid.eq(0)
         with m.If(self.scales.ready):

@@ -20,7 +20,7 @@ from .block import among
 __all__ = ["Expander"]
 
 
-LANE = 8 * LANE_BYTES   # bits
+LANE = 8 * LANE_BYTES  # bits
 S8, TERNARY = WeightFormat.S8, WeightFormat.TERNARY
 
 
@@ -33,8 +33,8 @@ class Expander(wiring.Component):
       zeros where the row has no slot; format S8. `sub` is the row in the lane; a code beat of n
       slots a row gives 32 / n or 16 / n of them.
 
-    All else substeps have from their step, but `mode` and `beat` are 0, and `index` no longer matters.
-    What the core takes natively passes unchanged.
+    All else substeps have from their step, but `mode` and `beat` are 0, and `index` no longer
+    matters. What the core takes natively passes unchanged.
 
     Latency is :attr:`latency` cycles, throughput one substep, or native step, per cycle.
     Backpressure is respected. When there is nothing to expand, these are wires.
@@ -60,6 +60,7 @@ class Expander(wiring.Component):
     busy : :py:`Out(1)`
         Holds a step, one on offer included. Low when these are wires.
     """
+
     def __init__(self, config, native):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
@@ -68,14 +69,18 @@ class Expander(wiring.Component):
         left = sorted(f.name for f in self.expanded if not FORMATS[f].expands)
         if left:
             able = [f.name for f, its in FORMATS.items() if its.expands]
-            raise ValueError(f"Formats that the core does not take must be of {', '.join(able)}, "
-                             f"not {', '.join(left)}")
+            raise ValueError(
+                f"Formats that the core does not take must be of {', '.join(able)}, "
+                f"not {', '.join(left)}"
+            )
         self.latency = 3 if self.expanded else 0
-        super().__init__({
-            "i": In(stream.Signature(WeightStep(config))),
-            "o": Out(stream.Signature(WeightStep(config))),
-            "busy": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(WeightStep(config))),
+                "o": Out(stream.Signature(WeightStep(config))),
+                "busy": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -94,14 +99,17 @@ class Expander(wiring.Component):
 
         # A step waits here until its last row has left.
         layout = WeightStep(self.config)
-        names = [name for name, _ in layout
-                 if self._code_beats_pass or name not in ("index", "mode", "beat")]
-        held  = Signal(layout, reset_less=True)
-        rows  = Signal(5, reset_less=True)          # of the step, a single bit set
-        left  = Signal(4, reset_less=True)          # after the one in front
-        row   = Signal(layout, reset_less=True)     # the one that was in front
+        names = [
+            name
+            for name, _ in layout
+            if self._code_beats_pass or name not in ("index", "mode", "beat")
+        ]
+        held = Signal(layout, reset_less=True)
+        rows = Signal(5, reset_less=True)  # of the step, a single bit set
+        left = Signal(4, reset_less=True)  # after the one in front
+        row = Signal(layout, reset_less=True)  # the one that was in front
         valid = Signal(2)
-        move  = Signal()
+        move = Signal()
         m.d.comb += [
             move.eq(~out.valid | out.ready),
             self.i.ready.eq(~valid[0] | move & (left == 0)),
@@ -126,8 +134,9 @@ class Expander(wiring.Component):
             ]
             with m.If(among(self.i.p.format, self.expanded & SPARSE)):
                 # Rows of the block's code beats before.
-                m.d.sync += held.sub.eq(reduce(or_, (Mux(first[n], self.i.p.beat << n, 0)
-                                                     for n in range(len(first)))))
+                m.d.sync += held.sub.eq(
+                    reduce(or_, (Mux(first[n], self.i.p.beat << n, 0) for n in range(len(first))))
+                )
         if self.expanded & SPARSE:
             self._scatter(m, held, rows, row, out.p, move)
         if TERNARY in self.expanded:
@@ -151,7 +160,9 @@ class Expander(wiring.Component):
                 continue
             for mode, slots in SLOTS.items():
                 if slots:
-                    rows = Mux((step.format == fmt) & (step.mode == mode), its.step_slices(mode), rows)
+                    rows = Mux(
+                        (step.format == fmt) & (step.mode == mode), its.step_slices(mode), rows
+                    )
         return rows
 
     def _nibbles(self, held):
@@ -159,15 +170,15 @@ class Expander(wiring.Component):
         codes = held.codes.word_select(held.sub[0], self.config.beat_bits // 2)
         nibbles = []
         for n in range(self.config.rows):
-            low, high = codes[64 * n:64 * n + 32], codes[64 * n + 32:64 * n + 64]
+            low, high = codes[64 * n : 64 * n + 32], codes[64 * n + 32 : 64 * n + 64]
             for k in range(16):
                 for element in (k, 16 + k):
                     nibbles += [low[element] == high[element], *[~low[element]] * 3]
         return Cat(nibbles)
 
     def _scatter(self, m, held, rows, row, out, move):
-        """Sparse rows: first their slots, as bytes, and the slots' elements; then, over what goes from
-        `row` to `out` otherwise, the row's 16 elements."""
+        """Sparse rows: first their slots, as bytes, and the slots' elements; then, over what goes
+        from `row` to `out` otherwise, the row's 16 elements."""
         size = self.config.rows
         counts = [SLOTS[MODES[pattern]] for pattern in self.config.patterns]
         slots = max(counts, default=0)
@@ -183,8 +194,13 @@ class Expander(wiring.Component):
         with m.If(move):
             m.d.sync += [
                 at.eq(at + rows[::-1]),
-                index_at.eq(index_at + self._by_mode(held.mode, {
-                    mode: SLOTS[mode] * INDEX_BITS[mode] // 8 for mode in MODES.values()})),
+                index_at.eq(
+                    index_at
+                    + self._by_mode(
+                        held.mode,
+                        {mode: SLOTS[mode] * INDEX_BITS[mode] // 8 for mode in MODES.values()},
+                    )
+                ),
                 spread.eq(sparse & (held.mode != Mode.DENSE)),
             ]
         with m.If(self.i.ready):
@@ -193,8 +209,10 @@ class Expander(wiring.Component):
         wide = Signal()
         m.d.comb += wide.eq(among(held.format, [f for f in SPARSE if FORMATS[f].code_bits == 8]))
         used = [Signal(name=f"used_{j}") for j in range(BLOCK)]
-        m.d.comb += [used[j].eq(self._by_mode(held.mode, {mode: count > j for mode, count in SLOTS.items()}))
-                     for j in range(BLOCK)]
+        m.d.comb += [
+            used[j].eq(self._by_mode(held.mode, {mode: count > j for mode, count in SLOTS.items()}))
+            for j in range(BLOCK)
+        ]
         packed, placed = [], []
         for lane in range(size):
             codes, index = (Signal(LANE, name=f"{name}_{lane}") for name in ("codes", "index"))
@@ -204,21 +222,38 @@ class Expander(wiring.Component):
             ]
             for j in range(BLOCK):
                 code = Signal(signed(8), name=f"code_{lane}_{j}")
-                m.d.comb += code.eq(Mux(wide, codes.word_select(j, 8), codes.word_select(j, 4).as_signed()))
+                m.d.comb += code.eq(
+                    Mux(wide, codes.word_select(j, 8), codes.word_select(j, 4).as_signed())
+                )
                 packed.append(Mux(used[j], code, 0)[:8])
             with m.If(move):
                 for j in range(slots):
                     m.d.sync += elements[lane][j].eq(
-                        Mux(pairs, Cat(index.word_select(j, 2), C(j // 2, 2)), index.word_select(j, 4)))
+                        Mux(
+                            pairs,
+                            Cat(index.word_select(j, 2), C(j // 2, 2)),
+                            index.word_select(j, 4),
+                        )
+                    )
             slot = [Signal(8, name=f"slot_{lane}_{j}") for j in range(slots)]
-            m.d.comb += [slot[j].eq(row.codes.word_select(BLOCK * lane + j, 8)) for j in range(slots)]
+            m.d.comb += [
+                slot[j].eq(row.codes.word_select(BLOCK * lane + j, 8)) for j in range(slots)
+            ]
             for k in range(BLOCK):
                 byte = Signal(8, name=f"byte_{lane}_{k}")
-                m.d.comb += byte.eq(reduce(or_, (Mux(elements[lane][j] == k, slot[j], 0)
-                                                 for j in range(slots)), C(0)))
+                m.d.comb += byte.eq(
+                    reduce(
+                        or_, (Mux(elements[lane][j] == k, slot[j], 0) for j in range(slots)), C(0)
+                    )
+                )
                 placed.append(byte)
         with m.If(move & sparse):
-            m.d.sync += [row.codes.eq(Cat(packed)), row.format.eq(S8), row.mode.eq(0), row.beat.eq(0)]
+            m.d.sync += [
+                row.codes.eq(Cat(packed)),
+                row.format.eq(S8),
+                row.mode.eq(0),
+                row.beat.eq(0),
+            ]
         with m.If(move & spread):
             m.d.sync += out.codes.eq(Cat(placed))
 
@@ -236,5 +271,5 @@ def align(lane, offset):
     offset: what lies above them does not matter, and is not moved."""
     for n in reversed(range(len(offset))):
         size = 8 << n
-        lane = Cat(Mux(offset[n], lane[size:2 * size], lane[:size]), lane[size:])
+        lane = Cat(Mux(offset[n], lane[size : 2 * size], lane[:size]), lane[size:])
     return lane

@@ -20,21 +20,25 @@ def GroupStep(config, native):
     """Sums of one step of the linear core, or of a part of its rows, and all that scales them."""
     columns, banks = config.columns, Banks.of(config, native)
     lanes = config.rows * len(banks.depths)
-    return data.StructLayout({
-        "sums":     data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns),
-        "scale":    data.ArrayLayout(8, config.scaled_rows),
-        "centre":   data.ArrayLayout(signed(8), config.scaled_rows),
-        "act_sums": data.ArrayLayout(signed(13), columns),
-        "shift":    data.ArrayLayout(signed(6), columns),
-        "centre_shift": 3,
-        "slice":    banks.slice_bits,    # of the tile, that the sums begin with
-        "span":     banks.span_bits,     # log2 of the slices that there are sums of
-        "first":    1,                   # first sums of these rows
-        "last":     1})                  # last sums of these rows
+    return data.StructLayout(
+        {
+            "sums": data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns),
+            "scale": data.ArrayLayout(8, config.scaled_rows),
+            "centre": data.ArrayLayout(signed(8), config.scaled_rows),
+            "act_sums": data.ArrayLayout(signed(13), columns),
+            "shift": data.ArrayLayout(signed(6), columns),
+            "centre_shift": 3,
+            "slice": banks.slice_bits,  # of the tile, that the sums begin with
+            "span": banks.span_bits,  # log2 of the slices that there are sums of
+            "first": 1,  # first sums of these rows
+            "last": 1,
+        }
+    )  # last sums of these rows
 
 
 class GroupScaler(wiring.Component):
-    """Scale the sums of groups and add them up: the exact integer of :func:`sw_ref.numerics.linear`.
+    """Scale the sums of groups and add them up: the exact integer of
+    :func:`sw_ref.numerics.linear`.
 
     Per payload, row n and column m:
 
@@ -44,7 +48,8 @@ class GroupScaler(wiring.Component):
     A payload has the sums of 1, 2 or 4 slices of N rows of a tile. The accumulators of a slice are
     found as :class:`~.slices.Banks` says: registers, or, where a tile has many slices, small
     memories that are read and written in one cycle, so that payloads of one slice may follow each
-    other at once. Lanes beyond `scaled_rows`, which no format with scales uses, have no multipliers.
+    other at once. Lanes beyond `scaled_rows`, which no format with scales uses, have no
+    multipliers.
 
     Latency is :attr:`latency` cycles from the last payload to `o`; throughput is one payload per
     cycle, and one slice per cycle at the output. Backpressure is respected: the data path never
@@ -68,11 +73,12 @@ class GroupScaler(wiring.Component):
     -------
     i : :py:`In(stream.Signature(GroupStep(config, native)))`
         Sums of each slice of a tile, from `first` to `last`. A payload begins with a slice whose
-        number is a multiple of the payload's slices. In formats without scales of groups, `scale` is
-        1 and `centre` 0.
+        number is a multiple of the payload's slices. In formats without scales of groups, `scale`
+        is 1 and `centre` 0.
     o : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(52), N), M)))`
         Sums of each slice of rows, by column and row, in the order of the `last` payloads.
     """
+
     def __init__(self, config, native):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
@@ -81,11 +87,18 @@ class GroupScaler(wiring.Component):
         self.latency = 6  # operands, products, term, shifted, accumulator, FIFO
         # A tile that ends in substeps has room for all of them.
         self.held = max(TILES_HELD, *self.banks.depths)
-        super().__init__({
-            "i": In(stream.Signature(GroupStep(config, native))),
-            "o": Out(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(ACC_BITS), config.rows), config.columns))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(GroupStep(config, native))),
+                "o": Out(
+                    stream.Signature(
+                        data.ArrayLayout(
+                            data.ArrayLayout(signed(ACC_BITS), config.rows), config.columns
+                        )
+                    )
+                ),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -104,24 +117,26 @@ class GroupScaler(wiring.Component):
         valid, ends = Signal(4), Signal(5)
         m.d.sync += [valid.eq(Cat(step, valid)), ends.eq(Cat(end, ends))]
         first, places = (delayed(m, value, 4, reset_less=True) for value in (i.first, i.slice))
-        span, base = (delayed(m, value, 5, reset_less=True)
-                      for value in (i.span, i.slice[:banks.span_bits]))
+        span, base = (
+            delayed(m, value, 5, reset_less=True) for value in (i.span, i.slice[: banks.span_bits])
+        )
         accs = []
         for bank, terms in enumerate(self._terms(m)):
             chosen, place = C(1), places
             if banks.spread:
                 # The slices of a payload begin at a multiple of their number.
-                own = (C(bank) >> i.span) == (i.slice[:banks.span_bits] >> i.span)
+                own = (C(bank) >> i.span) == (i.slice[: banks.span_bits] >> i.span)
                 chosen = delayed(m, own, 4, reset_less=True)
-                place = places[banks.span_bits:]
+                place = places[banks.span_bits :]
             accs.append(self._accumulate(m, bank, terms, first, place, valid[-1] & chosen))
 
         # Finished rows, with what tells where among them the slices are.
         size = len(accs[0])
         tail = data.StructLayout({"span": banks.span_bits, "base": banks.span_bits})
-        m.submodules.results = results = fifo.SyncFIFO(width=size * len(accs) + tail.size,
-                                                       depth=self.held)
-        front = data.View(tail, results.r_data[size * len(accs):])
+        m.submodules.results = results = fifo.SyncFIFO(
+            width=size * len(accs) + tail.size, depth=self.held
+        )
+        front = data.View(tail, results.r_data[size * len(accs) :])
         count = Signal(range(len(accs)))
         ended = Signal()
         m.d.comb += [
@@ -141,11 +156,16 @@ class GroupScaler(wiring.Component):
     def _terms(self, m):
         """Add the data path up to the accumulators: four registers. Returns what is added to them,
         lists of signed values for each bank, by column and row."""
+
         def register(shape, name):
             return Signal(shape, name=name, reset_less=True)
 
         i, config = self.i.p, self.config
-        rows, columns, banks = range(config.rows), range(config.columns), range(len(self.banks.depths))
+        rows, columns, banks = (
+            range(config.rows),
+            range(config.columns),
+            range(len(self.banks.depths)),
+        )
 
         scale, centre = [], []
         for lane in range(config.scaled_rows):
@@ -169,7 +189,7 @@ class GroupScaler(wiring.Component):
                     if lane < config.scaled_rows:
                         scaled = register(signed(28), f"scaled_{c}_{lane}")
                         offset = register(signed(28), f"offset_{c}_{lane}")
-                        term   = register(signed(29), f"term_{c}_{lane}")
+                        term = register(signed(29), f"term_{c}_{lane}")
                         m.d.sync += [
                             scaled.eq(group_sum * scale[lane]),
                             offset.eq(centre[lane] * act_sum),
@@ -196,9 +216,12 @@ class GroupScaler(wiring.Component):
         depth = self.banks.depths[bank]
         accs = Signal(ACC_BITS * len(terms), name=f"accs_{bank}", reset_less=True)
         old, new = Signal.like(accs, name=f"old_{bank}"), Signal.like(accs, name=f"new_{bank}")
-        m.d.comb += new.eq(Cat(
-            (Mux(first, 0, old.word_select(n, ACC_BITS).as_signed()) + term)[:ACC_BITS]
-            for n, term in enumerate(terms)))
+        m.d.comb += new.eq(
+            Cat(
+                (Mux(first, 0, old.word_select(n, ACC_BITS).as_signed()) + term)[:ACC_BITS]
+                for n, term in enumerate(terms)
+            )
+        )
         if depth == 1:
             m.d.comb += old.eq(accs)
             with m.If(valid):

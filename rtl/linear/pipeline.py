@@ -26,11 +26,16 @@ __all__ = ["LINEAR_COMMAND", "LinearPipeline"]
 
 STORED = [mode for mode in Mode if SLOTS[mode]]  # modes that code beats may have
 
-LINEAR_COMMAND = data.StructLayout({
-    "format": WeightFormat, "rows": ROW_BITS, "groups": GROUP_BITS,
-    "centre": 3,   # left shift of the group centres
-    "act": GROUP_BITS,   # first group in the activation buffer
-    "embed": 1})   # hand the steps out rather than multiply them
+LINEAR_COMMAND = data.StructLayout(
+    {
+        "format": WeightFormat,
+        "rows": ROW_BITS,
+        "groups": GROUP_BITS,
+        "centre": 3,  # left shift of the group centres
+        "act": GROUP_BITS,  # first group in the activation buffer
+        "embed": 1,
+    }
+)  # hand the steps out rather than multiply them
 
 
 class LinearPipeline(wiring.Component):
@@ -40,9 +45,9 @@ class LinearPipeline(wiring.Component):
     (:class:`~.expand.Expander`); some that it takes give several payloads of sums.
 
     Throughput is one beat per cycle where the core keeps up; between two matrices the unpacker runs
-    dry for two cycles, and for those that the expander takes. Backpressure is respected. Sums follow
-    a tile's last beat by :attr:`latency` cycles, those of its later slices a cycle after each other;
-    those of ternary matrices take a few more.
+    dry for two cycles, and for those that the expander takes. Backpressure is respected. Sums
+    follow a tile's last beat by :attr:`latency` cycles, those of its later slices a cycle after
+    each other; those of ternary matrices take a few more.
 
     Parameters
     ----------
@@ -71,6 +76,7 @@ class LinearPipeline(wiring.Component):
     top : :py:`Out(data.ArrayLayout(8, config.columns))`
         Largest biased exponent of each column's activation vector.
     """
+
     def __init__(self, config):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
@@ -80,16 +86,23 @@ class LinearPipeline(wiring.Component):
         self.expander = Expander(config, self.core.native)
         # Unpacker, expander, activation buffer, core, scaler.
         self.latency = 1 + self.expander.latency + 2 + self.core.latency + self.scaler.latency
-        super().__init__({
-            "command":    In(stream.Signature(LINEAR_COMMAND)),
-            "beats":      In(stream.Signature(config.beat_bits)),
-            "write":      In(stream.Signature(ActivationWrite(config))),
-            "accs":       Out(stream.Signature(
-                data.ArrayLayout(data.ArrayLayout(signed(ACC_BITS), config.rows), config.columns))),
-            "row_scales": Out(stream.Signature(data.ArrayLayout(32, config.rows))),
-            "embed":      Out(stream.Signature(WeightStep(config))),
-            "top":        Out(data.ArrayLayout(8, config.columns)),
-        })
+        super().__init__(
+            {
+                "command": In(stream.Signature(LINEAR_COMMAND)),
+                "beats": In(stream.Signature(config.beat_bits)),
+                "write": In(stream.Signature(ActivationWrite(config))),
+                "accs": Out(
+                    stream.Signature(
+                        data.ArrayLayout(
+                            data.ArrayLayout(signed(ACC_BITS), config.rows), config.columns
+                        )
+                    )
+                ),
+                "row_scales": Out(stream.Signature(data.ArrayLayout(32, config.rows))),
+                "embed": Out(stream.Signature(WeightStep(config))),
+                "top": Out(data.ArrayLayout(8, config.columns)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -112,8 +125,8 @@ class LinearPipeline(wiring.Component):
 
         # What is held from a command belongs to the steps up to here, the last one included.
         centre = Signal(3, reset_less=True)
-        act    = Signal(GROUP_BITS, reset_less=True)
-        embed  = Signal()
+        act = Signal(GROUP_BITS, reset_less=True)
+        embed = Signal()
         idle, command = Signal(), self.command.p
         m.d.comb += [
             idle.eq(~skid.o.valid & ~expander.busy),
@@ -130,11 +143,17 @@ class LinearPipeline(wiring.Component):
         # registers, and a third that comes as the first leaves: `w_rdy` is always high.
         step, log, whole = expander.o.p, self._log_slices(m, expander.o.p), core.native & SPARSE
         halves = [fmt for fmt in core.native if FORMATS[fmt].elements < GROUP]
-        past_layout = data.StructLayout({
-            "scale": step.shape()["scale"].shape, "centre": step.shape()["centre"].shape,
-            "centre_shift": 3, "first": 1, "last": 1,
-            "slice": scaler.i.p.shape()["slice"].shape,  # first of the step's
-            "log": len(log)})                            # log2 of how many it has
+        past_layout = data.StructLayout(
+            {
+                "scale": step.shape()["scale"].shape,
+                "centre": step.shape()["centre"].shape,
+                "centre_shift": 3,
+                "first": 1,
+                "last": 1,
+                "slice": scaler.i.p.shape()["slice"].shape,  # first of the step's
+                "log": len(log),
+            }
+        )  # log2 of how many it has
         waiting_layout = data.StructLayout({"weights": core.weights.p.shape(), "past": past_layout})
         m.submodules.waiting = waiting = fifo.SyncFIFO(width=waiting_layout.size, depth=4)
         back = data.View(waiting_layout, waiting.w_data)
@@ -153,12 +172,19 @@ class LinearPipeline(wiring.Component):
             back.past.log.eq(log),
         ]
         m.d.comb += [back.weights[name].eq(step[name]) for name, _ in core.weights.p.shape()]
-        m.d.comb += [back.past[name].eq(step[name]) for name in ("scale", "centre", "first", "last")]
+        m.d.comb += [
+            back.past[name].eq(step[name]) for name in ("scale", "centre", "first", "last")
+        ]
 
         # Scales of a step bypass the core, in a FIFO as deep as the core's capacity.
         front = data.View(waiting_layout, waiting.r_data)
-        sums_layout = data.StructLayout({"past": past_layout, "act_sums": buffer.o.p.sums.shape(),
-                                         "shift": buffer.o.p.shift.shape()})
+        sums_layout = data.StructLayout(
+            {
+                "past": past_layout,
+                "act_sums": buffer.o.p.sums.shape(),
+                "shift": buffer.o.p.shift.shape(),
+            }
+        )
         m.submodules.past = past = fifo.SyncFIFO(width=sums_layout.size, depth=core.capacity)
         ready, take = Signal(), Signal()
         m.d.comb += [
@@ -175,10 +201,14 @@ class LinearPipeline(wiring.Component):
             past.w_data.eq(Cat(front.past, buffer.o.p.sums, buffer.o.p.shift)),
         ]
 
-        # Every step that left for the core has its entry in the FIFO, until the last of its sums are
-        # taken. First ones may be here before the core is through with their step.
+        # Every step that left for the core has its entry in the FIFO, until the last of its sums
+        # are taken. First ones may be here before the core is through with their step.
         entry = data.View(sums_layout, past.r_data)
-        part, more, give = Signal(2), Signal(2), Signal()  # payloads of the step: taken, after the first
+        part, more, give = (
+            Signal(2),
+            Signal(2),
+            Signal(),
+        )  # payloads of the step: taken, after the first
         m.d.comb += [
             more.eq(Cat(entry.past.log > 2, entry.past.log > 3)),
             give.eq(scaler.i.valid & scaler.i.ready),
@@ -191,8 +221,10 @@ class LinearPipeline(wiring.Component):
             scaler.i.p.slice.eq(entry.past.slice + WIDEST * part),
             scaler.i.p.span.eq(Mux(more[0], 2, entry.past.log)),
         ]
-        m.d.comb += [scaler.i.p[name].eq(entry.past[name])
-                     for name in ("scale", "centre", "centre_shift", "first", "last")]
+        m.d.comb += [
+            scaler.i.p[name].eq(entry.past[name])
+            for name in ("scale", "centre", "centre_shift", "first", "last")
+        ]
         with m.If(give):
             m.d.sync += part.eq(Mux(part == more, 0, part + 1))
         assert WIDEST == 4
@@ -212,7 +244,9 @@ class LinearPipeline(wiring.Component):
             with m.Switch(Cat(step.format, step.mode)):
                 for (fmt, mode), value in logs.items():
                     any_mode = "-" * len(step.mode)
-                    with m.Case((any_mode if mode is None else f"{mode:0{len(step.mode)}b}")
-                                + f"{fmt.value:0{len(Value.cast(step.format))}b}"):
+                    with m.Case(
+                        (any_mode if mode is None else f"{mode:0{len(step.mode)}b}")
+                        + f"{fmt.value:0{len(Value.cast(step.format))}b}"
+                    ):
                         m.d.comb += log.eq(value)
         return log

@@ -6,19 +6,19 @@ from amaranth.lib.wiring import In, Out
 
 from ..bus.delay import delayed
 from ..bus.skid import SkidBuffer
-from ..spec.config import Config
-from ..spec.numbers import ACC_BITS, TILES, WINDOW
 from ..fp.format import MAX
 from ..fp.from_int import IntToFp
 from ..fp.mul import FpMul
+from ..spec.config import Config
 from ..spec.limits import ROW_BITS
+from ..spec.numbers import ACC_BITS, TILES, WINDOW
 from ..spec.sparse import BLOCK
 
 
 __all__ = ["BIAS", "ScaleCommand", "ScaledResult", "RowScaler"]
 
 
-STRIPE = BLOCK      # slices of a stripe
+STRIPE = BLOCK  # slices of a stripe
 BIAS = 127 + 6 + WINDOW  # of top exponents, see :func:`sw_ref.numerics.linear_scale`
 
 # A matrix to come: its rows, and the last column of which results are wanted; or the only one. Its
@@ -60,6 +60,7 @@ class RowScaler(wiring.Component):
     o : :py:`Out(stream.Signature(ScaledResult))`
         Results.
     """
+
     LATENCY = 2 + IntToFp.LATENCY + FpMul.LATENCY
 
     def __init__(self, config):
@@ -67,21 +68,24 @@ class RowScaler(wiring.Component):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
         n, m = config.rows, config.columns
-        super().__init__({
-            "command":    In(stream.Signature(ScaleCommand)),
-            "top":        In(data.ArrayLayout(8, m)),
-            "accs":       In(stream.Signature(data.ArrayLayout(
-                             data.ArrayLayout(signed(ACC_BITS), n), m))),
-            "row_scales": In(stream.Signature(data.ArrayLayout(32, n))),
-            "o":          Out(stream.Signature(ScaledResult)),
-        })
+        super().__init__(
+            {
+                "command": In(stream.Signature(ScaleCommand)),
+                "top": In(data.ArrayLayout(8, m)),
+                "accs": In(
+                    stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(ACC_BITS), n), m))
+                ),
+                "row_scales": In(stream.Signature(data.ArrayLayout(32, n))),
+                "o": Out(stream.Signature(ScaledResult)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         n_rows, n_columns = self.config.rows, self.config.columns
 
         m.submodules.to_fp = to_fp = IntToFp(ACC_BITS)
-        m.submodules.mul   = mul   = FpMul()
+        m.submodules.mul = mul = FpMul()
 
         # Skid buffer: the output's `ready` arrives late, and would reach every stage's enable.
         m.submodules.skid = skid = SkidBuffer(ScaledResult)
@@ -96,21 +100,21 @@ class RowScaler(wiring.Component):
             mul.en.eq(en),
         ]
 
-        active   = Signal()
+        active = Signal()
         last_row = Signal(ROW_BITS)
-        top      = Signal.like(self.top)
-        pads     = Signal(range(STRIPE))     # ones: slices come in blocks of one more
-        start    = Signal(range(n_columns))  # column that each slice starts with
-        end      = Signal(range(n_columns))  # and ends with
-        column   = Signal(range(n_columns))
-        row      = Signal(range(n_rows))
-        part     = Signal(ROW_BITS - (n_rows - 1).bit_length())  # the slice's number
+        top = Signal.like(self.top)
+        pads = Signal(range(STRIPE))  # ones: slices come in blocks of one more
+        start = Signal(range(n_columns))  # column that each slice starts with
+        end = Signal(range(n_columns))  # and ends with
+        column = Signal(range(n_columns))
+        row = Signal(range(n_rows))
+        part = Signal(ROW_BITS - (n_rows - 1).bit_length())  # the slice's number
 
         # Rows per slice are a power of two: the place of a row needs no addition.
-        here       = Signal(ROW_BITS)
-        part_ends  = Signal()
-        row_ends   = Signal()
-        step       = Signal()
+        here = Signal(ROW_BITS)
+        part_ends = Signal()
+        row_ends = Signal()
+        step = Signal()
         m.d.comb += [
             here.eq(Cat(row, part)),
             row_ends.eq(row == n_rows - 1),
@@ -130,11 +134,13 @@ class RowScaler(wiring.Component):
                     m.d.sync += active.eq(0)
 
         # First, select the sum from the slice, which the stream holds stable.
-        acc   = Signal(signed(ACC_BITS), reset_less=True)
+        acc = Signal(signed(ACC_BITS), reset_less=True)
         scale = Signal(32, reset_less=True)
         valid = Signal()
-        tag   = Signal(data.StructLayout({"row": ROW_BITS, "column": column.shape(), "last": 1}),
-                       reset_less=True)
+        tag = Signal(
+            data.StructLayout({"row": ROW_BITS, "column": column.shape(), "last": 1}),
+            reset_less=True,
+        )
         with m.If(en):
             m.d.sync += [
                 acc.eq(self.accs.payload[column][row]),
@@ -150,7 +156,7 @@ class RowScaler(wiring.Component):
             mul.a.eq(to_fp.o),
             mul.b.eq(delayed(m, scale, IntToFp.LATENCY, en=en, reset_less=True)),
         ]
-        depth  = IntToFp.LATENCY + FpMul.LATENCY
+        depth = IntToFp.LATENCY + FpMul.LATENCY
         valids = [valid]
         for _ in range(depth):
             valids.append(delayed(m, valids[-1], 1, en=en))
@@ -178,12 +184,12 @@ class RowScaler(wiring.Component):
     def shift(self, m, en, out, product, top, valid, tag):
         """Multiply a product, once it is rounded and flushed, by the column's power of two."""
         exponent = Signal(signed(10))
-        empty    = Signal()
-        full     = Signal()
+        empty = Signal()
+        full = Signal()
         m.d.comb += [
             exponent.eq(product[23:31] + top - BIAS),
             empty.eq((product[23:31] == 0) | (exponent <= 0)),
-            full.eq(exponent >= 0xff),
+            full.eq(exponent >= 0xFF),
         ]
         with m.If(en):
             m.d.sync += [

@@ -34,6 +34,7 @@ class Banks:
     spread : :class:`bool`
         A slice's number in the tile chooses its bank.
     """
+
     depths: tuple[int, ...]
     spread: bool
 
@@ -47,8 +48,17 @@ class Banks:
         if any(fmt in SPARSE & native for fmt in formats):
             most = max(FORMATS[fmt].tile_slices for fmt in formats)
             return cls((most // width,) * width, True)
-        return cls(tuple(max(FORMATS[fmt].tile_slices // payload_slices(fmt, native) for fmt in formats
-                             if payload_slices(fmt, native) > bank) for bank in range(width)), False)
+        return cls(
+            tuple(
+                max(
+                    FORMATS[fmt].tile_slices // payload_slices(fmt, native)
+                    for fmt in formats
+                    if payload_slices(fmt, native) > bank
+                )
+                for bank in range(width)
+            ),
+            False,
+        )
 
     @property
     def slice_bits(self):

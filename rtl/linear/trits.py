@@ -10,7 +10,9 @@ from ..spec.config import Config
 __all__ = ["TritStep", "TritDecoder"]
 
 
-TRITS = 4  # of a byte, that belong to its own step; one more belongs to the step that no beat is for
+TRITS = (
+    4  # of a byte, that belong to its own step; one more belongs to the step that no beat is for
+)
 
 
 def TritStep(config):
@@ -47,16 +49,21 @@ class TritDecoder(wiring.Component):
     busy : :py:`Out(1)`
         Holds a step, those on offer included.
     """
+
     def __init__(self, config):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
         self.latency = TRITS
-        super().__init__({
-            "i": In(stream.Signature(data.StructLayout({"step": TritStep(config), "spare": 1}))),
-            "o": Out(stream.Signature(TritStep(config))),
-            "busy": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(
+                    stream.Signature(data.StructLayout({"step": TritStep(config), "spare": 1}))
+                ),
+                "o": Out(stream.Signature(TritStep(config))),
+                "busy": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -73,14 +80,25 @@ class TritDecoder(wiring.Component):
             m.d.sync += valid.eq(Cat(self.i.valid, valid))
 
         step, spare = self.i.p.step, self.i.p.spare
-        rest = [step.codes[8 * n:8 * n + 8] for n in range(size)]
+        rest = [step.codes[8 * n : 8 * n + 8] for n in range(size)]
         # Of each byte, (weight >= 0) and (weight > 0) of the trits that are decoded, a bit a trit.
         low, high = [Const(0, 0)] * size, [Const(0, 0)] * size
         for stage in range(TRITS):
-            held = Signal(data.StructLayout({
-                "rest": data.ArrayLayout(8, size), "low": data.ArrayLayout(stage + 1, size),
-                "high": data.ArrayLayout(stage + 1, size), "group": 10, "first": 1, "last": 1,
-                "spare": 1}), name=f"held_{stage}", reset_less=True)
+            held = Signal(
+                data.StructLayout(
+                    {
+                        "rest": data.ArrayLayout(8, size),
+                        "low": data.ArrayLayout(stage + 1, size),
+                        "high": data.ArrayLayout(stage + 1, size),
+                        "group": 10,
+                        "first": 1,
+                        "last": 1,
+                        "spare": 1,
+                    }
+                ),
+                name=f"held_{stage}",
+                reset_less=True,
+            )
             with m.If(move):
                 for n in range(size):
                     digit, left = self._digit(rest[n])
@@ -94,8 +112,10 @@ class TritDecoder(wiring.Component):
             step, spare, rest, low, high = held, held.spare, held.rest, held.low, held.high
 
         # Four trits of each byte and the fifth ones of four bytes lie in the same places.
-        kept = [[Signal(TRITS, name=f"kept_{n}_{plane}", reset_less=True) for plane in range(2)]
-                for n in range(size)]
+        kept = [
+            [Signal(TRITS, name=f"kept_{n}_{plane}", reset_less=True) for plane in range(2)]
+            for n in range(size)
+        ]
         codes = []
         for row in range(size // 8):
             for plane, own in enumerate((low, high)):

@@ -29,8 +29,8 @@ class LinearUnit(wiring.Component):
     does not wait for results to drain; `busy` falls when the last of all that were taken is
     complete.
 
-    Throughput is a weight beat per cycle, or a step of the core's for each of the steps that it makes
-    of a beat, or the results of N rows in N * M cycles where that is more.
+    Throughput is a weight beat per cycle, or a step of the core's for each of the steps that it
+    makes of a beat, or the results of N rows in N * M cycles where that is more.
 
     Parameters
     ----------
@@ -55,30 +55,33 @@ class LinearUnit(wiring.Component):
     starved : :py:`Out(1)`
         A weight beat could have been taken in this cycle, but there was none.
     """
+
     def __init__(self, config):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        super().__init__({
-            "insn":       In(stream.Signature(Dispatched)),
-            "busy":       Out(1),
-            "beats":      In(stream.Signature(config.beat_bits)),
-            "write_act":  In(stream.Signature(ActivationWrite(config))),
-            "write":      Out(stream.Signature(vector_write(config))),
-            "best_index": In(range(BEST)),
-            "best":       Out(Logit),
-            "starved":    Out(1),
-        })
+        super().__init__(
+            {
+                "insn": In(stream.Signature(Dispatched)),
+                "busy": Out(1),
+                "beats": In(stream.Signature(config.beat_bits)),
+                "write_act": In(stream.Signature(ActivationWrite(config))),
+                "write": Out(stream.Signature(vector_write(config))),
+                "best_index": In(range(BEST)),
+                "best": Out(Logit),
+                "starved": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
 
-        m.submodules.front    = front    = LinearPipeline(config)
+        m.submodules.front = front = LinearPipeline(config)
         m.submodules.embedder = embedder = Embedder(config)
-        m.submodules.scaler   = scaler   = RowScaler(config)
+        m.submodules.scaler = scaler = RowScaler(config)
         m.submodules.combiner = combiner = Combiner(config)
-        m.submodules.search   = search   = BestLogits()
+        m.submodules.search = search = BestLogits()
 
         wiring.connect(m, wiring.flipped(self.beats), front.beats)
         wiring.connect(m, wiring.flipped(self.write_act), front.write)
@@ -91,8 +94,18 @@ class LinearUnit(wiring.Component):
         ]
 
         # The front starts an instruction at once; what the back needs of it waits its turn.
-        back = data.StructLayout({"embed": 1, "best": 1, "sparse": 1, "column": 4, "rows": ROW_BITS,
-                                  "row": ROW_BITS, "dst": 18, "stride": COLUMN_BITS})
+        back = data.StructLayout(
+            {
+                "embed": 1,
+                "best": 1,
+                "sparse": 1,
+                "column": 4,
+                "rows": ROW_BITS,
+                "row": ROW_BITS,
+                "dst": 18,
+                "stride": COLUMN_BITS,
+            }
+        )
         pending = Signal()
         waiting = Signal(back, reset_less=True)  # taken, while `pending`
         current = Signal(back, reset_less=True)  # what the back works on
@@ -124,10 +137,10 @@ class LinearUnit(wiring.Component):
                 m.d.comb += i.valid.eq(o.valid)
                 m.d.comb += i.payload.eq(o.payload)
 
-        join(front.accs,       scaler.accs,         ~current.embed)
-        join(front.row_scales, scaler.row_scales,   ~current.embed)
-        join(embedder.accs,    scaler.accs,         current.embed)
-        join(embedder.scales,  scaler.row_scales,   current.embed)
+        join(front.accs, scaler.accs, ~current.embed)
+        join(front.row_scales, scaler.row_scales, ~current.embed)
+        join(embedder.accs, scaler.accs, current.embed)
+        join(embedder.scales, scaler.row_scales, current.embed)
         # Both take row scales only while they work.
         with m.If(current.embed):
             m.d.comb += front.row_scales.ready.eq(embedder.row_scales.ready)
@@ -142,8 +155,14 @@ class LinearUnit(wiring.Component):
         active = Signal()
         settle = Signal()
         m.d.comb += [
-            active.eq(pending | ~scaler.command.ready | ~embedder.command.ready | search.busy
-                      | placed | combiner.busy),
+            active.eq(
+                pending
+                | ~scaler.command.ready
+                | ~embedder.command.ready
+                | search.busy
+                | placed
+                | combiner.busy
+            ),
             self.busy.eq(active | settle),
         ]
         m.d.sync += settle.eq(active)
@@ -152,11 +171,11 @@ class LinearUnit(wiring.Component):
 
     def take(self, m, front, pending, waiting):
         """Give an instruction to the front; what the back needs of it waits."""
-        config  = self.config
-        word    = self.insn.p.word
-        matmul  = data.View(MatMul.layout, word[:MatMul.layout.size])
-        embed   = data.View(Embed.layout, word[:Embed.layout.size])
-        sparse  = SPARSE.intersection(config.weight_formats)
+        config = self.config
+        word = self.insn.p.word
+        matmul = data.View(MatMul.layout, word[: MatMul.layout.size])
+        embed = data.View(Embed.layout, word[: Embed.layout.size])
+        sparse = SPARSE.intersection(config.weight_formats)
         m.d.comb += [
             front.command.valid.eq(self.insn.valid & ~pending),
             self.insn.ready.eq(front.command.ready & ~pending),
@@ -206,11 +225,11 @@ class LinearUnit(wiring.Component):
         """
         # Columns follow each other, so the stride is added rather than multiplied.
         placed = Signal()
-        near   = Signal(18, reset_less=True)  # dst + row
-        far    = Signal(18, reset_less=True)  # column * stride
-        column = Signal(4, reset_less=True)   # of `far`
-        ended  = Signal(reset_less=True)
-        value  = Signal(32, reset_less=True)
+        near = Signal(18, reset_less=True)  # dst + row
+        far = Signal(18, reset_less=True)  # column * stride
+        column = Signal(4, reset_less=True)  # of `far`
+        ended = Signal(reset_less=True)
+        value = Signal(32, reset_less=True)
         m.d.comb += [
             search.i.valid.eq(result.valid & current.best),
             search.i.p.id.eq(result.p.row),

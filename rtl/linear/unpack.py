@@ -21,7 +21,7 @@ __all__ = ["UNPACK_COMMAND", "SCALE_BEATS", "WeightUnpacker"]
 
 UNPACK_COMMAND = data.StructLayout({"format": WeightFormat, "rows": ROW_BITS, "groups": GROUP_BITS})
 
-STRIPE_BEATS = BLOCK // TILES       # beats of row scales of a stripe
+STRIPE_BEATS = BLOCK // TILES  # beats of row scales of a stripe
 
 
 def SCALE_BEATS(config):
@@ -32,15 +32,16 @@ def SCALE_BEATS(config):
 class WeightUnpacker(wiring.Component):
     """Take a packed matrix apart into steps with their scales, and row scales.
 
-    Undoes :func:`rtl.spec.formats.pack`, in the formats that the configuration has. All tiles of the last
-    block or stripe come out, padding included; the zeros that fill the matrix, or in S8 each block,
-    up to a unit of DRAM are taken and dropped. Steps of TERNARY are decoded; those of a sparse
-    matrix are its code beats.
+    Undoes :func:`rtl.spec.formats.pack`, in the formats that the configuration has. All tiles of
+    the last block or stripe come out, padding included; the zeros that fill the matrix, or in S8
+    each block, up to a unit of DRAM are taken and dropped. Steps of TERNARY are decoded; those of a
+    sparse matrix are its code beats.
 
     Latency is one cycle from a beat to its payload, five in TERNARY. Throughput is one beat and one
     step per cycle (see :class:`~.block.BlockWalker` and :class:`~.stripe.StripeWalker`); scale,
-    header and index beats give no output. A command costs one cycle, after TERNARY five. Backpressure is
-    respected: `row_scales` holds up the weights only when :func:`SCALE_BEATS` of it wait already.
+    header and index beats give no output. A command costs one cycle, after TERNARY five.
+    Backpressure is respected: `row_scales` holds up the weights only when :func:`SCALE_BEATS` of it
+    wait already.
 
     Parameters
     ----------
@@ -55,34 +56,37 @@ class WeightUnpacker(wiring.Component):
     beats : :py:`In(stream.Signature(config.beat_bits))`
         Packed matrices, as they lie in DRAM.
     o : :py:`Out(stream.Signature(WeightStep(config)))`
-        Steps; `sub` is 0. `scale` is 1 and `centre` 0 where the format has none, `mode` and `beat` are 0
-        in what is no code beat. Scales and centres beyond the step's rows do not matter, nor do bits
-        96-127 of the lanes in U3 and index bits beyond the code beat's.
+        Steps; `sub` is 0. `scale` is 1 and `centre` 0 where the format has none, `mode` and `beat`
+        are 0 in what is no code beat. Scales and centres beyond the step's rows do not matter, nor
+        do bits 96-127 of the lanes in U3 and index bits beyond the code beat's.
     row_scales : :py:`Out(stream.Signature(data.ArrayLayout(32, config.rows)))`
         fp32 scales of the rows, N at a time.
     """
+
     def __init__(self, config):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        super().__init__({
-            "command":    In(stream.Signature(UNPACK_COMMAND)),
-            "beats":      In(stream.Signature(config.beat_bits)),
-            "o":          Out(stream.Signature(WeightStep(config))),
-            "row_scales": Out(stream.Signature(data.ArrayLayout(32, config.rows))),
-        })
+        super().__init__(
+            {
+                "command": In(stream.Signature(UNPACK_COMMAND)),
+                "beats": In(stream.Signature(config.beat_bits)),
+                "o": Out(stream.Signature(WeightStep(config))),
+                "row_scales": Out(stream.Signature(data.ArrayLayout(32, config.rows))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         config, beat = self.config, self.beats
 
         scales = self.keep_scales(m)
-        fmt        = Signal(WeightFormat, reset_less=True)
+        fmt = Signal(WeightFormat, reset_less=True)
         last_group = Signal(GROUP_BITS, reset_less=True)
-        blocks     = Signal(ROW_BITS, reset_less=True)          # or stripes, after this one
-        final      = Signal(reset_less=True)                    # the last block is through
+        blocks = Signal(ROW_BITS, reset_less=True)  # or stripes, after this one
+        final = Signal(reset_less=True)  # the last block is through
         scale_beat = Signal(range(STRIPE_BEATS), reset_less=True)
-        unit       = Signal(range(max(2, config.unit_beats)))   # beats of the last unit taken
+        unit = Signal(range(max(2, config.unit_beats)))  # beats of the last unit taken
 
         m.submodules.block = block = BlockWalker(config)
         stripe = StripeWalker(config) if config.sparse else None
@@ -153,13 +157,18 @@ class WeightUnpacker(wiring.Component):
         return m
 
     def keep_scales(self, m):
-        """Keep row scales, which leave N at a time. Returns the FIFO, whose head is a whole beat."""
-        m.submodules.scales = scales = fifo.SyncFIFO(width=self.config.beat_bits, depth=SCALE_BEATS(self.config))
+        """Keep row scales, which leave N at a time. Returns the FIFO, whose head is a whole
+        beat.
+        """
+        m.submodules.scales = scales = fifo.SyncFIFO(
+            width=self.config.beat_bits, depth=SCALE_BEATS(self.config)
+        )
         scale_slice = Signal(range(TILES))
         m.d.comb += [
             scales.w_data.eq(self.beats.payload),
             self.row_scales.payload.as_value().eq(
-                scales.r_data.word_select(scale_slice, self.config.beat_bits // TILES)),
+                scales.r_data.word_select(scale_slice, self.config.beat_bits // TILES)
+            ),
             self.row_scales.valid.eq(scales.r_rdy),
             scales.r_en.eq(self.row_scales.ready & (scale_slice == TILES - 1)),
         ]
@@ -177,7 +186,9 @@ class WeightUnpacker(wiring.Component):
         return count
 
     def _outputs(self, m, fmt, sparse, step, stripe, free, end):
-        """Send the walkers' payloads to the output. Returns whether the decoder of TERNARY holds any."""
+        """Send the walkers' payloads to the output. Returns whether the decoder of TERNARY holds
+        any.
+        """
         self._steps(m, fmt, step, free)
         busy = self._trits(m, fmt, step, free) if "TERNARY" in self.config.formats else C(0)
         if stripe is not None:
@@ -201,8 +212,10 @@ class WeightUnpacker(wiring.Component):
                 self.o.p.mode.eq(0),
                 self.o.p.beat.eq(0),
             ]
-            m.d.sync += [self.o.p[name].eq(step.p[name]) for name in
-                         ("codes", "scale", "centre", "group", "half", "first", "last")]
+            m.d.sync += [
+                self.o.p[name].eq(step.p[name])
+                for name in ("codes", "scale", "centre", "group", "half", "first", "last")
+            ]
 
     def _trits(self, m, fmt, step, free):
         """Steps of TERNARY go by the decoder. Returns whether it holds any."""
@@ -228,5 +241,7 @@ class WeightUnpacker(wiring.Component):
         m.d.comb += step.ready.eq(free)
         with m.If(step.valid & free):
             m.d.sync += self.o.valid.eq(1)
-            m.d.sync += [self.o.p[name].eq(step.p[name]) for name in
-                         ("index", "mode", "beat", "group", "half", "first", "last")]
+            m.d.sync += [
+                self.o.p[name].eq(step.p[name])
+                for name in ("index", "mode", "beat", "group", "half", "first", "last")
+            ]

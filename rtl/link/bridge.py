@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec import csr
 from ..bus.axi import AXI4, AXI4Lite
 from ..bus.register import StreamRegister
 from ..bus.wishbone import Wishbone
 from ..memory.reader import ID_WIDTH
+from ..spec import csr
 from .cobs import DECODED, PACKET
 from .executor import Executor
 from .frame import FrameReceiver, FrameTransmitter
@@ -49,17 +49,20 @@ class Bridge(wiring.Component):
     sealed : :py:`Out(1)`
         What was loaded is complete: the machine may be started.
     """
+
     def __init__(self, config, *, board, units, addr_width=32, patience=1 << 20):
         self._memory = MemoryPort(config, units, addr_width)
         self._executor = Executor(board=board, units=units, patience=patience)
-        super().__init__({
-            "i":         In(stream.Signature(DECODED)),
-            "o":         Out(stream.Signature(PACKET)),
-            "registers": Out(AXI4Lite(csr.ADDRESS_BITS)),
-            "control":   Out(Wishbone(CONTROL_ADDR_WIDTH)),
-            "memory":    Out(AXI4(addr_width, config.beat_bits, ID_WIDTH)),
-            "sealed":    Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(DECODED)),
+                "o": Out(stream.Signature(PACKET)),
+                "registers": Out(AXI4Lite(csr.ADDRESS_BITS)),
+                "control": Out(Wishbone(CONTROL_ADDR_WIDTH)),
+                "memory": Out(AXI4(addr_width, config.beat_bits, ID_WIDTH)),
+                "sealed": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

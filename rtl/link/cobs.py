@@ -1,6 +1,7 @@
 """Consistent overhead byte stuffing: packets as frames with no zero but their terminator.
 
-Cheshire and Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999.
+Cheshire and Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2),
+1999.
 """
 
 from amaranth import *
@@ -35,6 +36,7 @@ class CobsDecoder(wiring.Component):
     o : :py:`Out(stream.Signature(DECODED))`
         Packets.
     """
+
     def __init__(self):
         super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(DECODED))})
 
@@ -43,8 +45,8 @@ class CobsDecoder(wiring.Component):
         byte = self.i.payload
 
         begun = Signal()
-        left = Signal(8)     # bytes before the next code byte
-        implied = Signal()   # a zero stood where that is
+        left = Signal(8)  # bytes before the next code byte
+        implied = Signal()  # a zero stood where that is
         m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
         with m.If(self.i.ready):
             m.d.sync += [
@@ -58,7 +60,11 @@ class CobsDecoder(wiring.Component):
                 with m.If(byte == 0):
                     m.d.sync += [self.o.valid.eq(begun), begun.eq(0), left.eq(0), implied.eq(0)]
                 with m.Elif(left == 0):
-                    m.d.sync += [self.o.valid.eq(implied), left.eq(byte - 1), implied.eq(byte != BLOCK + 1)]
+                    m.d.sync += [
+                        self.o.valid.eq(implied),
+                        left.eq(byte - 1),
+                        implied.eq(byte != BLOCK + 1),
+                    ]
                 with m.Else():
                     m.d.sync += [self.o.valid.eq(1), left.eq(left - 1)]
 
@@ -70,8 +76,8 @@ class CobsEncoder(wiring.Component):
 
     A code byte says where the next zero is, so up to 254 bytes are gathered before they leave.
 
-    Latency is two cycles from the last byte of a block. Throughput is a block of n bytes every 2 n + 3
-    cycles.
+    Latency is two cycles from the last byte of a block. Throughput is a block of n bytes every 2 n
+    + 3 cycles.
 
     Members
     -------
@@ -80,6 +86,7 @@ class CobsEncoder(wiring.Component):
     o : :py:`Out(stream.Signature(8))`
         Frames, each with the zero behind it.
     """
+
     def __init__(self):
         super().__init__({"i": In(stream.Signature(PACKET)), "o": Out(stream.Signature(8))})
 
@@ -91,7 +98,7 @@ class CobsEncoder(wiring.Component):
         write, read = memory.write_port(), memory.read_port()
         count = Signal(range(BLOCK + 1))
         at = Signal(range(BLOCK + 1), reset_less=True)
-        tail = Signal()    # an empty block follows, for the zero that the packet ends with
+        tail = Signal()  # an empty block follows, for the zero that the packet ends with
         finish = Signal()  # the packet ends with this block
 
         m.d.comb += [write.addr.eq(count), write.data.eq(byte)]

@@ -6,11 +6,24 @@ from amaranth.lib.wiring import In, Out
 
 from ..spec.csr import REGISTERS
 from ..spec.numbers import UNIT_BYTES
+from ..spec.protocol import (
+    HEADER_BYTES,
+    MAGIC,
+    MAX_DATA,
+    MAX_REQUEST,
+    MESSAGES,
+    REPLY,
+    STATUS_BYTES,
+    VERSION,
+    Op,
+    Space,
+    Status,
+    pack,
+    size,
+)
 from .cobs import PACKET
 from .frame import SLOT
 from .memory import AREA, CHECKED
-from ..spec.protocol import (HEADER_BYTES, MAGIC, MAX_DATA, MAX_REQUEST, MESSAGES, REPLY, STATUS_BYTES, VERSION,
-                       Op, Space, Status, pack, size)
 from .registers import ACCESS, ACCESSED
 
 
@@ -24,11 +37,12 @@ REPLY_HEADER = HEADER_BYTES + STATUS_BYTES
 class Executor(wiring.Component):
     """Execute requests one after another, and reply to each.
 
-    A request with the operation and sequence number of the last one is a retransmission, after a lost
-    reply: it is not executed again, and gets the same reply. Values that were read are kept for that.
+    A request with the operation and sequence number of the last one is a retransmission, after a
+    lost reply: it is not executed again, and gets the same reply. Values that were read are kept
+    for that.
 
-    The machine starts only while memory is sealed. SEAL seals it if the checksum is the one that the
-    host expects; any access that may change memory breaks the seal.
+    The machine starts only while memory is sealed. SEAL seals it if the checksum is the one that
+    the host expects; any access that may change memory breaks the seal.
 
     A bus that does not answer times out: this reply says so, and so do later ones while it is busy.
 
@@ -62,41 +76,44 @@ class Executor(wiring.Component):
     sealed : :py:`Out(1)`
         The machine may be started.
     """
+
     def __init__(self, *, board, units, patience=1 << 20):
         if not isinstance(board, int) or not 0 <= board < 1 << 32:
             raise ValueError(f"Board must be in range(0, {1 << 32:#x}), not {board!r}")
         if not isinstance(patience, int) or patience < 64:
             raise ValueError(f"Patience must be at least 64 cycles, not {patience!r}")
         self.board, self.units, self.patience = board, units, patience
-        super().__init__({
-            "packet":   In(stream.Signature(range(MAX_REQUEST + 1))),
-            "addr":     Out(range(SLOT)),
-            "byte":     In(8),
-            "reply":    Out(stream.Signature(PACKET)),
-            "access":   Out(stream.Signature(ACCESS)),
-            "accessed": In(stream.Signature(ACCESSED)),
-            "area":     Out(stream.Signature(AREA)),
-            "checked":  In(stream.Signature(CHECKED)),
-            "bytes":    Out(stream.Signature(8)),
-            "beat":     In(1),
-            "abort":    Out(1),
-            "sealed":   Out(1),
-        })
+        super().__init__(
+            {
+                "packet": In(stream.Signature(range(MAX_REQUEST + 1))),
+                "addr": Out(range(SLOT)),
+                "byte": In(8),
+                "reply": Out(stream.Signature(PACKET)),
+                "access": Out(stream.Signature(ACCESS)),
+                "accessed": In(stream.Signature(ACCESSED)),
+                "area": Out(stream.Signature(AREA)),
+                "checked": In(stream.Signature(CHECKED)),
+                "bytes": Out(stream.Signature(8)),
+                "beat": In(1),
+                "abort": Out(1),
+                "sealed": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
 
         header = Signal(8 * (HEADER_BYTES + FIELDS_BYTES), reset_less=True)
         operation, number = header[:8], header[8:16]
-        words = [header[at:at + 32] for at in range(16, len(header), 32)]
+        words = [header[at : at + 32] for at in range(16, len(header), 32)]
         taken = Signal(range(HEADER_BYTES + FIELDS_BYTES))
         fetched = Signal()  # `byte` is the one at `addr`
 
         greeted = Signal()
-        last = Signal(16)        # operation and number of the request executed last; no operation is 0
+        last = Signal(16)  # operation and number of the request executed last; no operation is 0
         outcome = Signal(Status, reset_less=True)  # of that request
         value = Signal(32, reset_less=True)
-        status = Signal(Status, reset_less=True)   # of this one
+        status = Signal(Status, reset_less=True)  # of this one
         timer = Signal(range(self.patience + 1))
         beat = Signal()
         m.d.sync += [beat.eq(self.beat), timer.eq(Mux(beat, 0, timer + 1))]
@@ -110,7 +127,9 @@ class Executor(wiring.Component):
             self.access.payload.value.eq(words[1]),
             self.area.payload.write.eq(operation == Op.STORE),
             self.area.payload.unit.eq(words[0]),
-            self.area.payload.units.eq(Mux(operation == Op.STORE, self.packet.payload // UNIT_BYTES, words[1])),
+            self.area.payload.units.eq(
+                Mux(operation == Op.STORE, self.packet.payload // UNIT_BYTES, words[1])
+            ),
             self.bytes.payload.eq(self.byte),
             # Answers to requests that timed out are dropped.
             self.accessed.ready.eq(1),
@@ -174,8 +193,9 @@ class Executor(wiring.Component):
         starts = Signal()
         m.d.comb += starts.eq((words[0] == REGISTERS["CONTROL"].address) & words[1][0])
         with m.State("SEND"):
-            unseals = of_memory & (operation != Op.CHECK) \
-                | (operation == Op.WRITE) & (words[0][28:] == Space.CONTROL)
+            unseals = of_memory & (operation != Op.CHECK) | (operation == Op.WRITE) & (
+                words[0][28:] == Space.CONTROL
+            )
             with m.If((operation == Op.WRITE) & starts & ~self.sealed):
                 m.d.sync += status.eq(Status.UNSEALED)
                 m.next = "KEEP"
@@ -228,9 +248,17 @@ class Executor(wiring.Component):
     def answer(self, m, operation, number, status, value):
         """The reply's bytes."""
         bodies = {op: size(message.reply) for op, message in MESSAGES.items()}
-        hello = pack(MESSAGES[Op.HELLO].reply, {
-            "nonce": 0, "magic": MAGIC, "version": VERSION, "max_data": MAX_DATA, "board": self.board,
-            "memory_units": self.units})
+        hello = pack(
+            MESSAGES[Op.HELLO].reply,
+            {
+                "nonce": 0,
+                "magic": MAGIC,
+                "version": VERSION,
+                "max_data": MAX_DATA,
+                "board": self.board,
+                "memory_units": self.units,
+            },
+        )
         # The first word of a body is the only one that is not always the same.
         body = Cat(value, Const(int.from_bytes(hello[4:], "little"), 8 * len(hello) - 32))
         reply = Cat(operation | REPLY, number, status, C(0, 8 - len(status)), body)

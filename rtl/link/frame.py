@@ -6,8 +6,8 @@ from amaranth.lib.crc.catalog import CRC32_ETHERNET
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .cobs import DECODED, PACKET
 from ..spec.protocol import CRC_BYTES, HEADER_BYTES, MAX_REQUEST
+from .cobs import DECODED, PACKET
 
 
 __all__ = ["SLOT", "FrameReceiver", "FrameTransmitter"]
@@ -33,20 +33,24 @@ class FrameReceiver(wiring.Component):
     i : :py:`In(stream.Signature(DECODED))`
         Packets from the line.
     packet : :py:`Out(stream.Signature(range(MAX_REQUEST + 1)))`
-        Size, without its checksum, of the packet that came first. Its slot is free once this is taken.
+        Size, without its checksum, of the packet that came first. Its slot is free once this is
+        taken.
     addr, byte : :py:`In(range(SLOT)), Out(8)`
         The byte of that packet at the `addr` of the cycle before.
     """
+
     def __init__(self, slots=4):
         if not isinstance(slots, int) or slots < 2 or slots & (slots - 1):
             raise ValueError(f"Slots must be a power of two of at least 2, not {slots!r}")
         self.slots = slots
-        super().__init__({
-            "i":      In(stream.Signature(DECODED)),
-            "packet": Out(stream.Signature(range(MAX_REQUEST + 1))),
-            "addr":   In(range(SLOT)),
-            "byte":   Out(8),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(DECODED)),
+                "packet": Out(stream.Signature(range(MAX_REQUEST + 1))),
+                "addr": In(range(SLOT)),
+                "byte": Out(8),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -55,8 +59,10 @@ class FrameReceiver(wiring.Component):
         m.submodules.memory = memory = Memory(shape=8, depth=self.slots * SLOT, init=[])
         write, read = memory.write_port(), memory.read_port()
         m.submodules.crc = crc = CRC32_ETHERNET().create()
-        sizes = Array(Signal(range(MAX_REQUEST + 1), reset_less=True, name=f"size{n}")
-                      for n in range(self.slots))
+        sizes = Array(
+            Signal(range(MAX_REQUEST + 1), reset_less=True, name=f"size{n}")
+            for n in range(self.slots)
+        )
         first, next = Signal(range(self.slots)), Signal(range(self.slots))
         taken = Signal(range(self.slots + 1))
 
@@ -82,8 +88,9 @@ class FrameReceiver(wiring.Component):
         with m.If(self.i.valid):
             with m.If(item.end):
                 m.d.sync += [size.eq(0), bad.eq(0)]
-                m.d.comb += arrived.eq(item.good & ~bad & crc.match_detected
-                                       & (size >= HEADER_BYTES + CRC_BYTES))
+                m.d.comb += arrived.eq(
+                    item.good & ~bad & crc.match_detected & (size >= HEADER_BYTES + CRC_BYTES)
+                )
             with m.Elif(room):
                 m.d.sync += size.eq(size + 1)
             with m.Else():
@@ -109,6 +116,7 @@ class FrameTransmitter(wiring.Component):
     o : :py:`Out(stream.Signature(PACKET))`
         The same, four bytes longer.
     """
+
     def __init__(self):
         super().__init__({"i": In(stream.Signature(PACKET)), "o": Out(stream.Signature(PACKET))})
 

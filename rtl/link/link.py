@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec import csr
 from ..bus.axi import AXI4, AXI4Lite, flat, gather
 from ..bus.wishbone import Wishbone
-from ..spec.config import Config
 from ..memory.reader import ID_WIDTH
+from ..spec import csr
+from ..spec.config import Config
 from .bridge import Bridge
 from .cobs import CobsDecoder, CobsEncoder
 from .registers import CONTROL_ADDR_WIDTH
@@ -51,11 +51,14 @@ class UartLink(wiring.Component):
     sealed : :py:`Out(1)`
         What was loaded is complete: the machine may be started.
     """
+
     def __init__(self, config, *, divisor, board, units, addr_width=32, patience=1 << 20):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self._receiver, self._transmitter = UartReceiver(divisor), UartTransmitter(divisor)
-        self._bridge = Bridge(config, board=board, units=units, addr_width=addr_width, patience=patience)
+        self._bridge = Bridge(
+            config, board=board, units=units, addr_width=addr_width, patience=patience
+        )
         self._buses = {
             "registers": AXI4Lite(csr.ADDRESS_BITS),
             "control": Wishbone(CONTROL_ADDR_WIDTH),

@@ -5,10 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ETHERNET
 from amaranth.lib.wiring import In, Out
 
-from ..bus.axi import INCR, AXI4
-from ..spec.config import UNIT_BYTES, Config
+from ..bus.axi import AXI4, INCR
 from ..memory.reader import ID_WIDTH
 from ..memory.splitter import Splitter
+from ..spec.config import UNIT_BYTES, Config
 
 
 __all__ = ["AREA", "CHECKED", "MemoryPort"]
@@ -16,20 +16,22 @@ __all__ = ["AREA", "CHECKED", "MemoryPort"]
 
 BURST_BEATS = 64
 OUTSTANDING = 2  # bursts: enough that one is on its way while another is summed up
-WORD_BITS = 32   # summed up in a cycle
+WORD_BITS = 32  # summed up in a cycle
 
 # Units of memory to `write`, or to sum up.
 AREA = data.StructLayout({"write": 1, "unit": 32, "units": 32})
 
-# Whether all addresses existed and memory never answered with an error; the CRC-32 of what was read.
+# Whether all addresses existed and memory never answered with an error; the CRC-32 of what was
+# read.
 CHECKED = data.StructLayout({"ok": 1, "crc": 32})
 
 
 class MemoryPort(wiring.Component):
     """Write memory, or compute its checksum.
 
-    An area that is empty or reaches beyond memory gives an error, and no access to memory. Writing takes bursts of one beat, each after the response to the one before: it is as fast as
-    links are, and then all is written when it is answered. Reading takes bursts of up to 64 beats.
+    An area that is empty or reaches beyond memory gives an error, and no access to memory. Writing
+    takes bursts of one beat, each after the response to the one before: it is as fast as links are,
+    and then all is written when it is answered. Reading takes bursts of up to 64 beats.
 
     Throughput in reading is 4 bytes per cycle, where memory is faster than that.
 
@@ -57,22 +59,27 @@ class MemoryPort(wiring.Component):
     beat : :py:`Out(1)`
         Memory took or gave a beat.
     """
+
     def __init__(self, config, units, addr_width=32):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         if not isinstance(addr_width, int) or not 12 <= addr_width <= 33:
             raise ValueError(f"Address width must be from 12 to 33, not {addr_width!r}")
         if not isinstance(units, int) or not 1 <= units <= (1 << addr_width) // UNIT_BYTES:
-            raise ValueError(f"Memory must have from 1 to {(1 << addr_width) // UNIT_BYTES} units, not {units!r}")
+            raise ValueError(
+                f"Memory must have from 1 to {(1 << addr_width) // UNIT_BYTES} units, not {units!r}"
+            )
         self.config, self.units = config, units
-        super().__init__({
-            "i":     In(stream.Signature(AREA)),
-            "bytes": In(stream.Signature(8)),
-            "o":     Out(stream.Signature(CHECKED)),
-            "abort": In(1),
-            "axi":   Out(AXI4(addr_width, config.beat_bits, ID_WIDTH)),
-            "beat":  Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(AREA)),
+                "bytes": In(stream.Signature(8)),
+                "o": Out(stream.Signature(CHECKED)),
+                "abort": In(1),
+                "axi": Out(AXI4(addr_width, config.beat_bits, ID_WIDTH)),
+                "beat": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -85,7 +92,7 @@ class MemoryPort(wiring.Component):
         end = Signal(33, reset_less=True)
         beat = Signal(config.beat_bits, reset_less=True)
         left = Signal(range(self.units * config.unit_beats + 1), reset_less=True)  # beats
-        more = Signal(reset_less=True)                                             # some are left
+        more = Signal(reset_less=True)  # some are left
         gathered = Signal(range(beat_bytes), reset_less=True)
         unsummed = Signal(range(words + 1))
         aborted = Signal()

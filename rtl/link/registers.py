@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec import csr
 from ..bus.axi import AXI4Lite
 from ..bus.wishbone import Wishbone
+from ..spec import csr
 from ..spec.protocol import ADDRESS_BITS, Space
 
 
@@ -25,7 +25,8 @@ ACCESSED = data.StructLayout({"ok": 1, "value": 32})
 class RegisterPort(wiring.Component):
     """Read and write registers, one at a time.
 
-    An address outside of all spaces, or that is not word-aligned, gives an error, and no access to a bus.
+    An address outside of all spaces, or that is not word-aligned, gives an error, and no access to
+    a bus.
 
     Latency is two cycles and what the bus takes.
 
@@ -43,14 +44,17 @@ class RegisterPort(wiring.Component):
     wb : :py:`Out(Wishbone(CONTROL_ADDR_WIDTH))`
         The board's control bus.
     """
+
     def __init__(self):
-        super().__init__({
-            "i":     In(stream.Signature(ACCESS)),
-            "o":     Out(stream.Signature(ACCESSED)),
-            "abort": In(1),
-            "axi":   Out(AXI4Lite(csr.ADDRESS_BITS)),
-            "wb":    Out(Wishbone(CONTROL_ADDR_WIDTH)),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(ACCESS)),
+                "o": Out(stream.Signature(ACCESSED)),
+                "abort": In(1),
+                "axi": Out(AXI4Lite(csr.ADDRESS_BITS)),
+                "wb": Out(Wishbone(CONTROL_ADDR_WIDTH)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -70,7 +74,11 @@ class RegisterPort(wiring.Component):
             wb.we.eq(asked.write),
             wb.stb.eq(wb.cyc),
         ]
-        for valid, ready in ((axi.awvalid, axi.awready), (axi.wvalid, axi.wready), (axi.arvalid, axi.arready)):
+        for valid, ready in (
+            (axi.awvalid, axi.awready),
+            (axi.wvalid, axi.wready),
+            (axi.arvalid, axi.arready),
+        ):
             with m.If(ready):
                 m.d.sync += valid.eq(0)
 
@@ -83,7 +91,9 @@ class RegisterPort(wiring.Component):
             with m.State("SELECT"):
                 m.d.sync += answer.ok.eq(0)
                 m.next = "ANSWER"
-                with m.If((space == Space.REGISTERS) & (local[csr.ADDRESS_BITS:] == 0) & (local[:2] == 0)):
+                with m.If(
+                    (space == Space.REGISTERS) & (local[csr.ADDRESS_BITS :] == 0) & (local[:2] == 0)
+                ):
                     m.d.sync += [
                         axi.awvalid.eq(asked.write),
                         axi.wvalid.eq(asked.write),

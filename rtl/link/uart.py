@@ -24,8 +24,8 @@ class UartReceiver(wiring.Component):
     A byte whose stop bit is missing is dropped, and a start bit shorter than half a bit is ignored.
     Each bit is sampled once, at its middle: the sender's clock may be off by 4 %.
 
-    Latency is about 9.5 bits and five cycles, throughput what the line carries. The line does not wait: a
-    byte that is not taken before the next one is complete is lost.
+    Latency is about 9.5 bits and five cycles, throughput what the line carries. The line does not
+    wait: a byte that is not taken before the next one is complete is lost.
 
     Parameters
     ----------
@@ -39,6 +39,7 @@ class UartReceiver(wiring.Component):
     o : :py:`Out(stream.Signature(8))`
         Bytes.
     """
+
     def __init__(self, divisor):
         check_divisor(divisor)
         self.divisor = divisor
@@ -91,6 +92,7 @@ class UartTransmitter(wiring.Component):
     tx : :py:`Out(1)`
         Line, high when idle.
     """
+
     def __init__(self, divisor):
         check_divisor(divisor)
         self.divisor = divisor

@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
-from ..spec.config import UNIT_BYTES
 from ..fp.format import MAX, saturated
+from ..spec.config import UNIT_BYTES
 from ..spec.isa import Load
 from ..spec.layouts import Dispatched, ReadRequest, vector_write
 
@@ -44,15 +44,18 @@ class LoadUnit(wiring.Component):
     write : :py:`Out(stream.Signature(vector_write(config)))`
         Lines for the vector memory.
     """
+
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "insn":  In(stream.Signature(Dispatched)),
-            "busy":  Out(1),
-            "req":   Out(stream.Signature(ReadRequest)),
-            "data":  In(stream.Signature(config.beat_bits)),
-            "write": Out(stream.Signature(vector_write(config))),
-        })
+        super().__init__(
+            {
+                "insn": In(stream.Signature(Dispatched)),
+                "busy": Out(1),
+                "req": Out(stream.Signature(ReadRequest)),
+                "data": In(stream.Signature(config.beat_bits)),
+                "write": Out(stream.Signature(vector_write(config))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -62,16 +65,19 @@ class LoadUnit(wiring.Component):
         lines_per_beat = max(1, beat_bits // line_bits)
         unit_lines = UNIT_BYTES * 8 // line_bits
 
-        insn = data.View(Load.layout, self.insn.payload.word[:Load.layout.size])
+        insn = data.View(Load.layout, self.insn.payload.word[: Load.layout.size])
         line = Signal.like(self.write.payload.line, reset_less=True)
         left = Signal(range(unit_lines << len(insn.size)), reset_less=True)  # lines
-        wanted = Signal(range(self.config.unit_beats << len(insn.size)), reset_less=True)  # beats, one less
-        more = Signal()                                                      # beats have yet to come
+        wanted = Signal(
+            range(self.config.unit_beats << len(insn.size)), reset_less=True
+        )  # beats, one less
+        more = Signal()  # beats have yet to come
         done = Signal()
         store = Signal(max(beat_bits, line_bits), reset_less=True)
-        beats = Signal(range(beats_per_line + 1))   # held, of the line being gathered
-        lines = Signal(range(lines_per_beat + 1))   # held, still to be written
-        # Skid buffer: the vector memory's `ready` arrives late, and must not reach the reader's buffer.
+        beats = Signal(range(beats_per_line + 1))  # held, of the line being gathered
+        lines = Signal(range(lines_per_beat + 1))  # held, still to be written
+        # Skid buffer: the vector memory's `ready` arrives late, and must not reach the reader's
+        # buffer.
         m.submodules.skid = skid = SkidBuffer(self.write.payload.shape())
         wiring.connect(m, skid.o, wiring.flipped(self.write))
         write = skid.i
@@ -108,8 +114,10 @@ class LoadUnit(wiring.Component):
                         write.valid.eq(1),
                         write.payload.line.eq(line),
                         write.payload.mask.eq(~0),
-                        *[word.eq(saturated(store.word_select(n, 32)))
-                          for n, word in enumerate(words)],
+                        *[
+                            word.eq(saturated(store.word_select(n, 32)))
+                            for n, word in enumerate(words)
+                        ],
                         store.eq(store >> line_bits),
                         lines.eq(lines - 1),
                         line.eq(line + 1),
@@ -117,7 +125,7 @@ class LoadUnit(wiring.Component):
                     ]
                 with m.If(self.data.valid & self.data.ready):
                     m.d.sync += [wanted.eq(wanted - 1), more.eq(wanted != 0)]
-                    m.d.sync += store.eq(Cat(store, self.data.payload)[-len(store):])
+                    m.d.sync += store.eq(Cat(store, self.data.payload)[-len(store) :])
                     if beats_per_line == 1:
                         m.d.sync += lines.eq(lines_per_beat)
                     else:

@@ -72,6 +72,7 @@ class MemoryReader(wiring.Component):
     fault_client : :py:`Out(range(clients))`
         Client concerned.
     """
+
     def __init__(self, config, depths):
         self.config = config
         self.depths = list(depths)
@@ -79,24 +80,29 @@ class MemoryReader(wiring.Component):
             raise ValueError(f"Clients must be from 1 to {1 << ID_WIDTH}, not {len(self.depths)}")
         for depth in self.depths:
             if not isinstance(depth, int) or depth < 4 * config.unit_beats or depth & (depth - 1):
-                raise ValueError(f"Depth must be a power of two of at least "
-                                 f"{4 * config.unit_beats} beats, not {depth!r}")
-        self.burst_units = [min(MAX_BURST_BEATS, depth // 4) // config.unit_beats
-                            for depth in self.depths]
+                raise ValueError(
+                    f"Depth must be a power of two of at least "
+                    f"{4 * config.unit_beats} beats, not {depth!r}"
+                )
+        self.burst_units = [
+            min(MAX_BURST_BEATS, depth // 4) // config.unit_beats for depth in self.depths
+        ]
         clients = len(self.depths)
-        super().__init__({
-            "req":   In(stream.Signature(ReadRequest)).array(clients),
-            "data":  Out(stream.Signature(config.beat_bits)).array(clients),
-            "axi":   Out(AXI4Read(ADDR_WIDTH, config.beat_bits, ID_WIDTH)),
-            "limit": In(32),
-            "halt":  In(1),
-            "idle":  Out(1, init=1),
-            "beat":  Out(1),
-            "fault": Out(1),
-            "fault_code": Out(8),
-            "fault_info": Out(32),
-            "fault_client": Out(range(clients)),
-        })
+        super().__init__(
+            {
+                "req": In(stream.Signature(ReadRequest)).array(clients),
+                "data": Out(stream.Signature(config.beat_bits)).array(clients),
+                "axi": Out(AXI4Read(ADDR_WIDTH, config.beat_bits, ID_WIDTH)),
+                "limit": In(32),
+                "halt": In(1),
+                "idle": Out(1, init=1),
+                "beat": Out(1),
+                "fault": Out(1),
+                "fault_code": Out(8),
+                "fault_info": Out(32),
+                "fault_client": Out(range(clients)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -104,8 +110,12 @@ class MemoryReader(wiring.Component):
 
         # Beats enter a register first: the bus crosses the chip, and fans out to every buffer.
         r_valid = Signal()
-        r = Signal(data.StructLayout({"id": ID_WIDTH, "data": self.config.beat_bits, "resp": 2,
-                                      "last": 1}), reset_less=True)
+        r = Signal(
+            data.StructLayout(
+                {"id": ID_WIDTH, "data": self.config.beat_bits, "resp": 2, "last": 1}
+            ),
+            reset_less=True,
+        )
         m.d.comb += [axi.rready.eq(1), self.beat.eq(r_valid)]
         m.d.sync += [
             r_valid.eq(axi.rvalid),
@@ -136,14 +146,17 @@ class MemoryReader(wiring.Component):
             # One more than the depth: the queue keeps one entry in its output register.
             depth = self.depths[n]
             buffer = m.submodules[f"buffer{n}"] = fifo.SyncFIFOBuffered(
-                width=self.config.beat_bits, depth=depth + 1)
+                width=self.config.beat_bits, depth=depth + 1
+            )
             m.d.comb += [buffer.w_data.eq(r.data), buffer.w_en.eq(r_valid & (r.id == n))]
             wiring.connect(m, buffer.r_stream, wiring.flipped(self.data[n]))
 
             room = Signal(range(depth + 1), init=depth)  # beats neither buffered nor on the way
             beats = Signal(range(MAX_BURST_UNITS * unit_beats + 1))
             grant = Signal(name=f"grant{n}")
-            gone = Signal(name=f"gone{n}")  # a beat left; arrives late, so it counts in the next cycle
+            gone = Signal(
+                name=f"gone{n}"
+            )  # a beat left; arrives late, so it counts in the next cycle
             m.d.comb += [
                 beats.eq(burst.units << unit_beats.bit_length() - 1),
                 grant.eq(eligible[n] & free & ~claimed),

@@ -41,17 +41,21 @@ class Splitter(wiring.Component):
     fault : :py:`Out(1)`
         The request at `i` reaches beyond `limit`. It is never accepted.
     """
+
     def __init__(self, units):
         if not isinstance(units, int) or not 1 <= units <= MAX_BURST_UNITS or units & (units - 1):
-            raise ValueError(f"Burst must be a power of two from 1 to {MAX_BURST_UNITS} units, "
-                             f"not {units!r}")
+            raise ValueError(
+                f"Burst must be a power of two from 1 to {MAX_BURST_UNITS} units, not {units!r}"
+            )
         self.units = units
-        super().__init__({
-            "i":     In(stream.Signature(ReadRequest)),
-            "o":     Out(stream.Signature(Burst)),
-            "limit": In(32),
-            "fault": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(ReadRequest)),
+                "o": Out(stream.Signature(Burst)),
+                "limit": In(32),
+                "fault": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -62,7 +66,7 @@ class Splitter(wiring.Component):
         size = Signal.like(self.o.payload.units, reset_less=True)
         active = Signal()
         sized = Signal()
-        offset = addr[:(self.units - 1).bit_length()]
+        offset = addr[: (self.units - 1).bit_length()]
 
         # Only a request in sight of the end of DRAM can fail, and the verdict takes two cycles:
         # a 33-bit sum, then a comparison.

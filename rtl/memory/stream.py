@@ -25,17 +25,20 @@ class StreamUnit(wiring.Component):
     req : :py:`Out(stream.Signature(ReadRequest))`
         Requests to the memory reader.
     """
+
     def __init__(self):
-        super().__init__({
-            "insn": In(stream.Signature(Dispatched)),
-            "busy": Out(1),
-            "req":  Out(stream.Signature(ReadRequest)),
-        })
+        super().__init__(
+            {
+                "insn": In(stream.Signature(Dispatched)),
+                "busy": Out(1),
+                "req": Out(stream.Signature(ReadRequest)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
 
-        insn = data.View(Stream.layout, self.insn.payload.word[:Stream.layout.size])
+        insn = data.View(Stream.layout, self.insn.payload.word[: Stream.layout.size])
         m.d.comb += [
             self.busy.eq(self.req.valid),
             self.insn.ready.eq(~self.req.valid),

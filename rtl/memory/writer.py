@@ -51,22 +51,25 @@ class MemoryWriter(wiring.Component):
     fault_info : :py:`Out(32)`
         Unit of the refused line, or the AXI response.
     """
+
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "line":    In(stream.Signature(WriteLine)),
-            "axi":     Out(AXI4Write(ADDR_WIDTH, config.beat_bits, ID_WIDTH)),
-            "first":   In(32),
-            "end":     In(32),
-            "limit":   In(32),
-            "halt":    In(1),
-            "written": Out(1),
-            "idle":    Out(1),
-            "beat":    Out(1),
-            "fault":   Out(1),
-            "fault_code": Out(8),
-            "fault_info": Out(32),
-        })
+        super().__init__(
+            {
+                "line": In(stream.Signature(WriteLine)),
+                "axi": Out(AXI4Write(ADDR_WIDTH, config.beat_bits, ID_WIDTH)),
+                "first": In(32),
+                "end": In(32),
+                "limit": In(32),
+                "halt": In(1),
+                "written": Out(1),
+                "idle": Out(1),
+                "beat": Out(1),
+                "fault": Out(1),
+                "fault_code": Out(8),
+                "fault_info": Out(32),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -82,7 +85,7 @@ class MemoryWriter(wiring.Component):
             axi.awsize.eq((beat_bytes - 1).bit_length()),
             axi.awburst.eq(INCR),
             axi.bready.eq(1),
-            axi.wdata.eq(held.data[:beat_bytes * 8]),
+            axi.wdata.eq(held.data[: beat_bytes * 8]),
             axi.wstrb.eq(held.strobe[:beat_bytes]),
             axi.wlast.eq(left == 1),
             axi.wvalid.eq(left != 0),
@@ -113,8 +116,9 @@ class MemoryWriter(wiring.Component):
                 with m.If(accepted):
                     m.next = "CHECK"
             with m.State("CHECK"):
-                with m.If((held.addr >= self.first) & (held.addr < self.end)
-                          & (held.addr < self.limit)):
+                with m.If(
+                    (held.addr >= self.first) & (held.addr < self.end) & (held.addr < self.limit)
+                ):
                     m.d.sync += [
                         axi.awvalid.eq(1),
                         axi.awaddr.eq(held.addr << UNIT_BYTES.bit_length() - 1),
@@ -124,8 +128,9 @@ class MemoryWriter(wiring.Component):
                 with m.Else():
                     m.next = "REFUSED"
             with m.State("SEND"):
-                with m.If((~axi.awvalid | axi.awready)
-                          & ((left == 0) | ((left == 1) & axi.wready))):
+                with m.If(
+                    (~axi.awvalid | axi.awready) & ((left == 0) | ((left == 1) & axi.wready))
+                ):
                     m.next = "ACCEPT"
             with m.State("REFUSED"):
                 m.d.comb += refused.eq(1)

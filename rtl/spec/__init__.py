@@ -1,1 +1,3 @@
-"""Declarations: what hardware, compiler, reference and host agree on. They import nothing but each other."""
+"""Declarations: what hardware, compiler, reference and host agree on. They import nothing but each
+other.
+"""

@@ -11,15 +11,26 @@ from .numbers import GROUP, KV_BLOCK, UNIT_BYTES
 from .sparse import PATTERNS
 
 
-__all__ = ["GROUP", "KV_BLOCK", "UNIT_BYTES", "ISA_VERSION", "HEAD_DIMS", "NATIVE", "CORES", "PATTERNS", "Config", "CONFIGS",
-           "get"]
+__all__ = [
+    "GROUP",
+    "KV_BLOCK",
+    "UNIT_BYTES",
+    "ISA_VERSION",
+    "HEAD_DIMS",
+    "NATIVE",
+    "CORES",
+    "PATTERNS",
+    "Config",
+    "CONFIGS",
+    "get",
+]
 
 
 ISA_VERSION = 4  # Bumped whenever an image of yesterday would compute something else today.
 
-# Linear cores, and the weight formats whose steps each takes as they are packed. They stand here, and
-# not with the components in `rtl/cores/`, since configurations and images are checked by hosts that
-# have no components; `rtl.cores` refuses to build a core that does not keep to it.
+# Linear cores, and the weight formats whose steps each takes as they are packed. They stand here,
+# and not with the components in `rtl/cores/`, since configurations and images are checked by hosts
+# that have no components; `rtl.cores` refuses to build a core that does not keep to it.
 NATIVE = {
     "systolic": ("U4", "S8"),
     "lut": ("U1", "U2", "U3", "U4", "S8", "TERNARY"),
@@ -29,9 +40,10 @@ NATIVE = {
 EXPANDED = tuple(fmt.name for fmt in WeightFormat if FORMATS[fmt].expands)
 CORES = {core: tuple(dict.fromkeys(native + EXPANDED)) for core, native in NATIVE.items()}
 # Formats that no hardware takes: the functional machine does, if a configuration asks for them.
-FUNCTIONAL = tuple(fmt.name for fmt in WeightFormat
-                   if not any(fmt.name in formats for formats in CORES.values()))
-HEAD_DIMS = (64, 128)   # elements of a head that attention can be built for
+FUNCTIONAL = tuple(
+    fmt.name for fmt in WeightFormat if not any(fmt.name in formats for formats in CORES.values())
+)
+HEAD_DIMS = (64, 128)  # elements of a head that attention can be built for
 # What the weights of embeddings, and of most heads, are in.
 NEEDED = ("S8",)
 
@@ -68,11 +80,13 @@ class Config:
     core : :class:`str`
         Linear core: one of `CORES`. All give the same bits; a program image runs on any.
     formats : tuple of :class:`str`
-        Weight formats that the hardware takes, by their names in :class:`~rtl.spec.isa.WeightFormat`.
-        All that the core can be built for, when none are given.
+        Weight formats that the hardware takes, by their names in
+        :class:`~rtl.spec.isa.WeightFormat`. All that the core can be built for, when none are
+        given.
     patterns : tuple of :class:`str`
         Of `PATTERNS`, those that blocks of sparse matrices may have.
     """
+
     name: str
     beat_bits: int
     columns: int
@@ -97,41 +111,74 @@ class Config:
         def power_of_two(value, low, high):
             return isinstance(value, int) and low <= value <= high and value & (value - 1) == 0
 
-        check(power_of_two(self.beat_bits, 128, 512),
-              "beat_bits must be 128, 256 or 512", self.beat_bits)
-        check(isinstance(self.columns, int) and 1 <= self.columns <= 16,
-              "columns must be from 1 to 16", self.columns)
-        check(power_of_two(self.lanes, 2, 16),
-              "lanes must be a power of two from 2 to 16", self.lanes)
-        check(isinstance(self.queries, int) and 1 <= self.queries <= 16,
-              "queries must be from 1 to 16", self.queries)
-        check(self.head_dim in HEAD_DIMS,
-              f"head_dim must be {' or '.join(map(str, HEAD_DIMS))}", self.head_dim)
-        check(power_of_two(self.vector_words, 64, 1 << 18),
-              "vector_words must be a power of two from 64 to 262144", self.vector_words)
-        check(power_of_two(self.act_groups, 2, 1024),
-              "act_groups must be a power of two from 2 to 1024", self.act_groups)
-        check(power_of_two(self.program_words, 16, 4096),
-              "program_words must be a power of two from 16 to 4096", self.program_words)
-        check(power_of_two(self.prefetch_beats, 16, 4096),
-              "prefetch_beats must be a power of two from 16 to 4096", self.prefetch_beats)
-        check(isinstance(self.clock_mhz, (int, float)) and 0 < self.clock_mhz <= 10000,
-              "clock_mhz must be above 0, and at most 10000", self.clock_mhz)
+        check(
+            power_of_two(self.beat_bits, 128, 512),
+            "beat_bits must be 128, 256 or 512",
+            self.beat_bits,
+        )
+        check(
+            isinstance(self.columns, int) and 1 <= self.columns <= 16,
+            "columns must be from 1 to 16",
+            self.columns,
+        )
+        check(
+            power_of_two(self.lanes, 2, 16), "lanes must be a power of two from 2 to 16", self.lanes
+        )
+        check(
+            isinstance(self.queries, int) and 1 <= self.queries <= 16,
+            "queries must be from 1 to 16",
+            self.queries,
+        )
+        check(
+            self.head_dim in HEAD_DIMS,
+            f"head_dim must be {' or '.join(map(str, HEAD_DIMS))}",
+            self.head_dim,
+        )
+        check(
+            power_of_two(self.vector_words, 64, 1 << 18),
+            "vector_words must be a power of two from 64 to 262144",
+            self.vector_words,
+        )
+        check(
+            power_of_two(self.act_groups, 2, 1024),
+            "act_groups must be a power of two from 2 to 1024",
+            self.act_groups,
+        )
+        check(
+            power_of_two(self.program_words, 16, 4096),
+            "program_words must be a power of two from 16 to 4096",
+            self.program_words,
+        )
+        check(
+            power_of_two(self.prefetch_beats, 16, 4096),
+            "prefetch_beats must be a power of two from 16 to 4096",
+            self.prefetch_beats,
+        )
+        check(
+            isinstance(self.clock_mhz, (int, float)) and 0 < self.clock_mhz <= 10000,
+            "clock_mhz must be above 0, and at most 10000",
+            self.clock_mhz,
+        )
         if not isinstance(self.dram, Dram):
             check(self.dram in DRAMS, f"dram must be one of {', '.join(DRAMS)}", self.dram)
             object.__setattr__(self, "dram", DRAMS[self.dram])
         check(self.core in CORES, f"core must be one of {', '.join(CORES)}", self.core)
         known = CORES[self.core] + FUNCTIONAL
         for name in self.formats:
-            check(name in known,
-                  f"the formats of core {self.core!r} must be of {', '.join(CORES[self.core])}", name)
+            check(
+                name in known,
+                f"the formats of core {self.core!r} must be of {', '.join(CORES[self.core])}",
+                name,
+            )
         # In the order of the enumeration, whatever order they came in.
         chosen = self.formats or CORES[self.core]
-        object.__setattr__(self, "formats",
-                           tuple(f.name for f in WeightFormat if f.name in chosen))
+        object.__setattr__(self, "formats", tuple(f.name for f in WeightFormat if f.name in chosen))
         for name in NEEDED:
-            check(name in self.formats, f"formats must have {name}, which embeddings are in",
-                  self.formats)
+            check(
+                name in self.formats,
+                f"formats must have {name}, which embeddings are in",
+                self.formats,
+            )
         for pattern in self.patterns:
             check(pattern in PATTERNS, f"patterns must be of {', '.join(PATTERNS)}", pattern)
         object.__setattr__(self, "patterns", tuple(p for p in PATTERNS if p in self.patterns))
@@ -158,7 +205,9 @@ class Config:
 
     @property
     def weight_formats(self):
-        """Members of :class:`~rtl.spec.isa.WeightFormat` that the hardware takes, in their order."""
+        """Members of :class:`~rtl.spec.isa.WeightFormat` that the hardware takes, in their
+        order.
+        """
         return tuple(WeightFormat[name] for name in self.formats)
 
     @property
@@ -173,8 +222,12 @@ class Config:
 
     @property
     def scaled_rows(self):
-        """Rows of a step of the widest format whose groups have scales, see :mod:`rtl.spec.formats`."""
-        return self.rows * max(its.tile_slices for its in map(FORMATS.get, self.weight_formats) if its.scaled)
+        """Rows of a step of the widest format whose groups have scales, see
+        :mod:`rtl.spec.formats`.
+        """
+        return self.rows * max(
+            its.tile_slices for its in map(FORMATS.get, self.weight_formats) if its.scaled
+        )
 
     @property
     def block_rows(self):
@@ -189,29 +242,58 @@ class Config:
     @property
     def digest(self):
         """128-bit hexadecimal digest of all that a program image depends on."""
-        what = {k: v for k, v in asdict(self).items()
-                if k not in ("name", "clock_mhz", "dram", "core", "formats", "patterns",
-                             "prefetch_beats")}
+        what = {
+            k: v
+            for k, v in asdict(self).items()
+            if k
+            not in ("name", "clock_mhz", "dram", "core", "formats", "patterns", "prefetch_beats")
+        }
         text = json.dumps({"isa": ISA_VERSION, **what}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-CONFIGS = {c.name: c for c in [
-    # A DDR3-800 x16 board (ECPIX-5, OrangeCrab): 1.6 GB/s on both sides of the controller.
-    Config(name="small", beat_bits=128, columns=1, lanes=4, vector_words=8192,
-           clock_mhz=100.0, dram="ddr3-800-x16"),
-    # A DDR4-2400 x64 board (KV260 class): 19.2 GB/s.
-    Config(name="wide", beat_bits=512, columns=4, lanes=8, vector_words=32768,
-           clock_mhz=300.0, dram="ddr4-2400-x64"),
-]}
-CONFIGS |= {f"{c.name}-{core}": replace(c, name=f"{c.name}-{core}", core=core, formats=())
-            for c in list(CONFIGS.values()) for core in CORES if core != c.core}
-# Those of boards (`boards/board.py`): their memories have the accelerator's clock, and bring 2 or 8 bytes in each cycle.
-# With three query heads, most placements on the ULX3S could not be routed (docs/boards.md).
-CONFIGS |= {name: replace(CONFIGS["small"], name=name, clock_mhz=clock, dram=dram, queries=queries)
-            for name, clock, dram, queries in [("ulx3s-85f", 50.0, "sdr-50-x16", 2),
-                                               ("ecpix5-85f", 75.0, "ddr3-300-x16", 3),
-                                               ("orangecrab-85f", 60.0, "ddr3-240-x16", 3)]}
+CONFIGS = {
+    c.name: c
+    for c in [
+        # A DDR3-800 x16 board (ECPIX-5, OrangeCrab): 1.6 GB/s on both sides of the controller.
+        Config(
+            name="small",
+            beat_bits=128,
+            columns=1,
+            lanes=4,
+            vector_words=8192,
+            clock_mhz=100.0,
+            dram="ddr3-800-x16",
+        ),
+        # A DDR4-2400 x64 board (KV260 class): 19.2 GB/s.
+        Config(
+            name="wide",
+            beat_bits=512,
+            columns=4,
+            lanes=8,
+            vector_words=32768,
+            clock_mhz=300.0,
+            dram="ddr4-2400-x64",
+        ),
+    ]
+}
+CONFIGS |= {
+    f"{c.name}-{core}": replace(c, name=f"{c.name}-{core}", core=core, formats=())
+    for c in list(CONFIGS.values())
+    for core in CORES
+    if core != c.core
+}
+# Those of boards (`boards/board.py`): their memories have the accelerator's clock, and bring 2 or 8
+# bytes in each cycle. With three query heads, most placements on the ULX3S could not be routed
+# (docs/boards.md).
+CONFIGS |= {
+    name: replace(CONFIGS["small"], name=name, clock_mhz=clock, dram=dram, queries=queries)
+    for name, clock, dram, queries in [
+        ("ulx3s-85f", 50.0, "sdr-50-x16", 2),
+        ("ecpix5-85f", 75.0, "ddr3-300-x16", 3),
+        ("orangecrab-85f", 60.0, "ddr3-240-x16", 3),
+    ]
+}
 
 
 def get(name):

@@ -7,32 +7,43 @@ import enum
 from dataclasses import dataclass
 
 
-__all__ = ["ADDRESS_BITS", "IDENTITY", "TOKENS", "BEST", "FaultCode", "Register", "REGISTERS", "markdown"]
+__all__ = [
+    "ADDRESS_BITS",
+    "IDENTITY",
+    "TOKENS",
+    "BEST",
+    "FaultCode",
+    "Register",
+    "REGISTERS",
+    "markdown",
+]
 
 
 ADDRESS_BITS = 12
 IDENTITY = 0x44_41_45_48  # "HEAD", little endian
-TOKENS = 16               # columns that there is a token register for
-BEST = 64                 # logits that the search keeps
+TOKENS = 16  # columns that there is a token register for
+BEST = 64  # logits that the search keeps
 
 
 class FaultCode(enum.IntEnum):
     """What stopped the machine; STATUS.fault is set and FAULT_PC names the instruction."""
+
     NONE = 0
-    OPCODE = 1      # info: the opcode
-    ADDRESS = 2     # info: DRAM address, in units, beyond the host's memory or not to be written
-    BUS = 3         # info: AXI response
-    WATCHDOG = 4    # info: bit per unit that is busy, see rtl.spec.isa.Unit; pc: last dispatched
-    PROGRAM = 5     # program counter ran past the program's end; info: program length
-    LOOP = 6        # loops nested too deep
+    OPCODE = 1  # info: the opcode
+    ADDRESS = 2  # info: DRAM address, in units, beyond the host's memory or not to be written
+    BUS = 3  # info: AXI response
+    WATCHDOG = 4  # info: bit per unit that is busy, see rtl.spec.isa.Unit; pc: last dispatched
+    PROGRAM = 5  # program counter ran past the program's end; info: program length
+    LOOP = 6  # loops nested too deep
 
 
 @dataclass(frozen=True)
 class Register:
     """One register, or `count` of them, 4 bytes apart."""
+
     name: str
     address: int
-    access: str   # "r", "w" or "rw"
+    access: str  # "r", "w" or "rw"
     doc: str
     count: int = 1
 

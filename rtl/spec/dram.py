@@ -1,4 +1,6 @@
-"""DRAMs that an accelerator can have beside it: timings and geometry, in frozen values with names."""
+"""DRAMs that an accelerator can have beside it: timings and geometry, in frozen values with
+names.
+"""
 
 from dataclasses import dataclass, fields
 
@@ -8,9 +10,17 @@ __all__ = ["Dram", "DRAMS", "get"]
 
 MOST = 1 << 24
 # What the model has room for, where that is not anything.
-BOUNDS = {"ck_ps": (1, 10 ** 6), "bus_bytes": (1, 64), "bl": (2, 64), "group_bits": (0, 4),
-          "bank_bits": (0, 6), "column_bits": (0, 16), "queue": (1, 1024), "stall": (0, 255),
-          "seed": (0, (1 << 31) - 1)}
+BOUNDS = {
+    "ck_ps": (1, 10**6),
+    "bus_bytes": (1, 64),
+    "bl": (2, 64),
+    "group_bits": (0, 4),
+    "bank_bits": (0, 6),
+    "column_bits": (0, 16),
+    "queue": (1, 1024),
+    "stall": (0, 255),
+    "seed": (0, (1 << 31) - 1),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +63,7 @@ class Dram:
     seed : :class:`int`
         What chooses them.
     """
+
     name: str
     peak: float = 0.0
     ck_ps: int = 1000
@@ -94,16 +105,27 @@ class Dram:
             value = getattr(self, field.name)
             if field.type == "int" or field.type is int:
                 low, high = BOUNDS.get(field.name, (0, MOST))
-                check(isinstance(value, int) and low <= value <= high,
-                      f"{field.name} must be from {low} to {high}", value)
+                check(
+                    isinstance(value, int) and low <= value <= high,
+                    f"{field.name} must be from {low} to {high}",
+                    value,
+                )
         for name in ("bus_bytes", "bl"):
             value = getattr(self, name)
             check(value & (value - 1) == 0, f"{name} must be a power of two", value)
-        check(self.group_bits + self.bank_bits <= 6, "group_bits and bank_bits must be 6 at most",
-              self.group_bits + self.bank_bits)
-        check(not self.mop or self.column_bits >= 2, "mop needs column_bits of 2 or more",
-              self.column_bits)
-        check(not self.refi or self.refi > self.rfc, f"refi must be above rfc, {self.rfc}", self.refi)
+        check(
+            self.group_bits + self.bank_bits <= 6,
+            "group_bits and bank_bits must be 6 at most",
+            self.group_bits + self.bank_bits,
+        )
+        check(
+            not self.mop or self.column_bits >= 2,
+            "mop needs column_bits of 2 or more",
+            self.column_bits,
+        )
+        check(
+            not self.refi or self.refi > self.rfc, f"refi must be above rfc, {self.rfc}", self.refi
+        )
         check(0 <= self.peak < float("inf"), "peak must be 0 or positive", self.peak)
         if not self.peak and not self.ideal:
             object.__setattr__(self, "peak", 2 * self.bus_bytes * 1e12 / self.ck_ps)
@@ -114,29 +136,139 @@ class Dram:
         return self.bl * self.bus_bytes
 
 
-DRAMS = {dram.name: dram for dram in [
-    # Boards' memories at their accelerators' clocks. SDR at 50 MHz: 4 banks, 2-1-1, taken for one
-    # whose data move twice in two of its clocks, so that figures are rounded up to even ones.
-    Dram(name="sdr-50-x16", peak=100e6, ck_ps=40000, bus_bytes=2, cl=1, cwl=0, rcd=1, rp=1, ras=2,
-         rc=2, rrd_s=1, rrd_l=1, wr=1, rtp=1, rfc=2, refi=195, bank_bits=2, column_bits=6,
-         latency=5),
-    # DDR3 at 120 and 150 MHz, below what its DLL is specified for.
-    Dram(name="ddr3-240-x16", peak=480e6, ck_ps=8333, bus_bytes=2, cl=6, cwl=5, rcd=2, rp=2, ras=5,
-         rc=6, rrd_s=4, rrd_l=4, faw=5, wr=2, rtp=4, wtr_s=4, wtr_l=4, rfc=32, refi=936,
-         bank_bits=3, column_bits=7, latency=20),
-    Dram(name="ddr3-300-x16", peak=600e6, ck_ps=6667, bus_bytes=2, cl=6, cwl=5, rcd=3, rp=3, ras=6,
-         rc=8, rrd_s=4, rrd_l=4, faw=6, wr=3, rtp=4, wtr_s=4, wtr_l=4, rfc=39, refi=1170,
-         bank_bits=3, column_bits=7, latency=20),
-    # 2 Gb parts, 6-6-6.
-    Dram(name="ddr3-800-x16", peak=1.6e9, ck_ps=2500, bus_bytes=2, cl=6, cwl=5, rcd=6, rp=6, ras=15,
-         rc=21, rrd_s=4, rrd_l=4, faw=20, wr=6, rtp=4, wtr_s=4, wtr_l=4, rfc=64, refi=3120,
-         bank_bits=3, column_bits=7, latency=20),
-    # 8 Gb x8 parts, DDR4-2400R.
-    Dram(name="ddr4-2400-x64", peak=19.2e9, ck_ps=833, bus_bytes=8, cl=16, cwl=12, rcd=16, rp=16,
-         ras=39, rc=55, ccd_s=4, ccd_l=6, rrd_s=4, rrd_l=6, faw=26, wr=18, rtp=9, wtr_s=3, wtr_l=9,
-         rfc=421, refi=9363, group_bits=2, bank_bits=2, column_bits=7, mop=True, latency=40),
-    Dram(name="ideal", ideal=True, latency=20),
-]}
+DRAMS = {
+    dram.name: dram
+    for dram in [
+        # Boards' memories at their accelerators' clocks. SDR at 50 MHz: 4 banks, 2-1-1, taken for
+        # one whose data move twice in two of its clocks, so that figures are rounded up to even
+        # ones.
+        Dram(
+            name="sdr-50-x16",
+            peak=100e6,
+            ck_ps=40000,
+            bus_bytes=2,
+            cl=1,
+            cwl=0,
+            rcd=1,
+            rp=1,
+            ras=2,
+            rc=2,
+            rrd_s=1,
+            rrd_l=1,
+            wr=1,
+            rtp=1,
+            rfc=2,
+            refi=195,
+            bank_bits=2,
+            column_bits=6,
+            latency=5,
+        ),
+        # DDR3 at 120 and 150 MHz, below what its DLL is specified for.
+        Dram(
+            name="ddr3-240-x16",
+            peak=480e6,
+            ck_ps=8333,
+            bus_bytes=2,
+            cl=6,
+            cwl=5,
+            rcd=2,
+            rp=2,
+            ras=5,
+            rc=6,
+            rrd_s=4,
+            rrd_l=4,
+            faw=5,
+            wr=2,
+            rtp=4,
+            wtr_s=4,
+            wtr_l=4,
+            rfc=32,
+            refi=936,
+            bank_bits=3,
+            column_bits=7,
+            latency=20,
+        ),
+        Dram(
+            name="ddr3-300-x16",
+            peak=600e6,
+            ck_ps=6667,
+            bus_bytes=2,
+            cl=6,
+            cwl=5,
+            rcd=3,
+            rp=3,
+            ras=6,
+            rc=8,
+            rrd_s=4,
+            rrd_l=4,
+            faw=6,
+            wr=3,
+            rtp=4,
+            wtr_s=4,
+            wtr_l=4,
+            rfc=39,
+            refi=1170,
+            bank_bits=3,
+            column_bits=7,
+            latency=20,
+        ),
+        # 2 Gb parts, 6-6-6.
+        Dram(
+            name="ddr3-800-x16",
+            peak=1.6e9,
+            ck_ps=2500,
+            bus_bytes=2,
+            cl=6,
+            cwl=5,
+            rcd=6,
+            rp=6,
+            ras=15,
+            rc=21,
+            rrd_s=4,
+            rrd_l=4,
+            faw=20,
+            wr=6,
+            rtp=4,
+            wtr_s=4,
+            wtr_l=4,
+            rfc=64,
+            refi=3120,
+            bank_bits=3,
+            column_bits=7,
+            latency=20,
+        ),
+        # 8 Gb x8 parts, DDR4-2400R.
+        Dram(
+            name="ddr4-2400-x64",
+            peak=19.2e9,
+            ck_ps=833,
+            bus_bytes=8,
+            cl=16,
+            cwl=12,
+            rcd=16,
+            rp=16,
+            ras=39,
+            rc=55,
+            ccd_s=4,
+            ccd_l=6,
+            rrd_s=4,
+            rrd_l=6,
+            faw=26,
+            wr=18,
+            rtp=9,
+            wtr_s=3,
+            wtr_l=9,
+            rfc=421,
+            refi=9363,
+            group_bits=2,
+            bank_bits=2,
+            column_bits=7,
+            mop=True,
+            latency=40,
+        ),
+        Dram(name="ideal", ideal=True, latency=20),
+    ]
+}
 
 
 def get(name):

@@ -1,4 +1,6 @@
-"""Instruction set: the one definition shared by hardware, mapper, functional model, host and docs."""
+"""Instruction set: the one definition shared by hardware, mapper, functional model, host and
+docs.
+"""
 
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -7,10 +9,33 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, enum
 
 
-__all__ = ["WORD_BITS", "INSTRUCTION_BYTES", "REGISTERS", "Op", "Unit", "Func", "Dest", "Source",
-           "WeightFormat", "Insn", "decode",
-           "markdown", "Halt", "Loop", "Scalar", "Token", "Sync", "Load", "Stream", "MatMul",
-           "Embed", "Vector", "Quant", "Append", "Attend"]
+__all__ = [
+    "WORD_BITS",
+    "INSTRUCTION_BYTES",
+    "REGISTERS",
+    "Op",
+    "Unit",
+    "Func",
+    "Dest",
+    "Source",
+    "WeightFormat",
+    "Insn",
+    "decode",
+    "markdown",
+    "Halt",
+    "Loop",
+    "Scalar",
+    "Token",
+    "Sync",
+    "Load",
+    "Stream",
+    "MatMul",
+    "Embed",
+    "Vector",
+    "Quant",
+    "Append",
+    "Attend",
+]
 
 
 WORD_BITS = 256
@@ -20,6 +45,7 @@ REGISTERS = 8
 
 class Op(enum.Enum, shape=8):
     """Opcodes. The upper four bits of a unit's opcodes name its queue."""
+
     HALT = 0x01
     LOOP = 0x02
     SCALAR = 0x03
@@ -37,6 +63,7 @@ class Op(enum.Enum, shape=8):
 
 class Unit(enum.Enum, shape=4):
     """Queues. Each executes its instructions in order; different ones run side by side."""
+
     LOAD = 1
     STREAM = 2
     LINEAR = 3
@@ -46,28 +73,31 @@ class Unit(enum.Enum, shape=4):
 
 class Source(enum.Enum, shape=4):
     """Operands of the control instructions beyond the registers 0 to 7: what the host wrote."""
-    POSITION = 8   # Position of the first column.
-    COLUMNS = 9    # Columns in use.
-    HEAD = 10      # 1 when logits are wanted, 0 when not.
+
+    POSITION = 8  # Position of the first column.
+    COLUMNS = 9  # Columns in use.
+    HEAD = 10  # 1 when logits are wanted, 0 when not.
 
 
 class Func(enum.Enum, shape=5):
     """Elementwise functions of the vector unit, see :mod:`sw_ref.numerics`."""
-    MADD = 0        # d = a * b + c, rounded after each
-    NMADD = 1       # d = c - a * b, rounded after each
-    DOT = 2         # d = sum of a * b, over inner elements, filled into one line per outer
-    CLAMP = 3       # d = a limited to [-|b|, |b|]
-    SCALE = 4       # d = a * 2**n, n the integer that c - MAGIC stands for
-    NSCALE = 5      # d = a * 2**-n
-    RECIP = 6       # d = first guess at 1 / a
-    RSQRT = 7       # d = first guess at 1 / sqrt(a)
+
+    MADD = 0  # d = a * b + c, rounded after each
+    NMADD = 1  # d = c - a * b, rounded after each
+    DOT = 2  # d = sum of a * b, over inner elements, filled into one line per outer
+    CLAMP = 3  # d = a limited to [-|b|, |b|]
+    SCALE = 4  # d = a * 2**n, n the integer that c - MAGIC stands for
+    NSCALE = 5  # d = a * 2**-n
+    RECIP = 6  # d = first guess at 1 / a
+    RSQRT = 7  # d = first guess at 1 / sqrt(a)
 
 
 class Dest(enum.Enum, shape=2):
     """Where quantized groups go."""
-    ACT = 0         # activation buffer: int8, groups of 32
-    QUERY = 1       # attention's query registers: int16, groups of head_dim
-    KV = 2          # attention's append: int8, groups of head_dim
+
+    ACT = 0  # activation buffer: int8, groups of 32
+    QUERY = 1  # attention's query registers: int16, groups of head_dim
+    KV = 2  # attention's append: int8, groups of head_dim
 
 
 class WeightFormat(enum.Enum, shape=5):
@@ -75,6 +105,7 @@ class WeightFormat(enum.Enum, shape=5):
 
     Numbers are never used again: images hold them. The register FORMATS has a bit for each.
     """
+
     U4 = 0
     S8 = 1
     U1 = 2
@@ -92,14 +123,22 @@ def bits(width, doc):
 
 def one_of(shape, doc, default):
     """Declare an instruction field with the values, and the width, of an enumeration."""
-    return field(default=default,
-                 metadata={"width": Shape.cast(shape).width, "doc": doc, "shape": shape})
+    return field(
+        default=default, metadata={"width": Shape.cast(shape).width, "doc": doc, "shape": shape}
+    )
 
 
 def reg(doc="", target=None):
     """Declare a register number whose value is added to the field `target` at dispatch."""
-    return field(default=0, metadata={"width": 3, "doc": doc or f"Register added to `{target}`.",
-                                      "shape": 3, "adds_to": target})
+    return field(
+        default=0,
+        metadata={
+            "width": 3,
+            "doc": doc or f"Register added to `{target}`.",
+            "shape": 3,
+            "adds_to": target,
+        },
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +155,7 @@ class Insn:
         Fields that get a register's value added at dispatch: field name to register field name.
         The sum wraps at the field's width.
     """
+
     op: ClassVar[Op]
     layout: ClassVar[data.StructLayout]
     relative: ClassVar[dict]
@@ -128,10 +168,12 @@ class Insn:
     def __init_subclass__(cls, *, op):
         dataclass(frozen=True, kw_only=True)(cls)
         cls.op = op
-        cls.layout = data.StructLayout({"op": Op, **{f.name: f.metadata["shape"]
-                                                     for f in fields(cls)}})
-        cls.relative = {f.metadata["adds_to"]: f.name for f in fields(cls)
-                        if "adds_to" in f.metadata}
+        cls.layout = data.StructLayout(
+            {"op": Op, **{f.name: f.metadata["shape"] for f in fields(cls)}}
+        )
+        cls.relative = {
+            f.metadata["adds_to"]: f.name for f in fields(cls) if "adds_to" in f.metadata
+        }
         if cls.layout.size > WORD_BITS:
             raise TypeError(f"{cls.__name__} must fit in {WORD_BITS} bits, not {cls.layout.size}")
         cls.by_op[op] = cls
@@ -141,16 +183,18 @@ class Insn:
             value, width = getattr(self, f.name), f.metadata["width"]
             value = getattr(value, "value", value)
             if not isinstance(value, int) or value not in range(1 << width):
-                raise ValueError(f"{self.op.name}.{f.name} must fit in {width} bits, "
-                                 f"not {value!r}")
+                raise ValueError(f"{self.op.name}.{f.name} must fit in {width} bits, not {value!r}")
 
     def encode(self):
         """Pack the instruction into an integer."""
         return self.layout.const({"op": self.op, **vars(self)}).as_value().value
 
     def __str__(self):
-        shown = (f"{f.name}={getattr(self, f.name)!s}" for f in fields(self)
-                 if getattr(self, f.name) != f.default)
+        shown = (
+            f"{f.name}={getattr(self, f.name)!s}"
+            for f in fields(self)
+            if getattr(self, f.name) != f.default
+        )
         return f"{self.op.name.lower()} {' '.join(shown)}".strip()
 
 
@@ -159,12 +203,17 @@ def decode(word):
 
     Raises :exc:`ValueError` when the opcode, or an enumerated field, has no such value.
     """
-    cls = Insn.by_op[Op(word & 0xff)]
+    cls = Insn.by_op[Op(word & 0xFF)]
     at = {f.name: (cls.layout[f.name].offset, f.metadata) for f in fields(cls)}
-    values = {name: word >> offset & (1 << meta["width"]) - 1
-              for name, (offset, meta) in at.items()}
-    return cls(**{name: value if isinstance(at[name][1]["shape"], int) else at[name][1]["shape"](value)
-                  for name, value in values.items()})
+    values = {
+        name: word >> offset & (1 << meta["width"]) - 1 for name, (offset, meta) in at.items()
+    }
+    return cls(
+        **{
+            name: value if isinstance(at[name][1]["shape"], int) else at[name][1]["shape"](value)
+            for name, value in values.items()
+        }
+    )
 
 
 def markdown():

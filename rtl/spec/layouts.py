@@ -7,8 +7,17 @@ from .isa import WORD_BITS, WeightFormat
 from .limits import ADDRESS_BITS, GROUP_BITS, PC_BITS, ROW_BITS, STREAM_BITS
 
 
-__all__ = ["Dispatched", "Fault", "ReadRequest", "WriteLine", "vector_write",
-           "Quantized", "ActivationWrite", "WeightStep", "Logit"]
+__all__ = [
+    "Dispatched",
+    "Fault",
+    "ReadRequest",
+    "WriteLine",
+    "vector_write",
+    "Quantized",
+    "ActivationWrite",
+    "WeightStep",
+    "Logit",
+]
 
 
 # An instruction in a unit's queue: registers are added already; `pc` is its index in the program.
@@ -27,38 +36,57 @@ WriteLine = data.StructLayout({"addr": ADDRESS_BITS + 1, "data": 512, "strobe": 
 
 def vector_write(config):
     """Write to one line (`lanes` words) of the vector memory; `mask` selects words."""
-    return data.StructLayout({"line": (config.vector_words // config.lanes - 1).bit_length(),
-                              "mask": config.lanes,
-                              "data": data.ArrayLayout(32, config.lanes)})
+    return data.StructLayout(
+        {
+            "line": (config.vector_words // config.lanes - 1).bit_length(),
+            "mask": config.lanes,
+            "data": data.ArrayLayout(32, config.lanes),
+        }
+    )
 
 
 def Quantized(config):
     """A run of quantized values of one group, in order; `exponent` belongs to the group."""
-    return data.StructLayout({"values": data.ArrayLayout(signed(16), config.lanes), "exponent": 8,
-                              "last": 1})  # last run of the group
+    return data.StructLayout(
+        {"values": data.ArrayLayout(signed(16), config.lanes), "exponent": 8, "last": 1}
+    )  # last run of the group
 
 
 def ActivationWrite(config):
     """A run of int8 values of one activation group. `clear`: first run of the vector."""
-    return data.StructLayout({"values": data.ArrayLayout(signed(8), config.lanes), "exponent": 8,
-                              "group": GROUP_BITS, "column": 4, "clear": 1, "last": 1})
+    return data.StructLayout(
+        {
+            "values": data.ArrayLayout(signed(8), config.lanes),
+            "exponent": 8,
+            "group": GROUP_BITS,
+            "column": 4,
+            "clear": 1,
+            "last": 1,
+        }
+    )
 
 
 def WeightStep(config):
-    """A step of a matrix (:mod:`rtl.spec.formats`), or a code beat of a sparse one (:mod:`rtl.spec.formats.stripes`), with
-    what belongs to it: scale and centre of each row's group, 1 and 0 where the format has none."""
-    return data.StructLayout({"codes": config.beat_bits, "format": WeightFormat,
-                              # of a code beat's slots
-                              "index": config.beat_bits if config.sparse else 0,
-                              "mode": 3,     # of a code beat's block
-                              "beat": 4,     # of a code beat: its place in the block
-                              "scale": data.ArrayLayout(8, config.scaled_rows),
-                              "centre": data.ArrayLayout(signed(8), config.scaled_rows),
-                              "group": GROUP_BITS,   # along K, from 0
-                              "half": 1,     # elements 16-31 of the group (S8, sparse)
-                              "sub": 4,      # of the tile's slices of rows, in order, if it has several
-                              "first": 1,    # first of a tile's steps, or block's code beats
-                              "last": 1})    # last of them
+    """A step of a matrix (:mod:`rtl.spec.formats`), or a code beat of a sparse one
+    (:mod:`rtl.spec.formats.stripes`), with what belongs to it: scale and centre of each row's
+    group, 1 and 0 where the format has none."""
+    return data.StructLayout(
+        {
+            "codes": config.beat_bits,
+            "format": WeightFormat,
+            # of a code beat's slots
+            "index": config.beat_bits if config.sparse else 0,
+            "mode": 3,  # of a code beat's block
+            "beat": 4,  # of a code beat: its place in the block
+            "scale": data.ArrayLayout(8, config.scaled_rows),
+            "centre": data.ArrayLayout(signed(8), config.scaled_rows),
+            "group": GROUP_BITS,  # along K, from 0
+            "half": 1,  # elements 16-31 of the group (S8, sparse)
+            "sub": 4,  # of the tile's slices of rows, in order, if it has several
+            "first": 1,  # first of a tile's steps, or block's code beats
+            "last": 1,
+        }
+    )  # last of them
 
 
 # A row of a product, as the best-logits search takes it; `value` is fp32.

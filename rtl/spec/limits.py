@@ -9,13 +9,48 @@ from dataclasses import dataclass
 from .isa import Append, Attend, Embed, Load, Loop, MatMul, Quant, Stream, Vector
 
 
-__all__ = ["WEIGHT_BITS", "NUMERATOR_BITS", "DENOMINATOR_BITS", "POSITIONS", "COUNTERS",
-           "COUNTER_BITS", "TOKENS_AHEAD", "STREAMS_AHEAD", "LOOP_DEPTH", "PC_BITS",
-           "PROGRAM_WORDS", "MAX_OUTSTANDING", "EVENT_BITS", "EVENTS", "ADDRESS_BITS", "UNITS", "ROW_BITS",
-           "GROUP_BITS", "HEAD_BITS", "QUERY_BITS", "CACHE_BITS", "LENGTH_BITS", "OUTER_BITS",
-           "INNER_BITS", "COLUMN_BITS", "STREAM_BITS", "ROWS", "GROUPS", "HEADS", "QUERIES",
-           "CACHE", "REPETITIONS", "INNER", "COLUMN", "STREAM", "LAYERS", "LOAD", "Limit",
-           "LIMITS", "markdown"]
+__all__ = [
+    "WEIGHT_BITS",
+    "NUMERATOR_BITS",
+    "DENOMINATOR_BITS",
+    "POSITIONS",
+    "COUNTERS",
+    "COUNTER_BITS",
+    "TOKENS_AHEAD",
+    "STREAMS_AHEAD",
+    "LOOP_DEPTH",
+    "PC_BITS",
+    "PROGRAM_WORDS",
+    "MAX_OUTSTANDING",
+    "EVENT_BITS",
+    "EVENTS",
+    "ADDRESS_BITS",
+    "UNITS",
+    "ROW_BITS",
+    "GROUP_BITS",
+    "HEAD_BITS",
+    "QUERY_BITS",
+    "CACHE_BITS",
+    "LENGTH_BITS",
+    "OUTER_BITS",
+    "INNER_BITS",
+    "COLUMN_BITS",
+    "STREAM_BITS",
+    "ROWS",
+    "GROUPS",
+    "HEADS",
+    "QUERIES",
+    "CACHE",
+    "REPETITIONS",
+    "INNER",
+    "COLUMN",
+    "STREAM",
+    "LAYERS",
+    "LOAD",
+    "Limit",
+    "LIMITS",
+    "markdown",
+]
 
 
 def width(name, *classes):
@@ -31,24 +66,26 @@ def largest(bits):
 # Attention: a weight is a table entry below 2**16, a value a byte. No sum over `POSITIONS` of
 # them overflows, since a rescaling only makes what is summed already smaller.
 WEIGHT_BITS = 16
-NUMERATOR_BITS = 40       # signed
+NUMERATOR_BITS = 40  # signed
 DENOMINATOR_BITS = 32
 POSITIONS = 1 << min(DENOMINATOR_BITS - WEIGHT_BITS, NUMERATOR_BITS - 1 - 7 - WEIGHT_BITS)
 
-COUNTERS = 16             # token counters; number 0 is none
+COUNTERS = 16  # token counters; number 0 is none
 COUNTER_BITS = 8
 TOKENS_AHEAD = largest(COUNTER_BITS)
 
-STREAMS_AHEAD = 8         # STREAMs in their queue: beyond them the sequencer waits, and with it the matrices
+STREAMS_AHEAD = (
+    8  # STREAMs in their queue: beyond them the sequencer waits, and with it the matrices
+)
 
 LOOP_DEPTH = 4
 PC_BITS = 12
 PROGRAM_WORDS = 1 << PC_BITS
 
-MAX_OUTSTANDING = 15      # writes that memory has yet to confirm
-EVENT_BITS = 32           # WEIGHT_BEATS and STARVED
+MAX_OUTSTANDING = 15  # writes that memory has yet to confirm
+EVENT_BITS = 32  # WEIGHT_BEATS and STARVED
 EVENTS = largest(EVENT_BITS)
-ADDRESS_BITS = 32         # of a unit of DRAM, and of how many there are
+ADDRESS_BITS = 32  # of a unit of DRAM, and of how many there are
 UNITS = largest(ADDRESS_BITS)
 
 # Widths that units share with the instructions' fields.
@@ -62,9 +99,20 @@ OUTER_BITS = width("outer", Vector, Quant)
 INNER_BITS = width("inner", Vector, Quant)
 COLUMN_BITS = width("stride", MatMul)
 STREAM_BITS = width("size", Stream)
-ROWS, GROUPS, HEADS, QUERIES, CACHE, REPETITIONS, INNER, COLUMN, STREAM = map(largest, (
-    ROW_BITS, GROUP_BITS, HEAD_BITS, QUERY_BITS, CACHE_BITS, OUTER_BITS, INNER_BITS, COLUMN_BITS,
-    STREAM_BITS))
+ROWS, GROUPS, HEADS, QUERIES, CACHE, REPETITIONS, INNER, COLUMN, STREAM = map(
+    largest,
+    (
+        ROW_BITS,
+        GROUP_BITS,
+        HEAD_BITS,
+        QUERY_BITS,
+        CACHE_BITS,
+        OUTER_BITS,
+        INNER_BITS,
+        COLUMN_BITS,
+        STREAM_BITS,
+    ),
+)
 LAYERS = largest(width("count", Loop))
 LOAD = largest(width("size", Load))
 
@@ -72,37 +120,60 @@ LOAD = largest(width("size", Load))
 @dataclass(frozen=True)
 class Limit:
     """One limit: what is counted, the most of it, and the width that it follows from."""
+
     name: str
     most: int
     width: str
 
 
-LIMITS = {limit.name: limit for limit in [
-    Limit("positions", POSITIONS, f"attention's sums: {DENOMINATOR_BITS} bits for denominators, "
-                                  f"{NUMERATOR_BITS} for numerators"),
-    Limit("rows", ROWS, "`MATMUL.rows`, `EMBED.row`: a vocabulary, too"),
-    Limit("groups", GROUPS, "`MATMUL.groups`, in groups of 32 activations; a configuration's "
-                            "`act_groups` may be less"),
-    Limit("heads", HEADS, "`ATTEND.heads`, `APPEND.heads`: KV heads"),
-    Limit("queries", QUERIES, "`ATTEND.queries`: query heads in one pass over a KV head; a "
-                              "configuration's `queries` may be less"),
-    Limit("cache", CACHE, "`APPEND.stride`, `ATTEND.stride`: units of one head's KV cache"),
-    Limit("repetitions", REPETITIONS, "`VECTOR.outer`: query heads that are rotated at once"),
-    Limit("inner", INNER, "`VECTOR.inner`, `QUANT.inner`: words of a vector"),
-    Limit("column", COLUMN, "`MATMUL.stride`: words of the vector memory that a column has"),
-    Limit("layers", LAYERS, "`LOOP.count`"),
-    Limit("tokens", TOKENS_AHEAD, f"a token counter's {COUNTER_BITS} bits"),
-    Limit("streams", STREAMS_AHEAD, "STREAM's queue: so many STREAMs wait for their matrices"),
-    Limit("loops", LOOP_DEPTH, "the sequencer's stack of loops"),
-    Limit("instructions", PROGRAM_WORDS, "the program counter; a configuration's `program_words` "
-                                         "may be less"),
-    Limit("load", LOAD, "`LOAD.size`, in units of 16 words"),
-    Limit("stream", STREAM, "`STREAM.size`, in units of 64 bytes"),
-    Limit("units", UNITS, f"`MEMORY` and `WRITE_END`, registers of {ADDRESS_BITS} bits: DRAM, in "
-                          "units of 64 bytes"),
-    Limit("beats", EVENTS, f"`WEIGHT_BEATS`, a register of {EVENT_BITS} bits"),
-    Limit("writes", MAX_OUTSTANDING, "writes that memory has yet to confirm: the writer waits"),
-]}
+LIMITS = {
+    limit.name: limit
+    for limit in [
+        Limit(
+            "positions",
+            POSITIONS,
+            f"attention's sums: {DENOMINATOR_BITS} bits for denominators, "
+            f"{NUMERATOR_BITS} for numerators",
+        ),
+        Limit("rows", ROWS, "`MATMUL.rows`, `EMBED.row`: a vocabulary, too"),
+        Limit(
+            "groups",
+            GROUPS,
+            "`MATMUL.groups`, in groups of 32 activations; a configuration's "
+            "`act_groups` may be less",
+        ),
+        Limit("heads", HEADS, "`ATTEND.heads`, `APPEND.heads`: KV heads"),
+        Limit(
+            "queries",
+            QUERIES,
+            "`ATTEND.queries`: query heads in one pass over a KV head; a "
+            "configuration's `queries` may be less",
+        ),
+        Limit("cache", CACHE, "`APPEND.stride`, `ATTEND.stride`: units of one head's KV cache"),
+        Limit("repetitions", REPETITIONS, "`VECTOR.outer`: query heads that are rotated at once"),
+        Limit("inner", INNER, "`VECTOR.inner`, `QUANT.inner`: words of a vector"),
+        Limit("column", COLUMN, "`MATMUL.stride`: words of the vector memory that a column has"),
+        Limit("layers", LAYERS, "`LOOP.count`"),
+        Limit("tokens", TOKENS_AHEAD, f"a token counter's {COUNTER_BITS} bits"),
+        Limit("streams", STREAMS_AHEAD, "STREAM's queue: so many STREAMs wait for their matrices"),
+        Limit("loops", LOOP_DEPTH, "the sequencer's stack of loops"),
+        Limit(
+            "instructions",
+            PROGRAM_WORDS,
+            "the program counter; a configuration's `program_words` may be less",
+        ),
+        Limit("load", LOAD, "`LOAD.size`, in units of 16 words"),
+        Limit("stream", STREAM, "`STREAM.size`, in units of 64 bytes"),
+        Limit(
+            "units",
+            UNITS,
+            f"`MEMORY` and `WRITE_END`, registers of {ADDRESS_BITS} bits: DRAM, in "
+            "units of 64 bytes",
+        ),
+        Limit("beats", EVENTS, f"`WEIGHT_BEATS`, a register of {EVENT_BITS} bits"),
+        Limit("writes", MAX_OUTSTANDING, "writes that memory has yet to confirm: the writer waits"),
+    ]
+}
 
 
 def markdown():

@@ -10,7 +10,7 @@ from .limits import STREAMS_AHEAD
 __all__ = ["RULES", "LIMIT", "ALONE", "REPEATED", "markdown"]
 
 
-LIMIT = 1 << 24   # Instructions, the sequencer's own included, of one run.
+LIMIT = 1 << 24  # Instructions, the sequencer's own included, of one run.
 # What the watchdog does not see as progress must end before its 1,000,000 cycles: instructions of
 # the sequencer, of at most 11 cycles, and lines of one instruction of the vector unit.
 ALONE = 1 << 16
@@ -20,64 +20,69 @@ REPEATED = 1 << 20
 # its fields, and what instructions need of each other.
 STRUCTURE = {
     "opcode": "Every word is an instruction: its opcode and its enumerated fields have values that "
-              "exist.",
+    "exist.",
     "reserved": "Bits that no field has are zero.",
     "length": "A program has at least one instruction, and at most `program_words`.",
     "halt": "HALT is the last instruction, outside of every loop, and the only HALT.",
     "loop": "A loop's body has at least one instruction. It ends within the body around it, and "
-            "before that one's last instruction; at most four loops nest.",
+    "before that one's last instruction; at most four loops nest.",
     "source": "A source is a register, or a `Source` that exists.",
-    "tokens": "A counter has one unit that gives to it and one other that takes from it. STREAM has "
-              "no part in this: when it is done depends on matrices to come.",
+    "tokens": "A counter has one unit that gives to it and one other that takes from it. STREAM "
+    "has "
+    "no part in this: when it is done depends on matrices to come.",
 }
 INSTRUCTION = {
     "column": "A column is one that the host uses in this run.",
     "format": "The configuration takes the weights' format.",
     "size": "Counts are at least one: `size`, `rows`, `groups`, `outer`, `inner`, `heads`, "
-            "`queries`, `length`. `queries` is at most the configuration's, `outer` times `inner` "
-            f"{REPEATED:,}.",
+    "`queries`, `length`. `queries` is at most the configuration's, `outer` times `inner` "
+    f"{REPEATED:,}.",
     "positions": "ATTEND's `length` is at most 65,536, since its sums have no more bits.",
     "sum": "No sum of MATMUL over `groups` groups of the format can need more than the 52 bits of "
-           "an accumulator.",
+    "an accumulator.",
     "align": "LOAD's `dst` is a multiple of 16. VECTOR's addresses, strides and `inner`, QUANT's "
-             "`a` and `stride`, ATTEND's `dst` and `sums` are multiples of the lanes; QUANT's "
-             "`inner` is one of its destination's group. Operands that are not read do not matter.",
+    "`a` and `stride`, ATTEND's `dst` and `sums` are multiples of the lanes; QUANT's "
+    "`inner` is one of its destination's group. Operands that are not read do not matter.",
     "vector": "Addresses stay within the vector memory.",
     "buffer": "Groups stay within the activation buffer.",
     "memory": "Addresses stay within the DRAM that the image declares.",
     "area": "LOAD and STREAM read nothing that may be written, and APPEND writes nothing else. So "
-            "no program changes its own code or weights.",
+    "no program changes its own code or weights.",
     "overlap": "VECTOR's result is in place, line for line with an operand, and each repetition in "
-               "lines of its own; or it shares no line with the operand. DOT's never does. "
-               "MATMUL's columns do not overlap, nor do ATTEND's numerators and denominators.",
+    "lines of its own; or it shares no line with the operand. DOT's never does. "
+    "MATMUL's columns do not overlap, nor do ATTEND's numerators and denominators.",
 }
 ORDER = {
     "stream": "A matrix lies within one STREAM, which comes before it, and matrices take all that "
-              f"is streamed, in order. At most {STREAMS_AHEAD} STREAMs have weights that no matrix "
-              "before the last of them takes.",
+    f"is streamed, in order. At most {STREAMS_AHEAD} STREAMs have weights that no matrix "
+    "before the last of them takes.",
     "weights": "A sparse matrix has blocks of the modes that the configuration takes, and in each "
-               "stripe a last one, which is no block of zeros, and none in the header after it. A "
-               "row has an element once, not counting slots with the code 0.",
+    "stripe a last one, which is no block of zeros, and none in the header after it. A "
+    "row has an element once, not counting slots with the code 0.",
     "groups": "The groups of a QUANT to QUERY or KV are taken by the ATTENDs or APPENDs that "
-              "follow, before any other instruction of a unit.",
-    "activations": "The groups of a MATMUL, in each of its columns, are all those of the last QUANT "
-                   "to ACT in that column.",
+    "follow, before any other instruction of a unit.",
+    "activations": "The groups of a MATMUL, in each of its columns, are all those of the last "
+    "QUANT "
+    "to ACT in that column.",
     "token": "A token is given, in program order, before it is taken, and at most 255 wait in a "
-             "counter at any time.",
+    "counter at any time.",
     "race": "Two units touch the same words of the vector memory or of the activation buffer, one "
-            "of them to write, only if tokens, or groups on their way to attention, put one before "
-            "the other.",
+    "of them to write, only if tokens, or groups on their way to attention, put one before "
+    "the other.",
     "undefined": "What an instruction reads of the vector memory was written in this run.",
     "limit": f"A run executes at most {LIMIT:,} instructions, and between two of units at most "
-             f"{ALONE:,} of the sequencer.",
+    f"{ALONE:,} of the sequencer.",
 }
 RULES = {**STRUCTURE, **INSTRUCTION, **ORDER}
 
 
 def markdown():
     """Yield the lines that `docs/isa.md` has of the rules."""
-    for title, rules in (("In the program", STRUCTURE), ("In an instruction", INSTRUCTION),
-                         ("Between instructions", ORDER)):
+    for title, rules in (
+        ("In the program", STRUCTURE),
+        ("In an instruction", INSTRUCTION),
+        ("Between instructions", ORDER),
+    ):
         yield f"### {title}"
         yield ""
         yield "| Rule | |"

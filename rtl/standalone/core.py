@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from amaranth import *
 
+from ..cores.core import SUM_BITS
 from ..spec.formats import FORMATS
 from ..spec.numbers import GROUP
 from ..spec.sparse import MODES, Mode
-from ..cores.core import SUM_BITS
 
 
 __all__ = ["Port", "Standalone"]
@@ -16,6 +16,7 @@ __all__ = ["Port", "Standalone"]
 @dataclass(frozen=True)
 class Port:
     """A port: its width, its direction as seen from the core, and what it is for."""
+
     name: str
     width: int
     output: bool
@@ -34,6 +35,7 @@ class Standalone(Elaboratable):
     core : component
         From :func:`~.cores.standalone`.
     """
+
     def __init__(self, core):
         self.core, self.config = core, core.config
         self.name = f"headrace_{self.config.core}"
@@ -43,21 +45,44 @@ class Standalone(Elaboratable):
         self.modes = [Mode.DENSE, *(MODES[name] for name in self.config.patterns)]
         self.ports = [
             *self._stream("weights", False, "a step's weights", self._weights()),
-            *self._stream("acts", False, "a step's activations", {
-                "values": (self.core.acts.payload.as_value(),
-                           f"activation k of column c, signed, in bits {8 * GROUP} * c + 8 * k +: 8")}),
-            *self._stream("sums", True, "sums", {
-                "values": (self.core.sums.payload.as_value(),
-                           f"sum of row r of column c, signed, in bits {SUM_BITS} * ({core.lanes} * c + r) "
-                           f"+: {SUM_BITS}")}),
+            *self._stream(
+                "acts",
+                False,
+                "a step's activations",
+                {
+                    "values": (
+                        self.core.acts.payload.as_value(),
+                        f"activation k of column c, signed, in bits {8 * GROUP} * c + 8 * k +: 8",
+                    )
+                },
+            ),
+            *self._stream(
+                "sums",
+                True,
+                "sums",
+                {
+                    "values": (
+                        self.core.sums.payload.as_value(),
+                        f"sum of row r of column c, signed, in bits {SUM_BITS} * ({core.lanes} * c "
+                        "+ r) "
+                        f"+: {SUM_BITS}",
+                    )
+                },
+            ),
         ]
         self.signals = {port.name: Signal(port.width, name=port.name) for port in self.ports}
 
     def _weights(self):
-        meanings = {"codes": "weights, by format", "format": "how to read `codes`",
-                    "index": "places of the weights of sparse formats", "mode": "weights per row of a sparse block"}
-        return {name: (Value.cast(self.core.weights.p[name]), meanings[name])
-                for name in self.core.weights.payload.shape().members}
+        meanings = {
+            "codes": "weights, by format",
+            "format": "how to read `codes`",
+            "index": "places of the weights of sparse formats",
+            "mode": "weights per row of a sparse block",
+        }
+        return {
+            name: (Value.cast(self.core.weights.p[name]), meanings[name])
+            for name in self.core.weights.payload.shape().members
+        }
 
     def _stream(self, name, output, what, parts):
         yield Port(f"{name}_valid", 1, output, f"{what} are on offer")
@@ -70,9 +95,14 @@ class Standalone(Elaboratable):
         m.submodules.core = core = self.core
         for name in "weights", "acts", "sums":
             stream = getattr(core, name)
-            fields = self._weights() if name == "weights" else {"values": (stream.payload.as_value(),)}
-            ends = {f"{name}_valid": stream.valid, f"{name}_ready": stream.ready,
-                    **{f"{name}_{part}": value for part, (value, *_) in fields.items()}}
+            fields = (
+                self._weights() if name == "weights" else {"values": (stream.payload.as_value(),)}
+            )
+            ends = {
+                f"{name}_valid": stream.valid,
+                f"{name}_ready": stream.ready,
+                **{f"{name}_{part}": value for part, (value, *_) in fields.items()},
+            }
             for port in self.ports:
                 if port.name in ends:
                     signal, end = self.signals[port.name], ends[port.name]

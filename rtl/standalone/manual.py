@@ -78,6 +78,7 @@ the first slot is lowest in the 128 bits per lane of `weights_index`. A slot not
 Payload p has the rows from R * p on.
 """
 
+
 def row(*cells):
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -88,12 +89,24 @@ def sparse_text(core):
     if not formats:
         return ""
     element = {0: "k", 2: "4 * (k / 2) + i", 4: "i"}
-    modes = [row(mode.value, SLOTS[mode], INDEX_BITS[mode], f"`{element[INDEX_BITS[mode]]}`") for mode in core.modes]
+    modes = [
+        row(mode.value, SLOTS[mode], INDEX_BITS[mode], f"`{element[INDEX_BITS[mode]]}`")
+        for mode in core.modes
+    ]
     steps = []
     for fmt, mode in core.kinds():
         if fmt in SPARSE:
-            steps.append(row(fmt.value, fmt.name, FORMATS[fmt].code_bits, mode.value, core.rows(fmt, mode) * core.config.rows,
-                             core.core.outputs(fmt, mode), core.cycles(fmt, mode)))
+            steps.append(
+                row(
+                    fmt.value,
+                    fmt.name,
+                    FORMATS[fmt].code_bits,
+                    mode.value,
+                    core.rows(fmt, mode) * core.config.rows,
+                    core.core.outputs(fmt, mode),
+                    core.cycles(fmt, mode),
+                )
+            )
     return SPARSE_TEXT.format(modes="\n".join(modes), steps="\n".join(steps))
 
 
@@ -103,12 +116,30 @@ def manual(core):
     for fmt, mode in core.kinds():
         if fmt not in SPARSE:
             layout = core.layout(fmt)
-            dense.append(row(fmt.value, fmt.name, layout.rows * core.config.rows, layout.elements,
-                             f"`{layout.weight}`", f"`{layout.code}`", core.cycles(fmt, mode)))
+            dense.append(
+                row(
+                    fmt.value,
+                    fmt.name,
+                    layout.rows * core.config.rows,
+                    layout.elements,
+                    f"`{layout.weight}`",
+                    f"`{layout.code}`",
+                    core.cycles(fmt, mode),
+                )
+            )
     lines = [f"    .{port.name}({port.name})" for port in core.ports]
     return TEXT.format(
-        name=core.name, what=core.core.what, config=core.config, core=core.core,
-        group=GROUP, dense="\n".join(dense), sparse=sparse_text(core),
-        ports="\n".join(row(f"`{port.name}`", port.width, "output" if port.output else "input", port.meaning)
-                        for port in core.ports),
-        example=",\n".join([f"{core.name} core (\n    .clk(clk)", "    .rst(rst)", *lines]) + "\n);")
+        name=core.name,
+        what=core.core.what,
+        config=core.config,
+        core=core.core,
+        group=GROUP,
+        dense="\n".join(dense),
+        sparse=sparse_text(core),
+        ports="\n".join(
+            row(f"`{port.name}`", port.width, "output" if port.output else "input", port.meaning)
+            for port in core.ports
+        ),
+        example=",\n".join([f"{core.name} core (\n    .clk(clk)", "    .rst(rst)", *lines])
+        + "\n);",
+    )

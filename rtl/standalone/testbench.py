@@ -109,12 +109,14 @@ endmodule
 
 def function(name, arguments, cases, default, selector="weights_format"):
     """A function that is a choice by format, or by another `selector`."""
-    return [f"    function automatic int {name}({arguments});",
-            f"        case ({selector})",
-            *(f"            {number}: return {value};" for number, value in cases.items()),
-            f"            default: return {default};",
-            "        endcase",
-            "    endfunction"]
+    return [
+        f"    function automatic int {name}({arguments});",
+        f"        case ({selector})",
+        *(f"            {number}: return {value};" for number, value in cases.items()),
+        f"            default: return {default};",
+        "        endcase",
+        "    endfunction",
+    ]
 
 
 def functions(core):
@@ -124,23 +126,51 @@ def functions(core):
     if sparse:
         modes = {mode.value: SLOTS[mode] for mode in core.modes}
         yield from function("slots", "", modes, 0, "weights_mode")
-    yield from function("rows", "", {**{n: f"{layout.rows} * N" for n, layout in dense.items()},
-                                     **{n: f"{128 // bits} / slots() * N" for n, bits in sparse.items()}}, 0)
-    yield from function("weights_of_row", "", {n: layout.elements for n, layout in dense.items()},
-                        "slots()" if sparse else 0)
+    yield from function(
+        "rows",
+        "",
+        {
+            **{n: f"{layout.rows} * N" for n, layout in dense.items()},
+            **{n: f"{128 // bits} / slots() * N" for n, bits in sparse.items()},
+        },
+        0,
+    )
+    yield from function(
+        "weights_of_row",
+        "",
+        {n: layout.elements for n, layout in dense.items()},
+        "slots()" if sparse else 0,
+    )
     place = "128 * (r % N) + {0} * (slots() * (r / N) + k) +: {0}"
     codes = {n: f"int'($signed(weights_codes[{place.format(bits)}]))" for n, bits in sparse.items()}
-    yield from function("code", "int r, int k",
-                        {**{n: layout.code.replace("codes[", "weights_codes[") for n, layout in dense.items()},
-                         **codes}, 0)
-    yield from function("weight", "int r, int k",
-                        {n: layout.weight.replace("q", "code(r, k)") for n, layout in dense.items()},
-                        "code(r, k)")
+    yield from function(
+        "code",
+        "int r, int k",
+        {
+            **{n: layout.code.replace("codes[", "weights_codes[") for n, layout in dense.items()},
+            **codes,
+        },
+        0,
+    )
+    yield from function(
+        "weight",
+        "int r, int k",
+        {n: layout.weight.replace("q", "code(r, k)") for n, layout in dense.items()},
+        "code(r, k)",
+    )
     if sparse:
-        yield from function("index", "int r, int k", {
-            mode.value: f"int'(weights_index[{place.format(INDEX_BITS[mode])}])"
-            + (" + 4 * (k / 2)" if INDEX_BITS[mode] == 2 else "")
-            for mode in core.modes if INDEX_BITS[mode]}, "k", "weights_mode")
+        yield from function(
+            "index",
+            "int r, int k",
+            {
+                mode.value: f"int'(weights_index[{place.format(INDEX_BITS[mode])}])"
+                + (" + 4 * (k / 2)" if INDEX_BITS[mode] == 2 else "")
+                for mode in core.modes
+                if INDEX_BITS[mode]
+            },
+            "k",
+            "weights_mode",
+        )
     yield from function("element", "int r, int k", dict.fromkeys(sparse, "index(r, k)"), "k")
 
 
@@ -152,7 +182,10 @@ def special(core):
             yield "            for (int n = 0; n < 2 * N; n++)"
             yield "                weights_codes[64 * n + 32 +: 32] &= weights_codes[64 * n +: 32];"
         else:
-            yield "            for (int n = 0; n < 32 * N; n++) weights_codes[4 * n +: 4] = 4'(random(3) - 1);"
+            yield (
+                "            for (int n = 0; n < 32 * N; n++) weights_codes[4 * n +: 4] = "
+                "4'(random(3) - 1);"
+            )
     if any(fmt in SPARSE for fmt in core.formats):
         yield "        for (int n = 0; n < 4 * N; n++) weights_index[32 * n +: 32] = $random(seed);"
 
@@ -165,10 +198,21 @@ def testbench(core):
         mode = f" weights_mode = {mode.value};" if fmt in SPARSE else ""
         kinds.append(f"            {n}: begin weights_format = {fmt.value};{mode} end")
     return TEXT.format(
-        name=core.name, rows=core.config.rows, columns=core.config.columns, lanes=core.core.lanes,
-        signals="\n".join(f"    logic {port.range + ' ' if port.range else ''}{port.name}"
-                          f"{' = 0' if port.name in inputs else ''};" for port in core.ports),
-        connections=",\n".join(f"        .{name}({name})"
-                               for name in ["clk", "rst", *(port.name for port in core.ports)]),
-        functions="\n".join(functions(core)), count=len(kinds), kinds="\n".join(kinds),
-        special="".join(f"{line}\n" for line in special(core)))
+        name=core.name,
+        rows=core.config.rows,
+        columns=core.config.columns,
+        lanes=core.core.lanes,
+        signals="\n".join(
+            f"    logic {port.range + ' ' if port.range else ''}{port.name}"
+            f"{' = 0' if port.name in inputs else ''};"
+            for port in core.ports
+        ),
+        connections=",\n".join(
+            f"        .{name}({name})"
+            for name in ["clk", "rst", *(port.name for port in core.ports)]
+        ),
+        functions="\n".join(functions(core)),
+        count=len(kinds),
+        kinds="\n".join(kinds),
+        special="".join(f"{line}\n" for line in special(core)),
+    )

@@ -18,8 +18,8 @@ class Datapath(wiring.Component):
     """Compute one line of results per cycle, or accumulate one line of a dot product.
 
     Nothing stalls. Latency is that of :class:`~rtl.vector.lane.Lane`: 2 cycles for the functions
-    from CLAMP on, 8 for MADD and NMADD. A dot product comes 3 cycles (the multiplier's, less one) and
-    those of :class:`~rtl.vector.reduce.Reduce` after its last line.
+    from CLAMP on, 8 for MADD and NMADD. A dot product comes 3 cycles (the multiplier's, less one)
+    and those of :class:`~rtl.vector.reduce.Reduce` after its last line.
 
     Parameters
     ----------
@@ -37,20 +37,34 @@ class Datapath(wiring.Component):
     pending : :py:`Out(1)`
         A result will come in a later cycle.
     """
+
     def __init__(self, config):
         self.config = config
         self.lanes = config.lanes
         words = data.ArrayLayout(32, config.lanes)
         write = vector_write(config)
         self.tag = data.StructLayout({"valid": 1, "line": write["line"].shape, "last": 1})
-        super().__init__({
-            "func": In(Func),
-            "i": In(stream.Signature(data.StructLayout({
-                "a": words, "b": words, "c": words, "line": write["line"].shape, "last": 1,
-            }), always_ready=True)),
-            "o": Out(stream.Signature(write, always_ready=True)),
-            "pending": Out(1),
-        })
+        super().__init__(
+            {
+                "func": In(Func),
+                "i": In(
+                    stream.Signature(
+                        data.StructLayout(
+                            {
+                                "a": words,
+                                "b": words,
+                                "c": words,
+                                "line": write["line"].shape,
+                                "last": 1,
+                            }
+                        ),
+                        always_ready=True,
+                    )
+                ),
+                "o": Out(stream.Signature(write, always_ready=True)),
+                "pending": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -94,7 +108,7 @@ class Datapath(wiring.Component):
         m.d.comb += [self.o.p.mask.eq(~0), self.o.p.line.eq(line), self.o.p.data.eq(values)]
         with m.Switch(self.func):
             with m.Case(Func.DOT):
-                coming, product = tags[FpMul.LATENCY - 1:FpMul.LATENCY + 1]
+                coming, product = tags[FpMul.LATENCY - 1 : FpMul.LATENCY + 1]
                 with m.If(product.valid):
                     m.d.sync += total_line.eq(product.line)
                 m.d.comb += [

@@ -44,15 +44,24 @@ class Lane(wiring.Component):
     sum : :py:`Out(32)`
         Result of MADD and NMADD; sum of `x` of `FpAdd.LATENCY` cycles ago.
     """
+
     SIMPLE_LATENCY = 2
     SUM_LATENCY = FpMul.LATENCY + FpAdd.LATENCY
 
     def __init__(self):
-        super().__init__({
-            "func": In(Func), "a": In(32), "b": In(32), "c": In(32),
-            "x": In(32), "y": In(32), "fold": In(1),
-            "simple": Out(32), "sum": Out(32),
-        })
+        super().__init__(
+            {
+                "func": In(Func),
+                "a": In(32),
+                "b": In(32),
+                "c": In(32),
+                "x": In(32),
+                "y": In(32),
+                "fold": In(1),
+                "simple": Out(32),
+                "sum": Out(32),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -90,22 +99,27 @@ class Lane(wiring.Component):
 
         # The first decides what it can. Magnitudes order like their patterns; where subnormals
         # should have been zeros, the smaller magnitude is zero anyway.
-        first   = Signal(FLOAT32, reset_less=True)
-        second  = Signal(31, reset_less=True)
+        first = Signal(FLOAT32, reset_less=True)
+        second = Signal(31, reset_less=True)
         exceeds = Signal(reset_less=True)
-        none    = Signal(reset_less=True)     # the result is zero
-        full    = Signal(reset_less=True)     # the result is the largest number
+        none = Signal(reset_less=True)  # the result is zero
+        full = Signal(reset_less=True)  # the result is the largest number
         m.d.sync += [
             first.eq(a),
             second.eq(self.b[:31]),
             exceeds.eq(self.a[:31] > self.b[:31]),
-            none.eq(Mux(recip, self.a[:31] > RECIP - LEAST,
-                        (a.exponent == 0) & ~rsqrt | (b.exponent == 0) & clamp)),
-            full.eq((a.exponent == 0xff) & (b.exponent == 0xff) & clamp),
+            none.eq(
+                Mux(
+                    recip,
+                    self.a[:31] > RECIP - LEAST,
+                    (a.exponent == 0) & ~rsqrt | (b.exponent == 0) & clamp,
+                )
+            ),
+            full.eq((a.exponent == 0xFF) & (b.exponent == 0xFF) & clamp),
         ]
 
         n = c[:10].as_signed()
-        exponent  = Signal(signed(12))
+        exponent = Signal(signed(12))
         magnitude = Signal(31)
         below, above = Signal(), Signal()
         simple = Signal(32, reset_less=True)
@@ -120,7 +134,7 @@ class Lane(wiring.Component):
                 m.d.comb += [
                     magnitude.eq(Cat(first.fraction, exponent[:8])),
                     below.eq(exponent <= 0),
-                    above.eq(exponent >= 0xff),
+                    above.eq(exponent >= 0xFF),
                 ]
             with m.Default():
                 # One subtraction for both.

@@ -23,12 +23,15 @@ class VectorRead(wiring.Signature):
     data : :py:`In(data.ArrayLayout(32, lanes))`
         Words of the line, from the next cycle on.
     """
+
     def __init__(self, config):
-        super().__init__({
-            "line": Out(vector_write(config)["line"].shape),
-            "en":   Out(1),
-            "data": In(data.ArrayLayout(32, config.lanes)),
-        })
+        super().__init__(
+            {
+                "line": Out(vector_write(config)["line"].shape),
+                "en": Out(1),
+                "data": In(data.ArrayLayout(32, config.lanes)),
+            }
+        )
 
 
 class VectorMemory(wiring.Component):
@@ -55,14 +58,17 @@ class VectorMemory(wiring.Component):
     writers : :py:`In(stream.Signature(vector_write(config))).array(writers)`
         Writes, the most urgent writer first.
     """
+
     def __init__(self, config, writers):
         if not isinstance(writers, int) or writers < 1:
             raise ValueError(f"Number of writers must be a positive integer, not {writers!r}")
         self.config = config
-        super().__init__({
-            **{name: In(VectorRead(config)) for name in "abc"},
-            "writers": In(stream.Signature(vector_write(config))).array(writers),
-        })
+        super().__init__(
+            {
+                **{name: In(VectorRead(config)) for name in "abc"},
+                "writers": In(stream.Signature(vector_write(config))).array(writers),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -82,7 +88,9 @@ class VectorMemory(wiring.Component):
         shape = data.ArrayLayout(32, self.config.lanes)
         for name in "abc":
             read = getattr(self, name)
-            memory = Memory(shape=shape, depth=self.config.vector_words // self.config.lanes, init=[])
+            memory = Memory(
+                shape=shape, depth=self.config.vector_words // self.config.lanes, init=[]
+            )
             m.submodules[f"copy_{name}"] = memory
             write_port = memory.write_port(granularity=1)
             read_port = memory.read_port()

@@ -14,9 +14,13 @@ __all__ = ["Floats", "Quantizer"]
 
 def Floats(config):
     """A run of fp32 values. `wide` and `head` are the same in all runs of a group."""
-    return data.StructLayout({"values": data.ArrayLayout(32, config.lanes),
-                              "wide": 1,    # integers of 16 rather than 8 bits
-                              "head": 1})   # groups of an attention head, not of `GROUP`
+    return data.StructLayout(
+        {
+            "values": data.ArrayLayout(32, config.lanes),
+            "wide": 1,  # integers of 16 rather than 8 bits
+            "head": 1,
+        }
+    )  # groups of an attention head, not of `GROUP`
 
 
 def maximum(values):
@@ -57,6 +61,7 @@ class Quantizer(wiring.Component):
     o : :py:`Out(stream.Signature(Quantized(config)))`
         The same runs. Integers of 8 bits are sign-extended.
     """
+
     def __init__(self, config):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
@@ -65,35 +70,38 @@ class Quantizer(wiring.Component):
         # then from the buffer to the output.
         self.tree = config.lanes.bit_length() // 2
         self.latency = self.tree + 2 + 1 + QuantizerLane.LATENCY
-        super().__init__({
-            "i": In(stream.Signature(Floats(config))),
-            "o": Out(stream.Signature(Quantized(config))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(Floats(config))),
+                "o": Out(stream.Signature(Quantized(config))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        runs   = config.head_dim // config.lanes
-        depth  = 2 * runs
+        runs = config.head_dim // config.lanes
+        depth = 2 * runs
 
         def ends(head, place):
             """Whether the run `place` is the last of its group."""
             return place == Mux(head, runs - 1, GROUP // config.lanes - 1)
 
         run_layout = data.ArrayLayout(KEPT, config.lanes)
-        header     = data.StructLayout({"exponent": 8, "wide": 1, "head": 1})
+        header = data.StructLayout({"exponent": 8, "wide": 1, "head": 1})
         m.submodules.buffer = buffer = memory.Memory(shape=run_layout, depth=depth, init=[])
         m.submodules.headers = headers = fifo.SyncFIFOBuffered(
-            width=header.size, depth=2 * config.head_dim // GROUP)
+            width=header.size, depth=2 * config.head_dim // GROUP
+        )
         write_port = buffer.write_port()
-        read_port  = buffer.read_port()
+        read_port = buffer.read_port()
 
         # Runs enter the buffer while there is room for them.
         entered = Signal(range(2 * depth))
-        left    = Signal(range(2 * depth))
-        place   = Signal(range(runs))
-        enter   = Signal()
-        last    = Signal()
+        left = Signal(range(2 * depth))
+        place = Signal(range(runs))
+        enter = Signal()
+        last = Signal()
         m.d.comb += [
             self.i.ready.eq((entered ^ left) != depth),
             enter.eq(self.i.valid & self.i.ready),
@@ -102,13 +110,13 @@ class Quantizer(wiring.Component):
             write_port.en.eq(enter),
         ]
         for kept, value in zip(write_port.data, self.i.p.values):
-            m.d.comb += kept.as_value().eq(value[-KEPT.size:])
+            m.d.comb += kept.as_value().eq(value[-KEPT.size :])
         with m.If(enter):
             m.d.sync += [entered.eq(entered + 1), place.eq(Mux(last, 0, place + 1))]
 
         # The run's largest exponent follows, four to one per cycle, with what belongs to the run.
         flags = data.StructLayout({"valid": 1, "last": 1, "wide": 1, "head": 1})
-        flag  = Signal(flags)
+        flag = Signal(flags)
         m.d.comb += [
             flag.valid.eq(enter),
             flag.last.eq(last),
@@ -122,12 +130,12 @@ class Quantizer(wiring.Component):
             flag, before, exponents = later, exponents, []
             for n in range(0, len(before), 4):
                 largest = Signal(8, name=f"largest{level}_{n}", reset_less=True)
-                m.d.sync += largest.eq(maximum(before[n:n + 4]))
+                m.d.sync += largest.eq(maximum(before[n : n + 4]))
                 exponents.append(largest)
 
         # With its last run, a group's header is complete. There is room for it: the buffer does not
         # hold more groups than the queue.
-        so_far   = Signal(8)
+        so_far = Signal(8)
         complete = Signal(header)
         m.d.comb += [
             complete.exponent.eq(maximum([so_far, exponents[0]])),
@@ -140,11 +148,11 @@ class Quantizer(wiring.Component):
             m.d.sync += so_far.eq(Mux(flag.last, 0, complete.exponent))
 
         # The runs of a group with a header leave, through four stages that move together.
-        en       = Signal()
-        leave    = Signal()
+        en = Signal()
+        leave = Signal()
         out_last = Signal()
-        out      = Signal(range(runs))
-        front    = data.View(header, headers.r_data)
+        out = Signal(range(runs))
+        front = data.View(header, headers.r_data)
         m.d.comb += [
             en.eq(self.o.ready | ~self.o.valid),
             leave.eq(headers.r_rdy & en),
@@ -162,9 +170,9 @@ class Quantizer(wiring.Component):
 
     def round(self, m, en, leave, front, last, run):
         """Send a run of a group through the lanes, and what the output says of it beside them."""
-        tags  = data.StructLayout({"exponent": 8, "wide": 1, "last": 1})
+        tags = data.StructLayout({"exponent": 8, "wide": 1, "last": 1})
         valid = [Signal(name=f"valid{n}") for n in range(QuantizerLane.LATENCY)]
-        tag   = [Signal(tags, name=f"tag{n}", reset_less=True) for n in range(QuantizerLane.LATENCY)]
+        tag = [Signal(tags, name=f"tag{n}", reset_less=True) for n in range(QuantizerLane.LATENCY)]
         with m.If(en):
             m.d.sync += [
                 tag[0].exponent.eq(front.exponent),

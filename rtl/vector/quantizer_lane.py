@@ -32,11 +32,13 @@ class QuantizerLane(wiring.Component):
     o : :py:`Out(signed(16))`
         Integer.
     """
+
     LATENCY = 3
 
     def __init__(self):
-        super().__init__({"i": In(KEPT), "exponent": In(8), "wide": In(1), "en": In(1),
-                          "o": Out(signed(16))})
+        super().__init__(
+            {"i": In(KEPT), "exponent": In(8), "wide": In(1), "en": In(1), "o": Out(signed(16))}
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -46,7 +48,7 @@ class QuantizerLane(wiring.Component):
 
         # As a fixed-point number in which the group's largest has its leading one in bit 15, the
         # significand is twice the 16-bit integer; eight bits less are twice the 8-bit one.
-        full  = Signal(16, reset_less=True)
+        full = Signal(16, reset_less=True)
         shift = Signal(9, reset_less=True)
         twice = Signal(16, reset_less=True)
         with m.If(self.en):
@@ -58,18 +60,18 @@ class QuantizerLane(wiring.Component):
                 Cat(wide).eq(Cat(self.wide, wide)),
             ]
 
-        rounded   = Signal(16)
+        rounded = Signal(16)
         magnitude = Signal(15)
-        result    = Signal(signed(16), reset_less=True)
+        result = Signal(signed(16), reset_less=True)
         m.d.comb += [
             rounded.eq((twice + 1) >> 1),
             magnitude.eq(rounded),
             self.o.eq(result),
         ]
         with m.If(wide[1] & rounded[15]):
-            m.d.comb += magnitude.eq(0x7fff)
+            m.d.comb += magnitude.eq(0x7FFF)
         with m.Elif(~wide[1] & rounded[7]):
-            m.d.comb += magnitude.eq(0x7f)
+            m.d.comb += magnitude.eq(0x7F)
         with m.If(self.en):
             m.d.sync += result.eq(Mux(sign[1], -magnitude, magnitude))
 

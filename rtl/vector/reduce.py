@@ -20,11 +20,13 @@ class Reduce(wiring.Component):
     The partial sums lie in S = 64 / lanes slots of one line. Line n of the products is added to
     slot n mod S, one line per cycle; after the last one, the upper half of the slots is added to
     the lower, until one is left, whose lanes then exchange sums with their partners at half the
-    lanes, a quarter, … Both partners add the same two numbers, so every lane ends up with the total.
+    lanes, a quarter, … Both partners add the same two numbers, so every lane ends up with the
+    total.
 
-    The additions are done by the lanes' adders, whose operands are registers here. Every step of the
-    folding waits for the one before: `done` comes (log2(64) + 1) * L + S + log2(lanes) cycles after the
-    last line, with L the latency of the adder: 46 cycles for 4 lanes, 39 for 8, 36 for 16.
+    The additions are done by the lanes' adders, whose operands are registers here. Every step of
+    the folding waits for the one before: `done` comes (log2(64) + 1) * L + S + log2(lanes) cycles
+    after the last line, with L the latency of the adder: 46 cycles for 4 lanes, 39 for 8, 36 for
+    16.
 
     Parameters
     ----------
@@ -49,29 +51,34 @@ class Reduce(wiring.Component):
     done : :py:`Out(1)`
         Each lane of `sum` is the dot product, in this cycle.
     """
+
     def __init__(self, lanes):
         if lanes not in (2, 4, 8, 16, 32) or lanes * FpAdd.LATENCY > PARTIAL_SUMS:
-            raise ValueError(f"Lane count must be a power of two from 2 to "
-                             f"{PARTIAL_SUMS // FpAdd.LATENCY}, not {lanes!r}")
+            raise ValueError(
+                f"Lane count must be a power of two from 2 to "
+                f"{PARTIAL_SUMS // FpAdd.LATENCY}, not {lanes!r}"
+            )
         self.lanes = lanes
         self.slots = PARTIAL_SUMS // lanes
         line = data.ArrayLayout(32, lanes)
-        super().__init__({
-            "i":    In(stream.Signature(data.StructLayout({"last": 1}), always_ready=True)),
-            "x":    Out(line),
-            "y":    Out(line),
-            "fold": Out(1),
-            "sum":  In(line),
-            "busy": Out(1),
-            "done": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(data.StructLayout({"last": 1}), always_ready=True)),
+                "x": Out(line),
+                "y": Out(line),
+                "fold": Out(1),
+                "sum": In(line),
+                "busy": Out(1),
+                "done": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
 
         slot = Signal(range(self.slots))
-        half = Signal(self.slots.bit_length() - 1, init=self.slots // 2)       # one-hot, then zero
-        across = Signal(self.lanes.bit_length() - 1, init=self.lanes // 2)     # one-hot, then zero
+        half = Signal(self.slots.bit_length() - 1, init=self.slots // 2)  # one-hot, then zero
+        across = Signal(self.lanes.bit_length() - 1, init=self.lanes // 2)  # one-hot, then zero
         wait = Signal(range(FpAdd.LATENCY + 1))
         last = Signal()
         add, fold = Signal(), Signal()
@@ -115,7 +122,7 @@ class Reduce(wiring.Component):
                 m.d.sync += wait.eq(FpAdd.LATENCY)
                 with m.If(half.any()):
                     m.d.sync += slot.eq(slot + 1)
-                    with m.If(slot == (half - 1)[:len(half)]):
+                    with m.If(slot == (half - 1)[: len(half)]):
                         m.d.sync += [slot.eq(0), half.eq(half >> 1)]
                         m.next = "WAIT"
                 with m.Else():
@@ -134,7 +141,9 @@ class Reduce(wiring.Component):
         return m
 
     def operands(self, m, slot, half, across, lower, upper, add, fold, tags):
-        """Operands of the adders. A slot that has not been added to is zero, whatever is in memory."""
+        """Operands of the adders. A slot that has not been added to is zero, whatever is in
+        memory.
+        """
         begun = Signal(self.slots)
         with m.If(add):
             m.d.sync += begun.bit_select(slot, 1).eq(1)

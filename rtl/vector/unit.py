@@ -18,11 +18,12 @@ __all__ = ["VectorUnit"]
 
 def fields(layout, word):
     """The instruction in `word`."""
-    return data.View(layout, word[:layout.size])
+    return data.View(layout, word[: layout.size])
 
 
 class VectorUnit(wiring.Component):
-    """Execute :class:`~rtl.spec.isa.Vector` and :class:`~rtl.spec.isa.Quant` instructions, one at a time.
+    """Execute :class:`~rtl.spec.isa.Vector` and :class:`~rtl.spec.isa.Quant` instructions, one at a
+    time.
 
     Elements are read, computed and written one line per cycle. An instruction begins when all
     results of the one before can be read, so that a sequence behaves as if executed in order; but
@@ -61,17 +62,20 @@ class VectorUnit(wiring.Component):
     kv : :py:`Out(stream.Signature(Quantized(config)))`
         Groups for attention's append.
     """
+
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "insn":  In(stream.Signature(Dispatched)),
-            "busy":  Out(1),
-            **{name: Out(VectorRead(config)) for name in "abc"},
-            "write": Out(stream.Signature(vector_write(config))),
-            "act":   Out(stream.Signature(ActivationWrite(config))),
-            "query": Out(stream.Signature(Quantized(config))),
-            "kv":    Out(stream.Signature(Quantized(config))),
-        })
+        super().__init__(
+            {
+                "insn": In(stream.Signature(Dispatched)),
+                "busy": Out(1),
+                **{name: Out(VectorRead(config)) for name in "abc"},
+                "write": Out(stream.Signature(vector_write(config))),
+                "act": Out(stream.Signature(ActivationWrite(config))),
+                "query": Out(stream.Signature(Quantized(config))),
+                "kv": Out(stream.Signature(Quantized(config))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -92,9 +96,9 @@ class VectorUnit(wiring.Component):
         nothing, outer = self.count(m, vector, quant, is_quant, start, step, wrap)
         written = self.walk(m, vector, quant, is_quant, start, step, wrap)
 
-        taken = Signal()    # The quantizer can take a line, or there is none.
-        left = Signal()     # Runs are left in the quantizer.
-        read = Signal()     # A line was read, and is not in the datapath yet.
+        taken = Signal()  # The quantizer can take a line, or there is none.
+        left = Signal()  # Runs are left in the quantizer.
+        read = Signal()  # A line was read, and is not in the datapath yet.
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.insn.ready.eq(1)
@@ -136,11 +140,12 @@ class VectorUnit(wiring.Component):
         return m
 
     def count(self, m, vector, quant, is_quant, start, step, wrap):
-        """Count lines left of the repetition, and repetitions left. `wrap` is the repetition's last line.
+        """Count lines left of the repetition, and repetitions left. `wrap` is the repetition's last
+        line.
 
         Returns whether the new instruction has none at all, and the repetitions left.
         """
-        word_bits = (self.config.lanes - 1).bit_length()     # of an address, below the line's number
+        word_bits = (self.config.lanes - 1).bit_length()  # of an address, below the line's number
         new_vector = fields(Vector.layout, self.insn.p.word)
         new_quant = fields(Quant.layout, self.insn.p.word)
         new_is_quant = new_vector.op == Op.QUANT
@@ -152,8 +157,10 @@ class VectorUnit(wiring.Component):
         with m.If(start):
             m.d.sync += [inner.eq(new_inner), outer.eq(Mux(new_inner.any(), new_outer, 0))]
         with m.Elif(step & wrap):
-            m.d.sync += [inner.eq(Mux(is_quant, quant.inner, vector.inner)[word_bits:]),
-                         outer.eq(outer - 1)]
+            m.d.sync += [
+                inner.eq(Mux(is_quant, quant.inner, vector.inner)[word_bits:]),
+                outer.eq(outer - 1),
+            ]
         with m.Elif(step):
             m.d.sync += inner.eq(inner - 1)
         return (new_inner == 0) | (new_outer == 0), outer
@@ -161,7 +168,7 @@ class VectorUnit(wiring.Component):
     def walk(self, m, vector, quant, is_quant, start, step, wrap):
         """Address the operands. Returns the line that the result goes to."""
         lines = len(self.write.p.line)
-        word_bits = (self.config.lanes - 1).bit_length()     # of an address, below the line's number
+        word_bits = (self.config.lanes - 1).bit_length()  # of an address, below the line's number
         in_lines = slice(word_bits, word_bits + lines)
         new_vector = fields(Vector.layout, self.insn.p.word)
         new_quant = fields(Quant.layout, self.insn.p.word)
@@ -207,7 +214,11 @@ class VectorUnit(wiring.Component):
         ]
         # Registered: memory outputs arrive late, and the three copies are far apart.
         operands = datapath.i.p
-        m.d.sync += [operands.a.eq(self.a.data), operands.b.eq(self.b.data), operands.c.eq(self.c.data)]
+        m.d.sync += [
+            operands.a.eq(self.a.data),
+            operands.b.eq(self.b.data),
+            operands.c.eq(self.c.data),
+        ]
         with m.If(vector.b_const):
             m.d.sync += operands.b.as_value().eq(vector.b_value.replicate(self.config.lanes))
         with m.If(vector.c_const):

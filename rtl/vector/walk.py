@@ -33,12 +33,20 @@ class Walk(wiring.Component):
     line : :py:`Out(width)`
         Line at hand.
     """
+
     def __init__(self, width):
         self.width = width
-        super().__init__({
-            "start": In(1), "step": In(1), "wrap": In(1), "fill": In(1),
-            "base": In(width), "stride": In(width), "line": Out(width),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "step": In(1),
+                "wrap": In(1),
+                "fill": In(1),
+                "base": In(width),
+                "stride": In(width),
+                "line": Out(width),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from rtl.bus.axi import AXI4Lite
-from rtl.spec.config import get
 from rtl.control.control import Control
+from rtl.spec.config import get
 from rtl.spec.csr import ADDRESS_BITS, REGISTERS
 from rtl.spec.isa import Unit
 from rtl.spec.limits import PC_BITS
@@ -19,17 +19,27 @@ from rtl.top import KV, LOAD, WEIGHTS, Accelerator
 from sim.harness.bench import cycles, rng, start
 
 
-SOURCES = "sequencer", "reader", "writer"   # of simultaneous faults the first counts
+SOURCES = "sequencer", "reader", "writer"  # of simultaneous faults the first counts
 
 
 class Reports(wiring.Component):
     """Control, and the top's wiring of what reports faults to it."""
+
     def __init__(self):
-        super().__init__({
-            "axi": In(AXI4Lite(ADDRESS_BITS)), "busy": In(1), "client": In(2), "sequencer_pc": In(PC_BITS),
-            **{f"{unit.name.lower()}_pc": In(PC_BITS) for unit in Unit},
-            **{f"{source}_{name}": In(width) for source in SOURCES
-               for name, width in (("fault", 1), ("code", 8), ("info", 32))}})
+        super().__init__(
+            {
+                "axi": In(AXI4Lite(ADDRESS_BITS)),
+                "busy": In(1),
+                "client": In(2),
+                "sequencer_pc": In(PC_BITS),
+                **{f"{unit.name.lower()}_pc": In(PC_BITS) for unit in Unit},
+                **{
+                    f"{source}_{name}": In(width)
+                    for source in SOURCES
+                    for name, width in (("fault", 1), ("code", 8), ("info", 32))
+                },
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -38,13 +48,23 @@ class Reports(wiring.Component):
         m.d.comb += [control.run_busy.eq(self.busy), control.memory_idle.eq(1)]
 
         def unit(source, **more):
-            return SimpleNamespace(**{name: getattr(self, f"{source}_{name.removeprefix('fault_')}")
-                                      for name in ("fault", "fault_code", "fault_info")}, **more)
+            return SimpleNamespace(
+                **{
+                    name: getattr(self, f"{source}_{name.removeprefix('fault_')}")
+                    for name in ("fault", "fault_code", "fault_info")
+                },
+                **more,
+            )
 
         Accelerator.report_faults(
-            None, m, control, unit("sequencer", fault_pc=self.sequencer_pc),
-            unit("reader", fault_client=self.client), unit("writer"),
-            {unit: SimpleNamespace(pc=getattr(self, f"{unit.name.lower()}_pc")) for unit in Unit})
+            None,
+            m,
+            control,
+            unit("sequencer", fault_pc=self.sequencer_pc),
+            unit("reader", fault_client=self.client),
+            unit("writer"),
+            {unit: SimpleNamespace(pc=getattr(self, f"{unit.name.lower()}_pc")) for unit in Unit},
+        )
         return m
 
 
@@ -61,24 +81,34 @@ class Host:
         return self.registers.write_dword(REGISTERS["CONTROL"].address, value)
 
     async def reported(self):
-        return [await self.registers.read_dword(REGISTERS[f"FAULT_{name}"].address)
-                for name in ("CODE", "PC", "INFO")]
+        return [
+            await self.registers.read_dword(REGISTERS[f"FAULT_{name}"].address)
+            for name in ("CODE", "PC", "INFO")
+        ]
 
     def raise_(self, source):
         """Raise a fault, which stays; returns what is to be reported of it."""
-        code, info, client = (self.random.randrange(1, 256), self.random.getrandbits(32),
-                              self.random.choice([WEIGHTS, KV, LOAD]))
+        code, info, client = (
+            self.random.randrange(1, 256),
+            self.random.getrandbits(32),
+            self.random.choice([WEIGHTS, KV, LOAD]),
+        )
         for name, value in (("code", code), ("info", info), ("fault", 1)):
             getattr(self.dut, f"{source}_{name}").value = value
         if source == "reader":
             self.dut.client.value = client
-        unit = {"sequencer": "sequencer", "writer": "attention",
-                "reader": {WEIGHTS: "stream", KV: "attention", LOAD: "load"}[client]}[source]
+        unit = {
+            "sequencer": "sequencer",
+            "writer": "attention",
+            "reader": {WEIGHTS: "stream", KV: "attention", LOAD: "load"}[client],
+        }[source]
         return [code, self.pcs[unit], info]
 
     def clear(self):
-        self.pcs = {name: self.random.getrandbits(PC_BITS)
-                    for name in ("sequencer", *(unit.name.lower() for unit in Unit))}
+        self.pcs = {
+            name: self.random.getrandbits(PC_BITS)
+            for name in ("sequencer", *(unit.name.lower() for unit in Unit))
+        }
         for name, pc in self.pcs.items():
             getattr(self.dut, f"{name}_pc").value = pc
         for source in SOURCES:

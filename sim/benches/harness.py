@@ -17,10 +17,19 @@ WORDS, TABLE = 4, [3, 1, 4, 1]
 
 class Store(wiring.Component):
     """Registers, a memory and a table, of which all but `count` keep what they have in a reset."""
+
     def __init__(self):
-        super().__init__({"write": In(1), "address": In(range(WORDS)), "data": In(32),
-                          "count": Out(32, init=7), "last": Out(32), "word": Out(32),
-                          "entry": Out(8)})
+        super().__init__(
+            {
+                "write": In(1),
+                "address": In(range(WORDS)),
+                "data": In(32),
+                "count": Out(32, init=7),
+                "last": Out(32),
+                "word": Out(32),
+                "entry": Out(8),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -32,14 +41,21 @@ class Store(wiring.Component):
         m.submodules.table = table = Memory(shape=8, depth=WORDS, init=TABLE)
         port, read = memory.write_port(), memory.read_port(domain="comb")
         entry = table.read_port(domain="comb")
-        m.d.comb += [port.addr.eq(self.address), port.data.eq(self.data), port.en.eq(self.write),
-                     read.addr.eq(self.address), entry.addr.eq(self.address),
-                     self.last.eq(last), self.word.eq(read.data), self.entry.eq(entry.data)]
+        m.d.comb += [
+            port.addr.eq(self.address),
+            port.data.eq(self.data),
+            port.en.eq(self.write),
+            read.addr.eq(self.address),
+            entry.addr.eq(self.address),
+            self.last.eq(last),
+            self.word.eq(read.data),
+            self.entry.eq(entry.data),
+        ]
         return m
 
 
 CASES = {"store": Store}
-BEGAN = "began.txt"     # in the build's folder: what the registers and the memory began with
+BEGAN = "began.txt"  # in the build's folder: what the registers and the memory began with
 
 
 @cocotb.test()

@@ -5,44 +5,53 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sim.harness.bench import Sink, cycles, get_port, start, violation
 from sim.checkers.rules import RULES
+from sim.harness.bench import Sink, cycles, get_port, start, violation
 
 
 class Wires(wiring.Component):
     """A stream and a `busy` that do what the bench tells them, good or bad."""
-    announced = ("o",), 1       # as in :data:`sim.checkers.exceptions.BUSY`
+
+    announced = ("o",), 1  # as in :data:`sim.checkers.exceptions.BUSY`
 
     def __init__(self):
-        super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8)),
-                          "told": In(1), "busy": Out(1), "time": Out(8)})
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "o": Out(stream.Signature(8)),
+                "told": In(1),
+                "busy": Out(1),
+                "time": Out(8),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         wiring.connect(m, wiring.flipped(self.i), wiring.flipped(self.o))
         m.d.comb += self.busy.eq(self.told)
-        m.d.sync += self.time.eq(self.time + 1)     # Benches need a clock.
+        m.d.sync += self.time.eq(self.time + 1)  # Benches need a clock.
         return m
 
 
 CASES = {"only": Wires}
 
-# What is offered cycle by cycle, None for nothing, to a sink that takes the last; the rule it breaks.
+# What is offered cycle by cycle, None for nothing, to a sink that takes the last; the rule it
+# breaks.
 OFFERS = {
-    "kept":      ([None, 5, 5, 5], ""),
-    "zero":      ([None, 0, 0, 0], ""),
+    "kept": ([None, 5, 5, 5], ""),
+    "zero": ([None, 0, 0, 0], ""),
     "withdrawn": ([5, 5, None, None], "WITHDRAWN"),
-    "back":      ([5, None, 5, 5], "WITHDRAWN"),
-    "changed":   ([5, 5, 6, 6], "CHANGED"),
-    "late":      ([5, 5, 5, 6], "CHANGED"),     # in the cycle in which it is taken
+    "back": ([5, None, 5, 5], "WITHDRAWN"),
+    "changed": ([5, 5, 6, 6], "CHANGED"),
+    "late": ([5, 5, 5, 6], "CHANGED"),  # in the cycle in which it is taken
 }
 # The same with `valid`, `ready` and `busy` of a stream; `busy` must outlast it by one cycle.
 BUSY = {
-    "long":   ([(0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 0, 1), (0, 0, 0)], True),
-    "never":  ([(0, 0, 0), (0, 1, 0), (0, 1, 0), (0, 0, 0)], True),
-    "early":  ([(1, 1, 1), (0, 0, 0)], False),
-    "stall":  ([(0, 0, 1), (1, 0, 1), (1, 0, 0), (1, 1, 1), (0, 0, 1)], False),
-    "after":  ([(0, 0, 1), (0, 0, 0), (1, 1, 0)], False),
+    "long": ([(0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 0, 1), (0, 0, 0)], True),
+    "never": ([(0, 0, 0), (0, 1, 0), (0, 1, 0), (0, 0, 0)], True),
+    "early": ([(1, 1, 1), (0, 0, 0)], False),
+    "stall": ([(0, 0, 1), (1, 0, 1), (1, 0, 0), (1, 1, 1), (0, 0, 1)], False),
+    "after": ([(0, 0, 1), (0, 0, 0), (1, 1, 0)], False),
 }
 
 
@@ -59,7 +68,7 @@ async def offers(dut, name):
         if n == len(sequence) - 1:
             sink.stall = 0
         get_port(dut, "i.valid").value = offer is not None
-        get_port(dut, "i.payload").value = 0xff if offer is None else offer
+        get_port(dut, "i.payload").value = 0xFF if offer is None else offer
         await cycles(dut)
     await cycles(dut)
     assert violation(dut) in ([f"{port}: {RULES[rule]}" for port in "io"] if rule else [""])

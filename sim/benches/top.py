@@ -9,12 +9,28 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 from rtl.spec.config import Config, get
 from rtl.spec.csr import BEST, IDENTITY, REGISTERS, FaultCode
 from rtl.spec.formats import WeightFormat, stream_units
-from rtl.spec.isa import (Append, Attend, Dest, Embed, Halt, Load, Loop, MatMul, Quant, Scalar, Source,
-                     Stream, Sync, Token, Unit, Vector)
+from rtl.spec.isa import (
+    Append,
+    Attend,
+    Dest,
+    Embed,
+    Halt,
+    Load,
+    Loop,
+    MatMul,
+    Quant,
+    Scalar,
+    Source,
+    Stream,
+    Sync,
+    Token,
+    Unit,
+    Vector,
+)
 from rtl.top import Accelerator
 from sim.harness.bench import case, cycles, rng, start
-from sim.oracles.program import RUN
 from sim.harness.patterns import patterns
+from sim.oracles.program import RUN
 
 from .linear._matrix import Matrix, generator
 
@@ -31,32 +47,38 @@ UNITS = 1024
 PROGRAM, DATA, WEIGHTS, EMBEDDING, CACHE = 16, 64, 128, 384, 640
 POSITION, TOKEN = 5, 6
 ROWS, GROUPS = 64, 2
-ONE = 0x3f800000
+ONE = 0x3F800000
 
 
 def matrices(config, fmt):
     """Packed weights and packed embedding."""
     gen = generator(rng("matrices"))
-    return [b"".join(beat.to_bytes(config.beat_bytes, "little")
-                     for beat in Matrix.random(config, gen, of, ROWS, GROUPS).beats)
-            for of in (fmt, WeightFormat.S8)]
+    return [
+        b"".join(
+            beat.to_bytes(config.beat_bytes, "little")
+            for beat in Matrix.random(config, gen, of, ROWS, GROUPS).beats
+        )
+        for of in (fmt, WeightFormat.S8)
+    ]
 
 
 def image(config, fmt):
     """Random vectors, weights and KV cache."""
     gen = generator(rng("image"))
     memory = np.zeros(64 * UNITS, np.uint8)
-    memory[64 * CACHE:] = gen.integers(0, 256, 64 * (UNITS - CACHE))
+    memory[64 * CACHE :] = gen.integers(0, 256, 64 * (UNITS - CACHE))
     for unit in range(CACHE, UNITS, config.kv_block_units):
-        memory[64 * unit:64 * (unit + 1)] = gen.integers(110, 130, 64)[:len(memory) - 64 * unit]
-    memory[64 * DATA:64 * DATA + 1024] = gen.standard_normal(256).astype("<f4").view(np.uint8)
+        memory[64 * unit : 64 * (unit + 1)] = gen.integers(110, 130, 64)[: len(memory) - 64 * unit]
+    memory[64 * DATA : 64 * DATA + 1024] = gen.standard_normal(256).astype("<f4").view(np.uint8)
     for at, packed in zip((WEIGHTS, EMBEDDING), matrices(config, fmt)):
-        memory[64 * at:64 * at + len(packed)] = np.frombuffer(packed, np.uint8)
+        memory[64 * at : 64 * at + len(packed)] = np.frombuffer(packed, np.uint8)
     return memory
 
 
 def program(config, fmt):
-    """Embed, load, compute, multiply, append, attend, search; all that comes out is appended too."""
+    """Embed, load, compute, multiply, append, attend, search; all that comes out is appended
+    too.
+    """
     block = config.kv_block_units
     embedding = stream_units(WeightFormat.S8, config.block_rows, GROUPS, config.beat_bytes)
     weights = len(matrices(config, fmt)[0]) // 64
@@ -76,7 +98,7 @@ def program(config, fmt):
         Sync(unit=Unit.VECTOR, take=6),
         Scalar(rd=3, source=0, factor=1, offset=64),
         Loop(length=2, count=3),
-        Vector(outer=1, inner=64, d=0, a=0, b_const=1, b_value=0x3fc00000, c=64, a_reg=3, d_reg=3),
+        Vector(outer=1, inner=64, d=0, a=0, b_const=1, b_value=0x3FC00000, c=64, a_reg=3, d_reg=3),
         Vector(outer=1, inner=64, d=192, a=128, b=64, c=64),
         Quant(dest=Dest.ACT, outer=1, inner=64, a=0, a_reg=3),
         Sync(unit=Unit.VECTOR, give=2),
@@ -114,8 +136,16 @@ def handover(config):
 
     def copy(a, n):
         """Keep a line, as one of the `n`-th unit's."""
-        return Vector(outer=1, inner=lanes, a=a, b_const=1, b_value=ONE, c_const=1,
-                      d=kept + n * config.head_dim, d_reg=2)
+        return Vector(
+            outer=1,
+            inner=lanes,
+            a=a,
+            b_const=1,
+            b_value=ONE,
+            c_const=1,
+            d=kept + n * config.head_dim,
+            d_reg=2,
+        )
 
     body = [
         Load(addr=DATA, size=1, dst=0, addr_reg=1),
@@ -134,20 +164,30 @@ def handover(config):
         Sync(unit=Unit.VECTOR, take=3),
         copy(192 - lanes, 2),
         # Now the lines may be written again.
-        Sync(unit=Unit.VECTOR, give=4), Sync(unit=Unit.LOAD, take=4),
-        Sync(unit=Unit.VECTOR, give=5), Sync(unit=Unit.LINEAR, take=5),
+        Sync(unit=Unit.VECTOR, give=4),
+        Sync(unit=Unit.LOAD, take=4),
+        Sync(unit=Unit.VECTOR, give=5),
+        Sync(unit=Unit.LINEAR, take=5),
         Scalar(rd=1, source=1, factor=1, offset=1),
         Scalar(rd=2, source=2, factor=1, offset=lanes),
     ]
-    return [Scalar(rd=1), Scalar(rd=2), Load(addr=DATA, size=4, dst=512),
-            Sync(unit=Unit.LOAD, give=6), Sync(unit=Unit.VECTOR, take=6),
-            Loop(length=len(body), count=rounds), *body,
-            Quant(dest=Dest.KV, outer=1, inner=3 * config.head_dim, a=kept),
-            Append(heads=3, addr=CACHE, stride=block), Halt()]
+    return [
+        Scalar(rd=1),
+        Scalar(rd=2),
+        Load(addr=DATA, size=4, dst=512),
+        Sync(unit=Unit.LOAD, give=6),
+        Sync(unit=Unit.VECTOR, take=6),
+        Loop(length=len(body), count=rounds),
+        *body,
+        Quant(dest=Dest.KV, outer=1, inner=3 * config.head_dim, a=kept),
+        Append(heads=3, addr=CACHE, stride=block),
+        Halt(),
+    ]
 
 
 class Host:
     """Registers and DRAM of one accelerator."""
+
     @classmethod
     async def begin(cls, dut, pause=0):
         logging.getLogger("cocotb.top").setLevel(logging.WARNING)
@@ -158,9 +198,13 @@ class Host:
         self.ram = AxiRam(AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, size=64 * UNITS)
         random = rng("pauses")
         if pause:
-            for channel in (self.ram.read_if.ar_channel, self.ram.read_if.r_channel,
-                            self.ram.write_if.aw_channel, self.ram.write_if.w_channel,
-                            self.ram.write_if.b_channel):
+            for channel in (
+                self.ram.read_if.ar_channel,
+                self.ram.read_if.r_channel,
+                self.ram.write_if.aw_channel,
+                self.ram.write_if.w_channel,
+                self.ram.write_if.b_channel,
+            ):
                 channel.set_pause_generator(iter(lambda: random.random() < pause, None))
         self.config, self.format = CONFIGS[case()]
         return self
@@ -174,11 +218,19 @@ class Host:
     async def start(self, insns, memory, control=1):
         """Put the program into DRAM, and start."""
         words = b"".join(insn.encode().to_bytes(32, "little") for insn in insns)
-        memory[64 * PROGRAM:64 * PROGRAM + len(words)] = np.frombuffer(words, np.uint8)
+        memory[64 * PROGRAM : 64 * PROGRAM + len(words)] = np.frombuffer(words, np.uint8)
         self.ram.write(0, memory.tobytes())
-        for name, value in {"PROGRAM": PROGRAM, "LENGTH": len(insns), "MEMORY": UNITS,
-                            "WRITE_FIRST": CACHE, "WRITE_END": UNITS,
-                            "POSITION": POSITION, "COLUMNS": 1, "HEAD": 1, "TOKEN": TOKEN}.items():
+        for name, value in {
+            "PROGRAM": PROGRAM,
+            "LENGTH": len(insns),
+            "MEMORY": UNITS,
+            "WRITE_FIRST": CACHE,
+            "WRITE_END": UNITS,
+            "POSITION": POSITION,
+            "COLUMNS": 1,
+            "HEAD": 1,
+            "TOKEN": TOKEN,
+        }.items():
             await self.write(name, value)
         await self.write("CONTROL", control)
 
@@ -196,8 +248,14 @@ class Host:
         """Run a program, and compare DRAM with the oracle's; returns its best logits."""
         memory = image(self.config, self.format)
         await self.start(insns, memory, control)
-        want, ids, values = RUN.expect(self.config, memory, [insn.encode() for insn in insns],
-                                       (CACHE, UNITS), [TOKEN], POSITION)
+        want, ids, values = RUN.expect(
+            self.config,
+            memory,
+            [insn.encode() for insn in insns],
+            (CACHE, UNITS),
+            [TOKEN],
+            POSITION,
+        )
         assert await self.finish() == 0b010, await self.fault()
         got = np.frombuffer(self.ram.read(0, len(memory)), np.uint8)
         different = np.flatnonzero(got != want)
@@ -221,7 +279,8 @@ async def every_unit(dut, pause):
     await host.whole_program()
     beats = await host.read("WEIGHT_BEATS")
     assert beats == host.config.unit_beats * sum(
-        insn.size for insn in program(host.config, host.format) if isinstance(insn, Stream))
+        insn.size for insn in program(host.config, host.format) if isinstance(insn, Stream)
+    )
     assert 0 < await host.read("STARVED") < await host.read("CYCLES")
     # Once more, without a reset.
     await host.whole_program()
@@ -230,30 +289,49 @@ async def every_unit(dut, pause):
 @cocotb.test()
 @cocotb.parametrize(pause=[0, 0.5])
 async def announced(dut, pause):
-    """What a token announces can be read, whoever wrote it, and however busy the vector memory is."""
+    """What a token announces can be read, whoever wrote it, and however busy the vector memory
+    is.
+    """
     host = await Host.begin(dut, pause)
     await host.same_memory(handover(host.config))
 
 
 FAULTS = {
-    "load":   ([Load(addr=UNITS - 1, size=1), Load(addr=UNITS - 1, size=2), Halt()],
-               [FaultCode.ADDRESS, 1, UNITS - 1]),
-    "stream": ([Scalar(rd=1, factor=0, offset=5), Stream(addr=UNITS, size=1, addr_reg=1), Halt()],
-               [FaultCode.ADDRESS, 1, UNITS + 5]),
-    "append": ([Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=1 << 30), Halt()],
-               [FaultCode.ADDRESS, 1, (1 << 30) + 1]),  # the elements go before the exponent
+    "load": (
+        [Load(addr=UNITS - 1, size=1), Load(addr=UNITS - 1, size=2), Halt()],
+        [FaultCode.ADDRESS, 1, UNITS - 1],
+    ),
+    "stream": (
+        [Scalar(rd=1, factor=0, offset=5), Stream(addr=UNITS, size=1, addr_reg=1), Halt()],
+        [FaultCode.ADDRESS, 1, UNITS + 5],
+    ),
+    "append": (
+        [Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=1 << 30), Halt()],
+        [FaultCode.ADDRESS, 1, (1 << 30) + 1],
+    ),  # the elements go before the exponent
     # Within memory, but not the program's to write.
-    "weights": ([Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=WEIGHTS), Halt()],
-                [FaultCode.ADDRESS, 1, WEIGHTS + 1]),
-    "before": ([Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=CACHE - 2), Halt()],
-               [FaultCode.ADDRESS, 1, CACHE - 1]),
-    "attend": ([Quant(dest=Dest.QUERY, outer=1, inner=64),
-                Attend(heads=1, queries=1, addr=UNITS, length=1), Halt()],
-               [FaultCode.ADDRESS, 1, UNITS]),
-    "end":    ([Load(size=1)], [FaultCode.PROGRAM, 1, 1]),
-    "token":  ([Sync(unit=Unit.VECTOR, take=3), Vector(), Halt()], [FaultCode.WATCHDOG, 1, 1]),
-    "beats":  ([Quant(dest=Dest.ACT, outer=1, inner=32), MatMul(rows=16, groups=1), Halt()],
-               [FaultCode.WATCHDOG, 1, 1 | 1 << Unit.LINEAR.value]),
+    "weights": (
+        [Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=WEIGHTS), Halt()],
+        [FaultCode.ADDRESS, 1, WEIGHTS + 1],
+    ),
+    "before": (
+        [Quant(dest=Dest.KV, outer=1, inner=64), Append(heads=1, addr=CACHE - 2), Halt()],
+        [FaultCode.ADDRESS, 1, CACHE - 1],
+    ),
+    "attend": (
+        [
+            Quant(dest=Dest.QUERY, outer=1, inner=64),
+            Attend(heads=1, queries=1, addr=UNITS, length=1),
+            Halt(),
+        ],
+        [FaultCode.ADDRESS, 1, UNITS],
+    ),
+    "end": ([Load(size=1)], [FaultCode.PROGRAM, 1, 1]),
+    "token": ([Sync(unit=Unit.VECTOR, take=3), Vector(), Halt()], [FaultCode.WATCHDOG, 1, 1]),
+    "beats": (
+        [Quant(dest=Dest.ACT, outer=1, inner=32), MatMul(rows=16, groups=1), Halt()],
+        [FaultCode.WATCHDOG, 1, 1 | 1 << Unit.LINEAR.value],
+    ),
 }
 
 

@@ -18,8 +18,13 @@ __all__ = ["Checked", "PORTS", "checked_verilog", "plain_verilog"]
 ADDRESS = ("id", "addr", "len", "size", "burst")
 # What a component with checkers has besides its own ports.
 PORTS = {"checking": In(1), "violation": Out(32)}
-CHANNELS = {"ar": ADDRESS, "r": ("id", "data", "resp", "last"),
-            "aw": ADDRESS, "w": ("data", "strb", "last"), "b": ("id", "resp")}
+CHANNELS = {
+    "ar": ADDRESS,
+    "r": ("id", "data", "resp", "last"),
+    "aw": ADDRESS,
+    "w": ("data", "strb", "last"),
+    "b": ("id", "resp"),
+}
 
 
 def _sources():
@@ -61,10 +66,12 @@ class Checked(Elaboratable):
     ----------
     signature : :class:`amaranth.lib.wiring.Signature`
         That of the component, with two members more: nothing is checked while the input `checking`
-        is low, and the output `violation` is the first thing found since then, for :func:`describe`.
+        is low, and the output `violation` is the first thing found since then, for
+        :func:`describe`.
     places : list of :class:`str`
         What is looked at: paths of components, and their ports.
     """
+
     def __init__(self, component):
         self._component, self.places = component, []
         self._fragment = Fragment.get(component, None)
@@ -73,9 +80,16 @@ class Checked(Elaboratable):
         domain = _domain(self._fragment, None)
         if domain is not None:
             _attach(self._fragment, (), domain, self.places)
-            self._fragment.add_subfragment(Instance(
-                "checkers_summary", a_keep=1, i_clk=ClockSignal(domain), i_checking=self.checking,
-                o_violation=self.violation), "checkers_summary")
+            self._fragment.add_subfragment(
+                Instance(
+                    "checkers_summary",
+                    a_keep=1,
+                    i_clk=ClockSignal(domain),
+                    i_checking=self.checking,
+                    o_violation=self.violation,
+                ),
+                "checkers_summary",
+            )
             members |= PORTS
         self.signature = wiring.Signature(members)
 
@@ -110,6 +124,7 @@ def _attach(fragment, path, domain, places):
 
 class _Checks:
     """Adds the checkers of one component to its fragment."""
+
     def __init__(self, fragment, path, domain, places):
         self.fragment, self.path, self.domain, self.places = fragment, path, domain, places
 
@@ -128,44 +143,88 @@ class _Checks:
                 self.stream(port, signals["valid"], signals["ready"], payload, may_fall)
             for name in list(signals):
                 if name.endswith(("arvalid", "awvalid")):
-                    prefix, address = name[:-len("arvalid")], name[-len("arvalid"):][:2]
-                    self.axi(component, f"{port}.{prefix}".strip("._"), address,
-                             {name.removeprefix(prefix): signal for name, signal in signals.items()
-                              if name.startswith(prefix)})
+                    prefix, address = name[: -len("arvalid")], name[-len("arvalid") :][:2]
+                    self.axi(
+                        component,
+                        f"{port}.{prefix}".strip("._"),
+                        address,
+                        {
+                            name.removeprefix(prefix): signal
+                            for name, signal in signals.items()
+                            if name.startswith(prefix)
+                        },
+                    )
 
     def stream(self, port, valid, ready, payload, may_fall=Const(0)):
-        self.add("stream_checker", port, p_WIDTH=max(len(payload), 1), i_valid=valid, i_ready=ready,
-                 i_may_fall=may_fall, i_payload=payload if len(payload) else Const(0))
+        self.add(
+            "stream_checker",
+            port,
+            p_WIDTH=max(len(payload), 1),
+            i_valid=valid,
+            i_ready=ready,
+            i_may_fall=may_fall,
+            i_payload=payload if len(payload) else Const(0),
+        )
 
     def busy(self, component, streams, settle):
         under_way = [getattr(component, name).valid for name in streams]
         # Lines for DRAM are under way until it confirms them.
         under_way += [~component.written] if hasattr(component, "written") else []
-        self.add("busy_checker", "busy", p_WIDTH=len(under_way), p_SETTLE=settle,
-                 i_busy=component.busy, i_under_way=Cat(under_way))
+        self.add(
+            "busy_checker",
+            "busy",
+            p_WIDTH=len(under_way),
+            p_SETTLE=settle,
+            i_busy=component.busy,
+            i_under_way=Cat(under_way),
+        )
 
     def axi(self, component, port, address, signals):
         """One direction of an AXI4 or AXI4-Lite port: that of an `address` channel."""
         channels = {"ar": ("ar", "r"), "aw": ("aw", "w", "b")}[address]
         for channel in channels:
-            self.stream(f"{port}.{channel}", signals[f"{channel}valid"], signals[f"{channel}ready"],
-                        Cat(signals[channel + name] for name in CHANNELS[channel]
-                            if channel + name in signals))
+            self.stream(
+                f"{port}.{channel}",
+                signals[f"{channel}valid"],
+                signals[f"{channel}ready"],
+                Cat(
+                    signals[channel + name]
+                    for name in CHANNELS[channel]
+                    if channel + name in signals
+                ),
+            )
         kind = {"ar": "read", "aw": "write"}[address]
         if f"{address}len" not in signals:
             kind, limits, fields = f"lite_{kind}", {}, ()
         else:
-            limits = {f"p_{name}": value for name, value in limits_of(component, port, kind).items()}
-            limits |= {"p_ADDR": len(signals[f"{address}addr"]), "p_ID": len(signals[f"{address}id"]),
-                       "p_BYTES": len(signals["rdata" if kind == "read" else "wdata"]) // 8}
-            fields = [*(address + name for name in ADDRESS), channels[-1] + "id",
-                      {"read": "rlast", "write": "wlast"}[kind]]
+            limits = {
+                f"p_{name}": value for name, value in limits_of(component, port, kind).items()
+            }
+            limits |= {
+                "p_ADDR": len(signals[f"{address}addr"]),
+                "p_ID": len(signals[f"{address}id"]),
+                "p_BYTES": len(signals["rdata" if kind == "read" else "wdata"]) // 8,
+            }
+            fields = [
+                *(address + name for name in ADDRESS),
+                channels[-1] + "id",
+                {"read": "rlast", "write": "wlast"}[kind],
+            ]
         shown = [*(channel + name for channel in channels for name in ("valid", "ready")), *fields]
-        self.add(f"axi_{kind}_checker", port, **limits, **{f"i_{name}": signals[name] for name in shown})
+        self.add(
+            f"axi_{kind}_checker", port, **limits, **{f"i_{name}": signals[name] for name in shown}
+        )
 
     def add(self, kind, port, **arguments):
         self.places.append(f"{'.'.join(self.path)} {port}".strip())
-        self.fragment.add_subfragment(Instance(
-            kind, a_keep=1, i_clk=ClockSignal(self.domain), i_rst=ResetSignal(self.domain),
-            i_number=Const(len(self.places) - 1, 16), **arguments),
-            f"check_{len(self.places) - 1}")
+        self.fragment.add_subfragment(
+            Instance(
+                kind,
+                a_keep=1,
+                i_clk=ClockSignal(self.domain),
+                i_rst=ResetSignal(self.domain),
+                i_number=Const(len(self.places) - 1, 16),
+                **arguments,
+            ),
+            f"check_{len(self.places) - 1}",
+        )

@@ -3,30 +3,42 @@ announces, and what an AXI port may do at most."""
 
 from amaranth import Cat, Const, Mux, Value
 
-from rtl.spec.limits import MAX_OUTSTANDING
 from rtl.memory.reader import MemoryReader
 from rtl.memory.writer import MemoryWriter
+from rtl.spec.limits import MAX_OUTSTANDING
 from rtl.top import Accelerator
 
 
 __all__ = ["MAY_FALL", "ONLY_WHILE", "LOOSE", "BUSY", "announced", "limits_of"]
 
 
-# Streams, as (class, port), that may be withdrawn, and why. Their payload stays the same until then.
+# Streams, as (class, port), that may be withdrawn, and why. Their payload stays the same until
+# then.
 STOPPED = "a stop takes back what is on offer, and a reset follows"
 MAY_FALL = {
     ("UnitQueue", "o"): STOPPED,
-    **{(unit, "insn"): STOPPED for unit in
-       ("LoadUnit", "StreamUnit", "LinearUnit", "VectorUnit", "AttentionUnit")},
-    ("Executor", "bytes"): "a request that is answered early, or given up, leaves bytes that nobody wants",
+    **{
+        (unit, "insn"): STOPPED
+        for unit in ("LoadUnit", "StreamUnit", "LinearUnit", "VectorUnit", "AttentionUnit")
+    },
+    (
+        "Executor",
+        "bytes",
+    ): "a request that is answered early, or given up, leaves bytes that nobody wants",
     ("MemoryPort", "bytes"): "they come from the executor",
     ("Executor", "access"): "a request to a bus that does not answer is given up",
     ("Executor", "area"): "the same, to memory",
     ("RegisterPort", "i"): "it comes from the executor",
     ("MemoryPort", "i"): "it comes from the executor",
     ("WeightUnpacker", "command"): "waits while steps of the matrix before are under way behind it",
-    ("BlockWalker", "beats"): "a step without a beat may end a block: the beat on offer is the next one's",
-    ("RowScaler", "row_scales"): "those of the next matrix are on offer to where this one's go, until it is done",
+    (
+        "BlockWalker",
+        "beats",
+    ): "a step without a beat may end a block: the beat on offer is the next one's",
+    (
+        "RowScaler",
+        "row_scales",
+    ): "those of the next matrix are on offer to where this one's go, until it is done",
     ("Embedder", "row_scales"): "those of the next matrix, likewise",
 }
 
@@ -46,12 +58,12 @@ LOOSE = {
     ("TritDecoder", "i"): lambda p: _codes_of_beats(p, p.step),
     # A line does not wait: a byte that is not taken before the next one is lost.
     ("UartReceiver", "o"): lambda p: Const(0),
-    ("Uart", "o"): lambda p: Const(0),      # the same, in its bench
+    ("Uart", "o"): lambda p: Const(0),  # the same, in its bench
 }
 
-# What `busy` announces: streams whose payloads have not been taken, and the cycles in which it stays
-# high after the last of them. A line that was taken can be read from the vector memory two cycles later,
-# and a queue gives its token when `busy` is low.
+# What `busy` announces: streams whose payloads have not been taken, and the cycles in which it
+# stays high after the last of them. A line that was taken can be read from the vector memory two
+# cycles later, and a queue gives its token when `busy` is low.
 BUSY = {
     "LoadUnit": (("req", "write"), 1),
     "StreamUnit": (("req",), 0),
@@ -68,7 +80,7 @@ BUSY = {
 
 def announced(component):
     """Streams that its `busy` announces, and the cycles after; None for none."""
-    if getattr(component, "latency", None) == 0:    # wires, which are never busy
+    if getattr(component, "latency", None) == 0:  # wires, which are never busy
         return None
     # The checkers' own bench says itself what it announces.
     return BUSY.get(type(component).__name__, getattr(component, "announced", None))
@@ -83,8 +95,8 @@ def limits_of(component, port, kind):
     match component, kind:
         case MemoryReader(), "read":
             return {"WHOLE": 1, "MOST": sum(component.depths)}
-        case (MemoryWriter() | Accelerator()), "write":
+        case ((MemoryWriter() | Accelerator()), "write"):
             return {"WHOLE": 1, "MOST": MAX_OUTSTANDING}
         case Accelerator(), "read":
             return {"WHOLE": 1}
-    return getattr(component, "limits", {}).get(kind, {})    # of the checkers' own bench
+    return getattr(component, "limits", {}).get(kind, {})  # of the checkers' own bench

@@ -22,7 +22,7 @@ from . import measure, programs, python, reasons, record, summary
 __all__ = ["main"]
 
 
-CONFIG, PROGRAMS = "small", 300    # random programs, of this configuration
+CONFIG, PROGRAMS = "small", 300  # random programs, of this configuration
 
 
 def _quiet():
@@ -42,8 +42,10 @@ def benches(units, jobs):
     """Yield (bench, what it reached of each file)."""
     with ProcessPoolExecutor(jobs, initializer=_quiet) as pool:
         for n, (unit, (reached, ran)) in enumerate(zip(units, pool.map(_run_all, units)), 1):
-            print(f"{n} of {len(units)}: {unit}, of {len(cases(unit))} cases {', '.join(ran)}",
-                  file=sys.stderr)
+            print(
+                f"{n} of {len(units)}: {unit}, of {len(cases(unit))} cases {', '.join(ran)}",
+                file=sys.stderr,
+            )
             yield unit, reached
 
 
@@ -51,7 +53,7 @@ def rtl(units, jobs):
     """Entries of the components that benches answer for, of all components if none are named; and
     the reasons, which have counted what they explain."""
     for unit in units:
-        owner(unit)    # refuses what is no bench
+        owner(unit)  # refuses what is no bench
     said, entries = reasons.load(), {}
     for unit, reached in benches(units or list(OWNERS), jobs):
         entries |= summary.entries(unit, reached, said)
@@ -60,9 +62,13 @@ def rtl(units, jobs):
 
 def _print(entries):
     for file, entry in entries.items():
-        print(f"{file}: " + ", ".join(
-            "{0} of {2} {what} reached, {1} explained".format(*entry[what], what=what)
-            for what in ("branches", "bits")))
+        print(
+            f"{file}: "
+            + ", ".join(
+                "{0} of {2} {what} reached, {1} explained".format(*entry[what], what=what)
+                for what in ("branches", "bits")
+            )
+        )
         for name in entry["open"]["branches"]:
             print(f"  branch {name}")
         for name, bits in entry["open"]["bits"].items():
@@ -72,6 +78,7 @@ def _print(entries):
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What is to be measured: benches, programs, tests; by how many processes."""
+
     unit: tuple[str, ...]
     n: int
     tests: tuple[str, ...]
@@ -84,14 +91,20 @@ def _measure_rtl(options, before):
     if options.unit:
         _print(components)
     else:
-        less += [f"{reason.component}: nothing is explained by what {reasons.FILE.name} says of "
-                 f"{reason.branch or reason.signal}; remove it" for reason in said if not reason.used]
+        less += [
+            f"{reason.component}: nothing is explained by what {reasons.FILE.name} says of "
+            f"{reason.branch or reason.signal}; remove it"
+            for reason in said
+            if not reason.used
+        ]
     return {"components": components}, less
 
 
 def _measure_programs(options, before):
     found = programs.entries(programs.run(configs.get(CONFIG), options.n))
-    return {"command": f"make random CONFIG={CONFIG} N={options.n}", **found}, list(programs.worse(before, found))
+    return {"command": f"make random CONFIG={CONFIG} N={options.n}", **found}, list(
+        programs.worse(before, found)
+    )
 
 
 def _measure_python(options, before):
@@ -106,8 +119,12 @@ PARTS = {"rtl": _measure_rtl, "programs": _measure_programs, "python": _measure_
 def command(argv):
     parser = argparse.ArgumentParser(prog="python -m sim.coverage", description=__doc__)
     parser.add_argument("part", choices=PARTS)
-    parser.add_argument("--unit", action="append", default=[],
-                        help="rtl: a bench; print what it reaches, and record nothing")
+    parser.add_argument(
+        "--unit",
+        action="append",
+        default=[],
+        help="rtl: a bench; print what it reaches, and record nothing",
+    )
     parser.add_argument("-n", type=int, default=PROGRAMS, help="programs: how many")
     parser.add_argument("tests", nargs="*", help="python: tests, whose coverage is not recorded")
     parser.add_argument("--accept", action="store_true", help="record it even if it is less")

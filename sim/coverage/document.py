@@ -8,7 +8,7 @@ from . import python, reasons, record
 __all__ = ["markdown"]
 
 
-WORST = 20    # files of Python that are listed
+WORST = 20  # files of Python that are listed
 
 
 def _percent(part, whole):
@@ -19,8 +19,12 @@ def _percent(part, whole):
 def _counts(reached, explained, everything):
     """Cells of a table: reached of all, in per cent, explained, open."""
     missing = everything - reached - explained
-    return [f"{reached:,} of {everything:,}" if everything else "none", _percent(reached, everything),
-            f"{explained:,}" if explained else "", f"**{missing:,}**" if missing else ""]
+    return [
+        f"{reached:,} of {everything:,}" if everything else "none",
+        _percent(reached, everything),
+        f"{explained:,}" if explained else "",
+        f"**{missing:,}**" if missing else "",
+    ]
 
 
 def _table(columns, rows):
@@ -31,8 +35,18 @@ def _table(columns, rows):
         yield f"| {' | '.join(row)} |"
 
 
-COLUMNS = ["Component", "Bench", " Branches", " ", " Explained", " Open",
-           " Bits", " ", " Explained", " Open"]
+COLUMNS = [
+    "Component",
+    "Bench",
+    " Branches",
+    " ",
+    " Explained",
+    " Open",
+    " Bits",
+    " ",
+    " Explained",
+    " Open",
+]
 
 
 def _why(reason):
@@ -44,19 +58,28 @@ def _rtl(part):
     yield ""
     yield f"Commit {part['commit']}."
     yield ""
-    totals = {what: [sum(column) for column in zip(*(e[what] for e in part["components"].values()))]
-              for what in ("branches", "bits")}
-    yield from _table(COLUMNS, [
-        [f"`{file}`", entry["bench"], *_counts(*entry["branches"]),
-         *_counts(*entry["bits"])] for file, entry in part["components"].items()] +
-        [["all", "", *_counts(*totals["branches"]), *_counts(*totals["bits"])]])
+    totals = {
+        what: [sum(column) for column in zip(*(e[what] for e in part["components"].values()))]
+        for what in ("branches", "bits")
+    }
+    yield from _table(
+        COLUMNS,
+        [
+            [f"`{file}`", entry["bench"], *_counts(*entry["branches"]), *_counts(*entry["bits"])]
+            for file, entry in part["components"].items()
+        ]
+        + [["all", "", *_counts(*totals["branches"]), *_counts(*totals["bits"])]],
+    )
     yield ""
     yield "### Reasons"
     yield ""
     for why, group in groupby(sorted(reasons.load(), key=_why), key=_why):
-        places = ", ".join(f"{reason.component} `{reason.branch or reason.signal}`" +
-                           f" {reason.kind}" * bool(reason.kind) +
-                           f" [{reason.bits}]" * bool(reason.bits) for reason in group)
+        places = ", ".join(
+            f"{reason.component} `{reason.branch or reason.signal}`"
+            + f" {reason.kind}" * bool(reason.kind)
+            + f" [{reason.bits}]" * bool(reason.bits)
+            for reason in group
+        )
         yield f"- {why} {places}"
 
 
@@ -65,9 +88,13 @@ def _programs(part):
     yield ""
     yield f"Commit {part['commit']}: `{part['command']}`."
     yield ""
-    yield from _table(["Class of bins", " Reached", " "], [
-        [name, f"{reached:,} of {everything:,}", _percent(reached, everything)]
-        for name, (reached, everything) in part["classes"].items()])
+    yield from _table(
+        ["Class of bins", " Reached", " "],
+        [
+            [name, f"{reached:,} of {everything:,}", _percent(reached, everything)]
+            for name, (reached, everything) in part["classes"].items()
+        ],
+    )
     if part["missing"]:
         yield ""
         yield f"Not reached: {', '.join(f'`{name}`' for name in part['missing'])}."
@@ -80,20 +107,31 @@ def _python(part):
     yield ""
 
     def row(name, lines, of_lines, branches, of_branches):
-        return [name, f"{lines:,} of {of_lines:,}", _percent(lines, of_lines),
-                f"{branches:,} of {of_branches:,}", _percent(branches, of_branches)]
+        return [
+            name,
+            f"{lines:,} of {of_lines:,}",
+            _percent(lines, of_lines),
+            f"{branches:,} of {of_branches:,}",
+            _percent(branches, of_branches),
+        ]
 
     columns = [" Lines", " ", " Branches", " "]
-    yield from _table(["Package", *columns], [
-        row(f"`{name}`", *numbers) for name, numbers in python.packages(part["files"]).items()])
+    yield from _table(
+        ["Package", *columns],
+        [row(f"`{name}`", *numbers) for name, numbers in python.packages(part["files"]).items()],
+    )
     yield ""
     yield f"The {WORST} files of which most lines are missing:"
     yield ""
     missing = sorted(part["files"].items(), key=lambda item: item[1][0] - item[1][1])
     why = reasons.python()
-    yield from _table(["File", *columns, "Missing", "Why"], [
-        [*row(f"`{file}`", *numbers), lines, why.get(file, "")]
-        for file, (*numbers, lines) in missing[:WORST]])
+    yield from _table(
+        ["File", *columns, "Missing", "Why"],
+        [
+            [*row(f"`{file}`", *numbers), lines, why.get(file, "")]
+            for file, (*numbers, lines) in missing[:WORST]
+        ],
+    )
 
 
 INTRODUCTION = """\

@@ -24,12 +24,13 @@ __all__ = ["ARGS", "Branch", "Bits", "convert", "declared"]
 
 ARGS = ["--coverage-toggle", "--coverage-max-width", "4096"]
 ON, OFF = "/* verilator coverage_on */", "/* verilator coverage_off */"
-KIND = "branch"    # attribute of the registers
+KIND = "branch"  # attribute of the registers
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A branch of the source: the body of an If, Elif, Else, Case or State, or what is left of an If.
+    """A branch of the source: the body of an If, Elif, Else, Case or State, or what is left of an
+    If.
 
     Attributes
     ----------
@@ -40,6 +41,7 @@ class Branch:
     kind : :class:`str`
         "taken"; or "else", that none of the branches of an If without Else is taken.
     """
+
     file: str
     line: int
     kind: str
@@ -57,6 +59,7 @@ class Bits:
         As in Verilog; what has no name is called by its line.
     width : :class:`int`
     """
+
     file: str
     name: str
     width: int
@@ -64,9 +67,10 @@ class Bits:
 
 def _add_registers(fragment, files, clocked):
     """Set a register in each branch of a fragment, and of all in it, whose source is of `files`."""
+
     def mark(location, kind):
         if location is None or _relative(location[0]) not in files:
-            return []    # of a reset, or of who has a bench of their own
+            return []  # of a reset, or of who has a bench of their own
         register = Signal(name=f"reached_{location[1]}_{kind}", attrs={KIND: kind}, reset_less=True)
         register.src_loc = location
         return [register.eq(Const(1))]
@@ -76,8 +80,10 @@ def _add_registers(fragment, files, clocked):
         for statement in statements:
             if not isinstance(statement, Switch):
                 continue
-            cases = [(patterns, [*mark(location, "taken"), *marks(body)], location)
-                     for patterns, body, location in statement.cases]
+            cases = [
+                (patterns, [*mark(location, "taken"), *marks(body)], location)
+                for patterns, body, location in statement.cases
+            ]
             # An If matches each of its conditions for one, whatever those after it are.
             if all(patterns and set(patterns[0]) <= {"1", "-"} for patterns, _, _ in cases):
                 cases.append((None, mark(statement.src_loc, "else"), statement.src_loc))
@@ -96,21 +102,29 @@ def _clocked(fragment):
     not give it one."""
     return "sync" in fragment.statements or any(
         not isinstance(child, Instance) if type(child) is not Fragment else _clocked(child)
-        for child, _, _ in fragment.subfragments)
+        for child, _, _ in fragment.subfragments
+    )
 
 
 def convert(made, name, files):
     """Verilog of a component, with what is to be counted of `files` between `ON` and `OFF`."""
-    ports = {"__".join(map(str, path)): (getattr(value, "as_value", lambda value=value: value)(),
-                                         PortDirection.Input if member.flow == In
-                                         else PortDirection.Output)
-             for path, member, value in made.signature.flatten(made)}
+    ports = {
+        "__".join(map(str, path)): (
+            getattr(value, "as_value", lambda value=value: value)(),
+            PortDirection.Input if member.flow == In else PortDirection.Output,
+        )
+        for path, member, value in made.signature.flatten(made)
+    }
     fragment = Fragment.get(made, None)
     _add_registers(fragment, files, _clocked(fragment))
     lines = verilog.convert(fragment, name=name, ports=ports).splitlines()
     counted = {line for line, _ in _points(lines, files)}
-    return "\n".join([OFF, *(f"{ON} {line} {OFF}" if n in counted else line
-                             for n, line in enumerate(lines))]) + "\n"
+    return (
+        "\n".join(
+            [OFF, *(f"{ON} {line} {OFF}" if n in counted else line for n, line in enumerate(lines))]
+        )
+        + "\n"
+    )
 
 
 MODULE = re.compile(r"\s*module (\\\S+|\w+) ?\((.*)")
@@ -118,7 +132,7 @@ SOURCE = re.compile(r'\s*\(\* src = "(.*):(\d+)" \*\)')
 ATTRIBUTE = re.compile(r'\s*\(\* (\w+) = "?(.*?)"? \*\)')
 DECLARED = re.compile(r"\s*(?:input|output|inout|wire|reg) (?:\[(\d+):0\] )?(\\\S+|\w+) *(= .*)?;")
 
-UNNAMED = re.compile(r"clk|rst|_\d+_")   # or named by no one; the last by Yosys, around memories
+UNNAMED = re.compile(r"clk|rst|_\d+_")  # or named by no one; the last by Yosys, around memories
 
 
 def _relative(path):
@@ -132,8 +146,8 @@ def _names(ports):
 
 
 def _points(lines, files):
-    """Yield (line, :class:`Branch` or :class:`Bits`) for what is to be counted of `files`. Lines are
-    from 0."""
+    """Yield (line, :class:`Branch` or :class:`Bits`) for what is to be counted of `files`. Lines
+    are from 0."""
     signals, module, source, kind = {}, None, None, None
     for n, line in enumerate(lines):
         if match := SOURCE.match(line):
@@ -142,7 +156,7 @@ def _points(lines, files):
             kind = match[2] if match[1] == KIND else kind
         elif match := MODULE.match(line):
             module, ports, source = source, _names(match[2]), None
-        elif line.startswith(", "):    # a long list of ports goes on
+        elif line.startswith(", "):  # a long list of ports goes on
             ports |= _names(line)
         elif match := DECLARED.match(line):
             name = match[2].removeprefix("\\")
@@ -150,11 +164,14 @@ def _points(lines, files):
             if not source and name in signals:
                 signals[name][0].append(n)
             if source and module:
-                if kind:    # of one of the files: others have no register
+                if kind:  # of one of the files: others have no register
                     signals[name] = [n], Branch(*source, kind)
                 # Of other components' signals, what does not pass through here is counted there.
-                elif module[0] in files and not (UNNAMED.fullmatch(name) or name in PORTS) and \
-                        (source[0] == module[0] or name in ports):
+                elif (
+                    module[0] in files
+                    and not (UNNAMED.fullmatch(name) or name in PORTS)
+                    and (source[0] == module[0] or name in ports)
+                ):
                     signals[name] = [n], source, int(match[1] or 0) + 1
             source = kind = None
         elif line.strip() == "endmodule":

@@ -1,13 +1,15 @@
-"""Measure the coverage of benches: build each case with coverage points, simulate, read the counts."""
+"""Measure the coverage of benches: build each case with coverage points, simulate, read the
+counts.
+"""
 
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from ..harness.build import build, cases, component
-from ..mutate.owners import owner
 from ..checkers.attach import Checked
+from ..harness.build import build, cases, component
 from ..harness.runner import simulate
+from ..mutate.owners import owner
 from . import instrument
 from .instrument import Branch
 
@@ -26,6 +28,7 @@ class Reached:
     bits : dict
         For each signal's name, two masks: the bits that it has, and those that rose and fell.
     """
+
     branches: dict = field(default_factory=dict)
     bits: dict = field(default_factory=dict)
 
@@ -80,9 +83,12 @@ def convert(unit, case):
 
 
 def run(unit, case, text):
-    """Build and simulate a case of a bench, with its Verilog; what it reached, as of :func:`read`."""
-    built = build(unit, case, variant="coverage", args=instrument.ARGS,
-                  convert=lambda made, name: text)
+    """Build and simulate a case of a bench, with its Verilog; what it reached, as of
+    :func:`read`.
+    """
+    built = build(
+        unit, case, variant="coverage", args=instrument.ARGS, convert=lambda made, name: text
+    )
     data = built.folder / "coverage.dat"
     data.unlink(missing_ok=True)
     simulate(built, disturbed=False)
@@ -103,8 +109,10 @@ def run_all(unit, reasons=()):
     for case in cases(unit):
         text = convert(unit, case)
         # What there is in it, as if nothing of it were reached.
-        if any(_is_open(file, there, reached[file], reasons)
-               for file, there in read(unit, text, ()).items()):
+        if any(
+            _is_open(file, there, reached[file], reasons)
+            for file, there in read(unit, text, ()).items()
+        ):
             for file, found in run(unit, case, text).items():
                 reached[file].add(found)
             ran.append(case)
@@ -114,8 +122,9 @@ def run_all(unit, reasons=()):
 def _is_open(file, there, reached, reasons):
     """Whether a component has a point that is neither reached nor explained."""
     for line, kind in there.branches:
-        if not reached.branches.get((line, kind)) and \
-                not any(reason.explains_branch(file, line, kind) for reason in reasons):
+        if not reached.branches.get((line, kind)) and not any(
+            reason.explains_branch(file, line, kind) for reason in reasons
+        ):
             return True
     for name, (mask, _) in there.bits.items():
         mask &= ~reached.bits.get(name, (0, 0))[1]

@@ -2,9 +2,9 @@
 
 from host.errors import UserError
 
-from ..programs.trials import programs
 from ..programs.compare import Difference, Pair
 from ..programs.coverage import CLASSES, Coverage
+from ..programs.trials import programs
 
 
 __all__ = ["entries", "run", "worse"]
@@ -18,8 +18,10 @@ def run(config, count, seed=1):
             try:
                 pair.compare(world, program)
             except Difference as difference:
-                raise UserError(f"program {n} of seed {seed}: {difference}; "
-                                f"run `make random SEED={seed} N={n + 1}`") from None
+                raise UserError(
+                    f"program {n} of seed {seed}: {difference}; "
+                    f"run `make random SEED={seed} N={n + 1}`"
+                ) from None
     return coverage
 
 

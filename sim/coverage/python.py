@@ -57,9 +57,13 @@ def entries(report):
     for file, data in sorted(report["files"].items()):
         summary = data["summary"]
         if summary["num_statements"]:
-            found[file] = [summary["covered_lines"], summary["num_statements"],
-                           summary["covered_branches"], summary["num_branches"],
-                           _ranges(data["missing_lines"])]
+            found[file] = [
+                summary["covered_lines"],
+                summary["num_statements"],
+                summary["covered_branches"],
+                summary["num_branches"],
+                _ranges(data["missing_lines"]),
+            ]
     return found
 
 

@@ -43,6 +43,7 @@ class Reason:
     used : :class:`int`
         How many points it has explained: one that explains none is stale.
     """
+
     component: str
     why: str
     branch: str = ""
@@ -53,8 +54,9 @@ class Reason:
 
     def __post_init__(self):
         if bool(self.branch) == bool(self.signal):
-            raise UserError(f"{FILE.name}: a reason for {self.component} must have a branch or a "
-                            "signal")
+            raise UserError(
+                f"{FILE.name}: a reason for {self.component} must have a branch or a signal"
+            )
         # Names of signals have brackets.
         self._signal = re.compile(".*".join(map(re.escape, self.signal.split("*"))))
         self._mask = -1 if not self.bits else 0
@@ -64,15 +66,22 @@ class Reason:
 
     def explains_branch(self, file, line, kind):
         """Whether a branch that is not reached is among these."""
-        found = bool(self.branch) and fnmatchcase(file, self.component) and \
-            self.kind in ("", kind) and self.branch in _lines(file)[line - 1]
+        found = (
+            bool(self.branch)
+            and fnmatchcase(file, self.component)
+            and self.kind in ("", kind)
+            and self.branch in _lines(file)[line - 1]
+        )
         self.used += found
         return found
 
     def explains_bits(self, file, name, mask):
         """Which of a signal's bits, a mask, are among these."""
-        if not self.signal or not fnmatchcase(file, self.component) or \
-                not self._signal.fullmatch(name):
+        if (
+            not self.signal
+            or not fnmatchcase(file, self.component)
+            or not self._signal.fullmatch(name)
+        ):
             return 0
         self.used += (mask & self._mask).bit_count()
         return mask & self._mask
@@ -84,10 +93,12 @@ def load(path=FILE):
     Raises :exc:`~host.errors.UserError` for one that cannot be read.
     """
     try:
-        return [Reason(**{**entry, "signal": signal})
-                for entry in tomllib.loads(path.read_text()).get("reason", [])
-                for signal in _listed(entry.get("signal", ""))]
-    except (TypeError, ValueError) as error:   # a key that there is not, TOML that is none
+        return [
+            Reason(**{**entry, "signal": signal})
+            for entry in tomllib.loads(path.read_text()).get("reason", [])
+            for signal in _listed(entry.get("signal", ""))
+        ]
+    except (TypeError, ValueError) as error:  # a key that there is not, TOML that is none
         raise UserError(f"{path.name}: {error}") from error
 
 

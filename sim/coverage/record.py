@@ -16,14 +16,19 @@ RECORD = ROOT / "docs" / "coverage.json"
 
 def commit():
     """The commit that is measured, with a + where the tree is not as it says."""
+
     def git(*args):
-        return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            ["git", *args], cwd=ROOT, capture_output=True, text=True
+        ).stdout.strip()
 
     return git("rev-parse", "--short", "HEAD") + "+" * bool(git("status", "--porcelain"))
 
 
 def load(path=RECORD):
-    """What was recorded: a mapping from "rtl", "programs" and "python", where they were measured."""
+    """What was recorded: a mapping from "rtl", "programs" and "python", where they were
+    measured.
+    """
     return json.loads(path.read_text()) if path.exists() else {}
 
 

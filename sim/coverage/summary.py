@@ -1,6 +1,5 @@
 """Summarize coverage by component, and find regressions."""
 
-
 __all__ = ["entries", "worse"]
 
 
@@ -42,8 +41,11 @@ def entries(unit, files, reasons):
             if missing := mask & ~moved & ~explained:
                 open_bits[name] = _ranges(missing)
             _count(counts["bits"], moved.bit_count(), explained.bit_count(), mask.bit_count())
-        result[file] = {"bench": unit, **counts,
-                        "open": {"branches": open_branches, "bits": open_bits}}
+        result[file] = {
+            "bench": unit,
+            **counts,
+            "open": {"branches": open_branches, "bits": open_bits},
+        }
     return result
 
 
@@ -61,8 +63,12 @@ def worse(before, now):
             if missing > (was[what][2] - was[what][0] - was[what][1] if was else 0):
                 names = entry["open"][what]
                 names = names if what == "branches" else [f"{k} [{v}]" for k, v in names.items()]
-                yield (f"{file}: {missing} {what} are neither reached nor explained: "
-                       f"{', '.join(names[:8])}{', ...' * (len(names) > 8)}")
+                yield (
+                    f"{file}: {missing} {what} are neither reached nor explained: "
+                    f"{', '.join(names[:8])}{', ...' * (len(names) > 8)}"
+                )
             if was and reached * was[what][2] < was[what][0] * everything:
-                yield (f"{file}: {reached} of {everything} {what} are reached, and were "
-                       f"{was[what][0]} of {was[what][2]}")
+                yield (
+                    f"{file}: {reached} of {everything} {what} are reached, and were "
+                    f"{was[what][0]} of {was[what][2]}"
+                )

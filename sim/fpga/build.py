@@ -18,12 +18,21 @@ from sw_ref import cache
 
 from ..checkers import rules
 from ..dram import header
-from . import state
 from ..tools import ROOT, WARNINGS, ToolError, environment, refuse, verilator
+from . import state
 
 
-__all__ = ["CACHE", "FLAGS", "OPTIMIZE", "SPLIT", "cached", "execute", "library", "accelerator_library",
-           "dram_library"]
+__all__ = [
+    "CACHE",
+    "FLAGS",
+    "OPTIMIZE",
+    "SPLIT",
+    "cached",
+    "execute",
+    "library",
+    "accelerator_library",
+    "dram_library",
+]
 
 
 HERE = Path(__file__).resolve().parent
@@ -31,7 +40,7 @@ CACHE = cache.folder("sim")
 FLAGS = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3", *WARNINGS]
 # Without splitting, the compiler takes minutes over large designs; small ones are faster whole.
 SPLIT = ["--output-split", "20000", "--output-split-cfuncs", "1000"]
-STAMPS = "digest", "SHA256SUMS"   # of what went into a build, and of what came out of it
+STAMPS = "digest", "SHA256SUMS"  # of what went into a build, and of what came out of it
 SPLIT_ABOVE = 500_000  # bytes of Verilog
 OPTIMIZE = ["-O3", "-march=native"]
 
@@ -51,14 +60,18 @@ def execute(command, folder):
         log.write(f"$ {' '.join(map(str, command))}\n")
         log.flush()
         try:
-            result = subprocess.run(command, cwd=folder, env=environment(), stdout=log,
-                                    stderr=subprocess.STDOUT)
+            result = subprocess.run(
+                command, cwd=folder, env=environment(), stdout=log, stderr=subprocess.STDOUT
+            )
         except FileNotFoundError:
             raise ToolError(f"{command[0]}: must be installed, it is not found") from None
     if result.returncode:
         tail = (folder / "build.log").read_text().splitlines()[-15:]
-        raise ToolError("\n".join([f"{Path(command[0]).name} failed; the end of "
-                                   f"{folder / 'build.log'}:", *tail]))
+        raise ToolError(
+            "\n".join(
+                [f"{Path(command[0]).name} failed; the end of {folder / 'build.log'}:", *tail]
+            )
+        )
 
 
 @contextmanager
@@ -77,8 +90,11 @@ def _alone(folder, say):
 
 def _sum(folder):
     """Digests of all files that a build left, as `sha256sum` prints them."""
-    made = sorted(path for path in folder.rglob("*")
-                  if path.is_file() and path.name not in (*STAMPS, "build.log"))
+    made = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in (*STAMPS, "build.log")
+    )
     return "".join(f"{sha256(path)}  {path.relative_to(folder)}\n" for path in made)
 
 
@@ -110,8 +126,10 @@ def cached(folder, name, inputs, build, say=lambda text: None):
             if state != "built":
                 _build(folder, digest, build)
     except OSError as error:
-        raise ToolError(f"{folder}: cannot be built: {error.strerror or error}. See to its disk's "
-                        "space and permissions") from error
+        raise ToolError(
+            f"{folder}: cannot be built: {error.strerror or error}. See to its disk's "
+            "space and permissions"
+        ) from error
     return folder / name
 
 
@@ -124,7 +142,7 @@ def _build(folder, digest, build):
         build(part)
         for stamp, text in zip(STAMPS, (digest, _sum(part))):
             (part / stamp).write_text(text)
-    except OSError:   # a full disk wants the room; a tool that fails leaves its log
+    except OSError:  # a full disk wants the room; a tool that fails leaves its log
         shutil.rmtree(part, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
@@ -155,8 +173,8 @@ def library(name, text, *, beat_bytes, config=None, trace=False, places=None, pr
         Compile in FST tracing, which is slower even while it is off.
     places : list of :class:`str` or None
         The text has checkers at these places, and registers and memories without initial values, as
-        :func:`~sim.checkers.attach.checked_verilog` makes it: what the checkers find is an error, and
-        each power-up begins with other values. None: it has none.
+        :func:`~sim.checkers.attach.checked_verilog` makes it: what the checkers find is an error,
+        and each power-up begins with other values. None: it has none.
     progress : callable or None
         Called with a line of text before each long step.
     """
@@ -169,20 +187,53 @@ def library(name, text, *, beat_bytes, config=None, trace=False, places=None, pr
     def translate(part):
         (part / "accelerator.sv").write_text(text)
         say("Verilator: translating to C++")
-        execute([verilator(), "--cc", "--top-module", "accelerator", "--prefix", "Vtop",
-                 "-Mdir", "obj", *flags, *(["--trace-fst"] if trace else []),
-                 *(SPLIT if len(text) > SPLIT_ABOVE else []), "-CFLAGS", "-fPIC",
-                 "accelerator.sv"], part)
+        execute(
+            [
+                verilator(),
+                "--cc",
+                "--top-module",
+                "accelerator",
+                "--prefix",
+                "Vtop",
+                "-Mdir",
+                "obj",
+                *flags,
+                *(["--trace-fst"] if trace else []),
+                *(SPLIT if len(text) > SPLIT_ABOVE else []),
+                "-CFLAGS",
+                "-fPIC",
+                "accelerator.sv",
+            ],
+            part,
+        )
         say("g++: compiling")
-        execute(["make", "-C", "obj", "-f", "Vtop.mk", f"-j{min(2, os.cpu_count() or 1)}",
-                 f"OPT_FAST={' '.join(OPTIMIZE)}", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2",
-                 "Vtop__ALL.a", "libverilated.a"], part)
+        execute(
+            [
+                "make",
+                "-C",
+                "obj",
+                "-f",
+                "Vtop.mk",
+                f"-j{min(2, os.cpu_count() or 1)}",
+                f"OPT_FAST={' '.join(OPTIMIZE)}",
+                "OPT_SLOW=-O1",
+                "OPT_GLOBAL=-O2",
+                "Vtop__ALL.a",
+                "libverilated.a",
+            ],
+            part,
+        )
         for path in (part / "obj").iterdir():
             if path.suffix in (".o", ".cpp", ".gch", ".d"):
                 path.unlink()
 
-    model = cached(folder / "model", "obj/Vtop__ALL.a",
-                   [text, str(trace), *flags, *SPLIT, *OPTIMIZE, *tool], translate, say)
+    model = cached(
+        folder / "model",
+        "obj/Vtop__ALL.a",
+        [text, str(trace), *flags, *SPLIT, *OPTIMIZE, *tool],
+        translate,
+        say,
+    )
 
     def link(part):
         (part / "dram_params.hpp").write_text(header())
@@ -191,16 +242,46 @@ def library(name, text, *, beat_bytes, config=None, trace=False, places=None, pr
         (part / "checkers.hpp").write_text(words)
         include = verilator().parent.parent / "share" / "verilator" / "include"
         say("g++: linking")
-        execute(["g++", "-std=c++17", "-shared", "-fPIC", *OPTIMIZE, f"-DVM_TRACE_FST={int(trace)}",
-                 f"-DVM_TRACE={int(trace)}", f"-DCHECKED={int(checked)}", "-I.", f"-I{model.parent}", f"-I{HERE}",
-                 f"-isystem{include}", f"-isystem{include / 'vltstd'}", HERE / "harness.cpp",
-                 model, model.with_name("libverilated.a"), "-pthread",
-                 *(["-llz4", "-lz"] if trace else []), "-o", "accelerator.so"], part)
+        execute(
+            [
+                "g++",
+                "-std=c++17",
+                "-shared",
+                "-fPIC",
+                *OPTIMIZE,
+                f"-DVM_TRACE_FST={int(trace)}",
+                f"-DVM_TRACE={int(trace)}",
+                f"-DCHECKED={int(checked)}",
+                "-I.",
+                f"-I{model.parent}",
+                f"-I{HERE}",
+                f"-isystem{include}",
+                f"-isystem{include / 'vltstd'}",
+                HERE / "harness.cpp",
+                model,
+                model.with_name("libverilated.a"),
+                "-pthread",
+                *(["-llz4", "-lz"] if trace else []),
+                "-o",
+                "accelerator.so",
+            ],
+            part,
+        )
 
     # The harness is not part of the model, which takes minutes.
-    return cached(folder / "library", "accelerator.so",
-                  [(model.parent.parent / "digest").read_text(), str(beat_bytes), seen, words,
-                   *_sources("dram.hpp", "stalls.hpp", "memory.hpp", "harness.cpp")], link, say)
+    return cached(
+        folder / "library",
+        "accelerator.so",
+        [
+            (model.parent.parent / "digest").read_text(),
+            str(beat_bytes),
+            seen,
+            words,
+            *_sources("dram.hpp", "stalls.hpp", "memory.hpp", "harness.cpp"),
+        ],
+        link,
+        say,
+    )
 
 
 def without_zeros(verilog):
@@ -208,12 +289,18 @@ def without_zeros(verilog):
 
     Of large memories they are most of the text, and of the time that compiling takes.
     """
-    return re.sub(r"^  initial begin\n.*?^  end\n", lambda block: re.sub(
-        r"^ +\S+ ?\[\d+\] = \d+'[dh]0+;\n", "", block[0], flags=re.M), verilog, flags=re.M | re.S)
+    return re.sub(
+        r"^  initial begin\n.*?^  end\n",
+        lambda block: re.sub(r"^ +\S+ ?\[\d+\] = \d+'[dh]0+;\n", "", block[0], flags=re.M),
+        verilog,
+        flags=re.M | re.S,
+    )
 
 
 def _hardware(config):
-    """What the Verilog depends on of a configuration: another name, clock or DRAM builds nothing."""
+    """What the Verilog depends on of a configuration: another name, clock or DRAM builds
+    nothing.
+    """
     return repr(replace(config, name="", clock_mhz=1.0, dram="ideal"))
 
 
@@ -225,19 +312,26 @@ def _folder(config):
 def accelerator_verilog(config, *, checked=False, say=lambda text: None):
     """Text of the accelerator's Verilog, kept while the sources that make it stay the same; and the
     places of its checkers, or None."""
+
     def write(part):
         from rtl.top import Accelerator
 
         from ..checkers.attach import checked_verilog, plain_verilog
+
         say("writing Verilog")
         top = Accelerator(config)
-        text, places = checked_verilog(top, "accelerator") if checked else \
-            (without_zeros(plain_verilog(top, "accelerator")), None)
+        text, places = (
+            checked_verilog(top, "accelerator")
+            if checked
+            else (without_zeros(plain_verilog(top, "accelerator")), None)
+        )
         (part / "accelerator.sv").write_text(text)
         (part / rules.PLACES).write_text(json.dumps(places))
 
-    sources = sorted((ROOT / "rtl").rglob("*.py")) + [*sorted((ROOT / "sim" / "checkers").glob("*.*")),
-                                                      ROOT / "sim" / "harness" / "initial.py"]
+    sources = sorted((ROOT / "rtl").rglob("*.py")) + [
+        *sorted((ROOT / "sim" / "checkers").glob("*.*")),
+        ROOT / "sim" / "harness" / "initial.py",
+    ]
     inputs = [_hardware(config), version("amaranth"), *(path.read_text() for path in sources)]
     folder = CACHE / "-".join([_folder(config), *["checked"] * checked]) / "verilog"
     text = cached(folder, "accelerator.sv", inputs, write, say)
@@ -250,16 +344,39 @@ def accelerator_library(config, *, trace=False, checked=False, progress=None):
     A change in the sources that leaves the Verilog as it is builds nothing.
     """
     text, places = accelerator_verilog(config, checked=checked, say=progress or (lambda text: None))
-    return library(_folder(config), text, beat_bytes=config.beat_bytes, config=config, trace=trace,
-                   places=places, progress=progress)
+    return library(
+        _folder(config),
+        text,
+        beat_bytes=config.beat_bytes,
+        config=config,
+        trace=trace,
+        places=places,
+        progress=progress,
+    )
 
 
 def dram_library():
     """Shared library of `dram_trace.cpp`: the DRAM model alone."""
     refuse("g++")
+
     def build(folder):
         (folder / "dram_params.hpp").write_text(header())
-        execute(["g++", "-std=c++17", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-I.",
-                 f"-I{HERE}", str(HERE / "dram_trace.cpp"), "-o", "dram.so"], folder)
+        execute(
+            [
+                "g++",
+                "-std=c++17",
+                "-shared",
+                "-fPIC",
+                "-O2",
+                "-Wall",
+                "-Wextra",
+                "-I.",
+                f"-I{HERE}",
+                str(HERE / "dram_trace.cpp"),
+                "-o",
+                "dram.so",
+            ],
+            folder,
+        )
 
     return cached(CACHE / "dram", "dram.so", _sources("dram.hpp", "dram_trace.cpp"), build)

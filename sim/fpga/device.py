@@ -22,23 +22,31 @@ SLICE_SECONDS = 0.1  # of real time, between two looks at the keyboard
 
 _POINTER, _U64, _U32 = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32
 _PROTOTYPES = {
-    "hr_create":      (_POINTER, _POINTER, _U64, _POINTER, ctypes.c_double),
-    "hr_destroy":     (None, _POINTER),
-    "hr_run":         (ctypes.c_int, _POINTER, _U64),
-    "hr_read":        (ctypes.c_int, _POINTER, _U32, _POINTER),
-    "hr_write":       (ctypes.c_int, _POINTER, _U32, _U32),
-    "hr_cycles":      (_U64, _POINTER),
-    "hr_error":       (ctypes.c_char_p, _POINTER),
-    "hr_statistics":  (None, _POINTER, _POINTER),
-    "hr_record":      (None, _POINTER, ctypes.c_int),
+    "hr_create": (_POINTER, _POINTER, _U64, _POINTER, ctypes.c_double),
+    "hr_destroy": (None, _POINTER),
+    "hr_run": (ctypes.c_int, _POINTER, _U64),
+    "hr_read": (ctypes.c_int, _POINTER, _U32, _POINTER),
+    "hr_write": (ctypes.c_int, _POINTER, _U32, _U32),
+    "hr_cycles": (_U64, _POINTER),
+    "hr_error": (ctypes.c_char_p, _POINTER),
+    "hr_statistics": (None, _POINTER, _POINTER),
+    "hr_record": (None, _POINTER, ctypes.c_int),
     "hr_transitions": (_U64, _POINTER, _POINTER),
-    "hr_takings":     (_U64, _POINTER, _POINTER),
-    "hr_peaks":       (_U64, _POINTER, _POINTER),
-    "hr_array":       (_U64, _POINTER, ctypes.c_char_p, _POINTER, _POINTER),
-    "hr_trace":       (ctypes.c_int, _POINTER, ctypes.c_char_p),
+    "hr_takings": (_U64, _POINTER, _POINTER),
+    "hr_peaks": (_U64, _POINTER, _POINTER),
+    "hr_array": (_U64, _POINTER, ctypes.c_char_p, _POINTER, _POINTER),
+    "hr_trace": (ctypes.c_int, _POINTER, ctypes.c_char_p),
 }
-_STATISTICS = ("read_beats", "write_beats", "read_bursts", "write_bursts",
-               "dram_reads", "dram_writes", "dram_activates", "dram_refreshes")
+_STATISTICS = (
+    "read_beats",
+    "write_beats",
+    "read_bursts",
+    "write_bursts",
+    "dram_reads",
+    "dram_writes",
+    "dram_activates",
+    "dram_refreshes",
+)
 
 
 class SimDevice(RegisterDevice):
@@ -48,7 +56,8 @@ class SimDevice(RegisterDevice):
     ----------
     config : :class:`rtl.spec.config.Config`
     library : path or None
-        Library of :func:`sim.fpga.build.library`. None: that of the configuration, built if need be.
+        Library of :func:`sim.fpga.build.library`. None: that of the configuration, built if need
+        be.
     memory : :class:`rtl.spec.dram.Dram` or None
         DRAM. None: the configuration's.
     timeline : path or None
@@ -58,21 +67,35 @@ class SimDevice(RegisterDevice):
     record : :class:`bool`
         Record :meth:`transitions` and :meth:`peaks` without writing a timeline, too.
     checked : :class:`bool`
-        With checkers in the library, and a random state after each power-up: takes a build of its own.
+        With checkers in the library, and a random state after each power-up: takes a build of its
+        own.
     build_progress : callable or None
         Called with a line of text before each long step of building the library.
     watchdog, progress
         See :class:`host.device.RegisterDevice`.
     """
+
     name = "sim"
 
-    def __init__(self, config, *, library=None, memory=None, timeline=None, trace=None,
-                 record=False, checked=False, build_progress=None, **options):
+    def __init__(
+        self,
+        config,
+        *,
+        library=None,
+        memory=None,
+        timeline=None,
+        trace=None,
+        record=False,
+        checked=False,
+        build_progress=None,
+        **options,
+    ):
         super().__init__(config, **options)
         self._dram = memory or config.dram
         if library is None:
-            library = accelerator_library(config, trace=trace is not None, checked=checked,
-                                          progress=build_progress)
+            library = accelerator_library(
+                config, trace=trace is not None, checked=checked, progress=build_progress
+            )
         try:
             self._lib = ctypes.CDLL(str(library))
         except OSError as error:
@@ -92,10 +115,15 @@ class SimDevice(RegisterDevice):
         self._steps = []
         # The harness works on this array in place: `self.memory` is the DRAM.
         self.memory = whole_dram(memory, units)
-        self._handle = self._lib.hr_create(self.memory.ctypes.data, len(self.memory),
-                                           ctypes.byref(c_struct(self._dram)),
-                                           self.config.clock_mhz)
-        if self._trace is not None and not self._lib.hr_trace(self._handle, str(self._trace).encode()):
+        self._handle = self._lib.hr_create(
+            self.memory.ctypes.data,
+            len(self.memory),
+            ctypes.byref(c_struct(self._dram)),
+            self.config.clock_mhz,
+        )
+        if self._trace is not None and not self._lib.hr_trace(
+            self._handle, str(self._trace).encode()
+        ):
             raise DeviceError(f"{self.name}: the library was built without tracing")
         if self._record:
             self._lib.hr_record(self._handle, 1)
@@ -106,10 +134,16 @@ class SimDevice(RegisterDevice):
         try:
             if self._timeline is not None:
                 transitions, end = self.transitions(), self.cycles
-                timelines.write(self._timeline, transitions, end, clock_mhz=self.config.clock_mhz,
-                                name=f"sim {self.config.name}",
-                                nodes=node_spans(self.image, self.config, self._steps, self.takings(),
-                                                 transitions, end))
+                timelines.write(
+                    self._timeline,
+                    transitions,
+                    end,
+                    clock_mhz=self.config.clock_mhz,
+                    name=f"sim {self.config.name}",
+                    nodes=node_spans(
+                        self.image, self.config, self._steps, self.takings(), transitions, end
+                    ),
+                )
         finally:
             self._lib.hr_destroy(self._handle)
             self._handle = None
@@ -181,7 +215,9 @@ class SimDevice(RegisterDevice):
         return np.ctypeslib.as_array(array, (count, 2)).copy()
 
     def peaks(self):
-        """The most that each counter of :func:`sim.fpga.state.counters` held since power-up, by name."""
+        """The most that each counter of :func:`sim.fpga.state.counters` held since power-up, by
+        name.
+        """
         pointer = _POINTER()
         count = self._lib.hr_peaks(self._powered(), ctypes.byref(pointer))
         values = ctypes.cast(pointer, ctypes.POINTER(_U32))[:count]
@@ -190,8 +226,9 @@ class SimDevice(RegisterDevice):
     def array(self, name):
         """A memory of :func:`sim.fpga.state.arrays` as it is now: uint32, a row for each entry."""
         pointer, entries = _POINTER(), _U64()
-        size = self._lib.hr_array(self._powered(), name.encode(), ctypes.byref(pointer),
-                                  ctypes.byref(entries))
+        size = self._lib.hr_array(
+            self._powered(), name.encode(), ctypes.byref(pointer), ctypes.byref(entries)
+        )
         if not size:
             raise DeviceError(f"{self.name}: the library shows no memory {name!r}")
         return np.frombuffer(ctypes.string_at(pointer, size), np.uint32).reshape(entries.value, -1)

@@ -19,6 +19,7 @@ __all__ = ["Stepped", "node_spans"]
 @dataclass(frozen=True)
 class Stepped:
     """A step of a device, and the cycle before which it began."""
+
     cycle: int
     tokens: tuple
     position: int
@@ -28,7 +29,9 @@ class Stepped:
 def _dispatched(image, config, step):
     """Names of the nodes of what each unit gets, in order; None for a Sync, which is no work."""
     insns = decoded(tuple(image.instructions), config.program_words)
-    sequencer = Sequencer(insns, Bounds(config, image.memory_units, *image.writable), len(step.tokens))
+    sequencer = Sequencer(
+        insns, Bounds(config, image.memory_units, *image.writable), len(step.tokens)
+    )
     names = {unit.value: [] for unit in Unit}
     for pc, insn in sequencer.run(step.tokens, step.position, step.head):
         names[unit_of(insn)].append(None if isinstance(insn, Sync) else image.node(pc))
@@ -64,11 +67,18 @@ def node_spans(image, config, steps, takings, transitions, end):
         names = _dispatched(image, config, step)
         for unit in Unit:
             number = unit.value
-            cycles = [int(cycle) for cycle, who in takings if who == number and step.cycle <= cycle < until]
+            cycles = [
+                int(cycle)
+                for cycle, who in takings
+                if who == number and step.cycle <= cycle < until
+            ]
             falls = _falls(transitions, number, end)
             # A step that was interrupted took fewer.
-            for name, first, after in _runs(names[number][:len(cycles)], cycles):
-                last = max((fall for fall in falls if first < fall <= (after or until)), default=after or until)
+            for name, first, after in _runs(names[number][: len(cycles)], cycles):
+                last = max(
+                    (fall for fall in falls if first < fall <= (after or until)),
+                    default=after or until,
+                )
                 yield unit.name.lower(), name, first, last - first
 
 

@@ -18,24 +18,30 @@ def arrays(config):
     `vector` has a line of `lanes` words an entry. `activations0` and so on, of each column, have an
     entry a group: its exponent in bits 7:0, and the sum of its 32 values, signed, in bits 20:8.
     """
-    return {"vector": "core.memory.copy_a",
-            **{f"activations{n}": f"core.linear.front.buffer.infos{n}" for n in range(config.columns)}}
+    return {
+        "vector": "core.memory.copy_a",
+        **{f"activations{n}": f"core.linear.front.buffer.infos{n}" for n in range(config.columns)},
+    }
 
 
 def counters(config):
     """Counters of a configuration: name to place in the hierarchy.
 
-    `load` and so on: instructions in a unit's queue, but for the oldest, which has a register of its
-    own. `prefetch`: beats of weights in their buffer. `token1` and so on: tokens that wait.
+    `load` and so on: instructions in a unit's queue, but for the oldest, which has a register of
+    its own. `prefetch`: beats of weights in their buffer. `token1` and so on: tokens that wait.
     """
-    queues = {name: f"core.{name}_queue.queue.inner_level" for name in (u.name.lower() for u in Unit)}
-    return queues | {"prefetch": "core.reader.buffer0.inner_level",
-                     **{f"token{n}": f"core.tokens.count{n}" for n in range(1, COUNTERS)}}
+    queues = {
+        name: f"core.{name}_queue.queue.inner_level" for name in (u.name.lower() for u in Unit)
+    }
+    return queues | {
+        "prefetch": "core.reader.buffer0.inner_level",
+        **{f"token{n}": f"core.tokens.count{n}" for n in range(1, COUNTERS)},
+    }
 
 
 def takers(config):
-    """Signals of the units' queues, in the order of :class:`~rtl.spec.isa.Unit`: name to place in the
-    hierarchy. Each is 1 in the cycles in which an instruction leaves."""
+    """Signals of the units' queues, in the order of :class:`~rtl.spec.isa.Unit`: name to place in
+    the hierarchy. Each is 1 in the cycles in which an instruction leaves."""
     return {name: f"core.{name}_queue.taken" for name in (u.name.lower() for u in Unit)}
 
 
@@ -45,8 +51,12 @@ def _member(place):
 
 def header(config):
     """C++ that `harness.cpp` includes. Of a None, there is nothing to see."""
-    parts = {"ARRAYS": {} if config is None else arrays(config),
-             "COUNTERS": {} if config is None else counters(config),
-             "TAKERS": {} if config is None else takers(config)}
-    return "".join(f"#define {macro}(X){''.join(f' X({name}, {_member(at)})' for name, at in table.items())}\n"
-                   for macro, table in parts.items())
+    parts = {
+        "ARRAYS": {} if config is None else arrays(config),
+        "COUNTERS": {} if config is None else counters(config),
+        "TAKERS": {} if config is None else takers(config),
+    }
+    return "".join(
+        f"#define {macro}(X){''.join(f' X({name}, {_member(at)})' for name, at in table.items())}\n"
+        for macro, table in parts.items()
+    )

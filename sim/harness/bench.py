@@ -20,12 +20,23 @@ from cocotb.utils import get_sim_time
 from ..checkers.rules import PLACES, describe
 
 
-__all__ = ["case", "rng", "to_bits", "from_bits", "get_port", "start", "violation", "cycles", "Source", "Sink"]
+__all__ = [
+    "case",
+    "rng",
+    "to_bits",
+    "from_bits",
+    "get_port",
+    "start",
+    "violation",
+    "cycles",
+    "Source",
+    "Sink",
+]
 
 
-PERIOD = 10             # of the clock, in nanoseconds
-GARBAGE = 48            # at most so many cycles of it are before a reset
-LONGEST = 1_000_000     # cycles from a reset to the end of a test
+PERIOD = 10  # of the clock, in nanoseconds
+GARBAGE = 48  # at most so many cycles of it are before a reset
+LONGEST = 1_000_000  # cycles from a reset to the end of a test
 
 
 def case():
@@ -49,8 +60,9 @@ def to_bits(layout, value):
         keys = {key for key, _ in layout}
         items = dict(items)
         if not isinstance(layout, data.UnionLayout) and set(items) != keys:
-            raise ValueError(f"Value must have the members {sorted(keys, key=str)}, "
-                             f"not {sorted(items, key=str)}")
+            raise ValueError(
+                f"Value must have the members {sorted(keys, key=str)}, not {sorted(items, key=str)}"
+            )
         bits = 0
         for key, item in items.items():
             field = layout[key]
@@ -58,8 +70,11 @@ def to_bits(layout, value):
         return bits
     shape = Shape.cast(layout)
     value = int(getattr(value, "value", value))
-    low, high = (-(1 << shape.width - 1), 1 << shape.width - 1) \
-        if shape.signed and shape.width else (0, 1 << shape.width)
+    low, high = (
+        (-(1 << shape.width - 1), 1 << shape.width - 1)
+        if shape.signed and shape.width
+        else (0, 1 << shape.width)
+    )
     if not low <= value < high:
         raise ValueError(f"Value must be in range({low}, {high}), not {value!r}")
     return value & (1 << shape.width) - 1
@@ -182,6 +197,7 @@ class Source(_Agent):
     limit : :class:`int`
         Cycles after which a payload that is not taken fails the test.
     """
+
     def __init__(self, dut, name, layout, *, gap=0.3, limit=10000):
         super().__init__(dut, name, layout, limit)
         self.gap = gap
@@ -223,6 +239,7 @@ class Sink(_Agent):
     limit : :class:`int`
         Cycles after which a payload that does not come fails the test.
     """
+
     def __init__(self, dut, name, layout, *, stall=0.3, limit=10000):
         super().__init__(dut, name, layout, limit)
         self.stall = stall

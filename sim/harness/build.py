@@ -30,8 +30,14 @@ class BenchError(UserError):
 
 
 # Verilator's own files, the same for every unit, are three quarters of a small unit's build.
-RUNTIME = ("verilated.o", "verilated_vpi.o", "verilated_threads.o", "verilated_fst_c.o",
-           "verilated_cov.o", "verilated_covergroup.o")
+RUNTIME = (
+    "verilated.o",
+    "verilated_vpi.o",
+    "verilated_threads.o",
+    "verilated_fst_c.o",
+    "verilated_cov.o",
+    "verilated_covergroup.o",
+)
 
 
 # A bench runs mostly Python, and is built for longer than it runs.
@@ -46,24 +52,34 @@ class Runner(Verilator):
     seconds : :class:`float` or None
         A command that takes longer raises :exc:`subprocess.TimeoutExpired`.
     """
+
     def __init__(self, seconds=None):
         super().__init__()
         self.seconds = seconds
 
     def _execute_cmds(self, cmds, cwd, stdout=None):
         for command in cmds:
-            done = subprocess.run(command, cwd=cwd, env=self.env, stdout=stdout,
-                                  stderr=stdout and subprocess.STDOUT, timeout=self.seconds)
+            done = subprocess.run(
+                command,
+                cwd=cwd,
+                env=self.env,
+                stdout=stdout,
+                stderr=stdout and subprocess.STDOUT,
+                timeout=self.seconds,
+            )
             if done.returncode:
                 raise RuntimeError(f"{Path(command[0]).name} ended with code {done.returncode}")
 
     def _build_command(self):
         build, make = super()._build_command()
         at = build.index("--public-flat-rw")
-        build[at:at + 1] = ["--public-depth", "1"]
+        build[at : at + 1] = ["--public-depth", "1"]
         # The copied runtime must look newer than the makefile that Verilator writes.
-        return [build, ["touch", "-c", *(str(self.build_dir / name) for name in RUNTIME)],
-                [*make, *OPTIMIZE]]
+        return [
+            build,
+            ["touch", "-c", *(str(self.build_dir / name) for name in RUNTIME)],
+            [*make, *OPTIMIZE],
+        ]
 
     def _waves_file(self):
         return "dump.fst"
@@ -85,7 +101,9 @@ def units():
 
 
 def bench(unit):
-    """The bench of a unit, a module: `sim/benches/<folder>/<unit>.py`, in the folder that the component has in rtl."""
+    """The bench of a unit, a module: `sim/benches/<folder>/<unit>.py`, in the folder that the
+    component has in rtl.
+    """
     found = list((ROOT / "sim" / "benches").rglob(f"{unit}.py"))
     if not found or unit not in units():
         raise BenchError(f"Unit must be one of {', '.join(units())}, not {unit!r}")
@@ -119,6 +137,7 @@ class Build:
     waves : :class:`bool`
         Whether it can record an FST trace.
     """
+
     unit: str
     case: str
     folder: Path
@@ -159,14 +178,25 @@ def build(unit, case, *, variant="", convert=plain_verilog, rewrite=None, args=(
         Make it able to record an FST trace.
     """
     made = component(unit, case)
-    inputs = tuple("__".join(map(str, path)) for path, member, _ in
-                   made.signature.flatten(made) if member.flow == In)
+    inputs = tuple(
+        "__".join(map(str, path))
+        for path, member, _ in made.signature.flatten(made)
+        if member.flow == In
+    )
     text, places = checked_verilog(made, unit, convert, rewrite)
 
     name = "-".join(filter(None, [unit, case, variant, "waves" if waves else ""]))
     folder = ROOT / "build" / "benches" / name
-    args = ["--x-assign", "fast", "--x-initial", "unique", "--noassert", *WARNINGS, *args,
-            *(["--trace-fst"] if waves else [])]
+    args = [
+        "--x-assign",
+        "fast",
+        "--x-initial",
+        "unique",
+        "--noassert",
+        *WARNINGS,
+        *args,
+        *(["--trace-fst"] if waves else []),
+    ]
     used = [str(verilator()), str(verilator().stat().st_mtime_ns), sys.executable, *args, *OPTIMIZE]
     digest = hashlib.sha256("\n".join([text, *used]).encode()).hexdigest()
     runtime = folder.parent / ".runtime" / hashlib.sha256("\n".join(used).encode()).hexdigest()[:12]
@@ -178,12 +208,20 @@ def build(unit, case, *, variant="", convert=plain_verilog, rewrite=None, args=(
             source.write_text(text)
             (folder / PLACES).write_text(json.dumps(places))
             try:
-                Runner().build(sources=[source], hdl_toplevel=unit, build_dir=folder,
-                                build_args=args, timescale=("1ns", "1ps"), waves=waves,
-                                log_file=folder / "build.log")
+                Runner().build(
+                    sources=[source],
+                    hdl_toplevel=unit,
+                    build_dir=folder,
+                    build_args=args,
+                    timescale=("1ns", "1ps"),
+                    waves=waves,
+                    log_file=folder / "build.log",
+                )
             except (SystemExit, RuntimeError) as error:
-                raise BenchError(f"{unit}-{case}: did not build ({error}); see "
-                                 f"{(folder / 'build.log').relative_to(ROOT)}") from error
+                raise BenchError(
+                    f"{unit}-{case}: did not build ({error}); see "
+                    f"{(folder / 'build.log').relative_to(ROOT)}"
+                ) from error
             _copy_runtime(folder, runtime)
             stamp.write_text(digest)
     return Build(unit, case, folder, inputs, waves)

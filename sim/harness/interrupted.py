@@ -18,12 +18,13 @@ from .build import bench
 __all__ = ["SUFFIX"]
 
 
-SUFFIX = "/cut"     # of the names of runs that are cut short
-LONGEST = 512       # cycles of one, after its own reset
+SUFFIX = "/cut"  # of the names of runs that are cut short
+LONGEST = 512  # cycles of one, after its own reset
 
 
 def _cut(test):
     """A test that is the beginning of another."""
+
     async def begin(dut, *args, **kwargs):
         random = rng(f"cut {test.name}")
         cocotb.start_soon(test.func(dut, *args, **kwargs))

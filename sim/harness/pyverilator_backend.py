@@ -26,9 +26,10 @@ class Unit:
     """A simulated component.
 
     Ports are items, under their Amaranth paths ("o.payload"). Values of ports with data layouts are
-    integers, or what :func:`sim.harness.bench.to_bits` takes; they are read as :func:`sim.harness.bench.from_bits`
-    gives them.
+    integers, or what :func:`sim.harness.bench.to_bits` takes; they are read as
+    :func:`sim.harness.bench.from_bits` gives them.
     """
+
     def __init__(self, simulation, component):
         self._simulation = simulation
         self._shapes, self._inputs = {}, set()
@@ -57,10 +58,12 @@ class Unit:
 
     def __getitem__(self, name):
         from .bench import from_bits
+
         return from_bits(self._shape(name), int(self._simulation.io[self._verilog(name)]))
 
     def __setitem__(self, name, value):
         from .bench import to_bits
+
         if name not in self._inputs:
             raise KeyError(f"Input must be one of {', '.join(sorted(self._inputs))}, not {name!r}")
         self._simulation.io[self._verilog(name)] = to_bits(self._shape(name), value)
@@ -92,8 +95,10 @@ def build(component, name="unit"):
     try:
         from pyverilator import PyVerilator
     except ImportError:
-        raise ToolError("pyverilator must be installed: run `make install FOR=test`, or "
-                        "pip install pyverilator-mm==0.7.6") from None
+        raise ToolError(
+            "pyverilator must be installed: run `make install FOR=test`, or "
+            "pip install pyverilator-mm==0.7.6"
+        ) from None
     text = verilog.convert(component, name=name, strip_internal_attrs=True)
     digest = hashlib.sha256(f"{verilator().stat().st_mtime_ns}{text}".encode()).hexdigest()[:16]
     # A loaded library cannot be replaced in this process: each text has a folder of its own.
@@ -105,5 +110,7 @@ def build(component, name="unit"):
             return Unit(PyVerilator(str(library)), component)
         (folder / f"{name}.v").write_text(text)
         # Its own -std=c++11 comes first, and the last one counts: Verilator needs 17.
-        return Unit(PyVerilator.build(f"{name}.v", build_dir="obj", cargs="-std=c++17", quiet=True),
-                    component)
+        return Unit(
+            PyVerilator.build(f"{name}.v", build_dir="obj", cargs="-std=c++17", quiet=True),
+            component,
+        )

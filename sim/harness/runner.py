@@ -1,4 +1,6 @@
-"""Build a unit with Verilator and run its bench: ``python -m sim.harness.runner unpack --case small``."""
+"""Build a unit with Verilator and run its bench: ``python -m sim.harness.runner unpack --case
+small``.
+"""
 
 import argparse
 import subprocess
@@ -9,17 +11,17 @@ from cocotb_tools.check_results import get_results
 
 from host.errors import run_command
 
-from .build import BenchError, build, cases, Runner, tools
 from ..oracles.components import unasked
 from ..tools import ROOT
+from .build import BenchError, Runner, build, cases, tools
 
 
 __all__ = ["run", "simulate"]
 
 
-SECONDS = 560           # a test of a bench ends itself after more
+SECONDS = 560  # a test of a bench ends itself after more
 MOST_SEEDS = (1 << 31) - 1
-ZERO, RANDOM = 0, 2     # Verilator's numbers for what registers and memories begin with
+ZERO, RANDOM = 0, 2  # Verilator's numbers for what registers and memories begin with
 
 
 def run(unit, case, *, seed=0, waves=False, only=None):
@@ -27,11 +29,22 @@ def run(unit, case, *, seed=0, waves=False, only=None):
     return simulate(build(unit, case, waves=waves), seed=seed, only=only)
 
 
-def simulate(built, *, seed=0, only=None, plusargs=(), before=(), cycles=None, seconds=SECONDS,
-             log=None, disturbed=True):
+def simulate(
+    built,
+    *,
+    seed=0,
+    only=None,
+    plusargs=(),
+    before=(),
+    cycles=None,
+    seconds=SECONDS,
+    log=None,
+    disturbed=True,
+):
     """Run the tests of a :class:`~.bench_build.Build`; returns how many passed.
 
-    Before each test, a run of it is cut short and counts as one more (:mod:`sim.harness.interrupted`).
+    Before each test, a run of it is cut short and counts as one more
+    (:mod:`sim.harness.interrupted`).
 
     Raises :exc:`BenchError` when a test fails, when there was none to run, or when all of them ran
     and none asked an oracle that :mod:`sim.oracles.components` lists for the bench.
@@ -39,7 +52,8 @@ def simulate(built, *, seed=0, only=None, plusargs=(), before=(), cycles=None, s
     Parameters
     ----------
     seed : :class:`int`
-        Seed of :func:`sim.harness.bench.rng`, and of the values with which registers and memories begin.
+        Seed of :func:`sim.harness.bench.rng`, and of the values with which registers and memories
+        begin.
     only : :class:`str` or None
         Regular expression of the tests to run.
     plusargs : sequence of :class:`str`
@@ -54,29 +68,50 @@ def simulate(built, *, seed=0, only=None, plusargs=(), before=(), cycles=None, s
         What it says goes there.
     disturbed : :class:`bool`
         Whether anything comes before a reset: random registers, memories and inputs, and the runs
-        that are cut short. Without, all of them begin at 0, so that no bit moves unless a test moves it.
+        that are cut short. Without, all of them begin at 0, so that no bit moves unless a test
+        moves it.
     """
     unit, case, folder = built.unit, built.case, built.folder
     name = f"{unit}-{case}, seed {seed}"
     results, asked = folder / "results.xml", folder / "oracles"
     asked.unlink(missing_ok=True)
-    environment = {"UNIT": unit, "CASE": case, "SEED": str(seed), "INPUTS": ",".join(built.inputs),
-                   "ORACLES": str(asked), "DISTURBED": str(int(disturbed)), "GPI_LOG_LEVEL": "WARNING"}
+    environment = {
+        "UNIT": unit,
+        "CASE": case,
+        "SEED": str(seed),
+        "INPUTS": ",".join(built.inputs),
+        "ORACLES": str(asked),
+        "DISTURBED": str(int(disturbed)),
+        "GPI_LOG_LEVEL": "WARNING",
+    }
     if cycles is not None:
         environment["LIMIT"] = str(cycles)
     try:
         with tools():
             Runner(seconds).test(
-                test_module=[*before, "sim.harness.interrupted"], hdl_toplevel=unit,
+                test_module=[*before, "sim.harness.interrupted"],
+                hdl_toplevel=unit,
                 hdl_toplevel_lang="verilog",
-                build_dir=folder, test_dir=folder, results_xml=str(results), seed=seed,
-                waves=built.waves, test_filter=only, timescale=("1ns", "1ps"), log_file=log,
-                plusargs=[f"+verilator+rand+reset+{RANDOM if disturbed else ZERO}",
-                          f"+verilator+seed+{seed % MOST_SEEDS + 1}", *plusargs],
-                extra_env=environment)
+                build_dir=folder,
+                test_dir=folder,
+                results_xml=str(results),
+                seed=seed,
+                waves=built.waves,
+                test_filter=only,
+                timescale=("1ns", "1ps"),
+                log_file=log,
+                plusargs=[
+                    f"+verilator+rand+reset+{RANDOM if disturbed else ZERO}",
+                    f"+verilator+seed+{seed % MOST_SEEDS + 1}",
+                    *plusargs,
+                ],
+                extra_env=environment,
+            )
         count, failed = get_results(results)
     except subprocess.TimeoutExpired as error:
-        raise BenchError(f"{name}: the simulation has not ended after {seconds:g} seconds") from error
+        raise BenchError(
+            f"{name}: the simulation has not ended after {seconds:g} seconds"
+        ) from error
     except (SystemExit, RuntimeError) as error:
         raise BenchError(f"{name}: the simulation did not finish ({error})") from error
     if built.waves:
@@ -86,8 +121,10 @@ def simulate(built, *, seed=0, only=None, plusargs=(), before=(), cycles=None, s
     if not count:
         raise BenchError(f"{name}: no tests were run")
     if only is None and (missing := unasked(unit, asked)):
-        raise BenchError(f"{name}: the bench has not asked {', '.join(missing)}, which "
-                         "sim/oracles/components.py lists for it")
+        raise BenchError(
+            f"{name}: the bench has not asked {', '.join(missing)}, which "
+            "sim/oracles/components.py lists for it"
+        )
     return count
 
 

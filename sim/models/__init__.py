@@ -1,1 +1,3 @@
-"""Random models: drawn, compiled, run on the simulated FPGA and on the functional machine, and compared."""
+"""Random models: drawn, compiled, run on the simulated FPGA and on the functional machine, and
+compared.
+"""

@@ -14,8 +14,8 @@ from ..programs.compare import Difference
 __all__ = ["Pair"]
 
 
-CYCLES = 20_000_000    # of a step, none of which takes a tenth of that
-WATCHDOG = 200_000     # a memory bus that pauses at random has an instruction take long
+CYCLES = 20_000_000  # of a step, none of which takes a tenth of that
+WATCHDOG = 200_000  # a memory bus that pauses at random has an instruction take long
 
 
 def _limited(cycles):
@@ -28,7 +28,9 @@ def _first(name, got, want):
     if len(got) != len(want):
         raise Difference(f"{len(got)} best {name} instead of {len(want)}")
     for n in np.flatnonzero(got != want)[:1]:
-        raise Difference(f"the best logits' {name} differ: number {n} is {got[n]:#x} instead of {want[n]:#x}")
+        raise Difference(
+            f"the best logits' {name} differ: number {n} is {got[n]:#x} instead of {want[n]:#x}"
+        )
 
 
 class Pair:
@@ -42,17 +44,21 @@ class Pair:
     library : path or None
         See :class:`~sim.fpga.device.SimDevice`.
     """
+
     def __init__(self, config, build_progress=None, library=None):
         self.config = config
         self.library = library or accelerator_library(config, progress=build_progress)
 
     def device(self, dram):
         """The accelerator, in front of a :class:`~rtl.spec.dram.Dram`."""
-        return SimDevice(self.config, library=self.library, memory=dram, watchdog=WATCHDOG,
-                         progress=_limited)
+        return SimDevice(
+            self.config, library=self.library, memory=dram, watchdog=WATCHDOG, progress=_limited
+        )
 
     def compare(self, case, image):
-        """Run a :class:`~.case.Case`. Raises :exc:`~sim.programs.compare.Difference`, which names the step and what differs."""
+        """Run a :class:`~.case.Case`. Raises :exc:`~sim.programs.compare.Difference`, which names
+        the step and what differs.
+        """
         model = ModelDevice(self.config)
         with self.device(case.dram) as sim:
             for device in sim, model:
@@ -61,8 +67,9 @@ class Pair:
                 try:
                     self._step(sim, model, image, step)
                 except (Difference, DeviceError) as error:
-                    raise Difference(f"step {n}, {len(step.tokens)} tokens at position {step.position}: "
-                                     f"{error}") from error
+                    raise Difference(
+                        f"step {n}, {len(step.tokens)} tokens at position {step.position}: {error}"
+                    ) from error
 
     def _step(self, sim, model, image, step):
         want = model.step(step.tokens, step.position, step.head)
@@ -73,9 +80,16 @@ class Pair:
         if different.size:
             unit, (first, end) = different[0] // UNIT_BYTES, image.writable
             block, within = divmod(unit - first, self.config.kv_block_units)
-            where = f"unit {within} of block {block} of the KV cache" if first <= unit < end else \
-                f"unit {unit}, which nothing may write"
+            where = (
+                f"unit {within} of block {block} of the KV cache"
+                if first <= unit < end
+                else f"unit {unit}, which nothing may write"
+            )
             raise Difference(f"DRAM differs in {different.size} bytes, from {where} on")
-        different = np.flatnonzero(sim.vector().view(np.uint32) != model.machine.vector.view(np.uint32))
+        different = np.flatnonzero(
+            sim.vector().view(np.uint32) != model.machine.vector.view(np.uint32)
+        )
         if different.size:
-            raise Difference(f"the vector memory differs in {different.size} words, from {different[0]} on")
+            raise Difference(
+                f"the vector memory differs in {different.size} words, from {different[0]} on"
+            )

@@ -31,13 +31,15 @@ ENDS = {
 
 
 class Coverage:
-    """Counts bins: (core, format), (columns in use, query heads of a KV head, passes over it), and ends.
+    """Counts bins: (core, format), (columns in use, query heads of a KV head, passes over it), and
+    ends.
 
     Parameters
     ----------
     configs : list of :class:`~rtl.spec.config.Config`
         Those that models run on.
     """
+
     def __init__(self, configs):
         self.configs, self.seen = configs, Counter()
 
@@ -45,8 +47,12 @@ class Coverage:
     def reachable(self):
         """All bins that the configurations can reach."""
         bins = {(config.core, fmt) for config in self.configs for fmt in config.formats}
-        bins |= {self._heads(config, columns, share) for config in self.configs
-                 for columns in range(1, config.columns + 1) for share in SHARES}
+        bins |= {
+            self._heads(config, columns, share)
+            for config in self.configs
+            for columns in range(1, config.columns + 1)
+            for share in SHARES
+        }
         return bins | {(config.name, end) for config in self.configs for end in ENDS}
 
     @staticmethod
@@ -69,4 +75,6 @@ class Coverage:
         self.seen.update({(config.core, fmt) for _, fmt in shape.formats})
         for step in case.steps:
             self.seen[self._heads(config, len(step.tokens), shape.share)] += 1
-            self.seen.update((config.name, name) for name, has in ENDS.items() if has(config, shape, step))
+            self.seen.update(
+                (config.name, name) for name, has in ENDS.items() if has(config, shape, step)
+            )

@@ -19,26 +19,35 @@ from .toy import toy_model
 __all__ = ["Shape", "draw", "smaller"]
 
 
-FFN = 64             # the feed-forward size is a multiple of it
-HIDDEN_MOST = 512    # so that a step takes a fraction of a second
+FFN = 64  # the feed-forward size is a multiple of it
+HIDDEN_MOST = 512  # so that a step takes a fraction of a second
 FFN_MOST = 768
 VOCAB_MOST = 600
 LAYERS_MOST = 3
-CONTEXT_MOST = 160   # five blocks of the KV cache
+CONTEXT_MOST = 160  # five blocks of the KV cache
 KV_HEADS_MOST = 3
-SHARE_MOST = 9       # query heads of a KV head
+SHARE_MOST = 9  # query heads of a KV head
 EPSILON, THETA = 1e-5, 10000.0
 
 
 def _graph(head_dim, **sizes):
     """What is scheduled for a Llama of these sizes."""
-    return lowerable(FAMILIES["llama"].graph(Hyperparameters(
-        head_dim=head_dim, rope_theta=THETA, rms_eps=EPSILON, **sizes)))
+    return lowerable(
+        FAMILIES["llama"].graph(
+            Hyperparameters(head_dim=head_dim, rope_theta=THETA, rms_eps=EPSILON, **sizes)
+        )
+    )
 
 
 # Matrices that rewrites stack, which have one format.
-STACKS = sorted({product.tensors for product in layer_products(_graph(
-    GROUP, hidden=GROUP, heads=1, kv_heads=1, ffn=FFN, vocab=1, layers=1))})
+STACKS = sorted(
+    {
+        product.tensors
+        for product in layer_products(
+            _graph(GROUP, hidden=GROUP, heads=1, kv_heads=1, ffn=FFN, vocab=1, layers=1)
+        )
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +66,7 @@ class Shape:
     seed : :class:`int`
         What chooses weights, and what the KV cache holds at first.
     """
+
     hidden: int
     heads: int
     kv_heads: int
@@ -81,15 +91,30 @@ class Shape:
         return place(graph, config, COLUMN_WORDS).words
 
     def image(self, config):
-        """The compiled model, an :class:`~host.image.image.Image`, with something everywhere in its KV cache.
+        """The compiled model, an :class:`~host.image.image.Image`, with something everywhere in its
+        KV cache.
 
         Raises :exc:`~host.errors.UserError` where the configuration cannot take it.
         """
-        sizes = {name: getattr(self, name) for name in (
-            "hidden", "heads", "kv_heads", "ffn", "vocab", "layers", "context", "tied", "extremes", "seed")}
+        sizes = {
+            name: getattr(self, name)
+            for name in (
+                "hidden",
+                "heads",
+                "kv_heads",
+                "ffn",
+                "vocab",
+                "layers",
+                "context",
+                "tied",
+                "extremes",
+                "seed",
+            )
+        }
         formats = {name: WeightFormat[fmt] for name, fmt in self.formats}
-        image = compile_model(toy_model(head_dim=config.head_dim, formats=formats, **sizes), config,
-                              self.context)
+        image = compile_model(
+            toy_model(head_dim=config.head_dim, formats=formats, **sizes), config, self.context
+        )
         first, end = image.writable
         rng, blocks = np.random.default_rng(self.seed), (end - first) // config.kv_block_units
         history = rng.integers(0, 256, (blocks, config.kv_block_units, UNIT_BYTES)).astype(np.uint8)
@@ -106,8 +131,12 @@ def _few(random, most):
 def _formats(config, random):
     """A format for all matrices, or one for each stack."""
     one, mixed = random.choice(config.formats), random.random() < 0.4
-    return tuple((name, fmt) for stack in STACKS
-                 for fmt in [random.choice(config.formats) if mixed else one] for name in stack)
+    return tuple(
+        (name, fmt)
+        for stack in STACKS
+        for fmt in [random.choice(config.formats) if mixed else one]
+        for name in stack
+    )
 
 
 def draw(config, random):
@@ -117,15 +146,21 @@ def draw(config, random):
     """
     kv_heads = _few(random, KV_HEADS_MOST)
     shape = Shape(
-        hidden=GROUP * _few(random, HIDDEN_MOST // GROUP), kv_heads=kv_heads,
-        heads=kv_heads * _few(random, SHARE_MOST), ffn=FFN * _few(random, FFN_MOST // FFN),
-        vocab=_few(random, VOCAB_MOST), layers=_few(random, LAYERS_MOST),
+        hidden=GROUP * _few(random, HIDDEN_MOST // GROUP),
+        kv_heads=kv_heads,
+        heads=kv_heads * _few(random, SHARE_MOST),
+        ffn=FFN * _few(random, FFN_MOST // FFN),
+        vocab=_few(random, VOCAB_MOST),
+        layers=_few(random, LAYERS_MOST),
         context=random.choice([KV_BLOCK, CONTEXT_MOST, _few(random, CONTEXT_MOST)]),
-        tied=random.random() < 0.5, formats=_formats(config, random), extremes=random.random() < 0.3,
-        seed=random.getrandbits(32))
+        tied=random.random() < 0.5,
+        formats=_formats(config, random),
+        extremes=random.random() < 0.3,
+        seed=random.getrandbits(32),
+    )
     while True:
         try:
-            if shape.vector_words(config) <= config.vector_words:   # or it takes long to find out
+            if shape.vector_words(config) <= config.vector_words:  # or it takes long to find out
                 return shape, shape.image(config)
         except UserError:
             pass

@@ -14,12 +14,13 @@ TRIES = 200
 
 def shrink(pair, case):
     """Make a case smaller as long as the difference stays; returns it and the :exc:`Difference`."""
+
     def difference(case):
         try:
             pair.compare(case, case.shape.image(pair.config))
         except Difference as found:
             return found
-        except UserError:   # the configuration does not take it
+        except UserError:  # the configuration does not take it
             return None
         return None
 

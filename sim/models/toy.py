@@ -11,36 +11,58 @@ from rtl.spec.sparse import BLOCK
 __all__ = ["prune", "round_rows", "toy_model"]
 
 
-EXTREMES = 1e-38, 1e-30, 1e30   # sizes of rows beside those near 1
+EXTREMES = 1e-38, 1e-30, 1e30  # sizes of rows beside those near 1
 
 
 def prune(rng, weights):
-    """Make blocks of 16 by 16 weights of every kind: none, 2, 4, 8 or 16 of 16, or 2 of 4, the largest."""
+    """Make blocks of 16 by 16 weights of every kind: none, 2, 4, 8 or 16 of 16, or 2 of 4, the
+    largest.
+    """
     rows, depth = weights.shape
     most = rng.choice([0, 2, 4, 8, 16, -2], (-(-rows // BLOCK), depth // BLOCK))
     out = np.zeros_like(weights)
     for row in range(rows):
         for block, count in enumerate(most[row // BLOCK]):
-            part = weights[row, block * BLOCK:][:BLOCK].reshape(4 if count < 0 else 1, -1)
-            least = np.argsort(-np.abs(part), axis=-1)[:, abs(count):]
+            part = weights[row, block * BLOCK :][:BLOCK].reshape(4 if count < 0 else 1, -1)
+            least = np.argsort(-np.abs(part), axis=-1)[:, abs(count) :]
             kept = part.copy()
             np.put_along_axis(kept, least, 0, -1)
-            out[row, block * BLOCK:][:BLOCK] = kept.reshape(-1)
+            out[row, block * BLOCK :][:BLOCK] = kept.reshape(-1)
     return out
 
 
 def round_rows(name, weights, fmt):
-    """Round to a format with a scale per row, negative ones among them. Ternary weights are near the mean magnitude."""
+    """Round to a format with a scale per row, negative ones among them. Ternary weights are near
+    the mean magnitude.
+    """
     limit = RANGES[fmt][1]
-    largest = np.abs(weights).mean(1, keepdims=True) if limit == 1 else np.abs(weights).max(1, keepdims=True)
+    largest = (
+        np.abs(weights).mean(1, keepdims=True)
+        if limit == 1
+        else np.abs(weights).max(1, keepdims=True)
+    )
     d = np.where(largest > 0, largest, 1) / np.float32(limit)
     d[::5] *= -1
     codes = np.rint(weights / d).clip(-limit, limit).astype(np.int8)
     return Linear(name=name, source="toy", format=fmt, codes=codes, d=d.astype(np.float32))
 
 
-def toy_model(*, layers=2, hidden=128, heads=3, kv_heads=1, head_dim=64, ffn=192, vocab=96, tied=True,
-              seed=7, context=128, format=WeightFormat.U4, formats={}, extremes=False):
+def toy_model(
+    *,
+    layers=2,
+    hidden=128,
+    heads=3,
+    kv_heads=1,
+    head_dim=64,
+    ffn=192,
+    vocab=96,
+    tied=True,
+    seed=7,
+    context=128,
+    format=WeightFormat.U4,
+    formats={},
+    extremes=False,
+):
     """A :class:`~mapper.model.Model` with matrices in a format and an S8 embedding.
 
     Weights are large enough that attention is sharp and the logits differ. `formats` has those of
@@ -55,7 +77,9 @@ def toy_model(*, layers=2, hidden=128, heads=3, kv_heads=1, head_dim=64, ffn=192
         scale = rng.uniform(0.5, 2, (rows, 1)) * gain / np.sqrt(depth)
         offset = np.repeat(rng.normal(0, 0.3, (rows, depth // 32)), 32, 1)
         if extremes:
-            scale = scale * rng.choice([1, 0, *EXTREMES], (rows, 1), p=[0.9, 0.04, 0.02, 0.02, 0.02])
+            scale = scale * rng.choice(
+                [1, 0, *EXTREMES], (rows, 1), p=[0.9, 0.04, 0.02, 0.02, 0.02]
+            )
         return ((rng.normal(0, 1, (rows, depth)) + offset) * scale).astype(np.float32)
 
     def matrix(name, shape, format):
@@ -67,16 +91,40 @@ def toy_model(*, layers=2, hidden=128, heads=3, kv_heads=1, head_dim=64, ffn=192
             return round_s8(name, "toy", weights)
         return round_rows(name, prune(rng, weights) if format in SPARSE else weights, format)
 
-    made = [Layer(linears={name: matrix(f"blk.{n}.{name}", shape, formats.get(name, format))
-                                for name, shape in shapes.items()},
-                  gains={name: rng.uniform(0.5, 1.5, hidden).astype(np.float32)
-                         for name in ("attn_norm", "ffn_norm")})
-            for n in range(layers)]
+    made = [
+        Layer(
+            linears={
+                name: matrix(f"blk.{n}.{name}", shape, formats.get(name, format))
+                for name, shape in shapes.items()
+            },
+            gains={
+                name: rng.uniform(0.5, 1.5, hidden).astype(np.float32)
+                for name in ("attn_norm", "ffn_norm")
+            },
+        )
+        for n in range(layers)
+    ]
     embedding = round_s8("embedding", "toy", normal(vocab, hidden, 3.0))
     head = round_s8("head", "toy", normal(vocab, hidden))
     return Model(
-        name="toy", path="toy", sha256="0" * 64, hidden=hidden, heads=heads, kv_heads=kv_heads,
-        head_dim=head_dim, ffn=ffn, vocab=vocab, context=context, rope_theta=10000.0, rms_eps=1e-5,
-        eos=(0,), bos=None, tokenizer="{}", chat_template=None, layers=Layers(layers, made.__getitem__),
-        norm=rng.uniform(0.5, 1.5, hidden).astype(np.float32), load_embedding=lambda: embedding,
-        load_head=None if tied else lambda: head)
+        name="toy",
+        path="toy",
+        sha256="0" * 64,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        ffn=ffn,
+        vocab=vocab,
+        context=context,
+        rope_theta=10000.0,
+        rms_eps=1e-5,
+        eos=(0,),
+        bos=None,
+        tokenizer="{}",
+        chat_template=None,
+        layers=Layers(layers, made.__getitem__),
+        norm=rng.uniform(0.5, 1.5, hidden).astype(np.float32),
+        load_embedding=lambda: embedding,
+        load_head=None if tied else lambda: head,
+    )

@@ -16,16 +16,22 @@ __all__ = ["cases", "run"]
 
 
 def cases(config, seed, numbers):
-    """Yield (number, case, image) of models for a configuration. A number has the same case always."""
+    """Yield (number, case, image) of models for a configuration. A number has the same case
+    always.
+    """
     for n in numbers:
         yield n, *draw(config, Random(f"model {config.name} {seed} {n}"))
 
 
 def described(case):
     """What a case is, for people."""
-    shape = " ".join(f"{name}={value}" for name, value in asdict(case.shape).items() if name != "formats")
+    shape = " ".join(
+        f"{name}={value}" for name, value in asdict(case.shape).items() if name != "formats"
+    )
     formats = " ".join(f"{name}={fmt}" for name, fmt in case.shape.formats)
-    taken = "; ".join(f"{len(step.tokens)} at {step.position}{' head' * step.head}" for step in case.steps)
+    taken = "; ".join(
+        f"{len(step.tokens)} at {step.position}{' head' * step.head}" for step in case.steps
+    )
     return f"{shape}; {formats}; tokens {taken}; stall {case.dram.stall}"
 
 
@@ -52,7 +58,10 @@ def run(configs, seed, count):
                     failed(pair, seed, n, case, difference)
                 coverage.ran(config, case)
                 done += 1
-    print(f"{100 * coverage.share:.1f} % of {len(coverage.reachable)} bins: formats, columns and heads, ends")
+    print(
+        f"{100 * coverage.share:.1f} % of {len(coverage.reachable)} bins: formats, columns and "
+        "heads, ends"
+    )
     for missing in coverage.missing:
         print(f"    never: {', '.join(missing)}")
     return failures

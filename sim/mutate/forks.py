@@ -21,23 +21,25 @@ from .netlist import VARIABLE
 __all__ = ["NUMBERS", "VERDICTS"]
 
 
-NUMBERS = "HEADRACE_MUTANTS"    # environment variable: numbers, separated by commas
-VERDICTS = "mutants.json"       # for each number, whether the bench passes
+NUMBERS = "HEADRACE_MUTANTS"  # environment variable: numbers, separated by commas
+VERDICTS = "mutants.json"  # for each number, whether the bench passes
 RESULTS = "COCOTB_RESULTS_FILE"
-PATIENCE = 5        # times the good design's run: a mutant that takes longer hangs
-LEAST = 10.0        # seconds
+PATIENCE = 5  # times the good design's run: a mutant that takes longer hangs
+LEAST = 10.0  # seconds
 
 
 def _passed(path):
     try:
         count, failed = get_results(path)
     except RuntimeError:
-        return False    # it ended before it wrote any
+        return False  # it ended before it wrote any
     return count > 0 and not failed
 
 
 def _ends(process, limit):
-    """Wait for a process; it is killed after `limit` seconds. Returns whether it ended by itself."""
+    """Wait for a process; it is killed after `limit` seconds. Returns whether it ended by
+    itself.
+    """
     end = time.monotonic() + limit
     while os.waitpid(process, os.WNOHANG)[0] == 0:
         if time.monotonic() > end:
@@ -67,7 +69,7 @@ def _fork(numbers):
         if not process:
             os.environ.update({VARIABLE: str(number), RESULTS: str(path)})
             if number:
-                os.environ.pop("ORACLES", None)   # the good design's run says which the bench asks
+                os.environ.pop("ORACLES", None)  # the good design's run says which the bench asks
             return
         verdicts[number] = _ends(process, limit) and _passed(path)
         if not number:

@@ -22,7 +22,7 @@ __all__ = ["Mutant", "SELECT", "VARIABLE", "draw", "insert", "netlist", "run_yos
 
 
 SELECT = "mutsel"
-VARIABLE = "HEADRACE_MUTANT"    # environment variable that chooses the mutant of a simulation
+VARIABLE = "HEADRACE_MUTANT"  # environment variable that chooses the mutant of a simulation
 CLOCKS = {"CLK", "RD_CLK", "WR_CLK", "clk"}
 
 
@@ -41,6 +41,7 @@ class Mutant:
     source : :class:`str`
         File and line of what the cell was made of.
     """
+
     mode: str
     module: str
     cell: str
@@ -57,19 +58,30 @@ class Mutant:
         sources = [value for name, value in options if name == "src"]
         # The last is the cell's, the others are of wires at it. One file and line of several.
         source = sources[-1].split("|")[0].removeprefix(f"{ROOT}/") if sources else "?"
-        return cls(of["mode"], of["module"], of["cell"], of["port"], int(of["portbit"]),
-                   int(of.get("ctrlbit", -1)), source)
+        return cls(
+            of["mode"],
+            of["module"],
+            of["cell"],
+            of["port"],
+            int(of["portbit"]),
+            int(of.get("ctrlbit", -1)),
+            source,
+        )
 
     def command(self, number, width):
         """The pass that inserts it as mutant `number`, with `mutsel` of so many bits."""
         control = f" -ctrlbit {self.control}" if self.control >= 0 else ""
-        return (f"mutate -mode {self.mode} -ctrl {SELECT} {width} {number} -module {self.module} "
-                f"-cell {self.cell} -port {self.port} -portbit {self.bit}{control}")
+        return (
+            f"mutate -mode {self.mode} -ctrl {SELECT} {width} {number} -module {self.module} "
+            f"-cell {self.cell} -port {self.port} -portbit {self.bit}{control}"
+        )
 
     def __str__(self):
         control = f" by bit {self.control}" if self.control >= 0 else ""
-        return (f"{self.source} ({self.module} {self.cell}): {self.mode} of {self.port}[{self.bit}]"
-                f"{control}")
+        return (
+            f"{self.source} ({self.module} {self.cell}): {self.mode} of {self.port}[{self.bit}]"
+            f"{control}"
+        )
 
 
 def run_yosys(commands, files, results, limit=None):
@@ -94,9 +106,17 @@ def run_yosys(commands, files, results, limit=None):
 def netlist(component, name):
     """A component's cells as RTLIL, with the source of each; `name` becomes the top module's."""
     text = rtlil.convert(component, name=name, emit_src=True)
-    return run_yosys(["read_rtlil design.il", "proc -noopt", "memory_collect", "opt_clean",
-                      "write_rtlil base.il"],
-                     {"design.il": text}, ["base.il"])[0]
+    return run_yosys(
+        [
+            "read_rtlil design.il",
+            "proc -noopt",
+            "memory_collect",
+            "opt_clean",
+            "write_rtlil base.il",
+        ],
+        {"design.il": text},
+        ["base.il"],
+    )[0]
 
 
 def draw(text, wanted, seed):
@@ -119,8 +139,9 @@ def draw(text, wanted, seed):
     listed = run_yosys(commands, {"base.il": text}, [f"list{n}.txt" for n in range(len(wanted))])
     drawn = []
     for lines, (_, count) in zip(listed, wanted):
-        found = [m for m in dict.fromkeys(map(Mutant.parse, lines.splitlines()))
-                 if m.port not in CLOCKS]
+        found = [
+            m for m in dict.fromkeys(map(Mutant.parse, lines.splitlines())) if m.port not in CLOCKS
+        ]
         drawn += Random(f"{seed}").sample(found, min(count, len(found)))
     return drawn
 
@@ -129,20 +150,30 @@ def insert(text, name, mutants):
     """Put mutants into a :func:`netlist`: RTLIL whose top module has an input `mutsel`."""
     width = len(mutants).bit_length()
     commands = [mutant.command(n, width) for n, mutant in enumerate(mutants, 1)]
-    return run_yosys(["read_rtlil base.il", *commands, "write_rtlil mutated.il"],
-                     {"base.il": text}, ["mutated.il"])[0]
+    return run_yosys(
+        ["read_rtlil base.il", *commands, "write_rtlil mutated.il"],
+        {"base.il": text},
+        ["mutated.il"],
+    )[0]
 
 
 def simulated(text, name):
     """Verilog of what :func:`insert` made, whose mutant an environment variable chooses."""
-    verilog, = run_yosys(
+    (verilog,) = run_yosys(
         ["read_rtlil mutated.il", f"delete -port {name}/w:{SELECT}", "write_verilog -noattr out.v"],
-        {"mutated.il": text}, ["out.v"])
+        {"mutated.il": text},
+        ["out.v"],
+    )
     # Verilator's own: neither ports nor arguments of the simulation have to know of mutants.
     declared = re.compile(rf"^  wire (\[\d+:0\] )?{SELECT};$", re.M)
-    choose = f'initial {SELECT} = $c("(getenv(\\"{VARIABLE}\\") ? atoi(getenv(\\"{VARIABLE}\\")) : 0)");'
-    at = verilog.index(f"\nmodule {name}(") if f"\nmodule {name}(" in verilog else \
-        verilog.index(f"\nmodule {name} (")
+    choose = (
+        f'initial {SELECT} = $c("(getenv(\\"{VARIABLE}\\") ? atoi(getenv(\\"{VARIABLE}\\")) : 0)");'
+    )
+    at = (
+        verilog.index(f"\nmodule {name}(")
+        if f"\nmodule {name}(" in verilog
+        else verilog.index(f"\nmodule {name} (")
+    )
     head, top = verilog[:at], verilog[at:]
     top, done = declared.subn(lambda m: f"  reg {m[1] or ''}{SELECT};\n  {choose}", top, count=1)
     if not done:

@@ -4,8 +4,8 @@ import json
 import os
 from contextlib import contextmanager
 
-from ..harness.build import build, component
 from ..checkers.attach import Checked
+from ..harness.build import build, component
 from ..harness.runner import simulate
 from .forks import NUMBERS, VERDICTS
 from .netlist import insert, netlist, simulated
@@ -40,6 +40,7 @@ class Subject:
     mutated : :class:`str`
         The same with the mutants, once they are inserted.
     """
+
     def __init__(self, unit, case):
         self.unit, self.case = unit, case
         self.component = component(unit, case)
@@ -50,8 +51,7 @@ class Subject:
         """Build the component with mutants, numbered from 1 on."""
         self.mutated = insert(self.netlist, self.unit, mutants)
         verilog = simulated(self.mutated, self.unit)
-        self._built = build(self.unit, self.case, variant="mutants",
-                            rewrite=lambda text: verilog)
+        self._built = build(self.unit, self.case, variant="mutants", rewrite=lambda text: verilog)
 
     def killed(self, numbers):
         """Numbers of the mutants, of some, on which the bench fails or never ends.
@@ -60,7 +60,8 @@ class Subject:
         """
         folder = self._built.folder
         with _variables(**{NUMBERS: ",".join(map(str, numbers)), "COCOTB_MAX_FAILURES": "1"}):
-            simulate(self._built, before=["sim.mutate.forks"], seconds=None,
-                     log=folder / "mutants.log")
+            simulate(
+                self._built, before=["sim.mutate.forks"], seconds=None, log=folder / "mutants.log"
+            )
         verdicts = json.loads((folder / VERDICTS).read_text())
         return {number for number in numbers if not verdicts[str(number)]}

@@ -23,7 +23,7 @@ __all__ = ["TopNet"]
 
 
 TOP = "accelerator"
-SECONDS = 600     # of all trials of one mutant: one that takes longer hangs, and is killed
+SECONDS = 600  # of all trials of one mutant: one that takes longer hangs, and is killed
 
 
 class TopNet:
@@ -45,21 +45,30 @@ class TopNet:
     mutated : :class:`str`
         See :func:`~.netlist.insert`.
     """
+
     def __init__(self, config, count, seed, *, trials, build_progress=None):
         self.config, self.seed = config, seed
         # Drawn once: the processes of all mutants begin with them.
         self._programs = list(programs(config, seed, trials[0]))
         self._models = list(models.cases(config, seed, range(trials[1])))
         text = netlist(Accelerator(config), TOP)
-        units = [unit for unit, owner in OWNERS.items()
-                 if any(f"/rtl/{name}.py:" in text for name in owner.files)]
+        units = [
+            unit
+            for unit, owner in OWNERS.items()
+            if any(f"/rtl/{name}.py:" in text for name in owner.files)
+        ]
         given = shares(count, units)
-        self.mutants = draw(text, [(OWNERS[unit].files, given[unit]) for unit in units
-                                   if given[unit]], seed)
+        self.mutants = draw(
+            text, [(OWNERS[unit].files, given[unit]) for unit in units if given[unit]], seed
+        )
         self.mutated = insert(text, TOP, self.mutants)
-        self._library = library(f"{config.name}-mutants",
-                                without_zeros(simulated(self.mutated, TOP)),
-                                beat_bytes=config.beat_bytes, config=config, progress=build_progress)
+        self._library = library(
+            f"{config.name}-mutants",
+            without_zeros(simulated(self.mutated, TOP)),
+            beat_bytes=config.beat_bytes,
+            config=config,
+            progress=build_progress,
+        )
 
     def kill(self, number):
         """What kills a mutant, as a text; None when nothing does. 0 is the good accelerator."""
@@ -81,7 +90,9 @@ class TopNet:
         pipe.send(self._difference())
 
     def _difference(self):
-        """The first trial in which accelerator and functional machine differ, as a text, or None."""
+        """The first trial in which accelerator and functional machine differ, as a text, or
+        None.
+        """
         with programs_compare.Pair(self.config, library=self._library) as pair:
             for n, world, program in self._programs:
                 try:

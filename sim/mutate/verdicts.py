@@ -35,12 +35,17 @@ def of_bench(unit, count, seed, only=None):
     chosen = {n: mutant for n, mutant in enumerate(mutants, 1) if only in (None, n)}
     killed = subject.killed(chosen)
     for n, mutant in chosen.items():
-        yield n, mutant, KILLED if n in killed else \
-            proof(subject.mutated, mutant, n, unit) or SURVIVED
+        yield (
+            n,
+            mutant,
+            KILLED if n in killed else proof(subject.mutated, mutant, n, unit) or SURVIVED,
+        )
 
 
 def of_top(config, count, seed, trials, only=None):
-    """The same of a whole accelerator; a verdict names what kills a mutant: a program, or a model."""
+    """The same of a whole accelerator; a verdict names what kills a mutant: a program, or a
+    model.
+    """
     with steps(f"building the simulated FPGA, once ({config.name}-mutants)") as step:
         net = TopNet(config, count, seed, trials=trials, build_progress=step)
     if why := net.kill(0):
@@ -53,7 +58,9 @@ def of_top(config, count, seed, trials, only=None):
 
 
 def of_unit(unit, count, seed, only=None):
-    """Yield (bench, count, its (number, mutant, verdict)s) of a bench, or of all in proportion to their lines."""
+    """Yield (bench, count, its (number, mutant, verdict)s) of a bench, or of all in proportion to
+    their lines.
+    """
     given = shares(count) if unit == "all" else {unit: count}
     for name, number in given.items():
         if number:
@@ -61,7 +68,9 @@ def of_unit(unit, count, seed, only=None):
 
 
 def tally(found):
-    """Print verdicts of :func:`of_unit` as they come, then what they are together. Returns how many survived."""
+    """Print verdicts of :func:`of_unit` as they come, then what they are together. Returns how many
+    survived.
+    """
     all_found = Counter()
     for unit, count, mutants in found:
         of = Counter()
@@ -73,8 +82,12 @@ def tally(found):
                     print(f"{unit} {n} of {count}: {verdict}: {mutant}", flush=True)
         print(f"{unit}: {of[KILLED] + of[KILLED_BY_MODEL]} of {of.total()} killed", flush=True)
         all_found += of
-    print(", ".join(f"{all_found[verdict]} {verdict}"
-                    for verdict in (KILLED, KILLED_BY_MODEL, EQUIVALENT, CONTRACT, SURVIVED)
-                    if all_found[verdict] or verdict != KILLED_BY_MODEL))
+    print(
+        ", ".join(
+            f"{all_found[verdict]} {verdict}"
+            for verdict in (KILLED, KILLED_BY_MODEL, EQUIVALENT, CONTRACT, SURVIVED)
+            if all_found[verdict] or verdict != KILLED_BY_MODEL
+        )
+    )
     print(f"{all_found.total() - all_found[SURVIVED]} passed, {all_found[SURVIVED]} failed")
     return all_found[SURVIVED]

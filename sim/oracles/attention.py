@@ -14,10 +14,10 @@ __all__ = ["SCORES", "WEIGHTS", "ACCUMULATE", "ATTEND"]
 
 
 LN2 = float(np.log(2))
-ONE = 1 << 15                        # what the weight 1 is as an integer
+ONE = 1 << 15  # what the weight 1 is as an integer
 # A weight's relative error: the score is rounded down to 2^-10, the table to half of 2^-15.
-OF_SCORE = 2.0 ** -10 * LN2
-OF_TABLE = 2.0 ** -16
+OF_SCORE = 2.0**-10 * LN2
+OF_TABLE = 2.0**-16
 
 
 def real(values, exponent, bits):
@@ -27,7 +27,7 @@ def real(values, exponent, bits):
 
 def clipped(scores):
     """Scores as 24 bits with ten of fraction hold them."""
-    return scores.clamp(-8192, 8192 - 2.0 ** -10)
+    return scores.clamp(-8192, 8192 - 2.0**-10)
 
 
 def scores(q, q_exponent, k, k_exponent):
@@ -36,7 +36,7 @@ def scores(q, q_exponent, k, k_exponent):
     The last of ten bits of fraction, rounded down: 2^-10.
     """
     value = clipped(real(q, q_exponent, 16) @ real(k, k_exponent, 8).T)
-    return Within(value, torch.full_like(value, 2.0 ** -10))
+    return Within(value, torch.full_like(value, 2.0**-10))
 
 
 def score_values(outputs, *inputs):
@@ -48,12 +48,18 @@ def weights_reference(score, v_exponent):
     """`attention.weights`"""
     shifts, weights, lifts = zip(*attention.weights(score, v_exponent))
     (numerators, denominators), (factors, shares) = zip(*shifts), zip(*weights)
-    return (np.stack(numerators, 1), np.stack(denominators, 1), np.concatenate(factors, 1),
-            np.concatenate(shares, 1), np.stack(lifts, 1))
+    return (
+        np.stack(numerators, 1),
+        np.stack(denominators, 1),
+        np.concatenate(factors, 1),
+        np.concatenate(shares, 1),
+        np.stack(lifts, 1),
+    )
 
 
 def weights_exact(score, v_exponent):
     """`torch_attention.weights`"""
+
     def joined(blocks):
         return torch.tensor([x for block in blocks for x in block])
 
@@ -68,7 +74,7 @@ def softmax_values(outputs, score, v_exponent):
     """Weights of all positions as shares of their sum, on the last block's scale."""
     _, shifts, _, shares, _ = outputs
     blocks = torch.arange(score.shape[1]) // attention.BLOCK
-    later = shifts.flip(1).cumsum(1).flip(1) - shifts   # by which blocks after it shift a block's
+    later = shifts.flip(1).cumsum(1).flip(1) - shifts  # by which blocks after it shift a block's
     shares = shares.double() * torch.exp2(-later[:, blocks].double())
     return None, None, None, shares / shares.sum(-1, keepdim=True), None
 
@@ -81,8 +87,17 @@ def softmax(score, v_exponent):
     """
     value = torch.softmax(score.double() / (1 << attention.FRACTION) * LN2, -1)
     lost = OF_TABLE * value + 1 / ONE
-    return None, None, None, Within(value, (lost + value * lost.sum(-1, keepdim=True))
-                                    / (1 - lost.sum(-1, keepdim=True)).clamp(min=0)), None
+    return (
+        None,
+        None,
+        None,
+        Within(
+            value,
+            (lost + value * lost.sum(-1, keepdim=True))
+            / (1 - lost.sum(-1, keepdim=True)).clamp(min=0),
+        ),
+        None,
+    )
 
 
 def accumulate_reference(shifts, products):
@@ -115,19 +130,23 @@ def attend(q, q_exponent, k, k_exponent, v, v_exponent):
     """`scaled_dot_product_attention(q, k, v)` of the dequantized heads, times the denominator; and
     `exp2(scores).sum()`
 
-    Weights are off by 2^-10 ln 2 for the score, and 2^-16 for the table. They are integers, of which
-    2^15 stands for the largest score's power of two: each loses less than one by its shift, and the
-    sums one more in each block. In the numerators, one is 2^-15 of the largest weight times the scale
-    of a value, and each position's counts as often as its value says. Then both sums are rounded to
-    fp32: 2^-24.
+    Weights are off by 2^-10 ln 2 for the score, and 2^-16 for the table. They are integers, of
+    which 2^15 stands for the largest score's power of two: each loses less than one by its shift,
+    and the sums one more in each block. In the numerators, one is 2^-15 of the largest weight times
+    the scale of a value, and each position's counts as often as its value says. Then both sums are
+    rounded to fp32: 2^-24.
     """
     query, key, value = real(q, q_exponent, 16), real(k, k_exponent, 8), real(v, v_exponent, 8)
     score = clipped(query @ key.T)
     # Of queries with scores that are limited, which attention in PyTorch is not, they are the mask.
     beyond = (score != query @ key.T).any(-1, keepdim=True)
     attended = F.scaled_dot_product_attention(
-        torch.where(beyond, 0.0, query), key, value, scale=LN2,
-        attn_mask=torch.where(beyond, score * LN2, 0.0))
+        torch.where(beyond, 0.0, query),
+        key,
+        value,
+        scale=LN2,
+        attn_mask=torch.where(beyond, score * LN2, 0.0),
+    )
     whole = score.floor()
     top = whole.amax(-1, keepdim=True)
     weight = torch.exp2(score - top) * ONE

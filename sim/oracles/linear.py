@@ -13,8 +13,17 @@ from sw_ref.pytorch.ops import number
 from .oracle import FLUSH, ROUNDING, Oracle, Within, limited, near
 
 
-__all__ = ["WEIGHTS", "PRODUCTS", "ALIGNMENT", "GROUP_SUMS", "EXACT_SUMS", "ROW_SCALE", "LINEAR",
-           "EMBEDDING", "BEST_LOGITS"]
+__all__ = [
+    "WEIGHTS",
+    "PRODUCTS",
+    "ALIGNMENT",
+    "GROUP_SUMS",
+    "EXACT_SUMS",
+    "ROW_SCALE",
+    "LINEAR",
+    "EMBEDDING",
+    "BEST_LOGITS",
+]
 
 
 def exactly(value):
@@ -36,7 +45,7 @@ def weights(fmt, codes, scale, centre, centre_shift):
     scale, centre = scale.double()[..., None], centre.double()[..., None]
     its = formats.FORMATS[fmt]
     if its.centred:
-        groups = 2 * scale * (groups - its.high / 2) + centre * 2.0 ** centre_shift
+        groups = 2 * scale * (groups - its.high / 2) + centre * 2.0**centre_shift
     elif its.scaled:
         groups = scale * groups
     return exactly(groups.flatten(1))
@@ -45,7 +54,7 @@ def weights(fmt, codes, scale, centre, centre_shift):
 def products_reference(weight, acts):
     """`numerics.linear` of one group, with row scales of 1"""
     weight, acts = np.asarray(weight), np.asarray(acts)
-    one = np.full((len(acts), 1), 127 + 6)   # the exponent of a group whose steps are 1
+    one = np.full((len(acts), 1), 127 + 6)  # the exponent of a group whose steps are 1
     return numerics.linear(weight.astype(np.float64), np.float32(1), acts, one).astype(np.int64)
 
 
@@ -86,7 +95,7 @@ def exact_sums(weight, q, exponent):
     x = (q.double().unflatten(-1, (-1, 32)) * step[..., None]).flatten(-2)
     dropped = x.abs() * (distance > 15).repeat_interleave(32, -1)
     weight = weight.double()
-    slack = F.linear(x.abs(), weight.abs()) * weight.shape[1] * 2.0 ** -53
+    slack = F.linear(x.abs(), weight.abs()) * weight.shape[1] * 2.0**-53
     return Within(F.linear(x, weight), F.linear(dropped, weight.abs()) + slack)
 
 
@@ -124,7 +133,7 @@ def linear(weight, row_scale, x):
     unit = torch.exp2(148.0 - top)
     matrix = weight.double() * scale[:, None]
     value, bound = near(F.linear(exact * unit, matrix), 2)
-    slack = F.linear(exact.abs() * unit, matrix.abs()) * weight.shape[1] * 2.0 ** -53
+    slack = F.linear(exact.abs() * unit, matrix.abs()) * weight.shape[1] * 2.0**-53
     bound = bound + (1 + 2 * ROUNDING) * F.linear(error * unit, matrix.abs()) + slack
     return Within(limited(value / unit), bound / unit + FLUSH)
 

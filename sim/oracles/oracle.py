@@ -17,8 +17,8 @@ __all__ = ["ROUNDING", "FLUSH", "Oracle", "OracleError", "Within", "limited", "n
 # Operands are small: threads would only wait for each other.
 torch.set_num_threads(1)
 
-ROUNDING = 2.0 ** -24 + 2.0 ** -48   # relative: half a unit of fp32's last place, and float64's own
-FLUSH = MIN_NORMAL                   # absolute: what is below becomes a zero
+ROUNDING = 2.0**-24 + 2.0**-48  # relative: half a unit of fp32's last place, and float64's own
+FLUSH = MIN_NORMAL  # absolute: what is below becomes a zero
 
 _used = set()
 
@@ -29,6 +29,7 @@ class OracleError(AssertionError):
 
 class Within(NamedTuple):
     """What plain arithmetic gives, float64, and how far the machine may be from it."""
+
     value: torch.Tensor
     bound: torch.Tensor
 
@@ -98,12 +99,13 @@ class Oracle:
     plain : callable or None
         What a user of PyTorch would write, in float64, for what models call by itself. Returns
         :class:`Within` for an output, or a tuple of them, with None for an output that it says
-        nothing about. The first paragraph of its docstring says what it computes, the second derives
-        the bound from the formats' widths.
+        nothing about. The first paragraph of its docstring says what it computes, the second
+        derives the bound from the formats' widths.
     values : callable
         Makes of outputs and inputs, all tensors, what `plain` gives; for outputs that stand for a
         number only together.
     """
+
     name: str
     reference: Callable
     exact: Callable
@@ -138,20 +140,27 @@ class Oracle:
 
     def _same(self, n, ours, theirs):
         if ours.shape != theirs.shape:
-            raise OracleError(f"{self.name}: output {n} is {ours.shape} in sw_ref, {theirs.shape} in "
-                              "torch")
+            raise OracleError(
+                f"{self.name}: output {n} is {ours.shape} in sw_ref, {theirs.shape} in torch"
+            )
         wrong = np.argwhere(ours != theirs)
         if len(wrong):
             at = tuple(wrong[0].tolist())
-            raise OracleError(f"{self.name}: output {n} at {at} is {ours[at]:#x} in sw_ref, "
-                              f"{theirs[at]:#x} in torch")
+            raise OracleError(
+                f"{self.name}: output {n} at {at} is {ours[at]:#x} in sw_ref, "
+                f"{theirs[at]:#x} in torch"
+            )
 
     def _near(self, n, value, plain, bound):
         if value.shape != plain.shape:
-            raise OracleError(f"{self.name}: output {n} is {tuple(value.shape)}, "
-                              f"{tuple(plain.shape)} in plain torch")
-        wrong = torch.argwhere(~((value - plain).abs() <= bound))   # a NaN is wrong, too
+            raise OracleError(
+                f"{self.name}: output {n} is {tuple(value.shape)}, "
+                f"{tuple(plain.shape)} in plain torch"
+            )
+        wrong = torch.argwhere(~((value - plain).abs() <= bound))  # a NaN is wrong, too
         if len(wrong):
             at = tuple(wrong[0].tolist())
-            raise OracleError(f"{self.name}: output {n} at {at} is {value[at]:.9g}, and {plain[at]:.9g} "
-                              f"in plain torch, within {bound.expand_as(plain)[at]:.3g}")
+            raise OracleError(
+                f"{self.name}: output {n} at {at} is {value[at]:.9g}, and {plain[at]:.9g} "
+                f"in plain torch, within {bound.expand_as(plain)[at]:.3g}"
+            )

@@ -6,8 +6,8 @@ from rtl.spec.config import UNIT_BYTES
 from sw_ref.checks import Bounds
 from sw_ref.legal import decoded
 from sw_ref.machine import Machine
-from sw_ref.sequencer import Sequencer
 from sw_ref.pytorch.machine import TorchMachine
+from sw_ref.sequencer import Sequencer
 
 from .oracle import Oracle
 

@@ -21,8 +21,10 @@ def find(name):
 
 def _paragraphs(function):
     """Docstring of a function of this package, as lines without breaks."""
-    return [" ".join(part.split()).replace("|", r"\|")
-            for part in inspect.getdoc(function).split("\n\n")]
+    return [
+        " ".join(part.split()).replace("|", r"\|")
+        for part in inspect.getdoc(function).split("\n\n")
+    ]
 
 
 def _called(function):
@@ -39,14 +41,29 @@ def markdown():
     yield "What the benches of components that compute compare with, to the bit and within a bound:"
     yield ""
     yield "1. `sw_ref`, the definition, in numpy: the same bits."
-    yield "2. The same arithmetic in PyTorch, `sw_ref/torch_*.py`, which was written from the definition and"
+    yield (
+        "2. The same arithmetic in PyTorch, `sw_ref/torch_*.py`, which was written from the "
+        "definition and"
+    )
     yield "   imports none of it: the same bits."
-    yield "3. What a user of PyTorch writes, in float64, for what models call by itself: within a bound that"
-    yield "   follows from the formats' widths. Numbers are limited to +-MAX, and what is below 2^-126 may be"
+    yield (
+        "3. What a user of PyTorch writes, in float64, for what models call by itself: within a "
+        "bound that"
+    )
+    yield (
+        "   follows from the formats' widths. Numbers are limited to +-MAX, and what is below "
+        "2^-126 may be"
+    )
     yield "   a zero (`docs/rfcs/0005-every-value-finite.md`)."
     yield ""
-    yield "An oracle (`sim/oracles/oracle.py`) computes all three for each vector of a bench, and refuses it"
-    yield "when they disagree; the bench compares hardware with the bits. `sim/harness/runner.py` fails a bench that"
+    yield (
+        "An oracle (`sim/oracles/oracle.py`) computes all three for each vector of a bench, and "
+        "refuses it"
+    )
+    yield (
+        "when they disagree; the bench compares hardware with the bits. `sim/harness/runner.py` "
+        "fails a bench that"
+    )
     yield "has not asked the oracles that `sim/oracles/components.py` lists for it;"
     yield "`tests/sim/oracles/test_components.py` fails for a component that is not listed."
     yield ""
@@ -67,7 +84,10 @@ def markdown():
         exact = _called(each.reference), _called(each.exact)
         yield f"| `{name}` | {' | '.join([*exact, plain, bound])} |"
     yield ""
-    yield "Those without a column of float64 are parts that no model calls by itself: `linear.LINEAR` has"
+    yield (
+        "Those without a column of float64 are parts that no model calls by itself: "
+        "`linear.LINEAR` has"
+    )
     yield "`linear.ALIGNMENT` in it, and a program is made of all the others."
     yield ""
     yield "## Parts of others"

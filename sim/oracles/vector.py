@@ -7,8 +7,8 @@ from torch.nn import functional as F
 from rtl.spec.isa import Func
 from sw_ref import numerics
 from sw_ref.pytorch import machine as torch_machine, ops as torch_ops
-from sw_ref.sequences import FUNCTIONS, RECIPROCAL, SILU_GATE, evaluate, norm_scale
 from sw_ref.pytorch.ops import MAX, MIN_NORMAL, number
+from sw_ref.sequences import FUNCTIONS, RECIPROCAL, SILU_GATE, evaluate, norm_scale
 
 from .oracle import FLUSH, ROUNDING, Oracle, Within, limited, near
 
@@ -48,8 +48,8 @@ def elementwise(func, a, b, c):
     """`a * b + c`, `c - a * b`, `clamp(a, -|b|, |b|)`, `a * 2**n`, `1 / a`, `rsqrt(|a|)`
 
     2^-24 of the product and of the sum; none of CLAMP; 2^-24 of SCALE where it leaves the normal
-    range; 5.1 % and 3.5 % of the first guesses RECIP and RSQRT, the most for any fraction, for a whose
-    reciprocal is normal.
+    range; 5.1 % and 3.5 % of the first guesses RECIP and RSQRT, the most for any fraction, for a
+    whose reciprocal is normal.
     """
     a, b, pattern, c = number(a), number(b), c, number(c)
     match func:
@@ -63,9 +63,9 @@ def elementwise(func, a, b, c):
         case Func.SCALE | Func.NSCALE:
             return near(a * torch.exp2(low_ten(pattern) * (1 if func == Func.SCALE else -1)), 1)
         case Func.RECIP:
-            return seed(1 / a, 0.051, MIN_NORMAL, 2.0 ** 125, a)
+            return seed(1 / a, 0.051, MIN_NORMAL, 2.0**125, a)
         case Func.RSQRT:
-            return seed(torch.rsqrt(a.abs()), 0.035, MIN_NORMAL, 2.0 ** 129, a)
+            return seed(torch.rsqrt(a.abs()), 0.035, MIN_NORMAL, 2.0**129, a)
 
 
 def dot(a, b):
@@ -116,9 +116,9 @@ def reciprocal(d):
     """`reciprocal(d)`
 
     The guess' 5.1 % are squared three times, which leaves 2^-34. The last step rounds d * r, about
-    1, and its difference from 1; and the sum of r and its product with that: 3 * 2^-24, and a quarter
-    for what is left and for products of errors. A product below 2^-126 is flushed, and the error stays:
-    1.06 * 2^-126, since r is off by 5.1 % at most. For d from 2^-126 to 2^125.
+    1, and its difference from 1; and the sum of r and its product with that: 3 * 2^-24, and a
+    quarter for what is left and for products of errors. A product below 2^-126 is flushed, and the
+    error stays: 1.06 * 2^-126, since r is off by 5.1 % at most. For d from 2^-126 to 2^125.
     """
     return near(torch.reciprocal(number(d)), 3.25, flush=1.06 * FLUSH)
 
@@ -140,9 +140,9 @@ def rms_norm(x, gain, eps):
     """`rms_norm(x, gain, eps)`
 
     The mean of squares has a rounding for each of n / 64 + 7 steps of DOT, and five for 1 / n, eps
-    and their operations; its root halves them. Newton's last step has three, and what is left of the
-    guess' error is below one. Two are of the products with x and gain. Together (n / 64 + 24) / 2,
-    times 2^-24, for magnitudes whose squares neither overflow nor are flushed.
+    and their operations; its root halves them. Newton's last step has three, and what is left of
+    the guess' error is below one. Two are of the products with x and gain. Together (n / 64 + 24) /
+    2, times 2^-24, for magnitudes whose squares neither overflow nor are flushed.
     """
     count = x.shape[-1]
     value = F.rms_norm(number(x), (count,), number(gain), eps)
@@ -164,8 +164,8 @@ def silu(gate, up, s):
 
     With g = gate * s: 2^f is off by as much as f: g, its product with log2(e), and that constant
     round, 3 |g| roundings; the polynomial, 1.5e-7, and its last steps come to six. Of 1 + exp(-g)
-    that is the share sigmoid(-g). The products with s, adding 1, the reciprocal (3.25) and the last two
-    products: nine. Beyond +-80 the sigmoid stays as it is there, which is off by e^-80. What is
+    that is the share sigmoid(-g). The products with s, adding 1, the reciprocal (3.25) and the last
+    two products: nine. Beyond +-80 the sigmoid stays as it is there, which is off by e^-80. What is
     flushed in the reciprocal and behind it comes to 2^-125, times g and up.
     """
     gate, up = limited(number(gate) * number(s)), limited(number(up) * number(s))
@@ -178,8 +178,10 @@ def silu(gate, up, s):
 def rotary_reference(low, high, cos, sin):
     """`numerics.madd` and `numerics.nmadd`"""
     zero = np.float32(0)
-    return (numerics.madd(low, cos, numerics.nmadd(high, sin, zero)),
-            numerics.madd(high, cos, numerics.madd(low, sin, zero)))
+    return (
+        numerics.madd(low, cos, numerics.nmadd(high, sin, zero)),
+        numerics.madd(high, cos, numerics.madd(low, sin, zero)),
+    )
 
 
 def rotary(low, high, cos, sin):
@@ -192,6 +194,7 @@ def rotary(low, high, cos, sin):
 
     def within(value, *products):
         return Within(value, 2 * ROUNDING * sum(p.abs() for p in products) + 3 * FLUSH)
+
     return within(turned.real, low * cos, high * sin), within(turned.imag, high * cos, low * sin)
 
 

@@ -1,1 +1,3 @@
-"""Random legal programs: made, run on the accelerator and on the functional machine, and compared."""
+"""Random legal programs: made, run on the accelerator and on the functional machine, and
+compared.
+"""

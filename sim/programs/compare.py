@@ -1,9 +1,12 @@
-"""Runs programs on the simulated FPGA and on the functional machine, and compares all they leave."""
+"""Runs programs on the simulated FPGA and on the functional machine, and compares all they
+leave.
+"""
 
 import numpy as np
 
 from host.device import DeviceError
 from rtl.spec.isa import Stream
+
 from ..fpga.device import SimDevice
 from ..functional import ModelDevice
 from .maxima import Maxima
@@ -12,7 +15,7 @@ from .maxima import Maxima
 __all__ = ["Pair", "Difference", "Refused"]
 
 
-CYCLES = 20_000_000   # of a program: more than any takes; a hang ends sooner, by the watchdog
+CYCLES = 20_000_000  # of a program: more than any takes; a hang ends sooner, by the watchdog
 WATCHDOG = 50_000
 
 
@@ -40,11 +43,18 @@ class Pair:
     library, build_progress, checked
         See :class:`~sim.fpga.device.SimDevice`.
     """
+
     def __init__(self, config, coverage=None, build_progress=None, library=None, checked=False):
         self.config, self.coverage = config, coverage
-        self.sim = SimDevice(config, library=library, watchdog=WATCHDOG, progress=_limited,
-                             record=coverage is not None, checked=checked,
-                             build_progress=build_progress)
+        self.sim = SimDevice(
+            config,
+            library=library,
+            watchdog=WATCHDOG,
+            progress=_limited,
+            record=coverage is not None,
+            checked=checked,
+            build_progress=build_progress,
+        )
 
     def __enter__(self):
         return self
@@ -53,7 +63,9 @@ class Pair:
         self.sim.close()
 
     def compare(self, world, program):
-        """Run a :class:`~.generator.Program`. Raises :exc:`Difference`; returns the cycles it took."""
+        """Run a :class:`~.generator.Program`. Raises :exc:`Difference`; returns the cycles it
+        took.
+        """
         image, model = world.image(program.words), ModelDevice(self.config)
         step = program.tokens, program.position, program.head
         executed = []
@@ -94,8 +106,10 @@ def _same(what, got, want):
     different = np.flatnonzero(got != want)
     if different.size:
         at = different[0]
-        raise Difference(f"{what} differs in {different.size} places, from {at:#x} on: "
-                         f"{got[at]:#x}, not {want[at]:#x}")
+        raise Difference(
+            f"{what} differs in {different.size} places, from {at:#x} on: "
+            f"{got[at]:#x}, not {want[at]:#x}"
+        )
 
 
 def same_state(sim, machine):
@@ -106,10 +120,13 @@ def same_state(sim, machine):
     """
     _same("DRAM", sim.memory, machine.memory)
     _same("the vector memory", sim.vector().view(np.uint32), machine.vector.view(np.uint32))
-    sums = machine.act.sum(2, dtype=np.int32) << 8 & 0x1fffff | machine.exponents
+    sums = machine.act.sum(2, dtype=np.int32) << 8 & 0x1FFFFF | machine.exponents
     for column, want in enumerate(sums):
-        _same(f"the activations of column {column}", sim.array(f"activations{column}")[:, 0],
-              want.astype(np.uint32))
+        _same(
+            f"the activations of column {column}",
+            sim.array(f"activations{column}")[:, 0],
+            want.astype(np.uint32),
+        )
 
 
 def plausible(config, got, executed, cycles):

@@ -3,7 +3,18 @@
 Each function adds to a :class:`~.generator.Growing`.
 """
 
-from rtl.spec.isa import REGISTERS, Append, Attend, Load, Loop, MatMul, Scalar, Source, Token, Vector
+from rtl.spec.isa import (
+    REGISTERS,
+    Append,
+    Attend,
+    Load,
+    Loop,
+    MatMul,
+    Scalar,
+    Source,
+    Token,
+    Vector,
+)
 from rtl.spec.limits import LAYERS, LOOP_DEPTH
 from sw_ref.legal import Broken
 
@@ -11,26 +22,35 @@ from sw_ref.legal import Broken
 __all__ = ["CONTROL", "counted", "lengthen"]
 
 
-MASK = 0xffffffff
+MASK = 0xFFFFFFFF
 
 
 def constant(random):
     """A factor or an offset."""
-    return random.choice([random.getrandbits(1), random.getrandbits(8), random.getrandbits(32), 0, MASK])
+    return random.choice(
+        [random.getrandbits(1), random.getrandbits(8), random.getrandbits(32), 0, MASK]
+    )
 
 
 def scalar(made):
     """Change a register, or write what no later instruction needs to know."""
     random, sources = made.random, 8 + len(Source)
-    insn = Scalar(rd=random.randrange(REGISTERS), source=random.randrange(sources), shift=made.edge(0, 31),
-                  plus=random.randrange(sources), factor=constant(random), offset=constant(random))
-    if random.random() < 0.3:   # a small value, that can be added to what is small itself
+    insn = Scalar(
+        rd=random.randrange(REGISTERS),
+        source=random.randrange(sources),
+        shift=made.edge(0, 31),
+        plus=random.randrange(sources),
+        factor=constant(random),
+        offset=constant(random),
+    )
+    if random.random() < 0.3:  # a small value, that can be added to what is small itself
         insn = Scalar(rd=insn.rd, offset=16 * random.randrange(8))
     made.insns.append(insn)
     values = made.sources
     if insn.rd:
-        made.registers[insn.rd] = ((values[insn.source] >> insn.shift) * insn.factor + insn.offset
-                                   + values[insn.plus] & MASK)
+        made.registers[insn.rd] = (
+            values[insn.source] >> insn.shift
+        ) * insn.factor + insn.offset + values[insn.plus] & MASK
 
 
 def token(made):
@@ -63,7 +83,9 @@ def prepared(made, rounds):
 
 
 def loop(made):
-    """Add a loop around some pieces: what it repeats must be legal again, with registers that advance."""
+    """Add a loop around some pieces: what it repeats must be legal again, with registers that
+    advance.
+    """
     random, rounds = made.random, made.random.choice([1, 2, 3])
     if random.random() < 0.5:
         prepared(made, rounds)
@@ -72,11 +94,11 @@ def loop(made):
     depth = made.depth
     try:
         body(made, random.randint(1, 4))
-    except Broken:   # a counter is full of tokens that nobody had to wait for
+    except Broken:  # a counter is full of tokens that nobody had to wait for
         del made.insns[start:]
         made.order, made.depth = before, depth
         return
-    inner = made.insns[start + 1:]
+    inner = made.insns[start + 1 :]
     number, step = random.randrange(1, REGISTERS), 16 * random.choice([1, 4, 64])
     advance = Scalar(rd=number, source=number, factor=1, offset=step)
     stay = Scalar(rd=number, source=number, factor=1)
@@ -89,7 +111,9 @@ def loop(made):
 
 
 def body(made, count):
-    """Add the body of a loop, with loops in it, and tokens at its end: no round races with the next."""
+    """Add the body of a loop, with loops in it, and tokens at its end: no round races with the
+    next.
+    """
     random = made.random
     made.depth += 1
     for _ in range(count):
@@ -101,7 +125,7 @@ def body(made, count):
             body(made, random.randint(1, 2))
             length = len(made.insns) - start - 1
             made.insns[start] = Loop(length=length, **counted(made, random.choice([1, 2])))
-            made.insns.append(Scalar())   # bodies may not end together
+            made.insns.append(Scalar())  # bodies may not end together
         made.piece()
     made.depth -= 1
     tokens = made.barrier()
@@ -116,7 +140,9 @@ def skipped(made):
 
 
 def lengthen(made):
-    """Make of a program one that fills the program memory: the body of one loop, which was left room for."""
+    """Make of a program one that fills the program memory: the body of one loop, which was left
+    room for.
+    """
     length = made.config.program_words - 2
     made.insns += [Scalar(rd=0, offset=n) for n in range(length - len(made.insns))]
     made.insns.insert(0, Loop(length=length, count=1))

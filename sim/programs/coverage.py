@@ -14,7 +14,21 @@ from collections import Counter
 from itertools import combinations
 
 from rtl.spec.csr import BEST
-from rtl.spec.isa import Append, Dest, Embed, Func, Insn, Loop, MatMul, Quant, Scalar, Sync, Token, Unit, Vector
+from rtl.spec.isa import (
+    Append,
+    Dest,
+    Embed,
+    Func,
+    Insn,
+    Loop,
+    MatMul,
+    Quant,
+    Scalar,
+    Sync,
+    Token,
+    Unit,
+    Vector,
+)
 from rtl.spec.limits import COUNTERS, LOOP_DEPTH, POSITIONS, ROWS, TOKENS_AHEAD
 from rtl.top import QUEUE_DEPTHS
 
@@ -45,7 +59,10 @@ LIMITS = {
 
 # Bins that no program can reach, of a configuration, and why.
 UNREACHABLE = {
-    ("registers", op, "column", "added"): (lambda config: config.columns == 1, "the only column is 0")
+    ("registers", op, "column", "added"): (
+        lambda config: config.columns == 1,
+        "the only column is 0",
+    )
     for op in ("MATMUL", "QUANT")
 }
 
@@ -92,13 +109,19 @@ class Coverage:
     seen : :class:`collections.Counter`
         Bins, (class, ...): how many programs have reached each.
     """
+
     def __init__(self, config):
         self.config, self.seen = config, Counter()
-        self.reachable = {each for each in self._bins()
-                          if each not in UNREACHABLE or not UNREACHABLE[each][0](config)}
+        self.reachable = {
+            each
+            for each in self._bins()
+            if each not in UNREACHABLE or not UNREACHABLE[each][0](config)
+        }
 
     def _bins(self):
-        variants = [("MATMUL", name, what) for name in self.config.formats for what in ("best", "product")]
+        variants = [
+            ("MATMUL", name, what) for name in self.config.formats for what in ("best", "product")
+        ]
         variants += [("VECTOR", func.name) for func in Func]
         variants += [("QUANT", dest.name) for dest in Dest]
         variants += [("APPEND", "keys"), ("APPEND", "values")]
@@ -107,12 +130,22 @@ class Coverage:
             yield from (("instructions", *variant, columns) for variant in variants)
         yield from (("fields", *each) for each in field_bins(self.config))
         for op, cls in Insn.by_op.items():
-            yield from (("registers", op.name, name, how) for name in cls.relative
-                        for how in ("none", "added", "wraps"))
+            yield from (
+                ("registers", op.name, name, how)
+                for name in cls.relative
+                for how in ("none", "added", "wraps")
+            )
         for count in range(2, len(Unit) + 1):
-            yield from (("units in flight", *(unit.name for unit in units))
-                        for units in combinations(Unit, count))
-        yield from (("tokens", giver.name, taker.name) for giver in SYNCED for taker in SYNCED if giver != taker)
+            yield from (
+                ("units in flight", *(unit.name for unit in units))
+                for units in combinations(Unit, count)
+            )
+        yield from (
+            ("tokens", giver.name, taker.name)
+            for giver in SYNCED
+            for taker in SYNCED
+            if giver != taker
+        )
         yield from (("limits", name, part) for name, parts in LIMITS.items() for part in parts)
 
     # What was reached
@@ -129,21 +162,34 @@ class Coverage:
         world : :class:`~.world.World`
         program : :class:`~.generator.Program`
         executed : list of (:class:`int`, :class:`~rtl.spec.isa.Insn`)
-            Index in the program, and instruction with its registers added, of all that units executed.
+            Index in the program, and instruction with its registers added, of all that units
+            executed.
         sim : :class:`~sim.fpga.device.SimDevice`
             Has recorded it.
         grown : set of :class:`bool`
             Of its heads that have several blocks, from :class:`~.maxima.Maxima`.
         """
-        self.seen.update({("instructions", insn.op.name, *_variant(insn), len(program.tokens)) for _, insn in executed}
-                         | set(self._fields(world, program, executed)) | set(self._tokens(executed))
-                         | set(self._flights(sim.transitions()))
-                         | {("limits", *each) for each in self._limits(program, executed, sim.peaks())}
-                         | {("limits", "running maximum of scores", "grows" if each else "stays")
-                            for each in grown})
+        self.seen.update(
+            {
+                ("instructions", insn.op.name, *_variant(insn), len(program.tokens))
+                for _, insn in executed
+            }
+            | set(self._fields(world, program, executed))
+            | set(self._tokens(executed))
+            | set(self._flights(sim.transitions()))
+            | {("limits", *each) for each in self._limits(program, executed, sim.peaks())}
+            | {
+                ("limits", "running maximum of scores", "grows" if each else "stays")
+                for each in grown
+            }
+        )
 
     def _fields(self, world, program, executed):
-        control = [(n, insn) for n, insn in enumerate(program.insns) if isinstance(insn, (Loop, Scalar, Token))]
+        control = [
+            (n, insn)
+            for n, insn in enumerate(program.insns)
+            if isinstance(insn, (Loop, Scalar, Token))
+        ]
         # One object stands for each that an instruction becomes.
         for pc, insn in {(pc, id(insn)): (pc, insn) for pc, insn in (*control, *executed)}.values():
             encoded = program.insns[pc]
@@ -168,7 +214,10 @@ class Coverage:
                 yield from (("units in flight", *some) for some in combinations(units, count))
 
     def _limits(self, program, executed, peaks):
-        full = {f"queue of {unit.name}": (unit.name.lower(), depth - 1) for unit, depth in QUEUE_DEPTHS.items()}
+        full = {
+            f"queue of {unit.name}": (unit.name.lower(), depth - 1)
+            for unit, depth in QUEUE_DEPTHS.items()
+        }
         # Of the beats that there is room for, one has left the buffer for the register behind it.
         full["buffer of weights"] = "prefetch", self.config.prefetch_beats - 1
         for name, (counter, most) in full.items():

@@ -5,7 +5,20 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from rtl.spec.config import GROUP
-from rtl.spec.isa import REGISTERS, Attend, Embed, Func, Halt, Load, MatMul, Scalar, Source, Sync, Unit, Vector
+from rtl.spec.isa import (
+    REGISTERS,
+    Attend,
+    Embed,
+    Func,
+    Halt,
+    Load,
+    MatMul,
+    Scalar,
+    Source,
+    Sync,
+    Unit,
+    Vector,
+)
 from rtl.spec.limits import COUNTERS, POSITIONS, ROWS
 from sw_ref.checks import Bounds, check
 from sw_ref.legal import Broken, IllegalProgram, need
@@ -18,15 +31,16 @@ from . import control, crowds, pieces
 __all__ = ["Program", "Growing", "generate"]
 
 
-UNITS = [Unit.LOAD, Unit.LINEAR, Unit.ATTENTION, Unit.VECTOR]   # that tokens may order
+UNITS = [Unit.LOAD, Unit.LINEAR, Unit.ATTENTION, Unit.VECTOR]  # that tokens may order
 PAIRS = [(giver, taker) for giver in UNITS for taker in UNITS if giver != taker]
-ROOM = 200      # instructions that a piece may take, with all the tokens that it needs
+ROOM = 200  # instructions that a piece may take, with all the tokens that it needs
 LONGEST = 2000  # instructions of units that a piece may execute
 
 
 @dataclass(frozen=True)
 class Program:
     """A program, and the step that it is for."""
+
     insns: tuple
     tokens: list
     position: int
@@ -38,7 +52,8 @@ class Program:
 
 
 class Growing:
-    """Grows a program by pieces that keep it legal; what breaks a rule is mended with a token, or dropped.
+    """Grows a program by pieces that keep it legal; what breaks a rule is mended with a token, or
+    dropped.
 
     Attributes
     ----------
@@ -47,6 +62,7 @@ class Growing:
     depth : :class:`int`
         Loops around what is added next.
     """
+
     def __init__(self, world, random):
         self.world, self.random, self.config = world, random, world.config
         columns = random.randint(1, self.config.columns)
@@ -56,14 +72,18 @@ class Growing:
         self.bounds = Bounds(self.config, world.end, *world.cache)
         self.order = Order(self.config, world.memory)
         self.registers, self.depth = [0] * REGISTERS, 0
-        self.insns = []         # as they are encoded
-        self.recent = deque(maxlen=4)   # the last words that units wrote, of the vector memory
+        self.insns = []  # as they are encoded
+        self.recent = deque(maxlen=4)  # the last words that units wrote, of the vector memory
         self.counters = dict(zip(PAIRS, random.sample(range(1, COUNTERS), len(PAIRS))))
 
     @property
     def sources(self):
         """Values of all sources of control instructions, by number."""
-        values = {Source.POSITION: self.position, Source.COLUMNS: len(self.tokens), Source.HEAD: int(self.head)}
+        values = {
+            Source.POSITION: self.position,
+            Source.COLUMNS: len(self.tokens),
+            Source.HEAD: int(self.head),
+        }
         return [*self.registers, *(values[source] for source in Source)]
 
     @property
@@ -74,7 +94,9 @@ class Growing:
     # Growing
 
     def follow(self, insns):
-        """Follow instructions, registers added. Raises :exc:`Broken`, and has followed none then."""
+        """Follow instructions, registers added. Raises :exc:`Broken`, and has followed none
+        then.
+        """
         order = self.order.copy()
         for insn in insns:
             self.failing = insn
@@ -92,13 +114,20 @@ class Growing:
         return [Sync(unit=giver, give=counter), Sync(unit=taker, take=counter)]
 
     def barrier(self):
-        """Tokens by which all of the units wait for each other: what one did before is done after."""
+        """Tokens by which all of the units wait for each other: what one did before is done
+        after.
+        """
         vector, others = UNITS[-1], UNITS[:-1]
-        return [insn for pair in [*((unit, vector) for unit in others), *((vector, unit) for unit in others)]
-                for insn in self.sync(*pair)]
+        return [
+            insn
+            for pair in [*((unit, vector) for unit in others), *((vector, unit) for unit in others)]
+            for insn in self.sync(*pair)
+        ]
 
     def add(self, insns):
-        """Add instructions, with tokens before them that they need. Returns whether that is legal."""
+        """Add instructions, with tokens before them that they need. Returns whether that is
+        legal.
+        """
         before, left = [], [*self.random.sample(PAIRS, len(PAIRS))]
         while True:
             try:
@@ -106,7 +135,8 @@ class Growing:
             except Broken as broken:
                 if broken.args[0] != "race":
                     return False
-                # What a race is with stands in what is said of it: hardly a token more than it needs.
+                # What a race is with stands in what is said of it: hardly a token more than it
+                # needs.
                 unit, said = Unit(unit_of(self.failing)), " ".join(map(str, broken.args))
                 wanted = [pair for pair in left if pair[1] == unit and pair[0].name in said]
                 wanted = wanted or [pair for pair in left if pair[1] == unit]
@@ -142,8 +172,9 @@ class Growing:
         return executed
 
     def attempt(self, start, insns, before):
-        """Put control instructions, with what they execute, in place of all from `start` on, which `before`
-        is the order before. Returns whether that is legal; if not, all from `start` on is gone."""
+        """Put control instructions, with what they execute, in place of all from `start` on, which
+        `before` is the order before. Returns whether that is legal; if not, all from `start` on is
+        gone."""
         del self.insns[start:]
         self.order = before
         try:
@@ -156,16 +187,21 @@ class Growing:
     # Choices
 
     def edge(self, least, most, step=1):
-        """A multiple of `step`: often the least or the most that there is, if that is not forbidden."""
+        """A multiple of `step`: often the least or the most that there is, if that is not
+        forbidden.
+        """
         low, high = -(-least // step), most // step
-        return step * self.random.choice([low, high, self.random.randint(low, high), self.random.randint(low, high)])
+        return step * self.random.choice(
+            [low, high, self.random.randint(low, high), self.random.randint(low, high)]
+        )
 
     def rarely(self, odds=30):
         """Whether to make something that takes long."""
         return self.random.randrange(odds) == 0
 
     def place(self, words, multiple):
-        """Start of an area in the vector memory: any, at its ends, or where something was written last.
+        """Start of an area in the vector memory: any, at its ends, or where something was written
+        last.
 
         What reads that soon after finds it only if who wrote it was really done.
         """
@@ -187,16 +223,24 @@ class Growing:
                 return [insn.dst + GROUP * insn.groups - 1]
             case Attend():
                 count = insn.heads * insn.queries
-                return [insn.dst + count * self.config.head_dim - 1, insn.sums + count * self.config.lanes - 1]
+                return [
+                    insn.dst + count * self.config.head_dim - 1,
+                    insn.sums + count * self.config.lanes - 1,
+                ]
             case Vector():
-                return [insn.d + (insn.outer - 1) * insn.d_stride + (1 if insn.func == Func.DOT else insn.inner) - 1]
+                return [
+                    insn.d
+                    + (insn.outer - 1) * insn.d_stride
+                    + (1 if insn.func == Func.DOT else insn.inner)
+                    - 1
+                ]
         return []
 
     # Pieces
 
     def piece(self):
         """Add a random piece, if it is legal."""
-        make, = self.random.choices(list(pieces.PIECES), pieces.PIECES.values())
+        (make,) = self.random.choices(list(pieces.PIECES), pieces.PIECES.values())
         made = make(self)
         return made is not None and self.add(made)
 
@@ -204,8 +248,8 @@ class Growing:
 def generate(world, random, length=24):
     """A legal :class:`Program` of up to `length` pieces for a :class:`~.world.World`.
 
-    First it fills the vector memory, since nothing may be read that was not written. A few programs are
-    as short as can be, or as long.
+    First it fills the vector memory, since nothing may be read that was not written. A few programs
+    are as short as can be, or as long.
     """
     made, kind = Growing(world, random), random.random()
     if kind < 0.01:
@@ -218,8 +262,10 @@ def generate(world, random, length=24):
     for _ in range(random.randint(1, length)):
         if made.full:
             break
-        random.choices([Growing.piece, *control.CONTROL, *crowds.CROWDS],
-                       [60, *control.CONTROL.values(), *crowds.CROWDS.values()])[0](made)
+        random.choices(
+            [Growing.piece, *control.CONTROL, *crowds.CROWDS],
+            [60, *control.CONTROL.values(), *crowds.CROWDS.values()],
+        )[0](made)
     if longest:
         control.lengthen(made)
     return Program((*made.insns, Halt()), made.tokens, made.position, made.head)

@@ -1,9 +1,10 @@
-"""Programs with a mistake: refused, or the same on both machines; and the accelerator stays unharmed.
+"""Programs with a mistake: refused, or the same on both machines; and the accelerator stays
+unharmed.
 
-What the functional machine accepts must give the same on the accelerator. What it refuses runs on the
-accelerator all the same: it ends or faults, writes nowhere but where it may, and the next program runs
-as if nothing had been. A loop may take days, though: as long as units begin and end something, it is
-no hang, and the host stops it.
+What the functional machine accepts must give the same on the accelerator. What it refuses runs on
+the accelerator all the same: it ends or faults, writes nowhere but where it may, and the next
+program runs as if nothing had been. A loop may take days, though: as long as units begin and end
+something, it is no hang, and the host stops it.
 """
 
 from collections import Counter
@@ -28,12 +29,13 @@ __all__ = ["Illegal", "Mutant", "try_all"]
 
 ON = "went on"
 WATCHDOG = 20_000
-LIMIT = 2_000_000   # cycles: far more than a legal program takes
+LIMIT = 2_000_000  # cycles: far more than a legal program takes
 
 
 @dataclass(frozen=True)
 class Mutant:
     """A program with one mistake, and the step that it is for; `what` says which."""
+
     words: tuple
     what: str
     tokens: list
@@ -44,7 +46,9 @@ class Mutant:
     def of(cls, program, seed):
         """A :class:`~.generator.Program` with a mistake that `seed` chooses."""
         # A mistake needs two instructions.
-        words, what = mutant(program.insns if len(program.insns) > 1 else (Scalar(), *program.insns), seed)
+        words, what = mutant(
+            program.insns if len(program.insns) > 1 else (Scalar(), *program.insns), seed
+        )
         return cls(tuple(words), what, program.tokens, program.position, program.head)
 
 
@@ -68,6 +72,7 @@ class Illegal:
     ends : :class:`~collections.Counter`
         How the accelerator ended what was not accepted: "done", a fault's name, or it "went on".
     """
+
     def __init__(self, pair):
         self.pair, self.rules, self.ends = pair, Counter(), Counter()
         self.sim = SimDevice(pair.config, watchdog=WATCHDOG, progress=self._limited, record=True)
@@ -97,7 +102,9 @@ class Illegal:
         """See that a step ends, or goes on."""
         if cycles > LIMIT:
             if self.sim.cycles - int(self.sim.transitions()[-1][0]) > 2 * WATCHDOG:
-                raise Difference(f"the accelerator has not ended after {LIMIT} cycles, and does nothing")
+                raise Difference(
+                    f"the accelerator has not ended after {LIMIT} cycles, and does nothing"
+                )
             raise _Endless
 
     def _harmless(self, world, wrong):
@@ -117,7 +124,9 @@ class Illegal:
         different = np.flatnonzero(self.sim.memory != image.dram())
         outside = different[(different < first) | (different >= after)]
         if outside.size:
-            raise Difference(f"the accelerator writes outside of what it may, in unit {outside[0] // UNIT_BYTES}")
+            raise Difference(
+                f"the accelerator writes outside of what it may, in unit {outside[0] // UNIT_BYTES}"
+            )
         return end
 
     def _good(self, world, program):
@@ -134,9 +143,12 @@ class Illegal:
             got = self.sim.step(*step)
         except (DeviceError, Difference, _Endless) as error:
             raise Difference(f"a good program stops after it: {error}") from error
-        if got.ids.tolist() != want.ids.tolist() or got.logits.tobytes() != want.logits.tobytes() or \
-                (self.sim.memory != model.machine.memory).any() or \
-                self.sim.vector().tobytes() != model.machine.vector.tobytes():
+        if (
+            got.ids.tolist() != want.ids.tolist()
+            or got.logits.tobytes() != want.logits.tobytes()
+            or (self.sim.memory != model.machine.memory).any()
+            or self.sim.vector().tobytes() != model.machine.vector.tobytes()
+        ):
             raise Difference("a good program computes something else after it")
 
 
@@ -149,11 +161,15 @@ def _rule(error):
 
 
 def _counts(counter):
-    return ", ".join(f"{name} {n}" for name, n in sorted(counter.items(), key=lambda each: -each[1]))
+    return ", ".join(
+        f"{name} {n}" for name, n in sorted(counter.items(), key=lambda each: -each[1])
+    )
 
 
 def try_all(config, count, seed, programs):
-    """Try a mutant of each of `count` of the `programs`, and print what came of them. Returns how many failed."""
+    """Try a mutant of each of `count` of the `programs`, and print what came of them. Returns how
+    many failed.
+    """
     failures = 0
     with steps(f"building the simulated FPGA, once ({config.name})") as step:
         pair = Pair(config, build_progress=step)
@@ -165,8 +181,11 @@ def try_all(config, count, seed, programs):
                 illegal.run(world, program, wrong)
             except Difference as difference:
                 failures += 1
-                print(f"program {n}, {wrong.what}; tokens {wrong.tokens}, position {wrong.position}, "
-                      f"head {int(wrong.head)}: {difference}", flush=True)
+                print(
+                    f"program {n}, {wrong.what}; tokens {wrong.tokens}, position {wrong.position}, "
+                    f"head {int(wrong.head)}: {difference}",
+                    flush=True,
+                )
     refused = {rule: n for rule, n in illegal.rules.items() if rule}
     print(f"{illegal.rules[None]} accepted, {sum(refused.values())} refused: {_counts(refused)}")
     print(f"ends of what was not accepted: {_counts(illegal.ends)}")

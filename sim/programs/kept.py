@@ -40,6 +40,7 @@ class Kept:
     start : :class:`int`
         Unit at which the program lies.
     """
+
     config: configs.Config
     why: str
     program: Program
@@ -55,7 +56,9 @@ class Kept:
 def _read(world, program):
     """Units of DRAM that a program reads."""
     config, units = world.config, set()
-    sequencer = Sequencer(program.insns, Bounds(config, world.end, *world.cache), len(program.tokens))
+    sequencer = Sequencer(
+        program.insns, Bounds(config, world.end, *world.cache), len(program.tokens)
+    )
     for _, insn in sequencer.run(program.tokens, program.position, program.head):
         if isinstance(insn, (Load, Stream)):
             units.update(range(insn.addr, insn.addr + insn.size))
@@ -87,12 +90,27 @@ def keep(path, world, program, why):
     why : :class:`str`
         What it failed with, and where it comes from.
     """
-    memory = [[first, base64.b64encode(zlib.compress(
-        world.memory[first * UNIT_BYTES:end * UNIT_BYTES].tobytes(), 9)).decode()]
-        for first, end in _runs(_read(world, program))]
-    kept = {"why": why, "config": world.config.name, "tokens": program.tokens, "position": program.position,
-            "head": program.head, "units": world.end, "cache": world.cache, "start": world.program,
-            "insns": [str(insn) for insn in program.insns], "memory": memory}
+    memory = [
+        [
+            first,
+            base64.b64encode(
+                zlib.compress(world.memory[first * UNIT_BYTES : end * UNIT_BYTES].tobytes(), 9)
+            ).decode(),
+        ]
+        for first, end in _runs(_read(world, program))
+    ]
+    kept = {
+        "why": why,
+        "config": world.config.name,
+        "tokens": program.tokens,
+        "position": program.position,
+        "head": program.head,
+        "units": world.end,
+        "cache": world.cache,
+        "start": world.program,
+        "insns": [str(insn) for insn in program.insns],
+        "memory": memory,
+    }
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(kept, indent=1) + "\n")
@@ -106,7 +124,9 @@ def parsed(text):
     for part in given:
         field, _, value = part.partition("=")
         shape = shapes[field]
-        values[field] = literal_eval(value) if isinstance(shape, int) else shape[value.partition(".")[2]]
+        values[field] = (
+            literal_eval(value) if isinstance(shape, int) else shape[value.partition(".")[2]]
+        )
     return cls(**values)
 
 
@@ -116,6 +136,8 @@ def kept(path):
     memory = np.zeros(raw["units"] * UNIT_BYTES, np.uint8)
     for first, text in raw["memory"]:
         part = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
-        memory[first * UNIT_BYTES:][:len(part)] = part
+        memory[first * UNIT_BYTES :][: len(part)] = part
     program = Program(tuple(map(parsed, raw["insns"])), raw["tokens"], raw["position"], raw["head"])
-    return Kept(configs.get(raw["config"]), raw["why"], program, memory, tuple(raw["cache"]), raw["start"])
+    return Kept(
+        configs.get(raw["config"]), raw["why"], program, memory, tuple(raw["cache"]), raw["start"]
+    )

@@ -32,13 +32,13 @@ def _bit(rng, insn):
 
 # Words in the place of an instruction and the next one. Registers and tokens have 3 and 4 bits.
 MISTAKES = {
-    "field":  lambda rng, insn, after: [_field(rng, insn, range(33)), after.encode()],
+    "field": lambda rng, insn, after: [_field(rng, insn, range(33)), after.encode()],
     "number": lambda rng, insn, after: [_field(rng, insn, (3, 4)), after.encode()],
-    "place":  lambda rng, insn, after: [_field(rng, insn, range(8, 29)), after.encode()],
-    "bit":    lambda rng, insn, after: [_bit(rng, insn), after.encode()],
-    "drop":   lambda rng, insn, after: [after.encode()],
-    "twice":  lambda rng, insn, after: [insn.encode(), insn.encode(), after.encode()],
-    "swap":   lambda rng, insn, after: [after.encode(), insn.encode()],
+    "place": lambda rng, insn, after: [_field(rng, insn, range(8, 29)), after.encode()],
+    "bit": lambda rng, insn, after: [_bit(rng, insn), after.encode()],
+    "drop": lambda rng, insn, after: [after.encode()],
+    "twice": lambda rng, insn, after: [insn.encode(), insn.encode(), after.encode()],
+    "swap": lambda rng, insn, after: [after.encode(), insn.encode()],
 }
 
 
@@ -57,6 +57,6 @@ def mutant(insns, seed):
     rng, words = Random(seed), [insn.encode() for insn in insns]
     while True:
         name, n = rng.choice(list(MISTAKES)), rng.randrange(len(insns) - 1)
-        changed = [*words[:n], *MISTAKES[name](rng, *insns[n:n + 2]), *words[n + 2:]]
+        changed = [*words[:n], *MISTAKES[name](rng, *insns[n : n + 2]), *words[n + 2 :]]
         if changed != words:
             return changed, f"{name} at {n} ({insns[n]})"

@@ -6,12 +6,14 @@ from rtl.spec.isa import Append, Dest, Quant, Sync, Unit
 __all__ = ["dump", "dump_units", "free_counters"]
 
 
-HEADS = 128   # of one QUANT: what its field for words has room for
+HEADS = 128  # of one QUANT: what its field for words has room for
 
 
 def free_counters(insns):
     """Token counters that a program does not use."""
-    used = {counter for insn in insns if isinstance(insn, Sync) for counter in (insn.take, insn.give)}
+    used = {
+        counter for insn in insns if isinstance(insn, Sync) for counter in (insn.take, insn.give)
+    }
     return [counter for counter in range(1, 16) if counter not in used]
 
 
@@ -31,6 +33,8 @@ def dump(config, insns, first):
     block, heads = config.kv_block_units, config.vector_words // config.head_dim
     for head in range(0, heads, HEADS):
         count = min(HEADS, heads - head)
-        out += [Quant(dest=Dest.KV, outer=1, inner=count * config.head_dim, a=head * config.head_dim),
-                Append(heads=count, addr=first + head * block, stride=block)]
+        out += [
+            Quant(dest=Dest.KV, outer=1, inner=count * config.head_dim, a=head * config.head_dim),
+            Append(heads=count, addr=first + head * block, stride=block),
+        ]
     return out

@@ -1,15 +1,28 @@
 """Pieces of random programs: what one unit does, with what it needs of others.
 
-Each function takes a :class:`~.generator.Growing` and returns instructions, registers added, of which
-it is not yet known whether they are legal where they go; or None.
+Each function takes a :class:`~.generator.Growing` and returns instructions, registers added, of
+which it is not yet known whether they are legal where they go; or None.
 """
 
 from dataclasses import replace
 
 from rtl.spec.config import GROUP, KV_BLOCK
 from rtl.spec.formats import stream_units
-from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Unit, Vector,
-                     WeightFormat)
+from rtl.spec.isa import (
+    Append,
+    Attend,
+    Dest,
+    Embed,
+    Func,
+    Load,
+    MatMul,
+    Quant,
+    Stream,
+    Sync,
+    Unit,
+    Vector,
+    WeightFormat,
+)
 from rtl.spec.limits import CACHE, COLUMN, HEADS, POSITIONS, REPETITIONS, ROWS
 
 from ..harness.patterns import EDGES, pattern
@@ -45,8 +58,15 @@ def load(made):
 
 def number(random):
     """Bits of a constant."""
-    return random.choice([random.choice(EDGES), pattern(random, range(120, 135)), random.getrandbits(32),
-                          0x4b400000 + random.randint(-140, 140), random.choice((0, (1 << 32) - 1))])
+    return random.choice(
+        [
+            random.choice(EDGES),
+            pattern(random, range(120, 135)),
+            random.getrandbits(32),
+            0x4B400000 + random.randint(-140, 140),
+            random.choice((0, (1 << 32) - 1)),
+        ]
+    )
 
 
 def vector(made):
@@ -57,7 +77,9 @@ def vector(made):
     if made.rarely(40):
         outer, inner = 1, min(largest(Vector, "inner", lanes), words)
     fields = {"func": random.choice(list(Func)), "outer": outer, "inner": inner}
-    most = min(largest(Vector, "d_stride", lanes), (words - inner) // max(outer - 1, 1) // lanes * lanes)
+    most = min(
+        largest(Vector, "d_stride", lanes), (words - inner) // max(outer - 1, 1) // lanes * lanes
+    )
     strides = [n for n in (0, inner, inner + lanes, 2 * inner, most, most) if n <= most]
     for x in "dabc":
         stride = random.choice(strides)
@@ -67,26 +89,34 @@ def vector(made):
         kind = random.random()
         if kind < 0.15:
             fields[f"{x}_fill"] = 1
-        elif kind < 0.4 or inner > words // 2:   # in place
+        elif kind < 0.4 or inner > words // 2:  # in place
             fields[x] = fields["d"]
             fields[f"{x}_stride"] = fields["d_stride"]
     for x in "bc":
         if random.random() < 0.3:
             fields |= {f"{x}_const": 1, f"{x}_value": number(random)}
-            if random.random() < 0.5:   # what is not read does not matter
-                fields |= {name: random.getrandbits(Vector.layout[name].width) for name in (x, f"{x}_stride")}
+            if random.random() < 0.5:  # what is not read does not matter
+                fields |= {
+                    name: random.getrandbits(Vector.layout[name].width)
+                    for name in (x, f"{x}_stride")
+                }
     return [Vector(**fields)]
 
 
 def calmed(made, quant, odds=0.6):
-    """QUANT, often of numbers that are loaded for it, and that are not what other pieces have made of them."""
+    """QUANT, often of numbers that are loaded for it, and that are not what other pieces have made
+    of them.
+    """
     first, end = made.world.calm
     dst = quant.a // 16 * 16
     size = -(-(quant.a + (quant.outer - 1) * quant.stride + quant.inner - dst) // 16)
     if size > end - first or made.random.random() > odds:
         return [quant]
-    return [Load(addr=made.random.randint(first, end - size), size=size, dst=dst),
-            *made.sync(Unit.LOAD, Unit.VECTOR), quant]
+    return [
+        Load(addr=made.random.randint(first, end - size), size=size, dst=dst),
+        *made.sync(Unit.LOAD, Unit.VECTOR),
+        quant,
+    ]
 
 
 def quantized(made, column, groups, act):
@@ -94,10 +124,22 @@ def quantized(made, column, groups, act):
     random, lanes = made.random, made.config.lanes
     outer = random.choice([n for n in (1, 2, 3, groups) if groups % n == 0])
     inner = groups // outer * GROUP
-    most = min(largest(Quant, "stride", lanes), (made.config.vector_words - inner) // max(outer - 1, 1) // lanes * lanes)
-    stride = random.choice([min(most, inner + lanes * random.randint(0, 4)), made.edge(0, most, lanes)])
-    return Quant(dest=Dest.ACT, outer=outer, inner=inner, stride=stride, column=column,
-                 a=made.place((outer - 1) * stride + inner, lanes), act=act)
+    most = min(
+        largest(Quant, "stride", lanes),
+        (made.config.vector_words - inner) // max(outer - 1, 1) // lanes * lanes,
+    )
+    stride = random.choice(
+        [min(most, inner + lanes * random.randint(0, 4)), made.edge(0, most, lanes)]
+    )
+    return Quant(
+        dest=Dest.ACT,
+        outer=outer,
+        inner=inner,
+        stride=stride,
+        column=column,
+        a=made.place((outer - 1) * stride + inner, lanes),
+        act=act,
+    )
 
 
 def chosen(made):
@@ -106,9 +148,12 @@ def chosen(made):
     if made.rarely(40):
         return [random.choice([world.deep, world.deep, world.tall])]
     groups = random.choice(world.matrices).groups
-    first, *_ = some = random.choices([m for m in world.matrices if m.groups == groups],
-                                      k=random.choice([1, 1, 2, 3]))
-    behind = [m for m in world.matrices if m.groups == groups and m.addr == first.addr + first.units]
+    first, *_ = some = random.choices(
+        [m for m in world.matrices if m.groups == groups], k=random.choice([1, 1, 2, 3])
+    )
+    behind = [
+        m for m in world.matrices if m.groups == groups and m.addr == first.addr + first.units
+    ]
     return [first, *behind] if random.random() < 0.3 else some
 
 
@@ -125,20 +170,27 @@ def streamed(matrices):
 
 
 def product(made):
-    """Matrices, and the activations that they need: all to the vector memory, all to the search, or any."""
+    """Matrices, and the activations that they need: all to the vector memory, all to the search, or
+    any.
+    """
     random, config = made.random, made.config
     matrices = chosen(made)
     groups, last = matrices[0].groups, random.randrange(len(made.tokens))
     act = made.edge(0, config.act_groups - groups)
-    insns = [insn for column in range(last + 1)
-             for insn in calmed(made, quantized(made, column, groups, act))]
+    insns = [
+        insn
+        for column in range(last + 1)
+        for insn in calmed(made, quantized(made, column, groups, act))
+    ]
     insns += [*made.sync(Unit.VECTOR, Unit.LINEAR), *streamed(matrices)]
     odds = random.choice([0, 0.3, 0.3, 1])
     return insns + [multiplied(made, m, act, last, odds) for m in matrices]
 
 
 def multiplied(made, matrix, act, last, odds):
-    """MATMUL of a matrix, with activations up to the column `last`; `odds` are those of the search."""
+    """MATMUL of a matrix, with activations up to the column `last`; `odds` are those of the
+    search.
+    """
     random, words = made.random, made.config.vector_words
     best = random.random() < odds
     column = random.randint(0, last) if best else last
@@ -148,8 +200,17 @@ def multiplied(made, matrix, act, last, odds):
         best, most, least = True, COLUMN, 0
     stride = random.choice([made.edge(least, most), min(most, least + random.randint(0, 40))])
     dst = made.edge(0, words - 1) if best else made.place(column * stride + matrix.rows, 1)
-    return MatMul(format=matrix.format, rows=matrix.rows, groups=matrix.groups, centre=random.randrange(8), act=act,
-                  best=best, column=column, stride=stride, dst=dst)
+    return MatMul(
+        format=matrix.format,
+        rows=matrix.rows,
+        groups=matrix.groups,
+        centre=random.randrange(8),
+        act=act,
+        best=best,
+        column=column,
+        stride=stride,
+        dst=dst,
+    )
 
 
 def embed(made):
@@ -158,16 +219,19 @@ def embed(made):
     table = deepest if made.rarely() else random.choice(tables)
     place = random.randrange(config.block_rows)
     # Only the place within the block counts, which comes from wherever the stream does.
-    row = place + config.block_rows * random.choice([0, 1, 2, 3, ROWS // config.block_rows,
-                                                     random.randint(0, ROWS // config.block_rows)])
+    row = place + config.block_rows * random.choice(
+        [0, 1, 2, 3, ROWS // config.block_rows, random.randint(0, ROWS // config.block_rows)]
+    )
     units = embed_units(config, table.groups)
     addr = table.addr + units * random.randrange(table.rows // config.block_rows)
-    if random.random() < 0.2:    # any bytes are weights
+    if random.random() < 0.2:  # any bytes are weights
         addr = random.choice([0, made.world.end - units])
         if addr and addr < made.world.cache[1]:
             return None
-    return [Stream(addr=addr, size=units),
-            Embed(row=row, groups=table.groups, dst=made.place(GROUP * table.groups, 1))]
+    return [
+        Stream(addr=addr, size=units),
+        Embed(row=row, groups=table.groups, dst=made.place(GROUP * table.groups, 1)),
+    ]
 
 
 def heads_quantized(made, dest, count):
@@ -175,30 +239,47 @@ def heads_quantized(made, dest, count):
     random, config = made.random, made.config
     dim, lanes, words = config.head_dim, config.lanes, config.vector_words
     most = largest(Quant, "inner", dim) // dim
-    outers = [n for n in (1, 2, 3, count) if count % n == 0 and count // n <= most and n <= REPETITIONS]
+    outers = [
+        n for n in (1, 2, 3, count) if count % n == 0 and count // n <= most and n <= REPETITIONS
+    ]
     outer = random.choice(outers)
     inner = count // outer * dim
     if inner > words:
         return None
-    top = min(largest(Quant, "stride", lanes), (words - inner) // max(outer - 1, 1) // lanes * lanes)
+    top = min(
+        largest(Quant, "stride", lanes), (words - inner) // max(outer - 1, 1) // lanes * lanes
+    )
     stride = random.choice([min(top, dim), made.edge(0, top, lanes)])
-    return Quant(dest=dest, outer=outer, inner=inner, stride=stride,
-                 a=made.place((outer - 1) * stride + inner, lanes))
+    return Quant(
+        dest=dest,
+        outer=outer,
+        inner=inner,
+        stride=stride,
+        a=made.place((outer - 1) * stride + inner, lanes),
+    )
 
 
 def append(made):
     random, config, (first, end) = made.random, made.config, made.world.cache
     heads = random.randint(1, 3)
-    if made.rarely(20):   # as many as a QUANT of one repetition, or of most repetitions, has
-        heads = random.choice([min(HEADS, config.vector_words // config.head_dim), made.edge(1, HEADS)])
+    if made.rarely(20):  # as many as a QUANT of one repetition, or of most repetitions, has
+        heads = random.choice(
+            [min(HEADS, config.vector_words // config.head_dim), made.edge(1, HEADS)]
+        )
     block = config.kv_block_units
     most = min(CACHE, (end - first - block) // max(heads - 1, 1))
     stride = random.choice([n for n in (0, 1, block, block + 1, most) if n <= most])
     quant = heads_quantized(made, Dest.KV, heads)
-    return quant and [*calmed(made, quant), Append(
-        value=random.getrandbits(1), heads=heads, stride=stride,
-        addr=made.edge(first, end - (heads - 1) * stride - block),
-        position=random.choice([0, 31, largest(Append, "position"), random.randrange(1 << 20)]))]
+    return quant and [
+        *calmed(made, quant),
+        Append(
+            value=random.getrandbits(1),
+            heads=heads,
+            stride=stride,
+            addr=made.edge(first, end - (heads - 1) * stride - block),
+            position=random.choice([0, 31, largest(Append, "position"), random.randrange(1 << 20)]),
+        ),
+    ]
 
 
 def most_heads(config):
@@ -211,13 +292,15 @@ def attend(made):
     block, dim, lanes = config.kv_block_units, config.head_dim, config.lanes
     most = most_heads(config)
     heads, queries = random.randint(1, 3), random.randint(1, min(config.queries, 15))
-    length = random.choice([1, 2, 31, 32, 33, 64, 65, random.randint(1, 96), random.randint(65, 192)])
+    length = random.choice(
+        [1, 2, 31, 32, 33, 64, 65, random.randint(1, 96), random.randint(65, 192)]
+    )
     if made.rarely(20):
         heads, queries, length = made.edge(1, most), 1, random.randint(1, 2)
     elif world.long and made.rarely(15):
         heads, queries, length = 1, 1, random.choice([POSITIONS, random.randint(1, POSITIONS)])
-    # Of a query of usual numbers, and blocks that begin where those of the cache do, scores differ by
-    # little; elsewhere exponents are any bytes.
+    # Of a query of usual numbers, and blocks that begin where those of the cache do, scores differ
+    # by little; elsewhere exponents are any bytes.
     usual = random.random() < 0.6
     count = heads * queries
     reach = -(-length // KV_BLOCK) * block
@@ -233,11 +316,21 @@ def attend(made):
     quant = heads_quantized(made, Dest.QUERY, count)
     numerators, denominators = count * dim, count * lanes
     dst, sums = made.place(numerators, lanes), made.place(denominators, lanes)
-    if numerators > config.vector_words // 4:   # or they would hardly ever be apart
+    if numerators > config.vector_words // 4:  # or they would hardly ever be apart
         dst, sums = random.choice([(0, numerators), (denominators, 0)])
         quant = Quant(dest=Dest.QUERY, outer=count, inner=dim, a=config.vector_words - dim)
-    return quant and [*calmed(made, quant, odds=usual), Attend(heads=heads, queries=queries, length=length, stride=stride, addr=addr,
-                                    dst=dst, sums=sums)]
+    return quant and [
+        *calmed(made, quant, odds=usual),
+        Attend(
+            heads=heads,
+            queries=queries,
+            length=length,
+            stride=stride,
+            addr=addr,
+            dst=dst,
+            sums=sums,
+        ),
+    ]
 
 
 def token(made):

@@ -11,7 +11,9 @@ __all__ = ["shrink"]
 
 
 def _without(insns, start, count):
-    """A program without some instructions, and with loops as much shorter; None if a loop has nothing left."""
+    """A program without some instructions, and with loops as much shorter; None if a loop has
+    nothing left.
+    """
     out = []
     for n, insn in enumerate(insns):
         if start <= n < start + count:
@@ -29,9 +31,10 @@ def _without(insns, start, count):
 def shrink(pair, world, program):
     """Leave out instructions as long as the program stays legal and the difference stays.
 
-    Runs of instructions first, then fewer of them (delta debugging: Zeller and Hildebrandt, 2002), until
-    none can go. Then LOADs load less, as long as the same holds.
+    Runs of instructions first, then fewer of them (delta debugging: Zeller and Hildebrandt, 2002),
+    until none can go. Then LOADs load less, as long as the same holds.
     """
+
     def differs(insns):
         try:
             pair.compare(world, replace(program, insns=insns))
@@ -59,7 +62,9 @@ def _fewer(insns, differs):
             if fewer and differs(fewer):
                 insns = fewer
             else:
-                start += max(1, count // 2)   # a token's giver and taker go together, wherever they are
+                start += max(
+                    1, count // 2
+                )  # a token's giver and taker go together, wherever they are
         count //= 2
     return insns
 
@@ -74,7 +79,7 @@ def _narrower(insns, differs):
             if load.addr + part < 1 << 32 and load.dst + 16 * part < 1 << 18:
                 ends.append(replace(ends[0], addr=load.addr + part, dst=load.dst + 16 * part))
             for end in ends if part < load.size else ():
-                shorter = (*insns[:n], end, *insns[n + 1:])
+                shorter = (*insns[:n], end, *insns[n + 1 :])
                 if differs(shorter):
                     insns = shorter
                     break

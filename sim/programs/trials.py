@@ -17,10 +17,10 @@ from .world import World
 __all__ = ["again", "programs", "run"]
 
 
-WORLD = 100   # programs that share a world
-SHOWN = 3     # failures that are shrunk, which takes as long as some hundred programs
+WORLD = 100  # programs that share a world
+SHOWN = 3  # failures that are shrunk, which takes as long as some hundred programs
 FOLDER = ROOT / "build" / "random"
-LONG = 10     # of so many worlds, the last has a long context
+LONG = 10  # of so many worlds, the last has a long context
 
 
 def random_of(*what):
@@ -41,8 +41,11 @@ def failed(pair, world, program, difference, name):
     small = shrink(pair, world, program)
     path = FOLDER / f"{pair.config.name}-{name}.json"
     keep(path, world, small, f"program {name}: {difference}")
-    print(f"{len(small.insns)} of its {len(program.insns)} instructions are in {path.relative_to(ROOT)}; tokens "
-          f"{program.tokens}, position {program.position}, head {int(program.head)}:")
+    print(
+        f"{len(small.insns)} of its {len(program.insns)} instructions are in "
+        f"{path.relative_to(ROOT)}; tokens "
+        f"{program.tokens}, position {program.position}, head {int(program.head)}:"
+    )
     for insn in small.insns:
         print(f"    {insn}")
 
@@ -74,7 +77,9 @@ def again(path):
     try:
         program = kept(path)
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: expected a program that `make random` kept, found something else") from None
+        raise UserError(
+            f"{path}: expected a program that `make random` kept, found something else"
+        ) from None
     with Pair(program.config) as pair:
         try:
             pair.compare(program, program.program)

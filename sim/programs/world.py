@@ -16,15 +16,18 @@ from ..harness.patterns import EDGES, floats, pattern
 __all__ = ["Matrix", "World", "image"]
 
 
-CACHE_BLOCKS = 6     # of KV, of one head
-SHAPES = [(16, 1), (1, 1), (3, 2), (40, 2), (17, 3), (70, 4), (64, 5)]   # rows, groups
-BEFORE, BEHIND = 7, 20   # units of DRAM that surround what may be written
-EDGE = 0.1           # how often a number is one at which a definition changes
+CACHE_BLOCKS = 6  # of KV, of one head
+SHAPES = [(16, 1), (1, 1), (3, 2), (40, 2), (17, 3), (70, 4), (64, 5)]  # rows, groups
+BEFORE, BEHIND = 7, 20  # units of DRAM that surround what may be written
+EDGE = 0.1  # how often a number is one at which a definition changes
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A packed matrix: where it lies, and what a program must say of it. `addr` and `units` are of DRAM."""
+    """A packed matrix: where it lies, and what a program must say of it. `addr` and `units` are of
+    DRAM.
+    """
+
     format: WeightFormat
     rows: int
     groups: int
@@ -70,8 +73,8 @@ class World:
     numbers : :class:`int`
         Units of numbers, from address 0: as many as the vector memory has.
     calm : (:class:`int`, :class:`int`)
-        Those of them at whose numbers no definition changes: first and end. A group that has one that
-        does is often that alone among zeros, once it is quantized.
+        Those of them at whose numbers no definition changes: first and end. A group that has one
+        that does is often that alone among zeros, once it is quantized.
     program : :class:`int`
         Unit at which programs start.
     cache : (:class:`int`, :class:`int`)
@@ -79,6 +82,7 @@ class World:
     end : :class:`int`
         Units of DRAM.
     """
+
     def __init__(self, config, random, long=False):
         self.config, self.long = config, long
         self._rng, self._random = np.random.default_rng(random.getrandbits(64)), random
@@ -87,13 +91,16 @@ class World:
         self.numbers = self._put(self._numbers(config.vector_words - calm).tobytes())
         self.calm = self.end, self.end + self._put(self._numbers(calm, edge=0).tobytes())
         self.numbers = self.end
-        self.matrices = [self._matrix(WeightFormat[name], *shape)
-                         for name in config.formats for shape in SHAPES]
+        self.matrices = [
+            self._matrix(WeightFormat[name], *shape) for name in config.formats for shape in SHAPES
+        ]
         dense = [fmt for fmt in config.weight_formats if fmt not in SPARSE]
         self.deep = self._matrix(random.choice(dense), random.choice((1, 5, 20)), config.act_groups)
         self.tall = self._matrix(random.choice(dense), config.vector_words, 1)
-        self.tables = [self._matrix(WeightFormat.S8, blocks * config.block_rows, groups) for blocks, groups in
-                       ((4, 1), (4, 3), (1, min(GROUPS, config.vector_words // GROUP)))]
+        self.tables = [
+            self._matrix(WeightFormat.S8, blocks * config.block_rows, groups)
+            for blocks, groups in ((4, 1), (4, 3), (1, min(GROUPS, config.vector_words // GROUP)))
+        ]
         self.longest = max(m.units for m in (*self.matrices, self.deep, self.tall, *self.tables))
         self.program = self.end
         self._put(bytes(config.program_words * 32))
@@ -114,16 +121,27 @@ class World:
     def _numbers(self, count, edge=EDGE):
         """fp32 numbers, most of them near 1."""
         random = self._random
-        return floats([random.choice(EDGES) if random.random() < edge else
-                       pattern(random, range(118, 136)) for _ in range(count)])
+        return floats(
+            [
+                random.choice(EDGES) if random.random() < edge else pattern(random, range(118, 136))
+                for _ in range(count)
+            ]
+        )
 
     def _matrix(self, fmt, rows, groups):
         rng = self._rng
         codes = _codes(rng, fmt, rows, groups * GROUP)
         scale = rng.integers(0, 256, (rows, groups)).astype(np.uint8)
         centre = rng.integers(-128, 128, (rows, groups)).astype(np.int8)
-        raw = pack(fmt, codes, scale, centre, self._numbers(rows), self.config.beat_bytes,
-                   self.config.patterns)
+        raw = pack(
+            fmt,
+            codes,
+            scale,
+            centre,
+            self._numbers(rows),
+            self.config.beat_bytes,
+            self.config.patterns,
+        )
         addr = self.end
         return Matrix(fmt, rows, groups, addr, self._put(raw))
 
@@ -141,16 +159,30 @@ class World:
         return cache
 
     def image(self, words):
-        """An :class:`~host.image.image.Image` of a program, of which nothing is known to be legal."""
+        """An :class:`~host.image.image.Image` of a program, of which nothing is known to be
+        legal.
+        """
         return image(self.config, self.memory, self.cache, self.program, words)
 
 
 def image(config, memory, cache, start, words):
     """An :class:`~host.image.image.Image` of DRAM, with a program that lies at the unit `start`."""
     memory, raw = memory.copy(), b"".join(word.to_bytes(32, "little") for word in words)
-    memory[start * UNIT_BYTES:][:len(raw)] = np.frombuffer(raw, np.uint8)
+    memory[start * UNIT_BYTES :][: len(raw)] = np.frombuffer(raw, np.uint8)
     return Image(
-        memory=memory, memory_units=len(memory) // UNIT_BYTES, writable=cache, program=start,
-        length=len(words), digest=config.digest, config=config.name, formats=list(config.formats),
-        patterns=list(config.patterns), context=1, vocab=1 << 20, weight_bytes=0, model={}, tokenizer={},
-        report={})
+        memory=memory,
+        memory_units=len(memory) // UNIT_BYTES,
+        writable=cache,
+        program=start,
+        length=len(words),
+        digest=config.digest,
+        config=config.name,
+        formats=list(config.formats),
+        patterns=list(config.patterns),
+        context=1,
+        vocab=1 << 20,
+        weight_bytes=0,
+        model={},
+        tokenizer={},
+        report={},
+    )

@@ -30,21 +30,22 @@ def weights(scores, v_exponent):
     """
     top = lifted_top = EMPTY
     for at in range(0, len(scores), BLOCK):
-        parts = [divmod(score, 1024) for score in scores[at:at + BLOCK]]
-        lifts = [whole + e for (whole, _), e in zip(parts, v_exponent[at:at + BLOCK])]
+        parts = [divmod(score, 1024) for score in scores[at : at + BLOCK]]
+        lifts = [whole + e for (whole, _), e in zip(parts, v_exponent[at : at + BLOCK])]
         before, lifted_before = top, lifted_top
         top = max(top, *(whole for whole, _ in parts))
         lifted_top = max(lifted_top, *lifts)
         shifts = min(lifted_top - lifted_before, 48), min(top - before, 48)
-        factors = [EXP2[part] >> min(lifted_top - lift, 48)
-                   for (_, part), lift in zip(parts, lifts)]
+        factors = [
+            EXP2[part] >> min(lifted_top - lift, 48) for (_, part), lift in zip(parts, lifts)
+        ]
         shares = [EXP2[part] >> min(top - whole, 48) for whole, part in parts]
         yield shifts, (factors, shares), lifted_top - top
 
 
 def accumulate(sums, right, addends):
     """Sums, divided by 2**right with what is left over dropped, and what a block adds."""
-    return torch.div(sums, 2 ** right, rounding_mode="floor") + addends
+    return torch.div(sums, 2**right, rounding_mode="floor") + addends
 
 
 def attend_quantized(q, q_exponent, k, k_exponent, v, v_exponent):
@@ -67,5 +68,6 @@ def attend(q, k, v):
     q is scaled by log2(e) / sqrt(head_dim) already. Returns numerators and denominators, float32.
     """
     parts = quantize(q, q.shape[-1], 16), quantize(k, k.shape[-1]), quantize(v, v.shape[-1])
-    return attend_quantized(*(x.to(int64) for values, exponent in parts
-                              for x in (values, exponent[:, 0])))
+    return attend_quantized(
+        *(x.to(int64) for values, exponent in parts for x in (values, exponent[:, 0]))
+    )

@@ -29,6 +29,7 @@ class Float32:
     model : :class:`~mapper.model.Model` or alike
         Has a `graph`, and `tensor(name, layer)`.
     """
+
     def __init__(self, model):
         self.model = model
 
@@ -51,11 +52,18 @@ class Float32:
                     result = self._run(node.body, {**values, node.name: result}, n, trace)
             else:
                 operation = getattr(self, type(node).__name__.lower())
-                result = operation(node, lambda name: self._tensor(name, layer),
-                                   *(values[name] for name in node.inputs))
+                result = operation(
+                    node,
+                    lambda name: self._tensor(name, layer),
+                    *(values[name] for name in node.inputs),
+                )
                 if trace:
-                    trace(node.name.replace("layer", f"layer {layer}", 1) if layer is not None
-                          else node.name, result)
+                    trace(
+                        node.name.replace("layer", f"layer {layer}", 1)
+                        if layer is not None
+                        else node.name,
+                        result,
+                    )
             values[node.name] = result
         return result
 
@@ -93,8 +101,10 @@ class Float32:
     def attend(self, node, tensor, q, k, v):
         shared = node.heads // node.kv_heads
         q, k, v = (x.unflatten(-1, (-1, node.head_dim)) for x in (q, k, v))
-        q, k, v = (x.transpose(0, 1) for x in (q, k.repeat_interleave(shared, 1),
-                                               v.repeat_interleave(shared, 1)))
+        q, k, v = (
+            x.transpose(0, 1)
+            for x in (q, k.repeat_interleave(shared, 1), v.repeat_interleave(shared, 1))
+        )
         result = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         return result.transpose(0, 1).flatten(1)
 
@@ -111,6 +121,7 @@ class Float32:
 class Late(NamedTuple):
     """A value that lacks a factor for each position, 1 / rms(x) of a norm: it comes after
     products."""
+
     values: torch.Tensor
     factor: torch.Tensor
 
@@ -130,8 +141,10 @@ class MachineArithmetic(Float32):
     ----------
     model : :class:`~mapper.model.Model`
     integers : function of (name, linear) -> (integer weights (rows, K), row scales (rows,))
-        What the mapper makes of a matrix; names are ``3.gate`` for layer 3, and ``head``, ``embedding``.
+        What the mapper makes of a matrix; names are ``3.gate`` for layer 3, and ``head``,
+        ``embedding``.
     """
+
     def __init__(self, model, integers):
         super().__init__(model)
         self.integers = integers
@@ -143,12 +156,16 @@ class MachineArithmetic(Float32):
     def embedding(self, node, tensor):
         weight, row_scale = self.integers(*tensor(node.weight))
         rows = torch.tensor(self.ids)
-        return ops.multiply(torch.tensor(weight)[rows].float(), torch.tensor(row_scale)[rows][:, None])
+        return ops.multiply(
+            torch.tensor(weight)[rows].float(), torch.tensor(row_scale)[rows][:, None]
+        )
 
     def norm(self, node, tensor, x):
         x = settled(x)
-        return Late(ops.madd(x, torch.tensor(tensor(node.gain)[1]), 0.0),
-                    ops.rms_reciprocal(x, node.eps)[:, None])
+        return Late(
+            ops.madd(x, torch.tensor(tensor(node.gain)[1]), 0.0),
+            ops.rms_reciprocal(x, node.eps)[:, None],
+        )
 
     def linear(self, node, tensor, x):
         if node.bias is not None:
@@ -159,7 +176,7 @@ class MachineArithmetic(Float32):
         return self.product(tensor(node.weight), x)
 
     def head(self, node, tensor, x):
-        return self.product(tensor(node.weight), settled(x))   # logits leave the machine
+        return self.product(tensor(node.weight), settled(x))  # logits leave the machine
 
     def rope(self, node, tensor, x, angles):
         if isinstance(x, Late):
@@ -175,7 +192,7 @@ class MachineArithmetic(Float32):
         for t in range(len(q)):
             for head in range(node.kv_heads):
                 group = slice(head * shared, (head + 1) * shared)
-                numerators, denominators = attend(q[t, group], k[:t + 1, head], v[:t + 1, head])
+                numerators, denominators = attend(q[t, group], k[: t + 1, head], v[: t + 1, head])
                 out[t, group] = ops.madd(numerators, ops.reciprocal(denominators)[:, None], 0.0)
         return out.flatten(1)
 

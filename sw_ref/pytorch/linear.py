@@ -8,8 +8,16 @@ from rtl.spec.isa import WeightFormat
 from .ops import MAX, multiply, quantize, shift
 
 
-__all__ = ["weights", "products", "alignment", "group_sums", "exact_sums", "scaled", "linear",
-           "best"]
+__all__ = [
+    "weights",
+    "products",
+    "alignment",
+    "group_sums",
+    "exact_sums",
+    "scaled",
+    "linear",
+    "best",
+]
 
 
 ODD_GRIDS = {WeightFormat.U1: 1, WeightFormat.U2: 3, WeightFormat.U3: 7, WeightFormat.U4: 15}
@@ -17,12 +25,13 @@ ODD_GRIDS = {WeightFormat.U1: 1, WeightFormat.U2: 3, WeightFormat.U3: 7, WeightF
 
 def weights(fmt, codes, scale, centre, centre_shift):
     """Integer weights (rows, K) of codes (rows, K), with scales and centres (rows, K / 32)."""
+
     def spread(x):
         return x.repeat_interleave(32, 1)
 
     if fmt in ODD_GRIDS:
         grid = codes + codes - ODD_GRIDS[fmt]
-        return grid * spread(scale) + spread(centre) * 2 ** centre_shift
+        return grid * spread(scale) + spread(centre) * 2**centre_shift
     return codes * spread(scale) if fmt == WeightFormat.S8 else codes
 
 
@@ -65,8 +74,11 @@ def scaled(total, row_scale, top):
 def linear(weight, row_scale, x):
     """Product of float32 activations, quantized here, with integer weights (rows, K)."""
     q, exponent = quantize(x)
-    return scaled(exact_sums(weight.to(int64), q, exponent), row_scale,
-                  exponent.amax(-1, keepdim=True).to(int64))
+    return scaled(
+        exact_sums(weight.to(int64), q, exponent),
+        row_scale,
+        exponent.amax(-1, keepdim=True).to(int64),
+    )
 
 
 def best(logits, count=64):

@@ -13,8 +13,20 @@ from torch import float32, int64
 
 from rtl.spec import formats
 from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
-from rtl.spec.isa import (Append, Attend, Dest, Embed, Func, Load, MatMul, Quant, Stream, Sync, Vector,
-                     WeightFormat)
+from rtl.spec.isa import (
+    Append,
+    Attend,
+    Dest,
+    Embed,
+    Func,
+    Load,
+    MatMul,
+    Quant,
+    Stream,
+    Sync,
+    Vector,
+    WeightFormat,
+)
 
 from . import attention as torch_attention, linear as torch_linear, ops as torch_ops
 
@@ -52,6 +64,7 @@ class TorchMachine:
     best : int64 tensor, float32 tensor
         Ids and values of the last search.
     """
+
     def __init__(self, config, memory, columns):
         self.config, self.memory, self.columns = config, memory, columns
         self.vector = torch.zeros(config.vector_words)
@@ -91,11 +104,11 @@ class TorchMachine:
 
     def dram(self, addr, units):
         """So many units of DRAM: a view."""
-        return self.memory[addr * UNIT_BYTES:(addr + units) * UNIT_BYTES]
+        return self.memory[addr * UNIT_BYTES : (addr + units) * UNIT_BYTES]
 
     def write(self, start, values):
         """Write words to the vector memory, a tensor of any shape."""
-        self.vector[start:start + values.numel()] = values.flatten()
+        self.vector[start : start + values.numel()] = values.flatten()
 
     def places(self, insn, name, inner):
         """Addresses of an operand, or of the result: (outer, inner)."""
@@ -124,8 +137,9 @@ class TorchMachine:
 
     def _quant(self, insn):
         group = GROUP if insn.dest == Dest.ACT else self.config.head_dim
-        x = torch.stack([self.vector[insn.a + n * insn.stride:][:insn.inner]
-                         for n in range(insn.outer)])
+        x = torch.stack(
+            [self.vector[insn.a + n * insn.stride :][: insn.inner] for n in range(insn.outer)]
+        )
         q, exponent = torch_ops.quantize(x, group, 16 if insn.dest == Dest.QUERY else 8)
         groups = list(zip(q.reshape(-1, group), exponent.flatten().to(int64)))
         if insn.dest == Dest.ACT:
@@ -139,10 +153,10 @@ class TorchMachine:
         stream = self.streams[0].tobytes()
         shape = rows, groups, self.config.beat_bytes
         units = formats.stream_units(fmt, *shape, stream)
-        self.streams[0] = self.streams[0][units * UNIT_BYTES:]
+        self.streams[0] = self.streams[0][units * UNIT_BYTES :]
         if not len(self.streams[0]):
             self.streams.popleft()
-        *parts, row_scale = formats.unpack(fmt, stream[:units * UNIT_BYTES], *shape)
+        *parts, row_scale = formats.unpack(fmt, stream[: units * UNIT_BYTES], *shape)
         codes, scale, centre = (torch.from_numpy(part.astype(np.int64)) for part in parts)
         weight = torch_linear.weights(fmt, codes, scale, centre, centre_shift)
         return weight, torch.from_numpy(row_scale.copy())
@@ -166,7 +180,7 @@ class TorchMachine:
         line, units = position % KV_BLOCK, self.config.kv_block_units
         block = self.dram(addr + position // KV_BLOCK * units, units)
         lines = block[UNIT_BYTES:].reshape(2, KV_BLOCK, -1)
-        return [(lines[n, line].view(np.int8), block[n * KV_BLOCK + line:][:1]) for n in range(2)]
+        return [(lines[n, line].view(np.int8), block[n * KV_BLOCK + line :][:1]) for n in range(2)]
 
     def _append(self, addr, insn, values, exponent):
         elements, place = self.head(addr, insn.position % KV_BLOCK)[insn.value]
@@ -180,9 +194,12 @@ class TorchMachine:
             cache = [self.head(insn.addr + head * insn.stride, n) for n in range(insn.length)]
             k, k_exponent, v, v_exponent = (
                 torch.from_numpy(np.stack([pair[which][part] for pair in cache]).astype(np.int64))
-                for which in range(2) for part in range(2))
+                for which in range(2)
+                for part in range(2)
+            )
             numerators, denominators = torch_attention.attend_quantized(
-                q, q_exponent, k, k_exponent[:, 0], v, v_exponent[:, 0])
+                q, q_exponent, k, k_exponent[:, 0], v, v_exponent[:, 0]
+            )
             first = head * insn.queries
             self.write(insn.dst + first * dim, numerators)
             self.write(insn.sums + first * lanes, denominators[:, None].expand(-1, lanes))

@@ -9,13 +9,32 @@ import torch
 from torch import float32, float64, int32, int64
 
 
-__all__ = ["number", "single", "load", "multiply", "add", "madd", "nmadd", "dot", "clamp", "scale",
-           "shift", "from_int", "reciprocal_seed", "reciprocal", "rsqrt_seed", "rsqrt", "silu_gate",
-           "rms_reciprocal", "rotate", "quantize"]
+__all__ = [
+    "number",
+    "single",
+    "load",
+    "multiply",
+    "add",
+    "madd",
+    "nmadd",
+    "dot",
+    "clamp",
+    "scale",
+    "shift",
+    "from_int",
+    "reciprocal_seed",
+    "reciprocal",
+    "rsqrt_seed",
+    "rsqrt",
+    "silu_gate",
+    "rms_reciprocal",
+    "rotate",
+    "quantize",
+]
 
 
-MIN_NORMAL = 2.0 ** -126
-MAX = 2.0 ** 128 - 2.0 ** 104
+MIN_NORMAL = 2.0**-126
+MAX = 2.0**128 - 2.0**104
 MAGIC = 12582912.0
 LOG2E = 1.4426950408889634
 
@@ -23,7 +42,7 @@ LOG2E = 1.4426950408889634
 def number(x):
     """What float32 patterns, or a Python number, stand for: float64, put together of the fields."""
     bits = (x if isinstance(x, torch.Tensor) else torch.tensor(x, dtype=float32)).view(int32)
-    exponent, fraction = bits >> 23 & 255, bits & 0x7fffff
+    exponent, fraction = bits >> 23 & 255, bits & 0x7FFFFF
     normal = torch.ldexp((fraction + 0x800000).to(float64), exponent - 150)
     size = torch.where(exponent > 0, normal, 0.0)
     return torch.where(bits < 0, -size, size)
@@ -39,7 +58,7 @@ def single(x):
 def load(words):
     """Float32 patterns as they come to lie in the vector memory."""
     bits = words.view(int32)
-    return torch.where(bits >> 23 & 255 == 255, bits & ~0x7fffffff | 0x7f7fffff, bits).view(float32)
+    return torch.where(bits >> 23 & 255 == 255, bits & ~0x7FFFFFFF | 0x7F7FFFFF, bits).view(float32)
 
 
 def multiply(a, b):
@@ -67,11 +86,11 @@ def from_int(i, exponent):
     rest, half = size & (1 << extra) - 1, 1 << extra >> 1
     kept = size >> extra
     kept += (extra > 0) & ((rest > half) | (rest == half) & (kept & 1 > 0))
-    carried = kept >> 24    # rounded up to a power of two
+    carried = kept >> 24  # rounded up to a power of two
     field = torch.where(size > 0, length + carried + exponent + 126, 0)
-    fraction = (kept << (24 - length).clamp(min=0)) >> carried & 0x7fffff
+    fraction = (kept << (24 - length).clamp(min=0)) >> carried & 0x7FFFFF
     bits = field << 23 | fraction
-    bits = torch.where(field <= 0, 0, torch.where(field >= 255, 0x7f7fffff, bits))
+    bits = torch.where(field <= 0, 0, torch.where(field >= 255, 0x7F7FFFFF, bits))
     return torch.where(i < 0, bits - (1 << 31), bits).to(int32).view(float32)
 
 
@@ -88,7 +107,9 @@ def nmadd(a, b, c):
 def dot(a, b):
     """Sum of products over the last axis, through 64 interleaved partial sums."""
     terms = multiply(a, b)
-    terms = torch.nn.functional.pad(terms, (0, -terms.shape[-1] % 64), value=-0.0).unflatten(-1, (-1, 64))
+    terms = torch.nn.functional.pad(terms, (0, -terms.shape[-1] % 64), value=-0.0).unflatten(
+        -1, (-1, 64)
+    )
     total = torch.zeros_like(terms[..., 0, :])
     for n in range(terms.shape[-2]):
         total = add(total, terms[..., n, :])
@@ -111,7 +132,7 @@ def scale(a, t, sign=1):
 def reciprocal_seed(d):
     """About 1 / d."""
     bits = d.view(int32)
-    size = 0x7EF311C7 - (bits & 0x7fffffff)
+    size = 0x7EF311C7 - (bits & 0x7FFFFFFF)
     return torch.where(size < 1 << 23, 0, size).view(float32).copysign(d)
 
 
@@ -125,7 +146,7 @@ def reciprocal(d):
 
 def rsqrt_seed(v):
     """About 1 / sqrt(abs(v))."""
-    return (0x5F3759DF - ((v.view(int32) & 0x7fffffff) >> 1)).view(float32)
+    return (0x5F3759DF - ((v.view(int32) & 0x7FFFFFFF) >> 1)).view(float32)
 
 
 def rsqrt(v):

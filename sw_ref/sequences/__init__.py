@@ -2,7 +2,8 @@
 
 Each is a formula in a file of this folder. Tracing it gives its steps, which are data: the mapper
 turns a step into one Vector instruction, :func:`evaluate` into one numpy call. Both machines do the
-same because both read the same list. To add one, add a file: `tests/sw_ref/test_sequences.py` finds it.
+same because both read the same list. To add one, add a file: `tests/sw_ref/test_sequences.py` finds
+it.
 """
 
 from importlib import import_module
@@ -12,8 +13,18 @@ from .functions import FUNCTIONS, evaluate
 from .trace import SEQUENCES, Sequence, inputs, sequence
 
 
-__all__ = ["FUNCTIONS", "SEQUENCES", "Sequence", "RECIPROCAL", "RSQRT", "SILU_GATE", "evaluate",
-           "inputs", "norm_scale", "sequence"]
+__all__ = [
+    "FUNCTIONS",
+    "SEQUENCES",
+    "Sequence",
+    "RECIPROCAL",
+    "RSQRT",
+    "SILU_GATE",
+    "evaluate",
+    "inputs",
+    "norm_scale",
+    "sequence",
+]
 
 
 for _module in iter_modules(__path__):

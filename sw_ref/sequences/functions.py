@@ -26,7 +26,14 @@ def evaluate(steps, **values):
     """Run `steps` on numpy arrays; returns all named values."""
     values = {name: np.asarray(value, np.float32) for name, value in values.items()}
     for func, result, *operands in steps:
-        values[result] = FUNCTIONS[func](*(values[o] if isinstance(o, str) else
-                                           None if o is None else np.array([o], np.float32)
-                                           for o in operands))
+        values[result] = FUNCTIONS[func](
+            *(
+                values[o]
+                if isinstance(o, str)
+                else None
+                if o is None
+                else np.array([o], np.float32)
+                for o in operands
+            )
+        )
     return values

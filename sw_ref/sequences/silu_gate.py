@@ -23,14 +23,14 @@ def silu_gate(w):
     w.g = w.g * w.s
     w.up = w.up * w.s
     w.r = clamp(w.g, 80.0)
-    w.t = w.r * LOG2E + MAGIC              # n, as an integer in the low bits
-    w.u = w.t - MAGIC                      # n
-    w.r = w.u - w.r * LOG2E                # f
+    w.t = w.r * LOG2E + MAGIC  # n, as an integer in the low bits
+    w.u = w.t - MAGIC  # n
+    w.r = w.u - w.r * LOG2E  # f
     w.u = w.r * EXP2_POLY[0] + EXP2_POLY[1]
     for coefficient in EXP2_POLY[2:]:
-        w.u = w.u * w.r + coefficient      # 2**f
-    w.u = scaled_down(w.u, w.t)            # exp(-x)
+        w.u = w.u * w.r + coefficient  # 2**f
+    w.u = scaled_down(w.u, w.t)  # exp(-x)
     w.t = w.u + 1.0
-    w.add(reciprocal(), d="t")             # r = sigmoid(x)
+    w.add(reciprocal(), d="t")  # r = sigmoid(x)
     w.r = w.r * w.g
     w.g = w.r * w.up

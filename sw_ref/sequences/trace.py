@@ -8,11 +8,19 @@ from typing import Any
 from rtl.spec.isa import Func
 
 
-__all__ = ["SEQUENCES", "Sequence", "sequence", "inputs", "clamp", "scaled_down",
-           "recip_seed", "rsqrt_seed"]
+__all__ = [
+    "SEQUENCES",
+    "Sequence",
+    "sequence",
+    "inputs",
+    "clamp",
+    "scaled_down",
+    "recip_seed",
+    "rsqrt_seed",
+]
 
 
-SEQUENCES = {}    # name: Sequence
+SEQUENCES = {}  # name: Sequence
 
 # Results are Any: what is assigned to a word is a step, but what is read from it is the word.
 
@@ -20,6 +28,7 @@ SEQUENCES = {}    # name: Sequence
 @dataclass(frozen=True)
 class Step:
     """What an assignment writes: a function of the vector unit, and its operands a, b, c."""
+
     func: Func
     operands: tuple
 
@@ -27,6 +36,7 @@ class Step:
 @dataclass(frozen=True)
 class Product:
     """a * b, which a sum or an assignment makes a step of."""
+
     a: object
     b: object
 
@@ -42,6 +52,7 @@ class Product:
 @dataclass(frozen=True)
 class Word:
     """The value that a name holds."""
+
     name: str
 
     def __mul__(self, other) -> Any:
@@ -96,6 +107,7 @@ class Words:
     A step is one of :class:`~rtl.spec.isa.Func`: a * b + c and c - a * b, with missing parts 1 or
     0, and the functions of this module. What needs two steps is an error.
     """
+
     def __init__(self, names=None):
         object.__setattr__(self, "_steps", [])
         object.__setattr__(self, "_names", names or {})
@@ -132,6 +144,7 @@ class Sequence:
         Writes the steps. Assigning to a name again takes its words again: what is written where a
         name stands last is its lifetime.
     """
+
     name: str
     formula: Callable[..., None]
 

@@ -1,4 +1,6 @@
-"""The name by which model cards call the training command: ``python -m sw_ref.training``. See :mod:`headrace.train`."""
+"""The name by which model cards call the training command: ``python -m sw_ref.training``. See
+:mod:`headrace.train`.
+"""
 
 from runpy import run_module
 

@@ -6,12 +6,19 @@ import torch
 __all__ = ["PROMPTS", "sample", "write"]
 
 
-PROMPTS = ("The people of the United States", "It is my duty to", "Our relations with foreign nations")
+PROMPTS = (
+    "The people of the United States",
+    "It is my duty to",
+    "Our relations with foreign nations",
+)
 KINDS = {
-    "ternary": "Every weight of a layer is -1, 0 or 1 times a scale a row (BitNet b1.58, arXiv:2402.17764).",
-    "sparse8": "Of each 4 weights of a layer, consecutive along K, at most 2 are not zero; 8 bits each.",
-    "sparse4": "Each 16x16 block of a layer keeps at most its own N, one of 0, 2, 4, 8, 16, of the 16 weights "
-               "of a row (FlightLLM, arXiv:2401.03868); 4 bits each.",
+    "ternary": "Every weight of a layer is -1, 0 or 1 times a scale a row (BitNet b1.58, "
+    "arXiv:2402.17764).",
+    "sparse8": "Of each 4 weights of a layer, consecutive along K, at most 2 are not zero; 8 bits "
+    "each.",
+    "sparse4": "Each 16x16 block of a layer keeps at most its own N, one of 0, 2, 4, 8, 16, of the "
+    "16 weights "
+    "of a row (FlightLLM, arXiv:2401.03868); 4 bits each.",
 }
 CARD = """\
 # {model}
@@ -47,9 +54,11 @@ def sample(model, ids, count, temperature=0.0, seed=1):
     """`ids` and `count` more: the most likely ones, or drawn at a temperature."""
     random, ids = torch.Generator().manual_seed(seed), list(ids)
     for _ in range(count):
-        logits = model(torch.tensor([ids[-model.shape.context:]]))[0, -1].float()
+        logits = model(torch.tensor([ids[-model.shape.context :]]))[0, -1].float()
         if temperature:
-            ids.append(int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=random)))
+            ids.append(
+                int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=random))
+            )
         else:
             ids.append(int(logits.argmax()))
     return ids
@@ -62,9 +71,16 @@ def write(folder, model, tokenizer, about):
         lines += [title, ""]
         for prompt in PROMPTS:
             ids = tokenizer.encode(prompt).ids
-            said = tokenizer.decode(sample(model, ids, 64, temperature), skip_special_tokens=True).lstrip()
-            lines += [f"> **{prompt}**{said[len(prompt):]}", ""]
-    card = CARD.format(**{**about, "kind": KINDS[about["kind"]]}, shape=model.shape,
-                       lines="\n".join(about["commands"]), millions=about["parameters"] / 1e6,
-                       tokens_m=about["tokens"] / 1e6, samples="\n".join(lines).rstrip())
+            said = tokenizer.decode(
+                sample(model, ids, 64, temperature), skip_special_tokens=True
+            ).lstrip()
+            lines += [f"> **{prompt}**{said[len(prompt) :]}", ""]
+    card = CARD.format(
+        **{**about, "kind": KINDS[about["kind"]]},
+        shape=model.shape,
+        lines="\n".join(about["commands"]),
+        millions=about["parameters"] / 1e6,
+        tokens_m=about["tokens"] / 1e6,
+        samples="\n".join(lines).rstrip(),
+    )
     (folder / "README.md").write_text(card, "utf-8")

@@ -6,9 +6,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from .errors import TrainingError
-
 from . import rounding
+from .errors import TrainingError
 from .llama import Llama, Shape
 from .text import EOS
 
@@ -42,12 +41,24 @@ def config(model, end):
     """Hugging Face's `config.json`, and what the codes are."""
     shape = model.shape
     return {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
-        "hidden_size": shape.hidden, "intermediate_size": shape.ffn, "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
-        "head_dim": shape.head_dim, "vocab_size": shape.vocab, "max_position_embeddings": shape.context,
-        "rms_norm_eps": shape.rms_eps, "rope_theta": shape.rope_theta, "tie_word_embeddings": True,
-        "attention_bias": False, "mlp_bias": False, "bos_token_id": None, "eos_token_id": end,
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_act": "silu",
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.ffn,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_dim,
+        "vocab_size": shape.vocab,
+        "max_position_embeddings": shape.context,
+        "rms_norm_eps": shape.rms_eps,
+        "rope_theta": shape.rope_theta,
+        "tie_word_embeddings": True,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "bos_token_id": None,
+        "eos_token_id": end,
         "quantization_config": {"quant_method": "headrace", "format": model.form},
     }
 
@@ -63,9 +74,16 @@ def write(folder, model, tokenizer):
     save_file(tensors(model), folder / "model.safetensors", {"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)
     as_json("config.json", config(model, tokenizer.token_to_id(EOS)))
-    as_json("tokenizer_config.json", {"add_bos_token": False, "bos_token": None, "eos_token": EOS,
-                                      "model_max_length": model.shape.context,
-                                      "tokenizer_class": "PreTrainedTokenizerFast"})
+    as_json(
+        "tokenizer_config.json",
+        {
+            "add_bos_token": False,
+            "bos_token": None,
+            "eos_token": EOS,
+            "model_max_length": model.shape.context,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+        },
+    )
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
@@ -75,18 +93,30 @@ def history(folder):
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
-        raise TrainingError(f"{path}: must be what a run that ended left there; run it to its end") from None
+        raise TrainingError(
+            f"{path}: must be what a run that ended left there; run it to its end"
+        ) from None
 
 
 def read(folder):
-    """The :class:`Llama` of a folder, its weights float32 (codes * scale), nothing rounded further."""
+    """The :class:`Llama` of a folder, its weights float32 (codes * scale), nothing rounded
+    further.
+    """
     folder = Path(folder)
     about = json.loads((folder / "config.json").read_text("utf-8"))
-    model = Llama(Shape(
-        vocab=about["vocab_size"], hidden=about["hidden_size"], heads=about["num_attention_heads"],
-        kv_heads=about["num_key_value_heads"], layers=about["num_hidden_layers"],
-        ffn=about["intermediate_size"], context=about["max_position_embeddings"],
-        rope_theta=about["rope_theta"], rms_eps=about["rms_norm_eps"]))
+    model = Llama(
+        Shape(
+            vocab=about["vocab_size"],
+            hidden=about["hidden_size"],
+            heads=about["num_attention_heads"],
+            kv_heads=about["num_key_value_heads"],
+            layers=about["num_hidden_layers"],
+            ffn=about["intermediate_size"],
+            context=about["max_position_embeddings"],
+            rope_theta=about["rope_theta"],
+            rms_eps=about["rms_norm_eps"],
+        )
+    )
     stored = load_file(folder / "model.safetensors")
     state = {}
     for name, value in stored.items():

@@ -15,10 +15,12 @@ __all__ = ["Linear", "Llama", "Shape"]
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Sizes of a model, which a 5-trits-a-byte packing of groups of 32 fills when K / 32 is a multiple of 5.
+    """Sizes of a model, which a 5-trits-a-byte packing of groups of 32 fills when K / 32 is a
+    multiple of 5.
 
     `hidden` and `ffn` are multiples of 64, and a head is 64 wide.
     """
+
     vocab: int = 1024
     hidden: int = 320
     heads: int = 5
@@ -36,13 +38,18 @@ class Shape:
             if getattr(self, name) % 64:
                 raise ValueError(f"{name} must be a multiple of 64, not {getattr(self, name)!r}")
         if self.heads % self.kv_heads:
-            raise ValueError(f"heads must be a multiple of the {self.kv_heads} KV heads, not {self.heads!r}")
+            raise ValueError(
+                f"heads must be a multiple of the {self.kv_heads} KV heads, not {self.heads!r}"
+            )
 
     asdict = asdict
 
 
 class Linear(nn.Linear):
-    """A matrix without bias, pruned by `mask` and rounded to `form`; None leaves the weights as they are."""
+    """A matrix without bias, pruned by `mask` and rounded to `form`; None leaves the weights as
+    they are.
+    """
+
     def __init__(self, depth, rows):
         super().__init__(depth, rows, bias=False)
         self.form = None
@@ -60,17 +67,32 @@ class Linear(nn.Linear):
 
 class Layer(nn.Module):
     """One decoder layer, its parts named as in Hugging Face's files."""
+
     def __init__(self, shape):
         super().__init__()
-        hidden, wide, narrow = shape.hidden, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+        hidden, wide, narrow = (
+            shape.hidden,
+            shape.heads * shape.head_dim,
+            shape.kv_heads * shape.head_dim,
+        )
         self.shape, self.rounded = shape, False
         self.input_layernorm = nn.RMSNorm(hidden, shape.rms_eps)
         self.post_attention_layernorm = nn.RMSNorm(hidden, shape.rms_eps)
-        self.self_attn = nn.ModuleDict(dict(
-            q_proj=Linear(hidden, wide), k_proj=Linear(hidden, narrow), v_proj=Linear(hidden, narrow),
-            o_proj=Linear(wide, hidden)))
-        self.mlp = nn.ModuleDict(dict(gate_proj=Linear(hidden, shape.ffn), up_proj=Linear(hidden, shape.ffn),
-                                      down_proj=Linear(shape.ffn, hidden)))
+        self.self_attn = nn.ModuleDict(
+            dict(
+                q_proj=Linear(hidden, wide),
+                k_proj=Linear(hidden, narrow),
+                v_proj=Linear(hidden, narrow),
+                o_proj=Linear(wide, hidden),
+            )
+        )
+        self.mlp = nn.ModuleDict(
+            dict(
+                gate_proj=Linear(hidden, shape.ffn),
+                up_proj=Linear(hidden, shape.ffn),
+                down_proj=Linear(shape.ffn, hidden),
+            )
+        )
 
     def round(self, x):
         return rounding.activations(x) if self.rounded else x
@@ -89,7 +111,9 @@ class Layer(nn.Module):
     def forward(self, x, cos, sin):
         x = x + self.attend(self.round(self.input_layernorm(x)), cos, sin)
         y = self.round(self.post_attention_layernorm(x))
-        return x + self.mlp["down_proj"](self.round(F.silu(self.mlp["gate_proj"](y)) * self.mlp["up_proj"](y)))
+        return x + self.mlp["down_proj"](
+            self.round(F.silu(self.mlp["gate_proj"](y)) * self.mlp["up_proj"](y))
+        )
 
 
 def rotate(x, cos, sin):
@@ -100,6 +124,7 @@ def rotate(x, cos, sin):
 
 class Llama(nn.Module):
     """The model; `forward` gives logits float (batch, tokens, vocab) of ids (batch, tokens)."""
+
     def __init__(self, shape):
         super().__init__()
         self.shape, self.form = shape, None
@@ -123,7 +148,9 @@ class Llama(nn.Module):
         return {n: m for n, m in self.named_modules() if isinstance(m, Linear)}
 
     def round_to(self, form):
-        """Round weights of the layers to a format, the embedding and activations to 8 bits; None ends it."""
+        """Round weights of the layers to a format, the embedding and activations to 8 bits; None
+        ends it.
+        """
         self.form = form
         for linear in self.linears.values():
             linear.form = form
@@ -134,7 +161,7 @@ class Llama(nn.Module):
         table = self.embed_tokens.weight
         table = table if self.form is None else rounding.weights(table, "sparse8")
         x = F.embedding(ids, table)
-        cos, sin = self.cos[:ids.shape[1]], self.sin[:ids.shape[1]]
+        cos, sin = self.cos[: ids.shape[1]], self.sin[: ids.shape[1]]
         for layer in self.layers:
             x = layer(x, cos, sin)
         x = self.norm(x)

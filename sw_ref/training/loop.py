@@ -10,8 +10,8 @@ from torch.nn import functional as F
 __all__ = ["Budget", "Windows", "evaluate", "loss_of", "train"]
 
 
-WARMUP = 0.03        # of the run, the rates rise
-LONG = 0.9           # of the run, windows become as long as the context
+WARMUP = 0.03  # of the run, the rates rise
+LONG = 0.9  # of the run, windows become as long as the context
 CLIP = 1.0
 
 
@@ -21,6 +21,7 @@ class Budget:
 
     A step sees `tokens` tokens in windows of `window`, and of the whole context in the last tenth.
     """
+
     steps: int | None = None
     minutes: float | None = None
     tokens: int = 4096
@@ -33,8 +34,14 @@ class Budget:
 
 class Windows:
     """Random windows of a text: each epoch tiles it from another offset, in another order."""
+
     def __init__(self, ids, seed):
-        self.ids, self.random, self.starts, self.window = ids, torch.Generator().manual_seed(seed), [], None
+        self.ids, self.random, self.starts, self.window = (
+            ids,
+            torch.Generator().manual_seed(seed),
+            [],
+            None,
+        )
 
     def next(self, count, window):
         """`count` windows of `window` tokens and the one after each, (count, window + 1)."""
@@ -45,7 +52,7 @@ class Windows:
             starts = torch.arange(offset, len(self.ids) - window, window)
             self.starts += starts[torch.randperm(len(starts), generator=self.random)].tolist()
         chosen, self.starts = self.starts[:count], self.starts[count:]
-        return torch.stack([self.ids[s:s + window + 1] for s in chosen])
+        return torch.stack([self.ids[s : s + window + 1] for s in chosen])
 
 
 def loss_of(model, windows):
@@ -59,7 +66,7 @@ def loss_of(model, windows):
 def evaluate(model, ids, window, limit=None):
     """Mean loss of a text, in nats per token, in windows that begin with an empty context."""
     count = (len(ids) - 1) // window
-    tiles = torch.stack([ids[n * window:(n + 1) * window + 1] for n in range(count)][:limit])
+    tiles = torch.stack([ids[n * window : (n + 1) * window + 1] for n in range(count)][:limit])
     return sum(float(loss_of(model, t)) * len(t) for t in tiles.split(8)) / len(tiles)
 
 
@@ -76,14 +83,29 @@ def optimizers(model, peak, decay):
     matrices = [m.weight for m in model.linears.values()]
     ours = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in ours]
-    return [torch.optim.Muon(matrices, lr=peak, momentum=0.95, weight_decay=decay,
-                             adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(others, lr=peak, betas=(0.9, 0.95), weight_decay=0.0)]
+    return [
+        torch.optim.Muon(
+            matrices, lr=peak, momentum=0.95, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+        ),
+        torch.optim.AdamW(others, lr=peak, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
 
 
-def train(model, texts, budget, *, peak, decay, seed, curve, every=100, progress=lambda share, text: None,
-          checkpoint=lambda: None):
-    """Train `model` on token ids `texts["train"]`; append (step, tokens, train, validation) to `curve`.
+def train(
+    model,
+    texts,
+    budget,
+    *,
+    peak,
+    decay,
+    seed,
+    curve,
+    every=100,
+    progress=lambda share, text: None,
+    checkpoint=lambda: None,
+):
+    """Train `model` on token ids `texts["train"]`; append (step, tokens, train, validation) to
+    `curve`.
 
     Weight decay ends half way, as BitNet b1.58 does (arXiv:2402.17764): what a ternary weight then
     rounds to settles.

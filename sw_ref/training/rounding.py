@@ -1,4 +1,5 @@
-"""Weights and activations rounded in the forward pass as the machine has them, straight through in the backward.
+"""Weights and activations rounded in the forward pass as the machine has them, straight through in
+the backward.
 
 The gradient of a rounding is taken to be one (Bengio et al., arXiv:1308.3432).
 """
@@ -9,8 +10,8 @@ import torch
 __all__ = ["FORMATS", "activations", "codes", "scale", "weights"]
 
 
-FORMATS = {"ternary": 1, "sparse8": 127, "sparse4": 7}    # largest code of a format of weights
-STEP = 0.3                                                # of 4-bit codes, in a row's RMS
+FORMATS = {"ternary": 1, "sparse8": 127, "sparse4": 7}  # largest code of a format of weights
+STEP = 0.3  # of 4-bit codes, in a row's RMS
 EPSILON = 1e-8
 
 
@@ -46,9 +47,11 @@ def weights(w, form):
 
 
 def activations(x, group=32):
-    """Groups rounded to 8 bits with a shared power of two, as :func:`sw_ref.numerics.quantize` does."""
+    """Groups rounded to 8 bits with a shared power of two, as :func:`sw_ref.numerics.quantize`
+    does.
+    """
     groups = x.float().unflatten(-1, (-1, group))
-    top = groups.detach().abs().amax(-1, keepdim=True).clamp(min=2.0 ** -100)
+    top = groups.detach().abs().amax(-1, keepdim=True).clamp(min=2.0**-100)
     step = (top.view(torch.int32) & 0x7F800000).view(torch.float32) / 64
     rounded = (groups.detach() / step).round().clamp(-127, 127) * step
     return straight_through(groups, rounded).flatten(-2)

@@ -8,16 +8,15 @@ from pathlib import Path
 import tokenizers
 import torch
 
-from .errors import TrainingError
-
 from . import card, files, loop, sparsity, text
+from .errors import TrainingError
 from .llama import Llama, Shape
 
 
 __all__ = ["Corpus", "Settings", "dense", "sparse", "ternary"]
 
 
-CALIBRATION = 64    # windows that saliency is measured with
+CALIBRATION = 64  # windows that saliency is measured with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +25,7 @@ class Settings:
 
     `command` is what to type to do the same again, for the model card.
     """
+
     command: str
     output: Path
     budget: loop.Budget
@@ -39,11 +39,17 @@ class Settings:
 
 class Corpus:
     """The text as tokens: `ids` by "train" and "validation", and the tokenizer."""
+
     def __init__(self, settings, vocab):
-        texts = dict(zip(("train", "validation"), text.split(text.addresses(text.fetch(settings.data)))))
+        texts = dict(
+            zip(("train", "validation"), text.split(text.addresses(text.fetch(settings.data))))
+        )
         known = settings.start / "tokenizer.json" if settings.start else None
-        self.tokenizer = tokenizers.Tokenizer.from_file(str(known)) if known else \
-            text.train_tokenizer(texts["train"], vocab)
+        self.tokenizer = (
+            tokenizers.Tokenizer.from_file(str(known))
+            if known
+            else text.train_tokenizer(texts["train"], vocab)
+        )
         self.ids = {name: text.encode(self.tokenizer, part) for name, part in texts.items()}
         self.bytes_per_token = text.bytes_per_token(texts["validation"], self.ids["validation"])
 
@@ -58,8 +64,10 @@ def prepare(settings, shape):
         try:
             model.load_state_dict(torch.load(path, weights_only=True))
         except (OSError, RuntimeError) as error:
-            raise TrainingError(f"{path}: must be the checkpoint of a run of this shape: "
-                            f"{str(error).splitlines()[0]}") from None
+            raise TrainingError(
+                f"{path}: must be the checkpoint of a run of this shape: "
+                f"{str(error).splitlines()[0]}"
+            ) from None
     return model, corpus
 
 
@@ -75,17 +83,32 @@ def run(kind, settings, model, corpus):
         if model.form is not None:
             files.write(settings.output, model, corpus.tokenizer)
 
-    seconds = loop.train(model, corpus.ids, settings.budget, peak=settings.peak, decay=settings.decay,
-                         seed=settings.seed, curve=curve, progress=settings.progress, checkpoint=save)
+    seconds = loop.train(
+        model,
+        corpus.ids,
+        settings.budget,
+        peak=settings.peak,
+        decay=settings.decay,
+        seed=settings.seed,
+        curve=curve,
+        progress=settings.progress,
+        checkpoint=save,
+    )
     nats = loop.evaluate(model.eval(), corpus.ids["validation"], model.shape.context)
     about = {
-        "model": settings.output.name, "kind": kind, "commands": [settings.command],
-        "steps": curve[-1][0], "tokens": curve[-1][1], "minutes": round(seconds / 60, 1),
+        "model": settings.output.name,
+        "kind": kind,
+        "commands": [settings.command],
+        "steps": curve[-1][0],
+        "tokens": curve[-1][1],
+        "minutes": round(seconds / 60, 1),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "text": text.PACKAGE, "text_sha256": text.SHA256,
+        "text": text.PACKAGE,
+        "text_sha256": text.SHA256,
         "validation_nats_per_token": round(nats, 4),
         "validation_bits_per_byte": round(nats / corpus.bytes_per_token / math.log(2), 4),
-        "columns": ["step", "tokens", "train", "validation"], "curve": curve,
+        "columns": ["step", "tokens", "train", "validation"],
+        "curve": curve,
     }
     if earlier is not None:
         about = after(earlier, about)
@@ -99,10 +122,14 @@ def after(earlier, about):
     """What `training.json` says of a run that went on from an earlier one."""
     steps, tokens = earlier["steps"], earlier["tokens"]
     curve = [[step + steps, seen + tokens, *losses] for step, seen, *losses in about["curve"]]
-    return {**about, "commands": earlier["commands"] + about["commands"],
-            "steps": about["steps"] + steps, "tokens": about["tokens"] + tokens,
-            "minutes": round(about["minutes"] + earlier["minutes"], 1),
-            "curve": earlier["curve"] + curve}
+    return {
+        **about,
+        "commands": earlier["commands"] + about["commands"],
+        "steps": about["steps"] + steps,
+        "tokens": about["tokens"] + tokens,
+        "minutes": round(about["minutes"] + earlier["minutes"], 1),
+        "curve": earlier["curve"] + curve,
+    }
 
 
 def dense(settings, shape=Shape()):
@@ -118,11 +145,15 @@ def ternary(settings, shape=Shape()):
 
 
 def sparse(settings, form, shape=Shape()):
-    """Dense weights pruned once, then trained with the mask fixed: 2:4 in "sparse8", mixed in "sparse4"."""
+    """Dense weights pruned once, then trained with the mask fixed: 2:4 in "sparse8", mixed in
+    "sparse4".
+    """
     if settings.start is None:
         raise TrainingError("sparse: --start must name the folder of a dense run")
     model, corpus = prepare(settings, shape)
-    seen = loop.Windows(corpus.ids["train"], settings.seed).next(CALIBRATION, settings.budget.window)
+    seen = loop.Windows(corpus.ids["train"], settings.seed).next(
+        CALIBRATION, settings.budget.window
+    )
     choose = sparsity.two_of_four if form == "sparse8" else sparsity.mixed_mask
     for name, rms in sparsity.input_rms(model, seen).items():
         linear = model.linears[name]

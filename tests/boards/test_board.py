@@ -17,7 +17,9 @@ EVERY = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 
 
 def test_unknown():
-    with pytest.raises(UserError, match="^BOARD must be one of ulx3s-85f, ecpix5-85f, orangecrab-85f; not 'ulx3s'$"):
+    with pytest.raises(
+        UserError, match="^BOARD must be one of ulx3s-85f, ecpix5-85f, orangecrab-85f; not 'ulx3s'$"
+    ):
         get("ulx3s")
 
 
@@ -28,7 +30,9 @@ def test_numbers():
 
 @EVERY
 def test_configuration(board):
-    """It says of clock and memory what the board does, and with a DDR3 it runs the images of `small`."""
+    """It says of clock and memory what the board does, and with a DDR3 it runs the images of
+    `small`.
+    """
     config = board.config
     assert (config.digest == configs.get("small").digest) == (board.dram.kind == "ddr3")
     assert config.clock_mhz == board.clock_mhz
@@ -45,24 +49,44 @@ def test_baud(board):
 @pytest.mark.seconds(1)
 @EVERY
 def test_pins(board):
-    """Every pin of memory and serial line is placed, no two at the same one, and the board's clock is known."""
-    lpf = board.platform().prepare(board.top(machine=False), "headrace", emit_src=False).files["headrace.lpf"]
+    """Every pin of memory and serial line is placed, no two at the same one, and the board's clock
+    is known.
+    """
+    lpf = (
+        board.platform()
+        .prepare(board.top(machine=False), "headrace", emit_src=False)
+        .files["headrace.lpf"]
+    )
     sites = dict(re.findall(r'LOCATE COMP "(\S+)" SITE "(\S+)"', lpf))
     assert len(set(sites.values())) == len(sites)
     memory = {"sdr": "sdram_0__", "ddr3": "ddr3_0__"}[board.dram.kind]
     count = sum(name.startswith(memory) for name in sites)
     # Data, masks, strobes or none, banks, rows, and six or more others.
-    assert count >= 16 + 2 + {"sdr": 0, "ddr3": 2}[board.dram.kind] + board.dram.chip.bank_bits + board.dram.chip.row_bits + 6
+    assert (
+        count
+        >= 16
+        + 2
+        + {"sdr": 0, "ddr3": 2}[board.dram.kind]
+        + board.dram.chip.bank_bits
+        + board.dram.chip.row_bits
+        + 6
+    )
     assert {"uart_0__rx__io", "uart_0__tx__io"} <= set(sites)
-    clock, = re.findall(r'FREQUENCY PORT "\S+" (\S+) HZ', lpf)
+    (clock,) = re.findall(r'FREQUENCY PORT "\S+" (\S+) HZ', lpf)
     assert float(clock) == board.dram.input_mhz * 1e6
 
 
 @pytest.mark.seconds(1)
 def test_orangecrab_strobes():
-    """Where amaranth-boards errs: positive halves of pairs, of which the FPGA has no others near their data."""
+    """Where amaranth-boards errs: positive halves of pairs, of which the FPGA has no others near
+    their data.
+    """
     board = get("orangecrab-85f")
-    lpf = board.platform().prepare(board.top(machine=False), "headrace", emit_src=False).files["headrace.lpf"]
+    lpf = (
+        board.platform()
+        .prepare(board.top(machine=False), "headrace", emit_src=False)
+        .files["headrace.lpf"]
+    )
     sites = dict(re.findall(r'LOCATE COMP "(\S+)" SITE "(\S+)"', lpf))
     assert [sites[f"ddr3_0__dqs__p[{n}]"] for n in range(2)] == ["B15", "G18"]
     assert [sites[f"ddr3_0__ba__io[{n}]"] for n in range(3)] == ["D6", "B7", "A6"]
@@ -73,14 +97,22 @@ def test_pins_not_installed(monkeypatch):
         raise ModuleNotFoundError(f"No module named {name!r}", name="amaranth_boards")
 
     monkeypatch.setattr("boards.board.import_module", missing)
-    with pytest.raises(UserError, match=r"^bitstreams need amaranth-boards, which is not installed; run `make "
-                                        r"install FOR=boards`, or pip install 'headrace\[boards,synth\]'$"):
+    with pytest.raises(
+        UserError,
+        match=r"^bitstreams need amaranth-boards, which is not installed; run `make "
+        r"install FOR=boards`, or pip install 'headrace\[boards,synth\]'$",
+    ):
         get("ulx3s-85f").platform()
 
 
 def pads(board):
-    return {name: IOPort({"dq": 16, "a": board.dram.chip.row_bits, "ba": board.dram.chip.bank_bits}.get(name, 2),
-                         name=name) for name in PADS[board.dram.kind]}
+    return {
+        name: IOPort(
+            {"dq": 16, "a": board.dram.chip.row_bits, "ba": board.dram.chip.bank_bits}.get(name, 2),
+            name=name,
+        )
+        for name in PADS[board.dram.kind]
+    }
 
 
 @pytest.mark.seconds(10)
@@ -91,5 +123,10 @@ def test_system(board, machine):
     system = System(board, pads(board), machine=machine)
     text = rtlil.convert(system, name="top", emit_src=False)
     assert machine == ("module \\top.machine" in text)
-    assert {name for name in system.signature.members} - {"rx", "tx", "initialised", "sealed", "busy"} == \
-        (set() if board.dram.kind == "sdr" else {"clk_in", "rst_in", "user_clk", "user_rst"})
+    assert {name for name in system.signature.members} - {
+        "rx",
+        "tx",
+        "initialised",
+        "sealed",
+        "busy",
+    } == (set() if board.dram.kind == "sdr" else {"clk_in", "rst_in", "user_clk", "user_rst"})

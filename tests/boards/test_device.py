@@ -5,8 +5,8 @@ import pytest
 from boards import board as boards, device as devices
 from boards.device import PATIENCE, BoardDevice
 from boards.dram.registers import REGISTERS
-from host.device import DeviceError
 from headrace.devices import create
+from host.device import DeviceError
 
 from ..host.link.board import WRITE, Board, PtyBoard
 from ..host.link.test_device import QUICK, SMALL, image_of
@@ -29,8 +29,11 @@ def test_brought_up_once(port, monkeypatch):
     with BoardDevice(SMALL, port.path, link=QUICK) as device:
         device.load(image)
         assert (port.board.control[DONE], port.board.control[CONTROL]) == (1, 1)
-        assert port.board.memory[:len(image.memory)] == image.memory.tobytes() and port.board.sealed
-        # The next image finds it up: nothing is written in the space CONTROL, which would break the seal.
+        assert (
+            port.board.memory[: len(image.memory)] == image.memory.tobytes() and port.board.sealed
+        )
+        # The next image finds it up: nothing is written in the space CONTROL, which would break the
+        # seal.
         port.board.control[CONTROL] = 0x55
         device.load(image)
         assert port.board.control[CONTROL] == 0x55 and port.board.sealed
@@ -39,7 +42,9 @@ def test_brought_up_once(port, monkeypatch):
 def test_nothing_is_sent_before_the_image_is_known_to_fit(port, monkeypatch):
     monkeypatch.setattr(devices, "by_number", {77: ULX3S}.get)
     with BoardDevice(SMALL, port.path, link=QUICK) as device:
-        with pytest.raises(DeviceError, match="the image needs 0 MiB, but the board's memory has 0"):
+        with pytest.raises(
+            DeviceError, match="the image needs 0 MiB, but the board's memory has 0"
+        ):
             device.load(image_of(units=990, behind=20))
     assert WRITE not in [op for op, _ in port.board.executed]
 
@@ -63,5 +68,7 @@ def test_patience(port, monkeypatch, text, seconds):
 @pytest.mark.parametrize("text", ["", "soon", "0", "-1", "nan", "inf"])
 def test_patience_wrong(port, monkeypatch, text):
     monkeypatch.setenv(PATIENCE, text)
-    with pytest.raises(DeviceError, match=f"^HEADRACE_PATIENCE must be a positive number of seconds, not '{text}'$"):
+    with pytest.raises(
+        DeviceError, match=f"^HEADRACE_PATIENCE must be a positive number of seconds, not '{text}'$"
+    ):
         BoardDevice(SMALL, port.path)

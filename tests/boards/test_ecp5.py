@@ -30,7 +30,9 @@ def check(input_mhz, output_mhz):
 
 @pytest.mark.parametrize("output_mhz", [80.123, 0.1, 1000.0])
 def test_cannot_be_made(output_mhz):
-    with pytest.raises(ValueError, match=f"^Clock must be one that can be made of 25.0 MHz, not {output_mhz} MHz$"):
+    with pytest.raises(
+        ValueError, match=f"^Clock must be one that can be made of 25.0 MHz, not {output_mhz} MHz$"
+    ):
         Pll(25.0, output_mhz)
 
 
@@ -42,10 +44,15 @@ def test_phase_wrong(phase):
 
 @pytest.mark.parametrize("phase, whole, eighths", [(0, 0, 0), (90, 2, 4), (180, 5, 0), (355, 9, 7)])
 def test_phase(phase, whole, eighths):
-    """In periods of the oscillator at 800 MHz, ten of which are one of the clock, and in eighths of them."""
+    """In periods of the oscillator at 800 MHz, ten of which are one of the clock, and in eighths of
+    them.
+    """
     text = rtlil.convert(Pll(25.0, 80.0, phase), name="top", emit_src=False)
 
     def parameter(name):
         return int(re.search(rf"parameter \\{name} (\d+)", text)[1])
 
-    assert (parameter("CLKOS_CPHASE") - parameter("CLKOP_CPHASE"), parameter("CLKOS_FPHASE")) == (whole, eighths)
+    assert (parameter("CLKOS_CPHASE") - parameter("CLKOP_CPHASE"), parameter("CLKOS_FPHASE")) == (
+        whole,
+        eighths,
+    )

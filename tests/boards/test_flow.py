@@ -12,13 +12,16 @@ from host.errors import UserError
 
 
 BOARD = get("ulx3s-85f")
-ROUTED = {"fmax": {"$glbnet$clk": {"achieved": 90.0, "constraint": 80.0}}, "critical_paths": [],
-          "utilization": {cell: {"used": 1, "available": 2} for cell in RESOURCES.values()}}
+ROUTED = {
+    "fmax": {"$glbnet$clk": {"achieved": 90.0, "constraint": 80.0}},
+    "critical_paths": [],
+    "utilization": {cell: {"used": 1, "available": 2} for cell in RESOURCES.values()},
+}
 # What each tool leaves behind.
 WORKS = {
     "YOSYS": "cp headrace.ys used.ys; echo {} > headrace.json",
     "NEXTPNR_ECP5": "echo \"$@\" > arguments; touch headrace.config; "
-                    f"echo '{json.dumps(ROUTED)}' > nextpnr.json",
+    f"echo '{json.dumps(ROUTED)}' > nextpnr.json",
     "ECPPACK": "echo bits > headrace.bit",
 }
 
@@ -42,7 +45,11 @@ def test_build(tmp_path, fake):
     assert steps == ["elaboration", "synthesis", "place and route", "packing"]
     assert (tmp_path / "calls").read_text().split() == ["YOSYS", "NEXTPNR_ECP5", "ECPPACK"]
     assert json.loads((folder / "report.json").read_text()) == report
-    assert report["fmax_mhz"] == {"clk": 90.0} and report["bitstream_bytes"] == 5 and set(report["seconds"]) == set(steps)
+    assert (
+        report["fmax_mhz"] == {"clk": 90.0}
+        and report["bitstream_bytes"] == 5
+        and set(report["seconds"]) == set(steps)
+    )
     words = (folder / "arguments").read_text().split()
     assert words[words.index("--seed") + 1] == "7" == str(report["seed"])
     assert "--85k" in words and "CABGA381" in words and "--timing-allow-fail" in words
@@ -69,8 +76,13 @@ def test_nothing_is_done_twice(tmp_path, fake):
 @pytest.mark.seconds(3)
 def test_what_fails_leaves_no_report(tmp_path, fake):
     bare(tmp_path / "build")
-    fake("NEXTPNR_ECP5", "echo Info: placing; echo 'ERROR: Unable to place cell'; echo 1 error; exit 1")
-    with pytest.raises(UserError, match="^nextpnr-ecp5 failed with exit code 1: Unable to place cell$"):
+    fake(
+        "NEXTPNR_ECP5",
+        "echo Info: placing; echo 'ERROR: Unable to place cell'; echo 1 error; exit 1",
+    )
+    with pytest.raises(
+        UserError, match="^nextpnr-ecp5 failed with exit code 1: Unable to place cell$"
+    ):
         bare(tmp_path / "build")
     assert not (tmp_path / "build" / "report.json").exists()
 
@@ -79,8 +91,11 @@ def test_what_fails_leaves_no_report(tmp_path, fake):
 def test_what_does_not_end_is_stopped(tmp_path, fake, monkeypatch):
     monkeypatch.setitem(flow.LIMITS, "nextpnr-ecp5", 1.5)
     fake("NEXTPNR_ECP5", "exec sleep 600")
-    with pytest.raises(UserError, match=r"^nextpnr-ecp5 did not end in 0\.025 minutes, as with a placement that cannot "
-                                        r"be routed; try another seed, `make bitstream BOARD=\.\.\. SEED=n`$"):
+    with pytest.raises(
+        UserError,
+        match=r"^nextpnr-ecp5 did not end in 0\.025 minutes, as with a placement that cannot "
+        r"be routed; try another seed, `make bitstream BOARD=\.\.\. SEED=n`$",
+    ):
         bare(tmp_path / "build")
     assert (tmp_path / "calls").read_text().split() == ["YOSYS", "NEXTPNR_ECP5"]
     assert not (tmp_path / "build" / "report.json").exists()
@@ -110,7 +125,10 @@ def test_names_are_left_out_where_they_are_too_much(tmp_path, fake):
 def test_tool_missing(monkeypatch, fake, variable):
     check_tools()
     monkeypatch.setenv(variable[0], "/nowhere/tool")
-    with pytest.raises(UserError, match=r"^synthesis needs /nowhere/tool, which is not installed; run `make "
-                                        r"install FOR=boards`, or pip install 'headrace\[boards,synth\]', or name a "
-                                        f"program in {variable[0]}$"):
+    with pytest.raises(
+        UserError,
+        match=r"^synthesis needs /nowhere/tool, which is not installed; run `make "
+        r"install FOR=boards`, or pip install 'headrace\[boards,synth\]', or name a "
+        f"program in {variable[0]}$",
+    ):
         check_tools()

@@ -11,9 +11,16 @@ from mapper.read.find import load
 def test_as_compiled(model):
     """What is written down is what compiled images say."""
     of = load(model.name, 8)
-    image, other = (compile_model(of, get(name).config, min(2048, of.context)) for name in ("ulx3s-85f", "ecpix5-85f"))
-    assert (image.context, image.memory_units, image.weight_bytes, tuple(image.formats)) == \
-        (model.context, model.memory_units, model.weight_bytes, model.formats)
+    image, other = (
+        compile_model(of, get(name).config, min(2048, of.context))
+        for name in ("ulx3s-85f", "ecpix5-85f")
+    )
+    assert (image.context, image.memory_units, image.weight_bytes, tuple(image.formats)) == (
+        model.context,
+        model.memory_units,
+        model.weight_bytes,
+        model.formats,
+    )
     assert other.memory_units <= model.memory_units and other.weight_bytes == model.weight_bytes
 
 
@@ -28,5 +35,7 @@ def test_what_lacks():
 
 def test_tokens_per_second():
     board = get("ulx3s-85f")
-    assert Model("a", 1, 1, 1_600_000, ("S8",)).tokens_per_second(board) == pytest.approx(board.peak / 1.6e6)
+    assert Model("a", 1, 1, 1_600_000, ("S8",)).tokens_per_second(board) == pytest.approx(
+        board.peak / 1.6e6
+    )
     assert board.peak == 2 * 1e6 * board.clock_mhz

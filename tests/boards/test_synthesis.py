@@ -14,6 +14,7 @@ from sim.tools import ROOT
 
 class Tiny(wiring.Component):
     """A registered product, and a small memory of them."""
+
     a: In(signed(8))
     b: In(signed(8))
     at: In(4)
@@ -25,16 +26,24 @@ class Tiny(wiring.Component):
         m.d.sync += [a.eq(self.a), b.eq(self.b), product.eq(a * b)]
         m.submodules.memory = memory = Memory(shape=16, depth=16, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        m.d.comb += [write.en.eq(1), write.addr.eq(self.at), write.data.eq(product), read.addr.eq(self.at)]
+        m.d.comb += [
+            write.en.eq(1),
+            write.addr.eq(self.at),
+            write.data.eq(product),
+            read.addr.eq(self.at),
+        ]
         m.d.sync += self.o.eq(read.data)
         return m
 
 
 @pytest.mark.seconds(20)
-@pytest.mark.parametrize("family, cells, lut", [
-    ("ecp5", {"MULT18X18D": 1, "TRELLIS_FF": 48, "TRELLIS_DPR16X4": 4}, 24),
-    ("xcup", {"DSP48E2": 1, "FDRE": 48}, None),
-])
+@pytest.mark.parametrize(
+    "family, cells, lut",
+    [
+        ("ecp5", {"MULT18X18D": 1, "TRELLIS_FF": 48, "TRELLIS_DPR16X4": 4}, 24),
+        ("xcup", {"DSP48E2": 1, "FDRE": 48}, None),
+    ],
+)
 def test_synthesize(cache, family, cells, lut):
     area = synthesize(text_of(Tiny()), family)
     assert (area.family, area.dsp, area.ff, area.bram) == (family, 1, 48, 0)
@@ -70,7 +79,9 @@ def test_counts():
     cells = {"LUT4": 10, "CCU2C": 3, "PFUMX": 7, "TRELLIS_FF": 5, "TRELLIS_DPR16X4": 2, "DP16KD": 1}
     area = Area.of("ecp5", cells, 1.0)
     assert (area.lut, area.ff, area.dsp, area.bram) == (10 + 2 * 3 + 6 * 2, 5, 0, 1)
-    with pytest.raises(UserError, match="^xcup: cells of type 'LUT7' cannot be counted; add it to COUNTS"):
+    with pytest.raises(
+        UserError, match="^xcup: cells of type 'LUT7' cannot be counted; add it to COUNTS"
+    ):
         Area.of("xcup", {"LUT7": 1}, 1.0)
 
 
@@ -85,9 +96,12 @@ def test_tool_missing(cache, monkeypatch, fake, variable, route):
         fake(name, "")
     check_tools()
     monkeypatch.setenv(variable, "/nowhere/tool")
-    with pytest.raises(UserError, match=r"^synthesis needs /nowhere/tool, which is not installed; run `make "
-                                        r"install FOR=synth`, or pip install 'headrace\[synth\]', or name a program in "
-                                        f"{variable}$"):
+    with pytest.raises(
+        UserError,
+        match=r"^synthesis needs /nowhere/tool, which is not installed; run `make "
+        r"install FOR=synth`, or pip install 'headrace\[synth\]', or name a program in "
+        f"{variable}$",
+    ):
         check_tools(route)
 
 
@@ -108,11 +122,14 @@ def test_tool_fails(cache, fake):
 
 
 def test_names_are_left_out_where_they_are_too_much(cache, fake):
-    fake("YOSYS", """case "$3" in
+    fake(
+        "YOSYS",
+        """case "$3" in
                          *"rename -hide"*)
                              echo '{"design": {"num_cells_by_type": {"LUT4": 7}}}' > stat.json ;;
                          *) exit 1 ;;
-                     esac""")
+                     esac""",
+    )
     assert synthesize(text_of(Tiny()), "ecp5").lut == 7
 
 
@@ -132,7 +149,9 @@ def test_names_do_not_matter(cache, monkeypatch, family):
 
 
 def test_does_not_fit(cache, fake):
-    fake("YOSYS", "echo '{\"design\": {\"num_cells_by_type\": {}}}' > stat.json; touch netlist.json")
+    fake(
+        "YOSYS", "echo '{\"design\": {\"num_cells_by_type\": {}}}' > stat.json; touch netlist.json"
+    )
     fake("NEXTPNR_ECP5", "echo Info: placing; echo 'ERROR: Unable to place cell'; exit 1")
     routed = place_and_route(text_of(Tiny()))
     assert routed == Routed(fmax=None, seconds=routed.seconds, problem="Unable to place cell")

@@ -3,15 +3,17 @@ import pytest
 from headrace.chat import Before, Chat
 from host.errors import UserError
 from host.language.generate import Session
-from tests.mapper import synthetic
-from mapper.read.gguf import read
 from host.language.tokenizer import Tokenizer
+from mapper.read.gguf import read
+from tests.mapper import synthetic
 
 from ..host.fake import FakeDevice
 
 
-TEMPLATE = ("{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}"
-            "{% endfor %}{{ '<|im_start|>assistant\n' }}")
+TEMPLATE = (
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}"
+    "{% endfor %}{{ '<|im_start|>assistant\n' }}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +35,9 @@ def test_only_what_is_new_is_read(tokenizer):
     chat = conversation(tokenizer)
     first = [t for t, _ in chat.answer("hello", 6)]
     before, ids = fed(chat), list(chat.ids)
-    assert before == len(ids) - 1 and ids[-len(first):] == [t.id for t in first]
+    assert before == len(ids) - 1 and ids[-len(first) :] == [t.id for t in first]
     list(chat.answer("world", 6))
-    assert chat.ids[:len(ids)] == ids
+    assert chat.ids[: len(ids)] == ids
     assert fed(chat) - before == len(chat.ids) - len(ids)
 
 
@@ -68,13 +70,14 @@ def test_old_messages_are_forgotten(tokenizer):
 @pytest.mark.parametrize("tokens", [1, 8, 40, 1000])
 def test_room_for_the_answer(tokenizer, tokens):
     """Nothing is forgotten while there is room for the answer, or a quarter of the context is."""
+
     def second(context):
         chat = conversation(tokenizer, context=context)
         list(chat.answer("hello", 4))
         next(chat.answer("world", tokens))
         return chat
 
-    length = len(second(1 << 12).session.device.memory)   # of the prompt
+    length = len(second(1 << 12).session.device.memory)  # of the prompt
     exact = next(n for n in range(length, 1 << 12) if length + min(tokens, n // 4) <= n)
     assert second(exact).forgotten == 0
     assert second(exact - 1).forgotten == 2
@@ -99,12 +102,15 @@ def test_reset(tokenizer):
     assert [t.id for t, _ in chat.answer("hello", 4)] == first
 
 
-@pytest.mark.parametrize("pieces, shown", [
-    (["Hi", ".\n", "User: no"], ["Hi", ".", ""]),
-    (["a\nUs", "ual\nU"], ["a", "\nUsual"]),
-    (["\n\nUser:"], ["\n"]),
-    (["\nUser:\nUser:"], [""]),
-])
+@pytest.mark.parametrize(
+    "pieces, shown",
+    [
+        (["Hi", ".\n", "User: no"], ["Hi", ".", ""]),
+        (["a\nUs", "ual\nU"], ["a", "\nUsual"]),
+        (["\n\nUser:"], ["\n"]),
+        (["\nUser:\nUser:"], [""]),
+    ],
+)
 def test_text_before_the_end(pieces, shown):
     before = Before("\nUser:")
     assert [before.add(piece) for piece in pieces] == shown

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import headrace.devices
-from rtl.spec import config as configs
 from headrace.cli import main
+from rtl.spec import config as configs
 from tests.mapper import synthetic
 
 from ..host import fake
@@ -19,8 +19,20 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_run_json(model, capsys):
-    code, out, err = call(capsys, "run", "--model", model, "--prompt", "hello world", "--tokens", 4,
-                          "--device", "model", "--greedy", "--json")
+    code, out, err = call(
+        capsys,
+        "run",
+        "--model",
+        model,
+        "--prompt",
+        "hello world",
+        "--tokens",
+        4,
+        "--device",
+        "model",
+        "--greedy",
+        "--json",
+    )
     result = json.loads(out)
     assert code == 0 and err == ""
     ids = result["prompt_ids"]
@@ -29,7 +41,7 @@ def test_run_json(model, capsys):
         assert token == fake.answer(ids)
         ids.append(token)
     assert len(result["token_ids"]) == len(result["token_seconds"]) == 4
-    assert result["cycles"] == [1000] * 4   # both tokens of the prompt went in one step
+    assert result["cycles"] == [1000] * 4  # both tokens of the prompt went in one step
     assert [len(x) for x in result["top_ids"]] == [len(x) for x in result["top_logits"]] == [64] * 4
     assert isinstance(result["text"], str) and result["seconds"] >= 0
     assert result["utilization"] == pytest.approx(0.9)
@@ -51,8 +63,9 @@ def test_seed(model, capsys):
 
 def test_compile_then_run(model, capsys, tmp_path):
     image = tmp_path / "out" / "tiny.safetensors"
-    code, out, _ = call(capsys, "compile", "--model", model, "-o", image, "--config", "small",
-                        "--context", 64)
+    code, out, _ = call(
+        capsys, "compile", "--model", model, "-o", image, "--config", "small", "--context", 64
+    )
     assert code == 0 and image.exists() and "cycles per token" in out
     assert json.loads(call(capsys, "compile", "--model", model, "-o", image, "--json")[1])
     code, out, _ = call(capsys, "run", "--model", image, "--tokens", 1, "--json", "--prompt", "hi")
@@ -81,33 +94,56 @@ def test_images_are_kept(model, capsys, tmp_path):
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-@pytest.mark.parametrize("args, message", [
-    (["--prompt", ""], "--prompt: must be a text, it is empty"),
-    (["--prompt", "x" * 300], "prompt: its 300 tokens must fit in the context of 256 positions; "
-                              "shorten it, or compile with a larger --context"),
-    (["--tokens", "0"], "--tokens must be at least 1, not 0"),
-    (["--tokens", "many"], "argument --tokens: invalid int value: 'many'; see headrace run --help"),
-    (["--context", "0"], "context must be at least 1, not 0"),
-    (["--context", "-3"], "context must be at least 1, not -3"),
-    (["--context", "257"], "context must be from 1 to 256, the positions that the model was trained for, not 257"),
-    (["--model", ""], "--model must be a model, it is empty"),
-    (["--device", "tpu"], "--device must be one of model, sim, uart:PORT[:BAUD], such as uart:/dev/ttyUSB0, "
-                          "pynq:FILE.bit, xrt:FILE.xclbin; not 'tpu'"),
-    (["--temperature", "-1"], "temperature must be 0 or more, not -1.0"),
-    (["--top-k", "65"], "top-k must be from 1 to 64, the logits that a device returns, not 65"),
-    (["--chat"], "chat: the model file has no chat template; use --raw"),
-    (["--device", "model", "--timeline", "x"], "--timeline needs --device sim, not model"),
-    (["--config", "huge"], "the configuration must be one of small, wide, small-lut, small-dspchain, wide-lut, "
-                           "wide-dspchain, ulx3s-85f, ecpix5-85f, orangecrab-85f, or a file *.toml; not 'huge'"),
-    (["--set", "columns=99"], "--set columns=99: Configuration 'wide+columns=99': columns must be from 1 to 16, not 99"),
-])
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["--prompt", ""], "--prompt: must be a text, it is empty"),
+        (
+            ["--prompt", "x" * 300],
+            "prompt: its 300 tokens must fit in the context of 256 positions; "
+            "shorten it, or compile with a larger --context",
+        ),
+        (["--tokens", "0"], "--tokens must be at least 1, not 0"),
+        (
+            ["--tokens", "many"],
+            "argument --tokens: invalid int value: 'many'; see headrace run --help",
+        ),
+        (["--context", "0"], "context must be at least 1, not 0"),
+        (["--context", "-3"], "context must be at least 1, not -3"),
+        (
+            ["--context", "257"],
+            "context must be from 1 to 256, the positions that the model was trained for, not 257",
+        ),
+        (["--model", ""], "--model must be a model, it is empty"),
+        (
+            ["--device", "tpu"],
+            "--device must be one of model, sim, uart:PORT[:BAUD], such as uart:/dev/ttyUSB0, "
+            "pynq:FILE.bit, xrt:FILE.xclbin; not 'tpu'",
+        ),
+        (["--temperature", "-1"], "temperature must be 0 or more, not -1.0"),
+        (["--top-k", "65"], "top-k must be from 1 to 64, the logits that a device returns, not 65"),
+        (["--chat"], "chat: the model file has no chat template; use --raw"),
+        (["--device", "model", "--timeline", "x"], "--timeline needs --device sim, not model"),
+        (
+            ["--config", "huge"],
+            "the configuration must be one of small, wide, small-lut, small-dspchain, wide-lut, "
+            "wide-dspchain, ulx3s-85f, ecpix5-85f, orangecrab-85f, or a file *.toml; not 'huge'",
+        ),
+        (
+            ["--set", "columns=99"],
+            "--set columns=99: Configuration 'wide+columns=99': columns must be from 1 to 16, not "
+            "99",
+        ),
+    ],
+)
 def test_run_refuses(model, capsys, args, message):
     assert error(capsys, "run", "--model", model, *args) == message
 
 
 def test_no_such_model(capsys, tmp_path):
-    assert error(capsys, "run", "--model", tmp_path / "none").startswith(f"{tmp_path}/none: no such model; "
-                                                                         "give a GGUF file")
+    assert error(capsys, "run", "--model", tmp_path / "none").startswith(
+        f"{tmp_path}/none: no such model; give a GGUF file"
+    )
     (tmp_path / "a.safetensors").write_bytes(b"no")
     assert "expected a program image" in error(capsys, "run", "--model", tmp_path / "a.safetensors")
     (tmp_path / "a.gguf").write_bytes(b"no")
@@ -122,8 +158,9 @@ def test_failed_compile_leaves_nothing(model, capsys, tmp_path):
     assert not target.parent.exists()
     model.write_bytes(data)
     (tmp_path / "file").write_bytes(b"")
-    assert "cannot be written" in error(capsys, "compile", "--model", model, "-o",
-                                        tmp_path / "file" / "x.safetensors")
+    assert "cannot be written" in error(
+        capsys, "compile", "--model", model, "-o", tmp_path / "file" / "x.safetensors"
+    )
 
 
 def test_interrupted(model, capsys, monkeypatch):
@@ -139,43 +176,89 @@ def test_interrupted(model, capsys, monkeypatch):
 def test_eval_oracle(model, capsys, tmp_path):
     path = [5, 6, 7]
     right = [*path, fake.answer(path)]
-    items = [{"prompt_ids": path, "f32_gen_ids": [right[3], fake.answer(right)]},
-             {"prompt_ids": path, "f32_gen_ids": [right[3] ^ 1, 9]}]
+    items = [
+        {"prompt_ids": path, "f32_gen_ids": [right[3], fake.answer(right)]},
+        {"prompt_ids": path, "f32_gen_ids": [right[3] ^ 1, 9]},
+    ]
     oracle = tmp_path / "oracle.json"
     oracle.write_text(json.dumps({"items": items}))
-    code, out, _ = call(capsys, "eval", "--model", model, "--oracle", oracle, "--json", "--device", "sim")
+    code, out, _ = call(
+        capsys, "eval", "--model", model, "--oracle", oracle, "--json", "--device", "sim"
+    )
     assert code == 0 and json.loads(out) == {"positions": 4, "top1_agreement": 0.5}
     for content in "[]", '{"items": []}', '{"items": [{"prompt_ids": [1], "f32_gen_ids": ["a"]}]}':
         oracle.write_text(content)
-        assert "must be JSON with 'items'" in error(capsys, "eval", "--model", model, "--oracle", oracle)
+        assert "must be JSON with 'items'" in error(
+            capsys, "eval", "--model", model, "--oracle", oracle
+        )
     assert "must be given" in error(capsys, "eval", "--model", model)
 
 
 @pytest.mark.seconds(1)
 def test_eval_on_the_functional_model(model, capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(headrace.devices.DEVICES, "model", "sim.functional:ModelDevice")
-    said = json.loads(call(capsys, "run", "--model", model, "--device", "model", "--prompt", "hello world", "--raw",
-                           "--tokens", 20, "--json")[1])
-    items = [{"prompt_ids": said["prompt_ids"], "f32_gen_ids": said["token_ids"]},
-             {"prompt_ids": said["prompt_ids"], "f32_gen_ids": [said["token_ids"][0] ^ 1]}]
+    said = json.loads(
+        call(
+            capsys,
+            "run",
+            "--model",
+            model,
+            "--device",
+            "model",
+            "--prompt",
+            "hello world",
+            "--raw",
+            "--tokens",
+            20,
+            "--json",
+        )[1]
+    )
+    items = [
+        {"prompt_ids": said["prompt_ids"], "f32_gen_ids": said["token_ids"]},
+        {"prompt_ids": said["prompt_ids"], "f32_gen_ids": [said["token_ids"][0] ^ 1]},
+    ]
     oracle, text = tmp_path / "oracle.json", tmp_path / "text.txt"
     oracle.write_text(json.dumps({"items": items}))
     text.write_text("hello world, or so. " * 10)
     positions = len(said["token_ids"]) + 1
-    code, out, _ = call(capsys, "eval", "--model", model, "--oracle", oracle, "--text", text,
-                        "--max-tokens", 100, "--json")
+    code, out, _ = call(
+        capsys,
+        "eval",
+        "--model",
+        model,
+        "--oracle",
+        oracle,
+        "--text",
+        text,
+        "--max-tokens",
+        100,
+        "--json",
+    )
     result = json.loads(out)
-    assert code == 0 and list(result) == ["positions", "top1_agreement", "perplexity",
-                                          "reference_perplexity", "tokens"]
-    assert result["positions"] == positions and result["top1_agreement"] == (positions - 1) / positions
+    assert code == 0 and list(result) == [
+        "positions",
+        "top1_agreement",
+        "perplexity",
+        "reference_perplexity",
+        "tokens",
+    ]
+    assert (
+        result["positions"] == positions and result["top1_agreement"] == (positions - 1) / positions
+    )
     assert result["tokens"] == 99
     assert result["perplexity"] == pytest.approx(result["reference_perplexity"], rel=0.02)
     out = call(capsys, "eval", "--model", model, "--text", text, "--max-tokens", 100)[1]
-    assert f"perplexity {result['perplexity']:.3f}, in float32 {result['reference_perplexity']:.3f}" in out
+    assert (
+        f"perplexity {result['perplexity']:.3f}, in float32 {result['reference_perplexity']:.3f}"
+        in out
+    )
     text.write_text("h")
-    assert "must have at least 2 tokens, not 1" in error(capsys, "eval", "--model", model, "--text", text)
-    assert "--text needs --device model" in error(capsys, "eval", "--model", model, "--text", text,
-                                                  "--device", "sim")
+    assert "must have at least 2 tokens, not 1" in error(
+        capsys, "eval", "--model", model, "--text", text
+    )
+    assert "--text needs --device model" in error(
+        capsys, "eval", "--model", model, "--text", text, "--device", "sim"
+    )
 
 
 @pytest.mark.parametrize("device", ["model", "sim"])
@@ -183,44 +266,75 @@ def test_image_for_another_configuration(model, capsys, tmp_path, device):
     image = tmp_path / "small.safetensors"
     call(capsys, "compile", "--model", model, "-o", image, "--config", "small")
     small, wide = configs.get("small").digest, configs.get("wide").digest
-    assert error(capsys, "run", "--model", image, "--config", "wide", "--device", device) == \
-        (f"{image}: the image was compiled for configuration 'small' with digest {small}, but 'wide' has "
-         f"{wide}; compile the model again for it")
+    assert error(capsys, "run", "--model", image, "--config", "wide", "--device", device) == (
+        f"{image}: the image was compiled for configuration 'small' with digest {small}, but "
+        "'wide' has "
+        f"{wide}; compile the model again for it"
+    )
     assert not fake.Device.made
 
 
 def test_other_architecture(capsys, tmp_path):
     path = synthetic.write(tmp_path / "m.gguf", arch="mamba")
     assert error(capsys, "compile", "--model", path, "-o", tmp_path / "m.safetensors").startswith(
-        f"{path}: the architecture must be 'llama', not 'mamba'")
+        f"{path}: the architecture must be 'llama', not 'mamba'"
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["m.gguf"]
 
 
 def test_help(capsys):
-    for command in ([], ["run"], ["chat"], ["compile"], ["eval"], ["compare"], ["verilog"], ["doctor"]):
+    for command in (
+        [],
+        ["run"],
+        ["chat"],
+        ["compile"],
+        ["eval"],
+        ["compare"],
+        ["verilog"],
+        ["doctor"],
+    ):
         with pytest.raises(SystemExit) as info:
             main([*command, "--help"])
         assert info.value.code == 0
     capsys.readouterr()
     assert error(capsys, "fly").endswith("see headrace --help")
-    assert error(capsys, "config", "--config", "wide") == \
-        "unrecognized arguments: --config; see headrace config --help"
+    assert (
+        error(capsys, "config", "--config", "wide")
+        == "unrecognized arguments: --config; see headrace config --help"
+    )
     assert "are required: COMMAND" in error(capsys)
 
 
 def test_run_needs_no_torch():
     """Nor the mapper, nor a simulator, before it is asked for."""
-    done = subprocess.run([sys.executable, "-c", "import sys; from headrace.cli import parser; parser();"
-                           "print(*(m for m in ('torch', 'mapper', 'sim', 'cocotb') if m in sys.modules))"],
-                          cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from headrace.cli import parser; parser();"
+            "print(*(m for m in ('torch', 'mapper', 'sim', 'cocotb') if m in sys.modules))",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == "\n"
 
 
 def test_closed_pipe():
     """`headrace run | head -1` ends without a traceback."""
-    code = ("import headrace.commands.run as run; from headrace.cli import main; "
-            "run.run = lambda args: print('line\\n' * 100_000); main(['run'])")
+    code = (
+        "import headrace.commands.run as run; from headrace.cli import main; "
+        "run.run = lambda args: print('line\\n' * 100_000); main(['run'])"
+    )
     command = f'{sys.executable} -c "{code}" | head -1'
-    done = subprocess.run(command, cwd=ROOT, shell=True, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        shell=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
     assert done.stderr == "" and done.stdout == "line\n"

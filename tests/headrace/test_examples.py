@@ -1,4 +1,6 @@
-"""The examples of the library are as they say: of its guide, its docstrings, README, and no others."""
+"""The examples of the library are as they say: of its guide, its docstrings, README, and no
+others.
+"""
 
 import doctest
 from pathlib import Path
@@ -17,12 +19,18 @@ def failures(text, name, said=None):
     """How many examples of a text fail; `said` is a list that takes why."""
     test = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, name, name, 0)
     assert test.examples, f"{name} must have examples"
-    return doctest.DocTestRunner(verbose=False).run(test, out=(said if said is not None else []).append).failed
+    return (
+        doctest.DocTestRunner(verbose=False)
+        .run(test, out=(said if said is not None else []).append)
+        .failed
+    )
 
 
 @pytest.mark.seconds(60)
 def test_guide(tmp_path, monkeypatch):
-    """All of it, in one session as a reader would type it; the simulated FPGA is `wide`, as other tests have it."""
+    """All of it, in one session as a reader would type it; the simulated FPGA is `wide`, as other
+    tests have it.
+    """
     monkeypatch.chdir(tmp_path)
     said = []
     assert not failures(GUIDE.read_text(), "library.md", said), "".join(said)
@@ -53,5 +61,15 @@ def test_wrong_example_is_found():
 def test_guide_names_all():
     """Every public function is in the guide."""
     text = GUIDE.read_text()
-    for name in ("load", "machine", "names", "run", "compile", "compare", "verilog", "Sampling", "Error"):
+    for name in (
+        "load",
+        "machine",
+        "names",
+        "run",
+        "compile",
+        "compare",
+        "verilog",
+        "Sampling",
+        "Error",
+    ):
         assert f"headrace.{name}" in text or f"`{name}`" in text, name

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 class FakeDevice:
     """Answers a sequence with a token made of all the others, never one of the first three."""
+
     def __init__(self, vocab=288, cycles=1000):
         self.vocab, self.cycles, self.memory, self.calls = vocab, cycles, {}, []
 
@@ -16,9 +17,12 @@ class FakeDevice:
         assert all(p in self.memory for p in range(position)), "a position was skipped"
         self.memory.update({position + n: t for n, t in enumerate(tokens)})
         best = answer([self.memory[p] for p in range(position + len(tokens))], self.vocab)
-        return SimpleNamespace(ids=[(best + n) % self.vocab for n in range(64)] if head else [],
-                               logits=[10.0 - n for n in range(64)] if head else [],
-                               cycles=self.cycles, weight_beats=900 if self.cycles else 0)
+        return SimpleNamespace(
+            ids=[(best + n) % self.vocab for n in range(64)] if head else [],
+            logits=[10.0 - n for n in range(64)] if head else [],
+            cycles=self.cycles,
+            weight_beats=900 if self.cycles else 0,
+        )
 
     def close(self):
         pass
@@ -31,6 +35,7 @@ def answer(ids, vocab=288):
 
 class Device(FakeDevice):
     """The same, as the command line creates it."""
+
     made = []
 
     def __init__(self, config, **options):

@@ -19,16 +19,21 @@ def on_terminal(*args, typed=b"", stdout=None, **environment):
     `stdout`, where given, goes there instead.
     """
     ours, theirs = pty.openpty()
-    with subprocess.Popen([sys.executable, *args], cwd=ROOT, stdin=theirs, stderr=theirs,
-                          stdout=stdout or theirs,
-                          env={**os.environ, "TERM": "xterm", **environment}) as process:
+    with subprocess.Popen(
+        [sys.executable, *args],
+        cwd=ROOT,
+        stdin=theirs,
+        stderr=theirs,
+        stdout=stdout or theirs,
+        env={**os.environ, "TERM": "xterm", **environment},
+    ) as process:
         os.close(theirs)
         os.write(ours, typed)
         seen = b""
         try:
             while part := os.read(ours, 4096):
                 seen += part
-        except OSError:   # all of the other side is closed
+        except OSError:  # all of the other side is closed
             pass
     os.close(ours)
     assert process.returncode == 0

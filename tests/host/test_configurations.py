@@ -38,23 +38,28 @@ def test_round_trip(config, tmp_path):
 def test_changed_values_round_trip():
     config = changed("wide", "dram.latency=60", "columns=2", "clock_mhz=250")
     assert config.name == "wide+dram.latency=60,columns=2,clock_mhz=250"
-    assert config.dram == replace(DRAMS["ddr4-2400-x64"], name="ddr4-2400-x64+latency=60", latency=60)
+    assert config.dram == replace(
+        DRAMS["ddr4-2400-x64"], name="ddr4-2400-x64+latency=60", latency=60
+    )
     assert (config.columns, config.clock_mhz, config.lanes) == (2, 250, 8)
     assert from_dict(tomllib.loads(to_toml(config)), "here") == config
 
 
-@pytest.mark.parametrize("settings, expected", [
-    (["core=lut"], {"core": "lut", "formats": CORES["lut"]}),
-    (["core=lut", "formats=U4,S8"], {"core": "lut", "formats": ("U4", "S8")}),
-    (["formats=['U4', 'S8']"], {"formats": ("U4", "S8")}),
-    (["dram=ideal"], {"dram": DRAMS["ideal"], "dram_peak": 64 * 300e6}),
-    (["dram=ddr3-800-x16", "dram.ck_ps=2000"], {"dram_peak": 2e9}),
-    # The peak follows from the clock, whatever it was.
-    (["dram.ck_ps=1000"], {"dram_peak": 16e9}),
-    (["dram.ck_ps=1000", "dram.latency=3"], {"dram_peak": 16e9}),
-    (["lanes=4", "lanes=16"], {"lanes": 16}),
-    (["name=mine", "lanes=4"], {"name": "mine"}),
-])
+@pytest.mark.parametrize(
+    "settings, expected",
+    [
+        (["core=lut"], {"core": "lut", "formats": CORES["lut"]}),
+        (["core=lut", "formats=U4,S8"], {"core": "lut", "formats": ("U4", "S8")}),
+        (["formats=['U4', 'S8']"], {"formats": ("U4", "S8")}),
+        (["dram=ideal"], {"dram": DRAMS["ideal"], "dram_peak": 64 * 300e6}),
+        (["dram=ddr3-800-x16", "dram.ck_ps=2000"], {"dram_peak": 2e9}),
+        # The peak follows from the clock, whatever it was.
+        (["dram.ck_ps=1000"], {"dram_peak": 16e9}),
+        (["dram.ck_ps=1000", "dram.latency=3"], {"dram_peak": 16e9}),
+        (["lanes=4", "lanes=16"], {"lanes": 16}),
+        (["name=mine", "lanes=4"], {"name": "mine"}),
+    ],
+)
 def test_set(settings, expected):
     config = changed("wide", *settings)
     for field, value in expected.items():
@@ -81,22 +86,36 @@ def test_file(tmp_path):
     assert config == replace(small, name="mine+lanes=8", columns=2, lanes=8, dram=dram)
 
 
-@pytest.mark.parametrize("text, said", [
-    ("lanes = ", "must be TOML: Invalid value "),
-    ("lanes = 4", "needs beat_bits, or a base that has it"),
-    ('base = "huge"', f"base must be one of {', '.join(CONFIGS)}, not 'huge'"),
-    ("base = []", f"base must be one of {', '.join(CONFIGS)}, not []"),
-    ("base = 3", f"base must be one of {', '.join(CONFIGS)}, not 3"),
-    ('base = "small"\ncolums = 3', "there is no field 'colums'; did you mean columns?"),
-    ('base = "small"\ncolumns = "3"', "columns: Expected `int`, got `str`"),
-    ('base = "small"\ncolumns = 99',
-     "Configuration 'mine': columns must be from 1 to 16, not 99"),
-    ('base = "small"\n[dram]\nbase = "ddr9"', f"dram.base must be one of {', '.join(DRAMS)}, not 'ddr9'"),
-    ('base = "small"\ndram = "ddr9"', f"dram must be one of {', '.join(DRAMS)}, not 'ddr9'"),
-    ('base = "small"\ndram = 9', "dram must be a name or a table, not 9"),
-    ('base = "small"\n[dram]\nlatencies = 9', "dram: there is no field 'latencies'; did you mean latency?"),
-    ('base = "small"\n[dram]\nck_ps = 0', "dram: DRAM 'of a table': ck_ps must be from 1 to 1000000, not 0"),
-])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("lanes = ", "must be TOML: Invalid value "),
+        ("lanes = 4", "needs beat_bits, or a base that has it"),
+        ('base = "huge"', f"base must be one of {', '.join(CONFIGS)}, not 'huge'"),
+        ("base = []", f"base must be one of {', '.join(CONFIGS)}, not []"),
+        ("base = 3", f"base must be one of {', '.join(CONFIGS)}, not 3"),
+        ('base = "small"\ncolums = 3', "there is no field 'colums'; did you mean columns?"),
+        ('base = "small"\ncolumns = "3"', "columns: Expected `int`, got `str`"),
+        (
+            'base = "small"\ncolumns = 99',
+            "Configuration 'mine': columns must be from 1 to 16, not 99",
+        ),
+        (
+            'base = "small"\n[dram]\nbase = "ddr9"',
+            f"dram.base must be one of {', '.join(DRAMS)}, not 'ddr9'",
+        ),
+        ('base = "small"\ndram = "ddr9"', f"dram must be one of {', '.join(DRAMS)}, not 'ddr9'"),
+        ('base = "small"\ndram = 9', "dram must be a name or a table, not 9"),
+        (
+            'base = "small"\n[dram]\nlatencies = 9',
+            "dram: there is no field 'latencies'; did you mean latency?",
+        ),
+        (
+            'base = "small"\n[dram]\nck_ps = 0',
+            "dram: DRAM 'of a table': ck_ps must be from 1 to 1000000, not 0",
+        ),
+    ],
+)
 def test_wrong_file(text, said, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(text)
@@ -105,14 +124,27 @@ def test_wrong_file(text, said, tmp_path):
     assert str(error.value).startswith(f"{path}: {said}") and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("setting, said", [
-    ("columns", "--set must be FIELD=VALUE, such as columns=2; not 'columns'"),
-    ("=2", "--set must be FIELD=VALUE, such as columns=2; not '=2'"),
-    ("columns=", "--set columns=: columns: Expected `int`, got `str`"),
-    ("dram.rcd=-1", "--set dram.rcd=-1: dram: DRAM 'ddr4-2400-x64+rcd=-1': rcd must be from 0 to "),
-    ("core=abacus", "--set core=abacus: Configuration 'wide+core=abacus': core must be one of systolic, "),
-    ("formats=U9,S8", "--set formats=U9,S8: Configuration 'wide+formats=U9,S8': the formats of core 'systolic' "),
-])
+@pytest.mark.parametrize(
+    "setting, said",
+    [
+        ("columns", "--set must be FIELD=VALUE, such as columns=2; not 'columns'"),
+        ("=2", "--set must be FIELD=VALUE, such as columns=2; not '=2'"),
+        ("columns=", "--set columns=: columns: Expected `int`, got `str`"),
+        (
+            "dram.rcd=-1",
+            "--set dram.rcd=-1: dram: DRAM 'ddr4-2400-x64+rcd=-1': rcd must be from 0 to ",
+        ),
+        (
+            "core=abacus",
+            "--set core=abacus: Configuration 'wide+core=abacus': core must be one of systolic, ",
+        ),
+        (
+            "formats=U9,S8",
+            "--set formats=U9,S8: Configuration 'wide+formats=U9,S8': the formats of core "
+            "'systolic' ",
+        ),
+    ],
+)
 def test_wrong_setting(setting, said):
     with pytest.raises(UserError) as error:
         changed("wide", setting)
@@ -122,8 +154,9 @@ def test_wrong_setting(setting, said):
 def test_unknown_name():
     with pytest.raises(UserError) as error:
         parsed("--config", "huge")
-    assert str(error.value) == (f"the configuration must be one of {', '.join(CONFIGS)}, or a file *.toml; "
-                                "not 'huge'")
+    assert str(error.value) == (
+        f"the configuration must be one of {', '.join(CONFIGS)}, or a file *.toml; not 'huge'"
+    )
 
 
 def test_command(capsys, tmp_path):
@@ -145,7 +178,7 @@ def test_every_value_is_explained(capsys):
     top, table, _ = text.partition("\n[dram]")
     lines = top.splitlines()
     for field in {f.name for f in fields(Config)} - {"name", "dram"}:
-        at, = (n for n, line in enumerate(lines) if line.startswith(f"{field} = "))
+        (at,) = (n for n, line in enumerate(lines) if line.startswith(f"{field} = "))
         assert lines[at - 1].startswith("# ") and "`" not in lines[at - 1], field
     assert table and "# Linear core: one of systolic, lut, dspchain.\ncore = " in text
     assert cli.main(["config", "small", "--set", "dram.latency=30"]) == 0

@@ -15,6 +15,7 @@ from .images import small_image
 
 class Registers(RegisterDevice):
     """A device that is done at once, and has best logits in its registers."""
+
     def __init__(self, config, best):
         super().__init__(config)
         first, self.done = REGISTERS["BEST"].address, 0
@@ -32,7 +33,7 @@ class Registers(RegisterDevice):
 def test_step_offers_tokens_only(vocab):
     """Not what fills the list of best logits up."""
     found = min(vocab, BEST)
-    best = np.full((BEST, 2), (0xff7fffff, 0), np.uint32)
+    best = np.full((BEST, 2), (0xFF7FFFFF, 0), np.uint32)
     best[:found, 0], best[:found, 1] = 0x40000000 - np.arange(found), np.arange(found)[::-1]
     device = Registers(get("small"), best)
     device.image = SimpleNamespace(vocab=vocab)
@@ -42,18 +43,26 @@ def test_step_offers_tokens_only(vocab):
     assert not len(device.step([1], 0, False).ids)
 
 
-@pytest.mark.parametrize("nodes, of", [
-    ([("layer / q", 1), ("head", 2)], {0: " of layer / q", 1: " of head", 2: ""}),
-    ([], {0: "", 1: "", 2: ""}),
-])
+@pytest.mark.parametrize(
+    "nodes, of",
+    [
+        ([("layer / q", 1), ("head", 2)], {0: " of layer / q", 1: " of head", 2: ""}),
+        ([], {0: "", 1: "", 2: ""}),
+    ],
+)
 def test_faults_name_the_node(nodes, of):
     """Of the instruction, where the image has its name."""
     for pc, text in of.items():
         device = Registers(get("small"), np.zeros((BEST, 2), np.uint32))
         device.image = replace(small_image(), nodes=nodes)
-        device.words |= {REGISTERS["FAULT_CODE"].address: FaultCode.BUS.value,
-                         REGISTERS["FAULT_PC"].address: pc, REGISTERS["FAULT_INFO"].address: 3}
-        with pytest.raises(DeviceFault, match=f"^fault BUS, info 0x3, at instruction {pc}{of[pc]}: ") as caught:
+        device.words |= {
+            REGISTERS["FAULT_CODE"].address: FaultCode.BUS.value,
+            REGISTERS["FAULT_PC"].address: pc,
+            REGISTERS["FAULT_INFO"].address: 3,
+        }
+        with pytest.raises(
+            DeviceFault, match=f"^fault BUS, info 0x3, at instruction {pc}{of[pc]}: "
+        ) as caught:
             device.fault()
         assert caught.value.node == (text.removeprefix(" of ") or None)
 
@@ -62,9 +71,12 @@ def test_faults_name_the_node(nodes, of):
 def test_cycles_have_two_words(cycles):
     device = Registers(get("small"), np.zeros((BEST, 2), np.uint32))
     at = REGISTERS["CYCLES"].address
-    device.words |= {at: cycles & 0xffffffff, at + 4: cycles >> 32}
+    device.words |= {at: cycles & 0xFFFFFFFF, at + 4: cycles >> 32}
     most = (1 << 32) - 1
-    device.words |= {REGISTERS["WEIGHT_BEATS"].address: most, REGISTERS["STARVED"].address: most - 1}
+    device.words |= {
+        REGISTERS["WEIGHT_BEATS"].address: most,
+        REGISTERS["STARVED"].address: most - 1,
+    }
     device.image = SimpleNamespace(vocab=1)
     for head in (False, True):
         step = device.step([1], 0, head)

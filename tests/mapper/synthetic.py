@@ -6,14 +6,23 @@ from gguf import GGMLQuantizationType as Type, GGUFValueType as Value
 
 
 LAYERS, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, FFN, VOCAB = 2, 64, 2, 1, 64, 128, 288
-SHAPES = {"attn_q": (128, 64), "attn_k": (64, 64), "attn_v": (64, 64), "attn_output": (64, 128),
-          "ffn_gate": (128, 64), "ffn_up": (128, 64), "ffn_down": (64, 128)}
+SHAPES = {
+    "attn_q": (128, 64),
+    "attn_k": (64, 64),
+    "attn_v": (64, 64),
+    "attn_output": (64, 128),
+    "ffn_gate": (128, 64),
+    "ffn_up": (128, 64),
+    "ffn_down": (64, 128),
+}
 MERGES = ["h e", "l l", "Ġ w", "he ll", "hell o", "o r", "Ġw or", "l d", "Ġwor ld"]
 
 
 def tokens():
     """Tokens and their types: three special ones, every byte, what the merges make, filling."""
-    letters = [chr(b) if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174 else None for b in range(256)]
+    letters = [
+        chr(b) if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174 else None for b in range(256)
+    ]
     spare = iter(range(256, 512))
     alphabet = [c or chr(next(spare)) for c in letters]
     made = [merge.replace(" ", "") for merge in MERGES]
@@ -41,20 +50,37 @@ def weights(seed=1):
 def metadata_of(arch="llama"):
     """The metadata of a good file."""
     names, types = tokens()
-    return {f"{arch}.block_count": LAYERS, f"{arch}.context_length": 256,
-            f"{arch}.embedding_length": HIDDEN, f"{arch}.feed_forward_length": FFN,
-            f"{arch}.attention.head_count": HEADS, f"{arch}.attention.head_count_kv": KV_HEADS,
-            f"{arch}.attention.key_length": HEAD_DIM, f"{arch}.attention.value_length": HEAD_DIM,
-            f"{arch}.rope.dimension_count": HEAD_DIM, f"{arch}.vocab_size": VOCAB,
-            f"{arch}.rope.freq_base": 10000.0, f"{arch}.attention.layer_norm_rms_epsilon": 1e-5,
-            "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "smollm",
-            "tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.bos_token_id": 1,
-            "tokenizer.ggml.add_bos_token": False, "tokenizer.ggml.tokens": names,
-            "tokenizer.ggml.token_type": types, "tokenizer.ggml.merges": MERGES}
+    return {
+        f"{arch}.block_count": LAYERS,
+        f"{arch}.context_length": 256,
+        f"{arch}.embedding_length": HIDDEN,
+        f"{arch}.feed_forward_length": FFN,
+        f"{arch}.attention.head_count": HEADS,
+        f"{arch}.attention.head_count_kv": KV_HEADS,
+        f"{arch}.attention.key_length": HEAD_DIM,
+        f"{arch}.attention.value_length": HEAD_DIM,
+        f"{arch}.rope.dimension_count": HEAD_DIM,
+        f"{arch}.vocab_size": VOCAB,
+        f"{arch}.rope.freq_base": 10000.0,
+        f"{arch}.attention.layer_norm_rms_epsilon": 1e-5,
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "smollm",
+        "tokenizer.ggml.eos_token_id": 2,
+        "tokenizer.ggml.bos_token_id": 1,
+        "tokenizer.ggml.add_bos_token": False,
+        "tokenizer.ggml.tokens": names,
+        "tokenizer.ggml.token_type": types,
+        "tokenizer.ggml.merges": MERGES,
+    }
 
 
-VALUES = {bool: Value.BOOL, int: Value.UINT32, float: Value.FLOAT32, str: Value.STRING,
-          list: Value.ARRAY}
+VALUES = {
+    bool: Value.BOOL,
+    int: Value.UINT32,
+    float: Value.FLOAT32,
+    str: Value.STRING,
+    list: Value.ARRAY,
+}
 
 
 def write(path, *, kind=Type.Q4_1, kinds={}, arch="llama", metadata={}, without=(), tensors=None):

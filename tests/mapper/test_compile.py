@@ -11,8 +11,8 @@ from mapper.model import Layer, Layers
 from rtl.spec.config import UNIT_BYTES, get
 from rtl.spec.formats import ROW_SCALED, SPARSE, unpack
 from rtl.spec.isa import MatMul, Stream, WeightFormat, decode
-from sw_ref.linear import places
 from sim.models.toy import toy_model
+from sw_ref.linear import places
 
 
 ALL = pytest.mark.parametrize("fmt", get("small-lut").weight_formats, ids=lambda f: f.name)
@@ -36,8 +36,14 @@ def test_report(fmt, tied):
     assert [op["operation"] for op in operations][:3] == ["kv", "q", "o"]
     for _ in range(3):
         for op, product in zip(operations, products):
-            assert (op["format"], op["rows"], op["depth"]) == (fmt.name, product.rows, product.groups * 32)
-            codes, scale, centre, row_scale = unpack(fmt, image.memory[at:], product.rows, product.groups, 16)
+            assert (op["format"], op["rows"], op["depth"]) == (
+                fmt.name,
+                product.rows,
+                product.groups * 32,
+            )
+            codes, scale, centre, row_scale = unpack(
+                fmt, image.memory[at:], product.rows, product.groups, 16
+            )
             counts[op["operation"]] = counts.get(op["operation"], 0) + int((codes != 0).sum())
             size = places(image.memory[at:], fmt, product.rows, product.groups, 16)[-1]
             at += -(-size // UNIT_BYTES) * UNIT_BYTES
@@ -69,14 +75,22 @@ def test_bits_per_weight(name):
 
 @pytest.mark.seconds(1)
 def test_cycles_of_cores():
-    """A core that takes a format apart needs more cycles than beats; rows of a beat take one each, or four."""
+    """A core that takes a format apart needs more cycles than beats; rows of a beat take one each,
+    or four.
+    """
+
     def cycles(name, core, operation="o"):
         model = toy_model(format=WeightFormat[name], hidden=256, heads=4)
         config = replace(get("small"), core=core, formats=())
-        return next(op for op in compile_model(model, config, context=32).report["operations"]
-                    if op["operation"] == operation)
+        return next(
+            op
+            for op in compile_model(model, config, context=32).report["operations"]
+            if op["operation"] == operation
+        )
 
-    assert cycles("TERNARY", "lut")["cycles"] == 256 // 2 * 8 * 2   # steps of two rows, in both layers
+    assert (
+        cycles("TERNARY", "lut")["cycles"] == 256 // 2 * 8 * 2
+    )  # steps of two rows, in both layers
     assert cycles("TERNARY", "systolic")["cycles"] == 256 * 8 * 2
     assert cycles("U3", "lut")["cycles"] == 256 * 8 * 2
     blocks = cycles("SPARSE4", "systolic")["blocks"]
@@ -85,16 +99,29 @@ def test_cycles_of_cores():
     # A chain takes four rows at once, where a beat has as many; of dense blocks it has two.
     chained = {"2:16": 4, "4:16": 4, "8:16": 4, "2:4": 4, "16:16": 8}
     found = cycles("SPARSE4", "dspchain")
-    assert found["cycles"] == max(found["bytes"] // 16, sum(n * blocks[name] for name, n in chained.items()))
+    assert found["cycles"] == max(
+        found["bytes"] // 16, sum(n * blocks[name] for name, n in chained.items())
+    )
 
 
-@pytest.mark.parametrize("name, config, able", [
-    ("U2", "small", "small-lut, wide-lut"), ("U1", "wide-dspchain", "small-lut, wide-lut"),
-])
+@pytest.mark.parametrize(
+    "name, config, able",
+    [
+        ("U2", "small", "small-lut, wide-lut"),
+        ("U1", "wide-dspchain", "small-lut, wide-lut"),
+    ],
+)
 def test_format_that_the_core_lacks(name, config, able):
-    with pytest.raises(UserError, match="^" + re.escape(
-            f"toy: kv has {name} weights, but configuration {config!r}, with core {get(config).core!r}, takes "
-            f"U4, S8, TERNARY, SPARSE4, SPARSE8; configurations that take {name}: {able}") + "$"):
+    with pytest.raises(
+        UserError,
+        match="^"
+        + re.escape(
+            f"toy: kv has {name} weights, but configuration {config!r}, with core "
+            f"{get(config).core!r}, takes "
+            f"U4, S8, TERNARY, SPARSE4, SPARSE8; configurations that take {name}: {able}"
+        )
+        + "$",
+    ):
         compile_model(toy_model(format=WeightFormat[name]), get(config), context=32)
 
 
@@ -111,15 +138,26 @@ def test_patterns_that_the_core_lacks():
 
 def test_mixed_formats():
     one, other = (toy_model(format=WeightFormat[name]) for name in ("SPARSE4", "SPARSE8"))
-    layers = [one.layers[0], Layer(linears={**one.layers[1].linears, "v": other.layers[1].linears["v"]},
-                                   gains=one.layers[1].gains)]
+    layers = [
+        one.layers[0],
+        Layer(
+            linears={**one.layers[1].linears, "v": other.layers[1].linears["v"]},
+            gains=one.layers[1].gains,
+        ),
+    ]
     model = replace(one, layers=Layers(2, layers.__getitem__))
-    with pytest.raises(UserError, match="toy: blk.1.v is toy, but all layers' k and v must have SPARSE4 codes"):
+    with pytest.raises(
+        UserError, match="toy: blk.1.v is toy, but all layers' k and v must have SPARSE4 codes"
+    ):
         compile_model(model, get("small"), context=32)
 
 
 def test_sums_that_do_not_fit(monkeypatch):
     from mapper import compile as module
+
     monkeypatch.setattr(module, "ACC_BITS", 36)
-    with pytest.raises(UserError, match="^toy: sums of kv over 128 inputs may need 37 bits, the accumulators have 36$"):
+    with pytest.raises(
+        UserError,
+        match="^toy: sums of kv over 128 inputs may need 37 bits, the accumulators have 36$",
+    ):
         compile_model(toy_model(format=WeightFormat.SPARSE8), get("small"), context=32)

@@ -12,9 +12,11 @@ from sim.models.toy import toy_model
 
 EXPECTED = {
     "graph": ["    layer / ffn / down = Linear(layer / ffn / silu, weight=down, bias=None): 128"],
-    "rewrites": ["layer / attention / norm: 1/rms behind the product",
-                 "layer / attention / attend: keys and values before queries",
-                 "layer / ffn / silu: gate and up in chunks"],
+    "rewrites": [
+        "layer / attention / norm: 1/rms behind the product",
+        "layer / attention / attend: keys and values before queries",
+        "layer / ffn / silu: gate and up in chunks",
+    ],
     "quantize": ["down         U4            128    192      3  down 0 to 128"],
     "place": ["         0  program", "   256    128     1 to    2  embedding"],
     "schedule": ["   0  scalar rd=3  # embedding"],
@@ -50,10 +52,16 @@ def test_command(capsys):
     assert "layer / attention / q = Linear(" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["--dump", "loops"], "--dump must be one of graph, rewrites, quantize, place, schedule, not 'loops'"),
-    (["--dump", "graph", "--json"], "--dump prints text, --json must be left out"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            ["--dump", "loops"],
+            "--dump must be one of graph, rewrites, quantize, place, schedule, not 'loops'",
+        ),
+        (["--dump", "graph", "--json"], "--dump prints text, --json must be left out"),
+    ],
+)
 def test_refused(capsys, arguments, message):
     assert main(["compile", "--model", "tiny", *arguments]) == 2
     assert capsys.readouterr().err == f"headrace: {message}\n"

@@ -32,8 +32,9 @@ def test_pieces_are_taken_one_by_one():
     assert source.start == result.start == 0
 
 
-@pytest.mark.parametrize("start, at, meet", [
-    (3, 0, True), (3, 63, True), (3, 64, False), (4, 0, False), (4, 63, False)])
+@pytest.mark.parametrize(
+    "start, at, meet", [(3, 0, True), (3, 63, True), (3, 64, False), (4, 0, False), (4, 63, False)]
+)
 def test_overlap_is_found(start, at, meet):
     live = [storage("a", 64, 0, 3, 0), storage("b", 64, start, 9, at)]
     if not meet:
@@ -41,7 +42,10 @@ def test_overlap_is_found(start, at, meet):
         return
     with pytest.raises(Overlap) as caught:
         check(live)
-    assert str(caught.value) == f"Live values must lie apart, not b from {start} to 9 and a from 0 to 3"
+    assert (
+        str(caught.value)
+        == f"Live values must lie apart, not b from {start} to 9 and a from 0 to 3"
+    )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -60,7 +64,9 @@ def test_random(seed):
     check(made)
     assert all(each.start % ALIGNMENT == 0 and each.start + each.words <= end for each in made)
     # At no time lives more than there is, and once nearly as much: words are not wasted at will.
-    most = max(sum(p.words for s in made for p in s.pieces if p.start <= t <= p.end) for t in range(71))
+    most = max(
+        sum(p.words for s in made for p in s.pieces if p.start <= t <= p.end) for t in range(71)
+    )
     assert most <= end < 3 * most
 
 
@@ -70,17 +76,21 @@ def test_values_of_a_model(name, ffn):
     """Live areas of a placed graph lie apart, word by word, and the chunks' results side by
     side."""
     from dataclasses import replace
+
     graph = lowerable(FAMILIES["llama"].graph(replace(SIZES, ffn=ffn)))
     placed = place(graph, get(name), COLUMN_WORDS)
-    owners = {}   # (word, time): storage
+    owners = {}  # (word, time): storage
     for each in placed.storages:
         for piece in each.pieces:
             at = each.start + piece.offset
             for word in range(at, at + piece.words, 4):
                 for time in range(piece.start, piece.end + 1):
                     assert owners.setdefault((word, time), each) is each
-    parts = [area for value, area in placed.areas.items()
-             if value.startswith("layer / ffn / silu ") and ":" not in value]
+    parts = [
+        area
+        for value, area in placed.areas.items()
+        if value.startswith("layer / ffn / silu ") and ":" not in value
+    ]
     assert sum(area.size for area in parts) == ffn
     assert all(a.start + a.size == b.start for a, b in zip(parts, parts[1:]))
 

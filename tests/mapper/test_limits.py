@@ -12,8 +12,8 @@ from mapper.layout import MemoryMap
 from rtl.spec import limits
 from rtl.spec.config import get
 from rtl.spec.isa import Attend, WeightFormat, decode
-from tests.extreme import CONFIG
 from sim.models.toy import toy_model
+from tests.extreme import CONFIG
 
 
 MODEL = toy_model()
@@ -37,8 +37,11 @@ def refusal(model, config=CONFIG, context=32):
 
 # Sizes of a model as the limited number, that number, and what is said of one more.
 COMPILE = {
-    "positions": (lambda n: {"context": n}, 65536,
-                  "65537 positions of context, the machine takes 65536"),
+    "positions": (
+        lambda n: {"context": n},
+        65536,
+        "65537 positions of context, the machine takes 65536",
+    ),
     "rows": (lambda n: {"vocab": n}, 1048575, "1048576 tokens, the machine takes 1048575"),
     "repetitions": (lambda n: {"heads": n}, 255, "256 query heads, the machine takes 255"),
     "layers": (lambda n: {"layers": range(n)}, 65535, "65536 layers, the machine takes 65535"),
@@ -56,10 +59,17 @@ def test_compile(name):
     assert refusal(model, context=model.context).endswith(": " + text)
 
 
-@pytest.mark.parametrize("sizes, beyond, what", [
-    ({"ffn": 255 * 64}, {"ffn": 256 * 64}, "feed-forward size"),
-    ({"kv_heads": 127, "heads": 127}, {"kv_heads": 128, "heads": 128}, "keys' and values' size"),
-])
+@pytest.mark.parametrize(
+    "sizes, beyond, what",
+    [
+        ({"ffn": 255 * 64}, {"ffn": 256 * 64}, "feed-forward size"),
+        (
+            {"kv_heads": 127, "heads": 127},
+            {"kv_heads": 128, "heads": 128},
+            "keys' and values' size",
+        ),
+    ],
+)
 def test_inner_of_other_vectors(sizes, beyond, what):
     _check(CONFIG, resized(MODEL, **sizes), 32)
     text = refusal(resized(MODEL, **beyond))
@@ -106,8 +116,12 @@ def test_capacity(name, monkeypatch):
     config = get("small")
     image, scale = compile_model(MODEL, config, 32), 32 if name == "act_groups" else 1
     words = image.report["vector_words"]
-    full = {"vector_words": words, "COLUMN": words - 2 * MODEL.hidden,
-            "act_groups": MODEL.ffn // 32, "program_words": image.length}[name]
+    full = {
+        "vector_words": words,
+        "COLUMN": words - 2 * MODEL.hidden,
+        "act_groups": MODEL.ffn // 32,
+        "program_words": image.length,
+    }[name]
     for size in (full, full - 1):
         if name == "COLUMN":
             monkeypatch.setattr(limits, name, size)
@@ -119,8 +133,9 @@ def test_capacity(name, monkeypatch):
     assert refusal(MODEL, config).endswith(text)
 
 
-@pytest.mark.parametrize("context, blocks", [(1, 1), (31, 1), (32, 1), (33, 2), (40, 2), (64, 2),
-                                             (65, 3)])
+@pytest.mark.parametrize(
+    "context, blocks", [(1, 1), (31, 1), (32, 1), (33, 2), (40, 2), (64, 2), (65, 3)]
+)
 def test_cache_of_any_context(context, blocks):
     """A block of positions that is not full takes as much as any."""
     image = compile_model(MODEL, get("small"), context)
@@ -148,8 +163,9 @@ def test_memory(name, monkeypatch):
         # Two streams, in the widest of units, are at most half of these beats.
         assert 2 * limits.STREAM * get("small").unit_beats < most
         monkeypatch.setattr(limits, "STREAM", most)
-    model = SimpleNamespace(path="toy", hidden=64, head_dim=64, kv_heads=kv_heads,
-                            layers=range(126), tied=True)
+    model = SimpleNamespace(
+        path="toy", hidden=64, head_dim=64, kv_heads=kv_heads, layers=range(126), tied=True
+    )
     head = SimpleNamespace(format=WeightFormat.S8, rows=64, groups=2)
     context = limits.POSITIONS if name == "units" else 32
 
@@ -162,8 +178,11 @@ def test_memory(name, monkeypatch):
     elif name == "cache":
         at.kv_head_units, beyond.kv_head_units = most, most + 1
     else:
-        units = {"stream": most, "units": most - memory(0).end,
-                 "beats": most // CONFIG.unit_beats - memory(0).weight_units}[name]
+        units = {
+            "stream": most,
+            "units": most - memory(0).end,
+            "beats": most // CONFIG.unit_beats - memory(0).weight_units,
+        }[name]
         assert 0 < units <= limits.STREAM
         at, beyond = memory(units), memory(units + 1)
     _check_memory(CONFIG, model, at)

@@ -5,8 +5,8 @@ import pytest
 
 from host.errors import UserError
 from host.language.tokenizer import Tokenizer
-from mapper.read import hf, native
 from mapper.prune import Pattern, prune, prune_matrix
+from mapper.read import hf, native
 from rtl.spec.isa import WeightFormat
 from rtl.spec.sparse import BLOCK
 from sw_ref.evaluation import float32_losses
@@ -46,11 +46,14 @@ def test_pattern_holds(problem, name, bits):
     codes, scale = prune_matrix(weight, acts.T @ acts, Pattern(name), bits)
     assert codes.dtype == np.int8 and scale.dtype == np.float32 and (scale > 0).all()
     assert abs(codes).max() <= (1 << bits - 1) - 1
-    count = (codes.reshape(ROWS, -1, 4) != 0).sum(-1) if name == "2:4" else \
-        (codes.reshape(ROWS, -1, BLOCK) != 0).sum(-1)
+    count = (
+        (codes.reshape(ROWS, -1, 4) != 0).sum(-1)
+        if name == "2:4"
+        else (codes.reshape(ROWS, -1, BLOCK) != 0).sum(-1)
+    )
     if name == "mixed":
         most = count.reshape(ROWS // BLOCK, BLOCK, -1).max(1)
-        assert len(np.unique(most)) > 1   # blocks do differ
+        assert len(np.unique(most)) > 1  # blocks do differ
         assert 0.2 < (codes != 0).mean() < 0.5
     else:
         assert count.max() == int(name.split(":")[0])
@@ -61,24 +64,28 @@ def test_pattern_holds(problem, name, bits):
 def test_better_than_by_magnitude(problem, name):
     weight, acts = problem
     codes, scale = prune_matrix(weight, acts.T @ acts, Pattern(name), 8)
-    assert loss(weight, codes * scale[:, None], acts) < 0.9 * loss(weight, by_magnitude(weight, name), acts)
+    assert loss(weight, codes * scale[:, None], acts) < 0.9 * loss(
+        weight, by_magnitude(weight, name), acts
+    )
 
 
 def test_mixed_keeps_what_matters(problem):
     """A block that no activation reaches is left out, one of large weights stays whole."""
     weight, acts = (x.copy() for x in problem)
     acts[:, :BLOCK] = 0
-    weight[:BLOCK, BLOCK:2 * BLOCK] *= 20
+    weight[:BLOCK, BLOCK : 2 * BLOCK] *= 20
     codes, _ = prune_matrix(weight, acts.T @ acts, Pattern("mixed", 0.3), 8)
     assert not codes[:, :BLOCK].any()
-    assert (codes[:BLOCK, BLOCK:2 * BLOCK] != 0).mean() > 0.9
+    assert (codes[:BLOCK, BLOCK : 2 * BLOCK] != 0).mean() > 0.9
 
 
 @pytest.mark.seconds(1)
 def test_density_is_aimed_at(problem):
     weight, acts = problem
-    kept = [(prune_matrix(weight, acts.T @ acts, Pattern("mixed", density), 8)[0] != 0).mean()
-            for density in (0.15, 0.3, 0.6)]
+    kept = [
+        (prune_matrix(weight, acts.T @ acts, Pattern("mixed", density), 8)[0] != 0).mean()
+        for density in (0.15, 0.3, 0.6)
+    ]
     assert kept == pytest.approx([0.15, 0.3, 0.6], rel=0.25) and kept == sorted(kept)
 
 
@@ -101,10 +108,19 @@ def test_model_to_folder_and_back(tmp_path, bits, fmt):
             np.testing.assert_array_equal(linear.float32(), read.float32())
             assert linear.codes.shape == before.linears[name].codes.shape
         np.testing.assert_array_equal(ours.gains["attn_norm"], theirs.gains["attn_norm"])
-    assert (back.vocab, back.context, back.eos, back.bos) == (model.vocab, model.context, model.eos, model.bos)
+    assert (back.vocab, back.context, back.eos, back.bos) == (
+        model.vocab,
+        model.context,
+        model.eos,
+        model.bos,
+    )
     # Rows of the embedding have one scale each in such a folder.
-    np.testing.assert_allclose(back.embedding.float32(), model.embedding.float32(), rtol=0,
-                               atol=np.abs(model.embedding.float32()).max() / 100)
+    np.testing.assert_allclose(
+        back.embedding.float32(),
+        model.embedding.float32(),
+        rtol=0,
+        atol=np.abs(model.embedding.float32()).max() / 100,
+    )
     # It is still a model of this text, which knows no more about it than before.
     assert np.isfinite(float32_losses(back, texts)).all()
 
@@ -115,7 +131,10 @@ def _save(model, folder):
 
 def _model(tmp_path):
     from mapper.read import gguf
-    return gguf.read(synthetic.write(tmp_path / "tiny.gguf", kinds={"token_embd.weight": synthetic.Type.Q8_0}))
+
+    return gguf.read(
+        synthetic.write(tmp_path / "tiny.gguf", kinds={"token_embd.weight": synthetic.Type.Q8_0})
+    )
 
 
 def test_later_layers_see_what_the_first_became(tmp_path):
@@ -123,21 +142,38 @@ def test_later_layers_see_what_the_first_became(tmp_path):
     model = _model(tmp_path)
     texts = [list(range(40))]
     pruned = prune(model, texts, Pattern("4:16"), 8)
-    from sw_ref.decoder import Decoder
     from mapper.prune import prune_layer
+    from sw_ref.decoder import Decoder
+
     decoder = Decoder(model, 40)
-    unpruned = [decoder.layer(x, model.layers[0], lambda names, h: [
-        h @ model.layers[0].linears[n].float32().T for n in names])
-        for x in [model.embedding.float32()[ids] for ids in texts]]
+    unpruned = [
+        decoder.layer(
+            x,
+            model.layers[0],
+            lambda names, h: [h @ model.layers[0].linears[n].float32().T for n in names],
+        )
+        for x in [model.embedding.float32()[ids] for ids in texts]
+    ]
     other, _ = prune_layer(decoder, model.layers[1], unpruned, Pattern("4:16"), 8)
-    assert any((other.linears[n].codes != pruned.layers[1].linears[n].codes).any() for n in other.linears)
+    assert any(
+        (other.linears[n].codes != pruned.layers[1].linears[n].codes).any() for n in other.linears
+    )
 
 
-@pytest.mark.parametrize("make, text", [
-    (lambda m: Pattern("3:4"), "pattern must be one of 2:16, 4:16, 8:16, 2:4, mixed, not '3:4'"),
-    (lambda m: Pattern("mixed", 0), "density must be above 0 and at most 1, not 0"),
-    (lambda m: prune(m, [[1, 2]], Pattern("2:4"), 5), "a sparse matrix's codes must have 4 or 8 bits, not 5"),
-])
+@pytest.mark.parametrize(
+    "make, text",
+    [
+        (
+            lambda m: Pattern("3:4"),
+            "pattern must be one of 2:16, 4:16, 8:16, 2:4, mixed, not '3:4'",
+        ),
+        (lambda m: Pattern("mixed", 0), "density must be above 0 and at most 1, not 0"),
+        (
+            lambda m: prune(m, [[1, 2]], Pattern("2:4"), 5),
+            "a sparse matrix's codes must have 4 or 8 bits, not 5",
+        ),
+    ],
+)
 def test_wrong(tmp_path, make, text):
     with pytest.raises(UserError) as error:
         make(_model(tmp_path))

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from mapper.read.bounds import LARGEST, LEAST_ROW_SCALE
 from mapper.model import ODD, RANGES, Linear, half_split, round_s8, round_u
 from mapper.quantize import integer_groups
+from mapper.read.bounds import LARGEST, LEAST_ROW_SCALE
 from rtl.spec.formats import integers, pack, unpack
 from rtl.spec.isa import WeightFormat
 
 
-GROUPED = [*ODD.values(), WeightFormat.S8]   # formats whose groups have scales of their own
+GROUPED = [*ODD.values(), WeightFormat.S8]  # formats whose groups have scales of their own
 
 
 def random_linear(fmt, seed, rows=40, groups=5, m_spread=1.0, d_sign=1):
@@ -33,7 +33,7 @@ def exact(q):
 
 
 def relative(a, b):
-    return np.sqrt(((a - b) ** 2).mean() / (b ** 2).mean())
+    return np.sqrt(((a - b) ** 2).mean() / (b**2).mean())
 
 
 @pytest.mark.parametrize("fmt", GROUPED, ids=lambda f: f.name)
@@ -57,7 +57,9 @@ def test_negative_scales_mirror_the_codes(fmt):
     linear = random_linear(fmt, 5, d_sign=0)
     q = integer_groups(linear)
     mirrored = np.repeat(linear.d < 0, 32, 1)
-    np.testing.assert_array_equal(q.codes, np.where(mirrored, RANGES[fmt][1] - linear.codes, linear.codes))
+    np.testing.assert_array_equal(
+        q.codes, np.where(mirrored, RANGES[fmt][1] - linear.codes, linear.codes)
+    )
 
 
 @pytest.mark.parametrize("groups", [1, 3])
@@ -65,7 +67,9 @@ def test_negative_scales_mirror_the_codes(fmt):
 def test_scales_of_rows_are_kept(fmt, groups):
     """Negative ones, zeros, and the least and the largest that there may be: nothing is lost."""
     rng, (low, high) = np.random.default_rng(11), RANGES[fmt]
-    codes = rng.integers(low, high, (40, groups * 32), endpoint=True).astype(np.uint8 if low == 0 else np.int8)
+    codes = rng.integers(low, high, (40, groups * 32), endpoint=True).astype(
+        np.uint8 if low == 0 else np.int8
+    )
     d = rng.normal(0, 0.01, (40, 1)).astype(np.float32)
     d[:4, 0] = 0, -0.0, LEAST_ROW_SCALE, 3e38 / 128
     linear = Linear(name="w", source="", format=fmt, codes=codes, d=d)
@@ -79,6 +83,7 @@ def test_scales_of_rows_are_kept(fmt, groups):
 def test_no_better_by_another_shift():
     """The chosen centre shift beats what any other gives at the least row scale."""
     from mapper.quantize import SHIFTS, fit, least_row_scale, survey
+
     for spread in (0.1, 1.0, 20.0):
         linear = random_linear(WeightFormat.U4, 6, m_spread=spread)
         q, (_, groups) = integer_groups(linear), survey(linear)
@@ -96,7 +101,9 @@ def test_edges(fmt):
         d = (linear.d * np.float32(factor)).astype(np.float32)
         m = None if linear.m is None else (linear.m * np.float32(factor)).astype(np.float32)
         with np.errstate(all="raise", under="ignore"):
-            q = integer_groups(Linear(name="w", source="", format=fmt, codes=linear.codes, d=d, m=m))
+            q = integer_groups(
+                Linear(name="w", source="", format=fmt, codes=linear.codes, d=d, m=m)
+            )
         assert np.isfinite(q.row_scale).all() and np.isfinite(q.error)
         if factor == 0:
             assert not exact(q).any() and q.error == 0
@@ -105,8 +112,9 @@ def test_edges(fmt):
 MAGNITUDES = [0.0, 3e-45, 1e-42, 1e-40, 1e-38, 1e-37, 1e-36, 1e-34, 1e-30, 1.0, 3e38]
 
 
-@pytest.mark.parametrize("fmt, by_row", [*((f, False) for f in GROUPED),
-                                         *((f, True) for f in WeightFormat)])
+@pytest.mark.parametrize(
+    "fmt, by_row", [*((f, False) for f in GROUPED), *((f, True) for f in WeightFormat)]
+)
 def test_every_magnitude(fmt, by_row, monkeypatch):
     """Rows from nothing to the end of fp32, in one matrix: each is met, or small enough to be
     zeros, and no memory is left as it was."""
@@ -130,7 +138,7 @@ def test_every_magnitude(fmt, by_row, monkeypatch):
     assert not whole[0].any()
     for ours, theirs, magnitude in zip(whole, weights, MAGNITUDES):
         if magnitude >= 1e-30:
-            assert np.sqrt(((ours - theirs) ** 2).mean() / (theirs ** 2).mean()) < 0.005
+            assert np.sqrt(((ours - theirs) ** 2).mean() / (theirs**2).mean()) < 0.005
         assert np.abs(ours - theirs).max() <= max(0.01 * magnitude, 128 * LEAST_ROW_SCALE)
 
 
@@ -162,8 +170,9 @@ def test_lost_rows_are_reported(fmt):
 def test_survives_packing(fmt):
     q = integer_groups(random_linear(fmt, 8))
     packed = pack(q.format, q.codes, q.scale, q.centre, q.row_scale, 16)
-    for ours, theirs in zip(unpack(fmt, packed, 40, 5, 16),
-                            (q.codes, q.scale, q.centre, q.row_scale)):
+    for ours, theirs in zip(
+        unpack(fmt, packed, 40, 5, 16), (q.codes, q.scale, q.centre, q.row_scale)
+    ):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -183,13 +192,21 @@ def test_rounding_floats(bits, limit):
 
 @pytest.mark.parametrize("bits", [1, 2, 3])
 def test_few_bits_are_placed_well(bits):
-    """Moving a value or the step changes nothing for the better; and values that there are codes for are met."""
+    """Moving a value or the step changes nothing for the better; and values that there are codes
+    for are met.
+    """
     weights = np.random.default_rng(12).normal(0, 0.1, (16, 64)).astype(np.float32)
     linear = round_u("w", "F32", weights, bits)
     best = relative(linear.float32(), weights)
     for d, m in ((1.02, 0), (0.98, 0), (1, 0.01), (1, -0.01)):
-        moved = Linear(name="w", source="", format=linear.format, codes=linear.codes,
-                       d=linear.d * np.float32(d), m=linear.m + np.float32(m))
+        moved = Linear(
+            name="w",
+            source="",
+            format=linear.format,
+            codes=linear.codes,
+            d=linear.d * np.float32(d),
+            m=linear.m + np.float32(m),
+        )
         assert relative(moved.float32(), weights) > best
     few = np.random.default_rng(13).integers(0, 1 << bits, (16, 64)).astype(np.float32) * 0.3 - 0.7
     few[:, ::32], few[:, 1::32] = -0.7, ((1 << bits) - 1) * 0.3 - 0.7

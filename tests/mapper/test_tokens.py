@@ -20,8 +20,12 @@ def with_tokens(build):
     build(asm)
     asm.emit(Halt())
     asm.items = Tokens.find(asm.items, CONFIG).insert(asm.items)
-    return [f"{i.unit.name} {'takes' if i.take else 'gives'} {i.take or i.give}" if isinstance(i, Sync)
-            else i.op.name for i in asm.insns]
+    return [
+        f"{i.unit.name} {'takes' if i.take else 'gives'} {i.take or i.give}"
+        if isinstance(i, Sync)
+        else i.op.name
+        for i in asm.insns
+    ]
 
 
 def test_none_within_a_unit():
@@ -31,38 +35,72 @@ def test_none_within_a_unit():
 def test_given_behind_taken_before():
     """And once for all that one token orders."""
     assert with_tokens(lambda asm: asm.emit(LOAD, LOAD, USE, USE)) == [
-        "LOAD", "LOAD", "LOAD gives 1", "VECTOR takes 1", "VECTOR", "VECTOR", "HALT"]
+        "LOAD",
+        "LOAD",
+        "LOAD gives 1",
+        "VECTOR takes 1",
+        "VECTOR",
+        "VECTOR",
+        "HALT",
+    ]
 
 
 def test_words_that_are_read_are_not_overwritten():
     assert with_tokens(lambda asm: asm.emit(LOAD, USE, LOAD)) == [
-        "LOAD", "LOAD gives 1", "VECTOR takes 1", "VECTOR", "VECTOR gives 2", "LOAD takes 2", "LOAD",
-        "HALT"]
+        "LOAD",
+        "LOAD gives 1",
+        "VECTOR takes 1",
+        "VECTOR",
+        "VECTOR gives 2",
+        "LOAD takes 2",
+        "LOAD",
+        "HALT",
+    ]
 
 
 def test_next_round():
     """The first round takes a token that is given before the loop; the last one's is there behind
     it."""
+
     def build(asm):
         with asm.loop(count=5):
             asm.emit(LOAD, USE, Scalar(rd=1))
         asm.emit(LOAD)
 
     assert with_tokens(build) == [
-        "VECTOR gives 2", "LOOP",
-        "LOAD takes 2", "LOAD", "LOAD gives 1", "VECTOR takes 1", "VECTOR", "VECTOR gives 2", "SCALAR",
-        "LOAD takes 2", "LOAD", "HALT"]
+        "VECTOR gives 2",
+        "LOOP",
+        "LOAD takes 2",
+        "LOAD",
+        "LOAD gives 1",
+        "VECTOR takes 1",
+        "VECTOR",
+        "VECTOR gives 2",
+        "SCALAR",
+        "LOAD takes 2",
+        "LOAD",
+        "HALT",
+    ]
 
 
 def test_around_a_loop():
     """What all rounds of an inner loop need is waited for once, before it."""
+
     def build(asm):
         asm.emit(LOAD, Scalar(rd=3))
         with asm.loop(source=Source.COLUMNS.value):
             asm.emit(USE, USE)
 
-    assert with_tokens(build) == ["LOAD", "LOAD gives 1", "SCALAR", "VECTOR takes 1", "LOOP", "VECTOR",
-                                  "VECTOR", "HALT"]
+    assert with_tokens(build) == [
+        "LOAD",
+        "LOAD gives 1",
+        "SCALAR",
+        "VECTOR takes 1",
+        "LOOP",
+        "VECTOR",
+        "VECTOR",
+        "HALT",
+    ]
 
 
 def test_inner_rounds_that_depend_on_each_other():
@@ -72,31 +110,42 @@ def test_inner_rounds_that_depend_on_each_other():
                 asm.emit(LOAD, USE)
             asm.emit(Scalar(rd=1))
 
-    with pytest.raises(ValueError, match="^Rounds of an inner loop must not depend on each other; "
-                                         "those at 'program' do$"):
+    with pytest.raises(
+        ValueError,
+        match="^Rounds of an inner loop must not depend on each other; those at 'program' do$",
+    ):
         with_tokens(build)
 
 
 def test_what_no_token_mends():
     """The node that breaks another rule is named."""
+
     def build(asm):
         asm.node = "layer / q"
         asm.emit(Quant(inner=32, outer=1, a=0))
 
     with pytest.raises(IllegalProgram) as caught:
         with_tokens(build)
-    assert caught.value.rule == "undefined" and caught.value.where.startswith("Instruction of layer / q (quant ")
+    assert caught.value.rule == "undefined" and caught.value.where.startswith(
+        "Instruction of layer / q (quant "
+    )
 
 
 def test_units_have_a_counter_a_pair():
     from mapper.compile import compile_model
     from rtl.spec.isa import decode
     from sim.models.toy import toy_model
+
     image = compile_model(toy_model(heads=6, kv_heads=2), CONFIG, 32)
     syncs = [i for i in map(decode, image.instructions) if isinstance(i, Sync)]
     givers = {i.give: i.unit for i in syncs if i.give}
     takers = {i.take: i.unit for i in syncs if i.take}
     pairs = {(givers[n], takers[n]) for n in givers}
     assert len(pairs) == len(givers) == len(takers)
-    assert pairs == {(Unit.LINEAR, Unit.VECTOR), (Unit.LOAD, Unit.VECTOR), (Unit.VECTOR, Unit.LINEAR),
-                     (Unit.VECTOR, Unit.LOAD), (Unit.ATTENTION, Unit.VECTOR)}
+    assert pairs == {
+        (Unit.LINEAR, Unit.VECTOR),
+        (Unit.LOAD, Unit.VECTOR),
+        (Unit.VECTOR, Unit.LINEAR),
+        (Unit.VECTOR, Unit.LOAD),
+        (Unit.ATTENTION, Unit.VECTOR),
+    }

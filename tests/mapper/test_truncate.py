@@ -8,8 +8,8 @@ from mapper.model import Layers
 from mapper.truncate import cuts, first_layers, first_part
 from rtl.spec.config import get
 from rtl.spec.isa import WeightFormat
-from sw_ref.machine import Machine
 from sim.models.toy import toy_model
+from sw_ref.machine import Machine
 
 
 @pytest.fixture(scope="module", params=["U4", "SPARSE4"])
@@ -62,7 +62,7 @@ def test_parts_of_a_layer(model, name):
         states = [vector(config, first_part(image, config, count, end)) for end in ends[::-6]]
         assert len({state.tobytes() for state in states}) == len(states) > 2
         whole = vector(config, first_layers(image, count))
-        x = slice(256, 256 + model.hidden)   # behind the gains
+        x = slice(256, 256 + model.hidden)  # behind the gains
         np.testing.assert_array_equal(states[0][x], whole[x])
 
 

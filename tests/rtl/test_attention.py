@@ -2,6 +2,7 @@
 """Constants and shapes of the attention unit that its benches do not see."""
 
 import pytest
+
 from rtl.attention.append import KvAppend
 from rtl.attention.products import ProductArray, sum_latency
 from rtl.attention.scores import BIAS, MAX_LEFT
@@ -18,7 +19,7 @@ def test_reference():
 
 def test_shift_range():
     # Every exponent's shift is either reached, or as good as the limit: see Scorer.
-    dot = 2 ** 15 * 2 ** 7 * 128
+    dot = 2**15 * 2**7 * 128
     assert 1 << MAX_LEFT > 1 << SCORE_BITS - 1
     assert dot << MAX_LEFT < 1 << 63
     assert BIAS + MAX_LEFT < 1 << 10 and BIAS + MAX_LEFT - 2 * 255 >= -(1 << 10)
@@ -30,7 +31,7 @@ def test_ports(name):
     unit = AttentionUnit(config)
     assert len(unit.data.payload) == config.beat_bits
     assert len(unit.query.p.values.as_value()) == 16 * config.lanes
-    assert len(KvAppend(config).line.payload.as_value()) == 33 + 512 + 64   # addresses do not wrap
+    assert len(KvAppend(config).line.payload.as_value()) == 33 + 512 + 64  # addresses do not wrap
 
 
 @pytest.mark.parametrize("beat_bits, latency", [(128, 4), (256, 5), (512, 5)])

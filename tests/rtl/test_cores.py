@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Every registered core keeps the contract of :class:`rtl.cores.core.LinearCore`; new ones are found.
+"""Every registered core keeps the contract of :class:`rtl.cores.core.LinearCore`; new ones are
+found.
 
 `sim/benches/cores/` runs them.
 """
@@ -58,8 +59,11 @@ def test_standalone(name):
     core, alone = create(CONFIGS[name]), standalone(CONFIGS[name])
     assert alone.inputs == 1 and alone.what == core.what
     assert alone.native == core.native and alone.lanes == core.lanes
-    assert all(alone.passes(fmt) == core.passes(fmt) and alone.outputs(fmt) == core.outputs(fmt)
-               for fmt in core.native if not FORMATS[fmt].sparse)
+    assert all(
+        alone.passes(fmt) == core.passes(fmt) and alone.outputs(fmt) == core.outputs(fmt)
+        for fmt in core.native
+        if not FORMATS[fmt].sparse
+    )
 
 
 class Greedy(SystolicCore):
@@ -81,7 +85,9 @@ def made(module):
 
 
 def test_names_are_declared_once():
-    with pytest.raises(TypeError, match=r"^Core must be one of systolic, lut, dspchain, not 'adders'$"):
+    with pytest.raises(
+        TypeError, match=r"^Core must be one of systolic, lut, dspchain, not 'adders'$"
+    ):
         register(made("rtl.cores.adders"))
     with pytest.raises(TypeError, match=r"^Core lut must be registered once$"):
         register(made("rtl.cores.lut"))

@@ -3,9 +3,9 @@
 import pytest
 
 from boards.synthesis import synthesize, text_of
-from rtl.spec.config import Config
 from rtl.cores.dsp import DSP48E2, ECP5
 from rtl.cores.dspchain import DspChainCore
+from rtl.spec.config import Config
 from rtl.spec.isa import WeightFormat
 
 
@@ -13,8 +13,9 @@ CONFIG = Config(name="t", beat_bits=256, columns=1, lanes=2, core="dspchain", fo
 
 
 @pytest.mark.seconds(20)
-@pytest.mark.parametrize("family, cell, packing", [("ecp5", "MULT18X18D", ECP5),
-                                                   ("xcup", "DSP48E2", DSP48E2)])
+@pytest.mark.parametrize(
+    "family, cell, packing", [("ecp5", "MULT18X18D", ECP5), ("xcup", "DSP48E2", DSP48E2)]
+)
 def test_products_per_multiplier(family, cell, packing):
     core = DspChainCore(CONFIG, packing)
     area = synthesize(text_of(core), family)

@@ -2,13 +2,13 @@
 
 import pytest
 
-from rtl.spec.config import Config
 from rtl.cores.dsp import DSP48E2, ECP5, Packing
 from rtl.cores.dspchain import DspChainCore
 from rtl.cores.reduction import ReductionTree
 from rtl.cores.slots import SlotSelect, elements
-from rtl.spec.isa import WeightFormat
+from rtl.spec.config import Config
 from rtl.spec.formats import FORMATS
+from rtl.spec.isa import WeightFormat
 from rtl.spec.sparse import Mode
 
 
@@ -51,7 +51,10 @@ CYCLES = [
 def test_cycles_of_a_block(fmt, mode, one_lane, more_lanes):
     fmt = WeightFormat[fmt]
     for beat_bits, cycles in [(128, one_lane), (256, more_lanes), (512, more_lanes)]:
-        assert DspChainCore(config(beat_bits)).passes(fmt, mode) * FORMATS[fmt].code_beats(mode) == cycles
+        assert (
+            DspChainCore(config(beat_bits)).passes(fmt, mode) * FORMATS[fmt].code_beats(mode)
+            == cycles
+        )
 
 
 # fmt: off

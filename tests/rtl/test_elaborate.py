@@ -16,19 +16,47 @@ from rtl.spec.formats import ROW_SCALED
 from rtl.spec.isa import WeightFormat
 
 
-CONFIGURATIONS = {c.name: c for c in [
-    Config(name="smallest", beat_bits=128, columns=1, lanes=2, queries=1, head_dim=64,
-           vector_words=64, act_groups=2, program_words=16, prefetch_beats=16),
-    Config(name="large", beat_bits=512, columns=8, lanes=16, queries=8, head_dim=128,
-           vector_words=1 << 18, act_groups=1024, program_words=4096, prefetch_beats=4096),
-    *CONFIGS.values(),
-]}
+CONFIGURATIONS = {
+    c.name: c
+    for c in [
+        Config(
+            name="smallest",
+            beat_bits=128,
+            columns=1,
+            lanes=2,
+            queries=1,
+            head_dim=64,
+            vector_words=64,
+            act_groups=2,
+            program_words=16,
+            prefetch_beats=16,
+        ),
+        Config(
+            name="large",
+            beat_bits=512,
+            columns=8,
+            lanes=16,
+            queries=8,
+            head_dim=128,
+            vector_words=1 << 18,
+            act_groups=1024,
+            program_words=4096,
+            prefetch_beats=4096,
+        ),
+        *CONFIGS.values(),
+    ]
+}
 # What constructors take beside `config`.
-OTHERS = {"MemoryReader": {"depths": [16, 64]}, "VectorMemory": {"writers": 4},
-          "Control": {"faults": 3}, "GroupScaler": {"native": {WeightFormat.U4, WeightFormat.S8}},
-          "Expander": {"native": set(WeightFormat) - ROW_SCALED},
-          "MemoryPort": {"units": 64}, "Bridge": {"board": 1, "units": 64},
-          "UartLink": {"divisor": 8, "board": 1, "units": 64}}
+OTHERS = {
+    "MemoryReader": {"depths": [16, 64]},
+    "VectorMemory": {"writers": 4},
+    "Control": {"faults": 3},
+    "GroupScaler": {"native": {WeightFormat.U4, WeightFormat.S8}},
+    "Expander": {"native": set(WeightFormat) - ROW_SCALED},
+    "MemoryPort": {"units": 64},
+    "Bridge": {"board": 1, "units": 64},
+    "UartLink": {"divisor": 8, "board": 1, "units": 64},
+}
 
 # What has a good part of the accelerator within.
 WHOLE = {"Accelerator", "LinearUnit", "LinearPipeline", "Bridge", "UartLink"}
@@ -39,15 +67,26 @@ def components():
     for found in walk_packages(rtl.__path__, "rtl."):
         module = import_module(found.name)
         for name, cls in inspect.getmembers(module, inspect.isclass):
-            if cls.__module__ == found.name and issubclass(cls, wiring.Component) \
-                    and hasattr(cls, "elaborate") and "config" in inspect.signature(cls).parameters:
-                yield pytest.param(cls, id=f"{found.name.removeprefix('rtl.')}.{name}",
-                                   marks=[pytest.mark.seconds(2)] if name in WHOLE else [])
+            if (
+                cls.__module__ == found.name
+                and issubclass(cls, wiring.Component)
+                and hasattr(cls, "elaborate")
+                and "config" in inspect.signature(cls).parameters
+            ):
+                yield pytest.param(
+                    cls,
+                    id=f"{found.name.removeprefix('rtl.')}.{name}",
+                    marks=[pytest.mark.seconds(2)] if name in WHOLE else [],
+                )
 
 
-@pytest.mark.parametrize("config", [
-    pytest.param(config, id=name, marks=[pytest.mark.seconds(1)] if name != "smallest" else [])
-    for name, config in CONFIGURATIONS.items()])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(config, id=name, marks=[pytest.mark.seconds(1)] if name != "smallest" else [])
+        for name, config in CONFIGURATIONS.items()
+    ],
+)
 @pytest.mark.parametrize("cls", list(components()))
 def test_elaborates(cls, config):
     with warnings.catch_warnings():

@@ -3,9 +3,9 @@
 import pytest
 from amaranth.back import rtlil
 
+from rtl.linear.expand import Expander
 from rtl.spec.config import get
 from rtl.spec.isa import WeightFormat
-from rtl.linear.expand import Expander
 
 
 U4, S8 = WeightFormat.U4, WeightFormat.S8
@@ -17,8 +17,11 @@ def test_config_wrong():
 
 
 def test_native_too_few():
-    with pytest.raises(ValueError, match=r"^Formats that the core does not take must be of TERNARY, "
-                                         r"SPARSE4, SPARSE8, not U1, U2, U3$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^Formats that the core does not take must be of TERNARY, "
+        r"SPARSE4, SPARSE8, not U1, U2, U3$",
+    ):
         Expander(get("small-lut"), {U4, S8})
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Fragment
 
-from rtl.spec.config import Config
 from rtl.cores.lut import LutCore
+from rtl.spec.config import Config
 from rtl.spec.isa import WeightFormat
 
 
@@ -19,8 +19,11 @@ def test_config_wrong():
 
 
 def test_formats_wrong():
-    with pytest.raises(ValueError, match=r"^Formats must have at least one of U1, U2, U3, U4, S8, "
-                                         r"TERNARY, not \('SPARSE4',\)$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^Formats must have at least one of U1, U2, U3, U4, S8, "
+        r"TERNARY, not \('SPARSE4',\)$",
+    ):
         LutCore(CONFIG, formats=("SPARSE4",))
 
 
@@ -35,8 +38,10 @@ def test_attributes():
     assert {core.outputs(fmt) for fmt in core.native} == {1}
 
 
-@pytest.mark.parametrize("formats, lanes", [
-    (("S8",), 2), (("U3", "S8"), 2), (("U2", "S8"), 4), (("S8", "TERNARY"), 4), (("U1", "S8"), 8)])
+@pytest.mark.parametrize(
+    "formats, lanes",
+    [(("S8",), 2), (("U3", "S8"), 2), (("U2", "S8"), 4), (("S8", "TERNARY"), 4), (("U1", "S8"), 8)],
+)
 def test_lanes(formats, lanes):
     core = LutCore(replace(CONFIG, formats=formats))
     assert core.lanes == len(core.sums.payload[0]) == lanes

@@ -9,13 +9,17 @@ from rtl.cores.output import OutputQueue, capacity
 
 @pytest.mark.parametrize("latency", [1, 0, "2"])
 def test_latency_wrong(latency):
-    with pytest.raises(ValueError, match=rf"^Latency must be at least two cycles, not {latency!r}$"):
+    with pytest.raises(
+        ValueError, match=rf"^Latency must be at least two cycles, not {latency!r}$"
+    ):
         OutputQueue(8, latency=latency)
 
 
 @pytest.mark.parametrize("latency", [2, 3, 8, 15])
 def test_nothing_is_lost_or_late(latency):
-    """Numbers go in whenever there is room, through a pipeline of registers, and are taken now and then."""
+    """Numbers go in whenever there is room, through a pipeline of registers, and are taken now and
+    then.
+    """
     m = Module()
     m.submodules.dut = dut = OutputQueue(16, latency=latency)
     value = number = Signal(16)
@@ -29,7 +33,7 @@ def test_nothing_is_lost_or_late(latency):
     async def run(ctx):
         nonlocal held
         for cycle in range(400):
-            ready = cycle < 100 or 200 < cycle and cycle % 3 == 0   # always, never, now and then
+            ready = cycle < 100 or 200 < cycle and cycle % 3 == 0  # always, never, now and then
             ctx.set(dut.o.ready, ready)
             enter = ctx.get(dut.room) and cycle < 300
             ctx.set(dut.enter, enter)
@@ -47,5 +51,5 @@ def test_nothing_is_lost_or_late(latency):
     simulator.run()
     assert [n for _, n in seen] == entered
     # One in every cycle while all are taken.
-    assert seen[:100 - latency] == [(n + latency, n) for n in range(100 - latency)]
+    assert seen[: 100 - latency] == [(n + latency, n) for n in range(100 - latency)]
     assert held == capacity(latency)

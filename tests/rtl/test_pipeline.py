@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from rtl.spec.config import CONFIGS, get
 from rtl.linear.pipeline import LinearPipeline
+from rtl.spec.config import CONFIGS, get
 from sim.tools import ROOT
 
 
@@ -34,6 +34,15 @@ def test_lanes_of_core_and_scaler_agree(name):
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("small")])
 def test_verilog_is_always_the_same(name):
     """Sets of formats have another order in every process: a build would never be found again."""
-    texts = {subprocess.run([sys.executable, "-c", VERILOG.format(name)], cwd=ROOT, check=True, capture_output=True,
-                            env=os.environ | {"PYTHONHASHSEED": seed}, timeout=300).stdout for seed in "123"}
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", VERILOG.format(name)],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            timeout=300,
+        ).stdout
+        for seed in "123"
+    }
     assert len(texts) == 1

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 
 import pytest
+
 from rtl.vector.reduce import Reduce
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from rtl.spec.config import CONFIGS, Config
 from rtl.cores import create
+from rtl.linear.slices import Banks, payload_slices
+from rtl.spec.config import CONFIGS, Config
 from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
-from rtl.linear.slices import Banks, payload_slices
 from rtl.spec.sparse import Mode
 
 
@@ -23,9 +23,15 @@ def test_config_wrong():
         Banks.of("small", DENSE)
 
 
-@pytest.mark.parametrize("fmt, mode, slices", [
-    (WeightFormat.U1, None, 4), (WeightFormat.SPARSE4, Mode.N2, 16), (WeightFormat.SPARSE4, Mode.PAIRS, 4),
-    (WeightFormat.SPARSE8, Mode.DENSE, 1)])
+@pytest.mark.parametrize(
+    "fmt, mode, slices",
+    [
+        (WeightFormat.U1, None, 4),
+        (WeightFormat.SPARSE4, Mode.N2, 16),
+        (WeightFormat.SPARSE4, Mode.PAIRS, 4),
+        (WeightFormat.SPARSE8, Mode.DENSE, 1),
+    ],
+)
 def test_steps(fmt, mode, slices):
     assert FORMATS[fmt].step_slices(mode) == slices
 
@@ -35,15 +41,23 @@ def test_payloads_of_cut_up_steps(fmt):
     assert payload_slices(fmt, set()) == 1
 
 
-@pytest.mark.parametrize("formats, native, depths, spread", [
-    (("U4", "S8"), DENSE, (1,), False),
-    (("S8", "TERNARY"), DENSE, (2,), False),
-    (("S8", "TERNARY"), DENSE | {WeightFormat.TERNARY}, (1, 1), False),
-    (("U4", "S8", "TERNARY", "SPARSE8"), DENSE, (16,), False),
-    (("S8", "U1", "TERNARY", "SPARSE4"), DENSE | {WeightFormat.U1, WeightFormat.TERNARY}, (16, 1, 1, 1), False),
-    (("S8", "SPARSE4"), DENSE | SPARSE, (4, 4, 4, 4), True),
-    (("S8", "U4"), DENSE | SPARSE, (1,), False),
-])
+@pytest.mark.parametrize(
+    "formats, native, depths, spread",
+    [
+        (("U4", "S8"), DENSE, (1,), False),
+        (("S8", "TERNARY"), DENSE, (2,), False),
+        (("S8", "TERNARY"), DENSE | {WeightFormat.TERNARY}, (1, 1), False),
+        (("U4", "S8", "TERNARY", "SPARSE8"), DENSE, (16,), False),
+        (
+            ("S8", "U1", "TERNARY", "SPARSE4"),
+            DENSE | {WeightFormat.U1, WeightFormat.TERNARY},
+            (16, 1, 1, 1),
+            False,
+        ),
+        (("S8", "SPARSE4"), DENSE | SPARSE, (4, 4, 4, 4), True),
+        (("S8", "U4"), DENSE | SPARSE, (1,), False),
+    ],
+)
 def test_banks(formats, native, depths, spread):
     assert Banks.of(config(*formats), native) == Banks(depths, spread)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rtl.spec.config import Config
 from rtl.cores.systolic import SystolicCore
+from rtl.spec.config import Config
 from rtl.spec.isa import WeightFormat
 
 

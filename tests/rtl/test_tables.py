@@ -69,8 +69,12 @@ def test_carried(places):
     """Sums of all numbers within bounds of 2 and 3, in all their forms."""
     m = Module()
     terms = [Carried(Signal(signed(3)), Signal(), bound) for bound in (2, 3)]
-    results = [terms[0] + (terms[1] << places), terms[1] + (terms[0] << places),
-               terms[0].where(terms[0].carry, terms[0] << 0), terms[1].within(3)]
+    results = [
+        terms[0] + (terms[1] << places),
+        terms[1] + (terms[0] << places),
+        terms[0].where(terms[0].carry, terms[0] << 0),
+        terms[1].within(3),
+    ]
     values, totals = [Signal(signed(9)) for _ in results], [Signal(signed(9)) for _ in results]
     m.d.comb += [v.eq(r.value + r.carry) for v, r in zip(values, results)]
     m.d.comb += [t.eq(r.total) for t, r in zip(totals, results)]

@@ -16,5 +16,8 @@ def test_config_wrong():
 def test_ports_are_axi(name):
     """Under the names by which vendors' tools group them into buses."""
     ports = set(Accelerator(get(name)).signature.members)
-    assert ports == {"activity", *(f"m_axi_{n}" for n in AXI4(40, 128, 4).members),
-                     *(f"s_axi_{n}" for n in AXI4Lite(12).members)}
+    assert ports == {
+        "activity",
+        *(f"m_axi_{n}" for n in AXI4(40, 128, 4).members),
+        *(f"s_axi_{n}" for n in AXI4Lite(12).members),
+    }

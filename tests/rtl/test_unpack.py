@@ -2,11 +2,11 @@
 
 import pytest
 
-from rtl.spec.config import Config, get
 from rtl.linear.block import BlockWalker
 from rtl.linear.stripe import StripeWalker
 from rtl.linear.trits import TritDecoder
 from rtl.linear.unpack import SCALE_BEATS, WeightUnpacker
+from rtl.spec.config import Config, get
 
 
 @pytest.mark.parametrize("cls", [WeightUnpacker, BlockWalker, StripeWalker, TritDecoder])

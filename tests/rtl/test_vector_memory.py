@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 
 import pytest
+
 from rtl.spec.config import get
 from rtl.vector.memory import VectorMemory
 

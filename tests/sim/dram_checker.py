@@ -10,11 +10,11 @@ ACT, PRE, RD, WR, REF = range(5)
 def violations(p, trace):
     """Yield what is wrong with `trace`, a list of (cycle, command, group, bank, row, column)."""
     data = p.bl // 2
-    open_rows, last = {}, {}   # last: (command, group, bank) or coarser -> cycle
+    open_rows, last = {}, {}  # last: (command, group, bank) or coarser -> cycle
     activates, previous = [], -1
 
     def since(*key):
-        return cycle - last.get(key, -10**9)
+        return cycle - last.get(key, -(10**9))
 
     for cycle, command, group, bank, row, column in trace:
         rules = []
@@ -27,24 +27,36 @@ def violations(p, trace):
             if (group, bank) in open_rows:
                 yield f"cycle {cycle}: activate of an open bank"
             open_rows[group, bank] = row
-            rules = [("tRC", since(ACT, group, bank), p.rc), ("tRP", since(PRE, group, bank), p.rp),
-                     ("tRRD_L", since(ACT, group), p.rrd_l), ("tRRD_S", since(ACT), p.rrd_s)]
+            rules = [
+                ("tRC", since(ACT, group, bank), p.rc),
+                ("tRP", since(PRE, group, bank), p.rp),
+                ("tRRD_L", since(ACT, group), p.rrd_l),
+                ("tRRD_S", since(ACT), p.rrd_s),
+            ]
             if len(activates) >= 4:
                 rules += [("tFAW", cycle - activates[-4], p.faw)]
             activates.append(cycle)
         elif command == PRE:
             if open_rows.pop((group, bank), None) is None:
                 yield f"cycle {cycle}: precharge of a closed bank"
-            rules = [("tRAS", since(ACT, group, bank), p.ras), ("tRTP", since(RD, group, bank), p.rtp),
-                     ("tWR", since(WR, group, bank), p.cwl + data + p.wr)]
+            rules = [
+                ("tRAS", since(ACT, group, bank), p.ras),
+                ("tRTP", since(RD, group, bank), p.rtp),
+                ("tWR", since(WR, group, bank), p.cwl + data + p.wr),
+            ]
         elif command in (RD, WR):
             if open_rows.get((group, bank)) != row:
                 yield f"cycle {cycle}: column access to a row that is not open"
-            rules = [("tRCD", since(ACT, group, bank), p.rcd),
-                     ("tCCD_L", since(command, group), p.ccd_l), ("tCCD_S", since(command), p.ccd_s)]
+            rules = [
+                ("tRCD", since(ACT, group, bank), p.rcd),
+                ("tCCD_L", since(command, group), p.ccd_l),
+                ("tCCD_S", since(command), p.ccd_s),
+            ]
             if command == RD:
-                rules += [("tWTR_L", since(WR, group), p.cwl + data + p.wtr_l),
-                          ("tWTR_S", since(WR), p.cwl + data + p.wtr_s)]
+                rules += [
+                    ("tWTR_L", since(WR, group), p.cwl + data + p.wtr_l),
+                    ("tWTR_S", since(WR), p.cwl + data + p.wtr_s),
+                ]
             else:
                 rules += [("bus turnaround", since(RD), p.cl + data + 2 - p.cwl)]
         elif command == REF:

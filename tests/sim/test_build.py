@@ -18,6 +18,7 @@ from sim.tools import ToolError
 
 class Builder:
     """A build of two files, counted."""
+
     def __init__(self, folder):
         self.folder, self.count, self.said = folder / "library", 0, []
 
@@ -52,14 +53,16 @@ def test_kept(builder):
     assert builder() == path and builder.count == 1
     builder(["b"])
     assert builder.count == 2 and not builder.said
-    done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=builder.folder,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        ["sha256sum", "-c", "SHA256SUMS"], cwd=builder.folder, capture_output=True, text=True
+    )
     assert done.returncode == 0 and done.stdout.count("OK") == 2
 
 
 @pytest.mark.parametrize("name", ["obj/x.so", "obj/y.a", "SHA256SUMS"])
-@pytest.mark.parametrize("change", [lambda raw: raw[:-1], lambda raw: raw[:50] + b"\x80" + raw[51:],
-                                    lambda raw: b""])
+@pytest.mark.parametrize(
+    "change", [lambda raw: raw[:-1], lambda raw: raw[:50] + b"\x80" + raw[51:], lambda raw: b""]
+)
 def test_damaged(builder, name, change):
     before = builder().read_bytes()
     damage(builder.folder / name, change((builder.folder / name).read_bytes()))
@@ -91,10 +94,13 @@ def test_truncated_library_is_never_loaded(tmp_path, monkeypatch, size):
     path = dram_library()
     whole = path.read_bytes()
     damage(path, whole[:size])
-    code = ("import ctypes, pathlib; from sim.fpga import build; build.CACHE = pathlib.Path({!r}); "
-            "ctypes.CDLL(str(build.dram_library())).dram_run").format(str(tmp_path))
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2],
-                          capture_output=True, text=True)
+    code = (
+        "import ctypes, pathlib; from sim.fpga import build; build.CACHE = pathlib.Path({!r}); "
+        "ctypes.CDLL(str(build.dram_library())).dram_run"
+    ).format(str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert path.stat().st_size == len(whole)
 
@@ -106,8 +112,9 @@ def test_what_cannot_be_loaded(tmp_path):
         SimDevice(get("small"), library=path)
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"),
-                                   OSError(30, "Read-only file system")])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), OSError(30, "Read-only file system")]
+)
 def test_build_that_cannot_be_written(builder, monkeypatch, error):
     """One line, and what was there is there."""
     builder()
@@ -136,7 +143,7 @@ def test_folder_that_cannot_be_made(tmp_path):
 def test_read_only_folder_serves(builder, monkeypatch):
     """Where nothing can be written, what is there is used."""
     builder()
-    monkeypatch.setattr(build, "_alone", None)   # which would write
+    monkeypatch.setattr(build, "_alone", None)  # which would write
     assert builder() and builder.count == 1
 
 
@@ -149,8 +156,10 @@ def test_a_tool_that_is_not_there(tmp_path):
 def test_without_zeros():
     """Only words of memories that begin with zeros are dropped, not what logic assigns."""
     always = "  always @* begin\n    word[1] = 1'h0;\n  end\n"
-    memory = ("  reg [7:0] memory [3:0];\n  initial begin\n    memory[0] = 8'h00;\n{}"
-              "    memory[2] = 32'd0;\n  end\n")
+    memory = (
+        "  reg [7:0] memory [3:0];\n  initial begin\n    memory[0] = 8'h00;\n{}"
+        "    memory[2] = 32'd0;\n  end\n"
+    )
     kept = "    memory[1] = 8'h10;\n    memory[3] = 32'd10;\n"
     short = "  reg [7:0] memory [3:0];\n  initial begin\n{}  end\n"
     for text in ("", kept):
@@ -164,8 +173,14 @@ def test_hardware_is_built_once():
     folder, hardware = build._folder(config), build._hardware(config)
     same = replace(config, name="mine", clock_mhz=50.0, dram="ideal")
     assert (build._folder(same), build._hardware(same)) == (folder, hardware)
-    for field, value in {"lanes": 16, "core": "lut", "columns": 2, "prefetch_beats": 64,
-                         "formats": ("U4", "S8"), "patterns": ("2:4",)}.items():
+    for field, value in {
+        "lanes": 16,
+        "core": "lut",
+        "columns": 2,
+        "prefetch_beats": 64,
+        "formats": ("U4", "S8"),
+        "patterns": ("2:4",),
+    }.items():
         other = replace(config, **{field: value})
         assert build._folder(other) != folder and build._hardware(other) != hardware
 
@@ -178,8 +193,10 @@ def test_sources_that_make_the_same_verilog_build_nothing(tmp_path, monkeypatch)
     monkeypatch.setattr(build, "library", lambda name, text, **_: built.append(text))
     monkeypatch.setattr("rtl.top.Accelerator", lambda config: None)
     written = []
-    monkeypatch.setattr("sim.checkers.attach.plain_verilog",
-                        lambda component, name: written.append(name) or texts[0])
+    monkeypatch.setattr(
+        "sim.checkers.attach.plain_verilog",
+        lambda component, name: written.append(name) or texts[0],
+    )
     for folder in "rtl", "sim/checkers", "sim/harness":
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "sim/harness/initial.py").write_text("")
@@ -188,7 +205,7 @@ def test_sources_that_make_the_same_verilog_build_nothing(tmp_path, monkeypatch)
         source.write_text(comment)
         build.accelerator_library(config)
         assert len(written) == times
-    assert set(built) == {texts[0]}   # by which `library` finds what it built
+    assert set(built) == {texts[0]}  # by which `library` finds what it built
     texts.reverse()
     source.write_text("# three\n")
     build.accelerator_library(config)

@@ -6,9 +6,9 @@ import pytest
 from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
-from sim.harness.build import cases, component
 from sim.checkers.attach import checked_verilog
 from sim.checkers.exceptions import BUSY, LOOSE, MAY_FALL, ONLY_WHILE
+from sim.harness.build import cases, component
 
 
 def _components(fragment):
@@ -27,8 +27,11 @@ def _ports(found):
 @pytest.mark.seconds(1)
 def test_exceptions_name_ports_that_there_are():
     units = "top", "link", "link_uart", "queue"
-    found = [part for unit in units
-             for part in _components(Fragment.get(component(unit, next(iter(cases(unit)))), None))]
+    found = [
+        part
+        for unit in units
+        for part in _components(Fragment.get(component(unit, next(iter(cases(unit)))), None))
+    ]
     ports = set(_ports(found))
     announced = {(kind, stream) for kind, (streams, _) in BUSY.items() for stream in streams}
     assert {*MAY_FALL, *LOOSE, *announced} <= ports

@@ -13,10 +13,10 @@ import pytest
 from amaranth.back import verilog
 
 from host.device import DeviceError, DeviceFault
+from rtl.spec import dram
 from rtl.spec.config import get
 from rtl.spec.csr import BEST, REGISTERS, FaultCode
 from rtl.spec.isa import Halt
-from rtl.spec import dram
 from sim.checkers.attach import checked_verilog
 from sim.fpga import build
 from sim.fpga.build import library
@@ -30,21 +30,35 @@ UNITS = 8192
 
 
 def built(config, trace=False):
-    return library(f"tests-{config.name}", verilog.convert(
-        Tiny(config), name="accelerator", strip_internal_attrs=True),
-        beat_bytes=config.beat_bytes, trace=trace)
+    return library(
+        f"tests-{config.name}",
+        verilog.convert(Tiny(config), name="accelerator", strip_internal_attrs=True),
+        beat_bytes=config.beat_bytes,
+        trace=trace,
+    )
 
 
 def image(config, bursts, **changes):
     memory = np.random.default_rng(4).integers(0, 256, UNITS * 64, np.uint8)
-    return SimpleNamespace(**{"memory": memory, "memory_units": UNITS, "writable": (0, UNITS),
-                              "program": 64, "length": bursts, "digest": config.digest, "formats": ["S8"],
-                              "vocab": 1000, "lacks": lambda config: None, **changes})
+    return SimpleNamespace(
+        **{
+            "memory": memory,
+            "memory_units": UNITS,
+            "writable": (0, UNITS),
+            "program": 64,
+            "length": bursts,
+            "digest": config.digest,
+            "formats": ["S8"],
+            "vocab": 1000,
+            "lacks": lambda config: None,
+            **changes,
+        }
+    )
 
 
 def expected(config, img):
-    words = img.memory[img.program * 64:][:img.length * BEATS * config.beat_bytes].view("<u4")
-    return int(words[::config.beat_bytes // 4].sum(dtype=np.uint32))
+    words = img.memory[img.program * 64 :][: img.length * BEATS * config.beat_bytes].view("<u4")
+    return int(words[:: config.beat_bytes // 4].sum(dtype=np.uint32))
 
 
 @pytest.mark.seconds(5)
@@ -83,8 +97,8 @@ def test_reads_and_writes(config, memory):
         assert step.logits.view(np.uint32).tolist() == list(range(7, 2 * BEST + 7, 2))
         # Only the upper four bytes were strobed.
         beat = config.beat_bytes
-        assert int(device.memory[beat - 4:beat].view("<u4")[0]) == total
-        assert (device.memory[:beat - 4] == img.memory[:beat - 4]).all()
+        assert int(device.memory[beat - 4 : beat].view("<u4")[0]) == total
+        assert (device.memory[: beat - 4] == img.memory[: beat - 4]).all()
         counts = device.statistics()
         assert counts["read_beats"] == 500 * BEATS and counts["write_beats"] == 1
         efficiency = 500 * BEATS / step.cycles
@@ -101,9 +115,12 @@ def test_reads_and_writes(config, memory):
 def test_format_that_the_device_lacks():
     """The host's configuration has it, and the same digest."""
     device = SimDevice(get("small-lut"), library=built(get("small")))
-    with pytest.raises(DeviceError, match="^sim: the image has weights in the format U2, but the device takes "
-                                          "U4, S8, TERNARY, SPARSE4, SPARSE8. Build it with U2, or compile "
-                                          "the model for it$"):
+    with pytest.raises(
+        DeviceError,
+        match="^sim: the image has weights in the format U2, but the device takes "
+        "U4, S8, TERNARY, SPARSE4, SPARSE8. Build it with U2, or compile "
+        "the model for it$",
+    ):
         device.load(image(get("small-lut"), 1, formats=["S8", "U2"]))
     device.load(image(get("small-lut"), 1, formats=["SPARSE8", "S8"]))
     device.close()
@@ -112,9 +129,12 @@ def test_format_that_the_device_lacks():
 @pytest.mark.seconds(5)
 def test_other_digest(config):
     device = SimDevice(config, library=built(config))
-    with pytest.raises(DeviceError, match=f"^sim: configuration '{config.name}' has digest "
-                                          f"{config.digest}, but the image was compiled for 0123. "
-                                          "Compile the model for this configuration$"):
+    with pytest.raises(
+        DeviceError,
+        match=f"^sim: configuration '{config.name}' has digest "
+        f"{config.digest}, but the image was compiled for 0123. "
+        "Compile the model for this configuration$",
+    ):
         device.load(image(config, 1, digest="0123"))
     with pytest.raises(DeviceError, match="^sim: load an image first$"):
         device.step([1], 0, False)
@@ -125,8 +145,11 @@ def test_other_hardware():
     config = get("small")
     other = replace(config, vector_words=4096)
     device = SimDevice(other, library=built(config))
-    with pytest.raises(DeviceError, match="^sim: the device has configuration digest "
-                                          f"{config.digest[:8]}, but 'small' has {other.digest[:8]}"):
+    with pytest.raises(
+        DeviceError,
+        match="^sim: the device has configuration digest "
+        f"{config.digest[:8]}, but 'small' has {other.digest[:8]}",
+    ):
         device.load(image(other, 1))
     device.close()
 
@@ -135,11 +158,13 @@ def test_other_hardware():
 def test_fault_names_the_instruction():
     config = get("small")
     img = image(config, 1)
-    img.memory[64 * 64:][:32] = np.frombuffer(Halt().encode().to_bytes(32, "little"), np.uint8)
+    img.memory[64 * 64 :][:32] = np.frombuffer(Halt().encode().to_bytes(32, "little"), np.uint8)
     with SimDevice(config, library=built(config)) as device:
         device.load(img)
-        with pytest.raises(DeviceFault, match="^fault OPCODE, info 0x0, at instruction 0: halt$") as e:
-            device.step([0xdead], 0, True)
+        with pytest.raises(
+            DeviceFault, match="^fault OPCODE, info 0x0, at instruction 0: halt$"
+        ) as e:
+            device.step([0xDEAD], 0, True)
         assert e.value.code is FaultCode.OPCODE
         device.step([1], 0, False)  # the reset has cleared it
 
@@ -166,7 +191,7 @@ def test_protocol_error():
 def test_interrupt():
     config = get("small")
     device = SimDevice(config, library=built(config))
-    device.load(image(config, 2**23, program=0, memory_units=2**24))   # 1 GB: many seconds
+    device.load(image(config, 2**23, program=0, memory_units=2**24))  # 1 GB: many seconds
     seen = []
     device.progress = seen.append
     signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -182,8 +207,12 @@ def test_interrupt():
 @pytest.mark.seconds(5)
 def test_timeline_and_trace(tmp_path):
     config = get("small")
-    device = SimDevice(config, library=built(config, trace=True), timeline=tmp_path / "t.json",
-                       trace=tmp_path / "t.fst")
+    device = SimDevice(
+        config,
+        library=built(config, trace=True),
+        timeline=tmp_path / "t.json",
+        trace=tmp_path / "t.fst",
+    )
     device.load(image(config, 50))
     device.step([1], 0, False)
     device.step([2], 1, False)

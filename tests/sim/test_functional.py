@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ def patched(image, pc, word):
     """The image with another instruction word."""
     memory = image.memory.copy()
     at = image.program * 64 + 32 * pc
-    memory[at:at + 32] = list(word.to_bytes(32, "little"))
+    memory[at : at + 32] = list(word.to_bytes(32, "little"))
     return replace(image, memory=memory)
 
 
@@ -62,9 +61,12 @@ def test_nothing_loaded(image):
 
 
 def test_invalid_opcode(image):
-    with pytest.raises(DeviceError, match=r"^model: Instruction 3 breaks the rule `opcode`: expected "
-                                          r"an opcode that exists, found 0xee$"):
-        ModelDevice(CONFIG).load(patched(image, 3, 0xee))
+    with pytest.raises(
+        DeviceError,
+        match=r"^model: Instruction 3 breaks the rule `opcode`: expected "
+        r"an opcode that exists, found 0xee$",
+    ):
+        ModelDevice(CONFIG).load(patched(image, 3, 0xEE))
 
 
 def test_invalid_address(image):
@@ -72,7 +74,9 @@ def test_invalid_address(image):
     insn = replace(decode(image.instructions[pc]), addr=image.memory_units)
     device = ModelDevice(CONFIG)
     device.load(patched(image, pc, insn.encode()))
-    with pytest.raises(DeviceError, match=rf"^model: Instruction {pc} \(load addr=.*\) breaks the rule `memory`: "):
+    with pytest.raises(
+        DeviceError, match=rf"^model: Instruction {pc} \(load addr=.*\) breaks the rule `memory`: "
+    ):
         device.step([1], 0, True)
     device.load(image)
     device.step([1], 0, True)
@@ -121,5 +125,7 @@ def test_instruction_limit(image, monkeypatch):
     monkeypatch.setattr("sw_ref.sequencer.LIMIT", 1000)
     device = ModelDevice(CONFIG)
     device.load(image)
-    with pytest.raises(DeviceError, match="rule `limit`: expected at most 1000 instructions in a run"):
+    with pytest.raises(
+        DeviceError, match="rule `limit`: expected at most 1000 instructions in a run"
+    ):
         device.step([1, 2, 3, 4], 0, True)

@@ -9,11 +9,14 @@ from sim.harness import build as bench_build, runner
 
 BEGAN = (1 << 32) - 100
 # What a counter is in the cycle after this, in Verilog; with zero in a start and in a reset.
-NEXT = re.compile(r"^    \S+ += \\?(?:cycles|weight_beats|starved)(?:\$\d+)? *;\n.*?^  end\n", re.M | re.S)
+NEXT = re.compile(
+    r"^    \S+ += \\?(?:cycles|weight_beats|starved)(?:\$\d+)? *;\n.*?^  end\n", re.M | re.S
+)
 
 
 def late(text):
     """Verilog of Control whose counters begin a little below 2**32."""
+
     def begin(block):
         changed, count = re.subn(r"= (\d+)'[hd]0+;", rf"= \1'd{BEGAN};", block[0])
         assert count == 2
@@ -46,5 +49,7 @@ def test_counters_wrap(control):
 def test_each_is_compared(control, name):
     began = {each: BEGAN for each in ("CYCLES", "WEIGHT_BEATS", "STARVED")}
     began[name] ^= 1 << 31
-    with pytest.raises(bench_build.BenchError, match="control-small, seed 0: [12] of 2 tests failed: counts"):
+    with pytest.raises(
+        bench_build.BenchError, match="control-small, seed 0: [12] of 2 tests failed: counts"
+    ):
         run(control, **began)

@@ -1,4 +1,6 @@
-"""Initial values: what is taken out of Verilog, and that simulations differ by what they begin with."""
+"""Initial values: what is taken out of Verilog, and that simulations differ by what they begin
+with.
+"""
 
 import pytest
 from amaranth.hdl import Fragment, MemoryInstance
@@ -41,11 +43,24 @@ endmodule
 
 def test_registers_and_written_memories_lose_their_values():
     got = without_initial(MODULE)
-    lost = ["count = 8'h05", "q = 1'h1", "with.dot  = 1'h0", "storage[0] = 8'h00", "storage[1] = 8'h00"]
-    kept = ["dump_module$1  = 0", "sum = 4'h3", "table_[0] = 8'h01", "table_[1] = 8'h02",
-            "storage[0] = 8'h07"]
+    lost = [
+        "count = 8'h05",
+        "q = 1'h1",
+        "with.dot  = 1'h0",
+        "storage[0] = 8'h00",
+        "storage[1] = 8'h00",
+    ]
+    kept = [
+        "dump_module$1  = 0",
+        "sum = 4'h3",
+        "table_[0] = 8'h01",
+        "table_[1] = 8'h02",
+        "storage[0] = 8'h07",
+    ]
     assert all(text in MODULE for text in lost + kept)
-    assert not [text for text in lost if text in got] and not [text for text in kept if text not in got]
+    assert not [text for text in lost if text in got] and not [
+        text for text in kept if text not in got
+    ]
     assert got.count("initial begin") == got.count("  end\n") - 1 == 2
 
 
@@ -65,10 +80,13 @@ def test_the_seed_decides_what_a_simulation_begins_with():
 
 
 @pytest.mark.seconds(5)
-@pytest.mark.parametrize("how, limits, message", [
-    ("cycles", {"cycles": 2000}, "1 of 1 tests failed: hangs: has not ended after 2000 cycles"),
-    ("loop", {"seconds": 15}, "the simulation has not ended after 15 seconds"),
-])
+@pytest.mark.parametrize(
+    "how, limits, message",
+    [
+        ("cycles", {"cycles": 2000}, "1 of 1 tests failed: hangs: has not ended after 2000 cycles"),
+        ("loop", {"seconds": 15}, "the simulation has not ended after 15 seconds"),
+    ],
+)
 def test_what_hangs_is_ended(how, limits, message):
     built = bench_build.build("harness", "store")
     with pytest.raises(bench_build.BenchError) as error:
@@ -79,7 +97,10 @@ def test_what_hangs_is_ended(how, limits, message):
 # Registers without a reset that begin with something but zeros, as (class, name), and why that is
 # no promise that anybody relies on: all benches pass when they begin with something else.
 UNRESET = {
-    ("LoadUnit", "words"): "so that synthesis saturates through set inputs; looked at after a word came",
+    (
+        "LoadUnit",
+        "words",
+    ): "so that synthesis saturates through set inputs; looked at after a word came",
     ("FFSynchronizer", "stage0"): "a line that is high while nothing comes; right two cycles later",
     ("FFSynchronizer", "stage1"): "likewise",
 }
@@ -92,7 +113,9 @@ def _fragments(fragment):
 
 
 def unreset(component):
-    """Yield (class, name) of what no reset brings to the value that it begins with, unless that is 0."""
+    """Yield (class, name) of what no reset brings to the value that it begins with, unless that is
+    0.
+    """
     for fragment in _fragments(Fragment.get(component, None)):
         kind = type(fragment.origins[0]).__name__ if fragment.origins else "?"
         for domain, statements in fragment.statements.items():
@@ -100,12 +123,18 @@ def unreset(component):
                 for signal in statement._lhs_signals():
                     if signal.reset_less and signal.init:
                         yield kind, signal.name
-        if isinstance(fragment, MemoryInstance) and fragment._write_ports and any(fragment._data.init):
+        if (
+            isinstance(fragment, MemoryInstance)
+            and fragment._write_ports
+            and any(fragment._data.init)
+        ):
             yield kind, "memory"
 
 
 @pytest.mark.seconds(1)
 def test_what_begins_with_a_value_and_has_no_reset():
-    top, link = (bench_build.component(unit, case) for unit, case in (("top", "small"), ("link", "only")))
+    top, link = (
+        bench_build.component(unit, case) for unit, case in (("top", "small"), ("link", "only"))
+    )
     assert {*unreset(top), *unreset(link)} == set(UNRESET)
     assert list(unreset(bench_build.component("harness", "store"))) == [("Store", "last")]

@@ -8,8 +8,12 @@ from rtl.spec.config import get
 from sim import measure
 
 
-RUN = {"prompt_ids": [1] * 5, "cycles": [9_000_000, 1_000_000, 1_500_000, 1_250_000],
-       "token_seconds": [30.0, 2.0, 3.0, 5.0], "utilization": 0.9}
+RUN = {
+    "prompt_ids": [1] * 5,
+    "cycles": [9_000_000, 1_000_000, 1_500_000, 1_250_000],
+    "token_seconds": [30.0, 2.0, 3.0, 5.0],
+    "utilization": 0.9,
+}
 
 
 @pytest.fixture
@@ -17,7 +21,9 @@ def commands(monkeypatch, tmp_path):
     """Every command is one that printed `RUN`, after 50 seconds."""
     (tmp_path / "wide.safetensors").write_bytes(bytes(640))
     monkeypatch.setattr(measure, "command", lambda *args: measure.Done(RUN, 50.0, 512.0))
-    monkeypatch.setattr(measure, "accelerator_library", lambda config, progress: progress("compiling"))
+    monkeypatch.setattr(
+        measure, "accelerator_library", lambda config, progress: progress("compiling")
+    )
 
 
 def test_figures(commands, tmp_path):
@@ -29,7 +35,9 @@ def test_figures(commands, tmp_path):
     assert figures["wide_simulation_cycles_per_second"] == 500_000
     assert figures["wide_simulation_host_seconds_per_token"] == 3
     assert figures["wide_simulation_first_token_seconds"] == 40
-    assert figures["wide_image_bytes"] == 640 and figures["wide_compile_peak_memory_megabytes"] == 512
+    assert (
+        figures["wide_image_bytes"] == 640 and figures["wide_compile_peak_memory_megabytes"] == 512
+    )
     assert figures["wide_simulation_build_seconds"] >= 0
     for name in figures:
         assert name.endswith(measure.UNITS), f"{name} must end in its unit"

@@ -6,18 +6,18 @@ from random import Random
 import numpy as np
 import pytest
 
+from headrace.cli import main
 from mapper.model import LINEARS
 from rtl.spec.config import UNIT_BYTES
 from sim.dram import adverse
 from sim.functional import ModelDevice
-from headrace.cli import main
-from sim.models.trials import cases
 from sim.models.case import Case, Step
 from sim.models.compare import Pair
 from sim.models.configs import CONFIGS
 from sim.models.coverage import Coverage
 from sim.models.shape import Shape
 from sim.models.shrink import shrink
+from sim.models.trials import cases
 from sim.programs.compare import Difference
 
 
@@ -42,8 +42,18 @@ def test_configurations():
     """Eight of them have every core, and every parameter has several values."""
     configs = CONFIGS.values()
     assert len(configs) == 8 and len({config.digest for config in configs}) == 8
-    for name, values in {"core": 3, "beat_bits": 3, "columns": 5, "lanes": 4, "queries": 5, "head_dim": 2,
-                         "vector_words": 3, "act_groups": 3, "prefetch_beats": 5, "formats": 3}.items():
+    for name, values in {
+        "core": 3,
+        "beat_bits": 3,
+        "columns": 5,
+        "lanes": 4,
+        "queries": 5,
+        "head_dim": 2,
+        "vector_words": 3,
+        "act_groups": 3,
+        "prefetch_beats": 5,
+        "formats": 3,
+    }.items():
         assert len({getattr(config, name) for config in configs}) >= values, name
 
 
@@ -55,7 +65,9 @@ def test_drawn(name):
     for (n, case, image), (_, again, _) in zip(*(cases(config, 3, range(6)) for _ in range(2))):
         assert case == again and case not in seen
         seen.append(case)
-        assert image.digest == config.digest and len(image.memory) == UNIT_BYTES * image.memory_units
+        assert (
+            image.digest == config.digest and len(image.memory) == UNIT_BYTES * image.memory_units
+        )
         assert case.steps
         for step in case.steps:
             assert 1 <= len(step.tokens) <= config.columns
@@ -66,14 +78,17 @@ def test_drawn(name):
         model.step(*vars(case.steps[0]).values())
 
 
-@pytest.mark.parametrize("position, count, crosses", [
-    (0, 1, False), (30, 2, False), (31, 2, True), (32, 1, True), (32, 4, True), (33, 1, False)])
+@pytest.mark.parametrize(
+    "position, count, crosses",
+    [(0, 1, False), (30, 2, False), (31, 2, True), (32, 1, True), (32, 4, True), (33, 1, False)],
+)
 def test_crosses(position, count, crosses):
     assert Step((1,) * count, position, True).crosses == crosses
 
 
 class Wrong(ModelDevice):
     """In place of the accelerator, with a bug in step 1."""
+
     def __init__(self, bug):
         super().__init__(SMALL)
         self.bug, self.count = bug, 0
@@ -99,7 +114,10 @@ def flipped(array, at):
 
 
 def in_cache(device, step):
-    flipped(device.memory, UNIT_BYTES * device.image.writable[0] + UNIT_BYTES * (SMALL.kv_block_units + 2))
+    flipped(
+        device.memory,
+        UNIT_BYTES * device.image.writable[0] + UNIT_BYTES * (SMALL.kv_block_units + 2),
+    )
     return step
 
 
@@ -131,20 +149,34 @@ def short(device, step):
 
 def example():
     """A case that no bug is lost on, and its image."""
-    shape = Shape(hidden=64, heads=4, kv_heads=2, ffn=192, vocab=80, layers=3, context=70, tied=False,
-                  formats=tuple((name, "U4") for name in LINEARS), extremes=True, seed=1)
+    shape = Shape(
+        hidden=64,
+        heads=4,
+        kv_heads=2,
+        ffn=192,
+        vocab=80,
+        layers=3,
+        context=70,
+        tied=False,
+        formats=tuple((name, "U4") for name in LINEARS),
+        extremes=True,
+        seed=1,
+    )
     steps = tuple(Step((n,), 30 + n, True) for n in range(3))
     return Case(shape, steps, adverse(Random(1))), shape.image(SMALL)
 
 
-@pytest.mark.parametrize("bug, said", [
-    (in_cache, "DRAM differs in 1 bytes, from unit 2 of block 1 of the KV cache on"),
-    (in_weights, "DRAM differs in 1 bytes, from unit 5, which nothing may write on"),
-    (in_vector, "the vector memory differs in 1 words, from 9 on"),
-    (id_of, "the best logits' ids differ: number 3 is "),
-    (last_bit, "the best logits' values differ: number 7 is "),
-    (short, "63 best ids instead of 64"),
-])
+@pytest.mark.parametrize(
+    "bug, said",
+    [
+        (in_cache, "DRAM differs in 1 bytes, from unit 2 of block 1 of the KV cache on"),
+        (in_weights, "DRAM differs in 1 bytes, from unit 5, which nothing may write on"),
+        (in_vector, "the vector memory differs in 1 words, from 9 on"),
+        (id_of, "the best logits' ids differ: number 3 is "),
+        (last_bit, "the best logits' values differ: number 7 is "),
+        (short, "63 best ids instead of 64"),
+    ],
+)
 def test_difference(bug, said, monkeypatch):
     """Whatever one bit differs in is found, and said to be in that step."""
     monkeypatch.setattr("sim.models.compare.accelerator_library", lambda *_, **__: None)
@@ -158,11 +190,18 @@ def test_difference(bug, said, monkeypatch):
 
 
 class Fails:
-    """A pair that differs with two layers, 96 feed-forward rows or more, and a step that crosses a block."""
+    """A pair that differs with two layers, 96 feed-forward rows or more, and a step that crosses a
+    block.
+    """
+
     config = SMALL
 
     def compare(self, case, image):
-        if case.shape.layers >= 2 and case.shape.ffn >= 128 and any(step.crosses for step in case.steps):
+        if (
+            case.shape.layers >= 2
+            and case.shape.ffn >= 128
+            and any(step.crosses for step in case.steps)
+        ):
             raise Difference("wrong")
 
 
@@ -172,7 +211,12 @@ def test_shrink():
     small, found = shrink(Fails(), example()[0])
     assert str(found) == "wrong"
     assert small.shape.layers == 2 and small.shape.ffn == 128
-    assert (small.shape.hidden, small.shape.heads, small.shape.kv_heads, small.shape.vocab) == (32, 1, 1, 1)
+    assert (small.shape.hidden, small.shape.heads, small.shape.kv_heads, small.shape.vocab) == (
+        32,
+        1,
+        1,
+        1,
+    )
     assert len(small.steps) == 1 and small.steps[0].crosses and not small.dram.stall
 
 
@@ -185,11 +229,15 @@ def test_command(capsys, monkeypatch):
         raise Difference("wrong")
 
     monkeypatch.setattr(Pair, "compare", compare)
-    monkeypatch.setattr("sim.models.trials.shrink", lambda pair, case: (example()[0], Difference("as wrong")))
+    monkeypatch.setattr(
+        "sim.models.trials.shrink", lambda pair, case: (example()[0], Difference("as wrong"))
+    )
     assert main(["random", "--models", "-n", "2", "--seed", "4", "--config", "small"]) == 1
     said = capsys.readouterr().out
     assert "model 1 of small, seed 4: wrong\n    hidden=" in said
-    assert "    smallest: as wrong\n    hidden=64 heads=4 " in said and said.endswith("\n0 passed, 2 failed\n")
+    assert "    smallest: as wrong\n    hidden=64 heads=4 " in said and said.endswith(
+        "\n0 passed, 2 failed\n"
+    )
 
 
 def test_command_refuses(capsys):

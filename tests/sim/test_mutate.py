@@ -11,8 +11,8 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sim.harness.build import BenchError, cases
 from headrace.cli import main
+from sim.harness.build import BenchError, cases
 from sim.mutate import forks, top, verdicts
 from sim.mutate.netlist import Mutant, draw, insert, netlist, simulated
 from sim.mutate.owners import OWNERS, lines, shares
@@ -22,10 +22,13 @@ from sim.tools import ROOT
 
 
 class Design(wiring.Component):
-    """A register, logic that does nothing, a bit that nobody reads of a register that is read, and a
-    payload that is zero while it is not valid."""
+    """A register, logic that does nothing, a bit that nobody reads of a register that is read, and
+    a payload that is zero while it is not valid."""
+
     def __init__(self):
-        super().__init__({"a": In(1), "b": In(1), "y": Out(1), "z": Out(1), "o": Out(stream.Signature(4))})
+        super().__init__(
+            {"a": In(1), "b": In(1), "y": Out(1), "z": Out(1), "o": Out(stream.Signature(4))}
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -46,13 +49,13 @@ def design():
 
 # A cell by its type, a change, and whether it is equivalent: strictly, by the contract.
 CHANGES = [
-    ("$and", "inv", "B", 0, (True, True)),       # a | (a & b) is a
+    ("$and", "inv", "B", 0, (True, True)),  # a | (a & b) is a
     ("$and", "const0", "Y", 0, (True, True)),
     ("$and", "inv", "Y", 0, (False, False)),
     ("$or", "inv", "A", 0, (False, False)),
     ("$add", "inv", "Y", 3, (False, False)),
-    ("$xor", "inv", "Y", 0, (True, True)),       # the bit that nobody reads
-    ("$mux", "inv", "A", 2, (False, True)),      # what it is when it is not valid
+    ("$xor", "inv", "Y", 0, (True, True)),  # the bit that nobody reads
+    ("$mux", "inv", "A", 2, (False, True)),  # what it is when it is not valid
     ("$mux", "inv", "B", 2, (False, False)),
 ]
 
@@ -74,6 +77,7 @@ def test_proofs(kind, mode, port, bit, wanted):
 
 class Memory(wiring.Component):
     """Reads what was written, and a register that only what is read changes."""
+
     def __init__(self):
         super().__init__({"write": In(1), "at": In(3), "value": In(4), "y": Out(4)})
 
@@ -83,15 +87,21 @@ class Memory(wiring.Component):
         m = Module()
         m.submodules.cells = cells = Cells(shape=4, depth=8, init=[])
         write, read = cells.write_port(), cells.read_port(domain="comb")
-        m.d.comb += [write.en.eq(self.write), write.addr.eq(self.at), write.data.eq(self.value),
-                     read.addr.eq(self.at ^ 1)]
+        m.d.comb += [
+            write.en.eq(self.write),
+            write.addr.eq(self.at),
+            write.data.eq(self.value),
+            read.addr.eq(self.at ^ 1),
+        ]
         m.d.sync += self.y.eq(read.data & (read.data | self.value))
         return m
 
 
 @pytest.mark.seconds(3)
-@pytest.mark.parametrize("kind, port, wanted", [("$or", "B", True), ("$or", "A", False),
-                                                ("$xor", "A", False), ("$mem_v2", "WR_EN", False)])
+@pytest.mark.parametrize(
+    "kind, port, wanted",
+    [("$or", "B", True), ("$or", "A", False), ("$xor", "A", False), ("$mem_v2", "WR_EN", False)],
+)
 def test_proofs_with_memory(kind, port, wanted):
     text = netlist(Memory(), "memory")
     at = text.index(f"\n  cell {kind} ")
@@ -106,7 +116,9 @@ def test_drawn_from_the_files():
     text = Subject("slice", "small").netlist
     for files in ("bus/slice", "bus/register"), ("bus/skid",):
         drawn = draw(text, [(files, 20)], 3)
-        assert len(drawn) == 20 and drawn == draw(text, [(files, 20)], 3) != draw(text, [(files, 20)], 4)
+        assert len(drawn) == 20 and drawn == draw(text, [(files, 20)], 3) != draw(
+            text, [(files, 20)], 4
+        )
         assert {m.source.split(":")[0] for m in drawn} <= {f"rtl/{name}.py" for name in files}
         assert not {m.port for m in drawn} & {"CLK", "clk"}
 
@@ -115,9 +127,12 @@ def test_drawn_from_the_files():
 def test_every_file_has_one_owner():
     files = [name for owner in OWNERS.values() for name in owner.files]
     assert len(set(files)) == len(files)
-    logic = {path.relative_to(ROOT / "rtl").with_suffix("").as_posix()
-             for path in (ROOT / "rtl").rglob("*.py") if "m.d.comb +=" in path.read_text()}
-    assert not logic - {"standalone/core"} - set(files)      # generated around a core, for others
+    logic = {
+        path.relative_to(ROOT / "rtl").with_suffix("").as_posix()
+        for path in (ROOT / "rtl").rglob("*.py")
+        if "m.d.comb +=" in path.read_text()
+    }
+    assert not logic - {"standalone/core"} - set(files)  # generated around a core, for others
     for unit, owner in OWNERS.items():
         assert owner.case is None or owner.case in cases(unit)
 
@@ -138,8 +153,10 @@ HELD = Mutant("const0", "skid", "", "Q", 0, -1, "rtl/bus/skid.py:37")
 @pytest.fixture
 def skid(monkeypatch):
     """Mutants of the skid buffer by hand: of what it offers, and of what it holds."""
+
     def by_hand(text, wanted, seed):
         return [replace(PAYLOAD, cell=cell(text, "$mux")), replace(HELD, cell=cell(text, "$dff"))]
+
     monkeypatch.setattr(verdicts, "draw", by_hand)
 
 
@@ -147,9 +164,11 @@ def skid(monkeypatch):
 def test_killed(skid, capsys):
     """The bench fails on both. The good design, in the same build, passes before."""
     assert main(["mutate", "skid", "-n", "2"]) == 0
-    assert capsys.readouterr().out.splitlines() == ["skid: 2 of 2 killed",
+    assert capsys.readouterr().out.splitlines() == [
+        "skid: 2 of 2 killed",
         "2 killed, 0 proven equivalent, 0 proven equivalent by the streams' contract, 0 survived",
-        "2 passed, 0 failed"]
+        "2 passed, 0 failed",
+    ]
 
 
 @pytest.mark.seconds(3)
@@ -162,8 +181,14 @@ def test_survivor_is_named(skid, capsys, monkeypatch):
     monkeypatch.setattr(Subject, "killed", lambda *args: killed(*args) - {2})
     assert main(["mutate", "skid", "-n", "2"]) == 1
     out = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"skid 2 of 2: survived: rtl/bus/skid.py:37 \(skid \S+\): const0 of Q\[0\]", out[0])
-    assert out[1] == "skid: 1 of 2 killed" and out[2].endswith(" 1 survived") and out[3] == "1 passed, 1 failed"
+    assert re.fullmatch(
+        r"skid 2 of 2: survived: rtl/bus/skid.py:37 \(skid \S+\): const0 of Q\[0\]", out[0]
+    )
+    assert (
+        out[1] == "skid: 1 of 2 killed"
+        and out[2].endswith(" 1 survived")
+        and out[3] == "1 passed, 1 failed"
+    )
     assert main(["mutate", "skid", "-n", "2", "--only", "2"]) == 1
     assert capsys.readouterr().out.splitlines()[::3] == [out[0], "0 passed, 1 failed"]
 
@@ -171,8 +196,12 @@ def test_survivor_is_named(skid, capsys, monkeypatch):
 @pytest.mark.seconds(3)
 def test_good_design_must_pass(monkeypatch):
     """Nothing is said of mutants when the bench fails without one."""
-    monkeypatch.setattr("sim.mutate.run.simulated", lambda text, name: simulated(
-        text, name).replace("assign o__valid =", "assign o__valid = ~"))
+    monkeypatch.setattr(
+        "sim.mutate.run.simulated",
+        lambda text, name: simulated(text, name).replace(
+            "assign o__valid =", "assign o__valid = ~"
+        ),
+    )
     subject = Subject("skid", "bit")
     subject.insert([replace(PAYLOAD, cell=cell(subject.netlist, "$mux"))])
     with pytest.raises(BenchError, match="tests failed"):
@@ -189,6 +218,7 @@ def test_a_mutant_that_hangs_is_killed():
 
 class FakeNet(top.TopNet):
     """The processes and verdicts of the whole accelerator, without one."""
+
     def __init__(self, config, count, seed, *, trials, build_progress=None):
         self.mutants, self.mutated = [replace(PAYLOAD, bit=n) for n in range(1, 6)], ""
 
@@ -213,7 +243,8 @@ def test_top_net(monkeypatch, capsys):
         "top-net: 4 of 5 killed",
         "3 killed, 1 killed by a model alone, 0 proven equivalent, "
         "0 proven equivalent by the streams' contract, 1 survived",
-        "4 passed, 1 failed"]
+        "4 passed, 1 failed",
+    ]
 
 
 def test_good_accelerator_must_pass(monkeypatch, capsys):
@@ -223,13 +254,22 @@ def test_good_accelerator_must_pass(monkeypatch, capsys):
     assert capsys.readouterr().err.endswith("headrace: without a mutant: program 0: DRAM differs\n")
 
 
-@pytest.mark.parametrize("args, said", [
-    (["nothing"], "headrace: UNIT must be all or one of accumulate, "),
-    (["skid", "-n", "0"], "headrace: -n must be at least 1, not 0"),
-    (["skid", "--set", "lanes=8"], "headrace: --config and --set are of top-net; a bench has configurations of its own"),
-    (["top-net", "--set", "lanes=3"], "headrace: --set lanes=3: Configuration 'small+lanes=3': lanes must be "),
-    (["skid", "-n", "3", "--only", "4"], "headrace: --only must be from 1 to 3, not 4"),
-])
+@pytest.mark.parametrize(
+    "args, said",
+    [
+        (["nothing"], "headrace: UNIT must be all or one of accumulate, "),
+        (["skid", "-n", "0"], "headrace: -n must be at least 1, not 0"),
+        (
+            ["skid", "--set", "lanes=8"],
+            "headrace: --config and --set are of top-net; a bench has configurations of its own",
+        ),
+        (
+            ["top-net", "--set", "lanes=3"],
+            "headrace: --set lanes=3: Configuration 'small+lanes=3': lanes must be ",
+        ),
+        (["skid", "-n", "3", "--only", "4"], "headrace: --only must be from 1 to 3, not 4"),
+    ],
+)
 def test_refused(args, said, capsys):
     assert main(["mutate", *args]) == 2
     err = capsys.readouterr().err

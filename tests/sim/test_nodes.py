@@ -14,15 +14,45 @@ from sim.models.toy import toy_model
 
 
 USE = Vector(outer=1, inner=64, d=64, a=0, b_const=1, c_const=1)
-PROGRAM = [Loop(length=5, count=2), Load(size=1), Sync(unit=Unit.LOAD, give=1), Sync(unit=Unit.VECTOR, take=1),
-           USE, Scalar(), Halt()]
-IMAGE = SimpleNamespace(instructions=[insn.encode() for insn in PROGRAM], memory_units=9, writable=(9, 9),
-                        nodes=True, node=lambda pc: "gain" if pc < 4 else "norm")
+PROGRAM = [
+    Loop(length=5, count=2),
+    Load(size=1),
+    Sync(unit=Unit.LOAD, give=1),
+    Sync(unit=Unit.VECTOR, take=1),
+    USE,
+    Scalar(),
+    Halt(),
+]
+IMAGE = SimpleNamespace(
+    instructions=[insn.encode() for insn in PROGRAM],
+    memory_units=9,
+    writable=(9, 9),
+    nodes=True,
+    node=lambda pc: "gain" if pc < 4 else "norm",
+)
 LOAD, VECTOR = Unit.LOAD.value, Unit.VECTOR.value
-# Two rounds: a load at 10, done at 14 where its SYNC leaves; the vector waits until then, and works to 30.
-TAKINGS = [(10, LOAD), (14, LOAD), (15, VECTOR), (16, VECTOR), (20, LOAD), (24, LOAD), (31, VECTOR), (33, VECTOR)]
-TRANSITIONS = [(10, 1 << LOAD), (14, 0), (16, 1 << VECTOR), (20, 1 << VECTOR | 1 << LOAD), (24, 1 << VECTOR), (30, 0),
-               (33, 1 << VECTOR), (40, 0)]
+# Two rounds: a load at 10, done at 14 where its SYNC leaves; the vector waits until then, and works
+# to 30.
+TAKINGS = [
+    (10, LOAD),
+    (14, LOAD),
+    (15, VECTOR),
+    (16, VECTOR),
+    (20, LOAD),
+    (24, LOAD),
+    (31, VECTOR),
+    (33, VECTOR),
+]
+TRANSITIONS = [
+    (10, 1 << LOAD),
+    (14, 0),
+    (16, 1 << VECTOR),
+    (20, 1 << VECTOR | 1 << LOAD),
+    (24, 1 << VECTOR),
+    (30, 0),
+    (33, 1 << VECTOR),
+    (40, 0),
+]
 
 
 def spans(steps, takings=TAKINGS, end=50, image=IMAGE):
@@ -32,7 +62,11 @@ def spans(steps, takings=TAKINGS, end=50, image=IMAGE):
 def test_spans():
     """A span ends where the unit comes to rest, or goes on with something else."""
     assert spans([Stepped(5, (1,), 0, True)]) == [
-        ("load", "gain", 10, 4), ("load", "gain", 20, 4), ("vector", "norm", 16, 14), ("vector", "norm", 33, 7)]
+        ("load", "gain", 10, 4),
+        ("load", "gain", 20, 4),
+        ("vector", "norm", 16, 14),
+        ("vector", "norm", 33, 7),
+    ]
 
 
 @pytest.mark.parametrize("taken, found", [(0, 0), (1, 1), (4, 2), (8, 4)])
@@ -65,8 +99,15 @@ def test_timeline_of_a_model(tmp_path):
     tracks = {e["args"]["name"]: e["tid"] for e in events if e["name"] == "thread_name"}
     spans = [e for e in events if e["ph"] == "X" and e["tid"] == tracks["linear: nodes"]]
     spans.sort(key=lambda e: e["ts"])
-    layer = ["layer / attention / kv", "layer / attention / q", "layer / attention / o",
-             *(f"layer / ffn / gate, up {n}" for n in range(3)), "layer / ffn / down"]
+    layer = [
+        "layer / attention / kv",
+        "layer / attention / q",
+        "layer / attention / o",
+        *(f"layer / ffn / gate, up {n}" for n in range(3)),
+        "layer / ffn / down",
+    ]
     assert [e["name"] for e in spans] == ["embedding", *2 * layer, "embedding", *2 * layer, "head"]
     assert all(a["ts"] + a["dur"] <= b["ts"] for a, b in zip(spans, spans[1:]))
-    assert "layer / ffn / silu 2" in {e["name"] for e in events if e.get("tid") == tracks["vector: nodes"]}
+    assert "layer / ffn / silu 2" in {
+        e["name"] for e in events if e.get("tid") == tracks["vector: nodes"]
+    }

@@ -3,6 +3,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+
 pytest.importorskip("pyverilator")
 
 from sim.harness.pyverilator_backend import build  # noqa: E402
@@ -13,6 +14,7 @@ WIDE = data.StructLayout({"value": signed(8), "rest": data.ArrayLayout(unsigned(
 
 class Adder(wiring.Component):
     """Registers `i`, and adds `amount` to its value."""
+
     i: In(stream.Signature(WIDE))
     o: Out(stream.Signature(WIDE))
     amount: In(signed(8))
@@ -20,8 +22,11 @@ class Adder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.d.comb += self.i.ready.eq(1)
-        m.d.sync += [self.o.valid.eq(self.i.valid), self.o.p.rest.eq(self.i.p.rest),
-                     self.o.p.value.eq(self.i.p.value + self.amount)]
+        m.d.sync += [
+            self.o.valid.eq(self.i.valid),
+            self.o.p.rest.eq(self.i.p.rest),
+            self.o.p.value.eq(self.i.p.value + self.amount),
+        ]
         return m
 
 
@@ -36,8 +41,11 @@ def test_ports():
     dut.tick()
     assert dut["o.payload"] == {"value": -8, "rest": rest} and dut["o.valid"] == 1
     assert dut.cycles == 1
-    with pytest.raises(KeyError, match=r"Input must be one of amount, i\.payload, i\.valid, o\.ready, "
-                                       r"not 'o\.valid'"):
+    with pytest.raises(
+        KeyError,
+        match=r"Input must be one of amount, i\.payload, i\.valid, o\.ready, "
+        r"not 'o\.valid'",
+    ):
         dut["o.valid"] = 1
     with pytest.raises(KeyError, match="Port must be one of .*, not 'nothing'"):
         dut["nothing"]

@@ -9,7 +9,9 @@ from sim.harness import build as bench_build, runner
 def test_unknown_unit(capsys, unit):
     assert runner.main([unit]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("sim: Unit must be one of accumulate, activations, ") and err.endswith(f", not {unit!r}\n")
+    assert err.startswith("sim: Unit must be one of accumulate, activations, ") and err.endswith(
+        f", not {unit!r}\n"
+    )
     assert err.count("\n") == 1
 
 
@@ -28,8 +30,10 @@ def test_folder_that_cannot_be_written(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(bench_build, "ROOT", tmp_path)
     assert runner.main(["queue"]) == 2
     first = next(iter(bench_build.cases("queue")))
-    assert capsys.readouterr().err == (f"sim: {tmp_path}/build/benches/queue-{first}: cannot be written: Not a "
-                                       "directory; a file lies where a folder is needed: choose another place\n")
+    assert capsys.readouterr().err == (
+        f"sim: {tmp_path}/build/benches/queue-{first}: cannot be written: Not a "
+        "directory; a file lies where a folder is needed: choose another place\n"
+    )
 
 
 @pytest.mark.seconds(5)

@@ -7,7 +7,6 @@ from random import Random
 import pytest
 
 from host.device import DeviceError
-
 from rtl.spec.config import get
 from rtl.spec.dram import get as dram_of
 from sim.dram import STALLS, adverse
@@ -43,7 +42,7 @@ def right(memory, token=1):
             assert "ARVALID fell before ARREADY" in str(error) or str(error) == "it never ends"
             return False, None
         total = expected(CONFIG, IMAGE)
-        written = int(device.memory[CONFIG.beat_bytes - 4:CONFIG.beat_bytes].view("<u4")[0])
+        written = int(device.memory[CONFIG.beat_bytes - 4 : CONFIG.beat_bytes].view("<u4")[0])
         assert device.statistics()["read_beats"] == IMAGE.length * BEATS
         return step.weight_beats == total and written == total, step.cycles
 
@@ -64,7 +63,9 @@ def test_same_data(stall, name):
 @pytest.mark.seconds(5)
 @pytest.mark.parametrize("bug", BUGS)
 def test_bug_is_found(bug):
-    """A manager that relies on more than AXI promises is right on a calm bus, and wrong on this one."""
+    """A manager that relies on more than AXI promises is right on a calm bus, and wrong on this
+    one.
+    """
     assert right(CALM, BUGS[bug])[0]
     found = [not right(replace(CALM, stall=16, seed=seed), BUGS[bug])[0] for seed in range(10)]
     assert any(found)

@@ -17,8 +17,14 @@ from .test_device import built, image
 
 
 CONFIG = get("small")
-INSNS = [Load(addr=0, size=512, dst=0), *[Sync(unit=Unit.LOAD, give=5)] * 3, Sync(unit=Unit.VECTOR, take=5),
-         Quant(outer=1, inner=2048, a=0), *[Sync(unit=Unit.VECTOR)] * 70, Halt()]
+INSNS = [
+    Load(addr=0, size=512, dst=0),
+    *[Sync(unit=Unit.LOAD, give=5)] * 3,
+    Sync(unit=Unit.VECTOR, take=5),
+    Quant(outer=1, inner=2048, a=0),
+    *[Sync(unit=Unit.VECTOR)] * 70,
+    Halt(),
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +42,27 @@ def ran():
 @pytest.mark.seconds(3)
 def test_vector_memory(ran):
     sim, machine = ran
-    loaded, words = sim.memory[:4 * CONFIG.vector_words].view(np.uint32), sim.vector().view(np.uint32)
-    normal = (loaded >> 23 & 0xff) % 0xff > 0   # LOAD keeps the bits of these
+    loaded, words = (
+        sim.memory[: 4 * CONFIG.vector_words].view(np.uint32),
+        sim.vector().view(np.uint32),
+    )
+    normal = (loaded >> 23 & 0xFF) % 0xFF > 0  # LOAD keeps the bits of these
     assert np.array_equal(words[normal], loaded[normal]) and normal.sum() > 7000
-    assert np.array_equal(words, machine.vector.view(np.uint32)) and sim.vector().dtype == np.float32
+    assert (
+        np.array_equal(words, machine.vector.view(np.uint32)) and sim.vector().dtype == np.float32
+    )
 
 
 @pytest.mark.seconds(3)
 def test_activations(ran):
     sim, machine = ran
     words = sim.array("activations0")[:, 0]
-    assert np.array_equal(words & 0xff, machine.exponents[0])
+    assert np.array_equal(words & 0xFF, machine.exponents[0])
     sums = (words >> 8).astype(np.int32)
-    assert np.array_equal(sums - (sums >> 12 << 13), machine.act[0].sum(1)) and len(np.unique(sums)) > 20
+    assert (
+        np.array_equal(sums - (sums >> 12 << 13), machine.act[0].sum(1))
+        and len(np.unique(sums)) > 20
+    )
 
 
 @pytest.mark.seconds(3)
@@ -57,7 +71,10 @@ def test_peaks(ran):
     peaks = sim.peaks()
     assert list(peaks) == list(counters(CONFIG))
     assert {name: most for name, most in peaks.items() if most} == {
-        "vector": 63, "load": peaks["load"], "token5": 2} and peaks["load"] < 7
+        "vector": 63,
+        "load": peaks["load"],
+        "token5": 2,
+    } and peaks["load"] < 7
 
 
 @pytest.mark.seconds(3)

@@ -25,17 +25,20 @@ def error(rng, length, spread):
     weights = np.exp2(scores - scores.max(1, keepdims=True))
     expected = weights @ v / weights.sum(1, keepdims=True)
     got = numerators.astype(np.float64) / denominators[:, None]
-    return (got - expected) / np.sqrt((expected ** 2).mean(1, keepdims=True))
+    return (got - expected) / np.sqrt((expected**2).mean(1, keepdims=True))
 
 
 @pytest.mark.seconds(1)
-@pytest.mark.parametrize("length, rms, worst", [
-    (1, 0, 0), (32, 3e-4, 3e-3), (512, 1e-3, 8e-3), (4096, 4e-3, 5e-2)])
+@pytest.mark.parametrize(
+    "length, rms, worst", [(1, 0, 0), (32, 3e-4, 3e-3), (512, 1e-3, 8e-3), (4096, 4e-3, 5e-2)]
+)
 @pytest.mark.parametrize("spread", [0, 8])
 def test_error(length, rms, worst, spread):
     rng = np.random.default_rng(1)
     errors = np.concatenate([error(rng, length, spread) for _ in range(HEADS)])
-    print(f"\n{length} positions, scales over 2**{spread}: RMS {np.sqrt((errors ** 2).mean()):.1e}, "
-          f"largest {np.abs(errors).max():.1e}")
-    assert np.sqrt((errors ** 2).mean()) <= rms
+    print(
+        f"\n{length} positions, scales over 2**{spread}: RMS {np.sqrt((errors**2).mean()):.1e}, "
+        f"largest {np.abs(errors).max():.1e}"
+    )
+    assert np.sqrt((errors**2).mean()) <= rms
     assert np.abs(errors).max() <= worst

@@ -9,11 +9,11 @@ from rtl.spec.config import get
 from rtl.spec.csr import BEST
 from sim.functional import ModelDevice
 from sim.harness.patterns import EDGES, floats
-from sw_ref.pytorch import linear as torch_linear
+from sim.models.toy import toy_model
 from sw_ref.best import PADDING, best
 from sw_ref.machine import Machine
 from sw_ref.numerics import MAX
-from sim.models.toy import toy_model
+from sw_ref.pytorch import linear as torch_linear
 
 
 VOCABULARIES = [1, 2, 63, 64, 65, 300]
@@ -21,14 +21,16 @@ VOCABULARIES = [1, 2, 63, 64, 65, 300]
 
 def logits(kind, count):
     rng = np.random.default_rng(count)
-    return {"random": lambda: rng.normal(size=count),
-            "ties": lambda: rng.choice(np.float32([1, -1, 0, -0.0, MAX, -MAX, 2.0**-126]), count),
-            "zeros": lambda: rng.choice(np.float32([0, -0.0]), count),
-            "all least": lambda: np.full(count, -MAX),
-            "edges": lambda: rng.choice(STORED, count)}[kind]().astype(np.float32)
+    return {
+        "random": lambda: rng.normal(size=count),
+        "ties": lambda: rng.choice(np.float32([1, -1, 0, -0.0, MAX, -MAX, 2.0**-126]), count),
+        "zeros": lambda: rng.choice(np.float32([0, -0.0]), count),
+        "all least": lambda: np.full(count, -MAX),
+        "edges": lambda: rng.choice(STORED, count),
+    }[kind]().astype(np.float32)
 
 
-STORED = floats([x for x in EDGES if x >> 23 & 0xff not in (0, 255)] + [0, 0x80000000])
+STORED = floats([x for x in EDGES if x >> 23 & 0xFF not in (0, 255)] + [0, 0x80000000])
 
 
 @pytest.mark.parametrize("count", VOCABULARIES)
@@ -37,7 +39,7 @@ def test_order(kind, count):
     values = logits(kind, count)
     # Python's sort is stable, and to it -0 equals 0.
     order = sorted(range(count), key=lambda n: -float(values[n]))[:BEST]
-    want = [(n, values[n].view(np.uint32)) for n in order] + [(0, 0xff7fffff)] * (BEST - len(order))
+    want = [(n, values[n].view(np.uint32)) for n in order] + [(0, 0xFF7FFFFF)] * (BEST - len(order))
     got = [(n, value.view(np.uint32)) for n, value in best(values)]
     assert got == want
     ids, theirs = torch_linear.best(torch.tensor(values))

@@ -1,4 +1,6 @@
-"""A checkout keeps what takes long to make in `build/`; an installed package in the user's cache."""
+"""A checkout keeps what takes long to make in `build/`; an installed package in the user's
+cache.
+"""
 
 import re
 from pathlib import Path
@@ -9,8 +11,14 @@ from sw_ref import cache
 
 
 ROOT = Path(__file__).parents[2]
-USERS = ("boards/dram/generate.py", "boards/synthesis.py", "headrace/library/images.py", "sim/fpga/build.py",
-         "sim/tools.py", "sw_ref/kernels.py")
+USERS = (
+    "boards/dram/generate.py",
+    "boards/synthesis.py",
+    "headrace/library/images.py",
+    "sim/fpga/build.py",
+    "sim/tools.py",
+    "sw_ref/kernels.py",
+)
 
 
 def test_checkout():
@@ -30,4 +38,6 @@ def test_installed(tmp_path, monkeypatch):
 def test_users(path):
     """Nothing that a user's run keeps is put beside the packages by name."""
     text = (ROOT / path).read_text()
-    assert re.search(r'\bcache\.folder\("\w+"\)|\bfolder\("\w+"\)', text) and '/ "build" /' not in text
+    assert (
+        re.search(r'\bcache\.folder\("\w+"\)|\bfolder\("\w+"\)', text) and '/ "build" /' not in text
+    )

@@ -4,9 +4,16 @@ import torch
 
 from mapper.compile import compile_model
 from sim.functional import ModelDevice
-from sw_ref.evaluation import EVALUATION, float32_losses, losses, machine_losses, top1_agreement, windows
-from sw_ref.pytorch.interpreter import Float32
 from sim.models.toy import toy_model
+from sw_ref.evaluation import (
+    EVALUATION,
+    float32_losses,
+    losses,
+    machine_losses,
+    top1_agreement,
+    windows,
+)
+from sw_ref.pytorch.interpreter import Float32
 
 
 RNG = np.random.default_rng(3)
@@ -54,8 +61,11 @@ def test_machine_is_near(model, device):
     assert np.abs(got - exact).mean() < 0.2 and abs(got.mean() - exact.mean()) < 0.05
     assert seen == sorted(seen) and seen[-1] == len(got) == 36 + 63 + 1
     # Columns and order make no difference.
-    one = [losses(device.logits[:1], [b])[0] for n, (a, b) in enumerate(zip(TEXTS[0], TEXTS[0][1:]))
-           if len(device.step([a], n, True).ids)]
+    one = [
+        losses(device.logits[:1], [b])[0]
+        for n, (a, b) in enumerate(zip(TEXTS[0], TEXTS[0][1:]))
+        if len(device.step([a], n, True).ids)
+    ]
     np.testing.assert_array_equal(got[:36], one)
 
 
@@ -66,6 +76,9 @@ def test_top1_agreement(device):
         best.append(int(device.logits[0].argmax()))
     # Teacher-forced: what the reference says next is fed, right or wrong.
     items = [(path[:n], [*path[n:], best[-1]]) for n in (1, 17)]
-    expected = sum(best[n - 1 + k] == token for n, (_, ids) in zip((1, 17), items)
-                   for k, token in enumerate(ids))
+    expected = sum(
+        best[n - 1 + k] == token
+        for n, (_, ids) in zip((1, 17), items)
+        for k, token in enumerate(ids)
+    )
     assert top1_agreement(device, items) == (19 + 3, expected) and expected >= 2

@@ -15,7 +15,7 @@ from sw_ref.sequences import FUNCTIONS
 
 LANES = 8
 EDGES = floats(PATTERNS)
-STORED = EDGES[np.isfinite(EDGES)]     # what the vector memory may hold
+STORED = EDGES[np.isfinite(EDGES)]  # what the vector memory may hold
 
 
 def same(got, expected):
@@ -37,8 +37,10 @@ def execute(memory, insn):
 
 def expected(memory, insn):
     """The memory after a Vector instruction, by its definition."""
-    at = {x: getattr(insn, x) + np.arange(insn.outer)[:, None] * getattr(insn, f"{x}_stride")
-          for x in "abcd"}
+    at = {
+        x: getattr(insn, x) + np.arange(insn.outer)[:, None] * getattr(insn, f"{x}_stride")
+        for x in "abcd"
+    }
     word = np.arange(insn.inner)
     index = {x: at[x] + (word % LANES if getattr(insn, f"{x}_fill") else word) for x in "abc"}
     a, b, c = (memory[np.minimum(index[x], len(memory) - 1)] for x in "abc")
@@ -60,7 +62,7 @@ def test_vector_on_edge_values(func):
     count = 8192
     for part in range(0, len(triples), count):
         memory = np.zeros((4, count), np.float32)
-        memory[:3, :len(triples) - part] = triples[part:part + count].T
+        memory[:3, : len(triples) - part] = triples[part : part + count].T
         memory = memory.reshape(-1)
         insn = Vector(func=func, outer=1, inner=count, a=0, b=count, c=2 * count, d=3 * count)
         after = expected(memory, insn)
@@ -76,12 +78,26 @@ def test_constants_of_every_class(func):
     others = PATTERNS[:12] + random.integers(0, 1 << 32, 20).tolist()
     for b_value, c_value in itertools.product(PATTERNS, others):
         memory = np.zeros((4, count), np.float32)
-        memory[:3] = np.where(random.random((3, count)) < 0.5, random_floats(random, 3, count),
-                              random.choice(STORED, (3, count)))
+        memory[:3] = np.where(
+            random.random((3, count)) < 0.5,
+            random_floats(random, 3, count),
+            random.choice(STORED, (3, count)),
+        )
         memory = memory.reshape(-1)
         b_const, c_const = random.integers(2, size=2).tolist()
-        insn = Vector(func=func, outer=1, inner=count, a=0, b=count, c=2 * count, d=3 * count,
-                      b_const=b_const, c_const=c_const, b_value=b_value, c_value=c_value)
+        insn = Vector(
+            func=func,
+            outer=1,
+            inner=count,
+            a=0,
+            b=count,
+            c=2 * count,
+            d=3 * count,
+            b_const=b_const,
+            c_const=c_const,
+            b_value=b_value,
+            c_value=c_value,
+        )
         after = expected(memory, insn)
         execute(memory, insn)
         same(memory, after)
@@ -104,7 +120,9 @@ def test_vector_operands(func, seed):
     for inner, outer in itertools.product((8, 24, 56, 64, 72, 136), (1, 3)):
         memory = random_floats(rng, 8192)
         fields = {x: 1024 * (n + 1) for n, x in enumerate("abcd")}
-        fields |= {f"{x}_stride": int(rng.choice([0, inner, 256])) for x in "abc"} | {"d_stride": 256}
+        fields |= {f"{x}_stride": int(rng.choice([0, inner, 256])) for x in "abc"} | {
+            "d_stride": 256
+        }
         fields |= {f"{x}_fill": int(rng.integers(2)) for x in "abc"}
         fields |= {f"{x}_const": int(rng.integers(2)) for x in "bc"}
         fields |= {f"{x}_value": int(rng.choice(EDGES).view(np.uint32)) for x in "bc"}
@@ -116,9 +134,16 @@ def test_vector_operands(func, seed):
         same(memory, after)
 
 
-@pytest.mark.parametrize("fields", [
-    {"d": 64 - 8, "d_stride": 8, "outer": 2}, {"a": 64}, {"a": 48, "inner": 24}, {"b": 128},
-    {"c": 60, "c_fill": 1}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"d": 64 - 8, "d_stride": 8, "outer": 2},
+        {"a": 64},
+        {"a": 48, "inner": 24},
+        {"b": 128},
+        {"c": 60, "c_fill": 1},
+    ],
+)
 def test_vector_past_the_end(fields):
     memory = np.zeros(64, np.float32)
     with pytest.raises(IndexError, match="past the end of the vector memory"):
@@ -135,8 +160,9 @@ def test_unused_operands_lie_anywhere():
 
 
 def test_load():
-    words = np.concatenate([EDGES, np.random.default_rng(1).integers(0, 1 << 32, 9999, np.uint32)
-                            .view(np.float32)])
+    words = np.concatenate(
+        [EDGES, np.random.default_rng(1).integers(0, 1 << 32, 9999, np.uint32).view(np.float32)]
+    )
     memory = np.empty(len(words), np.float32)
     kernels.load(memory, words)
     same(memory, numerics.loaded(words))
@@ -145,17 +171,23 @@ def test_load():
 @pytest.mark.parametrize("group, bits", [(32, 8), (64, 8), (64, 16), (128, 16)])
 def test_quantize(group, bits):
     rng = np.random.default_rng(0)
-    halves = np.float32([127, *(n + 0.5 for n in range(-63, 63))])   # ties
+    halves = np.float32([127, *(n + 0.5 for n in range(-63, 63))])  # ties
     tiny = STORED[np.abs(STORED) < 2.0**-125]
-    rows = [random_floats(rng, group), np.zeros(group), np.full(group, -0.0),
-            rng.choice(STORED, group), rng.choice(tiny, group),
-            np.resize(halves, group), np.resize(halves, group) * 2.0**-100,
-            np.full(group, -numerics.MAX)]
+    rows = [
+        random_floats(rng, group),
+        np.zeros(group),
+        np.full(group, -0.0),
+        rng.choice(STORED, group),
+        rng.choice(tiny, group),
+        np.resize(halves, group),
+        np.resize(halves, group) * 2.0**-100,
+        np.full(group, -numerics.MAX),
+    ]
     values = np.concatenate(rows).astype(np.float32).reshape(2, -1)
     memory = np.full(8192, 7, np.float32)
     stride = values.shape[1] + 96
     for n in range(2):
-        memory[128 + n * stride:][:values.shape[1]] = values[n]
+        memory[128 + n * stride :][: values.shape[1]] = values[n]
     q, exponents = kernels.quantize(memory, 2, values.shape[1], 128, stride, group, bits)
     expected_q, expected_exponents = numerics.quantize(values, group, bits)
     np.testing.assert_array_equal(q.reshape(values.shape), expected_q)
@@ -176,7 +208,9 @@ def test_attend(dim, length, spread):
         return rng.integers(128 - (spread + 1) // 2, 128 + spread // 2 + 1, count).astype(np.uint8)
 
     blocks = -(-length // KV_BLOCK)
-    memory = rng.integers(0, 256, UNIT_BYTES + blocks * (UNIT_BYTES + 2 * KV_BLOCK * dim)).astype(np.uint8)
+    memory = rng.integers(0, 256, UNIT_BYTES + blocks * (UNIT_BYTES + 2 * KV_BLOCK * dim)).astype(
+        np.uint8
+    )
     cache = memory[UNIT_BYTES:].reshape(blocks, -1)
     cache[:, :UNIT_BYTES] = exponents((blocks, UNIT_BYTES))
     scale = cache[:, :UNIT_BYTES].reshape(blocks, 2, KV_BLOCK)

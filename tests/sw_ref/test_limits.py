@@ -4,8 +4,20 @@ import pytest
 
 from rtl.spec import limits
 from rtl.spec.formats import ACC_BITS, sum_bits
-from rtl.spec.isa import (Append, Attend, Halt, Load, Loop, MatMul, Quant, Scalar, Stream, Sync, Unit,
-                     WeightFormat)
+from rtl.spec.isa import (
+    Append,
+    Attend,
+    Halt,
+    Load,
+    Loop,
+    MatMul,
+    Quant,
+    Scalar,
+    Stream,
+    Sync,
+    Unit,
+    WeightFormat,
+)
 from sw_ref.checks import Bounds, check
 from sw_ref.legal import Broken, IllegalProgram, decoded
 from sw_ref.numerics import WINDOW
@@ -22,14 +34,27 @@ RULES = {
     "groups of QUANT": (lambda n: Quant(outer=1, inner=64, act=n - 2), CONFIG.act_groups, "buffer"),
     "groups of 8 bits": (lambda n: MatMul(format=WeightFormat.S8, rows=1, groups=n), 518, "sum"),
     "load": (lambda n: Load(size=n), CONFIG.vector_words // 16, "vector"),
-    "column": (lambda n: MatMul(rows=2, groups=1, dst=n - limits.COLUMN - 2, stride=limits.COLUMN,
-                                column=1), CONFIG.vector_words, "vector"),
+    "column": (
+        lambda n: MatMul(
+            rows=2, groups=1, dst=n - limits.COLUMN - 2, stride=limits.COLUMN, column=1
+        ),
+        CONFIG.vector_words,
+        "vector",
+    ),
     "units": (lambda n: Stream(addr=n - 1, size=1), UNITS, "memory"),
     "units of LOAD": (lambda n: Load(addr=n - 2, size=2), UNITS, "memory"),
-    "units of APPEND": (lambda n: Append(heads=2, addr=n - 1000 - BLOCK, stride=1000), UNITS,
-                        "memory"),
-    "units of ATTEND": (lambda n: Attend(heads=2, queries=1, addr=n - 1000 - 2 * BLOCK, stride=1000,
-                                         length=33, sums=128), UNITS, "memory"),
+    "units of APPEND": (
+        lambda n: Append(heads=2, addr=n - 1000 - BLOCK, stride=1000),
+        UNITS,
+        "memory",
+    ),
+    "units of ATTEND": (
+        lambda n: Attend(
+            heads=2, queries=1, addr=n - 1000 - 2 * BLOCK, stride=1000, length=33, sums=128
+        ),
+        UNITS,
+        "memory",
+    ),
 }
 
 
@@ -66,8 +91,11 @@ def refused(insns, program_words=CONFIG.program_words):
 
 def test_loops():
     def nested(depth):
-        return [*(Loop(length=2 * (depth - n) - 1, count=1) for n in range(depth)),
-                *depth * [Scalar(rd=1)], Halt()]
+        return [
+            *(Loop(length=2 * (depth - n) - 1, count=1) for n in range(depth)),
+            *depth * [Scalar(rd=1)],
+            Halt(),
+        ]
 
     assert refused(nested(limits.LOOP_DEPTH)) is None
     assert refused(nested(limits.LOOP_DEPTH + 1)) == "loop"

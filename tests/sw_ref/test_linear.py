@@ -9,9 +9,9 @@ from rtl.spec.config import GROUP, UNIT_BYTES, get
 from rtl.spec.formats import FORMATS, SPARSE, WeightFormat, integers, pack
 from rtl.spec.sparse import BLOCK, Mode
 from sim.harness.patterns import EDGES, floats
+from sim.models.toy import prune
 from sw_ref import linear as module, numerics
 from sw_ref.linear import linear, places, sound
-from sim.models.toy import prune
 
 
 ALL = pytest.mark.parametrize("fmt", WeightFormat, ids=lambda f: f.name)
@@ -34,7 +34,7 @@ def check(fmt, beat_bytes, rows, groups, columns, spread, seed=0, centre_shift=7
     made, scale, centre = matrix(rng, fmt, rows, groups)
     codes = made if codes is None else codes
     row_scale = rng.normal(size=rows).astype(np.float32)
-    row_scale[:4] = [1e-40, -0.0, 3e38, -2.0**-126][:rows]
+    row_scale[:4] = [1e-40, -0.0, 3e38, -(2.0**-126)][:rows]
     edges = rng.choice(floats(EDGES), rows)
     row_scale[4:] = np.where(rng.random(rows) < 0.2, edges, row_scale)[4:]
     packed = pack(fmt, codes, scale, centre, row_scale, beat_bytes)
@@ -47,8 +47,12 @@ def check(fmt, beat_bytes, rows, groups, columns, spread, seed=0, centre_shift=7
     out = np.full(columns * stride, 7, np.float32)
     taken = linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, stride)
     assert -(-taken // UNIT_BYTES) * UNIT_BYTES == len(packed)
-    expected = numerics.linear(integers(fmt, codes, scale, centre, centre_shift), row_scale,
-                               q.reshape(columns, -1), exponents)
+    expected = numerics.linear(
+        integers(fmt, codes, scale, centre, centre_shift),
+        row_scale,
+        q.reshape(columns, -1),
+        exponents,
+    )
     out = out.reshape(columns, stride)
     assert np.isfinite(expected).all()
     np.testing.assert_array_equal(out[:, :rows].view(np.uint32), expected.view(np.uint32))
@@ -82,23 +86,36 @@ def test_largest(fmt):
 @pytest.mark.parametrize("fmt", [WeightFormat.SPARSE4, WeightFormat.SPARSE8], ids=lambda f: f.name)
 @pytest.mark.parametrize("beat_bytes", [16, 64])
 def test_every_mode(fmt, beat_bytes):
-    """Each mode on its own, mixed with others, and none at all; stripes of more blocks than a header has."""
+    """Each mode on its own, mixed with others, and none at all; stripes of more blocks than a
+    header has.
+    """
     rng = np.random.default_rng(5)
     rows, groups = 3 * beat_bytes + 5, 17 * beat_bytes // 16 + 1
     full = rng.choice([-8, -3, 1, 7], (rows, groups * GROUP)).astype(np.int8)
-    kept = {Mode.ZERO: np.arange(BLOCK) < 0, Mode.DENSE: np.arange(BLOCK) >= 0, Mode.PAIRS: np.arange(BLOCK) % 4 > 1,
-            Mode.N2: np.isin(np.arange(BLOCK), (14, 15)), Mode.N4: np.arange(BLOCK) > 11,
-            Mode.N8: np.arange(BLOCK) > 7}
+    kept = {
+        Mode.ZERO: np.arange(BLOCK) < 0,
+        Mode.DENSE: np.arange(BLOCK) >= 0,
+        Mode.PAIRS: np.arange(BLOCK) % 4 > 1,
+        Mode.N2: np.isin(np.arange(BLOCK), (14, 15)),
+        Mode.N4: np.arange(BLOCK) > 11,
+        Mode.N8: np.arange(BLOCK) > 7,
+    }
     for mode, of_block in kept.items():
-        codes = full[:beat_bytes + 5] * np.tile(of_block, groups * 2)
+        codes = full[: beat_bytes + 5] * np.tile(of_block, groups * 2)
         packed = pack(fmt, codes, None, None, np.ones(len(codes), np.float32), beat_bytes)
-        found = {m for *_, m, _ in FORMATS[fmt].walk(packed, len(codes), groups, beat_bytes) if m is not None}
+        found = {
+            m
+            for *_, m, _ in FORMATS[fmt].walk(packed, len(codes), groups, beat_bytes)
+            if m is not None
+        }
         assert found == {mode if mode != Mode.ZERO else Mode.N2}
         check(fmt, beat_bytes, len(codes), groups, 2, 5, codes=codes)
     order = rng.choice(list(kept), (-(-rows // 16), groups * 2))
-    mixed = np.stack([np.concatenate([kept[mode] for mode in line]) for line in order]).repeat(16, 0)[:rows]
-    mixed[beat_bytes:2 * beat_bytes] = False        # a stripe of zeros between others
-    mixed[:, -3 * BLOCK:] = False                   # zeros at each stripe's end
+    mixed = np.stack([np.concatenate([kept[mode] for mode in line]) for line in order]).repeat(
+        16, 0
+    )[:rows]
+    mixed[beat_bytes : 2 * beat_bytes] = False  # a stripe of zeros between others
+    mixed[:, -3 * BLOCK :] = False  # zeros at each stripe's end
     check(fmt, beat_bytes, rows, groups, 3, 5, codes=full * mixed)
 
 
@@ -111,10 +128,12 @@ def test_damaged_stripes(fmt):
         with pytest.raises(ValueError, match="^the weight stream holds less than the matrix$"):
             places(np.frombuffer(packed, np.uint8)[:length], fmt, rows, groups, 16)
     # The header's blocks 4 and 5, both dense, are 0xc4.
-    for at, value, message in [(64, 0x47, "has a mode that there is none of"),
-                               (66, 0x44, "has no last block"),
-                               (66, 0x84, "has no last block with codes"),
-                               (67, 0x01, "has blocks after its last one")]:
+    for at, value, message in [
+        (64, 0x47, "has a mode that there is none of"),
+        (66, 0x44, "has no last block"),
+        (66, 0x84, "has no last block with codes"),
+        (67, 0x01, "has blocks after its last one"),
+    ]:
         damaged = np.frombuffer(packed, np.uint8).copy()
         damaged[at] = value
         with pytest.raises(ValueError, match=message):
@@ -150,8 +169,11 @@ def test_stream_too_short(fmt):
 
 
 @pytest.mark.parametrize("cores", [2, 3, 8])
-@pytest.mark.parametrize("fmt", [WeightFormat.U4, WeightFormat.U3, WeightFormat.TERNARY, WeightFormat.SPARSE4],
-                         ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "fmt",
+    [WeightFormat.U4, WeightFormat.U3, WeightFormat.TERNARY, WeightFormat.SPARSE4],
+    ids=lambda f: f.name,
+)
 def test_shares(monkeypatch, fmt, cores):
     """Any number of threads, also more than blocks."""
     monkeypatch.setattr(module, "CORES", cores)
@@ -174,7 +196,8 @@ def test_all_row_scales_and_exponents(fmt):
     for exponent in (0, 20, 21, 127, 147, 148, 254, 255):
         exponents, out = np.full((1, 2), exponent, np.uint8), np.zeros(rows, np.float32)
         linear(stream, fmt, rows, 16, 0, q, exponents, out, rows)
-        expected = numerics.linear(integers(fmt, codes, scale, centre, 0), row_scale,
-                                   q.reshape(1, -1), exponents)
+        expected = numerics.linear(
+            integers(fmt, codes, scale, centre, 0), row_scale, q.reshape(1, -1), exponents
+        )
         np.testing.assert_array_equal(out.view(np.uint32), expected[0].view(np.uint32))
         assert np.isfinite(out).all()

@@ -8,15 +8,15 @@ from rtl.spec.config import GROUP, UNIT_BYTES, get
 from rtl.spec.formats import FORMATS as BY_FORMAT, SPARSE, WeightFormat, integers, pack
 from rtl.spec.isa import Dest, Embed, Halt, Load, MatMul, Quant, Stream, Sync, Unit
 from sim.harness.patterns import EDGES
-from sw_ref import numerics
-from sw_ref.pytorch import ops as torch_ops
-from sw_ref.machine import IllegalProgram, Machine
 from sim.models.toy import prune
+from sw_ref import numerics
+from sw_ref.machine import IllegalProgram, Machine
+from sw_ref.pytorch import ops as torch_ops
 
 
-CONFIG, GROUPS, COLUMNS = get("wide-lut"), 3, 2     # whose formats are all there are
-VALUES = COLUMNS * GROUPS * GROUP          # activations, in vector memory behind the results
-START = VALUES * 4 // UNIT_BYTES           # they come first in DRAM
+CONFIG, GROUPS, COLUMNS = get("wide-lut"), 3, 2  # whose formats are all there are
+VALUES = COLUMNS * GROUPS * GROUP  # activations, in vector memory behind the results
+START = VALUES * 4 // UNIT_BYTES  # they come first in DRAM
 FORMATS = [(fmt, rows) for fmt in CONFIG.weight_formats for rows in (3, 70)]
 
 
@@ -31,8 +31,11 @@ def matrices():
         scale = rng.integers(1, 256, (rows, GROUPS)).astype(np.uint8)
         centre = np.zeros((rows, GROUPS), np.int8)
         row_scale = rng.normal(size=rows).astype(np.float32)
-        yield (integers(fmt, codes, scale, centre, 0), row_scale,
-               pack(fmt, codes, scale, centre, row_scale, CONFIG.beat_bytes))
+        yield (
+            integers(fmt, codes, scale, centre, 0),
+            row_scale,
+            pack(fmt, codes, scale, centre, row_scale, CONFIG.beat_bytes),
+        )
 
 
 def run(streams):
@@ -41,13 +44,21 @@ def run(streams):
     values = np.random.default_rng(9).normal(size=VALUES).astype("<f4")
     memory = np.frombuffer(values.tobytes() + packed + bytes(4096), np.uint8).copy()
     machine = Machine(CONFIG, memory)
-    program, dst = [Load(addr=0, size=START, dst=4096), Sync(unit=Unit.LOAD, give=1),
-                    Sync(unit=Unit.VECTOR, take=1)], 0
-    program += [Quant(dest=Dest.ACT, outer=1, inner=GROUPS * GROUP, a=4096 + n * GROUPS * GROUP, column=n)
-                for n in range(COLUMNS)]
+    program, dst = (
+        [
+            Load(addr=0, size=START, dst=4096),
+            Sync(unit=Unit.LOAD, give=1),
+            Sync(unit=Unit.VECTOR, take=1),
+        ],
+        0,
+    )
+    program += [
+        Quant(dest=Dest.ACT, outer=1, inner=GROUPS * GROUP, a=4096 + n * GROUPS * GROUP, column=n)
+        for n in range(COLUMNS)
+    ]
     program += [Sync(unit=Unit.VECTOR, give=2), Sync(unit=Unit.LINEAR, take=2)]
     for n, (fmt, rows) in enumerate(FORMATS):
-        program += [Stream(addr=addr, size=size) for addr, size in streams[n:n + 1]]
+        program += [Stream(addr=addr, size=size) for addr, size in streams[n : n + 1]]
         program.append(MatMul(format=fmt, rows=rows, groups=GROUPS, dst=dst, stride=1024, column=1))
         dst += rows
     machine.run([insn.encode() for insn in (*program, Halt())], tokens=[1, 2], position=0)
@@ -61,11 +72,16 @@ def test_one_stream():
     for streams in [(START, sum(sizes))], list(zip(starts.tolist(), sizes)):
         machine, at = run(streams), 0
         assert not machine.beats
-        q, exponents = machine.act[:COLUMNS, :GROUPS].reshape(COLUMNS, -1), machine.exponents[:2, :GROUPS]
+        q, exponents = (
+            machine.act[:COLUMNS, :GROUPS].reshape(COLUMNS, -1),
+            machine.exponents[:2, :GROUPS],
+        )
         for weights, row_scale, _ in matrices():
             expected = numerics.linear(weights, row_scale, q, exponents)
             for column in range(2):
-                np.testing.assert_array_equal(machine.vector[column * 1024 + at:][:len(weights)], expected[column])
+                np.testing.assert_array_equal(
+                    machine.vector[column * 1024 + at :][: len(weights)], expected[column]
+                )
             at += len(weights)
 
 
@@ -73,9 +89,12 @@ def test_one_stream():
 def test_stream_too_short(cut):
     """A stream ends within a matrix, or where one should begin."""
     sizes = [len(raw) // UNIT_BYTES for *_, raw in matrices()]
-    for end in sum(sizes[:cut]), sum(sizes[:cut + 1]) - 1:
+    for end in sum(sizes[:cut]), sum(sizes[: cut + 1]) - 1:
         fmt, rows = FORMATS[cut]
-        with pytest.raises(IllegalProgram, match=rf"^Instruction \d+ \((matmul .*rows={rows}|stream addr={START}).*\) breaks") as caught:
+        with pytest.raises(
+            IllegalProgram,
+            match=rf"^Instruction \d+ \((matmul .*rows={rows}|stream addr={START}).*\) breaks",
+        ) as caught:
             run([(START, end)])
         assert caught.value.rule == ("stream" if end else "size")
 
@@ -91,7 +110,7 @@ def test_load_writes_finite_numbers():
     machine = Machine(CONFIG, np.concatenate([np.zeros(64, np.uint8), words.view(np.uint8)]))
     program = Load(addr=1, size=20, dst=32), Halt()
     machine.run([insn.encode() for insn in program], tokens=[1], position=0)
-    got = machine.vector[32:32 + len(words)]
+    got = machine.vector[32 : 32 + len(words)]
     assert np.isfinite(got).all()
     kept = np.isfinite(words)
     np.testing.assert_array_equal(got[kept].view(np.uint32), words[kept].view(np.uint32))
@@ -104,13 +123,17 @@ def test_embed_takes_every_row_scale():
     rows = blocks * CONFIG.block_rows
     codes = rng.integers(-128, 128, (rows, GROUP)).astype(np.int8)
     scale, row_scale = rng.integers(0, 256, (rows, 1)).astype(np.uint8), all_patterns(rows)
-    packed = pack(WeightFormat.S8, codes, scale, np.zeros((rows, 1), np.int8), row_scale,
-                  CONFIG.beat_bytes)
+    packed = pack(
+        WeightFormat.S8, codes, scale, np.zeros((rows, 1), np.int8), row_scale, CONFIG.beat_bytes
+    )
     machine = Machine(CONFIG, np.frombuffer(packed + bytes(64), np.uint8).copy())
     units = len(packed) // UNIT_BYTES // blocks
     for row in range(rows):
-        program = (Stream(addr=row // CONFIG.block_rows * units, size=units),
-                   Embed(row=row, groups=1, dst=0), Halt())
+        program = (
+            Stream(addr=row // CONFIG.block_rows * units, size=units),
+            Embed(row=row, groups=1, dst=0),
+            Halt(),
+        )
         machine.run([insn.encode() for insn in program], tokens=[1], position=0)
         whole = torch.tensor(codes[row].astype(np.float32) * scale[row])
         expected = torch_ops.multiply(whole, torch.tensor(row_scale[row])).numpy()

@@ -12,12 +12,12 @@ from sw_ref import numerics
 from sw_ref.sequences import FUNCTIONS
 
 
-MAX = 0x7f7fffff
+MAX = 0x7F7FFFFF
 
 
 def exact(bits):
     """The number of a pattern, as a fraction."""
-    exponent, fraction = bits >> 23 & 0xff, bits & 0x7fffff
+    exponent, fraction = bits >> 23 & 0xFF, bits & 0x7FFFFF
     size = Fraction(fraction + (1 << 23) if exponent else 0) * Fraction(2) ** (exponent - 150)
     return -size if bits >> 31 else size
 
@@ -29,7 +29,7 @@ def nearest(number, sign):
         return sign << 31
     exponent = size.numerator.bit_length() - size.denominator.bit_length()
     exponent -= size < Fraction(2) ** exponent
-    whole = round(size / Fraction(2) ** (exponent - 23))    # Python rounds halves to even
+    whole = round(size / Fraction(2) ** (exponent - 23))  # Python rounds halves to even
     return sign << 31 | min((exponent + 126 << 23) + whole, MAX)
 
 
@@ -37,8 +37,11 @@ def operands(count, width):
     """Pairs or triples of edge values, and as many random ones."""
     random = Random(width)
     edges = [tuple(random.choices(EDGES, k=width)) for _ in range(count)]
-    return edges + [tuple(random.getrandbits(32) for _ in range(width)) for _ in range(count)] \
+    return (
+        edges
+        + [tuple(random.getrandbits(32) for _ in range(width)) for _ in range(count)]
         + [tuple(pattern(random) for _ in range(width)) for _ in range(count)]
+    )
 
 
 def test_value():
@@ -90,24 +93,25 @@ def test_dot_is_total():
 @pytest.mark.parametrize("sign", [0, 1 << 31])
 def test_named_points(sign):
     """What RFC 0005 says of single functions."""
+
     def one(function, *args):
         return patterns(function(*(floats([x]) for x in args)))[0]
 
-    assert one(numerics.recip_seed, sign) == 0x7ef311c7 | sign
-    assert one(numerics.recip_seed, 0x7e7311c7 | sign) == 0x00800000 | sign
-    assert one(numerics.recip_seed, 0x7e7311c8 | sign) == sign
-    assert one(numerics.recip_seed, 0x7fffffff | sign) == sign
-    assert one(numerics.rsqrt_seed, sign) == 0x5f3759df
-    assert one(numerics.rsqrt_seed, 0x3f800000 | sign) == 0x5f3759df - 0x1fc00000
-    assert one(numerics.rsqrt_seed, 0x7fffffff | sign) == 0x1f3759e0
-    assert one(numerics.clamp, 0x7f800000 | sign, 0xffffffff) == MAX | sign
-    assert one(numerics.clamp, 0x7f800000 | sign, 0x3f800000) == 0x3f800000 | sign
-    assert one(numerics.clamp, 0x3f800000 | sign, 0xff800000) == 0x3f800000 | sign
-    assert one(numerics.scale, 0x7fc00000 | sign, 0x4b400000) == MAX | sign
-    assert one(numerics.scale, 0x7fc00000 | sign, 0x4b3fffff) == 0x7f400000 | sign
-    assert one(numerics.scale, 0x007fffff | sign, 0x4b4001ff) == sign
-    assert one(numerics.product, 0x7f800000 | sign, 0x3f000000) == 0x7f000000 | sign
-    assert one(numerics.add, 0x7f800000 | sign, 0xff000000 ^ sign) == 0x7f000000 | sign
+    assert one(numerics.recip_seed, sign) == 0x7EF311C7 | sign
+    assert one(numerics.recip_seed, 0x7E7311C7 | sign) == 0x00800000 | sign
+    assert one(numerics.recip_seed, 0x7E7311C8 | sign) == sign
+    assert one(numerics.recip_seed, 0x7FFFFFFF | sign) == sign
+    assert one(numerics.rsqrt_seed, sign) == 0x5F3759DF
+    assert one(numerics.rsqrt_seed, 0x3F800000 | sign) == 0x5F3759DF - 0x1FC00000
+    assert one(numerics.rsqrt_seed, 0x7FFFFFFF | sign) == 0x1F3759E0
+    assert one(numerics.clamp, 0x7F800000 | sign, 0xFFFFFFFF) == MAX | sign
+    assert one(numerics.clamp, 0x7F800000 | sign, 0x3F800000) == 0x3F800000 | sign
+    assert one(numerics.clamp, 0x3F800000 | sign, 0xFF800000) == 0x3F800000 | sign
+    assert one(numerics.scale, 0x7FC00000 | sign, 0x4B400000) == MAX | sign
+    assert one(numerics.scale, 0x7FC00000 | sign, 0x4B3FFFFF) == 0x7F400000 | sign
+    assert one(numerics.scale, 0x007FFFFF | sign, 0x4B4001FF) == sign
+    assert one(numerics.product, 0x7F800000 | sign, 0x3F000000) == 0x7F000000 | sign
+    assert one(numerics.add, 0x7F800000 | sign, 0xFF000000 ^ sign) == 0x7F000000 | sign
 
 
 def test_load_keeps_all_but_the_exponent_255():
@@ -122,8 +126,10 @@ def test_linear_scale_is_total():
     random = Random(4)
     for exponent in range(256):
         scales = random.choices(EDGES, k=40) + [random.getrandbits(32) for _ in range(40)]
-        sums = [random.choice([0, 1, -1, 2**51 - 1, -2**51, random.randrange(-2**51, 2**51)])
-                for _ in scales]
+        sums = [
+            random.choice([0, 1, -1, 2**51 - 1, -(2**51), random.randrange(-(2**51), 2**51)])
+            for _ in scales
+        ]
         got = patterns(numerics.linear_scale(np.array(sums, np.float64), floats(scales), exponent))
         for acc, scale, result in zip(sums, scales, got):
             whole = nearest(Fraction(acc), 0)
@@ -140,7 +146,7 @@ def test_quantize_is_total(bits):
     q, exponent = numerics.quantize(x.reshape(-1, 32), bits=bits)
     groups = x.view(np.uint32).reshape(-1, 32).tolist()
     for values, integers, e in zip(groups, q.tolist(), exponent[:, 0].tolist()):
-        assert e == max(v >> 23 & 0xff for v in values)
+        assert e == max(v >> 23 & 0xFF for v in values)
         for v, n in zip(values, integers):
             size = abs(exact(v)) * Fraction(2) ** (127 + bits - 2 - e) + Fraction(1, 2)
             size = min(size.__floor__(), (1 << bits - 1) - 1)

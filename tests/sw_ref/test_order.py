@@ -8,13 +8,13 @@ import pytest
 from mapper.compile import compile_model
 from rtl.spec.config import get
 from rtl.spec.isa import Halt, Load, Loop, Scalar, Sync, Unit, Vector, decode
+from sim.models.toy import toy_model
 from sw_ref import verify as verifier
 from sw_ref.checks import Bounds
 from sw_ref.legal import IllegalProgram
 from sw_ref.order import Order
 from sw_ref.sequencer import Sequencer
 from sw_ref.verify import corners, verify
-from sim.models.toy import toy_model
 
 from .programs import CACHE, CONFIG, DATA, UNITS, memory, run, words
 
@@ -25,8 +25,15 @@ def image(request):
 
 
 def verified(image, program):
-    verify(get(image.config), image.memory, image.memory_units, image.writable, tuple(program),
-           image.context, image.vocab)
+    verify(
+        get(image.config),
+        image.memory,
+        image.memory_units,
+        image.writable,
+        tuple(program),
+        image.context,
+        image.vocab,
+    )
 
 
 @pytest.mark.seconds(1)
@@ -39,10 +46,12 @@ def test_every_token_is_needed(image):
         insn = decode(word)
         for field in ("take", "give"):
             if getattr(insn, field, 0):
-                changed = [*program[:pc], replace(insn, **{field: 0}).encode(), *program[pc + 1:]]
+                changed = [*program[:pc], replace(insn, **{field: 0}).encode(), *program[pc + 1 :]]
                 with pytest.raises(IllegalProgram) as caught:
                     verified(image, changed)
-                assert caught.value.rule == ("race" if field == "take" else "token"), f"{pc}: {insn}"
+                assert caught.value.rule == ("race" if field == "take" else "token"), (
+                    f"{pc}: {insn}"
+                )
                 tried += 1
     assert tried > 30
 
@@ -52,7 +61,9 @@ def test_rounds_that_repeat_are_passed_over(image, monkeypatch):
     """And nothing else is: with another layer, hardly more is followed."""
     followed = []
     follow = Order.follow
-    monkeypatch.setattr(Order, "follow", lambda self, insn: followed.append(insn) or follow(self, insn))
+    monkeypatch.setattr(
+        Order, "follow", lambda self, insn: followed.append(insn) or follow(self, insn)
+    )
     verified(image, image.instructions)
     some = len(followed)
     followed.clear()
@@ -68,20 +79,27 @@ def test_rounds_that_repeat_are_passed_over(image, monkeypatch):
 
 
 def loop(odd_round, step):
-    """A loop of 64 rounds: LOAD writes 16 words, VECTOR reads them, and `step` further on in one round."""
-    return words([
-        Scalar(rd=1), Sync(unit=Unit.VECTOR, give=2),
-        Loop(length=9, count=64),
-        # (r1 + 64 - odd_round) >> 6 is 0 before that round.
-        Scalar(rd=2, source=1, factor=1, offset=64 - odd_round),
-        Scalar(rd=3, source=2, shift=6, factor=step),
-        Sync(unit=Unit.LOAD, take=2),
-        Load(addr=DATA, size=1, dst=64),
-        Sync(unit=Unit.LOAD, give=1), Sync(unit=Unit.VECTOR, take=1),
-        Vector(outer=1, inner=16, d=128, a=64, b=64, c=64, a_reg=3),
-        Sync(unit=Unit.VECTOR, give=2),
-        Scalar(rd=1, source=1, factor=1, offset=1),
-        Halt()])
+    """A loop of 64 rounds: LOAD writes 16 words, VECTOR reads them, and `step` further on in one
+    round.
+    """
+    return words(
+        [
+            Scalar(rd=1),
+            Sync(unit=Unit.VECTOR, give=2),
+            Loop(length=9, count=64),
+            # (r1 + 64 - odd_round) >> 6 is 0 before that round.
+            Scalar(rd=2, source=1, factor=1, offset=64 - odd_round),
+            Scalar(rd=3, source=2, shift=6, factor=step),
+            Sync(unit=Unit.LOAD, take=2),
+            Load(addr=DATA, size=1, dst=64),
+            Sync(unit=Unit.LOAD, give=1),
+            Sync(unit=Unit.VECTOR, take=1),
+            Vector(outer=1, inner=16, d=128, a=64, b=64, c=64, a_reg=3),
+            Sync(unit=Unit.VECTOR, give=2),
+            Scalar(rd=1, source=1, factor=1, offset=1),
+            Halt(),
+        ]
+    )
 
 
 @pytest.mark.parametrize("odd_round", [0, 1, 2, 3, 4, 31, 63, 64])
@@ -91,7 +109,7 @@ def test_a_round_that_differs_is_followed(odd_round):
 
     check(loop(odd_round, 0))
     program = loop(odd_round, 16)
-    if odd_round == 64:   # there is no such round
+    if odd_round == 64:  # there is no such round
         check(program)
         return
     for refuse in check, run:
@@ -103,30 +121,46 @@ def test_corners():
     one, many = get("small"), get("wide")
     assert [(len(t), p, h) for t, p, h in corners(one, 96, 50)] == [(1, 30, 0), (1, 95, 1)]
     assert [(len(t), p, h) for t, p, h in corners(many, 96, 50)] == [
-        (1, 30, 0), (1, 95, 1), (4, 30, 0), (4, 92, 1)]
+        (1, 30, 0),
+        (1, 95, 1),
+        (4, 30, 0),
+        (4, 92, 1),
+    ]
     assert [(len(t), p) for t, p, _ in corners(many, 2, 50)] == [(1, 1), (1, 1), (2, 0), (2, 0)]
     assert {token for t, _, _ in corners(many, 96, 50) for token in t} == {0, 49}
 
 
 def counted(gives, takes, more=0):
-    """LOAD gives tokens, then VECTOR takes some, then LOAD gives more, then VECTOR takes all that are left."""
-    return [Loop(length=1, count=gives), Sync(unit=Unit.LOAD, give=1),
-            *([Loop(length=1, count=takes), Sync(unit=Unit.VECTOR, take=1)] if takes else []),
-            *([Loop(length=1, count=more), Sync(unit=Unit.LOAD, give=1)] if more else []),
-            Halt()]
+    """LOAD gives tokens, then VECTOR takes some, then LOAD gives more, then VECTOR takes all that
+    are left.
+    """
+    return [
+        Loop(length=1, count=gives),
+        Sync(unit=Unit.LOAD, give=1),
+        *([Loop(length=1, count=takes), Sync(unit=Unit.VECTOR, take=1)] if takes else []),
+        *([Loop(length=1, count=more), Sync(unit=Unit.LOAD, give=1)] if more else []),
+        Halt(),
+    ]
 
 
 def test_tokens_that_may_wait_in_a_counter():
     run(counted(255, 0))
     run(counted(255, 255))
-    for program in (counted(256, 0),
-                    # VECTOR takes them, but maybe not before LOAD gives more.
-                    counted(255, 255, 1), counted(200, 200, 56)):
+    for program in (
+        counted(256, 0),
+        # VECTOR takes them, but maybe not before LOAD gives more.
+        counted(255, 255, 1),
+        counted(200, 200, 56),
+    ):
         with pytest.raises(IllegalProgram, match="rule `token`: expected at most 255 tokens"):
             run(program)
     # When LOAD has heard that they were taken, it may.
-    heard = [*counted(255, 255)[:-1], Sync(unit=Unit.VECTOR, give=2), Sync(unit=Unit.LOAD, take=2),
-             *counted(255, 255)]
+    heard = [
+        *counted(255, 255)[:-1],
+        Sync(unit=Unit.VECTOR, give=2),
+        Sync(unit=Unit.LOAD, take=2),
+        *counted(255, 255),
+    ]
     run(heard)
 
 
@@ -142,7 +176,9 @@ def test_state_tells_what_matters():
 
 
 def test_a_copy_goes_on_by_itself(image):
-    """From any point of a run, with the same end, and without a trace in what it was copied from."""
+    """From any point of a run, with the same end, and without a trace in what it was copied
+    from.
+    """
     config, program = get(image.config), [decode(word) for word in image.instructions]
     sequencer = Sequencer(tuple(program), Bounds(config, image.memory_units, *image.writable), 1)
     executed = [insn for _, insn in sequencer.run([1], 40, True)]

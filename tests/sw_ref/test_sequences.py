@@ -34,7 +34,7 @@ def test_reciprocal_of_all_magnitudes():
     d = np.exp2(np.linspace(-126, 125.9, 5000)).astype(np.float32)
     r = evaluate(RECIPROCAL, d=d)["r"].astype(np.float64)
     error = np.abs(r * d - 1)
-    assert (error[d < 2.0 ** 100] < 3e-7).all() and (error < 0.13).all()
+    assert (error[d < 2.0**100] < 3e-7).all() and (error < 0.13).all()
 
 
 def test_rsqrt():

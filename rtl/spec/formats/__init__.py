@@ -30,9 +30,25 @@ from ..numbers import ACC_BITS, TILES
 from .format import FORMATS, Format, Verilog, register
 
 
-__all__ = ["ACC_BITS", "TILES", "FORMATS", "Format", "Verilog", "WeightFormat", "ROW_SCALED",
-           "SPARSE", "SPARSE_BY_BITS", "register", "grid", "integers", "sum_bits", "block_beats",
-           "stream_units", "pack", "unpack"]
+__all__ = [
+    "ACC_BITS",
+    "TILES",
+    "FORMATS",
+    "Format",
+    "Verilog",
+    "WeightFormat",
+    "ROW_SCALED",
+    "SPARSE",
+    "SPARSE_BY_BITS",
+    "register",
+    "grid",
+    "integers",
+    "sum_bits",
+    "block_beats",
+    "stream_units",
+    "pack",
+    "unpack",
+]
 
 
 for _module in iter_modules(__path__):
@@ -47,7 +63,6 @@ SPARSE_BY_BITS = {FORMATS[fmt].code_bits: fmt for fmt in FORMATS if fmt in SPARS
 
 
 # By the member of WeightFormat that an instruction, an image or a configuration names.
-
 
 
 def grid(fmt, codes):

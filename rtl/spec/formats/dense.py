@@ -34,6 +34,7 @@ class Dense(Format):
     whole_blocks : :class:`bool`
         Each block is padded to `UNIT_BYTES`, so that it has an address.
     """
+
     step_rows = 1
     steps_per_group = 1
     gear = 0
@@ -48,7 +49,8 @@ class Dense(Format):
         """Undo :meth:`code_bytes`."""
 
     def step_bytes(self, codes):
-        """Bytes of a step as a core takes it: codes, uint8 (rows, :attr:`elements`), to (rows, bytes).
+        """Bytes of a step as a core takes it: codes, uint8 (rows, :attr:`elements`), to (rows,
+        bytes).
 
         They are a beat's, unless the format has a gear, whose beats hold more than their own step.
         """
@@ -124,9 +126,15 @@ class Dense(Format):
         if self.scaled:
             given = {"scale": scale, "centre": centre}
             # (block, tile, row, group) -> (block, group step, row)
-            parts = np.stack([np.pad(given[part].view(np.uint8), [(0, grow), (0, 0)])
-                              .reshape(blocks, tiles, width, groups).swapaxes(2, 3)
-                              for part in self.parts], -1).reshape(blocks, -1)
+            parts = np.stack(
+                [
+                    np.pad(given[part].view(np.uint8), [(0, grow), (0, 0)])
+                    .reshape(blocks, tiles, width, groups)
+                    .swapaxes(2, 3)
+                    for part in self.parts
+                ],
+                -1,
+            ).reshape(blocks, -1)
             runs = self._scale_beats(groups)
             parts = np.pad(parts, [(0, 0), (0, runs * beat_bytes - parts.shape[1])])
             out[:, scales_at] = parts.reshape(blocks, runs, beat_bytes)
@@ -146,7 +154,7 @@ class Dense(Format):
         scale, centre = np.ones((rows, groups), np.uint8), np.zeros((rows, groups), np.int8)
         if self.scaled:
             kinds = len(self.parts)
-            parts = beats[:, scales_at].reshape(blocks, -1)[:, :tiles * groups * width * kinds]
+            parts = beats[:, scales_at].reshape(blocks, -1)[:, : tiles * groups * width * kinds]
             parts = parts.reshape(blocks, tiles, groups, width, kinds)
             parts = parts.transpose(4, 0, 1, 3, 2).reshape(kinds, -1, groups)[:, :rows]
             found = dict(zip(self.parts, parts))

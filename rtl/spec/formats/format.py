@@ -12,7 +12,7 @@ from ..numbers import GROUP, LANE_BYTES, UNIT_BYTES
 __all__ = ["FORMATS", "Format", "Verilog", "register", "whole_units"]
 
 
-FORMATS = {}    # WeightFormat: Format
+FORMATS = {}  # WeightFormat: Format
 
 
 def register(cls):
@@ -34,6 +34,7 @@ class Verilog:
     Rows per lane, elements of a row, the integer that code `q` stands for, and the code of row `r`
     and element `k` of the vector `codes`.
     """
+
     rows: int
     elements: int
     weight: str
@@ -66,6 +67,7 @@ class Format(ABC):
     verilog, verilog_expanded : :class:`Verilog` or None
         A step as it comes to a core that takes it, and to one that gets it expanded.
     """
+
     low: int
     high: int
     tile_slices: int
@@ -120,8 +122,8 @@ class Format(ABC):
     def sum_bits(self, groups, centre_shift, window):
         """Bits, sign included, that hold every sum over `groups` groups of activations.
 
-        Activations are within -127..127, and each group is shifted left by up to `window`: the proof
-        that an accumulator is wide enough.
+        Activations are within -127..127, and each group is shifted left by up to `window`: the
+        proof that an accumulator is wide enough.
         """
         return (groups * GROUP * 127 * self.bound(centre_shift) << window).bit_length() + 1
 

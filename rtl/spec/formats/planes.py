@@ -27,6 +27,7 @@ def from_planes(packed):
 
 class OddGrid(Dense):
     """A format of unsigned codes of `code_bits` bits, on the odd grid."""
+
     parts = ("scale", "centre")
     low = 0
 

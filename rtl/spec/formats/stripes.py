@@ -9,8 +9,8 @@ A *stripe* is 16 N rows (N = beat_bytes / 16): row i * N + l of it is row i of l
 lanes' blocks lie side by side and share their mode, so on N lanes n is the largest of N blocks
 that lie above each other.
 
-A header beat comes before every 32 N blocks, four bits a block, first block lowest: in bits 2:0
-the :class:`~rtl.spec.sparse.Mode`, in bit 3 whether it is the last block stored of its stripe, after
+A header beat comes before every 32 N blocks, four bits a block, first block lowest: in bits 2:0 the
+:class:`~rtl.spec.sparse.Mode`, in bit 3 whether it is the last block stored of its stripe, after
 which the stripe has neither blocks nor headers. A stripe of zeros has its first block stored, in
 the mode with the fewest beats.
 
@@ -32,11 +32,12 @@ from .format import Format, whole_units
 __all__ = ["Stripes"]
 
 
-HEADER_BLOCKS = 8 * LANE_BYTES // 4     # of a header beat, per lane
+HEADER_BLOCKS = 8 * LANE_BYTES // 4  # of a header beat, per lane
 
 
 class Stripes(Format):
     """A format in stripes, of signed codes of `code_bits` bits."""
+
     sparse = True
     expands = True
     tile_slices = BLOCK
@@ -119,8 +120,12 @@ class Stripes(Format):
         # (stripe, block, lane, row, element)
         parts = np.pad(codes, [(0, grow), (0, 0)])
         parts = parts.reshape(stripes, BLOCK, lanes, depth // BLOCK, BLOCK).transpose(0, 3, 2, 1, 4)
-        return whole_units(b"".join(scales.tobytes() + self._stripe(blocks, patterns)
-                                    for scales, blocks in zip(row_scale, parts)))
+        return whole_units(
+            b"".join(
+                scales.tobytes() + self._stripe(blocks, patterns)
+                for scales, blocks in zip(row_scale, parts)
+            )
+        )
 
     def _stripe(self, blocks, patterns):
         """Headers and blocks of a stripe: codes (blocks, lanes, rows, BLOCK)."""
@@ -150,8 +155,10 @@ class Stripes(Format):
         if not serves:
             return code.tobytes()
         index = lane_bytes(index.reshape(lanes, -1), INDEX_BITS[mode]).swapaxes(0, 1)
-        return b"".join(index[n].tobytes() + code[n * serves:(n + 1) * serves].tobytes()
-                        for n in range(len(index)))
+        return b"".join(
+            index[n].tobytes() + code[n * serves : (n + 1) * serves].tobytes()
+            for n in range(len(index))
+        )
 
     def walk(self, data, rows, groups, beat_bytes):
         """Find the blocks of a packed matrix.
@@ -159,7 +166,7 @@ class Stripes(Format):
         Yields (stripe, block, mode, first beat), at the end (stripes, None, None, beats).
         """
         beats = np.frombuffer(data, np.uint8)
-        beats = beats[:len(beats) // beat_bytes * beat_bytes].reshape(-1, beat_bytes)
+        beats = beats[: len(beats) // beat_bytes * beat_bytes].reshape(-1, beat_bytes)
         lanes, at = beat_bytes // LANE_BYTES, 0
         stripes = -(-rows // (BLOCK * lanes))
         for stripe in range(stripes):
@@ -185,29 +192,38 @@ class Stripes(Format):
         lanes, depth = beat_bytes // LANE_BYTES, groups * GROUP
         stripes = -(-rows // (BLOCK * lanes))
         beats = np.frombuffer(data, np.uint8)
-        beats = beats[:len(beats) // beat_bytes * beat_bytes].reshape(-1, lanes, LANE_BYTES)
+        beats = beats[: len(beats) // beat_bytes * beat_bytes].reshape(-1, lanes, LANE_BYTES)
         codes = np.zeros((stripes, depth // BLOCK, lanes, BLOCK, BLOCK), np.int8)
         starts, begin = {}, 0
         for stripe, block, mode, at in self.walk(data, rows, groups, beat_bytes):
             if block is None:
                 break
             starts.setdefault(stripe, begin)
-            begin = at + self.beats_of(mode)   # of the next stripe, if this block is the last
+            begin = at + self.beats_of(mode)  # of the next stripe, if this block is the last
             self._read(mode, beats[at:begin].swapaxes(0, 1), codes[stripe, block])
-        scales = [beats[starts[n]:starts[n] + 4].reshape(-1).view("<f4") for n in range(stripes)]
+        scales = [beats[starts[n] : starts[n] + 4].reshape(-1).view("<f4") for n in range(stripes)]
         codes = np.ascontiguousarray(codes.transpose(0, 3, 2, 1, 4).reshape(-1, depth)[:rows])
-        return (codes, np.ones((rows, groups), np.uint8), np.zeros((rows, groups), np.int8),
-                np.concatenate(scales)[:rows])
+        return (
+            codes,
+            np.ones((rows, groups), np.uint8),
+            np.zeros((rows, groups), np.int8),
+            np.concatenate(scales)[:rows],
+        )
 
     def _read(self, mode, beats, codes):
-        """Read a block, bytes (lanes, beats, 16), to `codes` (lanes, rows, BLOCK), which are zeros."""
+        """Read a block, bytes (lanes, beats, 16), to `codes` (lanes, rows, BLOCK), which are
+        zeros.
+        """
         count, serves, bits = BLOCK * SLOTS[mode], self.beats_per_index(mode), self.code_bits
         body = np.arange(self.beats_of(mode))
         is_index = body % (serves + 1) == 0 if serves else body < 0
         values = lane_fields(beats[:, ~is_index], bits, count)
         values = (values << 8 - bits).view(np.int8) >> 8 - bits
-        place = np.tile(np.arange(SLOTS[mode]), BLOCK) if mode == Mode.DENSE else \
-            lane_fields(beats[:, is_index], INDEX_BITS[mode], count)
+        place = (
+            np.tile(np.arange(SLOTS[mode]), BLOCK)
+            if mode == Mode.DENSE
+            else lane_fields(beats[:, is_index], INDEX_BITS[mode], count)
+        )
         if mode == Mode.PAIRS:
             place = place + 4 * (np.arange(count) % 8 // 2)
         row = np.arange(count) // SLOTS[mode]
@@ -237,12 +253,13 @@ def lane_bytes(values, bits):
     """Pack fields of `bits` bits, low ones first: uint8 (lanes, count) to (lanes, beats, 16)."""
     fields = values[..., None] >> np.arange(bits, dtype=np.uint8) & 1
     packed = np.packbits(fields.reshape(len(values), -1), -1, bitorder="little")
-    return np.pad(packed, [(0, 0), (0, -packed.shape[1] % LANE_BYTES)]) \
-        .reshape(len(values), -1, LANE_BYTES)
+    return np.pad(packed, [(0, 0), (0, -packed.shape[1] % LANE_BYTES)]).reshape(
+        len(values), -1, LANE_BYTES
+    )
 
 
 def lane_fields(beats, bits, count):
     """Undo :func:`lane_bytes`."""
     fields = np.unpackbits(beats.reshape(len(beats), -1), axis=-1, bitorder="little")
-    fields = fields[:, :count * bits].reshape(len(beats), count, bits)
+    fields = fields[:, : count * bits].reshape(len(beats), count, bits)
     return (fields << np.arange(bits, dtype=np.uint8)).sum(-1, dtype=np.uint8)

@@ -1,8 +1,8 @@
 """TERNARY: weights -1, 0 and 1 (BitNet b1.58), five trits to a byte. No scale but the row's.
 
 A beat has a group of 2 N rows, 8 bytes each, in a gear of four beats for five steps. Byte j of a
-row is five digits, trit + 1, in base 3, the first one highest: elements 4 j to 4 j + 3, and, in beat
-i of four, element 4 j + i of the fifth step; value * 256 / 243, rounded up.
+row is five digits, trit + 1, in base 3, the first one highest: elements 4 j to 4 j + 3, and, in
+beat i of four, element 4 j + i of the fifth step; value * 256 / 243, rounded up.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ from .u4 import NIBBLE
 __all__ = ["TERNARY"]
 
 
-TRITS = 5                                            # of a byte
-WEIGHTS = 3 ** np.arange(TRITS)[::-1]                # of its digits
+TRITS = 5  # of a byte
+WEIGHTS = 3 ** np.arange(TRITS)[::-1]  # of its digits
 
 
 def packed(digits):
@@ -57,11 +57,14 @@ class TERNARY(Dense):
     def step_bytes(self, codes):
         """Two planes: not negative, positive."""
         trits = codes.view(np.int8)
-        return np.packbits(np.stack([trits >= 0, trits > 0], 1), -1, bitorder="little") \
-            .reshape(len(codes), -1)
+        return np.packbits(np.stack([trits >= 0, trits > 0], 1), -1, bitorder="little").reshape(
+            len(codes), -1
+        )
 
     def expanded_bytes(self, codes):
-        """A slice of a step as a core takes it that has no planes: nibbles, in the places of U4's."""
+        """A slice of a step as a core takes it that has no planes: nibbles, in the places of
+        U4's.
+        """
         nibbles = codes & 15
         return nibbles[:, :16] | nibbles[:, 16:] << 4
 

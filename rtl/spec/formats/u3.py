@@ -18,8 +18,12 @@ __all__ = ["U3"]
 @register
 class U3(OddGrid):
     code_bits, gear = 3, 4
-    verilog = Verilog(1, GROUP, "2 * q - 7", "int'({codes[128 * r + 64 + k], "
-                      "codes[128 * r + 32 + k], codes[128 * r + k]})")
+    verilog = Verilog(
+        1,
+        GROUP,
+        "2 * q - 7",
+        "int'({codes[128 * r + 64 + k], codes[128 * r + 32 + k], codes[128 * r + k]})",
+    )
 
     def code_bytes(self, codes):
         own, carried, carriers = runs(codes.shape[-2], self.gear)

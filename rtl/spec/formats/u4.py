@@ -13,7 +13,7 @@ from .planes import OddGrid
 __all__ = ["NIBBLE", "U4"]
 
 
-NIBBLE = "codes[128 * r + 8 * (k % 16) + 4 * (k / 16) +: 4]"   # of element k
+NIBBLE = "codes[128 * r + 8 * (k % 16) + 4 * (k / 16) +: 4]"  # of element k
 
 
 @register

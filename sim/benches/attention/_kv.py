@@ -4,6 +4,7 @@ from collections import deque
 
 import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
+
 from rtl.spec.config import KV_BLOCK, UNIT_BYTES
 from rtl.spec.layouts import ReadRequest, WriteLine
 from sim.harness.bench import from_bits, get_port
@@ -15,8 +16,10 @@ __all__ = ["KvMemory", "runs"]
 def runs(config, values, exponent):
     """Payloads of a quantized group."""
     chunks = np.asarray(values).reshape(-1, config.lanes).tolist()
-    return [{"values": chunk, "exponent": int(exponent), "last": int(n == len(chunks) - 1)}
-            for n, chunk in enumerate(chunks)]
+    return [
+        {"values": chunk, "exponent": int(exponent), "last": int(n == len(chunks) - 1)}
+        for n, chunk in enumerate(chunks)
+    ]
 
 
 class KvMemory:
@@ -30,6 +33,7 @@ class KvMemory:
         Probability of a cycle without a beat; of one without taking a request; of one without
         taking a line.
     """
+
     def __init__(self, dut, config, random, *, latency=0, stall=0.0):
         self.dut, self.config, self.random = dut, config, random
         self.latency, self.stall = latency, stall
@@ -55,21 +59,25 @@ class KvMemory:
         self.unit(block)[line] = int(exponent)
         contents = np.asarray(elements).astype(np.int8).tobytes()
         for n in range(0, len(contents), UNIT_BYTES):
-            self.units[first + n // UNIT_BYTES] = bytearray(contents[n:n + UNIT_BYTES])
+            self.units[first + n // UNIT_BYTES] = bytearray(contents[n : n + UNIT_BYTES])
 
     async def read(self):
         """Serve reads, for ever."""
         dut, random, beat_bytes = self.dut, self.random, self.config.beat_bytes
-        payload, valid, ready = (get_port(dut, f"data.{name}")
-                                 for name in ("payload", "valid", "ready"))
+        payload, valid, ready = (
+            get_port(dut, f"data.{name}") for name in ("payload", "valid", "ready")
+        )
         due, time, offered = deque(), 0, False
         while True:
             taking = random.random() >= self.stall
             get_port(dut, "req.ready").value = taking
             if not offered:
                 offered = bool(due) and due[0][0] <= time and random.random() >= self.stall
-                payload.value = int.from_bytes(due[0][1], "little") if offered \
+                payload.value = (
+                    int.from_bytes(due[0][1], "little")
+                    if offered
                     else random.getrandbits(8 * beat_bytes)
+                )
                 valid.value = offered
             await FallingEdge(dut.clk)
             if offered and int(ready.value):
@@ -79,10 +87,13 @@ class KvMemory:
             if taking and int(get_port(dut, "req.valid").value):
                 request = from_bits(ReadRequest, int(get_port(dut, "req.payload").value))
                 assert request["size"] > 0
-                contents = b"".join(bytes(self.unit(request["addr"] + n))
-                                    for n in range(request["size"]))
-                due.extend((time + self.latency, contents[n:n + beat_bytes])
-                           for n in range(0, len(contents), beat_bytes))
+                contents = b"".join(
+                    bytes(self.unit(request["addr"] + n)) for n in range(request["size"])
+                )
+                due.extend(
+                    (time + self.latency, contents[n : n + beat_bytes])
+                    for n in range(0, len(contents), beat_bytes)
+                )
             await RisingEdge(dut.clk)
             time += 1
 

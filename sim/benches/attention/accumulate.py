@@ -15,22 +15,25 @@ from sim.oracles.attention import ACCUMULATE
 
 
 CONFIGS = {
-    "chunks": Config(name="chunks", beat_bits=128, columns=1, lanes=4, queries=2),   # in memories
-    "single": Config(name="single", beat_bits=512, columns=1, lanes=4, queries=1),   # in registers
+    "chunks": Config(name="chunks", beat_bits=128, columns=1, lanes=4, queries=2),  # in memories
+    "single": Config(name="single", beat_bits=512, columns=1, lanes=4, queries=1),  # in registers
 }
 CASES = {name: lambda config=config: Accumulators(config) for name, config in CONFIGS.items()}
-PERIOD = 10     # of the clock, ns
+PERIOD = 10  # of the clock, ns
 
 
 class Bench:
     """Drives rescaling and beats, as softmax and intake do, and reads the sums."""
+
     def __init__(self, dut):
         self.dut, self.config = dut, CONFIGS[case()]
         self.random = np.random.default_rng(rng().getrandbits(32))
         self.chunks = self.config.head_dim // self.config.beat_bytes
         self.rescale = Source(dut, "rescale", Rescale(self.config), gap=0)
-        self.products = [[get_port(dut, f"products.{q}.{n}") for n in range(self.config.beat_bytes)]
-                         for q in range(self.config.queries)]
+        self.products = [
+            [get_port(dut, f"products.{q}.{n}") for n in range(self.config.beat_bytes)]
+            for q in range(self.config.queries)
+        ]
 
     async def until(self, signal):
         for _ in range(200):
@@ -41,8 +44,15 @@ class Bench:
 
     async def begin(self, first, last, numerator, denominator, exponent):
         """Rescale before a block, and wait until it may come."""
-        await self.rescale.send({"first": first, "last": last, "numerator": numerator,
-                                 "denominator": denominator, "exponent": exponent})
+        await self.rescale.send(
+            {
+                "first": first,
+                "last": last,
+                "numerator": numerator,
+                "denominator": denominator,
+                "exponent": exponent,
+            }
+        )
         await self.until(self.dut.open)
 
     def tag(self, **values):
@@ -51,9 +61,14 @@ class Bench:
 
     def key(self):
         """A beat of keys, which has nothing to do with the sums."""
-        self.tag(key=1, chunk=int(self.random.integers(self.chunks)),
-                 **{name: int(self.random.integers(2)) for name in
-                    ("start", "end", "open", "close", "first", "last")})
+        self.tag(
+            key=1,
+            chunk=int(self.random.integers(self.chunks)),
+            **{
+                name: int(self.random.integers(2))
+                for name in ("start", "end", "open", "close", "first", "last")
+            },
+        )
 
     def multiply(self, products):
         """Products (queries, beat_bytes) to the ports."""
@@ -70,17 +85,25 @@ class Bench:
         dut, numerators = self.dut, []
         self.tag()
         await self.until(get_port(dut, "result.valid"))
-        assert int(get_port(dut, "result.payload").value) == \
-            sum(e << 8 * q for q, e in enumerate(exponent))
+        assert int(get_port(dut, "result.payload").value) == sum(
+            e << 8 * q for q, e in enumerate(exponent)
+        )
         for chunk in range(self.chunks):
             dut.chunk.value = chunk
             await cycles(dut)
             await FallingEdge(dut.clk)
-            numerators.append([[get_port(dut, f"numerators.{q}.{n}").value.to_signed()
-                                for n in range(self.config.beat_bytes)]
-                               for q in range(self.config.queries)])
-        denominators = [int(get_port(dut, f"denominators.{q}").value)
-                        for q in range(self.config.queries)]
+            numerators.append(
+                [
+                    [
+                        get_port(dut, f"numerators.{q}.{n}").value.to_signed()
+                        for n in range(self.config.beat_bytes)
+                    ]
+                    for q in range(self.config.queries)
+                ]
+            )
+        denominators = [
+            int(get_port(dut, f"denominators.{q}").value) for q in range(self.config.queries)
+        ]
         get_port(dut, "result.ready").value = 1
         await cycles(dut)
         get_port(dut, "result.ready").value = 0
@@ -105,7 +128,7 @@ async def adds_and_rescales(dut, gap):
 
     for blocks in (1, 2, 9, 1, 5):
         exponent = random.integers(0, 256, config.queries).tolist()
-        rescaled, numerators, denominators = [], [], []     # by block
+        rescaled, numerators, denominators = [], [], []  # by block
         for block in range(blocks):
             shifts = random.integers(0, random.choice([1, 6, MAX_RESCALE + 1]), (2, config.queries))
             await bench.begin(int(block == 0), int(block == blocks - 1), *shifts.tolist(), exponent)
@@ -118,16 +141,26 @@ async def adds_and_rescales(dut, gap):
                 while random.random() < gap:
                     bench.key()
                     await beat(beats[-1])
-                products = random.integers(-1 << PRODUCT_BITS - 1, 1 << PRODUCT_BITS - 1,
-                                           (config.queries, config.beat_bytes))
+                products = random.integers(
+                    -1 << PRODUCT_BITS - 1,
+                    1 << PRODUCT_BITS - 1,
+                    (config.queries, config.beat_bytes),
+                )
                 shares = random.integers(0, 1 << WEIGHT_BITS, config.queries)
-                numerators[-1][:, config.beat_bytes * chunk:][:, :config.beat_bytes] += products
+                numerators[-1][:, config.beat_bytes * chunk :][:, : config.beat_bytes] += products
                 denominators[-1] += shares if chunk == 0 else 0
                 dut.closing.value = 0
                 bench.share(shares)
-                bench.tag(value=1, chunk=chunk, start=int(chunk == 0), end=int(chunk == chunks - 1),
-                          open=int(position == 0), close=int(position == count - 1),
-                          first=int(block == 0), last=int(block == blocks - 1))
+                bench.tag(
+                    value=1,
+                    chunk=chunk,
+                    start=int(chunk == 0),
+                    end=int(chunk == chunks - 1),
+                    open=int(position == 0),
+                    close=int(position == count - 1),
+                    first=int(block == 0),
+                    last=int(block == blocks - 1),
+                )
                 await beat(products)
             dut.closing.value = 1
             await beat(beats[-1])
@@ -159,8 +192,9 @@ async def largest_sums(dut):
         await bench.begin(first, last, [0] * config.queries, [0] * config.queries, exponent)
         beat = {"value": 1, "first": first, "last": last}
         for chunk in range(chunks):
-            bench.tag(**beat, chunk=chunk, start=int(chunk == 0), end=int(chunk == chunks - 1),
-                      open=1)
+            bench.tag(
+                **beat, chunk=chunk, start=int(chunk == 0), end=int(chunk == chunks - 1), open=1
+            )
             await cycles(dut)
         for position in range(1, KV_BLOCK):
             close = int(position == KV_BLOCK - 1)

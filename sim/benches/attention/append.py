@@ -3,17 +3,20 @@
 import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
+
 from rtl.attention.append import AppendCommand, KvAppend
 from rtl.spec.config import Config, get
 from rtl.spec.layouts import Quantized
 from rtl.spec.limits import CACHE, UNITS
-from sim.harness.bench import Source, case, rng, start
 from sim.benches.attention._kv import KvMemory, runs
+from sim.harness.bench import Source, case, rng, start
 
 
 CASES = {
     "small": lambda: KvAppend(get("small")),
-    "large": lambda: KvAppend(Config(name="large", beat_bits=512, columns=1, lanes=16, head_dim=128)),
+    "large": lambda: KvAppend(
+        Config(name="large", beat_bits=512, columns=1, lanes=16, head_dim=128)
+    ),
 }
 
 
@@ -33,13 +36,23 @@ async def writes_the_lines(dut):
             addr = random.choice([random.randrange(UNITS), UNITS])
             stride = random.choice([random.randrange(config.kv_block_units, CACHE), CACHE])
             blocks = range(addr, addr + heads * stride, stride)
-            before = {a + n: bytes(memory.unit(a + n))
-                      for a in blocks for n in range(config.kv_block_units)}
+            before = {
+                a + n: bytes(memory.unit(a + n))
+                for a in blocks
+                for n in range(config.kv_block_units)
+            }
             elements = numbers.integers(-127, 128, (heads, config.head_dim))
             exponents = numbers.integers(0, 256, heads)
 
-            await command.send({"value": value, "heads": heads, "addr": addr, "stride": stride,
-                                "position": position})
+            await command.send(
+                {
+                    "value": value,
+                    "heads": heads,
+                    "addr": addr,
+                    "stride": stride,
+                    "position": position,
+                }
+            )
             for group, exponent in zip(elements, exponents):
                 await source.send_all(runs(config, group, exponent))
             for _ in range(1000):
@@ -56,8 +69,9 @@ async def writes_the_lines(dut):
                 memory.store(a, position, value, elements[h], exponents[h])
             want = {a: bytes(memory.unit(a)) for a in before}
             wrong = [hex(a) for a in want if want[a] != after[a]]
-            assert not wrong and len(memory.units) == len(before), \
+            assert not wrong and len(memory.units) == len(before), (
                 f"value {value}, position {position}: units {wrong} differ"
+            )
             memory.units.clear()
             await RisingEdge(dut.clk)
         task.cancel()

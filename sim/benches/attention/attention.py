@@ -3,27 +3,38 @@
 import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
+
 from rtl.attention.unit import AttentionUnit
 from rtl.spec.config import Config, get
 from rtl.spec.isa import Append, Attend
 from rtl.spec.layouts import Dispatched, Quantized, vector_write
 from rtl.spec.limits import CACHE
-from sim.harness.bench import Sink, Source, case, rng, start
 from sim.benches.attention._kv import KvMemory, runs
+from sim.harness.bench import Sink, Source, case, rng, start
 from sim.oracles.attention import ATTEND
 
 
 CASES = {
     "small": lambda: AttentionUnit(get("small")),
-    "wide":  lambda: AttentionUnit(get("wide")),
-    "tiny":  lambda: AttentionUnit(Config(name="tiny", beat_bits=256, columns=1, lanes=2, queries=1,
-                                          head_dim=128, vector_words=4096)),
+    "wide": lambda: AttentionUnit(get("wide")),
+    "tiny": lambda: AttentionUnit(
+        Config(
+            name="tiny",
+            beat_bits=256,
+            columns=1,
+            lanes=2,
+            queries=1,
+            head_dim=128,
+            vector_words=4096,
+        )
+    ),
 }
 LENGTHS = [1, 2, 31, 32, 33, 64, 65, 100]
 
 
 class Cache:
     """Queries, keys and values of some heads, with the exponents that `style` names."""
+
     def __init__(self, config, numbers, heads, queries, length, style):
         self.heads, self.queries, self.length = heads, queries, length
         d = config.head_dim
@@ -35,11 +46,11 @@ class Cache:
 
         def exponents(centre, width, *shape):
             match style:
-                case "real":     # as of a language model
+                case "real":  # as of a language model
                     e = centre + numbers.integers(-width, width + 1, shape)
-                case "wild":     # anything, so that most scores are saturated
+                case "wild":  # anything, so that most scores are saturated
                     e = numbers.integers(0, 256, shape)
-                case "leap":     # maxima grow from block to block, by all sorts of steps
+                case "leap":  # maxima grow from block to block, by all sorts of steps
                     leaps = numbers.integers(0, 3 * width // 2 + 1, (*shape[:-1], 64)).cumsum(-1)
                     e = centre - width + leaps[..., np.arange(shape[-1]) // 32]
                 case "zero":
@@ -55,10 +66,22 @@ class Cache:
 
     def expected(self):
         """Lines that Attend writes: numerators by head and query, and denominators."""
-        numerators, denominators = zip(*(
-            ATTEND.expect(self.q[h], self.q_exponent[h], self.k[h], self.k_exponent[h],
-                          self.v[h], self.v_exponent[h]) for h in range(self.heads)))
-        return np.concatenate(numerators).view(np.uint32), np.concatenate(denominators).view(np.uint32)
+        numerators, denominators = zip(
+            *(
+                ATTEND.expect(
+                    self.q[h],
+                    self.q_exponent[h],
+                    self.k[h],
+                    self.k_exponent[h],
+                    self.v[h],
+                    self.v_exponent[h],
+                )
+                for h in range(self.heads)
+            )
+        )
+        return np.concatenate(numerators).view(np.uint32), np.concatenate(denominators).view(
+            np.uint32
+        )
 
 
 class Bench:
@@ -100,12 +123,19 @@ class Bench:
         room = c.vector_words - cache.heads * cache.queries * (c.head_dim + c.lanes)
         dst = self.random.randrange(room // c.lanes) * c.lanes
         least = (cache.length + 31) // 32 * c.kv_block_units
-        stride = self.random.choice([least, least + 1, least + 2, CACHE,
-                                     self.random.randrange(least, 1 << 24)])
+        stride = self.random.choice(
+            [least, least + 1, least + 2, CACHE, self.random.randrange(least, 1 << 24)]
+        )
         addr = self.random.randrange((1 << 32) - cache.heads * stride)
-        return Attend(heads=cache.heads, queries=cache.queries, addr=addr, stride=stride,
-                      length=cache.length, dst=dst,
-                      sums=dst + cache.heads * cache.queries * c.head_dim)
+        return Attend(
+            heads=cache.heads,
+            queries=cache.queries,
+            addr=addr,
+            stride=stride,
+            length=cache.length,
+            dst=dst,
+            sums=dst + cache.heads * cache.queries * c.head_dim,
+        )
 
     def store(self, cache, insn, positions):
         for h in range(cache.heads):
@@ -129,8 +159,9 @@ class Bench:
         cycles = await waiting
         await sending
         for q, denominator in enumerate(denominators):
-            assert got[insn.sums // c.lanes + q] == [denominator] * c.lanes, \
+            assert got[insn.sums // c.lanes + q] == [denominator] * c.lanes, (
                 f"denominator {q}: {got[insn.sums // c.lanes + q][0]:x}, not {denominator:x}"
+            )
             first = (insn.dst + q * c.head_dim) // c.lanes
             words = sum((got[first + n] for n in range(c.head_dim // c.lanes)), [])
             assert words == numerators[q].tolist(), f"numerators {q}"
@@ -158,8 +189,8 @@ async def attends(dut):
 
 @cocotb.test()
 async def long_context(dut):
-    """So many equal scores that a denominator has more than 24 bits, one case with far more positions
-    than 12 bits count, and values that make the largest sums."""
+    """So many equal scores that a denominator has more than 24 bits, one case with far more
+    positions than 12 bits count, and values that make the largest sums."""
     config = CASES[case()]().config
     await start(dut)
     bench = Bench(dut, config)
@@ -188,13 +219,22 @@ async def appends_then_attends(dut):
             insn = bench.place(cache)
             last = length - 1
             bench.store(cache, insn, range(last))
-            for value, elements, exponents in [(0, cache.k, cache.k_exponent),
-                                               (1, cache.v, cache.v_exponent)]:
-                sending = cocotb.start_soon(bench.send_groups(bench.kv, elements[:, last],
-                                                              exponents[:, last]))
-                await bench.send(Append(
-                    value=value, heads=cache.heads, stride=insn.stride, position=last,
-                    addr=insn.addr + last // 32 * config.kv_block_units))
+            for value, elements, exponents in [
+                (0, cache.k, cache.k_exponent),
+                (1, cache.v, cache.v_exponent),
+            ]:
+                sending = cocotb.start_soon(
+                    bench.send_groups(bench.kv, elements[:, last], exponents[:, last])
+                )
+                await bench.send(
+                    Append(
+                        value=value,
+                        heads=cache.heads,
+                        stride=insn.stride,
+                        position=last,
+                        addr=insn.addr + last // 32 * config.kv_block_units,
+                    )
+                )
                 await sending
             await bench.attend(cache, insn)
         bench.stop()

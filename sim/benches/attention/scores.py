@@ -17,19 +17,22 @@ from sim.oracles.attention import SCORES
 
 class Ports(wiring.Component):
     """Scorer. A stream that is always ready cannot be a port of a design."""
+
     def __init__(self, config):
         self.config = config
         scorer = Scorer(config)
         sums = scorer.signature.members["sums"]
-        super().__init__({
-            "tag":  In(Tag(config)),
-            "key_exponent":    In(8),
-            "value_exponent":  In(8),
-            "query_exponents": In(data.ArrayLayout(8, config.queries)),
-            "sums":  In(data.ArrayLayout(sums.shape, config.queries)),
-            "score": Out(Score(config)),
-            "valid": Out(1),
-        })
+        super().__init__(
+            {
+                "tag": In(Tag(config)),
+                "key_exponent": In(8),
+                "value_exponent": In(8),
+                "query_exponents": In(data.ArrayLayout(8, config.queries)),
+                "sums": In(data.ArrayLayout(sums.shape, config.queries)),
+                "score": Out(Score(config)),
+                "valid": Out(1),
+            }
+        )
         self.scorer = scorer
 
     def elaborate(self, platform):
@@ -51,17 +54,18 @@ class Ports(wiring.Component):
 
 
 CONFIGS = {
-    "small": get("small"),      # four beats per key
-    "wide":  get("wide"),       # one
-    "long":  Config(name="long", beat_bits=128, columns=1, lanes=4, queries=1, head_dim=128),
+    "small": get("small"),  # four beats per key
+    "wide": get("wide"),  # one
+    "long": Config(name="long", beat_bits=128, columns=1, lanes=4, queries=1, head_dim=128),
 }
 CASES = {name: lambda config=config: Ports(config) for name, config in CONFIGS.items()}
-LATENCY = 4    # from the last sums
+LATENCY = 4  # from the last sums
 INPUTS = ("tag", "key_exponent", "value_exponent", "query_exponents")
 
 
 class Key:
     """A key, the queries that it meets, and what is to come of it."""
+
     def __init__(self, config, numbers):
         def elements(bits, *shape):
             limit = (1 << bits - 1) - 1
@@ -83,7 +87,8 @@ class Key:
         centre = numbers.choice([numbers.integers(256), 264 - self.k_exponent, 127])
         spread = numbers.choice([0, 3, 45])
         self.q_exponent = np.clip(
-            centre + numbers.integers(-spread, spread + 1, config.queries), 0, 255)
+            centre + numbers.integers(-spread, spread + 1, config.queries), 0, 255
+        )
         self.v_exponent = int(numbers.integers(256))
         self.flags = {name: int(numbers.integers(2)) for name in ("open", "close", "first", "last")}
 
@@ -91,8 +96,17 @@ class Key:
         """Tag, and sums, of each beat."""
         chunks = self.config.head_dim // self.config.beat_bytes
         for n, (q, k) in enumerate(zip(np.split(self.q, chunks, 1), np.split(self.k, chunks, 1))):
-            yield {"key": 1, "value": 0, "chunk": n, "start": int(n == 0),
-                   "end": int(n == chunks - 1), **self.flags}, (q @ k[0]).tolist()
+            yield (
+                {
+                    "key": 1,
+                    "value": 0,
+                    "chunk": n,
+                    "start": int(n == 0),
+                    "end": int(n == chunks - 1),
+                    **self.flags,
+                },
+                (q @ k[0]).tolist(),
+            )
 
     def expected(self):
         scores = SCORES.expect(self.q, self.q_exponent, self.k, np.array([self.k_exponent]))
@@ -118,9 +132,14 @@ async def matches_the_reference(dut, gap):
                 noise = from_bits(layouts["tag"], random.getrandbits(len(dut.tag)))
                 inputs.append({"tag": {**noise, "key": 0, "chunk": 0}})
             sums[len(inputs) + depth] = totals
-            inputs.append({"tag": tag, "key_exponent": key.k_exponent,
-                           "value_exponent": key.v_exponent,
-                           "query_exponents": key.q_exponent.tolist()})
+            inputs.append(
+                {
+                    "tag": tag,
+                    "key_exponent": key.k_exponent,
+                    "value_exponent": key.v_exponent,
+                    "query_exponents": key.q_exponent.tolist(),
+                }
+            )
         due[len(inputs) - 1 + depth + LATENCY] = key.expected()
 
     for cycle in range(len(inputs) + depth + LATENCY + 5):
@@ -129,8 +148,9 @@ async def matches_the_reference(dut, gap):
             now["sums"] = sums[cycle]
         for name in (*INPUTS, "sums"):
             port = getattr(dut, name)
-            port.value = to_bits(layouts[name], now[name]) if name in now \
-                else random.getrandbits(len(port))
+            port.value = (
+                to_bits(layouts[name], now[name]) if name in now else random.getrandbits(len(port))
+            )
         await FallingEdge(dut.clk)
         assert int(dut.valid.value) == (cycle in due), f"cycle {cycle}"
         if cycle in due:

@@ -17,14 +17,17 @@ from sw_ref.attention import BLOCK, FRACTION
 
 class Ports(wiring.Component):
     """Softmax. A stream that is always ready cannot be a port of a design."""
+
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "score":   In(Score(config)),
-            "valid":   In(1),
-            "rescale": Out(stream.Signature(Rescale(config))),
-            "weights": Out(stream.Signature(Weights(config))),
-        })
+        super().__init__(
+            {
+                "score": In(Score(config)),
+                "valid": In(1),
+                "rescale": Out(stream.Signature(Rescale(config))),
+                "weights": Out(stream.Signature(Weights(config))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -37,7 +40,7 @@ class Ports(wiring.Component):
 
 CONFIGS = {
     "small": get("small"),
-    "one":   Config(name="one", beat_bits=128, columns=1, lanes=4, queries=1),
+    "one": Config(name="one", beat_bits=128, columns=1, lanes=4, queries=1),
 }
 CASES = {name: lambda config=config: Ports(config) for name, config in CONFIGS.items()}
 LIMIT = 1 << SCORE_BITS - 1
@@ -46,30 +49,39 @@ STYLES = ["real", "wild", "leap", "edge", "equal"]
 
 class Block:
     """Scores (queries, positions) and exponents of a block; what is to come of it."""
+
     def __init__(self, score, exponent, first, last):
         self.score, self.exponent, self.first, self.last = score, exponent, first, last
 
     def payloads(self):
         count = len(self.exponent)
         for n in range(count):
-            yield {"scores": self.score[:, n].tolist(), "exponent": int(self.exponent[n]),
-                   "open": int(n == 0), "close": int(n == count - 1),
-                   "first": int(self.first), "last": int(self.last)}
+            yield {
+                "scores": self.score[:, n].tolist(),
+                "exponent": int(self.exponent[n]),
+                "open": int(n == 0),
+                "close": int(n == count - 1),
+                "first": int(self.first),
+                "last": int(self.last),
+            }
 
 
 def head(numbers, queries, length, style):
     """Blocks of one head."""
     match style:
-        case "real":     # as of a language model
+        case "real":  # as of a language model
             score = numbers.normal(0, 4 << FRACTION, (queries, length)).astype(np.int64)
             exponent = numbers.integers(105, 146, length)
         case "wild":
             score = numbers.integers(-LIMIT, LIMIT, (queries, length))
             exponent = numbers.integers(0, 256, length)
-        case "leap":     # maxima grow from block to block, by all sorts of steps
+        case "leap":  # maxima grow from block to block, by all sorts of steps
             steps = numbers.integers(0, numbers.choice([2, 17, 60]) << FRACTION, (queries, 9))
-            score = steps.cumsum(1)[:, np.arange(length) // BLOCK] - (50 << FRACTION) \
+            score = (
+                steps.cumsum(1)[:, np.arange(length) // BLOCK]
+                - (50 << FRACTION)
                 + numbers.integers(-20 << FRACTION, 1, (queries, length))
+            )
             exponent = numbers.integers(0, 25, 9).cumsum()[np.arange(length) // BLOCK]
         case "edge":
             score = numbers.choice([-LIMIT, LIMIT - 1, 0, -1, 1023, 1024, -1024], (queries, length))
@@ -77,8 +89,10 @@ def head(numbers, queries, length, style):
         case "equal":
             score = np.full((queries, length), int(numbers.choice([-LIMIT, 0, LIMIT - 1])))
             exponent = np.full(length, int(numbers.choice([0, 130, 255])))
-    return [Block(score[:, at:at + BLOCK], exponent[at:at + BLOCK], at == 0, at + BLOCK >= length)
-            for at in range(0, length, BLOCK)]
+    return [
+        Block(score[:, at : at + BLOCK], exponent[at : at + BLOCK], at == 0, at + BLOCK >= length)
+        for at in range(0, length, BLOCK)
+    ]
 
 
 def heads(blocks):
@@ -96,11 +110,16 @@ def expected(blocks):
         numerator, denominator = (np.minimum(x, MAX_RESCALE) for x in shifts)
         for n, block in enumerate(own):
             at = range(n * BLOCK, n * BLOCK + len(block.exponent))
-            yield ({"numerator": numerator[:, n].tolist(),
-                    "denominator": denominator[:, n].tolist(), "exponent": lifts[:, n].tolist(),
-                    "first": int(block.first), "last": int(block.last)},
-                   [{"shares": shares[:, t].tolist(), "factors": factors[:, t].tolist()}
-                    for t in at])
+            yield (
+                {
+                    "numerator": numerator[:, n].tolist(),
+                    "denominator": denominator[:, n].tolist(),
+                    "exponent": lifts[:, n].tolist(),
+                    "first": int(block.first),
+                    "last": int(block.last),
+                },
+                [{"shares": shares[:, t].tolist(), "factors": factors[:, t].tolist()} for t in at],
+            )
 
 
 class Bench:
@@ -186,6 +205,6 @@ async def latency(dut):
         offers.append(int(valid.value))
         await cycles(dut)
     before = offers.index(1)
-    assert offers[before:before + BLOCK + 1] == [1] * BLOCK + [0]
+    assert offers[before : before + BLOCK + 1] == [1] * BLOCK + [0]
     # The last score's own cycle is not among these.
     assert before + 1 == 6, f"latency must be 6, not {before + 1}"

@@ -26,8 +26,13 @@ async def begin(dut, stall=0.0):
     masters = [AxiMaster(AxiBus.from_prefix(dut, f"i__{n}_"), dut.clk, dut.rst) for n in range(2)]
     ram = AxiRam(AxiBus.from_prefix(dut, "o_"), dut.clk, dut.rst, size=2 * HALF)
     ram.write(0, rng("memory").randbytes(2 * HALF))
-    ends = [ram.write_if.aw_channel, ram.write_if.w_channel, ram.write_if.b_channel,
-            ram.read_if.ar_channel, ram.read_if.r_channel]
+    ends = [
+        ram.write_if.aw_channel,
+        ram.write_if.w_channel,
+        ram.write_if.b_channel,
+        ram.read_if.ar_channel,
+        ram.read_if.r_channel,
+    ]
     for n, master in enumerate(masters):
         ends += [master.write_if.w_channel, master.write_if.b_channel, master.read_if.r_channel]
     for n, end in enumerate(ends if stall else ()):
@@ -40,9 +45,11 @@ async def begin(dut, stall=0.0):
 
 async def watch_addresses(dut, channel):
     """Each manager's addresses come out in order, all of their fields as they went in."""
+
     def taken(port):
         def value(name):
             return int(getattr(dut, f"{port}_{channel}{name}").value)
+
         return value("valid") and value("ready") and [value(name) for name in FIELDS]
 
     waiting = [[], []]
@@ -52,8 +59,9 @@ async def watch_addresses(dut, channel):
             id, *rest = out
             source = id >> ID_BITS - 1
             want = waiting[source].pop(0)
-            assert [id & (1 << ID_BITS - 1) - 1, *rest] == want, \
+            assert [id & (1 << ID_BITS - 1) - 1, *rest] == want, (
                 f"{channel} of manager {source} was {want}, is {out}"
+            )
         for n in range(2):
             if address := taken(f"i__{n}_"):
                 waiting[n].append(address)
@@ -80,9 +88,9 @@ async def both(dut, stall):
                 at, size = (at, size) if random.random() < 0.5 else (at + random.randrange(beat), 1)
                 data = random.randbytes(size)
                 await masters[n].write(start + at, data, awid=random.randrange(8))
-                want[at:at + size] = data
+                want[at : at + size] = data
             got = await masters[n].read(start + at, size, arid=random.randrange(8))
-            assert got.data == want[at:at + size]
+            assert got.data == want[at : at + size]
         assert ram.read(start, len(want)) == want
 
     places = [(k.bit_count() % 2, k * HALF // 4) for k in range(8)]
@@ -99,7 +107,9 @@ async def in_turn(dut, channel):
     order = []
 
     async def watch():
-        valid, ready, id = (getattr(dut, f"o__{channel}{name}") for name in ("valid", "ready", "id"))
+        valid, ready, id = (
+            getattr(dut, f"o__{channel}{name}") for name in ("valid", "ready", "id")
+        )
         while True:
             await FallingEdge(dut.clk)
             if int(valid.value) and int(ready.value):
@@ -112,9 +122,15 @@ async def in_turn(dut, channel):
         await masters[0].read(0, size)
     else:
         await masters[0].write(0, bytes(size))
-    tasks = [cocotb.start_soon(masters[n].read(n * HALF + k * size, size) if channel == "ar"
-                               else masters[n].write(n * HALF + k * size, bytes(size)))
-             for k in range(count) for n in range(2)]
+    tasks = [
+        cocotb.start_soon(
+            masters[n].read(n * HALF + k * size, size)
+            if channel == "ar"
+            else masters[n].write(n * HALF + k * size, bytes(size))
+        )
+        for k in range(count)
+        for n in range(2)
+    ]
     for task in tasks:
         await task
     assert order[0] == 0 and order.count(0) == count + 1 and order.count(1) == count
@@ -138,8 +154,11 @@ async def one_beat_every_cycle(dut):
                     beats.append(get_sim_time("ns"))
 
         watcher = cocotb.start_soon(watch())
-        tasks = [cocotb.start_soon(masters[n].read(n * HALF + k * 64 * 16, 64 * 16))
-                 for k in range(8) for n in users]
+        tasks = [
+            cocotb.start_soon(masters[n].read(n * HALF + k * 64 * 16, 64 * 16))
+            for k in range(8)
+            for n in users
+        ]
         for task in tasks:
             await task
         watcher.cancel()

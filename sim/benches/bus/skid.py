@@ -44,13 +44,19 @@ async def at_once(dut):
 
 @cocotb.test()
 async def ready_is_of_before(dut):
-    """What the far end says within a cycle reaches `ready` with the next; one payload more is taken."""
+    """What the far end says within a cycle reaches `ready` with the next; one payload more is
+    taken.
+    """
     await start(dut)
     ready, way = get_port(dut, "i.ready"), get_port(dut, "o.ready")
     first, second, third = payloads(3)
     for want, open_, offered, told in [
-            (first, 1, first, 1), (second, 0, second, 1), (third, 0, second, 0), (third, 1, second, 0),
-            (third, 1, third, 1)]:
+        (first, 1, first, 1),
+        (second, 0, second, 1),
+        (third, 0, second, 0),
+        (third, 1, second, 0),
+        (third, 1, third, 1),
+    ]:
         get_port(dut, "i.payload").value = want
         get_port(dut, "i.valid").value = 1
         for now in (not open_, open_):

@@ -15,7 +15,7 @@ from ._memory import answering
 
 WIDTHS = {"small": 128, "wide": 512}
 CASES = {name: lambda width=width: AXI4Slice(20, width, 4) for name, width in WIDTHS.items()}
-SIZE = 1 << 20    # all bits of an address
+SIZE = 1 << 20  # all bits of an address
 PERIOD = 10  # ns, of the clock
 CHANNELS = {"ar": ("i", "o"), "aw": ("i", "o"), "w": ("i", "o"), "r": ("o", "i"), "b": ("o", "i")}
 
@@ -26,9 +26,17 @@ async def begin(dut, stall=0.0):
     master = AxiMaster(AxiBus.from_prefix(dut, "i_"), dut.clk, dut.rst)
     ram = AxiRam(AxiBus.from_prefix(dut, "o_"), dut.clk, dut.rst, size=SIZE)
     ram.write(0, rng("memory").randbytes(SIZE))
-    ends = [end for side in (master, ram) for end in (
-        side.write_if.aw_channel, side.write_if.w_channel, side.write_if.b_channel,
-        side.read_if.ar_channel, side.read_if.r_channel)]
+    ends = [
+        end
+        for side in (master, ram)
+        for end in (
+            side.write_if.aw_channel,
+            side.write_if.w_channel,
+            side.write_if.b_channel,
+            side.read_if.ar_channel,
+            side.read_if.r_channel,
+        )
+    ]
     for n, end in enumerate(ends if stall else ()):
         random = rng(f"stall {n}")
         end.set_pause_generator(iter(lambda random=random: random.random() < stall, None))
@@ -37,13 +45,18 @@ async def begin(dut, stall=0.0):
 
 def times(dut, found):
     """Note when a transfer passes each end of each channel."""
+
     async def watch():
         while True:
             await FallingEdge(dut.clk)
             for channel in CHANNELS:
                 for end in "io":
-                    if all(int(getattr(dut, f"{end}__{channel}{name}").value) for name in ("valid", "ready")):
+                    if all(
+                        int(getattr(dut, f"{end}__{channel}{name}").value)
+                        for name in ("valid", "ready")
+                    ):
                         found[channel, end].append(get_sim_time("ns") // PERIOD)
+
     return cocotb.start_soon(watch())
 
 
@@ -61,10 +74,10 @@ async def same(dut, stall):
             at = random.randrange(part)
             size = min(random.choice([1, beat, 4 * beat, random.randint(1, 64 * beat)]), part - at)
             if random.random() < 0.5:
-                want[at:at + size] = data = random.randbytes(size)
+                want[at : at + size] = data = random.randbytes(size)
                 await master.write(base + at, data, awid=random.randrange(16))
             got = await master.read(base + at, size, arid=random.randrange(16))
-            assert got.data == want[at:at + size]
+            assert got.data == want[at : at + size]
         assert ram.read(base, part) == want
 
     parts = 4
@@ -106,9 +119,13 @@ async def a_cycle_later(dut):
 @cocotb.parametrize(channel=list(CHANNELS))
 async def closed(dut, channel):
     """A channel whose far end takes nothing holds two transfers, as they are, and takes no more."""
-    await start(dut, watch=False)    # a channel alone is no legal bus
+    await start(dut, watch=False)  # a channel alone is no legal bus
     source, sink = CHANNELS[channel]
-    fields = [name for name in ("id", "addr", "data", "last") if hasattr(dut, f"{source}__{channel}{name}")]
+    fields = [
+        name
+        for name in ("id", "addr", "data", "last")
+        if hasattr(dut, f"{source}__{channel}{name}")
+    ]
     random, taken = rng(channel), []
     ready, offered = 0, {}
 

@@ -6,8 +6,8 @@ import cocotb
 from cocotb.triggers import FallingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
-from rtl.spec.config import get
 from rtl.control.control import UNITS_BITS, Control, FaultReport
+from rtl.spec.config import get
 from rtl.spec.csr import BEST, REGISTERS, TOKENS, FaultCode
 from rtl.spec.isa import Source
 from rtl.spec.layouts import Logit
@@ -19,11 +19,12 @@ FAULTS = 3
 CASES = {"small": lambda: Control(get("small"), FAULTS)}
 START, RESET = 1, 2
 BUSY, DONE, FAULT = 1, 2, 4
-SETTLE = 4      # cycles after `stop` in which memory may be idle with a request on its way to it
+SETTLE = 4  # cycles after `stop` in which memory may be idle with a request on its way to it
 
 
 class Host:
     """The host's side, and the units': a program runs until told to end."""
+
     @classmethod
     async def begin(cls, dut):
         await start(dut)
@@ -64,19 +65,25 @@ class Host:
 async def runs(dut):
     """Fetch, then run, then done; the units' parts of the registers on the way."""
     host, random = await Host.begin(dut), rng()
-    values = {name: random.getrandbits(32) for name in
-              ("PROGRAM", "MEMORY", "WRITE_FIRST", "WRITE_END", *(s.name for s in Source))}
+    values = {
+        name: random.getrandbits(32)
+        for name in ("PROGRAM", "MEMORY", "WRITE_FIRST", "WRITE_END", *(s.name for s in Source))
+    }
     other = random.getrandbits(32)
     # Each bit is set and is not, in one run or another.
-    for flip in (0, 0xffffffff, 0):
+    for flip in (0, 0xFFFFFFFF, 0):
         for length in (other ^ flip, get("small").program_words):
             await host.set("LENGTH", length)
             assert int(dut.length.value) == length
         for name, value in values.items():
             await host.set(name, value ^ flip)
-        for port, name in (("program", "PROGRAM"), ("memory_limit", "MEMORY"),
-                           ("write_first", "WRITE_FIRST"), ("write_end", "WRITE_END"),
-                           *((f"sources.{n}", s.name) for n, s in enumerate(Source))):
+        for port, name in (
+            ("program", "PROGRAM"),
+            ("memory_limit", "MEMORY"),
+            ("write_first", "WRITE_FIRST"),
+            ("write_end", "WRITE_END"),
+            *((f"sources.{n}", s.name) for n, s in enumerate(Source)),
+        ):
             assert int(get_port(dut, port).value) == values[name] ^ flip, name
         dut.fetch_busy.value = dut.run_busy.value = 1
         cocotb.start_soon(host.set("CONTROL", START))
@@ -100,8 +107,9 @@ async def tokens_and_best_logits(dut):
     """Words of tables: the tokens that the host writes, and the best logits that it reads."""
     host, random = await Host.begin(dut), rng()
     tokens = [random.getrandbits(32) for _ in range(TOKENS)]
-    best = [{"id": random.getrandbits(ROW_BITS), "value": random.getrandbits(32)}
-            for _ in range(BEST)]
+    best = [
+        {"id": random.getrandbits(ROW_BITS), "value": random.getrandbits(32)} for _ in range(BEST)
+    ]
 
     async def answer():
         while True:
@@ -158,15 +166,15 @@ async def addresses(dut):
     """Where no register is, any access is refused; bytes of those that there are can be written."""
     host = await Host.begin(dut)
     value = 0x0123_4567
-    for refused in (0xffc, 0x03c):
+    for refused in (0xFFC, 0x03C):
         assert (await host.registers.read(refused, 4)).resp == AxiResp.SLVERR
         assert (await host.registers.write(refused, bytes(4))).resp == AxiResp.SLVERR
         await host.set("PROGRAM", value)
         for byte in range(4):
-            await host.registers.write_byte(REGISTERS["PROGRAM"].address + byte, 0xff)
-            value |= 0xff << 8 * byte
+            await host.registers.write_byte(REGISTERS["PROGRAM"].address + byte, 0xFF)
+            value |= 0xFF << 8 * byte
             assert await host.get("PROGRAM") == value
-        value = 0x89ab_cdef
+        value = 0x89AB_CDEF
 
 
 @cocotb.test()
@@ -174,11 +182,20 @@ async def first_fault_counts(dut):
     """Of simultaneous faults the first place's; of later ones none. Then only a reset helps."""
     host, random = await Host.begin(dut), rng()
     for places in product([False, True], repeat=FAULTS):
-        reports = {n: {"code": random.randrange(1, 256), "pc": random.getrandbits(PC_BITS),
-                       "info": random.getrandbits(32)} for n in range(FAULTS) if places[n]}
-        if all(places):    # every bit of each place is passed on, or kept from that
-            reports = {n: {"code": 255, "pc": (1 << PC_BITS) - 1, "info": 0xffff_ffff}
-                       for n in range(FAULTS)}
+        reports = {
+            n: {
+                "code": random.randrange(1, 256),
+                "pc": random.getrandbits(PC_BITS),
+                "info": random.getrandbits(32),
+            }
+            for n in range(FAULTS)
+            if places[n]
+        }
+        if all(places):  # every bit of each place is passed on, or kept from that
+            reports = {
+                n: {"code": 255, "pc": (1 << PC_BITS) - 1, "info": 0xFFFF_FFFF}
+                for n in range(FAULTS)
+            }
         await host.set("CONTROL", START)
         await cycles(dut, 20)
         await host.report(reports)
@@ -201,13 +218,17 @@ async def first_fault_counts(dut):
 
 @cocotb.test()
 async def fault_after_fault(dut):
-    """For each pair, and the same place twice: the first counts, if the other comes a cycle later."""
+    """For each pair, and the same place twice: the first counts, if the other comes a cycle
+    later.
+    """
     host = await Host.begin(dut)
     for first, second in product(range(FAULTS), repeat=2):
         await host.set("CONTROL", START)
         await cycles(dut, 20)
-        reports = [{"code": 1 + place, "pc": 10 + place, "info": 100 + n}
-                   for n, place in enumerate((first, second))]
+        reports = [
+            {"code": 1 + place, "pc": 10 + place, "info": 100 + n}
+            for n, place in enumerate((first, second))
+        ]
         await host.report({first: reports[0]})
         await host.report({second: reports[1]})
         assert await host.fault() == reports[0], f"{first}, then {second}"
@@ -220,7 +241,7 @@ async def fault_after_fault(dut):
 async def watchdog(dut, early, flip):
     """So many cycles after the last progress, unless a fault comes before or at the same time."""
     host, wait, units, pc = await Host.begin(dut), 40, 0b10110, 0x123
-    if flip:    # the other bits
+    if flip:  # the other bits
         units, pc = units ^ (1 << UNITS_BITS) - 1, pc ^ (1 << PC_BITS) - 1
     assert units >> UNITS_BITS == 0
     dut.units.value, dut.pc.value = units, pc
@@ -238,7 +259,8 @@ async def watchdog(dut, early, flip):
     await cycles(dut, 2)
     assert int(dut.stop.value) and await host.get("STATUS") == FAULT
     assert await host.fault() == (
-        other if early >= 0 else {"code": FaultCode.WATCHDOG, "pc": pc, "info": units})
+        other if early >= 0 else {"code": FaultCode.WATCHDOG, "pc": pc, "info": units}
+    )
 
 
 @cocotb.test()
@@ -262,7 +284,10 @@ async def counts(dut):
     host, random = await Host.begin(dut), rng()
     beat, starved = dut.weight_beat, dut.starved
     for _ in range(2):
-        want = {name: int(cocotb.plusargs.get(name, 0)) for name in ("WEIGHT_BEATS", "STARVED", "CYCLES")}
+        want = {
+            name: int(cocotb.plusargs.get(name, 0))
+            for name in ("WEIGHT_BEATS", "STARVED", "CYCLES")
+        }
         running = False
 
         async def events():
@@ -275,8 +300,9 @@ async def counts(dut):
                     want["STARVED"] += int(starved.value)
                     want["CYCLES"] += 1
                 # From the cycle after the fetcher's start to that in which the sequencer is done.
-                running = (running or int(dut.fetch_start.value)) and \
-                    (int(dut.fetch_busy.value) or int(dut.run_busy.value))
+                running = (running or int(dut.fetch_start.value)) and (
+                    int(dut.fetch_busy.value) or int(dut.run_busy.value)
+                )
                 await cycles(dut)
 
         task = cocotb.start_soon(events())

@@ -3,8 +3,8 @@
 import cocotb
 from cocotb.triggers import FallingEdge
 
-from rtl.spec.config import UNIT_BYTES, Config, get
 from rtl.control.fetch import Fetch
+from rtl.spec.config import UNIT_BYTES, Config, get
 from rtl.spec.isa import WORD_BITS
 from rtl.spec.layouts import ReadRequest
 from sim.harness.bench import Sink, Source, case, cycles, get_port, rng, start

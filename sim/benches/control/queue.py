@@ -19,17 +19,20 @@ QUEUES = 4
 
 class Queues(wiring.Component):
     """Several queues on one set of counters."""
+
     def __init__(self, depth):
         self.depth = depth
-        super().__init__({
-            "i":     In(stream.Signature(Dispatched)).array(QUEUES),
-            "o":     Out(stream.Signature(Dispatched)).array(QUEUES),
-            "busy":  In(1).array(QUEUES),
-            "stop":  In(1),
-            "empty": Out(1).array(QUEUES),
-            "passed": Out(1).array(QUEUES),
-            "pc":    Out(PC_BITS).array(QUEUES),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(Dispatched)).array(QUEUES),
+                "o": Out(stream.Signature(Dispatched)).array(QUEUES),
+                "busy": In(1).array(QUEUES),
+                "stop": In(1),
+                "empty": Out(1).array(QUEUES),
+                "passed": Out(1).array(QUEUES),
+                "pc": Out(PC_BITS).array(QUEUES),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -54,6 +57,7 @@ CASES = {"deep": lambda: Queues(8), "shallow": lambda: Queues(2)}
 
 class Unit:
     """Takes instructions, is busy with each, and keeps when each began and ended."""
+
     def __init__(self, dut, n, stall):
         self.dut, self.n, self.random = dut, n, rng(f"unit{n}")
         self.sink = Sink(dut, f"o.{n}", Dispatched, stall=stall)
@@ -73,8 +77,10 @@ class Unit:
 
 async def watch_empty(dut, n):
     """A queue is empty when every instruction it took has left, one by one."""
-    valid, ready, passed, empty = (get_port(dut, name) for name in (
-        f"i.{n}.valid", f"i.{n}.ready", f"passed.{n}", f"empty.{n}"))
+    valid, ready, passed, empty = (
+        get_port(dut, name)
+        for name in (f"i.{n}.valid", f"i.{n}.ready", f"passed.{n}", f"empty.{n}")
+    )
     held = 0
     while True:
         await FallingEdge(dut.clk)
@@ -84,11 +90,15 @@ async def watch_empty(dut, n):
 
 
 def payload(random, insn):
-    """An instruction at some place. For a unit's, any bits do: they are not the queue's business."""
+    """An instruction at some place. For a unit's, any bits do: they are not the queue's
+    business.
+    """
     word, op = insn.encode(), insn.layout["op"]
     if not isinstance(insn, Sync):
         code = random.choice([code for code in range(1 << op.width) if code != Op.SYNC.value])
-        word = random.getrandbits(WORD_BITS) & ~((1 << op.width) - 1 << op.offset) | code << op.offset
+        word = (
+            random.getrandbits(WORD_BITS) & ~((1 << op.width) - 1 << op.offset) | code << op.offset
+        )
     return {"word": word, "pc": random.getrandbits(PC_BITS)}
 
 
@@ -99,22 +109,29 @@ async def execute(dut, programs, *, gap, stall):
     for n in range(QUEUES):
         cocotb.start_soon(watch_empty(dut, n))
     units = [Unit(dut, n, stall) for n in range(QUEUES)]
-    sources = [cocotb.start_soon(
-        Source(dut, f"i.{n}", Dispatched, gap=gap).send_all(payloads))
-        for n, payloads in enumerate(sent)]
+    sources = [
+        cocotb.start_soon(Source(dut, f"i.{n}", Dispatched, gap=gap).send_all(payloads))
+        for n, payloads in enumerate(sent)
+    ]
     for source in sources:
         await source
-    works = [[sent for sent, insn in zip(payloads, program) if isinstance(insn, Load)]
-             for payloads, program in zip(sent, programs)]
+    works = [
+        [sent for sent, insn in zip(payloads, program) if isinstance(insn, Load)]
+        for payloads, program in zip(sent, programs)
+    ]
     for _ in range(5000):
         await FallingEdge(dut.clk)
-        if all(int(get_port(dut, f"empty.{n}").value) for n in range(QUEUES)) and \
-                [unit.taken for unit in units] == works and \
-                all(len(unit.spans) == len(unit.taken) for unit in units):
+        if (
+            all(int(get_port(dut, f"empty.{n}").value) for n in range(QUEUES))
+            and [unit.taken for unit in units] == works
+            and all(len(unit.spans) == len(unit.taken) for unit in units)
+        ):
             break
     else:
-        raise AssertionError(f"queues not empty: units got {[len(u.taken) for u in units]} "
-                             f"of {[len(w) for w in works]} instructions, or others")
+        raise AssertionError(
+            f"queues not empty: units got {[len(u.taken) for u in units]} "
+            f"of {[len(w) for w in works]} instructions, or others"
+        )
     await cycles(dut)
     return units
 
@@ -159,7 +176,9 @@ async def shared_counter(dut):
 @cocotb.test()
 @cocotb.parametrize(counter=range(1, COUNTERS))
 async def full_counter(dut, counter):
-    """As many tokens as a counter holds, given by all queues at once: all can be taken, and no more."""
+    """As many tokens as a counter holds, given by all queues at once: all can be taken, and no
+    more.
+    """
     await start(dut)
     counts = [counter, 2 * counter, 3 * counter]
     counts.append(TOKENS_AHEAD - sum(counts))

@@ -5,11 +5,24 @@ from dataclasses import fields, replace
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from rtl.spec.config import Config, get
 from rtl.control.sequencer import Sequencer
+from rtl.spec.config import Config, get
 from rtl.spec.csr import TOKENS, FaultCode
-from rtl.spec.isa import (REGISTERS, Halt, Insn, Load, Loop, Op, Quant, Scalar, Source as From, Sync,
-                          Token, Unit, Vector)
+from rtl.spec.isa import (
+    REGISTERS,
+    Halt,
+    Insn,
+    Load,
+    Loop,
+    Op,
+    Quant,
+    Scalar,
+    Source as From,
+    Sync,
+    Token,
+    Unit,
+    Vector,
+)
 from rtl.spec.layouts import Dispatched
 from rtl.spec.limits import LOOP_DEPTH
 from sim.harness.bench import Sink, case, cycles, get_port, rng, start
@@ -17,20 +30,22 @@ from sim.harness.bench import Sink, case, cycles, get_port, rng, start
 
 CASES = {
     "small": lambda: Sequencer(get("small")),
-    "large": lambda: Sequencer(Config(name="large", beat_bits=512, columns=16, lanes=16,
-                                      program_words=4096)),
+    "large": lambda: Sequencer(
+        Config(name="large", beat_bits=512, columns=16, lanes=16, program_words=4096)
+    ),
 }
-MASK = 0xffff_ffff
+MASK = 0xFFFF_FFFF
 SOURCES = {From.POSITION: 0x1234_5678, From.COLUMNS: 3, From.HEAD: 1}
 LOADS = list(Unit).index(Unit.LOAD)
-TOKEN_VALUES = [0x9e37_79b9 * n & MASK for n in range(TOKENS)]
+TOKEN_VALUES = [0x9E37_79B9 * n & MASK for n in range(TOKENS)]
 
 
 def expected(program, sources=SOURCES):
     """What each queue gets: lists of (word, pc) by unit."""
     queues = {unit: [] for unit in Unit}
-    registers = [0] * 8 + [sources.get(From(n), 0) if n in {s.value for s in From} else 0
-                           for n in range(8, 16)]
+    registers = [0] * 8 + [
+        sources.get(From(n), 0) if n in {s.value for s in From} else 0 for n in range(8, 16)
+    ]
 
     def run(pc, end):
         while pc < end:
@@ -42,16 +57,22 @@ def expected(program, sources=SOURCES):
                         run(pc + 1, pc + 1 + length)
                     pc += length
                 case Scalar(rd=rd):
-                    registers[rd] = ((registers[insn.source] >> insn.shift) * insn.factor
-                                     + insn.offset + registers[insn.plus]) & MASK
+                    registers[rd] = (
+                        (registers[insn.source] >> insn.shift) * insn.factor
+                        + insn.offset
+                        + registers[insn.plus]
+                    ) & MASK
                 case Token(rd=rd, source=source):
                     registers[rd] = TOKEN_VALUES[registers[source] % TOKENS]
                 case Sync(unit=unit):
                     queues[unit].append((insn.encode(), pc))
                 case _:
                     layout = type(insn).layout
-                    moved = {f: getattr(insn, f) + registers[getattr(insn, r)]
-                             & (1 << layout[f].width) - 1 for f, r in insn.relative.items()}
+                    moved = {
+                        f: getattr(insn, f) + registers[getattr(insn, r)]
+                        & (1 << layout[f].width) - 1
+                        for f, r in insn.relative.items()
+                    }
                     queues[Unit(insn.op.value >> 4)].append((replace(insn, **moved).encode(), pc))
             registers[0] = 0
             pc += 1
@@ -67,6 +88,7 @@ def random_insn(random, cls):
             return random.choice(list(shape))
         edges = [0, 1, (1 << f.metadata["width"]) - 1]
         return random.choice([*edges, random.getrandbits(f.metadata["width"])])
+
     return cls(**{f.name: value(f) for f in fields(cls)})
 
 
@@ -81,12 +103,23 @@ def random_program(random, budget=120):
             if kind < 0.2 and depth < LOOP_DEPTH:
                 inner = body(depth + 1, random.choice([1, 1, 2, 4]))
                 # COLUMNS is small: the other registers could hold anything.
-                out += [Loop(length=len(inner), count=random.choice([0, 1, 2]),
-                             source=random.choice([0, 0, From.COLUMNS.value])), *inner,
-                        random_insn(random, random.choice(units))]
+                out += [
+                    Loop(
+                        length=len(inner),
+                        count=random.choice([0, 1, 2]),
+                        source=random.choice([0, 0, From.COLUMNS.value]),
+                    ),
+                    *inner,
+                    random_insn(random, random.choice(units)),
+                ]
             elif kind < 0.45:
-                out.append(replace(random_insn(random, Scalar), source=random.choice(free),
-                                   plus=random.choice(free)))
+                out.append(
+                    replace(
+                        random_insn(random, Scalar),
+                        source=random.choice(free),
+                        plus=random.choice(free),
+                    )
+                )
             elif kind < 0.55:
                 out.append(Token(rd=random.randrange(8), source=random.choice(free)))
             else:
@@ -132,9 +165,14 @@ async def check(dut, program, sources=SOURCES, stall=0):
     """Run a program to its end, and compare what each queue gets."""
     want = expected(program, sources)
     memories = await begin(dut, program, sources=sources)
-    sinks = [cocotb.start_soon(Sink(dut, f"queues.{n}", Dispatched, stall=stall, limit=50000)
-                               .expect_all({"word": word, "pc": pc} for word, pc in want[unit]))
-             for n, unit in enumerate(Unit)]
+    sinks = [
+        cocotb.start_soon(
+            Sink(dut, f"queues.{n}", Dispatched, stall=stall, limit=50000).expect_all(
+                {"word": word, "pc": pc} for word, pc in want[unit]
+            )
+        )
+        for n, unit in enumerate(Unit)
+    ]
     for sink in sinks:
         await sink
     await until(dut, dut.busy, 0)
@@ -157,8 +195,12 @@ async def all_bits_of_registers(dut):
         program, sources = [], {}
         for n, source in enumerate([*From, *[None] * (REGISTERS - 1 - len(From))], 1):
             value = values[n - 1] ^ flip
-            program += [Scalar(rd=n, offset=value) if source is None else
-                        Scalar(rd=n, source=source.value, factor=1), Load(addr_reg=n)]
+            program += [
+                Scalar(rd=n, offset=value)
+                if source is None
+                else Scalar(rd=n, source=source.value, factor=1),
+                Load(addr_reg=n),
+            ]
             sources |= {source: value}
         await check(dut, [*program, Halt()], sources)
 
@@ -170,11 +212,13 @@ async def many_rounds(dut, depth):
     counts = [1] * LOOP_DEPTH
     counts[depth] = 125
     body = [Load(addr=7)]
-    for count in counts:     # from the innermost
+    for count in counts:  # from the innermost
         body = [Loop(length=len(body), count=count), *body, Load(addr=count)]
     for skipped in (0, 42, 101):
         filler = [Halt()] * skipped
-        await check(dut, [Loop(length=skipped), *filler, *body, Halt()] if skipped else [*body, Halt()])
+        await check(
+            dut, [Loop(length=skipped), *filler, *body, Halt()] if skipped else [*body, Halt()]
+        )
 
 
 @cocotb.test()
@@ -182,13 +226,24 @@ async def program_as_long_as_its_memory(dut):
     """The last instruction is fetched, and an outermost loop comes back from there."""
     words = CASES[case()]().config.program_words
     inner = words - 5
-    await check(dut, [Loop(length=inner + 3, count=2), Loop(length=inner), *[Halt()] * inner,
-                      Load(addr=1), Load(addr=2), Halt()])
+    await check(
+        dut,
+        [
+            Loop(length=inner + 3, count=2),
+            Loop(length=inner),
+            *[Halt()] * inner,
+            Load(addr=1),
+            Load(addr=2),
+            Halt(),
+        ],
+    )
 
 
 @cocotb.test()
 async def stop_holds_a_program(dut):
-    """Nothing more is dispatched while `stop` is high, and a program that goes on misses nothing."""
+    """Nothing more is dispatched while `stop` is high, and a program that goes on misses
+    nothing.
+    """
     program = [Loop(length=1, count=20), Load(addr=7), Halt()]
     memories = await begin(dut, program)
     sink = Sink(dut, f"queues.{LOADS}", Dispatched, stall=0)
@@ -246,7 +301,7 @@ async def long_loops(dut):
     """A loop goes on when one bit says so of the rounds left; all rounds would take too long."""
     for bit in range(4, Loop.layout["count"].width):
         memories = await begin(dut, [Loop(length=1, count=(1 << bit) + 5), Load(addr=7), Halt()])
-        for _ in range(10):     # on the way the bit is the only one
+        for _ in range(10):  # on the way the bit is the only one
             await Sink(dut, "queues.0", Dispatched, stall=0).receive()
         await cycles(dut, 20)
         assert int(dut.busy.value) and int(get_port(dut, "queues.0.valid").value), bit
@@ -262,16 +317,16 @@ def nest(depth):
 
 
 FAULTS = {
-    "depth":   (nest(LOOP_DEPTH + 1), None, FaultCode.LOOP, LOOP_DEPTH, LOOP_DEPTH),
-    "opcode":  ([Load(), 0xc7], None, FaultCode.OPCODE, 1, 0xc7),
-    "zero":    ([0], None, FaultCode.OPCODE, 0, 0),
-    "unit":    ([Sync(unit=Unit.LOAD).encode() & ~0xf00 | 0xf00], None, FaultCode.OPCODE, 0, 0x08),
-    "end":     ([Load(), Load(), Halt()], 2, FaultCode.PROGRAM, 2, 2),
-    "empty":   ([Halt()], 0, FaultCode.PROGRAM, 0, 0),
+    "depth": (nest(LOOP_DEPTH + 1), None, FaultCode.LOOP, LOOP_DEPTH, LOOP_DEPTH),
+    "opcode": ([Load(), 0xC7], None, FaultCode.OPCODE, 1, 0xC7),
+    "zero": ([0], None, FaultCode.OPCODE, 0, 0),
+    "unit": ([Sync(unit=Unit.LOAD).encode() & ~0xF00 | 0xF00], None, FaultCode.OPCODE, 0, 0x08),
+    "end": ([Load(), Load(), Halt()], 2, FaultCode.PROGRAM, 2, 2),
+    "empty": ([Halt()], 0, FaultCode.PROGRAM, 0, 0),
     "skipped": ([Loop(length=100), Halt()], None, FaultCode.PROGRAM, 101, 2),
-    "far":     ([Loop(length=0xffe)], 0xfff, FaultCode.PROGRAM, 0xfff, 0xfff),
+    "far": ([Loop(length=0xFFE)], 0xFFF, FaultCode.PROGRAM, 0xFFF, 0xFFF),
     # A register of the program counter's width does not say that it was behind the last word.
-    "longest": ([Loop(length=0xfff)], 0x1000, FaultCode.PROGRAM, 0, 0x1000),
+    "longest": ([Loop(length=0xFFF)], 0x1000, FaultCode.PROGRAM, 0, 0x1000),
 }
 
 
@@ -284,7 +339,10 @@ async def faults(dut, name):
         get_port(dut, f"queues.{n}.ready").value = 1
     await until(dut, dut.fault, 1, 1000)
     await cycles(dut, 20)
-    assert (int(dut.fault_code.value), int(dut.fault_pc.value), int(dut.fault_info.value)) \
-        == (code, pc, info)
+    assert (int(dut.fault_code.value), int(dut.fault_pc.value), int(dut.fault_info.value)) == (
+        code,
+        pc,
+        info,
+    )
     assert int(dut.busy.value)
     memories.cancel()

@@ -1,4 +1,6 @@
-"""What every linear core is tried with: its steps in all formats, against the integer dot product."""
+"""What every linear core is tried with: its steps in all formats, against the integer dot
+product.
+"""
 
 from dataclasses import dataclass
 from itertools import product
@@ -19,7 +21,7 @@ from ..linear._matrix import generator, tables
 __all__ = ["Steps", "kinds"]
 
 
-ADVERSITY = [((0, 0), 0), ((0.5, 0), 0), ((0, 0.5), 0.3), ((0.3, 0.3), 0.6)]   # gaps, and stalls
+ADVERSITY = [((0, 0), 0), ((0.5, 0), 0), ((0, 0.5), 0.3), ((0.3, 0.3), 0.6)]  # gaps, and stalls
 
 
 def kinds(core):
@@ -30,8 +32,11 @@ def kinds(core):
     """
     modes = [Mode.DENSE, *(MODES[pattern] for pattern in core.config.patterns)]
     nibbles = {fmt for fmt in core.config.weight_formats if FORMATS[fmt].verilog_expanded}
-    return [(fmt, mode) for fmt in sorted(core.native | nibbles, key=lambda f: f.value)
-            for mode in (modes if FORMATS[fmt].sparse else [Mode.ZERO])]
+    return [
+        (fmt, mode)
+        for fmt in sorted(core.native | nibbles, key=lambda f: f.value)
+        for mode in (modes if FORMATS[fmt].sparse else [Mode.ZERO])
+    ]
 
 
 def draw(gen, low, high, shape, edge):
@@ -43,8 +48,9 @@ def draw(gen, low, high, shape, edge):
         value = gen.choice([low, high], shape[:-1] + (1,))
         turn = np.arange(shape[-1]) % 2 if gen.random() < 0.5 else 0
         return np.where(turn, low + high - value, np.broadcast_to(value, shape))
-    return np.where(gen.random(shape) < 0.2, gen.choice([low, high], shape),
-                    gen.integers(low, high + 1, shape))
+    return np.where(
+        gen.random(shape) < 0.2, gen.choice([low, high], shape), gen.integers(low, high + 1, shape)
+    )
 
 
 def word(rows):
@@ -81,9 +87,12 @@ def sparse(its, mode, lanes, gen, edge):
     element = {Mode.DENSE: slot, Mode.PAIRS: 4 * (slot // 2) + index}.get(mode, index)
     weights = np.zeros((lanes, count // SLOTS[mode], its.elements), np.int64)
     lane, row = np.arange(lanes)[:, None], np.arange(count) // SLOTS[mode]
-    np.add.at(weights, (lane, row, element), codes)     # more than one slot may name an element
-    return (fields(codes, its.code_bits), fields(index, INDEX_BITS[mode]),
-            weights.swapaxes(0, 1).reshape(-1, its.elements))
+    np.add.at(weights, (lane, row, element), codes)  # more than one slot may name an element
+    return (
+        fields(codes, its.code_bits),
+        fields(index, INDEX_BITS[mode]),
+        weights.swapaxes(0, 1).reshape(-1, its.elements),
+    )
 
 
 @dataclass
@@ -96,6 +105,7 @@ class Steps:
         What cocotb gives.
     core : :class:`~rtl.cores.core.LinearCore`
     """
+
     dut: object
     core: object
 
@@ -113,19 +123,23 @@ class Steps:
         payloads = np.split(sums, range(core.lanes, sums.shape[1], core.lanes), 1)
         more = {"index": index, "mode": mode.value}
         weights = {"codes": codes, "format": fmt.value} | {
-            name: more[name] for name in core.weights.p.shape().members if name in more}
+            name: more[name] for name in core.weights.p.shape().members if name in more
+        }
         if core.inputs > 1:  # whoever builds the tables gives those of half a group twice
             acts = tables(acts if depth == GROUP else np.tile(acts[:, :depth], 2), core.inputs)
         return weights, acts.tolist(), [part.tolist() for part in payloads]
 
     def ends(self, stall=0.0, gaps=(0.0, 0.0)):
         """Sources and sink of the core."""
+
         def layout(port):
             return port.payload.shape()
 
-        return (Source(self.dut, "weights", layout(self.core.weights), gap=gaps[0]),
-                Source(self.dut, "acts", layout(self.core.acts), gap=gaps[1]),
-                Sink(self.dut, "sums", layout(self.core.sums), stall=stall))
+        return (
+            Source(self.dut, "weights", layout(self.core.weights), gap=gaps[0]),
+            Source(self.dut, "acts", layout(self.core.acts), gap=gaps[1]),
+            Sink(self.dut, "sums", layout(self.core.sums), stall=stall),
+        )
 
     def send(self, steps, ends):
         """Offer the operands of steps."""
@@ -137,7 +151,7 @@ class Steps:
         for kind, (_, _, payloads) in zip(kinds, steps, strict=True):
             assert len(payloads) == self.core.outputs(*kind), kind
             for n, expected in enumerate(payloads):
-                got = [column[:len(expected[0])] for column in await sink.receive()]
+                got = [column[: len(expected[0])] for column in await sink.receive()]
                 assert got == expected, f"{kind}, payload {n}: must be {expected}, not {got}"
 
     async def check(self, order, steps, **adversity):
@@ -166,7 +180,9 @@ class Steps:
         await self.check(order, [self.step(gen, *kind, edge=1) for kind in order])
 
     async def latency_and_throughput(self):
-        """Sums come `latency` cycles after their operands; a step takes as many cycles as it has passes."""
+        """Sums come `latency` cycles after their operands; a step takes as many cycles as it has
+        passes.
+        """
         core, gen, count = self.core, generator(rng()), 10
         await start(self.dut)
         self.dut.sums__ready.value = 1
@@ -185,7 +201,9 @@ class Steps:
             await RisingEdge(self.dut.clk)
 
     async def fills_up_and_drains(self):
-        """When no sums are taken, as many steps are as there is room for their payloads; none is lost."""
+        """When no sums are taken, as many steps are as there is room for their payloads; none is
+        lost.
+        """
         core, gen = self.core, generator(rng())
         await start(self.dut)
         for kind in kinds(core):

@@ -1,7 +1,7 @@
 """Reference model of the unpacked steps of a matrix, for every format.
 
-Of sparse matrices, which slot has which weight is the packer's choice: their code beats are picked out
-of the stream one by one. What substeps they expand to is told from the codes again.
+Of sparse matrices, which slot has which weight is the packer's choice: their code beats are picked
+out of the stream one by one. What substeps they expand to is told from the codes again.
 """
 
 import numpy as np
@@ -14,11 +14,12 @@ from ..linear._matrix import Matrix
 __all__ = ["StepMatrix", "settle"]
 
 
-U4, S8, U1, U2, U3, TERNARY, SPARSE4, SPARSE8 = (WeightFormat[name] for name in (
-    "U4", "S8", "U1", "U2", "U3", "TERNARY", "SPARSE4", "SPARSE8"))
-WIDTH = {U4: 1, S8: 1, U3: 1, U2: 2, TERNARY: 2, U1: 4}      # rows of a step, times N
-SLOTS = {1: 2, 2: 4, 3: 8, 4: 16, 5: 8}                      # of a row, by mode
-INDEX = {1: 4, 2: 4, 3: 4, 4: 0, 5: 2}                       # bits of a slot's index
+U4, S8, U1, U2, U3, TERNARY, SPARSE4, SPARSE8 = (
+    WeightFormat[name] for name in ("U4", "S8", "U1", "U2", "U3", "TERNARY", "SPARSE4", "SPARSE8")
+)
+WIDTH = {U4: 1, S8: 1, U3: 1, U2: 2, TERNARY: 2, U1: 4}  # rows of a step, times N
+SLOTS = {1: 2, 2: 4, 3: 8, 4: 16, 5: 8}  # of a row, by mode
+INDEX = {1: 4, 2: 4, 3: 4, 4: 0, 5: 2}  # bits of a slot's index
 
 
 def bits_of(values, count):
@@ -28,7 +29,9 @@ def bits_of(values, count):
 
 def joined(bits):
     """An integer from its bits, whatever their shape, the lowest one first."""
-    return int.from_bytes(np.packbits(np.asarray(bits, np.uint8).ravel(), bitorder="little"), "little")
+    return int.from_bytes(
+        np.packbits(np.asarray(bits, np.uint8).ravel(), bitorder="little"), "little"
+    )
 
 
 def settle(config, step):
@@ -48,6 +51,7 @@ def settle(config, step):
 
 class StepMatrix(Matrix):
     """A packed matrix, and what it is unpacked to."""
+
     @property
     def command(self):
         return {"format": self.fmt.value, "rows": self.rows, "groups": self.groups}
@@ -58,35 +62,56 @@ class StepMatrix(Matrix):
         return list(self._code_beats() if self.fmt in (SPARSE4, SPARSE8) else self._dense())
 
     def _step(self, **values):
-        blank = dict(codes=0, format=self.fmt.value, index=0, mode=0, beat=0, group=0, half=0, sub=0,
-                     first=0, last=0, scale=[1] * self.config.scaled_rows,
-                     centre=[0] * self.config.scaled_rows)
+        blank = dict(
+            codes=0,
+            format=self.fmt.value,
+            index=0,
+            mode=0,
+            beat=0,
+            group=0,
+            half=0,
+            sub=0,
+            first=0,
+            last=0,
+            scale=[1] * self.config.scaled_rows,
+            centre=[0] * self.config.scaled_rows,
+        )
         return blank | {k: v if isinstance(v, list) else int(v) for k, v in values.items()}
 
     def _dense(self):
         rows, unscaled = WIDTH[self.fmt] * self.config.rows, self.fmt == TERNARY
         codes, scale, centre = map(self.padded, (self.codes, self.scale, self.centre))
-        held = self.config.scaled_rows      # fewer than a step of TERNARY has, or more
+        held = self.config.scaled_rows  # fewer than a step of TERNARY has, or more
         halves = 2 if self.fmt == S8 else 1
         for top in range(0, len(codes), rows):
             for g in range(self.groups):
-                part = codes[top:top + rows, 32 * g:32 * g + 32]
-                scales = [1] * rows if unscaled else scale[top:top + rows, g].tolist()
-                centres = [0] * rows if unscaled or self.fmt == S8 else centre[top:top + rows, g].tolist()
+                part = codes[top : top + rows, 32 * g : 32 * g + 32]
+                scales = [1] * rows if unscaled else scale[top : top + rows, g].tolist()
+                centres = (
+                    [0] * rows
+                    if unscaled or self.fmt == S8
+                    else centre[top : top + rows, g].tolist()
+                )
                 scales, centres = ((s + [0] * held)[:held] for s in (scales, centres))
                 for half in range(halves):
                     yield self._step(
-                        codes=self._dense_codes(part, half), group=g, half=half,
-                        first=g == half == 0, last=g == self.groups - 1 and half == halves - 1,
-                        scale=scales, centre=centres)
+                        codes=self._dense_codes(part, half),
+                        group=g,
+                        half=half,
+                        first=g == half == 0,
+                        last=g == self.groups - 1 and half == halves - 1,
+                        scale=scales,
+                        centre=centres,
+                    )
 
     def _dense_codes(self, part, half):
         """Codes of a step: `part` is (rows, 32)."""
         if self.fmt == U4:
-            return joined([[[bits_of(row[k], 4), bits_of(row[16 + k], 4)] for k in range(16)]
-                           for row in part])
+            return joined(
+                [[[bits_of(row[k], 4), bits_of(row[16 + k], 4)] for k in range(16)] for row in part]
+            )
         if self.fmt == S8:
-            return joined(bits_of(part[:, 16 * half:16 * half + 16], 8))
+            return joined(bits_of(part[:, 16 * half : 16 * half + 16], 8))
         if self.fmt == TERNARY:
             return joined(np.stack([part >= 0, part > 0], 1))
         planes = bits_of(part, {U1: 1, U2: 2, U3: 3}[self.fmt]).swapaxes(1, 2)
@@ -125,8 +150,16 @@ class StepMatrix(Matrix):
 
     def _code_beats(self):
         for top, block, mode, beat, codes, index, first, last in self._stored():
-            yield self._step(codes=codes, index=index, mode=mode, beat=beat, group=block // 2,
-                             half=block % 2, first=first, last=last)
+            yield self._step(
+                codes=codes,
+                index=index,
+                mode=mode,
+                beat=beat,
+                group=block // 2,
+                half=block % 2,
+                first=first,
+                last=last,
+            )
 
     def expanded(self, native):
         """Substeps for a core that takes the formats `native`."""
@@ -139,17 +172,31 @@ class StepMatrix(Matrix):
         for top in range(0, len(codes), 2 * n):
             for g in range(self.groups):
                 for sub in range(2):
-                    part = codes[top + n * sub:top + n * sub + n, 32 * g:32 * g + 32]
-                    nibbles = [[[bits_of(row[k], 4), bits_of(row[16 + k], 4)] for k in range(16)]
-                               for row in part]
-                    yield self._step(codes=joined(nibbles), group=g, sub=sub, first=g == 0,
-                                     last=g == self.groups - 1)
+                    part = codes[top + n * sub : top + n * sub + n, 32 * g : 32 * g + 32]
+                    nibbles = [
+                        [[bits_of(row[k], 4), bits_of(row[16 + k], 4)] for k in range(16)]
+                        for row in part
+                    ]
+                    yield self._step(
+                        codes=joined(nibbles),
+                        group=g,
+                        sub=sub,
+                        first=g == 0,
+                        last=g == self.groups - 1,
+                    )
 
     def _sparse_substeps(self):
         n, codes = self.config.rows, self.padded(self.codes)
         for top, block, mode, beat, _, _, first, last in self._stored():
             per = (32 if self.fmt == SPARSE4 else 16) // SLOTS[mode]
             for row in range(beat * per, beat * per + per):
-                part = codes[top + row * n:top + row * n + n, 16 * block:16 * block + 16]
-                yield self._step(codes=joined(bits_of(part, 8)), format=S8.value, group=block // 2,
-                                 half=block % 2, sub=row, first=first, last=last)
+                part = codes[top + row * n : top + row * n + n, 16 * block : 16 * block + 16]
+                yield self._step(
+                    codes=joined(bits_of(part, 8)),
+                    format=S8.value,
+                    group=block // 2,
+                    half=block % 2,
+                    sub=row,
+                    first=first,
+                    last=last,
+                )

@@ -12,10 +12,17 @@ from ._conformance import Steps
 
 
 # Three columns are no power of two. Of all formats, and of the two that every core has.
-SIZES = {"small": {}, "odd": {"beat_bits": 256, "columns": 3},
-         "plain": {"beat_bits": 256, "columns": 2, "formats": ("U4", "S8")}}
-CONFIGS = {f"{core}-{name}": replace(get("small"), name=name, core=core, **{"formats": ()} | values)
-           for core in CORES for name, values in SIZES.items() if set(values.get("formats", ())) <= {*NATIVE[core]}}
+SIZES = {
+    "small": {},
+    "odd": {"beat_bits": 256, "columns": 3},
+    "plain": {"beat_bits": 256, "columns": 2, "formats": ("U4", "S8")},
+}
+CONFIGS = {
+    f"{core}-{name}": replace(get("small"), name=name, core=core, **{"formats": ()} | values)
+    for core in CORES
+    for name, values in SIZES.items()
+    if set(values.get("formats", ())) <= {*NATIVE[core]}
+}
 CASES = {name: lambda config=config: CORES[config.core](config) for name, config in CONFIGS.items()}
 
 

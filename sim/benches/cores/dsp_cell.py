@@ -22,12 +22,18 @@ ACTS = [-128, -127, -1, 0, 1, 85, 126, 127]
 
 class Cells(wiring.Component):
     """Groups with the same weights and every pair of :data:`ACTS` and :data:`OTHERS`."""
+
     def __init__(self, packing):
         self.packing = packing
         weight = signed(packing.weight_bits)
         sums = data.ArrayLayout(signed(packing.weight_bits + 9), 2)
-        super().__init__({"low": In(weight), "high": In(weight),
-                          "sums": Out(data.ArrayLayout(sums, len(ACTS) * len(OTHERS)))})
+        super().__init__(
+            {
+                "low": In(weight),
+                "high": In(weight),
+                "sums": Out(data.ArrayLayout(sums, len(ACTS) * len(OTHERS))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -37,13 +43,18 @@ class Cells(wiring.Component):
                 m.submodules += (group := DspGroup(self.packing.operand_bits))
                 m.d.comb += [
                     group.operands[0].eq(self.packing.operand(self.low, self.high)),
-                    group.operands[1].eq(self.packing.operand(C(top * low, self.low.shape()),
-                                                              C(top * high, self.low.shape()))),
+                    group.operands[1].eq(
+                        self.packing.operand(
+                            C(top * low, self.low.shape()), C(top * high, self.low.shape())
+                        )
+                    ),
                     group.acts[0].eq(act),
                     group.acts[1].eq(other),
                 ]
-                m.d.comb += [self.sums[n * len(OTHERS) + k][half].eq(part)
-                             for half, part in enumerate(self.packing.split(group.total))]
+                m.d.comb += [
+                    self.sums[n * len(OTHERS) + k][half].eq(part)
+                    for half, part in enumerate(self.packing.split(group.total))
+                ]
         return m
 
 
@@ -59,12 +70,15 @@ async def every_pair_of_weights(dut):
     shape, layout = cells.low.shape(), cells.sums.shape()
     pairs = [(low, high) for low in weights for high in weights]
     # The sums of a cell have one product of each multiplier: rows are (pair, other, half).
-    rows = [[(low, top * signs[0]), (high, top * signs[1])]
-            for low, high in pairs for signs in OTHERS]
-    sums = PRODUCTS.expect(np.array(rows).reshape(-1, 2),
-                           np.array([(act, signs[2]) for act in ACTS for signs in OTHERS]))
+    rows = [
+        [(low, top * signs[0]), (high, top * signs[1])] for low, high in pairs for signs in OTHERS
+    ]
+    sums = PRODUCTS.expect(
+        np.array(rows).reshape(-1, 2),
+        np.array([(act, signs[2]) for act in ACTS for signs in OTHERS]),
+    )
     sums = sums.reshape(len(ACTS), len(OTHERS), len(pairs), len(OTHERS), 2)
-    sums = sums.diagonal(axis1=1, axis2=3).transpose(1, 0, 3, 2)      # (pair, act, other, half)
+    sums = sums.diagonal(axis1=1, axis2=3).transpose(1, 0, 3, 2)  # (pair, act, other, half)
     await start(dut)
     for n in range(len(pairs) + DspGroup.LATENCY):
         await FallingEdge(dut.clk)

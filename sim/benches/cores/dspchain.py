@@ -16,12 +16,17 @@ SMALL, WIDE = get("small-dspchain"), get("wide-dspchain")
 # (configuration, how a multiplier does two products).
 VARIANTS = {
     "wide": (replace(WIDE, columns=2), ECP5),
-    "two_of_four": (replace(SMALL, beat_bits=256, patterns=("2:4",), formats=("S8", "SPARSE4")), ECP5),
+    "two_of_four": (
+        replace(SMALL, beat_bits=256, patterns=("2:4",), formats=("S8", "SPARSE4")),
+        ECP5,
+    ),
     "single": (replace(SMALL, patterns=("2:16", "8:16"), formats=("U4", "S8", "SPARSE8")), ECP5),
     "dsp48e2": (replace(SMALL, beat_bits=256, columns=2), DSP48E2),
 }
-CASES = {name: lambda config=config, packing=packing: DspChainCore(config, packing)
-         for name, (config, packing) in VARIANTS.items()}
+CASES = {
+    name: lambda config=config, packing=packing: DspChainCore(config, packing)
+    for name, (config, packing) in VARIANTS.items()
+}
 
 
 @cocotb.test()

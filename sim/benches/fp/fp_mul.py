@@ -1,11 +1,12 @@
 """Multiplier."""
 
 import cocotb
+
 from rtl.fp.mul import FpMul
-from sim.harness.bench import rng, start
 from sim.benches.linear._pipeline import check
-from sim.oracles.fp import MULTIPLY
+from sim.harness.bench import rng, start
 from sim.harness.patterns import EDGES, floats, pattern, patterns
+from sim.oracles.fp import MULTIPLY
 
 
 CASES = {"fp32": FpMul}
@@ -45,12 +46,23 @@ async def around_the_limits(dut):
 async def ties(dut):
     random = rng()
     # Products of 13-bit significands have 25 or 26 bits: many lie between two fp32 numbers.
-    await compare(dut, [(pattern(random, [127]) >> 11 << 11 | 1 << 11,
-                         pattern(random, [127]) >> 11 << 11 | 1 << 11) for _ in range(3000)])
+    await compare(
+        dut,
+        [
+            (
+                pattern(random, [127]) >> 11 << 11 | 1 << 11,
+                pattern(random, [127]) >> 11 << 11 | 1 << 11,
+            )
+            for _ in range(3000)
+        ],
+    )
 
 
 @cocotb.test()
 async def holds_between_enables(dut):
     random = rng()
-    await compare(dut, [(pattern(random, range(100, 150)), pattern(random, range(100, 150)))
-                        for _ in range(1000)], gap=0.5)
+    await compare(
+        dut,
+        [(pattern(random, range(100, 150)), pattern(random, range(100, 150))) for _ in range(1000)],
+        gap=0.5,
+    )

@@ -11,8 +11,7 @@ from rtl.spec.sparse import BLOCK
 from sim.oracles.linear import PRODUCTS, WEIGHTS
 
 
-__all__ = ["ODD", "FORMATS", "Matrix", "generator", "activations", "activation_writes",
-           "tables"]
+__all__ = ["ODD", "FORMATS", "Matrix", "generator", "activations", "activation_writes", "tables"]
 
 
 # Nothing in it is the same as in another configuration; three columns are no power of two.
@@ -30,7 +29,9 @@ def generator(rng):
 
 
 def sparse_codes(config, gen, rows, depth, values):
-    """Codes (rows, K) of which the blocks of 16 x 16 have zeros as the modes say, and `values` else."""
+    """Codes (rows, K) of which the blocks of 16 x 16 have zeros as the modes say, and `values`
+    else.
+    """
     stripes, height = -(-rows // (BLOCK * config.rows)), BLOCK * config.rows
     # (stripe, block, row, element); which of them are drawn first
     shape = stripes, depth // BLOCK, height, BLOCK
@@ -44,7 +45,7 @@ def sparse_codes(config, gen, rows, depth, values):
     if gen.random() < 0.3:
         kept[gen.integers(stripes)] = False
     if gen.random() < 0.3:
-        kept[-1, shape[1] // 2:] = False
+        kept[-1, shape[1] // 2 :] = False
     kept = kept.transpose(0, 2, 1, 3).reshape(-1, depth)[:rows]
     return np.where(kept, values, 0).astype(values.dtype)
 
@@ -52,6 +53,7 @@ def sparse_codes(config, gen, rows, depth, values):
 @dataclass
 class Matrix:
     """A packed matrix and what it was packed from; rows of zeros fill the last block."""
+
     config: Config
     fmt: WeightFormat
     rows: int
@@ -65,9 +67,12 @@ class Matrix:
     @classmethod
     def random(cls, config, gen, fmt, rows, groups):
         """Draw from the extremes more often than even chances would."""
+
         def draw(low, high, shape, dtype):
             edge = gen.choice([low, high - 1], shape)
-            return np.where(gen.random(shape) < 0.3, edge, gen.integers(low, high, shape)).astype(dtype)
+            return np.where(gen.random(shape) < 0.3, edge, gen.integers(low, high, shape)).astype(
+                dtype
+            )
 
         low, high = RANGES[fmt]
         codes = draw(low, high, (rows, groups * GROUP), np.int8 if low < 0 else np.uint8)
@@ -75,9 +80,17 @@ class Matrix:
             codes[0] = gen.choice([low, high - 1])
         if fmt in SPARSE:
             codes = sparse_codes(config, gen, rows, groups * GROUP, codes)
-        return cls(config, fmt, rows, groups, int(gen.integers(8)), codes,
-                   draw(0, 256, (rows, groups), np.uint8), draw(-128, 128, (rows, groups), np.int8),
-                   gen.standard_normal(rows).astype(np.float32))
+        return cls(
+            config,
+            fmt,
+            rows,
+            groups,
+            int(gen.integers(8)),
+            codes,
+            draw(0, 256, (rows, groups), np.uint8),
+            draw(-128, 128, (rows, groups), np.int8),
+            gen.standard_normal(rows).astype(np.float32),
+        )
 
     @property
     def integers(self):
@@ -88,13 +101,22 @@ class Matrix:
     def beats(self):
         """Beats as integers."""
         size = self.config.beat_bytes
-        packed = pack(self.fmt, self.codes, self.scale, self.centre, self.row_scale, size,
-                      self.config.patterns)
-        return [int.from_bytes(packed[n:n + size], "little") for n in range(0, len(packed), size)]
+        packed = pack(
+            self.fmt,
+            self.codes,
+            self.scale,
+            self.centre,
+            self.row_scale,
+            size,
+            self.config.patterns,
+        )
+        return [int.from_bytes(packed[n : n + size], "little") for n in range(0, len(packed), size)]
 
     def padded(self, array):
         """`array`, whose first axis are rows, with zeros up to whole blocks or stripes."""
-        grow = -self.rows % (BLOCK * self.config.rows if self.fmt in SPARSE else self.config.block_rows)
+        grow = -self.rows % (
+            BLOCK * self.config.rows if self.fmt in SPARSE else self.config.block_rows
+        )
         return np.pad(array, [(0, grow), *[(0, 0)] * (array.ndim - 1)])
 
     def tiles(self, array):
@@ -108,11 +130,20 @@ class Matrix:
 
     @property
     def embed_steps(self):
-        """What an embedding wants of the unpacked steps of S8: see :class:`~rtl.spec.layouts.WeightStep`."""
+        """What an embedding wants of the unpacked steps of S8: see
+        :class:`~rtl.spec.layouts.WeightStep`.
+        """
         raw = self.tiles(self.codes.view(np.uint8).reshape(self.rows, self.groups, 2, 16))
-        return [{"codes": int.from_bytes(raw[t, :, g, half].tobytes(), "little"), "scale": scale[:, g].tolist(),
-                 "last": int(g == self.groups - 1 and half)}
-                for t, scale in enumerate(self.tiles(self.scale)) for g in range(self.groups) for half in range(2)]
+        return [
+            {
+                "codes": int.from_bytes(raw[t, :, g, half].tobytes(), "little"),
+                "scale": scale[:, g].tolist(),
+                "last": int(g == self.groups - 1 and half),
+            }
+            for t, scale in enumerate(self.tiles(self.scale))
+            for g in range(self.groups)
+            for half in range(2)
+        ]
 
 
 def activations(config, gen, groups):
@@ -130,20 +161,32 @@ def activation_writes(config, q, exponents, first=0):
     """Payloads that write the vectors to the groups from `first` on."""
     runs = q.reshape(*exponents.shape, -1, config.lanes)
     columns, groups, count, _ = runs.shape
-    return [{"values": runs[c, g, n].tolist(), "exponent": int(exponents[c, g]), "group": first + g,
-             "column": c, "clear": int(g == n == 0), "last": int(n == count - 1)}
-            for c in range(columns) for g in range(groups) for n in range(count)]
+    return [
+        {
+            "values": runs[c, g, n].tolist(),
+            "exponent": int(exponents[c, g]),
+            "group": first + g,
+            "column": c,
+            "clear": int(g == n == 0),
+            "last": int(n == count - 1),
+        }
+        for c in range(columns)
+        for g in range(groups)
+        for n in range(count)
+    ]
 
 
 def tables(values, inputs):
-    """Tables (M, 32 / inputs, 2**(inputs - 1)) of values (M, 32); those of one input are the values.
+    """Tables (M, 32 / inputs, 2**(inputs - 1)) of values (M, 32); those of one input are the
+    values.
 
     An entry is the last of its values, with each of the others added where its bit of the entry's
     number is one, and taken off where it is zero.
     """
     if inputs == 1:
         return values[..., None]
-    signs = [[1 if e >> k & 1 else -1 for k in range(inputs - 1)] + [1]
-             for e in range(1 << inputs - 1)]
+    signs = [
+        [1 if e >> k & 1 else -1 for k in range(inputs - 1)] + [1] for e in range(1 << inputs - 1)
+    ]
     entries = PRODUCTS.expect(np.array(signs), values.reshape(-1, inputs))
     return entries.reshape(len(values), -1, len(signs))

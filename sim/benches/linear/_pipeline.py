@@ -2,7 +2,6 @@
 
 from cocotb.triggers import FallingEdge, RisingEdge
 
-
 from sim.harness.patterns import is_finite
 
 
@@ -35,6 +34,7 @@ async def check(dut, latency, inputs, expected, random, gap=0.0):
         await FallingEdge(dut.clk)
         if due[0] is not None:
             operands, want = due[0]
-            assert int(dut.o.value) == want, \
-                f"{ {k: hex(v) for k, v in operands.items()} } must give {want:#010x}, " \
+            assert int(dut.o.value) == want, (
+                f"{ {k: hex(v) for k, v in operands.items()} } must give {want:#010x}, "
                 f"not {int(dut.o.value):#010x}"
+            )

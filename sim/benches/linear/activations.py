@@ -3,16 +3,21 @@
 import cocotb
 import numpy as np
 
+from rtl.linear.activations import ACTIVATION_READ, ActivationBuffer, Activations
 from rtl.spec.config import GROUP, get
 from rtl.spec.layouts import ActivationWrite
-from rtl.linear.activations import ACTIVATION_READ, ActivationBuffer, Activations
 
 from ...harness.bench import Sink, Source, case, cycles, get_port, rng, start
 from ...oracles.linear import ALIGNMENT, PRODUCTS
 from ._matrix import ODD, activation_writes, activations, generator, tables
 
 
-CONFIGS = {"small": (get("small"), 1), "odd": (ODD, 1), "twos": (ODD, 2), "fours": (get("small"), 4)}
+CONFIGS = {
+    "small": (get("small"), 1),
+    "odd": (ODD, 1),
+    "twos": (ODD, 2),
+    "fours": (get("small"), 4),
+}
 CASES = {name: lambda args=args: ActivationBuffer(*args) for name, args in CONFIGS.items()}
 
 
@@ -21,9 +26,12 @@ def expected(config, inputs, q, exponents, group, half, split):
     values = q.reshape(config.columns, -1, GROUP)[:, group]
     sums = PRODUCTS.expect(np.ones((1, GROUP), int), values)
     if split:
-        values = np.tile(values[:, 16 * half:16 * half + 16], 2)
-    return {"tables": tables(values, inputs).tolist(), "sums": sums[:, 0].tolist(),
-            "shift": ALIGNMENT.expect(exponents)[0][:, group].tolist()}
+        values = np.tile(values[:, 16 * half : 16 * half + 16], 2)
+    return {
+        "tables": tables(values, inputs).tolist(),
+        "sums": sums[:, 0].tolist(),
+        "shift": ALIGNMENT.expect(exponents)[0][:, group].tolist(),
+    }
 
 
 async def check(dut, gap, stall, groups, first):
@@ -39,10 +47,15 @@ async def check(dut, gap, stall, groups, first):
     _, tops = ALIGNMENT.expect(exponents)
     assert [top >> 8 * c & 255 for c in range(config.columns)] == tops.tolist()
 
-    reads = [(random.randrange(groups), random.randrange(2), random.randrange(2))
-             for _ in range(3 * groups)]
-    cocotb.start_soon(read.send_all([{"group": first + g, "half": half, "split": split}
-                                     for g, half, split in reads]))
+    reads = [
+        (random.randrange(groups), random.randrange(2), random.randrange(2))
+        for _ in range(3 * groups)
+    ]
+    cocotb.start_soon(
+        read.send_all(
+            [{"group": first + g, "half": half, "split": split} for g, half, split in reads]
+        )
+    )
     await o.expect_all([expected(config, inputs, q, exponents, *what) for what in reads])
     await o.expect_none(5)
 

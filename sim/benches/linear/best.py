@@ -3,20 +3,25 @@
 import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge
+
+from rtl.linear.best import BestLogits
 from rtl.spec.csr import BEST
 from rtl.spec.layouts import Logit
 from rtl.spec.limits import ROW_BITS
-from rtl.linear.best import BestLogits
 from sim.harness.bench import Source, cycles, rng, start
-from sim.oracles.linear import BEST_LOGITS
 from sim.harness.patterns import EDGES, is_finite, patterns
+from sim.oracles.linear import BEST_LOGITS
 
 
 CASES = {"all": BestLogits}
 
 # Logits may be: zeros, normals. Of both signs, the classes of exponents first.
-FINITE = [x ^ sign for x in EDGES[:len(EDGES) // 2] if is_finite(x) and (x == 0 or x >> 23)
-          for sign in (0, 0x80000000)]
+FINITE = [
+    x ^ sign
+    for x in EDGES[: len(EDGES) // 2]
+    if is_finite(x) and (x == 0 or x >> 23)
+    for sign in (0, 0x80000000)
+]
 
 
 def logits(random, kind, count):
@@ -28,7 +33,7 @@ def logits(random, kind, count):
     if kind == "edges":
         return np.array([random.choice(FINITE) for _ in range(count)], np.uint32)
     if kind == "least":
-        return np.full(count, 0xff7fffff, np.uint32)
+        return np.full(count, 0xFF7FFFFF, np.uint32)
     if kind == "zeros":
         return np.array([random.choice([0, 0x80000000]) for _ in range(count)], np.uint32)
     return np.array([random.gauss(0, 5) for _ in range(count)], np.float32).view(np.uint32)
@@ -46,11 +51,18 @@ async def idle(dut, limit=5000):
 async def matches_reference(dut):
     random = rng()
     await start(dut)
-    for gap, kind, count in [(0, "random", 700), (0.5, "random", 200), (0, "ascending", 150),
-                             (0.2, "ties", 300), (0, "edges", 300), (0, "zeros", 100),
-                             (0, "least", 70), (0, "least", 3), (0, "ties", 0),
-                             *((0, kind, count) for kind in ("random", "ties", "zeros")
-                               for count in (1, 2, 63, 64, 65))]:
+    for gap, kind, count in [
+        (0, "random", 700),
+        (0.5, "random", 200),
+        (0, "ascending", 150),
+        (0.2, "ties", 300),
+        (0, "edges", 300),
+        (0, "zeros", 100),
+        (0, "least", 70),
+        (0, "least", 3),
+        (0, "ties", 0),
+        *((0, kind, count) for kind in ("random", "ties", "zeros") for count in (1, 2, 63, 64, 65)),
+    ]:
         source = Source(dut, "i", Logit, gap=gap)
         dut.clear.value = 1
         await cycles(dut)

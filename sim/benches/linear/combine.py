@@ -2,15 +2,16 @@
 
 import cocotb
 from cocotb.triggers import FallingEdge
+
+from rtl.linear.combine import Combiner, WordWrite
 from rtl.spec.config import get
 from rtl.spec.layouts import vector_write
-from rtl.linear.combine import Combiner, WordWrite
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
 
 
 CASES = {
     "small": lambda: Combiner(get("small")),
-    "wide":  lambda: Combiner(get("wide")),
+    "wide": lambda: Combiner(get("wide")),
 }
 
 
@@ -18,10 +19,14 @@ def words(random, size, count):
     """Runs of neighbours, scattered words, and words that are written twice."""
     addr = 0
     for k in range(count):
-        addr = (random.choice([addr + 1] * 8 + [addr, addr + size // 2, random.randrange(size)])
-                % size)
-        yield {"addr": addr, "data": random.getrandbits(32),
-               "last": int(k == count - 1 or random.random() < 0.05)}
+        addr = (
+            random.choice([addr + 1] * 8 + [addr, addr + size // 2, random.randrange(size)]) % size
+        )
+        yield {
+            "addr": addr,
+            "data": random.getrandbits(32),
+            "last": int(k == count - 1 or random.random() < 0.05),
+        }
 
 
 def lines(config, sent):
@@ -43,8 +48,9 @@ async def watch(dut, source, sink, places):
     while True:
         await FallingEdge(dut.clk)
         held = source.count > 0 and sink.count <= places[source.count - 1]
-        assert int(dut.busy.value) == held, \
+        assert int(dut.busy.value) == held, (
             f"busy must be {int(held)} with {source.count} words taken, {sink.count} lines written"
+        )
 
 
 @cocotb.test()

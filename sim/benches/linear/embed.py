@@ -2,18 +2,19 @@
 
 import cocotb
 import numpy as np
+
+from rtl.linear.embed import Embedder
 from rtl.spec.config import GROUP, get
 from rtl.spec.formats import TILES, WeightFormat
 from rtl.spec.layouts import WeightStep
-from rtl.linear.embed import Embedder
 from sim.harness.bench import Sink, Source, case, rng, start
 from sim.oracles.linear import WEIGHTS
 
 
 CASES = {
     "small": lambda: Embedder(get("small")),
-    "wide":  lambda: Embedder(get("wide")),
-    "lut":   lambda: Embedder(get("wide-lut")),  # steps of other formats have more rows
+    "wide": lambda: Embedder(get("wide")),
+    "lut": lambda: Embedder(get("wide-lut")),  # steps of other formats have more rows
 }
 
 
@@ -25,11 +26,20 @@ def beats(config, codes, scale):
         for g in range(groups):
             for half in range(2):
                 at = g * GROUP + half * GROUP // 2
-                yield {"codes": int.from_bytes(codes[rows, at:at + 16].tobytes(), "little"),
-                       "format": WeightFormat.S8.value, "index": 0, "mode": 0, "beat": 0, "sub": 0,
-                       "scale": scale[rows, g].tolist() + [5] * more,
-                       "centre": [0] * config.scaled_rows, "group": g, "half": half,
-                       "first": int(g == half == 0), "last": int(g == groups - 1 and half == 1)}
+                yield {
+                    "codes": int.from_bytes(codes[rows, at : at + 16].tobytes(), "little"),
+                    "format": WeightFormat.S8.value,
+                    "index": 0,
+                    "mode": 0,
+                    "beat": 0,
+                    "sub": 0,
+                    "scale": scale[rows, g].tolist() + [5] * more,
+                    "centre": [0] * config.scaled_rows,
+                    "group": g,
+                    "half": half,
+                    "first": int(g == half == 0),
+                    "last": int(g == groups - 1 and half == 1),
+                }
 
 
 @cocotb.test()
@@ -53,8 +63,10 @@ async def picks_the_row(dut):
             scale[:, 0] = 255
             row_scale = numpy_random.integers(0, 1 << 32, block)
             await command.send(row)
-            sending = [cocotb.start_soon(weights.send_all(list(beats(config, codes, scale)))),
-                       cocotb.start_soon(row_scales.send_all(row_scale.reshape(-1, n).tolist()))]
+            sending = [
+                cocotb.start_soon(weights.send_all(list(beats(config, codes, scale)))),
+                cocotb.start_soon(row_scales.send_all(row_scale.reshape(-1, n).tolist())),
+            ]
             r = row % block
             centre = np.zeros(scale.shape, np.int8)
             want = WEIGHTS.expect(WeightFormat.S8, codes, scale, centre, 0)[r]

@@ -2,24 +2,35 @@
 
 import cocotb
 
+from rtl.linear.expand import Expander
 from rtl.spec.config import Config, get
 from rtl.spec.formats import SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.spec.layouts import WeightStep
-from rtl.linear.expand import Expander
 
 from ...harness.bench import Sink, Source, case, cycles, get_port, rng, start
-from ._matrix import ODD, generator
 from ..cores._steps import StepMatrix, settle
+from ._matrix import ODD, generator
 
 
 PLAIN = {WeightFormat.U1, WeightFormat.U2, WeightFormat.U3, WeightFormat.U4, WeightFormat.S8}
-FEW = Config(name="few", beat_bits=128, columns=1, lanes=4, formats=("S8", "SPARSE8"),
-             patterns=("2:16", "4:16"))
+FEW = Config(
+    name="few",
+    beat_bits=128,
+    columns=1,
+    lanes=4,
+    formats=("S8", "SPARSE8"),
+    patterns=("2:16", "4:16"),
+)
 # As the cores take them: systolic; tables, of planes of bits; chains, with slots.
-UNITS = {"small": (get("small"), PLAIN), "wide": (get("wide"), PLAIN), "odd": (ODD, PLAIN),
-         "planes": (get("small-lut"), PLAIN | {WeightFormat.TERNARY}),
-         "chain": (get("wide-dspchain"), PLAIN | SPARSE), "few": (FEW, PLAIN)}
+UNITS = {
+    "small": (get("small"), PLAIN),
+    "wide": (get("wide"), PLAIN),
+    "odd": (ODD, PLAIN),
+    "planes": (get("small-lut"), PLAIN | {WeightFormat.TERNARY}),
+    "chain": (get("wide-dspchain"), PLAIN | SPARSE),
+    "few": (FEW, PLAIN),
+}
 CASES = {name: lambda unit=unit: Expander(*unit) for name, unit in UNITS.items()}
 
 
@@ -27,17 +38,25 @@ def matrices(config, gen):
     """All formats in turns, sparse ones with blocks of every mode."""
     n = config.rows
     shapes = [(1, 1), (4 * n + 1, 3), (17 * n, 6)]
-    return [StepMatrix.random(config, gen, WeightFormat[name], *shape)
-            for shape in shapes for name in config.formats]
+    return [
+        StepMatrix.random(config, gen, WeightFormat[name], *shape)
+        for shape in shapes
+        for name in config.formats
+    ]
 
 
 def blurred(config, matrix, random):
     """Steps as the unpacker may give them, with anything where it does not matter."""
     for step in matrix.steps:
-        noise = dict(step, codes=random.getrandbits(config.beat_bits),
-                     index=random.getrandbits(config.beat_bits) if config.sparse else 0)
-        kept = settle(config, noise)    # zero where it does not matter
-        yield dict(step, **{name: noise[name] ^ kept[name] ^ step[name] for name in ("codes", "index")})
+        noise = dict(
+            step,
+            codes=random.getrandbits(config.beat_bits),
+            index=random.getrandbits(config.beat_bits) if config.sparse else 0,
+        )
+        kept = settle(config, noise)  # zero where it does not matter
+        yield dict(
+            step, **{name: noise[name] ^ kept[name] ^ step[name] for name in ("codes", "index")}
+        )
 
 
 async def check(dut, gap, stall):
@@ -47,8 +66,9 @@ async def check(dut, gap, stall):
     o = Sink(dut, "o", WeightStep(config), stall=stall)
     await start(dut)
     random = rng("blur")
-    feed = cocotb.start_soon(i.send_all([step for matrix in work
-                                         for step in blurred(config, matrix, random)]))
+    feed = cocotb.start_soon(
+        i.send_all([step for matrix in work for step in blurred(config, matrix, random)])
+    )
     for matrix in work:
         what = f"{matrix.fmt.name} of {matrix.rows} x {matrix.groups}"
         for n, want in enumerate(matrix.expanded(native)):

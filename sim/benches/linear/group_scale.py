@@ -5,11 +5,11 @@ import numpy as np
 from amaranth import signed
 from amaranth.lib import data
 
+from rtl.linear.group_scale import ACC_BITS, GroupScaler, GroupStep
+from rtl.linear.slices import payload_slices
 from rtl.spec.config import Config, get
 from rtl.spec.formats import FORMATS, ROW_SCALED, SPARSE
 from rtl.spec.isa import WeightFormat
-from rtl.linear.group_scale import ACC_BITS, GroupScaler, GroupStep
-from rtl.linear.slices import payload_slices
 
 from ...harness.bench import Sink, Source, case, rng, start
 from ...oracles.linear import GROUP_SUMS
@@ -21,15 +21,29 @@ LUT = get("small-lut").native
 
 # Configuration, and the formats that its core takes whole.
 CONFIGS = {
-    "small":    (get("small"), DENSE),
-    "odd":      (ODD, DENSE),
-    "plain":    (Config(name="plain", beat_bits=128, columns=2, lanes=4, formats=("U4", "S8")), DENSE),
-    "ternary":  (Config(name="ternary", beat_bits=128, columns=1, lanes=4, formats=("S8", "TERNARY")), DENSE),
-    "lut":      (Config(name="lut", beat_bits=256, columns=3, lanes=8, core="lut"), LUT),
-    "two-bit":  (Config(name="two-bit", beat_bits=128, columns=2, lanes=4, core="lut",
-                        formats=("U2", "S8", "TERNARY")), LUT),
-    "dspchain": (Config(name="dspchain", beat_bits=256, columns=3, lanes=8, core="dspchain"),
-                 DENSE | SPARSE),
+    "small": (get("small"), DENSE),
+    "odd": (ODD, DENSE),
+    "plain": (Config(name="plain", beat_bits=128, columns=2, lanes=4, formats=("U4", "S8")), DENSE),
+    "ternary": (
+        Config(name="ternary", beat_bits=128, columns=1, lanes=4, formats=("S8", "TERNARY")),
+        DENSE,
+    ),
+    "lut": (Config(name="lut", beat_bits=256, columns=3, lanes=8, core="lut"), LUT),
+    "two-bit": (
+        Config(
+            name="two-bit",
+            beat_bits=128,
+            columns=2,
+            lanes=4,
+            core="lut",
+            formats=("U2", "S8", "TERNARY"),
+        ),
+        LUT,
+    ),
+    "dspchain": (
+        Config(name="dspchain", beat_bits=256, columns=3, lanes=8, core="dspchain"),
+        DENSE | SPARSE,
+    ),
 }
 CASES = {name: lambda what=what: GroupScaler(*what) for name, what in CONFIGS.items()}
 
@@ -42,11 +56,15 @@ def payloads_of(gen, fmt, native):
 
 
 def tile(config, native, gen, fmt, steps, extreme):
-    """Payloads of a tile, and its sums by slice, column and row. `extreme`: None, or the sign of the
-    largest magnitudes."""
+    """Payloads of a tile, and its sums by slice, column and row. `extreme`: None, or the sign of
+    the largest magnitudes."""
+
     def draw(low, high, *shape):
-        return gen.integers(low, high, shape) if extreme is None else \
-            np.full(shape, high - 1 if extreme > 0 else low)
+        return (
+            gen.integers(low, high, shape)
+            if extreme is None
+            else np.full(shape, high - 1 if extreme > 0 else low)
+        )
 
     n, lanes = config.rows, GroupStep(config, native)["sums"].shape.elem_shape.length
     payloads, accs = [], np.zeros((FORMATS[fmt].tile_slices, config.columns, n), np.int64)
@@ -56,25 +74,38 @@ def tile(config, native, gen, fmt, steps, extreme):
         centre_shift = int(gen.integers(8)) if extreme is None else 7
         for at, size in payloads_of(gen, fmt, native):
             # Lanes that have no sums have something.
-            sums = draw(-2**18, 2**18 + 1, config.columns, lanes)
+            sums = draw(-(2**18), 2**18 + 1, config.columns, lanes)
             scale = np.abs(draw(-255, 256, config.scaled_rows))
-            centre = np.abs(draw(-127, 128, config.scaled_rows)) if extreme else \
-                draw(-128, 128, config.scaled_rows)
+            centre = (
+                np.abs(draw(-127, 128, config.scaled_rows))
+                if extreme
+                else draw(-128, 128, config.scaled_rows)
+            )
             if fmt in ROW_SCALED:
                 scale[:] = 1
             if fmt in ROW_SCALED or fmt == WeightFormat.S8:
                 centre[:] = 0
-            payloads.append({
-                "sums": sums.tolist(), "scale": scale.tolist(), "centre": centre.tolist(),
-                "act_sums": act_sums.tolist(), "shift": shift.tolist(),
-                "centre_shift": centre_shift, "slice": at, "span": size.bit_length() - 1,
-                "first": int(step == 0), "last": int(step == steps - 1)})
+            payloads.append(
+                {
+                    "sums": sums.tolist(),
+                    "scale": scale.tolist(),
+                    "centre": centre.tolist(),
+                    "act_sums": act_sums.tolist(),
+                    "shift": shift.tolist(),
+                    "centre_shift": centre_shift,
+                    "slice": at,
+                    "span": size.bit_length() - 1,
+                    "first": int(step == 0),
+                    "last": int(step == steps - 1),
+                }
+            )
             rows = slice(size * n)
-            scales, centres = (1, 0) if fmt in ROW_SCALED else \
-                (scale[rows], centre[rows] << centre_shift)
+            scales, centres = (
+                (1, 0) if fmt in ROW_SCALED else (scale[rows], centre[rows] << centre_shift)
+            )
             scales, centres = (np.broadcast_to(x, size * n) for x in (scales, centres))
             terms = GROUP_SUMS.expect(sums[:, rows], act_sums, scales, centres, shift)
-            accs[at:at + size] += terms.reshape(config.columns, size, n).swapaxes(0, 1)
+            accs[at : at + size] += terms.reshape(config.columns, size, n).swapaxes(0, 1)
     return payloads, accs.tolist()
 
 
@@ -86,14 +117,30 @@ async def random_stalls(dut):
     await start(dut)
     for gap, stall in [(0, 0), (0.5, 0), (0, 0.9), (0.3, 0.5)]:
         gen = generator(rng(f"{gap} {stall}"))
-        tiles = [tile(config, native, gen, formats[int(gen.integers(len(formats)))], steps, extreme)
-                 for steps, extreme in [(1, None), (1, None), (1, 1), (2, None), (7, None), (1, None),
-                                        (1, None), (7, None), (2, -1), (1, None)] * 2]
+        tiles = [
+            tile(config, native, gen, formats[int(gen.integers(len(formats)))], steps, extreme)
+            for steps, extreme in [
+                (1, None),
+                (1, None),
+                (1, 1),
+                (2, None),
+                (7, None),
+                (1, None),
+                (1, None),
+                (7, None),
+                (2, -1),
+                (1, None),
+            ]
+            * 2
+        ]
         tiles += [tile(config, native, gen, WeightFormat.S8, 64, sign) for sign in (1, -1)]
         tiles += [tile(config, native, gen, fmt, 3, None) for fmt in formats]
         sink = Sink(dut, "o", sums, stall=stall)
-        cocotb.start_soon(Source(dut, "i", GroupStep(config, native), gap=gap)
-                          .send_all([step for payloads, _ in tiles for step in payloads]))
+        cocotb.start_soon(
+            Source(dut, "i", GroupStep(config, native), gap=gap).send_all(
+                [step for payloads, _ in tiles for step in payloads]
+            )
+        )
         await sink.expect_all([acc for _, accs in tiles for acc in accs])
         await sink.expect_none()
 
@@ -106,8 +153,9 @@ async def one_step_per_cycle(dut):
     dut.o__ready.value = 1
     for name in config.formats:
         payloads, _ = tile(config, native, generator(rng(name)), WeightFormat[name], 4, None)
-        sending = cocotb.start_soon(Source(dut, "i", GroupStep(config, native), gap=0)
-                                    .send_all(payloads * 5))
+        sending = cocotb.start_soon(
+            Source(dut, "i", GroupStep(config, native), gap=0).send_all(payloads * 5)
+        )
         for _ in range(5 * len(payloads)):
             await cocotb.triggers.FallingEdge(dut.clk)
             assert dut.i__ready.value == 1, name

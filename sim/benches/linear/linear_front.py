@@ -5,12 +5,12 @@ from amaranth import signed
 from amaranth.lib import data
 from cocotb.triggers import FallingEdge
 
+from rtl.linear.group_scale import ACC_BITS
+from rtl.linear.pipeline import LINEAR_COMMAND, LinearPipeline
 from rtl.spec.config import Config, get
 from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.spec.layouts import ActivationWrite, WeightStep
-from rtl.linear.group_scale import ACC_BITS
-from rtl.linear.pipeline import LINEAR_COMMAND, LinearPipeline
 from rtl.spec.sparse import BLOCK
 
 from ...harness.bench import Sink, Source, case, cycles, get_port, rng, start
@@ -19,39 +19,70 @@ from ._matrix import ODD, Matrix, activation_writes, activations, generator
 
 
 def config(name, beat_bits, columns, core, **changes):
-    return Config(name=name, beat_bits=beat_bits, columns=columns, lanes=4, act_groups=32, core=core, **changes)
+    return Config(
+        name=name,
+        beat_bits=beat_bits,
+        columns=columns,
+        lanes=4,
+        act_groups=32,
+        core=core,
+        **changes,
+    )
 
 
 S8 = WeightFormat.S8
 
-CONFIGS = {"small": get("small"), "odd": ODD, "wide": get("wide"),
-           "plain": config("plain", 256, 3, "systolic", formats=("U4", "S8")),
-           "ternary": config("ternary", 128, 2, "systolic", formats=("S8", "TERNARY")),
-           "small-lut": get("small-lut"), "odd-lut": config("odd-lut", 256, 2, "lut"),
-           "two-bit": config("two-bit", 128, 2, "lut", formats=("U2", "U3", "S8")),
-           "small-dspchain": get("small-dspchain"), "odd-dspchain": config("odd-dspchain", 256, 2, "dspchain"),
-           "patterns": config("patterns", 128, 2, "dspchain", formats=("S8", "SPARSE4"), patterns=("4:16", "2:4"))}
+CONFIGS = {
+    "small": get("small"),
+    "odd": ODD,
+    "wide": get("wide"),
+    "plain": config("plain", 256, 3, "systolic", formats=("U4", "S8")),
+    "ternary": config("ternary", 128, 2, "systolic", formats=("S8", "TERNARY")),
+    "small-lut": get("small-lut"),
+    "odd-lut": config("odd-lut", 256, 2, "lut"),
+    "two-bit": config("two-bit", 128, 2, "lut", formats=("U2", "U3", "S8")),
+    "small-dspchain": get("small-dspchain"),
+    "odd-dspchain": config("odd-dspchain", 256, 2, "dspchain"),
+    "patterns": config(
+        "patterns", 128, 2, "dspchain", formats=("S8", "SPARSE4"), patterns=("4:16", "2:4")
+    ),
+}
 CASES = {name: lambda config=config: LinearPipeline(config) for name, config in CONFIGS.items()}
 
 
 def layouts(config):
-    return {"command": LINEAR_COMMAND, "beats": config.beat_bits, "write": ActivationWrite(config),
-            "accs": data.ArrayLayout(data.ArrayLayout(signed(ACC_BITS), config.rows), config.columns),
-            "row_scales": data.ArrayLayout(32, config.rows), "embed": WeightStep(config)}
+    return {
+        "command": LINEAR_COMMAND,
+        "beats": config.beat_bits,
+        "write": ActivationWrite(config),
+        "accs": data.ArrayLayout(data.ArrayLayout(signed(ACC_BITS), config.rows), config.columns),
+        "row_scales": data.ArrayLayout(32, config.rows),
+        "embed": WeightStep(config),
+    }
 
 
 def sources(dut, config, gap):
-    return [Source(dut, name, layouts(config)[name], gap=gap) for name in ("command", "beats", "write")]
+    return [
+        Source(dut, name, layouts(config)[name], gap=gap) for name in ("command", "beats", "write")
+    ]
 
 
 def sinks(dut, config, stall):
-    return [Sink(dut, name, layouts(config)[name], stall=stall)
-            for name in ("accs", "row_scales", "embed")]
+    return [
+        Sink(dut, name, layouts(config)[name], stall=stall)
+        for name in ("accs", "row_scales", "embed")
+    ]
 
 
 def command(matrix, act=0, embed=0):
-    return {"format": matrix.fmt.value, "rows": matrix.rows, "groups": matrix.groups,
-            "centre": matrix.centre_shift, "act": act, "embed": embed}
+    return {
+        "format": matrix.fmt.value,
+        "rows": matrix.rows,
+        "groups": matrix.groups,
+        "centre": matrix.centre_shift,
+        "act": act,
+        "embed": embed,
+    }
 
 
 def accs(matrix, q, exponents):
@@ -65,7 +96,11 @@ async def expect_embed(sink, matrices):
     for matrix in matrices:
         for want in matrix.embed_steps:
             got = await sink.receive()
-            got = {"codes": got["codes"], "scale": got["scale"][:matrix.config.rows], "last": got["last"]}
+            got = {
+                "codes": got["codes"],
+                "scale": got["scale"][: matrix.config.rows],
+                "last": got["last"],
+            }
             assert got == want, (sink.count, got, want)
 
 
@@ -78,8 +113,10 @@ async def check(dut, gap, stall, groups, act):
     for fmt in config.weight_formats:
         tall = 16 * config.rows if fmt in SPARSE else block
         shapes += [(fmt, int(gen.choice([1, tall, tall + 1, 2 * tall - 1])), 0) for _ in range(2)]
-    work = [(Matrix.random(config, gen, fmt, rows, groups), embed)
-            for fmt, rows, embed in [shapes[n] for n in gen.permutation(len(shapes))]]
+    work = [
+        (Matrix.random(config, gen, fmt, rows, groups), embed)
+        for fmt, rows, embed in [shapes[n] for n in gen.permutation(len(shapes))]
+    ]
 
     commands, beats, write = sources(dut, config, gap)
     sums, scales, rows = sinks(dut, config, stall)
@@ -89,8 +126,9 @@ async def check(dut, gap, stall, groups, act):
         beats.send_all([beat for matrix, _ in work for beat in matrix.beats]),
         scales.expect_all([tile for matrix, _ in work for tile in matrix.row_scale_tiles]),
         expect_embed(rows, [matrix for matrix, embed in work if embed]),
-        sums.expect_all([acc for matrix, embed in work if not embed
-                         for acc in accs(matrix, q, exponents)]),
+        sums.expect_all(
+            [acc for matrix, embed in work if not embed for acc in accs(matrix, q, exponents)]
+        ),
     ]
     for task in [cocotb.start_soon(task) for task in tasks]:
         await task
@@ -179,7 +217,9 @@ async def keeps_up(dut):
     for fmt in config.weight_formats:
         matrix = Matrix.random(config, gen, fmt, 32 * config.rows, groups)
         await commands.send(command(matrix))
-        sending = cocotb.start_soon(Source(dut, "beats", config.beat_bits, gap=0).send_all(matrix.beats))
+        sending = cocotb.start_soon(
+            Source(dut, "beats", config.beat_bits, gap=0).send_all(matrix.beats)
+        )
         count = wait = 0
         while wait < len(matrix.row_scale_tiles):
             await FallingEdge(dut.clk)

@@ -3,16 +3,17 @@
 import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge
+
+from rtl.linear.unit import LinearUnit
 from rtl.spec.config import GROUP, Config, get
 from rtl.spec.csr import BEST
 from rtl.spec.isa import Embed, MatMul, WeightFormat
 from rtl.spec.layouts import ActivationWrite, Dispatched, Logit, vector_write
 from rtl.spec.limits import COLUMN_BITS, ROW_BITS
-from rtl.linear.unit import LinearUnit
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
+from sim.harness.patterns import EDGES, floats, is_finite
 from sim.oracles.linear import BEST_LOGITS, EMBEDDING, LINEAR
 from sim.oracles.vector import QUANTIZE
-from sim.harness.patterns import EDGES, floats, is_finite
 
 from ._matrix import Matrix
 
@@ -23,8 +24,11 @@ def small(core, **changes):
 
 CASES = {
     "small": lambda: LinearUnit(get("small")),
-    "three": lambda: LinearUnit(Config(name="three", beat_bits=256, columns=3, lanes=8,
-                                       vector_words=1 << 18, act_groups=1024)),
+    "three": lambda: LinearUnit(
+        Config(
+            name="three", beat_bits=256, columns=3, lanes=8, vector_words=1 << 18, act_groups=1024
+        )
+    ),
     "plain": lambda: LinearUnit(small("systolic", formats=("U4", "S8"))),
     "lut": lambda: LinearUnit(small("lut")),
     "dspchain": lambda: LinearUnit(small("dspchain")),
@@ -35,13 +39,14 @@ f32 = np.float32
 
 class Harness:
     """The unit with a vector memory, and streams around it."""
+
     def __init__(self, dut, config, gap, stall):
         self.dut, self.config = dut, config
         self.insns = Source(dut, "insn", Dispatched, gap=0)
         self.beats = Source(dut, "beats", config.beat_bits, gap=gap)
         self.acts = Source(dut, "write_act", ActivationWrite(config), gap=gap)
         self.sink = Sink(dut, "write", vector_write(config), stall=stall, limit=1 << 30)
-        self.memory = np.full(config.vector_words, 0xdeadbeef, np.uint32)
+        self.memory = np.full(config.vector_words, 0xDEADBEEF, np.uint32)
         self.tasks = [cocotb.start_soon(self.take_writes())]
 
     def stop(self):
@@ -63,16 +68,25 @@ class Harness:
             per_group = GROUP // self.config.lanes
             for n, run in enumerate(runs.tolist()):
                 group, place = divmod(n, per_group)
-                await self.acts.send({"values": run, "exponent": int(exps[group]),
-                                      "group": first + group, "column": column,
-                                      "clear": int(n == 0), "last": int(place == per_group - 1)})
+                await self.acts.send(
+                    {
+                        "values": run,
+                        "exponent": int(exps[group]),
+                        "group": first + group,
+                        "column": column,
+                        "clear": int(n == 0),
+                        "last": int(place == per_group - 1),
+                    }
+                )
         await cycles(self.dut, 3)
 
     async def execute(self, insns, matrices):
         """Run instructions back to back; returns once the unit is idle."""
+
         async def feed():
             for matrix in matrices:
                 await self.beats.send_all(matrix.beats)
+
         feeding = cocotb.start_soon(feed())
         for insn in insns:
             await self.insns.send({"word": insn.encode(), "pc": 0})
@@ -130,7 +144,9 @@ def place(config, random, rows):
     """Where a product may go: its first word, and words from column to column."""
     most = min((config.vector_words - rows) // max(config.columns - 1, 1), (1 << COLUMN_BITS) - 1)
     stride = int(random.choice([rows, most, random.integers(rows, most + 1)]))
-    return int(random.integers(config.vector_words - rows - (config.columns - 1) * stride + 1)), stride
+    return int(
+        random.integers(config.vector_words - rows - (config.columns - 1) * stride + 1)
+    ), stride
 
 
 @cocotb.test()
@@ -144,31 +160,44 @@ async def executes(dut):
         unit = Harness(dut, config, gap, stall)
         groups = 3
         first = int(random.choice([5, config.act_groups - groups]))
-        x = (random.standard_normal((config.columns, groups * GROUP))
-             * 10.0 ** random.integers(-3, 4, (config.columns, 1))).astype(f32)
+        x = (
+            random.standard_normal((config.columns, groups * GROUP))
+            * 10.0 ** random.integers(-3, 4, (config.columns, 1))
+        ).astype(f32)
         await unit.write_activations(first, x)
 
         # Matrices that are not a multiple of anything, an embedding, and whole numbers of blocks.
-        matrices = [random_matrix(config, random, fmt, rows, groups) for fmt in formats_of(config)
-                    for rows in (5 * config.block_rows + 1, 8 * config.block_rows)]
+        matrices = [
+            random_matrix(config, random, fmt, rows, groups)
+            for fmt in formats_of(config)
+            for rows in (5 * config.block_rows + 1, 8 * config.block_rows)
+        ]
         matrices = [matrices[n] for n in random.permutation(len(matrices))]
         e = random_matrix(config, random, WeightFormat.S8, config.block_rows, groups)
         # Each result is written where it may lie over those before.
         common = {"groups": groups, "act": first, "column": config.columns - 1}
-        want = np.full_like(unit.memory, 0xdeadbeef)
+        want = np.full_like(unit.memory, 0xDEADBEEF)
         insns = []
         for n, matrix in enumerate(matrices):
             at, stride = place(config, random, matrix.rows)
-            insns.append(MatMul(format=matrix.fmt, rows=matrix.rows, dst=at, stride=stride,
-                                centre=matrix.centre_shift, **common))
+            insns.append(
+                MatMul(
+                    format=matrix.fmt,
+                    rows=matrix.rows,
+                    dst=at,
+                    stride=stride,
+                    centre=matrix.centre_shift,
+                    **common,
+                )
+            )
             for column, values in enumerate(bits(product_of(matrix, x))):
-                want[at + column * stride:][:len(values)] = values
+                want[at + column * stride :][: len(values)] = values
             if n == 1:
                 row, at = next(embedded), int(random.integers(config.vector_words - groups * GROUP))
                 insns.append(Embed(row=row, groups=groups, dst=at))
                 r = row % config.block_rows
                 embedding = bits(EMBEDDING.expect(e.integers, e.row_scale, r))
-                want[at:at + len(embedding)] = embedding
+                want[at : at + len(embedding)] = embedding
         await unit.execute(insns, matrices[:2] + [e] + matrices[2:])
         wrong = np.flatnonzero(unit.memory != want)
         assert not len(wrong), (wrong, unit.memory[wrong], want[wrong])
@@ -177,8 +206,18 @@ async def executes(dut):
         for rows in (150, 64, 10, 1):
             logits = random_matrix(config, random, random.choice(formats_of(config)), rows, groups)
             column = int(random.integers(config.columns))
-            await unit.execute([MatMul(format=logits.fmt, rows=rows, best=1, centre=logits.centre_shift,
-                                       **common | {"column": column})], [logits])
+            await unit.execute(
+                [
+                    MatMul(
+                        format=logits.fmt,
+                        rows=rows,
+                        best=1,
+                        centre=logits.centre_shift,
+                        **common | {"column": column},
+                    )
+                ],
+                [logits],
+            )
             values = product_of(logits, x)[column]
             assert await unit.best() == best(values)
         assert is_finite(unit.memory).all()
@@ -187,7 +226,9 @@ async def executes(dut):
 
 
 async def one_group(dut, stall):
-    """Reset, and write a group of activations; returns configuration, generator, unit and the group."""
+    """Reset, and write a group of activations; returns configuration, generator, unit and the
+    group.
+    """
     config, random = CASES[case()]().config, np.random.default_rng(rng().getrandbits(32))
     await start(dut)
     unit = Harness(dut, config, 0, stall)
@@ -202,8 +243,9 @@ async def busy_until_written(dut):
     config, random, unit, x = await one_group(dut, 0.95)
     for rows in (1, config.lanes, config.lanes + 1):
         matrix = random_matrix(config, random, WeightFormat.U4, rows, 1)
-        await unit.execute([MatMul(format=matrix.fmt, rows=rows, groups=1, centre=matrix.centre_shift)],
-                           [matrix])
+        await unit.execute(
+            [MatMul(format=matrix.fmt, rows=rows, groups=1, centre=matrix.centre_shift)], [matrix]
+        )
         assert np.array_equal(unit.memory[:rows], bits(product_of(matrix, x)[0]))
     unit.stop()
 
@@ -212,12 +254,19 @@ async def busy_until_written(dut):
 async def back_to_back(dut):
     """The front is done with a small matrix while the one before waits for the vector memory."""
     config, random, unit, x = await one_group(dut, 0.9)
-    matrices = [random_matrix(config, random, WeightFormat.U4, rows, 1)
-                for rows in random.permutation([1, 1, 1, 2, config.lanes, config.lanes + 1]).tolist()]
-    await unit.execute([MatMul(format=m.fmt, rows=m.rows, groups=1, dst=64 * n, centre=m.centre_shift)
-                        for n, m in enumerate(matrices)], matrices)
+    matrices = [
+        random_matrix(config, random, WeightFormat.U4, rows, 1)
+        for rows in random.permutation([1, 1, 1, 2, config.lanes, config.lanes + 1]).tolist()
+    ]
+    await unit.execute(
+        [
+            MatMul(format=m.fmt, rows=m.rows, groups=1, dst=64 * n, centre=m.centre_shift)
+            for n, m in enumerate(matrices)
+        ],
+        matrices,
+    )
     for n, matrix in enumerate(matrices):
-        assert np.array_equal(unit.memory[64 * n:][:matrix.rows], bits(product_of(matrix, x)[0]))
+        assert np.array_equal(unit.memory[64 * n :][: matrix.rows], bits(product_of(matrix, x)[0]))
     unit.stop()
 
 
@@ -231,8 +280,13 @@ async def searches_back_to_back(dut):
         order = np.argsort(product_of(matrices[0], x)[0], kind="stable")
         for name in ("codes", "scale", "centre", "row_scale"):
             setattr(matrices[0], name, getattr(matrices[0], name)[order])
-        await unit.execute([MatMul(format=m.fmt, rows=m.rows, groups=1, best=1, centre=m.centre_shift)
-                            for m in matrices], matrices)
+        await unit.execute(
+            [
+                MatMul(format=m.fmt, rows=m.rows, groups=1, best=1, centre=m.centre_shift)
+                for m in matrices
+            ],
+            matrices,
+        )
         values = product_of(matrices[1], x)[0]
         assert await unit.best() == best(values)
     unit.stop()
@@ -248,7 +302,9 @@ async def keeps_up(dut):
     groups = 8
     x = random.standard_normal((config.columns, groups * GROUP)).astype(f32)
     await unit.write_activations(0, x)
-    matrices = [random_matrix(config, random, WeightFormat.U4, config.block_rows, groups) for _ in range(8)]
+    matrices = [
+        random_matrix(config, random, WeightFormat.U4, config.block_rows, groups) for _ in range(8)
+    ]
     count, starved = 0, 0
 
     async def watch():
@@ -257,9 +313,22 @@ async def keeps_up(dut):
             await FallingEdge(dut.clk)
             count += 1
             starved += int(dut.starved.value)
+
     watching = cocotb.start_soon(watch())
-    await unit.execute([MatMul(format=m.fmt, rows=m.rows, groups=groups, dst=64 * n,
-                               stride=16, column=config.columns - 1) for n, m in enumerate(matrices)], matrices)
+    await unit.execute(
+        [
+            MatMul(
+                format=m.fmt,
+                rows=m.rows,
+                groups=groups,
+                dst=64 * n,
+                stride=16,
+                column=config.columns - 1,
+            )
+            for n, m in enumerate(matrices)
+        ],
+        matrices,
+    )
     watching.cancel()
     beats = sum(len(m.beats) for m in matrices)
     dut._log.info("%d beats in %d cycles, starved for %d", beats, count, starved)

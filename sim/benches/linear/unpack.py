@@ -4,22 +4,34 @@ import cocotb
 import numpy as np
 from amaranth.lib import data
 
+from rtl.linear.unpack import SCALE_BEATS, UNPACK_COMMAND, WeightUnpacker
 from rtl.spec.config import Config, get
 from rtl.spec.formats import SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.spec.layouts import WeightStep
-from rtl.linear.unpack import SCALE_BEATS, UNPACK_COMMAND, WeightUnpacker
 
 from ...harness.bench import Sink, Source, case, cycles, get_port, rng, start
-from ._matrix import ODD, generator
 from ..cores._steps import StepMatrix, settle
+from ._matrix import ODD, generator
 
 
-CONFIGS = {"small": get("small"), "odd": ODD, "wide": get("wide"), "small-lut": get("small-lut"),
-           "wide-lut": get("wide-lut"),
-           "few": Config(name="few", beat_bits=128, columns=1, lanes=4, core="lut",
-                         formats=("S8", "U3", "SPARSE8"), patterns=("4:16",)),
-           "embedding": Config(name="embedding", beat_bits=256, columns=1, lanes=4, formats=("S8",))}
+CONFIGS = {
+    "small": get("small"),
+    "odd": ODD,
+    "wide": get("wide"),
+    "small-lut": get("small-lut"),
+    "wide-lut": get("wide-lut"),
+    "few": Config(
+        name="few",
+        beat_bits=128,
+        columns=1,
+        lanes=4,
+        core="lut",
+        formats=("S8", "U3", "SPARSE8"),
+        patterns=("4:16",),
+    ),
+    "embedding": Config(name="embedding", beat_bits=256, columns=1, lanes=4, formats=("S8",)),
+}
 CASES = {name: lambda config=config: WeightUnpacker(config) for name, config in CONFIGS.items()}
 
 
@@ -32,22 +44,25 @@ def matrices(config, gen):
     formats take turns."""
     block = config.block_rows
     shapes = [(1, 1), (block, 2), (block + 1, 4), (3 * block - 1, 5), (2, 6), (block, 18), (1, 1)]
-    work = [StepMatrix.random(config, gen, fmt, *shape) for shape in shapes for fmt in formats(config)]
+    work = [
+        StepMatrix.random(config, gen, fmt, *shape) for shape in shapes for fmt in formats(config)
+    ]
     for fmt in sorted(SPARSE & set(formats(config)), key=lambda fmt: fmt.value):
+
         def add(stripes, groups):
             work.append(StepMatrix.random(config, gen, fmt, 16 * n * stripes - 1, groups))
             return work[-1].codes
 
         n = config.rows
-        add(3, 40 * n)[:] *= np.repeat(gen.random(80 * n) < 0.1, 16)    # hardly a block stored
+        add(3, 40 * n)[:] *= np.repeat(gen.random(80 * n) < 0.1, 16)  # hardly a block stored
         add(2, 3)[:] = 0
-        add(1, 16 * n)[:, ::16] = 1                                     # all blocks of a header stored
+        add(1, 16 * n)[:, ::16] = 1  # all blocks of a header stored
         # Headers of zeros between blocks, and before the first; others begin with or end in zeros.
         lonely, late = add(1, 56 * n), add(2, 33 * n)
         lonely[:, ::16] = 1
-        lonely[:, 16 * 3:-16 * 4] = 0
-        lonely[:, -16 * 3:] = 0
-        late[:, :-32 * n - 16] = 0
+        lonely[:, 16 * 3 : -16 * 4] = 0
+        lonely[:, -16 * 3 :] = 0
+        late[:, : -32 * n - 16] = 0
     return work
 
 
@@ -62,7 +77,8 @@ async def check(dut, gap, stall, scale_stall):
     cocotb.start_soon(commands.send_all([matrix.command for matrix in work]))
     feed = cocotb.start_soon(beats.send_all([beat for matrix in work for beat in matrix.beats]))
     scaled = cocotb.start_soon(
-        scales.expect_all([tile for matrix in work for tile in matrix.row_scale_tiles]))
+        scales.expect_all([tile for matrix in work for tile in matrix.row_scale_tiles])
+    )
     for matrix in work:
         what = f"{matrix.fmt.name} of {matrix.rows} x {matrix.groups}"
         for n, want in enumerate(matrix.steps):
@@ -85,8 +101,8 @@ async def gaps_and_stalls(dut):
 
 
 def least_cycles(matrix):
-    """Cycles from the first beat to the last one, when all are there: beats, steps without a beat and
-    with no scale beat due, and one to search the header."""
+    """Cycles from the first beat to the last one, when all are there: beats, steps without a beat
+    and with no scale beat due, and one to search the header."""
     groups, blocks = matrix.groups, -(-matrix.rows // matrix.config.block_rows)
     total = len(matrix.beats) + (matrix.fmt in SPARSE)
     if matrix.fmt == WeightFormat.TERNARY:
@@ -100,8 +116,8 @@ def least_cycles(matrix):
 
 @cocotb.test()
 async def one_beat_per_cycle(dut):
-    """A matrix takes as many cycles as it has beats, and steps beyond those; even if nobody takes its
-    row scales."""
+    """A matrix takes as many cycles as it has beats, and steps beyond those; even if nobody takes
+    its row scales."""
     config = CONFIGS[case()]
     gen = generator(rng())
     await start(dut)
@@ -109,8 +125,13 @@ async def one_beat_per_cycle(dut):
     for fmt in formats(config):
         sparse = fmt in SPARSE
         # A stripe with one header. Of the others, one that does not end with a step without a beat.
-        matrix = StepMatrix.random(config, gen, fmt, (16 if sparse else 12) * config.rows,
-                                   16 * config.rows + (0 if sparse else 2))
+        matrix = StepMatrix.random(
+            config,
+            gen,
+            fmt,
+            (16 if sparse else 12) * config.rows,
+            16 * config.rows + (0 if sparse else 2),
+        )
         commands = Source(dut, "command", UNPACK_COMMAND, gap=0)
         # Their FIFO is empty before, but what is left of the last matrix' goes first.
         get_port(dut, "row_scales.ready").value = 1

@@ -20,6 +20,7 @@ class _Bus:
     lazy : :class:`bool`
         Sleep while nobody asks: faster, where nothing stalls.
     """
+
     lazy = False
 
     def __init__(self, dut, prefix, random, stall=0.0):
@@ -58,6 +59,7 @@ class LinkMemory(_Bus):
     writes, reads : :class:`list` of pairs
         Address and beats of each burst.
     """
+
     def __init__(self, dut, prefix, random, size, beat_bytes, **options):
         super().__init__(dut, prefix, random, **options)
         self.data, self.beat_bytes = bytearray(random.randbytes(size)), beat_bytes
@@ -66,26 +68,39 @@ class LinkMemory(_Bus):
     def check(self, kind):
         address, beats = self.sees(f"a{kind}addr"), self.sees(f"a{kind}len") + 1
         assert 1 << self.sees(f"a{kind}size") == self.beat_bytes and self.sees(f"a{kind}burst") == 1
-        assert address % self.beat_bytes == 0 and address + beats * self.beat_bytes <= len(self.data)
+        assert address % self.beat_bytes == 0 and address + beats * self.beat_bytes <= len(
+            self.data
+        )
         assert address // 4096 == (address + beats * self.beat_bytes - 1) // 4096
         return address, beats
 
     async def run(self):
         asked, to_write, answers = [], [], []
         address = data = None
-        holds_r = holds_b = False   # what is offered stays until it is taken
+        holds_r = holds_b = False  # what is offered stays until it is taken
         while True:
-            if not (asked or answers or address is not None or self.sees("rvalid") or self.sees("bvalid")):
+            if not (
+                asked
+                or answers
+                or address is not None
+                or self.sees("rvalid")
+                or self.sees("bvalid")
+            ):
                 await self.wake("awvalid", "arvalid")
             take = {name: self.goes() for name in ("aw", "w", "ar")}
             self.drive(awready=take["aw"], wready=take["w"], arready=take["ar"])
             give_r = bool(asked) and (holds_r or self.goes())
             give_b = bool(answers) and (holds_b or self.goes())
-            self.drive(rvalid=give_r, bvalid=give_b, rresp=3, bresp=3, rlast=self.random.getrandbits(1))
+            self.drive(
+                rvalid=give_r, bvalid=give_b, rresp=3, bresp=3, rlast=self.random.getrandbits(1)
+            )
             if give_r:
                 at, last = asked[0]
-                self.drive(rdata=int.from_bytes(self.data[at:at + self.beat_bytes], "little"), rlast=last,
-                           rresp=self.response(at))
+                self.drive(
+                    rdata=int.from_bytes(self.data[at : at + self.beat_bytes], "little"),
+                    rlast=last,
+                    rresp=self.response(at),
+                )
             if give_b:
                 self.drive(bresp=self.response(answers[0]))
             await FallingEdge(self.clk)
@@ -101,7 +116,7 @@ class LinkMemory(_Bus):
             if address is not None and data is not None:
                 self.writes.append((address, 1))
                 if address not in self.errors:
-                    self.data[address:address + self.beat_bytes] = data
+                    self.data[address : address + self.beat_bytes] = data
                 to_write.append(address)
                 address = data = None
             if take["ar"] and self.sees("arvalid"):
@@ -121,23 +136,32 @@ class LinkMemory(_Bus):
 
 class LinkRegisters(_Bus):
     """AXI4-Lite registers, one access at a time. `log` has all accesses: address, value or None."""
+
     def __init__(self, dut, prefix, random, **options):
         super().__init__(dut, prefix, random, **options)
         self.values, self.log = {}, []
 
     async def run(self):
         address = data = read = answer = None
-        holds = False       # what is offered stays until it is taken
+        holds = False  # what is offered stays until it is taken
         while True:
-            if answer is None and address is None and not (self.sees("rvalid") or self.sees("bvalid")):
+            if (
+                answer is None
+                and address is None
+                and not (self.sees("rvalid") or self.sees("bvalid"))
+            ):
                 await self.wake("awvalid", "arvalid")
             take = {name: self.goes() for name in ("aw", "w", "ar")}
             self.drive(awready=take["aw"], wready=take["w"], arready=take["ar"])
             answering = answer is not None and (holds or self.goes())
             at, written = answer if answer is not None else (None, None)
-            self.drive(bvalid=answering and written, rvalid=answering and not written,
-                       rdata=self.values.get(at, 0) if answering else self.random.getrandbits(32),
-                       rresp=answering and self.response(at), bresp=answering and self.response(at))
+            self.drive(
+                bvalid=answering and written,
+                rvalid=answering and not written,
+                rdata=self.values.get(at, 0) if answering else self.random.getrandbits(32),
+                rresp=answering and self.response(at),
+                bresp=answering and self.response(at),
+            )
             await FallingEdge(self.clk)
             holds = answering and not self.sees("bready" if written else "rready")
             if answering and not holds:
@@ -163,6 +187,7 @@ class LinkRegisters(_Bus):
 
 class ControlBus(_Bus):
     """Wishbone registers. `log` has all accesses: address, value or None."""
+
     def __init__(self, dut, prefix, random, **options):
         super().__init__(dut, prefix, random, **options)
         self.values, self.log = {}, []
@@ -181,13 +206,17 @@ class ControlBus(_Bus):
                     self.values[at] = self.sees("dat_w")
             await RisingEdge(self.clk)
             if answering:
-                self.drive(ack=at not in self.errors, err=at in self.errors, dat_r=self.values.get(at, 0))
+                self.drive(
+                    ack=at not in self.errors, err=at in self.errors, dat_r=self.values.get(at, 0)
+                )
                 await RisingEdge(self.clk)
                 self.drive(ack=0, err=0, dat_r=self.random.getrandbits(32))
 
 
 def connect(dut, random, *, size, beat_bytes, separator="__", stall=0.0):
     """Agents for all three buses: memory, registers, control bus. They have yet to be run."""
-    return (LinkMemory(dut, f"memory{separator}", random, size, beat_bytes, stall=stall),
-            LinkRegisters(dut, f"registers{separator}", random, stall=stall),
-            ControlBus(dut, f"control{separator}", random, stall=stall))
+    return (
+        LinkMemory(dut, f"memory{separator}", random, size, beat_bytes, stall=stall),
+        LinkRegisters(dut, f"registers{separator}", random, stall=stall),
+        ControlBus(dut, f"control{separator}", random, stall=stall),
+    )

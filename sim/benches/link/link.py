@@ -9,9 +9,9 @@ from cocotb.utils import get_sim_time
 
 from host.device import DeviceError
 from host.link.client import Client, LinkError
+from rtl.link.link import UartLink
 from rtl.spec.config import get
 from rtl.spec.csr import REGISTERS
-from rtl.link.link import UartLink
 from rtl.spec.protocol import Status
 from sim.harness.bench import cycles, rng, start
 
@@ -33,6 +33,7 @@ class Port:
     noise : :class:`float`
         Rate at which bytes are damaged, at which they are lost, doubled and put in, each.
     """
+
     byte_seconds = 10 * BIT_NS * 1e-9
 
     def __init__(self, dut, noise=0.0):
@@ -117,8 +118,10 @@ async def reset(dut):
 async def load_and_start(dut):
     client, memory, registers, control = await begin(dut)
     random = rng("image")
-    image, behind = random.randbytes(64 * 9), bytes(memory.data[64 * 9:])
-    registers.values |= {REGISTERS["BEST"].address + 4 * n: random.getrandbits(32) for n in range(8)}
+    image, behind = random.randbytes(64 * 9), bytes(memory.data[64 * 9 :])
+    registers.values |= {
+        REGISTERS["BEST"].address + 4 * n: random.getrandbits(32) for n in range(8)
+    }
 
     def use():
         hello = client.hello()
@@ -132,11 +135,11 @@ async def load_and_start(dut):
         client.load(image, done.append)
         assert done[-1] == len(image)
         client.write(CONTROL, 1)
-        client.write(1 << 28 | 7, 0xcafe)
-        assert client.read(1 << 28 | 7) == 0xcafe
+        client.write(1 << 28 | 7, 0xCAFE)
+        assert client.read(1 << 28 | 7) == 0xCAFE
         addresses = [REGISTERS["BEST"].address + 4 * n for n in range(8)]
         assert client.read_all(addresses) == [registers.values[a] for a in addresses]
-        for value in (0xffff_ffff, 0):
+        for value in (0xFFFF_FFFF, 0):
             client.write(1 << 28 | 7, value)
             assert client.read(1 << 28 | 7) == value
         # An error of any bus reaches the host.
@@ -151,7 +154,7 @@ async def load_and_start(dut):
                     assert error.status == Status.BUS
         assert client.check(0, UNITS) == zlib.crc32(memory.data)
         for unit in (1, 2, 4, 8, UNITS - 1):
-            assert client.check(unit, 1) == zlib.crc32(memory.data[64 * unit:][:64])
+            assert client.check(unit, 1) == zlib.crc32(memory.data[64 * unit :][:64])
         # What is there is not sent again.
         writes = len(memory.writes)
         client.load(image)
@@ -161,8 +164,11 @@ async def load_and_start(dut):
     await bridge(use)()
     assert memory.data == image + behind and int(dut.sealed.value)
     assert registers.log[0] == (CONTROL, 1)
-    assert control.log == [*((7, value) for written in (0xcafe, 0xffff_ffff, 0) for value in (written, None)),
-                           (9, None), (9, 1)]
+    assert control.log == [
+        *((7, value) for written in (0xCAFE, 0xFFFF_FFFF, 0) for value in (written, None)),
+        (9, None),
+        (9, 1),
+    ]
 
 
 @cocotb.test()
@@ -179,7 +185,7 @@ async def bad_line(dut):
         client.write(CONTROL, 1)
 
     await bridge(use)()
-    assert memory.data[:len(image)] == image
+    assert memory.data[: len(image)] == image
     # However often they were sent.
     writes = [access for access in registers.log if access[1] is not None]
     assert writes == [*((0x80, n) for n in range(10)), (CONTROL, 1)]
@@ -212,4 +218,4 @@ async def reset_while_loading(dut):
         client.write(CONTROL, 1)
 
     await bridge(use)()
-    assert memory.data[:len(image)] == image and registers.log == [(CONTROL, 1)]
+    assert memory.data[: len(image)] == image and registers.log == [(CONTROL, 1)]

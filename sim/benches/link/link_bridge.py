@@ -5,10 +5,10 @@ import zlib
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from rtl.spec.config import get
-from rtl.spec.csr import REGISTERS
 from rtl.link.bridge import Bridge
 from rtl.link.cobs import DECODED, PACKET
+from rtl.spec.config import get
+from rtl.spec.csr import REGISTERS
 from rtl.spec.protocol import MAGIC, MESSAGES, Op, Status, pack, unpack
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
 
@@ -16,11 +16,13 @@ from ._link import connect
 
 
 CONFIGS = {"small": get("small"), "wide": get("wide")}
-UNITS = 200   # memory that crosses 4 KB, and does not end at one
-BOARD = 0xc0ffee42
+UNITS = 200  # memory that crosses 4 KB, and does not end at one
+BOARD = 0xC0FFEE42
 PATIENCE = 110  # fewer than the bytes of a beat take on `wide`
-CASES = {name: lambda config=config: Bridge(config, board=BOARD, units=UNITS, patience=PATIENCE)
-         for name, config in CONFIGS.items()}
+CASES = {
+    name: lambda config=config: Bridge(config, board=BOARD, units=UNITS, patience=PATIENCE)
+    for name, config in CONFIGS.items()
+}
 CONTROL = REGISTERS["CONTROL"].address
 START = {"address": CONTROL, "value": 1}
 BOARD_SPACE = 1 << 28
@@ -28,6 +30,7 @@ BOARD_SPACE = 1 << 28
 
 class Host:
     """Sends requests and receives replies, with sequence numbers of its own."""
+
     def __init__(self, dut, gap, stall):
         self.dut, self.number, self.tasks = dut, 0, []
         self.source = Source(dut, "i", DECODED, gap=gap)
@@ -35,8 +38,10 @@ class Host:
 
     async def send(self, packet):
         raw = packet + zlib.crc32(packet).to_bytes(4, "little")
-        await self.source.send_all([{"byte": byte, "end": 0, "good": 0} for byte in raw]
-                                   + [{"byte": 0, "end": 1, "good": 1}])
+        await self.source.send_all(
+            [{"byte": byte, "end": 0, "good": 0} for byte in raw]
+            + [{"byte": 0, "end": 1, "good": 1}]
+        )
 
     async def receive(self):
         raw = bytearray()
@@ -84,15 +89,24 @@ async def strangers(dut):
     for round in range(2):
         for op, message in MESSAGES.items():
             if op != Op.HELLO:
-                await host.ask(op, Status.STRANGER, data=bytes(message.data),
-                               **{field.name: 1 for field in message.request})
+                await host.ask(
+                    op,
+                    Status.STRANGER,
+                    data=bytes(message.data),
+                    **{field.name: 1 for field in message.request},
+                )
         assert (await host.raw(0x77, 9, b""))[0] == Status.STRANGER
         assert (await host.raw(Op.HELLO, 9, b"12345"))[0] == Status.STRANGER
         assert not (memory.reads or memory.writes or registers.log or control.log)
-        for nonce in (0, 0xffff_ffff, 0x1234_5678):
+        for nonce in (0, 0xFFFF_FFFF, 0x1234_5678):
             assert await host.ask(Op.HELLO, nonce=nonce) == {
-                "nonce": nonce, "magic": MAGIC, "version": 1, "max_data": 256, "board": BOARD,
-                "memory_units": UNITS}
+                "nonce": nonce,
+                "magic": MAGIC,
+                "version": 1,
+                "max_data": 256,
+                "board": BOARD,
+                "memory_units": UNITS,
+            }
         await host.ask(Op.READ, address=4)
         registers.log.clear()
         dut.rst.value = 1
@@ -107,8 +121,11 @@ async def accesses(dut, stall):
     random = rng("accesses")
     for _ in range(30):
         base, bus = random.choice([(0, registers), (BOARD_SPACE, control)])
-        at = random.choice([0, 4, 0xffc, 4 * random.randrange(1024)]) if not base else \
-            random.choice([0, 1, (1 << 28) - 1, random.randrange(1 << 28)])
+        at = (
+            random.choice([0, 4, 0xFFC, 4 * random.randrange(1024)])
+            if not base
+            else random.choice([0, 1, (1 << 28) - 1, random.randrange(1 << 28)])
+        )
         if base == 0 and at == CONTROL:
             continue
         value = random.getrandbits(32)
@@ -125,7 +142,7 @@ async def accesses(dut, stall):
             assert bus.values.get(at, 0) == before
         bus.log.clear()
         bus.errors.clear()
-    for address in (0x1000, 0x0800_0000, 1, 2, 0x13, 0x2000_0000, 0xf000_0010):
+    for address in (0x1000, 0x0800_0000, 1, 2, 0x13, 0x2000_0000, 0xF000_0010):
         await host.ask(Op.READ, Status.BUS, address=address)
         await host.ask(Op.WRITE, Status.BUS, address=address, value=1)
     assert not (registers.log or control.log or memory.reads or memory.writes)
@@ -137,21 +154,45 @@ async def store_and_check(dut, stall):
     host, memory, registers, control = await begin(dut, stall=stall)
     random = rng("store")
     want = bytearray(memory.data)
-    for unit, units in [(0, 1), (0, 4), (UNITS - 1, 1), (UNITS - 4, 4), (62, 4),
-                        *((random.randrange(UNITS - 4), random.randint(1, 4)) for _ in range(6))]:
-        data = random.choice([bytes(64 * units), b"\xff" * 64 * units, random.randbytes(64 * units)])
+    for unit, units in [
+        (0, 1),
+        (0, 4),
+        (UNITS - 1, 1),
+        (UNITS - 4, 4),
+        (62, 4),
+        *((random.randrange(UNITS - 4), random.randint(1, 4)) for _ in range(6)),
+    ]:
+        data = random.choice(
+            [bytes(64 * units), b"\xff" * 64 * units, random.randbytes(64 * units)]
+        )
         await host.ask(Op.STORE, unit=unit, data=data)
-        want[64 * unit:64 * (unit + units)] = data
+        want[64 * unit : 64 * (unit + units)] = data
         assert memory.data == want
     for unit, units in [(0, 1), (0, UNITS), (UNITS - 1, 1), (1, UNITS - 1), (63, 2), (10, 107)]:
         got = await host.ask(Op.CHECK, unit=unit, units=units)
-        assert got == {"crc": zlib.crc32(want[64 * unit:64 * (unit + units)])}
+        assert got == {"crc": zlib.crc32(want[64 * unit : 64 * (unit + units)])}
     memory.writes.clear()
     memory.reads.clear()
-    for unit, units in [(UNITS, 1), (UNITS - 1, 2), (UNITS - 3, 4), (1 << 31, 3), (0xffff_ffff, 1), (1 << 26, 1)]:
+    for unit, units in [
+        (UNITS, 1),
+        (UNITS - 1, 2),
+        (UNITS - 3, 4),
+        (1 << 31, 3),
+        (0xFFFF_FFFF, 1),
+        (1 << 26, 1),
+    ]:
         await host.ask(Op.STORE, Status.BUS, unit=unit, data=bytes(64 * units))
-    for unit, units in [(0, 0), (0, UNITS + 1), (UNITS, 1), (5, UNITS), (1, 0xffff_ffff), (0xffff_ffff, 1),
-                        (0, 1 << 26), (0xffff_ffff, 0xffff_ffff), (0, 1 << 31)]:
+    for unit, units in [
+        (0, 0),
+        (0, UNITS + 1),
+        (UNITS, 1),
+        (5, UNITS),
+        (1, 0xFFFF_FFFF),
+        (0xFFFF_FFFF, 1),
+        (0, 1 << 26),
+        (0xFFFF_FFFF, 0xFFFF_FFFF),
+        (0, 1 << 31),
+    ]:
         await host.ask(Op.CHECK, Status.BUS, unit=unit, units=units)
         await host.ask(Op.SEAL, Status.BUS, unit=unit, units=units, crc=0)
     assert memory.data == want and not memory.writes and not memory.reads
@@ -182,12 +223,14 @@ async def seal(dut):
     area = {"unit": 3, "units": 50}
 
     def crc():
-        return zlib.crc32(memory.data[64 * 3:64 * 53])
+        return zlib.crc32(memory.data[64 * 3 : 64 * 53])
 
     async def starts(ok):
         registers.log.clear()
-        for value in (1, 3, 0xffff_ffff):
-            await host.ask(Op.WRITE, Status.OK if ok else Status.UNSEALED, address=CONTROL, value=value)
+        for value in (1, 3, 0xFFFF_FFFF):
+            await host.ask(
+                Op.WRITE, Status.OK if ok else Status.UNSEALED, address=CONTROL, value=value
+            )
         assert len(registers.log) == 3 * ok
         assert int(dut.sealed.value) == ok
         # Whatever starts nothing is allowed.
@@ -278,7 +321,7 @@ async def malformed(dut):
             if size not in message.sizes and 0 <= size <= 260:
                 status, body = await host.raw(op, 5, bytes(size))
                 assert status == Status.MALFORMED and body == b"", f"{op.name} with {size} bytes"
-    for op in (0, 7, 0x7f):
+    for op in (0, 7, 0x7F):
         assert (await host.raw(op, 0, bytes(4)))[0] == Status.MALFORMED
     assert not (registers.log or control.log or memory.reads or memory.writes)
     await host.ask(Op.READ, number=5, address=0)
@@ -317,14 +360,17 @@ async def hung(dut):
     assert await host.ask(Op.READ, address=8) == {"value": 88}
 
     want = bytearray(memory.data)
-    for op, fields in [(Op.CHECK, {"unit": 0, "units": 100}), (Op.STORE, {"unit": 0, "data": b"x" * 256})]:
+    for op, fields in [
+        (Op.CHECK, {"unit": 0, "units": 100}),
+        (Op.STORE, {"unit": 0, "data": b"x" * 256}),
+    ]:
         memory.hung = True
         await host.ask(op, Status.BUS, **fields)
         await host.ask(Op.STORE, Status.BUS, unit=9, data=bytes(64))
         await host.ask(Op.READ, address=4)
         memory.hung = False
         await cycles(dut, 2000)
-        want[:CONFIGS[case()].beat_bytes] = memory.data[:CONFIGS[case()].beat_bytes]
+        want[: CONFIGS[case()].beat_bytes] = memory.data[: CONFIGS[case()].beat_bytes]
         assert memory.data == want
         assert await host.ask(Op.CHECK, unit=0, units=20) == {"crc": zlib.crc32(want[:1280])}
         want[192:256] = bytes(range(64))
@@ -337,9 +383,13 @@ async def waiting(dut):
     """Requests that come while one is executed are executed after it, in order; a fifth is lost."""
     host, memory, registers, control = await begin(dut, stall=0)
     memory.stall = 0.9
-    await host.send(bytes([Op.CHECK, 1]) + pack(MESSAGES[Op.CHECK].request, {"unit": 0, "units": UNITS}))
+    await host.send(
+        bytes([Op.CHECK, 1]) + pack(MESSAGES[Op.CHECK].request, {"unit": 0, "units": UNITS})
+    )
     for n in range(2, 7):
-        await host.send(bytes([Op.WRITE, n]) + pack(MESSAGES[Op.WRITE].request, {"address": 0x80, "value": n}))
+        await host.send(
+            bytes([Op.WRITE, n]) + pack(MESSAGES[Op.WRITE].request, {"address": 0x80, "value": n})
+        )
     assert not registers.log
     for n in range(1, 5):
         assert (await host.receive())[1:3] == bytes([n, 0])
@@ -354,11 +404,14 @@ async def reset_at_any_time(dut):
     random = rng("reset")
     for trial in range(12):
         host, *buses = await begin_again(dut, host, buses)
-        request = random.choice([
-            bytes([Op.STORE, 9]) + bytes(4) + bytes(256),
-            bytes([Op.CHECK, 9]) + pack(MESSAGES[Op.CHECK].request, {"unit": 0, "units": UNITS}),
-            bytes([Op.READ, 9]) + bytes(4),
-        ])
+        request = random.choice(
+            [
+                bytes([Op.STORE, 9]) + bytes(4) + bytes(256),
+                bytes([Op.CHECK, 9])
+                + pack(MESSAGES[Op.CHECK].request, {"unit": 0, "units": UNITS}),
+                bytes([Op.READ, 9]) + bytes(4),
+            ]
+        )
         sender = cocotb.start_soon(host.send(request))
         await cycles(dut, random.randrange(1, 600))
         sender.cancel()
@@ -381,9 +434,19 @@ async def begin_again(dut, host, buses):
     await cycles(dut, 3)
     dut.rst.value = 0
     await FallingEdge(dut.clk)
-    assert not any(int(getattr(dut, name).value) for name in (
-        "o__valid", "memory__awvalid", "memory__wvalid", "memory__arvalid", "registers__awvalid",
-        "registers__arvalid", "control__cyc", "sealed"))
+    assert not any(
+        int(getattr(dut, name).value)
+        for name in (
+            "o__valid",
+            "memory__awvalid",
+            "memory__wvalid",
+            "memory__arvalid",
+            "registers__awvalid",
+            "registers__arvalid",
+            "control__cyc",
+            "sealed",
+        )
+    )
     await RisingEdge(dut.clk)
     buses = connect(dut, rng("again"), size=64 * UNITS, beat_bytes=CONFIGS[case()].beat_bytes)
     host = Host(dut, gap=0, stall=0)

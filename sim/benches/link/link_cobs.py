@@ -12,9 +12,16 @@ from sim.harness.bench import Sink, Source, rng, start
 
 class Cobs(wiring.Component):
     """An encoder and a decoder that have nothing to do with each other."""
+
     def __init__(self):
-        super().__init__({"packet": In(stream.Signature(PACKET)), "frame": Out(stream.Signature(8)),
-                          "line": In(stream.Signature(8)), "decoded": Out(stream.Signature(DECODED))})
+        super().__init__(
+            {
+                "packet": In(stream.Signature(PACKET)),
+                "frame": Out(stream.Signature(8)),
+                "line": In(stream.Signature(8)),
+                "decoded": Out(stream.Signature(DECODED)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -47,7 +54,9 @@ async def expect(sink, items):
     for n, item in enumerate(items):
         got = await sink.receive()
         for name, want in zip(("byte", "end", "good"), item):
-            assert want is None or got[name] == want, f"payload {n}: {name} must be {want}, not {got[name]}"
+            assert want is None or got[name] == want, (
+                f"payload {n}: {name} must be {want}, not {got[name]}"
+            )
 
 
 def decoded(packet, good=1):
@@ -58,9 +67,12 @@ def decoded(packet, good=1):
 @cocotb.parametrize(gap=[0, 0.5], stall=[0, 0.5])
 async def encode(dut, gap, stall):
     await start(dut)
-    chosen = list(packets())[::1 if gap == stall == 0 else 3]
-    items = [{"byte": byte, "last": n == len(packet) - 1} for packet in chosen
-             for n, byte in enumerate(packet)]
+    chosen = list(packets())[:: 1 if gap == stall == 0 else 3]
+    items = [
+        {"byte": byte, "last": n == len(packet) - 1}
+        for packet in chosen
+        for n, byte in enumerate(packet)
+    ]
     source = cocotb.start_soon(Source(dut, "packet", PACKET, gap=gap).send_all(items))
     sink = Sink(dut, "frame", 8, stall=stall)
     for packet in chosen:
@@ -73,7 +85,7 @@ async def encode(dut, gap, stall):
 @cocotb.parametrize(gap=[0, 0.5], stall=[0, 0.5])
 async def decode(dut, gap, stall):
     await start(dut)
-    chosen = list(packets())[::1 if gap == stall == 0 else 3]
+    chosen = list(packets())[:: 1 if gap == stall == 0 else 3]
     # What came before does not matter, nor do zeros between frames.
     line = b"\0\0" + b"\0\0".join(map(cobs.encode, chosen)) + b"\0\0"
     source = cocotb.start_soon(Source(dut, "line", 8, gap=gap).send_all(line))
@@ -88,11 +100,15 @@ async def cut_short(dut):
     """A frame that lacks its end is not good; the one behind it is whole."""
     await start(dut)
     whole = bytes(range(1, 40))
-    line = b"".join(cobs.encode(whole)[:n] + b"\0" for n in range(2, 40)) + cobs.encode(whole) + b"\0"
+    line = (
+        b"".join(cobs.encode(whole)[:n] + b"\0" for n in range(2, 40)) + cobs.encode(whole) + b"\0"
+    )
     source = cocotb.start_soon(Source(dut, "line", 8).send_all(line))
     sink = Sink(dut, "decoded", DECODED)
-    await expect(sink, [item for n in range(2, 40) for item in decoded(whole[:n - 1], good=0)]
-                 + decoded(whole))
+    await expect(
+        sink,
+        [item for n in range(2, 40) for item in decoded(whole[: n - 1], good=0)] + decoded(whole),
+    )
     await source
 
 

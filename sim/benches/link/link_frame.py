@@ -16,12 +16,19 @@ from sim.harness.bench import Sink, Source, case, cycles, rng, start
 
 class Frame(wiring.Component):
     """A receiver and a transmitter that have nothing to do with each other."""
+
     def __init__(self, slots):
         self.slots = slots
-        super().__init__({
-            "i": In(stream.Signature(DECODED)), "packet": Out(stream.Signature(range(MAX_REQUEST + 1))),
-            "addr": In(range(SLOT)), "byte": Out(8),
-            "reply": In(stream.Signature(PACKET)), "o": Out(stream.Signature(PACKET))})
+        super().__init__(
+            {
+                "i": In(stream.Signature(DECODED)),
+                "packet": Out(stream.Signature(range(MAX_REQUEST + 1))),
+                "addr": In(range(SLOT)),
+                "byte": Out(8),
+                "reply": In(stream.Signature(PACKET)),
+                "o": Out(stream.Signature(PACKET)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -44,7 +51,9 @@ def summed(packet):
 
 
 def items(raw, good=1):
-    return [{"byte": byte, "end": 0, "good": 0} for byte in raw] + [{"byte": 0, "end": 1, "good": good}]
+    return [{"byte": byte, "end": 0, "good": 0} for byte in raw] + [
+        {"byte": 0, "end": 1, "good": good}
+    ]
 
 
 async def look(dut, packet):
@@ -95,8 +104,11 @@ async def damaged(dut):
     await start(dut)
     random = rng("damaged")
     raw = summed(random.randbytes(12))
-    wrong = [raw[:n // 8] + bytes([raw[n // 8] ^ 1 << n % 8]) + raw[n // 8 + 1:] for n in range(8 * len(raw))]
-    wrong += [raw[:n] + raw[n + 1:] for n in range(len(raw))]
+    wrong = [
+        raw[: n // 8] + bytes([raw[n // 8] ^ 1 << n % 8]) + raw[n // 8 + 1 :]
+        for n in range(8 * len(raw))
+    ]
+    wrong += [raw[:n] + raw[n + 1 :] for n in range(len(raw))]
     wrong += [raw[:n] + bytes([random.randrange(256)]) + raw[n:] for n in range(len(raw) + 1)]
     source = Source(dut, "i", DECODED, gap=0)
     for raw_wrong in wrong:
@@ -122,7 +134,7 @@ async def full(dut):
     random = rng("full")
     packets = [random.randbytes(random.choice([2, 20, MAX_REQUEST])) for _ in range(12)]
     source = Source(dut, "i", DECODED, gap=0)
-    for packet in packets[:slots + 2]:
+    for packet in packets[: slots + 2]:
         await source.send_all(items(summed(packet)))
     await take(dut, packets[0])
     await source.send_all(items(summed(packets[-1])))
@@ -142,12 +154,19 @@ async def transmit(dut, gap, stall):
     await start(dut)
     random = rng("transmit")
     packets = [random.randbytes(random.choice([1, 2, 3, 20, 260])) for _ in range(12)]
-    source = cocotb.start_soon(Source(dut, "reply", PACKET, gap=gap).send_all(
-        {"byte": byte, "last": n == len(packet) - 1} for packet in packets for n, byte in enumerate(packet)))
+    source = cocotb.start_soon(
+        Source(dut, "reply", PACKET, gap=gap).send_all(
+            {"byte": byte, "last": n == len(packet) - 1}
+            for packet in packets
+            for n, byte in enumerate(packet)
+        )
+    )
     sink = Sink(dut, "o", PACKET, stall=stall)
     for packet in packets:
         raw = summed(packet)
-        await sink.expect_all({"byte": byte, "last": n == len(raw) - 1} for n, byte in enumerate(raw))
+        await sink.expect_all(
+            {"byte": byte, "last": n == len(raw) - 1} for n, byte in enumerate(raw)
+        )
     await source
     await sink.expect_none()
 

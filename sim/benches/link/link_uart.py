@@ -12,10 +12,12 @@ from sim.harness.bench import Sink, Source, case, cycles, rng, start
 
 class Uart(wiring.Component):
     """A receiver and a transmitter that have nothing to do with each other."""
+
     def __init__(self, divisor):
         self.divisor = divisor
-        super().__init__({"rx": In(1), "o": Out(stream.Signature(8)),
-                          "tx": Out(1), "i": In(stream.Signature(8))})
+        super().__init__(
+            {"rx": In(1), "o": Out(stream.Signature(8)), "tx": Out(1), "i": In(stream.Signature(8))}
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -29,7 +31,7 @@ class Uart(wiring.Component):
 
 DIVISORS = {"four": 4, "odd": 13, "slow": 50}
 CASES = {name: lambda divisor=divisor: Uart(divisor) for name, divisor in DIVISORS.items()}
-EDGES = [0x00, 0xff, 0x55, 0xaa, 0x01, 0x80, 0xfe, 0x7f]
+EDGES = [0x00, 0xFF, 0x55, 0xAA, 0x01, 0x80, 0xFE, 0x7F]
 
 
 async def begin(dut):
@@ -121,14 +123,14 @@ async def noise(dut):
         await cycles(dut, bit // 4)
         dut.rx.value = 1
         await sink.expect_none(12 * bit)
-    await say(dut, 0x5a, bit, stop=0)
+    await say(dut, 0x5A, bit, stop=0)
     await sink.expect_none(12 * bit)
     dut.rx.value = 0  # the cable is out
     await sink.expect_none(50 * bit)
     dut.rx.value = 1
     await cycles(dut, 12 * bit)
-    check = cocotb.start_soon(sink.expect_all([0xa5]))
-    await say(dut, 0xa5, bit)
+    check = cocotb.start_soon(sink.expect_all([0xA5]))
+    await say(dut, 0xA5, bit)
     await check
 
 
@@ -155,6 +157,6 @@ async def reset_within_a_byte(dut):
     await reset(dut)
     assert int(dut.tx.value)
     await cycles(dut, 2 * bit)
-    check = cocotb.start_soon(Sink(dut, "o", 8, stall=0).expect_all([0xc3]))
-    await say(dut, 0xc3, bit)
+    check = cocotb.start_soon(Sink(dut, "o", 8, stall=0).expect_all([0xC3]))
+    await say(dut, 0xC3, bit)
     await check

@@ -9,9 +9,13 @@ __all__ = ["pattern", "ReadMemory"]
 
 
 def pattern(address, beat_bytes):
-    """Contents of DRAM: the beat at a byte address. Words of 32 bits differ, up to 16 GiB all of them."""
+    """Contents of DRAM: the beat at a byte address. Words of 32 bits differ, up to 16 GiB all of
+    them.
+    """
     words = range(address // 4, address // 4 + beat_bytes // 4)
-    return sum((0x9e37_79b1 * (word ^ word >> 17) & 0xffff_ffff) << 32 * n for n, word in enumerate(words))
+    return sum(
+        (0x9E37_79B1 * (word ^ word >> 17) & 0xFFFF_FFFF) << 32 * n for n, word in enumerate(words)
+    )
 
 
 class ReadMemory:
@@ -28,12 +32,14 @@ class ReadMemory:
     error : :class:`int` or None
         Byte address from which on beats are answered with SLVERR.
     """
-    def __init__(self, dut, prefix, beat_bytes, random, *, latency=0, stall=0.0, shuffle=False,
-                 error=None):
+
+    def __init__(
+        self, dut, prefix, beat_bytes, random, *, latency=0, stall=0.0, shuffle=False, error=None
+    ):
         self.clk, self.beat_bytes, self.random = dut.clk, beat_bytes, random
         self.latency, self.stall, self.shuffle, self.error = latency, stall, shuffle, error
         self.port = lambda name: getattr(dut, prefix + name)
-        self.bursts = []   # (id, address, beats), as they came
+        self.bursts = []  # (id, address, beats), as they came
         self.beats = 0
 
     def accept(self):
@@ -72,7 +78,13 @@ class ReadMemory:
             if taking and int(p("arvalid").value):
                 id, address, beats = self.accept()
                 queues.setdefault(id, deque()).extend(
-                    (time + self.latency, len(self.bursts), address + n * self.beat_bytes, n == beats - 1)
-                    for n in range(beats))
+                    (
+                        time + self.latency,
+                        len(self.bursts),
+                        address + n * self.beat_bytes,
+                        n == beats - 1,
+                    )
+                    for n in range(beats)
+                )
             await RisingEdge(self.clk)
             time += 1

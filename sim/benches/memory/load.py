@@ -3,19 +3,19 @@
 import cocotb
 from cocotb.triggers import FallingEdge
 
+from rtl.memory.load import LoadUnit
 from rtl.spec.config import Config, get
 from rtl.spec.isa import Load
 from rtl.spec.layouts import Dispatched, ReadRequest, vector_write
-from rtl.memory.load import LoadUnit
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
-from sim.oracles.fp import LOAD
 from sim.harness.patterns import EDGES, floats, patterns
+from sim.oracles.fp import LOAD
 
 
 CONFIGS = {
-    "equal": get("small"),                                                 # a beat is a line
-    "cut": Config(name="cut", beat_bits=512, columns=1, lanes=2),          # a beat is eight lines
-    "gather": Config(name="gather", beat_bits=128, columns=1, lanes=16),   # a line is four beats
+    "equal": get("small"),  # a beat is a line
+    "cut": Config(name="cut", beat_bits=512, columns=1, lanes=2),  # a beat is eight lines
+    "gather": Config(name="gather", beat_bits=128, columns=1, lanes=16),  # a line is four beats
 }
 CASES = {name: lambda config=config: LoadUnit(config) for name, config in CONFIGS.items()}
 
@@ -26,19 +26,33 @@ async def copies(dut, gap, stall):
     config, random = CONFIGS[case()], rng()
     await start(dut)
     sizes = [1, 0, 2, 7, 1, 30]
-    insns = [Load(addr=random.getrandbits(32), size=size,
-                  dst=16 * random.randrange(config.vector_words // 16 - size)) for size in sizes]
-    words = [[random.choice([random.getrandbits(32), random.choice(EDGES)])
-              for _ in range(16 * size)] for size in sizes]
+    insns = [
+        Load(
+            addr=random.getrandbits(32),
+            size=size,
+            dst=16 * random.randrange(config.vector_words // 16 - size),
+        )
+        for size in sizes
+    ]
+    words = [
+        [random.choice([random.getrandbits(32), random.choice(EDGES)]) for _ in range(16 * size)]
+        for size in sizes
+    ]
     insn = Source(dut, "insn", Dispatched, gap=gap)
     beats = Source(dut, "data", config.beat_bits, gap=gap)
-    req, write = Sink(dut, "req", ReadRequest, stall=stall), \
-        Sink(dut, "write", vector_write(config), stall=stall)
+    req, write = (
+        Sink(dut, "req", ReadRequest, stall=stall),
+        Sink(dut, "write", vector_write(config), stall=stall),
+    )
     per_beat, lanes = config.beat_bits // 32, config.lanes
     # What comes next is on offer already: it must not be taken early.
-    sending = cocotb.start_soon(beats.send_all(
-        sum(word << 32 * n for n, word in enumerate(values[at:at + per_beat]))
-        for values in words for at in range(0, len(values), per_beat)))
+    sending = cocotb.start_soon(
+        beats.send_all(
+            sum(word << 32 * n for n, word in enumerate(values[at : at + per_beat]))
+            for values in words
+            for at in range(0, len(values), per_beat)
+        )
+    )
     for load, values in zip(insns, words):
         await insn.send({"word": load.encode(), "pc": 5})
         await FallingEdge(dut.clk)
@@ -46,8 +60,14 @@ async def copies(dut, gap, stall):
         await cycles(dut)
         assert await req.receive() == {"addr": load.addr, "size": load.size}
         stored = patterns(LOAD.expect(floats(values)))
-        lines = [{"line": (load.dst + at) // lanes, "mask": (1 << lanes) - 1,
-                  "data": stored[at:at + lanes]} for at in range(0, len(values), lanes)]
+        lines = [
+            {
+                "line": (load.dst + at) // lanes,
+                "mask": (1 << lanes) - 1,
+                "data": stored[at : at + lanes],
+            }
+            for at in range(0, len(values), lanes)
+        ]
         await write.expect_all(lines[:-1])
         # The last line waits, and the unit with it.
         await cycles(dut, 30)
@@ -66,8 +86,9 @@ async def keeps_up(dut):
     await start(dut)
     await Source(dut, "insn", Dispatched, gap=0).send({"word": Load(size=size).encode(), "pc": 0})
     await Sink(dut, "req", ReadRequest, stall=0).receive()
-    cocotb.start_soon(Source(dut, "data", config.beat_bits, gap=0)
-                      .send_all([0] * (size * config.unit_beats)))
+    cocotb.start_soon(
+        Source(dut, "data", config.beat_bits, gap=0).send_all([0] * (size * config.unit_beats))
+    )
     began = cocotb.utils.get_sim_time("step")
     await Sink(dut, "write", vector_write(config), stall=0).receive_all(size * 16 // config.lanes)
     took = (cocotb.utils.get_sim_time("step") - began) // 10000

@@ -6,11 +6,11 @@ import cocotb
 from cocotb.triggers import FallingEdge
 from cocotbext.axi import AxiRamRead, AxiReadBus
 
+from rtl.memory.reader import MemoryReader
 from rtl.spec.config import get
 from rtl.spec.csr import FaultCode
 from rtl.spec.layouts import ReadRequest
 from rtl.spec.limits import STREAM, UNITS
-from rtl.memory.reader import MemoryReader
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
 
 from ._memory import ReadMemory, pattern
@@ -18,9 +18,10 @@ from ._memory import ReadMemory, pattern
 
 DEPTHS = (512, 256, 64, 64)
 CONFIGS = {"small": get("small"), "wide": get("wide")}
-CASES = {name: lambda config=config: MemoryReader(config, DEPTHS)
-         for name, config in CONFIGS.items()}
-LIMIT = 0xb5c3_5a00    # all bits of an address matter
+CASES = {
+    name: lambda config=config: MemoryReader(config, DEPTHS) for name, config in CONFIGS.items()
+}
+LIMIT = 0xB5C3_5A00  # all bits of an address matter
 
 
 async def begin(dut, **how):
@@ -40,8 +41,12 @@ def beats(config, requests):
 def random_requests(random, count):
     for _ in range(count):
         size = random.choice([0, 1, 1, 2, 3, random.randrange(150)])
-        yield {"size": size, "addr": random.choice([0, 63, random.randrange(1, 16) << 13,
-                                                    random.randrange(LIMIT - size), LIMIT - size])}
+        yield {
+            "size": size,
+            "addr": random.choice(
+                [0, 63, random.randrange(1, 16) << 13, random.randrange(LIMIT - size), LIMIT - size]
+            ),
+        }
 
 
 @cocotb.test()
@@ -52,10 +57,16 @@ async def clients(dut, stall, slow, shuffle):
     tasks = []
     for n in range(len(DEPTHS)):
         requests = list(random_requests(rng(f"client{n}"), 12))
-        tasks.append(cocotb.start_soon(Source(dut, f"req.{n}", ReadRequest, gap=slow)
-                                       .send_all(requests)))
-        tasks.append(cocotb.start_soon(Sink(dut, f"data.{n}", config.beat_bits, stall=slow)
-                                       .expect_all(beats(config, requests))))
+        tasks.append(
+            cocotb.start_soon(Source(dut, f"req.{n}", ReadRequest, gap=slow).send_all(requests))
+        )
+        tasks.append(
+            cocotb.start_soon(
+                Sink(dut, f"data.{n}", config.beat_bits, stall=slow).expect_all(
+                    beats(config, requests)
+                )
+            )
+        )
     for t in tasks:
         await t
     await cycles(dut, 5)
@@ -100,8 +111,10 @@ async def a_waiting_client_blocks_no_other(dut):
 async def many_bursts(dut):
     """Of a unit each: as many are on their way as there is room for their beats."""
     config, memory, task = await begin(dut, latency=5 * sum(DEPTHS))
-    requests = [[{"addr": 1000 * n + k, "size": 1} for k in range(depth // config.unit_beats + 5)]
-                for n, depth in enumerate(DEPTHS)]
+    requests = [
+        [{"addr": 1000 * n + k, "size": 1} for k in range(depth // config.unit_beats + 5)]
+        for n, depth in enumerate(DEPTHS)
+    ]
     for n, wanted in enumerate(requests):
         source = Source(dut, f"req.{n}", ReadRequest, gap=0, limit=1 << 20)
         cocotb.start_soon(source.send_all(wanted))
@@ -110,7 +123,8 @@ async def many_bursts(dut):
     assert not int(dut.idle.value)
     for n, wanted in enumerate(requests):
         await Sink(dut, f"data.{n}", config.beat_bits, stall=0, limit=10 * sum(DEPTHS)).expect_all(
-            beats(config, wanted))
+            beats(config, wanted)
+        )
     await cycles(dut, 5)
     await FallingEdge(dut.clk)
     assert int(dut.idle.value)
@@ -194,8 +208,13 @@ async def against_cocotbext_axi(dut):
     await start(dut)
     dut.limit.value = LIMIT
     ram = AxiRamRead(AxiReadBus.from_prefix(dut, "axi_"), dut.clk, dut.rst, size=64 * 512)
-    ram.write(0, b"".join(pattern(at, config.beat_bytes).to_bytes(config.beat_bytes, "little")
-                          for at in range(0, 64 * 512, config.beat_bytes)))
+    ram.write(
+        0,
+        b"".join(
+            pattern(at, config.beat_bytes).to_bytes(config.beat_bytes, "little")
+            for at in range(0, 64 * 512, config.beat_bytes)
+        ),
+    )
     ram.r_channel.set_pause_generator(iter(lambda: random.random() < 0.3, None))
     requests = [{"addr": random.randrange(300), "size": random.randrange(200)} for _ in range(5)]
     cocotb.start_soon(Source(dut, "req.0", ReadRequest).send_all(requests))

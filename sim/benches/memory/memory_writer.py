@@ -6,17 +6,17 @@ import cocotb
 from cocotb.triggers import FallingEdge
 from cocotbext.axi import AxiRamWrite, AxiWriteBus
 
+from rtl.memory.writer import MemoryWriter
 from rtl.spec.config import get
 from rtl.spec.csr import FaultCode
 from rtl.spec.layouts import WriteLine
 from rtl.spec.limits import MAX_OUTSTANDING, UNITS
-from rtl.memory.writer import MemoryWriter
 from sim.harness.bench import Source, cycles, rng, start
 
 
 CONFIGS = {"small": get("small"), "wide": get("wide")}
 CASES = {name: lambda config=config: MemoryWriter(config) for name, config in CONFIGS.items()}
-FIRST, END, LIMIT = 8, 56, 64      # what may be written, and all that there is
+FIRST, END, LIMIT = 8, 56, 64  # what may be written, and all that there is
 
 
 async def begin(dut, pause=0):
@@ -32,10 +32,18 @@ async def begin(dut, pause=0):
 
 
 def random_line(random):
-    return {"addr": random.choice([FIRST, END - 1, random.randrange(FIRST, END)]),
-            "data": random.getrandbits(512),
-            "strobe": random.choice([0, (1 << 64) - 1, random.getrandbits(64),
-                                     random.getrandbits(64) & random.getrandbits(64)])}
+    return {
+        "addr": random.choice([FIRST, END - 1, random.randrange(FIRST, END)]),
+        "data": random.getrandbits(512),
+        "strobe": random.choice(
+            [
+                0,
+                (1 << 64) - 1,
+                random.getrandbits(64),
+                random.getrandbits(64) & random.getrandbits(64),
+            ]
+        ),
+    }
 
 
 @cocotb.test()
@@ -48,7 +56,7 @@ async def lines(dut, pause, gap):
     for line in sent:
         for n in range(64):
             if line["strobe"] >> n & 1:
-                want[64 * line["addr"] + n] = line["data"] >> 8 * n & 0xff
+                want[64 * line["addr"] + n] = line["data"] >> 8 * n & 0xFF
     assert int(dut.written.value)
     await Source(dut, "line", WriteLine, gap=gap).send_all(sent)
     # The last line was accepted in the cycle before this one.
@@ -115,14 +123,25 @@ async def highest_address(dut, first):
 
 @cocotb.test()
 @cocotb.parametrize(
-    (("first", "end", "addr"), [
-        (FIRST, END, END), (FIRST, END, FIRST - 1), (FIRST, END, 0), (FIRST, END, (1 << 32) - 1),
-        # Past all addresses, where less bits would have one that may be written.
-        (FIRST, END, (1 << 32) + FIRST),
-        # An area that reaches beyond memory ends with it.
-        (FIRST, 2 * LIMIT, LIMIT), (FIRST, (1 << 32) - 1, (1 << 32) - 2),
-        # None at all.
-        (FIRST, 0, FIRST), (FIRST, FIRST, FIRST), ((1 << 32) - 1, END, FIRST)]))
+    (
+        ("first", "end", "addr"),
+        [
+            (FIRST, END, END),
+            (FIRST, END, FIRST - 1),
+            (FIRST, END, 0),
+            (FIRST, END, (1 << 32) - 1),
+            # Past all addresses, where less bits would have one that may be written.
+            (FIRST, END, (1 << 32) + FIRST),
+            # An area that reaches beyond memory ends with it.
+            (FIRST, 2 * LIMIT, LIMIT),
+            (FIRST, (1 << 32) - 1, (1 << 32) - 2),
+            # None at all.
+            (FIRST, 0, FIRST),
+            (FIRST, FIRST, FIRST),
+            ((1 << 32) - 1, END, FIRST),
+        ],
+    )
+)
 async def faults(dut, first, end, addr):
     ram = await begin(dut)
     before = ram.read(0, 64 * LIMIT)

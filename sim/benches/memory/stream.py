@@ -3,9 +3,9 @@
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from rtl.memory.stream import StreamUnit
 from rtl.spec.isa import Stream
 from rtl.spec.layouts import Dispatched, ReadRequest
-from rtl.memory.stream import StreamUnit
 from sim.harness.bench import Sink, Source, cycles, get_port, rng, start
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from rtl.spec.isa import Dest, Func, Quant, Vector
-from sim.oracles.vector import DOT, ELEMENTWISE, QUANTIZE, RECIPROCALS, RMS_NORM, ROTARY, SILU
 from sim.harness.patterns import EDGES
+from sim.oracles.vector import DOT, ELEMENTWISE, QUANTIZE, RECIPROCALS, RMS_NORM, ROTARY, SILU
 from sw_ref.numerics import GROUP, MAGIC
 from sw_ref.sequences import RECIPROCAL, SILU_GATE, norm_scale
 
@@ -12,7 +12,7 @@ from sw_ref.sequences import RECIPROCAL, SILU_GATE, norm_scale
 __all__ = ["numbers", "Model", "vector", "quant", "functions", "instructions"]
 
 
-EPS = 1e-5      # of an RMS norm
+EPS = 1e-5  # of an RMS norm
 STRIDES = 1 << Vector.layout["a_stride"].width
 QUANT_STRIDES = 1 << Quant.layout["stride"].width
 
@@ -32,6 +32,7 @@ def numbers(random, count, near_only=False):
 
 class Model:
     """The machine, as the oracles have it. `words` are patterns."""
+
     def __init__(self, config):
         self.config = config
         self.words = np.zeros(config.vector_words, np.uint32)
@@ -51,8 +52,11 @@ class Model:
 
     def vector(self, insn):
         a, b, c = (self.operand(insn, name) for name in "abc")
-        d = np.repeat(DOT.expect(a, b)[:, None], self.config.lanes, 1) if insn.func == Func.DOT \
+        d = (
+            np.repeat(DOT.expect(a, b)[:, None], self.config.lanes, 1)
+            if insn.func == Func.DOT
             else ELEMENTWISE.expect(insn.func, a, b, c)
+        )
         for line, values in zip(self.index(insn, "d"), d.view(np.uint32)):
             self.words[line] = values
 
@@ -61,15 +65,21 @@ class Model:
         lanes = self.config.lanes
         at = insn.a + np.arange(insn.outer)[:, None] * insn.stride + np.arange(insn.inner)
         group = GROUP if insn.dest == Dest.ACT else self.config.head_dim
-        q, exponents = QUANTIZE.expect(self.words[at].view(np.float32), group,
-                                       16 if insn.dest == Dest.QUERY else 8)
+        q, exponents = QUANTIZE.expect(
+            self.words[at].view(np.float32), group, 16 if insn.dest == Dest.QUERY else 8
+        )
         per_group = group // lanes
         for n, values in enumerate(q.reshape(-1, lanes)):
-            payload = {"values": values.tolist(),
-                       "exponent": int(exponents.reshape(-1)[n // per_group])}
+            payload = {
+                "values": values.tolist(),
+                "exponent": int(exponents.reshape(-1)[n // per_group]),
+            }
             if insn.dest == Dest.ACT:
-                payload |= {"group": insn.act + n // per_group, "column": insn.column,
-                            "clear": int(n == 0)}
+                payload |= {
+                    "group": insn.act + n // per_group,
+                    "column": insn.column,
+                    "clear": int(n == 0),
+                }
             yield payload | {"last": int(n % per_group == per_group - 1)}
 
     def allowed(self, insn):
@@ -80,33 +90,70 @@ class Model:
         written = {}
         for line, step in zip(d.flat, (steps[:, -1:] if insn.func == Func.DOT else steps).flat):
             written.setdefault(line, step)
-        return all(written.get(line, step) >= step for name in "abc"
-                   for line, step in zip(self.index(insn, name)[:, ::lanes].flat, steps.flat))
+        return all(
+            written.get(line, step) >= step
+            for name in "abc"
+            for line, step in zip(self.index(insn, name)[:, ::lanes].flat, steps.flat)
+        )
 
 
 def vector(random, model, func, space, longest):
     """A random instruction within the first `space` words."""
     lanes = model.config.lanes
     while True:
-        lines = random.choice([1, 2, 3, 64 // lanes - 1, 64 // lanes, 64 // lanes + 1,
-                               random.randrange(1, longest + 1)])
+        lines = random.choice(
+            [
+                1,
+                2,
+                3,
+                64 // lanes - 1,
+                64 // lanes,
+                64 // lanes + 1,
+                random.randrange(1, longest + 1),
+            ]
+        )
         outer = random.choice([1, 1, 2, 3, 5])
-        fields = {"func": func, "outer": outer, "inner": lines * lanes,
-                  "b_const": random.random() < 0.3, "c_const": random.random() < 0.3,
-                  "b_value": int(numbers(random, 1)[0]), "c_value": int(numbers(random, 1)[0])}
+        fields = {
+            "func": func,
+            "outer": outer,
+            "inner": lines * lanes,
+            "b_const": random.random() < 0.3,
+            "c_const": random.random() < 0.3,
+            "b_value": int(numbers(random, 1)[0]),
+            "c_value": int(numbers(random, 1)[0]),
+        }
         for name in "abcd":
             fields[name] = random.randrange(space // lanes) * lanes
-            stride = random.choice([0, 1, lines, lines + 1, random.randrange(20),
-                                    random.randrange(STRIDES // lanes)]) * lanes
+            stride = (
+                random.choice(
+                    [
+                        0,
+                        1,
+                        lines,
+                        lines + 1,
+                        random.randrange(20),
+                        random.randrange(STRIDES // lanes),
+                    ]
+                )
+                * lanes
+            )
             fields[f"{name}_stride"] = stride
             if name != "d":
                 fields[f"{name}_fill"] = random.random() < 0.25
         if func != Func.DOT and random.random() < 0.4:
             operand = random.choice("abc")
-            fields |= {"d": fields[operand], "d_stride": lines * lanes,
-                       f"{operand}_stride": lines * lanes, f"{operand}_fill": 0}
-        insn = Vector(**{name: value if isinstance(value, Func) else int(value)
-                         for name, value in fields.items()})
+            fields |= {
+                "d": fields[operand],
+                "d_stride": lines * lanes,
+                f"{operand}_stride": lines * lanes,
+                f"{operand}_fill": 0,
+            }
+        insn = Vector(
+            **{
+                name: value if isinstance(value, Func) else int(value)
+                for name, value in fields.items()
+            }
+        )
         if all(model.index(insn, name).max() < space for name in "abcd") and model.allowed(insn):
             return insn
 
@@ -117,11 +164,17 @@ def quant(random, model, space):
     dest = random.choice(list(Dest))
     group = GROUP if dest == Dest.ACT else config.head_dim
     while True:
-        insn = Quant(dest=dest, outer=random.randrange(1, 4), inner=random.randrange(1, 4) * group,
-                     a=random.randrange(space // config.lanes) * config.lanes,
-                     stride=random.choice([0, group, 3 * config.lanes,
-                                           random.randrange(QUANT_STRIDES // group) * group]),
-                     act=random.randrange(config.act_groups), column=random.randrange(16))
+        insn = Quant(
+            dest=dest,
+            outer=random.randrange(1, 4),
+            inner=random.randrange(1, 4) * group,
+            a=random.randrange(space // config.lanes) * config.lanes,
+            stride=random.choice(
+                [0, group, 3 * config.lanes, random.randrange(QUANT_STRIDES // group) * group]
+            ),
+            act=random.randrange(config.act_groups),
+            column=random.randrange(16),
+        )
         at = insn.a + np.arange(insn.outer)[:, None] * insn.stride + np.arange(insn.inner)
         if at.max() < space:
             return insn
@@ -130,24 +183,38 @@ def quant(random, model, space):
 def functions(random, length):
     """Functions of models on vectors: steps, as the mapper emits them; the values that they start
     with; and the results that must come of them, by name."""
+
     def values(*edges):
         x = random.standard_normal(length) * 10.0 ** random.uniform(-3, 3)
-        x[:len(edges)] = edges
+        x[: len(edges)] = edges
         return x.astype(np.float32)
 
     x, gain = values(), values()
-    yield ([(Func.DOT, "s", "x", "x", None), *norm_scale(length, EPS),
-            (Func.MADD, "x", "x", "gain", 0.0), (Func.MADD, "y", "x", "r", 0.0)],
-           {"x": x, "gain": gain}, {"y": RMS_NORM.expect(x[None], gain, EPS)[0]})
+    yield (
+        [
+            (Func.DOT, "s", "x", "x", None),
+            *norm_scale(length, EPS),
+            (Func.MADD, "x", "x", "gain", 0.0),
+            (Func.MADD, "y", "x", "r", 0.0),
+        ],
+        {"x": x, "gain": gain},
+        {"y": RMS_NORM.expect(x[None], gain, EPS)[0]},
+    )
     gate, up = values(0, -0.0, 80, -80, 81, -100, 1e30, -1e30, 1e-38, 1e-45), values()
     s = np.full_like(up, random.uniform(0.1, 2))
     yield SILU_GATE, {"g": gate, "up": up, "s": s}, {"g": SILU.expect(gate, up, s)}
     low, high, angle = values(), values(), random.uniform(-np.pi, np.pi, length)
     cos, sin = (f(angle).astype(np.float32) for f in (np.cos, np.sin))
-    yield ([(Func.NMADD, "u", "high", "sin", 0.0), (Func.MADD, "t", "low", "sin", 0.0),
-            (Func.MADD, "low", "low", "cos", "u"), (Func.MADD, "high", "high", "cos", "t")],
-           {"low": low, "high": high, "cos": cos, "sin": sin},
-           dict(zip(("low", "high"), ROTARY.expect(low, high, cos, sin))))
+    yield (
+        [
+            (Func.NMADD, "u", "high", "sin", 0.0),
+            (Func.MADD, "t", "low", "sin", 0.0),
+            (Func.MADD, "low", "low", "cos", "u"),
+            (Func.MADD, "high", "high", "cos", "t"),
+        ],
+        {"low": low, "high": high, "cos": cos, "sin": sin},
+        dict(zip(("low", "high"), ROTARY.expect(low, high, cos, sin))),
+    )
     d = (2.0 ** random.uniform(-126, 124, length)).astype(np.float32)
     yield RECIPROCAL, {"d": d}, {"r": RECIPROCALS.expect(d)}
 

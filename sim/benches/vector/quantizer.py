@@ -4,16 +4,17 @@ from dataclasses import replace
 
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
+
 from rtl.spec.config import GROUP, get
 from rtl.spec.layouts import Quantized
 from rtl.vector.quantizer import Floats, Quantizer
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
-from sim.oracles.vector import QUANTIZE
 from sim.harness.patterns import EDGES, floats, pattern
+from sim.oracles.vector import QUANTIZE
 
 
 CASES = {
-    "small":  lambda: Quantizer(get("small")),
+    "small": lambda: Quantizer(get("small")),
     "narrow": lambda: Quantizer(replace(get("small"), lanes=2, head_dim=128)),
     "widest": lambda: Quantizer(replace(get("wide"), lanes=16)),
 }
@@ -23,18 +24,21 @@ def group(random, size):
     """Patterns of one group: usually of near exponents, sometimes of all kinds, or zeros."""
     top = random.choice([random.randrange(1, 256), random.randrange(1, 20), 254, 255, 127])
     kinds = {
-        "near":  lambda: pattern(random, range(max(top - 3, 0), top + 1)),
-        "far":   lambda: pattern(random, range(max(top - 20, 0), top + 1)),
-        "any":   lambda: pattern(random),
+        "near": lambda: pattern(random, range(max(top - 3, 0), top + 1)),
+        "far": lambda: pattern(random, range(max(top - 20, 0), top + 1)),
+        "any": lambda: pattern(random),
         "edges": lambda: random.choice(EDGES),
         "zeros": lambda: random.getrandbits(1) << 31 | random.choice([0, random.getrandbits(23)]),
         # One bit below the finest step of either kind, and what is just less.
-        "ties":  lambda: (random.getrandbits(1) << 31) | top << 23 | random.choice(
-                     [1 << 16, 1 << 8, 0x18000, 0x180, 0x7f0000, 0x7fff00, 0xffff, 0xff]),
+        "ties": lambda: (
+            (random.getrandbits(1) << 31)
+            | top << 23
+            | random.choice([1 << 16, 1 << 8, 0x18000, 0x180, 0x7F0000, 0x7FFF00, 0xFFFF, 0xFF])
+        ),
     }
     kind = random.choice([*kinds, "near", "far"])
     values = [kinds[kind]() for _ in range(size)]
-    if random.random() < 0.3:   # A single large value, anywhere.
+    if random.random() < 0.3:  # A single large value, anywhere.
         values[random.randrange(size)] = pattern(random, [min(top + random.randrange(20), 255)])
     return values
 
@@ -53,9 +57,14 @@ def traffic(config, random, kinds):
         values = group(random, size)
         q, exponent = expected(values, wide)
         for n in range(0, size, config.lanes):
-            runs.append({"values": values[n:n + config.lanes], "wide": wide, "head": head})
-            results.append({"values": q[n:n + config.lanes], "exponent": exponent,
-                            "last": int(n + config.lanes == size)})
+            runs.append({"values": values[n : n + config.lanes], "wide": wide, "head": head})
+            results.append(
+                {
+                    "values": q[n : n + config.lanes],
+                    "exponent": exponent,
+                    "last": int(n + config.lanes == size),
+                }
+            )
     return runs, results
 
 
@@ -76,7 +85,9 @@ async def matches_reference(dut):
 
 @cocotb.test()
 async def takes_and_gives_a_run_per_cycle(dut):
-    """The first run leaves `latency` cycles after its group's last; then one follows every cycle."""
+    """The first run leaves `latency` cycles after its group's last; then one follows every
+    cycle.
+    """
     unit, random = CASES[case()](), rng()
     config = unit.config
     await start(dut)

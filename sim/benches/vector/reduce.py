@@ -10,8 +10,8 @@ from cocotb.triggers import FallingEdge
 from rtl.fp.add import FpAdd
 from rtl.vector.reduce import PARTIAL_SUMS, Reduce
 from sim.harness.bench import case, cycles, from_bits, rng, start, to_bits
-from sim.oracles.vector import DOT
 from sim.harness.patterns import EDGES, floats, is_finite, pattern, patterns
+from sim.oracles.vector import DOT
 
 
 class Sum(wiring.Component):
@@ -19,18 +19,21 @@ class Sum(wiring.Component):
 
     Streams that are always ready cannot be the ports of a design.
     """
+
     def __init__(self, lanes):
         self.lanes = lanes
         self.slots = PARTIAL_SUMS // lanes
         self.line = data.ArrayLayout(32, lanes)
-        super().__init__({
-            "products": In(self.line),
-            "valid": In(1),
-            "last":  In(1),
-            "sum":   Out(self.line),
-            "busy":  Out(1),
-            "done":  Out(1),
-        })
+        super().__init__(
+            {
+                "products": In(self.line),
+                "valid": In(1),
+                "last": In(1),
+                "sum": Out(self.line),
+                "busy": Out(1),
+                "done": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -60,7 +63,7 @@ CASES = {f"lanes{lanes}": lambda lanes=lanes: Sum(lanes) for lanes in (2, 8, 16)
 
 def vectors(random, lanes):
     """Patterns as the multipliers leave them: nothing is subnormal, no exponent is 255."""
-    edges = [x for x in EDGES if is_finite(x) and (x & 0x7f800000 or not x & 0x7fffffff)]
+    edges = [x for x in EDGES if is_finite(x) and (x & 0x7F800000 or not x & 0x7FFFFFFF)]
 
     def fill(count, choose):
         return [choose() for _ in range(count)]
@@ -81,8 +84,11 @@ def vectors(random, lanes):
     # Integers: what numpy adds up in any order.
     yield fill(256, lambda: int(np.float32(random.randrange(-999, 1000)).view(np.uint32)))
     # Every partial sum becomes -0 by underflow, also those that nothing is added to later.
-    yield fill(PARTIAL_SUMS, lambda: 0x80c00000) + fill(PARTIAL_SUMS, lambda: 0x00800000) \
+    yield (
+        fill(PARTIAL_SUMS, lambda: 0x80C00000)
+        + fill(PARTIAL_SUMS, lambda: 0x00800000)
         + fill(lanes, lambda: 1 << 31)
+    )
 
 
 @cocotb.test()
@@ -97,8 +103,9 @@ async def sums_as_the_reference(dut, gap):
         """A line, or, without words, nothing of the kind."""
         dut.valid.value = words is not None
         dut.last.value = last if words is not None else random.getrandbits(1)
-        dut.products.value = to_bits(design.line, words) if words is not None \
-            else random.getrandbits(32 * lanes)
+        dut.products.value = (
+            to_bits(design.line, words) if words is not None else random.getrandbits(32 * lanes)
+        )
         await FallingEdge(dut.clk)
 
     for values in vectors(random, lanes):
@@ -107,7 +114,7 @@ async def sums_as_the_reference(dut, gap):
             while random.random() < gap:
                 await feed(None)
                 await cycles(dut)
-            await feed(values[at:at + lanes], int(at + lanes == len(values)))
+            await feed(values[at : at + lanes], int(at + lanes == len(values)))
             assert not int(dut.busy.value) and not int(dut.done.value)
             await cycles(dut)
         for cycle in range(1, folding + 1):
@@ -116,8 +123,9 @@ async def sums_as_the_reference(dut, gap):
             assert int(dut.done.value) == (cycle == folding), f"cycle {cycle} of {folding}"
             if cycle == folding:
                 got = from_bits(design.line, int(dut.sum.value))
-                assert got == [want] * lanes, \
+                assert got == [want] * lanes, (
                     f"{len(values)} elements: {[f'{x:08x}' for x in got]} must be {want:08x}"
+                )
             await cycles(dut)
         # The next sum may start at once, or later.
         for _ in range(random.choice([0, 0, 1, 9])):

@@ -14,23 +14,28 @@ CONFIGS = {
     "tiny": Config(name="tiny", beat_bits=128, columns=1, lanes=2, vector_words=64),
 }
 WRITERS = 3
-CASES = {name: lambda config=config: VectorMemory(config, WRITERS)
-         for name, config in CONFIGS.items()}
-LINES = 32    # Few of them, so that reads and writes meet.
+CASES = {
+    name: lambda config=config: VectorMemory(config, WRITERS) for name, config in CONFIGS.items()
+}
+LINES = 32  # Few of them, so that reads and writes meet.
 
 
 def writes(config, random, count):
     for _ in range(count):
-        yield {"line": random.randrange(LINES), "mask": random.getrandbits(config.lanes),
-               "data": [random.getrandbits(32) for _ in range(config.lanes)]}
+        yield {
+            "line": random.randrange(LINES),
+            "mask": random.getrandbits(config.lanes),
+            "data": [random.getrandbits(32) for _ in range(config.lanes)],
+        }
 
 
 class Monitor:
     """What the memory should hold, from the writes seen to be accepted."""
+
     def __init__(self, dut, config):
         self.dut, self.config = dut, config
         self.lines = [[None] * config.lanes for _ in range(LINES)]
-        self.coming = [None, None]    # Writes of this cycle and the one before.
+        self.coming = [None, None]  # Writes of this cycle and the one before.
         self.accepted = [0] * WRITERS
 
     def sample(self):
@@ -47,8 +52,9 @@ class Monitor:
         if any(valid):
             n = valid.index(1)
             self.accepted[n] += 1
-            self.coming[-1] = from_bits(vector_write(self.config),
-                                        int(get_port(self.dut, f"{names[n]}.payload").value))
+            self.coming[-1] = from_bits(
+                vector_write(self.config), int(get_port(self.dut, f"{names[n]}.payload").value)
+            )
 
 
 @cocotb.test()
@@ -74,7 +80,7 @@ async def reads_among_writes(dut):
         for name, words in expected.items():
             got = int(get_port(dut, f"{name}.data").value)
             for n, word in enumerate(words):
-                assert word in (None, got >> 32 * n & 0xffffffff)
+                assert word in (None, got >> 32 * n & 0xFFFFFFFF)
         monitor.sample()
         for name, line in lines.items():
             expected[name] = list(monitor.lines[line])
@@ -93,8 +99,10 @@ async def every_line(dut):
     count = config.vector_words // config.lanes
     words = [[random.getrandbits(32) for _ in range(config.lanes)] for _ in range(count)]
     source = Source(dut, "writers.2", vector_write(config), gap=0)
-    await source.send_all({"line": line, "mask": (1 << config.lanes) - 1, "data": words[line]}
-                          for line in random.sample(range(count), count))
+    await source.send_all(
+        {"line": line, "mask": (1 << config.lanes) - 1, "data": words[line]}
+        for line in random.sample(range(count), count)
+    )
     await RisingEdge(dut.clk)
     for line in random.sample(range(count), count):
         for name in "abc":

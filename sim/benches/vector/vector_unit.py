@@ -20,17 +20,20 @@ from ._vector import Model, functions, instructions, numbers, quant, vector
 
 class VectorSystem(wiring.Component):
     """Vector unit and memory; a second writer `fill`, and reading by `peek` while not busy."""
+
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "insn":  In(stream.Signature(Dispatched)),
-            "busy":  Out(1),
-            "act":   Out(stream.Signature(ActivationWrite(config))),
-            "query": Out(stream.Signature(Quantized(config))),
-            "kv":    Out(stream.Signature(Quantized(config))),
-            "fill":  In(stream.Signature(vector_write(config))),
-            "peek":  In(VectorRead(config)),
-        })
+        super().__init__(
+            {
+                "insn": In(stream.Signature(Dispatched)),
+                "busy": Out(1),
+                "act": Out(stream.Signature(ActivationWrite(config))),
+                "query": Out(stream.Signature(Quantized(config))),
+                "kv": Out(stream.Signature(Quantized(config))),
+                "fill": In(stream.Signature(vector_write(config))),
+                "peek": In(VectorRead(config)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -53,10 +56,11 @@ class VectorSystem(wiring.Component):
 
 
 CONFIGS = {
-    "small":  get("small"),
+    "small": get("small"),
     "narrow": Config(name="narrow", beat_bits=128, columns=1, lanes=2, vector_words=256),
-    "broad":  Config(name="broad", beat_bits=512, columns=1, lanes=16, vector_words=1024,
-                     head_dim=128),
+    "broad": Config(
+        name="broad", beat_bits=512, columns=1, lanes=16, vector_words=1024, head_dim=128
+    ),
 }
 CASES = {name: lambda config=config: VectorSystem(config) for name, config in CONFIGS.items()}
 
@@ -66,10 +70,11 @@ TERNARY = (Func.MADD, Func.NMADD)
 async def fill(source, model, first, patterns):
     """Write patterns to the memory, and to the model."""
     lanes = model.config.lanes
-    model.words[first:first + len(patterns)] = patterns
-    await source.send_all({"line": first // lanes + n, "mask": (1 << lanes) - 1,
-                           "data": line.tolist()}
-                          for n, line in enumerate(patterns.reshape(-1, lanes)))
+    model.words[first : first + len(patterns)] = patterns
+    await source.send_all(
+        {"line": first // lanes + n, "mask": (1 << lanes) - 1, "data": line.tolist()}
+        for n, line in enumerate(patterns.reshape(-1, lanes))
+    )
 
 
 async def compare(dut, model, first=0, count=None):
@@ -82,10 +87,11 @@ async def compare(dut, model, first=0, count=None):
         await RisingEdge(dut.clk)
         await FallingEdge(dut.clk)
         bits = int(get_port(dut, "peek.data").value)
-        got = [bits >> 32 * n & 0xffffffff for n in range(lanes)]
-        want = model.words[line * lanes:(line + 1) * lanes].tolist()
-        assert got == want, (f"line {line} must be {[hex(w) for w in want]}, "
-                             f"not {[hex(w) for w in got]}")
+        got = [bits >> 32 * n & 0xFFFFFFFF for n in range(lanes)]
+        want = model.words[line * lanes : (line + 1) * lanes].tolist()
+        assert got == want, (
+            f"line {line} must be {[hex(w) for w in want]}, not {[hex(w) for w in got]}"
+        )
     get_port(dut, "peek.en").value = 0
 
 
@@ -108,7 +114,7 @@ async def sequences(dut):
     config, random = CONFIGS[case()], rng("sequences")
     model = Model(config)
     whole = config.vector_words // 4 * 3
-    near = min(whole, 1024)      # where instructions often meet
+    near = min(whole, 1024)  # where instructions often meet
     await start(dut)
     filler = Source(dut, "fill", vector_write(config), gap=0)
     await fill(filler, model, 0, np.zeros(config.vector_words, np.uint32))
@@ -125,14 +131,21 @@ async def sequences(dut):
                 model.vector(insn)
             insns.append(insn)
         noise = numbers(random, (config.vector_words - space) // 4)
-        sinks = [Sink(dut, dest.name.lower(), layout(config), stall=stall, limit=30000)
-                 for dest, layout in ((Dest.ACT, ActivationWrite), (Dest.QUERY, Quantized),
-                                      (Dest.KV, Quantized))]
+        sinks = [
+            Sink(dut, dest.name.lower(), layout(config), stall=stall, limit=30000)
+            for dest, layout in (
+                (Dest.ACT, ActivationWrite),
+                (Dest.QUERY, Quantized),
+                (Dest.KV, Quantized),
+            )
+        ]
         await gather(
-            Source(dut, "insn", Dispatched, gap=gap, limit=30000)
-            .send_all([dispatched(insn) for insn in insns]),
+            Source(dut, "insn", Dispatched, gap=gap, limit=30000).send_all(
+                [dispatched(insn) for insn in insns]
+            ),
             fill(filler, model, space, noise),
-            *(sink.expect_all(runs) for sink, runs in zip(sinks, expected.values())))
+            *(sink.expect_all(runs) for sink, runs in zip(sinks, expected.values())),
+        )
         await idle(dut)
         await compare(dut, model)
 
@@ -149,12 +162,31 @@ async def every_function(dut):
     for func in Func:
         edges = random.choices(EDGES, k=size // 2)
         for operand in range(3):
-            await fill(filler, model, operand * size,
-                       np.concatenate([np.array(random.sample(edges, len(edges)), np.uint32),
-                                       numbers(random, size // 2)]))
+            await fill(
+                filler,
+                model,
+                operand * size,
+                np.concatenate(
+                    [
+                        np.array(random.sample(edges, len(edges)), np.uint32),
+                        numbers(random, size // 2),
+                    ]
+                ),
+            )
         for lines in (1, size // config.lanes):
-            each = Vector(func=func, outer=1, inner=lines * config.lanes, a=0, b=size, c=2 * size,
-                          d=3 * size, a_stride=0, b_stride=0, c_stride=0, d_stride=0)
+            each = Vector(
+                func=func,
+                outer=1,
+                inner=lines * config.lanes,
+                a=0,
+                b=size,
+                c=2 * size,
+                d=3 * size,
+                a_stride=0,
+                b_stride=0,
+                c_stride=0,
+                d_stride=0,
+            )
             model.vector(each)
             await insn.send(dispatched(each))
             await idle(dut)
@@ -174,19 +206,31 @@ async def around_the_limits(dut):
     for func in (Func.SCALE, Func.NSCALE, Func.CLAMP):
         a = [pattern(random) for _ in range(size)]
         if func == Func.CLAMP:
-            other = [max((x & 0x7fffffff) + random.choice([-1, 0, 1]), 0) & 0x7fffffff for x in a]
+            other = [max((x & 0x7FFFFFFF) + random.choice([-1, 0, 1]), 0) & 0x7FFFFFFF for x in a]
         else:
             moves = [random.choice([-1, 0, 1, 2, 253, 254, 255, 256]) - (x >> 23 & 255) for x in a]
-            other = [(n if func == Func.SCALE else -n) & 0x3ff for n in moves]
+            other = [(n if func == Func.SCALE else -n) & 0x3FF for n in moves]
         # What the function does not look at is anything.
-        other = [x | random.getrandbits(32) & (1 << 31 if func == Func.CLAMP else ~0x3ff)
-                 for x in other]
+        other = [
+            x | random.getrandbits(32) & (1 << 31 if func == Func.CLAMP else ~0x3FF) for x in other
+        ]
         noise = [pattern(random) for _ in range(size)]
         operands = (a, other, noise) if func == Func.CLAMP else (a, noise, other)
         for n, operand in enumerate(operands):
             await fill(filler, model, n * size, np.array(operand, np.uint32))
-        each = Vector(func=func, outer=1, inner=size, a=0, b=size, c=2 * size, d=3 * size,
-                      a_stride=0, b_stride=0, c_stride=0, d_stride=0)
+        each = Vector(
+            func=func,
+            outer=1,
+            inner=size,
+            a=0,
+            b=size,
+            c=2 * size,
+            d=3 * size,
+            a_stride=0,
+            b_stride=0,
+            c_stride=0,
+            d_stride=0,
+        )
         model.vector(each)
         await insn.send(dispatched(each))
         await idle(dut)
@@ -212,7 +256,7 @@ async def takes_as_long_as_promised(dut):
                 promised = count + 1 + outer * (6 + reduce)
             else:
                 promised = count + (11 if func in TERNARY else 5)
-            await source.send(dispatched(insn))    # Accepted at the edge that this returns at.
+            await source.send(dispatched(insn))  # Accepted at the edge that this returns at.
             for cycle in range(promised):
                 await FallingEdge(dut.clk)
                 ready = int(get_port(dut, "insn.ready").value)
@@ -239,6 +283,6 @@ async def functions_of_models(dut):
             await insn.send(dispatched(each))
         await idle(dut)
         for name, want in results.items():
-            got = model.words[places[name]:][:length]
+            got = model.words[places[name] :][:length]
             assert np.array_equal(got, want.view(np.uint32)), f"{name}: steps and function differ"
             await compare(dut, model, places[name], places[name] + length)

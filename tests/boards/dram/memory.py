@@ -1,4 +1,6 @@
-"""A control bus with LiteDRAM's registers, and a DDR3 memory behind it that listens at some delays alone."""
+"""A control bus with LiteDRAM's registers, and a DDR3 memory behind it that listens at some delays
+alone.
+"""
 
 from random import Random
 
@@ -11,13 +13,19 @@ __all__ = ["FakeController"]
 CS, WE, CAS, RAS, WRITE_DATA, READ_DATA = (1 << n for n in range(6))
 HARDWARE, CKE, ODT, RESET_N = (1 << n for n in range(4))
 COMMANDS = {
-    RAS | CS: "activate", RAS | WE | CS: "precharge", RAS | CAS | CS: "refresh", RAS | CAS | WE | CS: "mode",
-    WE | CS: "calibrate", CAS | WE | CS | WRITE_DATA: "write", CAS | CS | READ_DATA: "read",
+    RAS | CS: "activate",
+    RAS | WE | CS: "precharge",
+    RAS | CAS | CS: "refresh",
+    RAS | CAS | WE | CS: "mode",
+    WE | CS: "calibrate",
+    CAS | WE | CS | WRITE_DATA: "write",
+    CAS | CS | READ_DATA: "read",
 }
 
 
 class FakeController:
-    """Registers, and what they do. Written from the generated header and LiteX's accessors, not from our code.
+    """Registers, and what they do. Written from the generated header and LiteX's accessors, not
+    from our code.
 
     Parameters
     ----------
@@ -31,6 +39,7 @@ class FakeController:
     log : :class:`list`
         Commands that the memory got, with phase, address and bank.
     """
+
     def __init__(self, kind, windows=()):
         self.names = {address: (name, words) for name, (address, words) in REGISTERS[kind].items()}
         self.windows, self.kind = [set(window) for window in windows], kind
@@ -57,7 +66,7 @@ class FakeController:
         address = next(a for a, (other, _) in self.names.items() if other == name)
         words = self.names[address][1]
         for n in range(words):
-            self.values[address + n] = value >> 32 * (words - 1 - n) & 0xffffffff
+            self.values[address + n] = value >> 32 * (words - 1 - n) & 0xFFFFFFFF
 
     def read(self, address):
         self.find(address)
@@ -89,7 +98,9 @@ class FakeController:
         assert not control & HARDWARE and control & CKE and control & RESET_N
         prefix = f"sdram_dfii_pi{phase}_"
         name = COMMANDS[self.value(prefix + "command")]
-        self.log.append((name, phase, self.value(prefix + "address"), self.value(prefix + "baddress")))
+        self.log.append(
+            (name, phase, self.value(prefix + "address"), self.value(prefix + "baddress"))
+        )
         if name in ("activate", "precharge"):
             self.open = name == "activate"
         elif name == "write":
@@ -100,7 +111,9 @@ class FakeController:
             self.answer()
 
     def answer(self):
-        """Lanes that listen at the right time get what was written; others get anything, or no burst at all."""
+        """Lanes that listen at the right time get what was written; others get anything, or no
+        burst at all.
+        """
         data, seen = [0, 0], 0
         for n, window in enumerate(self.windows):
             works = (self.bitslip[n], self.delay[n]) in window
@@ -108,7 +121,7 @@ class FakeController:
             for phase in range(2):
                 for transfer in range(4):
                     at = 16 * transfer + 8 * n
-                    byte = self.cell[phase] >> at & 0xff if works else self.random.randrange(256)
+                    byte = self.cell[phase] >> at & 0xFF if works else self.random.randrange(256)
                     data[phase] |= byte << at
         for phase in range(2):
             self.put(f"sdram_dfii_pi{phase}_rddata", data[phase])

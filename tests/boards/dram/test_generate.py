@@ -38,7 +38,9 @@ def fresh(tmp_path, monkeypatch):
 @pytest.mark.seconds(1)
 @BOTH
 def test_generate(dram, fresh):
-    """The generator's registers, latency and modes are those that the host knows; both ends drive the data lines."""
+    """The generator's registers, latency and modes are those that the host knows; both ends drive
+    the data lines.
+    """
     text = generate(dram, data_bits=128, id_width=4)
     assert len(re.findall(r"inout +wire +\[15:0\] \w+_dq,", text)) == 1
     assert not re.search(r"input +wire .*_dq(s_p)?,", text)
@@ -49,19 +51,33 @@ def test_generate(dram, fresh):
 @pytest.mark.seconds(1)
 @BOTH
 def test_ports(dram):
-    """The component fits the generated module: each of its ports is there, in the same direction."""
+    """The component fits the generated module: each of its ports is there, in the same
+    direction.
+    """
     used = pads(dram)
     component = DramController(configs.get("small"), dram, used, addr_width=32)
-    text = rtlil.convert(component, name="top", ports=[
-        *(getattr(component, name) for name in component.signature.members), *used.values()])
+    text = rtlil.convert(
+        component,
+        name="top",
+        ports=[*(getattr(component, name) for name in component.signature.members), *used.values()],
+    )
     cell = re.search(r"cell \\litedram_core .*?\n  end", text, re.DOTALL)[0]
     connected = set(re.findall(r"connect \\(\w+) ", cell))
     module = re.search(r"module litedram_core \((.*?)\);", component.verilog(), re.DOTALL)[1]
-    declared = {name: way for way, name in re.findall(r"(input|output|inout) +wire +(?:\[[^]]*\] +)?(\w+)", module)}
+    declared = {
+        name: way
+        for way, name in re.findall(r"(input|output|inout) +wire +(?:\[[^]]*\] +)?(\w+)", module)
+    }
     assert connected <= declared.keys()
     # What is left away is what nobody needs.
-    assert declared.keys() - connected <= {"init_error", "pll_locked", "user_clk", "user_rst", "ddram_clk_n",
-                                           "ddram_dqs_n"}
+    assert declared.keys() - connected <= {
+        "init_error",
+        "pll_locked",
+        "user_clk",
+        "user_rst",
+        "ddram_clk_n",
+        "ddram_dqs_n",
+    }
     # The clock of an SDR memory's controller is that of the design.
     assert {"user_clk", "user_rst"} <= connected or dram.kind == "sdr"
 
@@ -86,14 +102,18 @@ def test_refreshes_in_time(clock_mhz):
 
 def test_registers_have_moved(fresh, monkeypatch):
     monkeypatch.setitem(REGISTERS["sdr"], "sdram_dfii_control", (511, 1))
-    with pytest.raises(UserError, match="are not where boards/dram/registers.py has them: sdram_dfii_control$"):
+    with pytest.raises(
+        UserError, match="are not where boards/dram/registers.py has them: sdram_dfii_control$"
+    ):
         generate(SDR, data_bits=128, id_width=4)
     assert not list(fresh.iterdir())
 
 
 def test_other_modes(fresh, monkeypatch):
     monkeypatch.setattr(generator, "MODE_REGISTERS", [(0, 0)])
-    with pytest.raises(UserError, match="wants the mode registers .*, boards/dram/initialise.py has"):
+    with pytest.raises(
+        UserError, match="wants the mode registers .*, boards/dram/initialise.py has"
+    ):
         generate(DDR3, data_bits=128, id_width=4)
 
 
@@ -111,18 +131,24 @@ def test_generator_fails(fresh):
 
 def test_not_installed(fresh, monkeypatch):
     monkeypatch.setitem(generator.VERSIONS, "litedram", "1.0")
-    with pytest.raises(UserError, match=r"^boards' memories need litedram 1.0, which is installed as 2024.12; run "
-                                        r"`make install FOR=boards`, or pip install 'headrace\[boards,synth\]'$"):
+    with pytest.raises(
+        UserError,
+        match=r"^boards' memories need litedram 1.0, which is installed as 2024.12; run "
+        r"`make install FOR=boards`, or pip install 'headrace\[boards,synth\]'$",
+    ):
         generate(SDR, data_bits=128, id_width=4)
     monkeypatch.setattr(generator, "VERSIONS", {"no-such-thing": "1.0"})
     with pytest.raises(UserError, match="need no-such-thing 1.0, which is not installed; run"):
         generate(SDR, data_bits=128, id_width=4)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"part": "IS42"}, "^Part must be one of IS42S16160, MT41K64M16, MT41K256M16, not 'IS42'$"),
-    ({"clock_mhz": 0.0}, "^Clocks must be positive, not 0.0 and 25.0 MHz$"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"part": "IS42"}, "^Part must be one of IS42S16160, MT41K64M16, MT41K256M16, not 'IS42'$"),
+        ({"clock_mhz": 0.0}, "^Clocks must be positive, not 0.0 and 25.0 MHz$"),
+    ],
+)
 def test_dram_wrong(change, message):
     with pytest.raises(ValueError, match=message):
         replace(SDR, **change)

@@ -66,8 +66,13 @@ def test_ddr3_start():
     bus = FakeController("ddr3", [window(1, 2, 5), window(3, 0, 2)])
     found, naps = run(bus, DDR3)
     assert bus.log[:8] == [
-        ("control", 0b0100), ("control", 0b1100), ("control", 0b1110),
-        ("mode", 0, 0x200, 2), ("mode", 0, 0, 3), ("mode", 0, 6, 1), ("mode", 0, 0x320, 0),
+        ("control", 0b0100),
+        ("control", 0b1100),
+        ("control", 0b1110),
+        ("mode", 0, 0x200, 2),
+        ("mode", 0, 0, 3),
+        ("mode", 0, 6, 1),
+        ("mode", 0, 0x320, 0),
         ("calibrate", 0, 1 << 10, 0),
     ]
     assert bus.log[-1] == ("control", 1) and not bus.open
@@ -88,29 +93,41 @@ def test_windows(bitslip, width):
 
 
 def test_widest():
-    bus = FakeController("ddr3", [window(0, 1, 2) + window(2, 3, 6) + window(2, 0, 1), window(1, 0, 1)])
+    bus = FakeController(
+        "ddr3", [window(0, 1, 2) + window(2, 3, 6) + window(2, 0, 1), window(1, 0, 1)]
+    )
     assert run(bus, DDR3)[0] == [Window(2, 3, 6), Window(1, 0, 1)]
 
 
-@pytest.mark.parametrize("windows, lanes", [
-    ([[], window(1, 2, 5)], "0"),
-    ([window(1, 2, 5), [(0, 3)]], "1"),  # where a single delay works, it does so by chance
-    ([[], []], "0, 1"),
-])
+@pytest.mark.parametrize(
+    "windows, lanes",
+    [
+        ([[], window(1, 2, 5)], "0"),
+        ([window(1, 2, 5), [(0, 3)]], "1"),  # where a single delay works, it does so by chance
+        ([[], []], "0, 1"),
+    ],
+)
 def test_nothing_reads(windows, lanes):
     bus = FakeController("ddr3", windows)
-    with pytest.raises(DeviceError, match=f"^lab: the memory does not answer on byte lane {lanes} of 2: .* again$"):
+    with pytest.raises(
+        DeviceError, match=f"^lab: the memory does not answer on byte lane {lanes} of 2: .* again$"
+    ):
         initialise(bus, DDR3, name="lab", sleep=lambda seconds: None)
-    assert not is_up(bus, DDR3) and bus.value("ddrctrl_init_done") and bus.value("ddrctrl_init_error")
+    assert (
+        not is_up(bus, DDR3) and bus.value("ddrctrl_init_done") and bus.value("ddrctrl_init_error")
+    )
     assert bus.log[-1] == ("control", 1)
 
 
-@pytest.mark.parametrize("rows, wanted", [
-    (["........"] * 4, None),
-    (["..#.....", "#......#", "........", "........"], None),
-    (["##......", "........", "........", "......##"], Window(0, 0, 1)),
-    (["........", ".###.##.", "....####", "........"], Window(2, 4, 7)),
-    (["########", "########", "........", "........"], Window(0, 0, 7)),
-])
+@pytest.mark.parametrize(
+    "rows, wanted",
+    [
+        (["........"] * 4, None),
+        (["..#.....", "#......#", "........", "........"], None),
+        (["##......", "........", "........", "......##"], Window(0, 0, 1)),
+        (["........", ".###.##.", "....####", "........"], Window(2, 4, 7)),
+        (["########", "########", "........", "........"], Window(0, 0, 7)),
+    ],
+)
 def test_best_window(rows, wanted):
     assert best_window([[c == "#" for c in row] for row in rows]) == wanted

@@ -1,7 +1,7 @@
 """A module `pynq` as far as the driver uses it, in front of any machine.
 
-Written from PYNQ's sources: MMIO has an array of the words in its range, buffers are arrays of numpy
-with `device_address`, `flush` and `freebuffer`, and `allocate` may find no room.
+Written from PYNQ's sources: MMIO has an array of the words in its range, buffers are arrays of
+numpy with `device_address`, `flush` and `freebuffer`, and `allocate` may find no room.
 """
 
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ ADDRESS = 0x4_9234_5000  # above 4 GiB, so that both words of it matter
 
 class Buffer(np.ndarray):
     """Memory that stays where it is."""
+
     def flush(self):
         self.owner.flushed = self.tobytes()
         if hasattr(self.owner.machine, "flushed"):
@@ -24,11 +25,12 @@ class Buffer(np.ndarray):
 
     def freebuffer(self):
         self.owner.freed.append(self.device_address)
-        self[:] = 0xee
+        self[:] = 0xEE
 
 
 class Words:
     """What a map of registers looks like: an array of unsigned integers."""
+
     def __init__(self, machine, count):
         self.machine, self.count = machine, count
 
@@ -50,15 +52,21 @@ class Pynq:
     Parameters
     ----------
     machine : object
-        Has `read(offset)` and `write(offset, value)`: the block's registers. May have `flushed(buffer)`.
+        Has `read(offset)` and `write(offset, value)`: the block's registers. May have
+        `flushed(buffer)`.
     room : :class:`int`
         Bytes that can be allocated.
     blocks : :class:`dict`
         Contents of `ip_dict`.
     """
+
     def __init__(self, machine, room=1 << 26, blocks=None, address=ADDRESS):
         self.machine, self.room, self.address = machine, room, address
-        self.blocks = {"headrace": {"phys_addr": 0xa000_0000, "addr_range": 0x2000}} if blocks is None else blocks
+        self.blocks = (
+            {"headrace": {"phys_addr": 0xA000_0000, "addr_range": 0x2000}}
+            if blocks is None
+            else blocks
+        )
         self.flushed, self.freed, self.loaded, self.buffer = None, [], [], None
 
     def Overlay(self, path):
@@ -66,7 +74,7 @@ class Pynq:
         return SimpleNamespace(ip_dict=self.blocks)
 
     def MMIO(self, address, length):
-        assert (address, length) == (0xa000_0000, 0x2000)
+        assert (address, length) == (0xA000_0000, 0x2000)
 
         return SimpleNamespace(array=Words(self.machine, length // 4))
 

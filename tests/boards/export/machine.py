@@ -22,19 +22,20 @@ class Machine:
     events : :class:`list` of :class:`str`
         Starts and resets.
     """
+
     def __init__(self, config, units=1 << 12):
         self.board, self.base, self.events = Board(config, units=units), 0, []
 
     def read(self, offset):
         if offset in (BASE, BASE + 4):
-            return self.base >> 8 * (offset - BASE) & 0xffffffff
+            return self.base >> 8 * (offset - BASE) & 0xFFFFFFFF
         assert offset >= MACHINE, f"no register at {offset:#x}"
         return self.board.registers.get(offset - MACHINE, 0)
 
     def write(self, offset, value):
         if offset in (BASE, BASE + 4):
             shift = 8 * (offset - BASE)
-            self.base = self.base & ~(0xffffffff << shift) | value << shift
+            self.base = self.base & ~(0xFFFFFFFF << shift) | value << shift
             return
         assert offset >= MACHINE, f"no register at {offset:#x}"
         self.board.registers[offset - MACHINE] = value

@@ -8,12 +8,14 @@ from amaranth.sim import Simulator
 from boards.export.front import Front
 from boards.export.registers import MACHINE
 
+
 OKAY, SLVERR = 0, 2
 LIMIT = 200  # cycles that an access may take
 
 
 class Bench:
     """A host, and a machine with a memory for registers, each slower or faster by chance."""
+
     def __init__(self, ctx, dut, random, pauses):
         self.ctx, self.dut, self.random, self.pauses = ctx, dut, random, pauses
 
@@ -34,7 +36,7 @@ class Bench:
                 return
         pytest.fail(f"no {left}")
 
-    async def write(self, address, value, strobe=0xf):
+    async def write(self, address, value, strobe=0xF):
         ctx, host = self.ctx, self.dut.host
         for name, what in ("awaddr", address), ("wdata", value), ("wstrb", strobe):
             ctx.set(getattr(host, name), what)
@@ -59,7 +61,9 @@ class Bench:
             if ctx.get(getattr(host, f"{channel}valid")):
                 before = look()
                 await self.wait()
-                assert ctx.get(getattr(host, f"{channel}valid")) and look() == before, "what is offered must stay"
+                assert ctx.get(getattr(host, f"{channel}valid")) and look() == before, (
+                    "what is offered must stay"
+                )
                 ctx.set(getattr(host, f"{channel}ready"), 1)
                 await ctx.tick()
                 ctx.set(getattr(host, f"{channel}ready"), 0)
@@ -96,7 +100,9 @@ async def machine(ctx, dut, random, pauses, words, log):
             await ctx.tick().until(bus.rready)
             ctx.set(bus.rvalid, 0)
         else:
-            address, data, strobe = (ctx.get(getattr(bus, name)) for name in ("awaddr", "wdata", "wstrb"))
+            address, data, strobe = (
+                ctx.get(getattr(bus, name)) for name in ("awaddr", "wdata", "wstrb")
+            )
             await take(["aw", "w"])
             await wait()
             log.append((address, data, strobe))
@@ -110,34 +116,40 @@ async def machine(ctx, dut, random, pauses, words, log):
 
 @pytest.mark.parametrize("pauses", [False, True])
 def test_accesses(pauses):
-    dut, random, words, log = Front(), Random(1), {0: 0x44414548, 0x10: 5, 0xffc: 7}, []
+    dut, random, words, log = Front(), Random(1), {0: 0x44414548, 0x10: 5, 0xFFC: 7}, []
 
     async def host(ctx):
         bench, expected = Bench(ctx, dut, random, pauses), 0
         for _ in range(60):
             kind = random.randrange(5)
-            value, strobe = random.getrandbits(32), random.choice([0xf, 0xf, random.randrange(16)])
+            value, strobe = random.getrandbits(32), random.choice([0xF, 0xF, random.randrange(16)])
             if kind == 0:
                 at = random.randrange(2)
                 assert await bench.write(0x10 + 4 * at, value, strobe) == OKAY
                 for n in range(4):
                     if strobe >> n & 1:
                         shift = 32 * at + 8 * n
-                        expected = expected & ~(0xff << shift) | (value >> 8 * n & 0xff) << shift
+                        expected = expected & ~(0xFF << shift) | (value >> 8 * n & 0xFF) << shift
                 assert ctx.get(dut.base) == expected
             elif kind == 1:
                 at = random.randrange(2)
-                assert await bench.read(0x10 + 4 * at) == (OKAY, expected >> 32 * at & 0xffffffff)
+                assert await bench.read(0x10 + 4 * at) == (OKAY, expected >> 32 * at & 0xFFFFFFFF)
             elif kind == 2:
-                at = random.choice([0, 0x10, 0xffc, 0x20])
-                assert await bench.write(MACHINE + at, value, strobe) == (OKAY if at in words else SLVERR)
+                at = random.choice([0, 0x10, 0xFFC, 0x20])
+                assert await bench.write(MACHINE + at, value, strobe) == (
+                    OKAY if at in words else SLVERR
+                )
                 assert log.pop() == (at, value, strobe) and not log
             elif kind == 3:
-                at = random.choice([0, 0x10, 0xffc, 0x20])
-                assert await bench.read(MACHINE + at) == ((OKAY, words[at]) if at in words else (SLVERR, 0))
+                at = random.choice([0, 0x10, 0xFFC, 0x20])
+                assert await bench.read(MACHINE + at) == (
+                    (OKAY, words[at]) if at in words else (SLVERR, 0)
+                )
             else:
-                at = random.choice([0, 0xc, 0x18, 0x110, 0xffc])
-                assert await bench.read(at) == (SLVERR, 0) and await bench.write(at, value) == SLVERR
+                at = random.choice([0, 0xC, 0x18, 0x110, 0xFFC])
+                assert (
+                    await bench.read(at) == (SLVERR, 0) and await bench.write(at, value) == SLVERR
+                )
             assert ctx.get(dut.base) == expected and not log
 
     async def behind(ctx):

@@ -29,10 +29,12 @@ def bitfile(tmp_path):
 @pytest.fixture
 def pynq(monkeypatch):
     """Install a module; gives a function that does."""
+
     def install(**options):
         module = Pynq(Machine(SMALL), **options)
         monkeypatch.setitem(sys.modules, "pynq", module)
         return module
+
     return install
 
 
@@ -43,7 +45,9 @@ def test_steps(bitfile, pynq):
         image = image_of()
         device.load(image)
         # The image, and zeros behind it, were out of the caches before anything started.
-        assert pynq.flushed == image.memory.tobytes() + bytes(64 * image.memory_units - len(image.memory))
+        assert pynq.flushed == image.memory.tobytes() + bytes(
+            64 * image.memory_units - len(image.memory)
+        )
         assert pynq.machine.base == ADDRESS and pynq.machine.events == ["reset"]
         fed = [5, 9, 2]
         for position, token in enumerate(fed):
@@ -78,10 +82,16 @@ def test_nothing_is_freed_while_the_machine_is_busy(bitfile, pynq, monkeypatch):
     assert not pynq.freed
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"room": 4096}, "the image needs 0 MiB in one piece, which the system does not have .*cma="),
-    ({"address": ADDRESS + 64}, "memory must be at a multiple of 4096, not at 0x492345040$"),
-])
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (
+            {"room": 4096},
+            "the image needs 0 MiB in one piece, which the system does not have .*cma=",
+        ),
+        ({"address": ADDRESS + 64}, "memory must be at a multiple of 4096, not at 0x492345040$"),
+    ],
+)
 def test_memory_wrong(bitfile, pynq, options, message):
     pynq(**options)
     with pytest.raises(DeviceError, match=message):
@@ -90,7 +100,9 @@ def test_memory_wrong(bitfile, pynq, options, message):
 
 def test_another_block(bitfile, pynq):
     pynq(blocks={"ps": {}, "dma": {}})
-    with pytest.raises(DeviceError, match="the bitstream must have a block 'headrace', but has ps, dma$"):
+    with pytest.raises(
+        DeviceError, match="the bitstream must have a block 'headrace', but has ps, dma$"
+    ):
         PynqDevice(SMALL, bitfile)
 
 
@@ -102,7 +114,9 @@ def test_another_configuration(bitfile, pynq):
 
 def test_not_on_the_board(bitfile, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynq", None)
-    with pytest.raises(DeviceError, match="the package pynq is not installed. This must run on the board"):
+    with pytest.raises(
+        DeviceError, match="the package pynq is not installed. This must run on the board"
+    ):
         PynqDevice(SMALL, bitfile)
 
 
@@ -110,5 +124,7 @@ def test_not_on_the_board(bitfile, monkeypatch):
 def test_file_missing(bitfile, pynq, name):
     pynq()
     bitfile.with_name(name).unlink()
-    with pytest.raises(DeviceError, match=f"{name} must be a file, but is not; build.tcl makes it$"):
+    with pytest.raises(
+        DeviceError, match=f"{name} must be a file, but is not; build.tcl makes it$"
+    ):
         PynqDevice(SMALL, bitfile)

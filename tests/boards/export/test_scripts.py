@@ -33,7 +33,10 @@ def exported(tmp_path_factory, kernel):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(writing, "kernel_verilog", lambda config: text)
             writing.write(get(name), config, root / name)
-        lines = (f"{way} {width} {port}" for way, width, port in ports((root / name / "headrace.v").read_text()))
+        lines = (
+            f"{way} {width} {port}"
+            for way, width, port in ports((root / name / "headrace.v").read_text())
+        )
         (root / name / "ports.txt").write_text("\n".join(lines))
     return root
 
@@ -45,10 +48,21 @@ def folder(exported, tmp_path):
 
 
 def vivado(folder, script, **environment):
-    values = {"PORTS": str(folder / "ports.txt"), "MAPS": "inferred", "BOARDS": "all", "PROGRESS": "100%",
-              "SLACK": "0.1", **environment}
-    return subprocess.run(["tclsh", str(VIVADO), script], cwd=folder, env={**os.environ, **values},
-                          capture_output=True, text=True)
+    values = {
+        "PORTS": str(folder / "ports.txt"),
+        "MAPS": "inferred",
+        "BOARDS": "all",
+        "PROGRESS": "100%",
+        "SLACK": "0.1",
+        **environment,
+    }
+    return subprocess.run(
+        ["tclsh", str(VIVADO), script],
+        cwd=folder,
+        env={**os.environ, **values},
+        capture_output=True,
+        text=True,
+    )
 
 
 def change(folder, name, old, new):
@@ -92,17 +106,22 @@ def test_kernel(folder):
     assert (folder / "headrace.xo").is_file()
 
 
-@pytest.mark.parametrize("name, script", [("kv260", "board.xdc"), ("kv260", "headrace_ooc.xdc"),
-                                          ("u280", "headrace_ooc.xdc")])
+@pytest.mark.parametrize(
+    "name, script",
+    [("kv260", "board.xdc"), ("kv260", "headrace_ooc.xdc"), ("u280", "headrace_ooc.xdc")],
+)
 def test_constraints(folder, name, script):
     done = vivado(folder(name), script)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("environment, message", [
-    ({"BOARDS": "none"}, "no files of the board xilinx.com:kv260_som:part0 are installed"),
-    ({"PROGRESS": "73%"}, "the run impl_1 ended with route_design ERROR"),
-])
+@pytest.mark.parametrize(
+    "environment, message",
+    [
+        ({"BOARDS": "none"}, "no files of the board xilinx.com:kv260_som:part0 are installed"),
+        ({"PROGRESS": "73%"}, "the run impl_1 ended with route_design ERROR"),
+    ],
+)
 def test_build_fails(folder, environment, message):
     done = vivado(folder("kv260"), "build.tcl", **environment)
     assert done.returncode != 0 and message in done.stderr
@@ -111,25 +130,61 @@ def test_build_fails(folder, environment, message):
 def test_timing_is_missed(folder):
     folder = folder("kv260")
     done = vivado(folder, "build.tcl", SLACK="-0.25")
-    assert done.returncode == 0 and "WARNING: timing is missed by 0.25 ns at 200.0 MHz" in done.stdout
+    assert (
+        done.returncode == 0 and "WARNING: timing is missed by 0.25 ns at 200.0 MHz" in done.stdout
+    )
 
 
-@pytest.mark.parametrize("name, old, new, message", [
-    ("block_design.tcl", "[get_bd_intf_pins headrace/m_axi]", "[get_bd_intf_pins headrace/M_AXI]",
-     "no pin headrace/M_AXI"),
-    ("block_design.tcl", " [get_bd_pins headrace/ap_rst_n]", "", "headrace/ap_rst_n is not connected"),
-    ("block_design.tcl", "CONFIG.PSU__USE__S_AXI_GP2 {1}", "CONFIG.PSU__USE__S_AXI_GP2 {0}",
-     "no pin ps/S_AXI_HP0_FPD"),
-    ("block_design.tcl", "CONFIG.PSU__USE__M_AXI_GP1 {0}", "CONFIG.PSU__USE__M_AXI_GP1 {1}",
-     "ps/maxihpm1_fpd_aclk is not connected|ps/M_AXI_HPM1_FPD is not connected"),
-    ("block_design.tcl", "\nassign_bd_address", "", "addresses are not assigned"),
-    ("package_ip.tcl", "headrace.v]", "headrace.sv]", "no such file"),
-    ("package_ip.tcl", "{s_axi_control m_axi}", "{s_axi_control m00_axi}", "the ports of m00_axi were not recognized"),
-    ("package_ip.tcl", "0x1018 32", "0x1016 32", "registers STATUS and PROGRAM overlap"),
-    ("package_ip.tcl", "set_property range 8192", "set_property range 4096", "register BEST is beyond the block"),
-    ("package_ip.tcl", "ipx::associate_bus_interfaces -clock ap_clk -reset ap_rst_n $core", "",
-     "ap_rst_n has no clock"),
-])
+@pytest.mark.parametrize(
+    "name, old, new, message",
+    [
+        (
+            "block_design.tcl",
+            "[get_bd_intf_pins headrace/m_axi]",
+            "[get_bd_intf_pins headrace/M_AXI]",
+            "no pin headrace/M_AXI",
+        ),
+        (
+            "block_design.tcl",
+            " [get_bd_pins headrace/ap_rst_n]",
+            "",
+            "headrace/ap_rst_n is not connected",
+        ),
+        (
+            "block_design.tcl",
+            "CONFIG.PSU__USE__S_AXI_GP2 {1}",
+            "CONFIG.PSU__USE__S_AXI_GP2 {0}",
+            "no pin ps/S_AXI_HP0_FPD",
+        ),
+        (
+            "block_design.tcl",
+            "CONFIG.PSU__USE__M_AXI_GP1 {0}",
+            "CONFIG.PSU__USE__M_AXI_GP1 {1}",
+            "ps/maxihpm1_fpd_aclk is not connected|ps/M_AXI_HPM1_FPD is not connected",
+        ),
+        ("block_design.tcl", "\nassign_bd_address", "", "addresses are not assigned"),
+        ("package_ip.tcl", "headrace.v]", "headrace.sv]", "no such file"),
+        (
+            "package_ip.tcl",
+            "{s_axi_control m_axi}",
+            "{s_axi_control m00_axi}",
+            "the ports of m00_axi were not recognized",
+        ),
+        ("package_ip.tcl", "0x1018 32", "0x1016 32", "registers STATUS and PROGRAM overlap"),
+        (
+            "package_ip.tcl",
+            "set_property range 8192",
+            "set_property range 4096",
+            "register BEST is beyond the block",
+        ),
+        (
+            "package_ip.tcl",
+            "ipx::associate_bus_interfaces -clock ap_clk -reset ap_rst_n $core",
+            "",
+            "ap_rst_n has no clock",
+        ),
+    ],
+)
 def test_mistakes_are_found(folder, name, old, new, message):
     folder = folder("kv260")
     change(folder, name, old, new)

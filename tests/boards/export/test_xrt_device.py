@@ -29,27 +29,59 @@ SYNCED = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int)
 
 
 class Fake(ctypes.Structure):
-    _fields_ = [("read", READ), ("write", WRITE), ("synced", SYNCED), ("address", ctypes.c_uint64),
-                ("banks", ctypes.c_int32), ("used", ctypes.c_int32)]
+    _fields_ = [
+        ("read", READ),
+        ("write", WRITE),
+        ("synced", SYNCED),
+        ("address", ctypes.c_uint64),
+        ("banks", ctypes.c_int32),
+        ("used", ctypes.c_int32),
+    ]
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     path = tmp_path_factory.mktemp("xrt") / LIBRARY
-    subprocess.run(["g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", f"-I{HEADERS}",
-                    str(SOURCE), "-o", str(path)], check=True)
+    subprocess.run(
+        [
+            "g++",
+            "-std=c++17",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-shared",
+            "-fPIC",
+            f"-I{HEADERS}",
+            str(SOURCE),
+            "-o",
+            str(path),
+        ],
+        check=True,
+    )
     return path
 
 
 class Card:
     """What is behind the library: the machine, and what was synchronized."""
+
     def __init__(self, library, address=ADDRESS, used=7):
-        self.xclbin, self.machine, self.synced = library.with_name("headrace.xclbin"), Machine(SMALL), []
+        self.xclbin, self.machine, self.synced = (
+            library.with_name("headrace.xclbin"),
+            Machine(SMALL),
+            [],
+        )
         self.xclbin.write_text("")
         self.lib = ctypes.CDLL(str(library))
-        self.fake = Fake(READ(self.machine.read), WRITE(self.machine.write),
-                         SYNCED(lambda data, size, bank: self.synced.append((ctypes.string_at(data, size), bank))),
-                         address, 32, used)
+        self.fake = Fake(
+            READ(self.machine.read),
+            WRITE(self.machine.write),
+            SYNCED(
+                lambda data, size, bank: self.synced.append((ctypes.string_at(data, size), bank))
+            ),
+            address,
+            32,
+            used,
+        )
         self.lib.fake_xrt(ctypes.byref(self.fake))
 
     @property
@@ -59,8 +91,8 @@ class Card:
 
 @pytest.fixture
 def plug(library):
-    """A card in its slot until the test has ended. The library calls it, which Python does not see: without this
-    list, a garbage collection in the middle of a test freed what is called."""
+    """A card in its slot until the test has ended. The library calls it, which Python does not see:
+    without this list, a garbage collection in the middle of a test freed what is called."""
     cards = []
 
     def plug(**options):
@@ -77,7 +109,9 @@ def test_steps(plug):
         image = image_of()
         device.load(image)
         # In the bank that the kernel is connected to.
-        assert card.synced == [(image.memory.tobytes() + bytes(64 * image.memory_units - len(image.memory)), 7)]
+        assert card.synced == [
+            (image.memory.tobytes() + bytes(64 * image.memory_units - len(image.memory)), 7)
+        ]
         assert card.machine.base == ADDRESS and card.machine.events == ["reset"]
         fed = [5, 9, 2]
         for position, token in enumerate(fed):
@@ -107,14 +141,19 @@ def test_nothing_is_freed_while_the_machine_is_busy(plug, monkeypatch):
 
 def test_too_large(plug):
     with XrtDevice(SMALL, plug().xclbin) as device:
-        with pytest.raises(DeviceError, match=r"^xrt:.*: unable to allocate BO: Cannot allocate memory$"):
+        with pytest.raises(
+            DeviceError, match=r"^xrt:.*: unable to allocate BO: Cannot allocate memory$"
+        ):
             device.load(image_of(units=300, behind=5 << 20))
 
 
-@pytest.mark.parametrize("options, card, message", [
-    ({"used": 99}, 0, "no memory is connected to the kernel$"),
-    ({}, 3, "Could not open device with index '3'$"),
-])
+@pytest.mark.parametrize(
+    "options, card, message",
+    [
+        ({"used": 99}, 0, "no memory is connected to the kernel$"),
+        ({}, 3, "Could not open device with index '3'$"),
+    ],
+)
 def test_cannot_be_opened(plug, options, card, message):
     with pytest.raises(DeviceError, match=message):
         XrtDevice(SMALL, plug(**options).xclbin, card=card)
@@ -122,16 +161,22 @@ def test_cannot_be_opened(plug, options, card, message):
 
 def test_address_wrong(plug):
     with XrtDevice(SMALL, plug(address=ADDRESS + 64).xclbin) as device:
-        with pytest.raises(DeviceError, match="memory must be at a multiple of 4096, not at 0x140000040$"):
+        with pytest.raises(
+            DeviceError, match="memory must be at a multiple of 4096, not at 0x140000040$"
+        ):
             device.load(image_of())
 
 
 def test_library_elsewhere(plug, library, tmp_path, monkeypatch):
     xclbin = tmp_path / "headrace.xclbin"
-    with pytest.raises(DeviceError, match="headrace.xclbin must be a file, but is not; xrt.mk makes it with v"):
+    with pytest.raises(
+        DeviceError, match="headrace.xclbin must be a file, but is not; xrt.mk makes it with v"
+    ):
         XrtDevice(SMALL, xclbin)
     xclbin.write_text("")
-    with pytest.raises(DeviceError, match=f"{LIBRARY} must be a file, but is not; xrt.mk makes it with XRT$"):
+    with pytest.raises(
+        DeviceError, match=f"{LIBRARY} must be a file, but is not; xrt.mk makes it with XRT$"
+    ):
         XrtDevice(SMALL, xclbin)
     (tmp_path / LIBRARY).write_text("")
     with pytest.raises(DeviceError, match="Is XRT installed, and its setup.sh sourced"):

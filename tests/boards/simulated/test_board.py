@@ -1,4 +1,6 @@
-"""The simulated ULX3S, from its pins on: the host's own commands reach it through a pseudo-terminal."""
+"""The simulated ULX3S, from its pins on: the host's own commands reach it through a
+pseudo-terminal.
+"""
 
 import json
 import re
@@ -16,15 +18,15 @@ import pytest
 from boards import board as boards
 from boards.device import PATIENCE, ControlBus
 from boards.dram.initialise import initialise, is_up
+from boards.simulated.__main__ import main as command
+from boards.simulated.board import SimulatedBoard
+from boards.simulated.sdram import MT48LC16M16_75 as CHIP
 from headrace.cli import main
 from headrace.library.models import load
 from host.device import DeviceError
 from host.errors import UserError
 from host.link.client import Client
 from host.link.serial import SerialPort
-from boards.simulated.__main__ import main as command
-from boards.simulated.board import SimulatedBoard
-from boards.simulated.sdram import MT48LC16M16_75 as CHIP
 
 
 # The first to come builds the simulation, for a minute and a half; it is the same for all.
@@ -47,7 +49,9 @@ def running(**options):
                 board.run(stop.is_set)
             except DeviceError as error:
                 errors.append(str(error))
-                print(error, file=sys.stderr)  # before the host's, which knows only that nobody answers
+                print(
+                    error, file=sys.stderr
+                )  # before the host's, which knows only that nobody answers
 
         thread = threading.Thread(target=simulate)
         thread.start()
@@ -79,10 +83,14 @@ def tiny():
 
 def run(device, capsys):
     """What `headrace run` says: tokens, and all logits that there are."""
-    assert main(["run", *TINY, "--device", device, "--prompt", "The", "--tokens", "2", "--json"]) == 0
+    assert (
+        main(["run", *TINY, "--device", device, "--prompt", "The", "--tokens", "2", "--json"]) == 0
+    )
     said = json.loads(capsys.readouterr().out)
     assert len(said["token_ids"]) == 2
-    return {name: said[name] for name in ("prompt_ids", "token_ids", "text", "top_ids", "top_logits")}
+    return {
+        name: said[name] for name in ("prompt_ids", "token_ids", "text", "top_ids", "top_logits")
+    }
 
 
 @pytest.mark.parametrize("faults", [0.0, 0.001])
@@ -93,7 +101,7 @@ def test_tokens(faults, capsys, monkeypatch):
     """
     monkeypatch.setenv(PATIENCE, SECONDS)
     with running(faults=faults) as (board, errors):
-        board.memory[:len(tiny())] = tiny()
+        board.memory[: len(tiny())] = tiny()
         assert run(f"uart:{board.path}:{BAUD}", capsys) == run("model", capsys)
         assert not errors
         statistics = board.statistics()
@@ -104,7 +112,9 @@ def test_tokens(faults, capsys, monkeypatch):
 
 @pytest.mark.parametrize("faults", [0.0, 0.001])
 def test_memory(faults):
-    """What is stored is in the chip, and is summed up from there, close to the rate of its data lines."""
+    """What is stored is in the chip, and is summed up from there, close to the rate of its data
+    lines.
+    """
     data = Random(faults).randbytes(16 << 10)
     with running(faults=faults) as (board, errors), linked(board) as link:
         link.hello()
@@ -114,11 +124,11 @@ def test_memory(faults):
         # Across a row's end, and up to that of the chip.
         for at in (1 << 10) - 256, CHIP.bytes - len(data):
             link.store(at // 64, data)
-            assert board.memory[at:at + len(data)].tobytes() == data
+            assert board.memory[at : at + len(data)].tobytes() == data
         assert link.check((CHIP.bytes - len(data)) // 64, len(data) // 64) == zlib.crc32(data)
         before = board.statistics()
         units = 4096
-        assert link.check(0, units) == zlib.crc32(board.memory[:64 * units])
+        assert link.check(0, units) == zlib.crc32(board.memory[: 64 * units])
         after = board.statistics()
         assert not errors
     # Rows that are opened and refreshes take the rest; repeats read again.
@@ -143,23 +153,31 @@ def test_violation_stops_it():
         link.patience = 2.0
         with pytest.raises(DeviceError, match="no answer to STORE"):
             link.store(0, bytes(64))
-    assert len(errors) == 1 and re.fullmatch(r"memory: [\d.]+ us: tRCD is [\d.]+ ns, must be 1000.00 ns", errors[0])
+    assert len(errors) == 1 and re.fullmatch(
+        r"memory: [\d.]+ us: tRCD is [\d.]+ ns, must be 1000.00 ns", errors[0]
+    )
 
 
-@pytest.mark.parametrize("board, options, message", [
-    (boards.get("ecpix5-85f"), {}, "^simulated boards are ulx3s-85f; not 'ecpix5-85f'$"),
-    (BOARD, {"faults": 0.5}, "^the rate of faults must be from 0 to 1/3, not 0.5$"),
-])
+@pytest.mark.parametrize(
+    "board, options, message",
+    [
+        (boards.get("ecpix5-85f"), {}, "^simulated boards are ulx3s-85f; not 'ecpix5-85f'$"),
+        (BOARD, {"faults": 0.5}, "^the rate of faults must be from 0 to 1/3, not 0.5$"),
+    ],
+)
 def test_wrong(board, options, message):
     with pytest.raises(UserError, match=message):
         SimulatedBoard(board, **options)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["ulx3s"], "board: BOARD must be one of ulx3s-85f, "),
-    (["ecpix5-85f"], "board: simulated boards are ulx3s-85f; not 'ecpix5-85f'"),
-    (["--faults", "1"], "board: the rate of faults must be from 0 to 1/3, not 1.0"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["ulx3s"], "board: BOARD must be one of ulx3s-85f, "),
+        (["ecpix5-85f"], "board: simulated boards are ulx3s-85f; not 'ecpix5-85f'"),
+        (["--faults", "1"], "board: the rate of faults must be from 0 to 1/3, not 1.0"),
+    ],
+)
 def test_command_wrong(arguments, message, capsys):
     assert command(arguments) == 2
     assert capsys.readouterr().err.startswith(message)

@@ -7,9 +7,9 @@ import pytest
 from boards import board as boards
 from boards.device import PATIENCE
 from boards.models import MODELS
+from boards.simulated import __main__ as command
 from headrace.cli import parser
 from host.link.device import address
-from boards.simulated import __main__ as command
 
 
 class Simulated:
@@ -46,13 +46,22 @@ def test_prints_a_command_that_fits(monkeypatch, capsys):
     assert model.lack(boards.get(args.config)) is None
 
 
-@pytest.mark.parametrize("args, message", [
-    (["nope"], "BOARD must be one of ulx3s-85f, ecpix5-85f, orangecrab-85f; not 'nope'"),
-    (["--baud", "0"], "--baud must be from 1200 to 12500000, 4 cycles of the board a bit; not 0"),
-    (["--baud", "20000000"], "--baud must be from 1200 to 12500000, 4 cycles of the board a bit; not 20000000"),
-    (["--seed", "-1"], "--seed must be from 0 to 2**64 - 1, not -1"),
-    (["--faults", "nan"], "the rate of faults must be from 0 to 1/3, not nan"),
-])
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["nope"], "BOARD must be one of ulx3s-85f, ecpix5-85f, orangecrab-85f; not 'nope'"),
+        (
+            ["--baud", "0"],
+            "--baud must be from 1200 to 12500000, 4 cycles of the board a bit; not 0",
+        ),
+        (
+            ["--baud", "20000000"],
+            "--baud must be from 1200 to 12500000, 4 cycles of the board a bit; not 20000000",
+        ),
+        (["--seed", "-1"], "--seed must be from 0 to 2**64 - 1, not -1"),
+        (["--faults", "nan"], "the rate of faults must be from 0 to 1/3, not nan"),
+    ],
+)
 def test_refuses(capsys, args, message):
     assert command.main(args) == 2
     assert capsys.readouterr().err == f"board: {message}\n"

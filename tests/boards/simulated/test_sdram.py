@@ -7,25 +7,35 @@ import numpy as np
 import pytest
 
 from boards.simulated.build import sdram_library
-from boards.simulated.sdram import MT48LC16M16_75 as CHIP
-from boards.simulated.sdram import c_struct
+from boards.simulated.sdram import MT48LC16M16_75 as CHIP, c_struct
 
 
 pytestmark = pytest.mark.seconds(1)
 
 PERIOD = 12_500
-EDGE = np.dtype([("time", np.int64), *((name, np.uint8) for name in (
-    "cke", "cs_n", "ras_n", "cas_n", "we_n", "ba", "dqm", "drives")), ("a", np.uint16), ("dq", np.uint16)],
-    align=True)
+EDGE = np.dtype(
+    [
+        ("time", np.int64),
+        *(
+            (name, np.uint8)
+            for name in ("cke", "cs_n", "ras_n", "cas_n", "we_n", "ba", "dqm", "drives")
+        ),
+        ("a", np.uint16),
+        ("dq", np.uint16),
+    ],
+    align=True,
+)
 # Levels of RAS, CAS and WE, which are active low.
 LOAD, REFRESH, PRECHARGE, ACTIVATE, WRITE, READ, STOP, NOTHING = (
-    (n >> 2 & 1, n >> 1 & 1, n & 1) for n in range(8))
+    (n >> 2 & 1, n >> 1 & 1, n & 1) for n in range(8)
+)
 ALL = 1 << 10
 
 
 @dataclass
 class Pins:
     """Commands, one for each of the clock's edges after power-up."""
+
     period: int = PERIOD
 
     def __post_init__(self):
@@ -65,14 +75,21 @@ class Pins:
         return self
 
     def run(self, chip=CHIP):
-        """What came of it: the first error or "", its place, and the data lines at each edge (-1: not driven)."""
+        """What came of it: the first error or "", its place, and the data lines at each edge (-1:
+        not driven).
+        """
         lib = ctypes.CDLL(str(sdram_library()))
         lib.sdram_run.restype = ctypes.c_uint64
         edges = np.array(self.edges, EDGE)
         seen, error = np.zeros(len(edges), np.int32), ctypes.create_string_buffer(200)
-        place = lib.sdram_run(ctypes.byref(c_struct(chip)), edges.ctypes.data_as(ctypes.c_void_p),
-                              ctypes.c_uint64(len(edges)), seen.ctypes.data_as(ctypes.c_void_p), error,
-                              ctypes.c_uint64(len(error)))
+        place = lib.sdram_run(
+            ctypes.byref(c_struct(chip)),
+            edges.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_uint64(len(edges)),
+            seen.ctypes.data_as(ctypes.c_void_p),
+            error,
+            ctypes.c_uint64(len(error)),
+        )
         return error.value.decode(), place, seen
 
 
@@ -87,7 +104,9 @@ def started(**options):
 # What is right
 
 
-@pytest.mark.parametrize("mode, latency, length", [(0x20, 2, 1), (0x30, 3, 1), (0x21, 2, 2), (0x32, 3, 4)])
+@pytest.mark.parametrize(
+    "mode, latency, length", [(0x20, 2, 1), (0x30, 3, 1), (0x21, 2, 2), (0x32, 3, 4)]
+)
 def test_data(mode, latency, length):
     """What was written is read, when the latency says, and at no other time."""
     pins = Pins().start(mode)
@@ -101,7 +120,7 @@ def test_data(mode, latency, length):
     pins.skip(latency + length + 2)
     error, _, seen = pins.run()
     assert error == ""
-    assert seen[at + latency:at + latency + length].tolist() == data
+    assert seen[at + latency : at + latency + length].tolist() == data
     assert (np.delete(seen[at:], slice(latency, latency + length)) == -1).sum() >= length + 1
 
 
@@ -229,35 +248,47 @@ def both_drive(pins):
     pins.give(WRITE, dq=0)
 
 
-PATIENT = replace(CHIP, late=10 ** 9)
+PATIENT = replace(CHIP, late=10**9)
 
 
-@pytest.mark.parametrize("make, message", [
-    (rcd, "tRCD is 12.50 ns, must be 20.00 ns"),
-    (lambda p: precharge_then(p, ACTIVATE), "tRP is 12.50 ns, must be 20.00 ns"),
-    (lambda p: precharge_then(p, REFRESH), "tRP is 12.50 ns, must be 20.00 ns"),
-    (lambda p: precharge_then(p, LOAD), "tRP is 12.50 ns, must be 20.00 ns"),
-    (wr, "tWR is 12.50 ns, must be 15.00 ns"),
-    (ras, "tRAS is 25.00 ns, must be 44.00 ns"),
-    (rc, "tRAS is 37.50 ns, must be 44.00 ns"),
-    (rrd, "tRRD is 12.50 ns, must be 15.00 ns"),
-    (rfc, "tRFC is 62.50 ns, must be 66.00 ns"),
-    (late_refresh, "refreshes: 9 are due"),
-    (auto_precharge, "tRAS, of an auto precharge, is 37.50 ns, must be 44.00 ns"),
-    (lambda p: auto_precharge_then(p, READ), "an access to a bank that"),
-    (lambda p: auto_precharge_then(p, ACTIVATE), "tRP is 0.00 ns, must be 20.00 ns"),
-    (both_drive, "both drive the data lines"),
-    (lambda p: p.give(READ), "an access to a bank that has no row open"),
-    (lambda p: (p.open(), p.give(ACTIVATE)), "a row is activated in a bank that has one open"),
-    (lambda p: (p.open(), p.give(WRITE)), "nothing drives the data lines for a write"),
-    (lambda p: (p.open(), p.give(READ, a=512)), "there is no such column"),
-    (lambda p: (p.open(), p.give(REFRESH)), "a refresh while a row is open"),
-    (lambda p: (p.open(), p.give(LOAD, a=0x20)), "the mode register is loaded while a row is open"),
-    (lambda p: (p.give(LOAD, a=0x20), p.give(ACTIVATE)), "tMRD: a command 1 clocks after the mode"),
-    (lambda p: p.give(LOAD, a=0x120), "the mode register is loaded with 288, which is reserved"),
-    (lambda p: p.give(NOTHING, cke=0), "CKE is low"),
-    (lambda p: p.give(STOP), "burst terminate is not modelled"),
-])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (rcd, "tRCD is 12.50 ns, must be 20.00 ns"),
+        (lambda p: precharge_then(p, ACTIVATE), "tRP is 12.50 ns, must be 20.00 ns"),
+        (lambda p: precharge_then(p, REFRESH), "tRP is 12.50 ns, must be 20.00 ns"),
+        (lambda p: precharge_then(p, LOAD), "tRP is 12.50 ns, must be 20.00 ns"),
+        (wr, "tWR is 12.50 ns, must be 15.00 ns"),
+        (ras, "tRAS is 25.00 ns, must be 44.00 ns"),
+        (rc, "tRAS is 37.50 ns, must be 44.00 ns"),
+        (rrd, "tRRD is 12.50 ns, must be 15.00 ns"),
+        (rfc, "tRFC is 62.50 ns, must be 66.00 ns"),
+        (late_refresh, "refreshes: 9 are due"),
+        (auto_precharge, "tRAS, of an auto precharge, is 37.50 ns, must be 44.00 ns"),
+        (lambda p: auto_precharge_then(p, READ), "an access to a bank that"),
+        (lambda p: auto_precharge_then(p, ACTIVATE), "tRP is 0.00 ns, must be 20.00 ns"),
+        (both_drive, "both drive the data lines"),
+        (lambda p: p.give(READ), "an access to a bank that has no row open"),
+        (lambda p: (p.open(), p.give(ACTIVATE)), "a row is activated in a bank that has one open"),
+        (lambda p: (p.open(), p.give(WRITE)), "nothing drives the data lines for a write"),
+        (lambda p: (p.open(), p.give(READ, a=512)), "there is no such column"),
+        (lambda p: (p.open(), p.give(REFRESH)), "a refresh while a row is open"),
+        (
+            lambda p: (p.open(), p.give(LOAD, a=0x20)),
+            "the mode register is loaded while a row is open",
+        ),
+        (
+            lambda p: (p.give(LOAD, a=0x20), p.give(ACTIVATE)),
+            "tMRD: a command 1 clocks after the mode",
+        ),
+        (
+            lambda p: p.give(LOAD, a=0x120),
+            "the mode register is loaded with 288, which is reserved",
+        ),
+        (lambda p: p.give(NOTHING, cke=0), "CKE is low"),
+        (lambda p: p.give(STOP), "burst terminate is not modelled"),
+    ],
+)
 def test_violation(make, message):
     pins = started()
     pins.skip(6)
@@ -277,13 +308,17 @@ def test_row_cycle():
     """tRC, where it is more than tRAS and tRP together."""
     pins = started()
     rc(pins)
-    assert error_of(pins, replace(CHIP, ras=30_000, rc=66_000)) == "tRC is 62.50 ns, must be 66.00 ns"
+    assert (
+        error_of(pins, replace(CHIP, ras=30_000, rc=66_000)) == "tRC is 62.50 ns, must be 66.00 ns"
+    )
 
 
 def test_clock():
     """The mode register says how fast the clock may be."""
     chip = replace(CHIP, rp=0, rfc=0)  # whose clocks the start counts at another period
-    assert error_of(started(period=9_000), chip) == "the clock's period is 9.00 ns, must be 10.00 ns"
+    assert (
+        error_of(started(period=9_000), chip) == "the clock's period is 9.00 ns, must be 10.00 ns"
+    )
     pins = Pins(period=9_000).start(0x30)
     pins.skip(2)
     assert error_of(pins, chip) == ""
@@ -293,11 +328,14 @@ def test_power_up():
     assert error_of(early()).startswith("the time before the first command is ")
 
 
-@pytest.mark.parametrize("leave, message", [
-    ("precharge", "a refresh before a precharge of all banks"),
-    ("refresh", "the mode register is loaded before a precharge of all banks and 2 refreshes"),
-    ("mode", "a row is activated before the mode register is loaded"),
-])
+@pytest.mark.parametrize(
+    "leave, message",
+    [
+        ("precharge", "a refresh before a precharge of all banks"),
+        ("refresh", "the mode register is loaded before a precharge of all banks and 2 refreshes"),
+        ("mode", "a row is activated before the mode register is loaded"),
+    ],
+)
 def test_start_is_whole(leave, message):
     pins = Pins()
     if leave != "precharge":

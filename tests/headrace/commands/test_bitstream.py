@@ -14,8 +14,15 @@ from headrace.cli import main
 from sim.tools import ROOT
 
 
-REPORT = {"resources": {"FF": {"used": 100, "available": 200}}, "fmax_mhz": {"clk": 90.0}, "limits": {},
-          "target_mhz": {"clk": 80.0}, "seconds": {"packing": 1.0}, "seed": 1, "digest": "abc"}
+REPORT = {
+    "resources": {"FF": {"used": 100, "available": 200}},
+    "fmax_mhz": {"clk": 90.0},
+    "limits": {},
+    "target_mhz": {"clk": 80.0},
+    "seconds": {"packing": 1.0},
+    "seed": 1,
+    "digest": "abc",
+}
 
 
 @pytest.fixture
@@ -39,17 +46,31 @@ def test_list(capsys):
     assert f"{get('ecpix5-85f').peak / 90_228_608:.1f}" in lines[1].split()
 
 
-@pytest.mark.parametrize("arguments, said", [
-    (["ulx3s"], "BOARD must be one of ulx3s-85f, ecpix5-85f, orangecrab-85f; not 'ulx3s'"),
-    (["ulx3s-85f", "--bare", "--check"],
-     "ulx3s-85f-bare has no baseline to check against: build it with --baseline first"),
-    (["ulx3s-85f", "--set", "clock_mhz=60"],
-     "ulx3s-85f: clock_mhz must be the board's, 50.0, not 60.0; begin with --config ulx3s-85f"),
-    (["ulx3s-85f", "--config", "ulx3s-85f", "--set", "dram=ideal"],
-     "ulx3s-85f: dram must be the board's, sdr-50-x16, not ideal; begin with --config ulx3s-85f"),
-    (["ulx3s-85f", "--set", "lanes=3"],
-     "--set lanes=3: Configuration 'ulx3s-85f+lanes=3': lanes must be a power of two from 2 to 16, not 3"),
-])
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["ulx3s"], "BOARD must be one of ulx3s-85f, ecpix5-85f, orangecrab-85f; not 'ulx3s'"),
+        (
+            ["ulx3s-85f", "--bare", "--check"],
+            "ulx3s-85f-bare has no baseline to check against: build it with --baseline first",
+        ),
+        (
+            ["ulx3s-85f", "--set", "clock_mhz=60"],
+            "ulx3s-85f: clock_mhz must be the board's, 50.0, not 60.0; begin with --config "
+            "ulx3s-85f",
+        ),
+        (
+            ["ulx3s-85f", "--config", "ulx3s-85f", "--set", "dram=ideal"],
+            "ulx3s-85f: dram must be the board's, sdr-50-x16, not ideal; begin with --config "
+            "ulx3s-85f",
+        ),
+        (
+            ["ulx3s-85f", "--set", "lanes=3"],
+            "--set lanes=3: Configuration 'ulx3s-85f+lanes=3': lanes must be a power of two from 2 "
+            "to 16, not 3",
+        ),
+    ],
+)
 def test_wrong(built, capsys, arguments, said):
     assert main(["bitstream", *arguments]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == f"headrace: {said}"
@@ -68,7 +89,9 @@ def test_instructions(built, capsys, tmp_path):
 def test_another_configuration(built, capsys, monkeypatch, tmp_path):
     """It is what is built, and what the host must be told."""
     boards = []
-    monkeypatch.setattr("boards.flow.build", lambda board, folder, **_: boards.append(board) or built)
+    monkeypatch.setattr(
+        "boards.flow.build", lambda board, folder, **_: boards.append(board) or built
+    )
     assert main(["bitstream", "ulx3s-85f", "--set", "lanes=2", "-o", str(tmp_path)]) == 0
     assert boards[0].config.lanes == 2 and boards[0].name == "ulx3s-85f"
     assert "--config ulx3s-85f --set lanes=2 --model tiny" in capsys.readouterr().out
@@ -78,8 +101,10 @@ def test_missed(built, capsys):
     built["fmax_mhz"]["clk"] = 79.0
     assert main(["bitstream", "ulx3s-85f", "--baseline"]) == 2
     out, err = capsys.readouterr()
-    assert err.splitlines()[-1] == ("headrace: ulx3s-85f: clock clk reaches 79.0 MHz, not its 80.0 MHz. Try another "
-                                    "seed, such as SEED=2")
+    assert err.splitlines()[-1] == (
+        "headrace: ulx3s-85f: clock clk reaches 79.0 MHz, not its 80.0 MHz. Try another "
+        "seed, such as SEED=2"
+    )
     assert "load it" not in out and not bitstream.BASELINES.exists()
 
 
@@ -90,35 +115,53 @@ def test_baseline(built, capsys):
     assert main(["bitstream", "ulx3s-85f", "--check"]) == 0
     built["resources"]["FF"]["used"] = 110
     assert main(["bitstream", "ulx3s-85f"]) == 0
-    assert "compared with the baseline: 110 FF, where 100 were used before" in capsys.readouterr().out
+    assert (
+        "compared with the baseline: 110 FF, where 100 were used before" in capsys.readouterr().out
+    )
     assert main(["bitstream", "ulx3s-85f", "--check"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "headrace: ulx3s-85f is worse than its baseline, boards/baselines/ulx3s-85f.json: 110 FF, where 100 were "
-        "used before")
+        "headrace: ulx3s-85f is worse than its baseline, boards/baselines/ulx3s-85f.json: 110 FF, "
+        "where 100 were "
+        "used before"
+    )
 
 
-@pytest.mark.parametrize("name", sorted({"ulx3s-85f-bare", *(path.stem for path in BASELINES.glob("*.json"))}))
+@pytest.mark.parametrize(
+    "name", sorted({"ulx3s-85f-bare", *(path.stem for path in BASELINES.glob("*.json"))})
+)
 def test_baselines(name):
     """Each is of its board's configuration as it is, and met its targets."""
-    board, kept = get(name.removesuffix("-bare")), json.loads((BASELINES / f"{name}.json").read_text())
+    board, kept = (
+        get(name.removesuffix("-bare")),
+        json.loads((BASELINES / f"{name}.json").read_text()),
+    )
     config = board.config
     names = "core", "beat_bits", "columns", "lanes", "queries"
     assert {name: kept[name] for name in names} == {name: getattr(config, name) for name in names}
     assert kept["formats"] == list(config.formats)
-    assert kept["machine"] != name.endswith("-bare") and kept["seed"] == board.seed and not list(missed(kept))
+    assert (
+        kept["machine"] != name.endswith("-bare")
+        and kept["seed"] == board.seed
+        and not list(missed(kept))
+    )
     # nextpnr has periods in whole picoseconds.
     assert pytest.approx(board.clock_mhz, rel=1e-3) in kept["target_mhz"].values()
 
 
 @pytest.mark.seconds(120)
 def test_link_and_memory(tmp_path, monkeypatch, capsys):
-    """A bitstream, small enough to be built here, that meets its clocks' targets and is as its baseline."""
+    """A bitstream, small enough to be built here, that meets its clocks' targets and is as its
+    baseline.
+    """
     monkeypatch.setenv("YOWASP_CACHE_DIR", str(ROOT / "build" / "yowasp"))
     arguments = ["ulx3s-85f", "--bare", "--check", "-o", str(tmp_path / "bare")]
     assert main(["bitstream", *arguments]) == 0
     report = json.loads((tmp_path / "bare" / "report.json").read_text())
     assert not list(missed(report)) and get("ulx3s-85f").clock_mhz in report["target_mhz"].values()
-    assert 1000 < report["resources"]["LUT4"]["used"] < 10000 and report["resources"]["MULT18"]["used"] == 0
+    assert (
+        1000 < report["resources"]["LUT4"]["used"] < 10000
+        and report["resources"]["MULT18"]["used"] == 0
+    )
     assert report["resources"]["PLL"]["used"] == 1 and report["resources"]["IO"]["used"] >= 40
     bits = (tmp_path / "bare" / "headrace.bit").read_bytes()
     # The preamble of ECP5 configurations, and the part.

@@ -11,18 +11,21 @@ from headrace.library.runner import tokenizer_of
 from host.language.templates import PLAIN
 
 from ...host import fake
-from ..command import call, error
 from ...host.terminal import on_terminal
+from ..command import call, error
 
 
 ROOT = Path(__file__).parents[3]
-NO_TEMPLATE = ("(the model file has no chat template: questions are put as `User: ...`, answers begin with "
-               "`Assistant:`)\n")
+NO_TEMPLATE = (
+    "(the model file has no chat template: questions are put as `User: ...`, answers begin with "
+    "`Assistant:`)\n"
+)
 
 
 @pytest.fixture
 def template(monkeypatch):
     """Gives the model a chat template."""
+
     def tokenizer(image):
         out = tokenizer_of(image)
         out.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}:"
@@ -34,6 +37,7 @@ def template(monkeypatch):
 @pytest.fixture
 def typed(monkeypatch):
     """Gives lines to stdin."""
+
     def lines(*lines):
         ours, theirs = os.pipe()
         with open(theirs, "wb") as file:
@@ -67,19 +71,23 @@ def test_without_a_template(model, capsys, typed):
     device = fake.Device.made[-1]
     ids = [device.memory[n] for n in range(len(device.memory))]
     text = tokenizer_of(device.image).decode(ids)
-    assert text.startswith("hello\n\nUser: hello\nAssistant:") and "\nUser: world\nAssistant:" in text
+    assert (
+        text.startswith("hello\n\nUser: hello\nAssistant:") and "\nUser: world\nAssistant:" in text
+    )
 
 
 def test_commands(model, capsys, template, typed):
     typed(b"/help", b"/quit now", b"//quit", b"/")
     code, out, err = asked(capsys, model)
     *listed, quit, slash = err.splitlines()
-    assert code == 0 and out.count("\n") == 1   # one question: /quit
+    assert code == 0 and out.count("\n") == 1  # one question: /quit
     assert [line.split()[0] for line in listed] == ["/help", "/reset", "/exit", "//", "Ctrl-C"]
     assert quit == "/quit: no such command; /help lists them, // begins a question with a /"
     assert slash.startswith("/: no such command")
     device = fake.Device.made[-1]
-    assert tokenizer_of(device.image).decode(device.calls[0][0]) == "/quit"[:len(device.calls[0][0])]
+    assert (
+        tokenizer_of(device.image).decode(device.calls[0][0]) == "/quit"[: len(device.calls[0][0])]
+    )
 
 
 def test_bytes_that_are_no_text(model, capsys, template, typed):
@@ -92,31 +100,56 @@ def test_bytes_that_are_no_text(model, capsys, template, typed):
 
 def test_system_that_the_template_refuses(model, capsys, monkeypatch):
     """Before a device is made."""
+
     def tokenizer(image):
         out = tokenizer_of(image)
-        out.chat_template = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        out.chat_template = (
+            "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        )
         return out
 
     monkeypatch.setattr("headrace.library.runner.tokenizer_of", tokenizer)
-    assert error(capsys, "chat", "--model", model, "--system", "x") == \
-        "chat: the model file's chat template fails: no system"
+    assert (
+        error(capsys, "chat", "--model", model, "--system", "x")
+        == "chat: the model file's chat template fails: no system"
+    )
     assert not fake.Device.made
 
 
 @pytest.mark.seconds(1)
 def test_closed_stdin():
-    done = subprocess.run(f"{sys.executable} -m headrace.cli chat --model tiny <&-", shell=True, cwd=ROOT,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        f"{sys.executable} -m headrace.cli chat --model tiny <&-",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", NO_TEMPLATE)
 
 
 @pytest.mark.seconds(4)
 def test_on_a_terminal():
     """A session with a model that comes with the project, as a user sees it."""
-    seen = on_terminal("-m", "headrace.cli", "chat", "--model", "tiny", "--tokens", "3", "--greedy",
-                       typed=b"/help\nWhat must we do?\n/exit\n", COLUMNS="200")
+    seen = on_terminal(
+        "-m",
+        "headrace.cli",
+        "chat",
+        "--model",
+        "tiny",
+        "--tokens",
+        "3",
+        "--greedy",
+        typed=b"/help\nWhat must we do?\n/exit\n",
+        COLUMNS="200",
+    )
     seen = seen.replace("\r\n", "\n")
-    for part in NO_TEMPLATE.strip(), "tiny on model. /help lists the commands", "/reset  forgets", "s/token":
+    for part in (
+        NO_TEMPLATE.strip(),
+        "tiny on model. /help lists the commands",
+        "/reset  forgets",
+        "s/token",
+    ):
         assert part in seen, seen
 
 
@@ -124,4 +157,6 @@ def test_plain_form_is_in_the_help(capsys):
     with pytest.raises(SystemExit):
         call(capsys, "chat", "--help")
     said = " ".join(capsys.readouterr().out.split())
-    assert "questions are put as `User: ...`" in said and "User: " in PLAIN and "Assistant:" in PLAIN
+    assert (
+        "questions are put as `User: ...`" in said and "User: " in PLAIN and "Assistant:" in PLAIN
+    )

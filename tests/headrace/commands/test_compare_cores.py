@@ -6,16 +6,17 @@ import pytest
 
 import headrace.devices
 from boards import synthesis
-from headrace.studies import cores
 from boards.synthesis import Area, Routed
 from headrace.cli import main
 from headrace.library import images
+from headrace.studies import cores
 from sim.functional import ModelDevice
 from tests.mapper import synthetic
 
 
 class Counting(ModelDevice):
     """The functional model, which takes more cycles a token with another core."""
+
     seen = []
 
     def __init__(self, config, build_progress=None):
@@ -30,13 +31,22 @@ class Counting(ModelDevice):
 @pytest.fixture
 def compare(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(images, "cache", lambda: tmp_path / "cache")
-    monkeypatch.setitem(headrace.devices.DEVICES, "sim", "tests.headrace.commands.test_compare_cores:Counting")
-    monkeypatch.setattr(cores, "synthesize", lambda text, family: Area(
-        family=family, lut=1234, ff=567, dsp=32, bram=1, cells={}, seconds=0.0))
+    monkeypatch.setitem(
+        headrace.devices.DEVICES, "sim", "tests.headrace.commands.test_compare_cores:Counting"
+    )
+    monkeypatch.setattr(
+        cores,
+        "synthesize",
+        lambda text, family: Area(
+            family=family, lut=1234, ff=567, dsp=32, bram=1, cells={}, seconds=0.0
+        ),
+    )
     monkeypatch.setattr(cores, "place_and_route", lambda text: Routed(fmax=98.7, seconds=0.0))
     monkeypatch.setattr(synthesis, "check_tools", lambda route: None)
     monkeypatch.setattr(Counting, "seen", [])
-    model = synthetic.write(tmp_path / "tiny.gguf", kinds={"token_embd.weight": synthetic.Type.Q8_0})
+    model = synthetic.write(
+        tmp_path / "tiny.gguf", kinds={"token_embd.weight": synthetic.Type.Q8_0}
+    )
 
     def call(*args):
         code = main(["compare-cores", "--model", str(model), "--prompt", "hello", *args])
@@ -74,7 +84,7 @@ def test_table(compare):
 @pytest.mark.seconds(2)
 def test_without_running(compare):
     code, out, _ = compare("--no-run", "--json", "--formats", "TERNARY", "--cores", "lut")
-    row, = json.loads(out)["rows"]
+    (row,) = json.loads(out)["rows"]
     assert code == 0 and not Counting.seen and "cycles_per_token" not in row
     assert set(row["formats"]) == {"S8", "TERNARY"} and row["core_ecp5"]["fmax"] == 98.7
 
@@ -87,22 +97,33 @@ def test_core_lacks_a_format(compare):
     assert "does not take U1" in compare("--no-run", "--formats", "U1,S8")[1]
 
 
-@pytest.mark.parametrize("args, message", [
-    (["--cores", "lut,gpu"], "--cores must be of systolic, lut, dspchain, not 'gpu'"),
-    (["--formats", "U5"], "--formats must be of U4, S8, TERNARY, SPARSE4, SPARSE8, U1, U2, U3, not 'U5'"),
-    (["--tokens", "0"], "--tokens must be at least 1, not 0"),
-])
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["--cores", "lut,gpu"], "--cores must be of systolic, lut, dspchain, not 'gpu'"),
+        (
+            ["--formats", "U5"],
+            "--formats must be of U4, S8, TERNARY, SPARSE4, SPARSE8, U1, U2, U3, not 'U5'",
+        ),
+        (["--tokens", "0"], "--tokens must be at least 1, not 0"),
+    ],
+)
 def test_wrong(compare, args, message):
     assert compare(*args) == (2, "", f"headrace: {message}\n")
 
 
 def test_formats_that_the_model_needs_are_missing(compare):
     code, out, err = compare("--formats", "S8")
-    assert (code, out) == (2, "") and "--formats: the image has weights in the format U4, but configuration" in err
+    assert (code, out) == (
+        2,
+        "",
+    ) and "--formats: the image has weights in the format U4, but configuration" in err
 
 
 def test_tool_missing(compare, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("YOSYS", "/nowhere/yosys")
     code, out, err = compare()
-    assert (code, out) == (2, "") and err.startswith("headrace: synthesis needs /nowhere/yosys, which is not installed")
+    assert (code, out) == (2, "") and err.startswith(
+        "headrace: synthesis needs /nowhere/yosys, which is not installed"
+    )

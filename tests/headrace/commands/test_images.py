@@ -10,6 +10,7 @@ from tests.mapper.read import test_hf
 
 def refused(model, monkeypatch):
     """The message for a model that must not be compiled, by either way to do it."""
+
     def fail(*args):
         raise AssertionError("compiled a model whose tokenizer cannot be used")
 
@@ -23,14 +24,18 @@ def refused(model, monkeypatch):
     return min(messages)
 
 
-@pytest.mark.parametrize("metadata, message", [
-    ({"model": "llama"}, "its model must be 'gpt2' (byte-level BPE), not 'llama'"),
-    ({"pre": "tekken"}, "its pre-tokenizer must be gpt-2 or smollm or llama-bpe, not 'tekken'"),
-    ({"merges": ["h zz"]}, "a merge must join two tokens to a third, not 'h zz'"),
-])
+@pytest.mark.parametrize(
+    "metadata, message",
+    [
+        ({"model": "llama"}, "its model must be 'gpt2' (byte-level BPE), not 'llama'"),
+        ({"pre": "tekken"}, "its pre-tokenizer must be gpt-2 or smollm or llama-bpe, not 'tekken'"),
+        ({"merges": ["h zz"]}, "a merge must join two tokens to a third, not 'h zz'"),
+    ],
+)
 def test_tokenizers_are_refused_before_compiling(tmp_path, monkeypatch, metadata, message):
-    path = synthetic.write(tmp_path / "m.gguf",
-                           metadata={f"tokenizer.ggml.{k}": v for k, v in metadata.items()})
+    path = synthetic.write(
+        tmp_path / "m.gguf", metadata={f"tokenizer.ggml.{k}": v for k, v in metadata.items()}
+    )
     assert message in refused(path, monkeypatch)
 
 

@@ -21,10 +21,15 @@ def saved(path, image, kind=None, **fields):
     """Save an image, with other fields in its first instruction of a kind."""
     if kind is not None:
         memory, words = image.memory.copy(), image.instructions
-        pc = next(n for n, word in enumerate(words) if isinstance(decode(word), kind)
-                  and (kind is not Sync or decode(word).take))
+        pc = next(
+            n
+            for n, word in enumerate(words)
+            if isinstance(decode(word), kind) and (kind is not Sync or decode(word).take)
+        )
         at = 64 * image.program + 32 * pc
-        memory[at:at + 32] = list(replace(decode(words[pc]), **fields).encode().to_bytes(32, "little"))
+        memory[at : at + 32] = list(
+            replace(decode(words[pc]), **fields).encode().to_bytes(32, "little")
+        )
         image = replace(image, memory=memory)
     image.save(path)
     return str(path)
@@ -38,9 +43,15 @@ def test_legal(image, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == {}
 
 
-@pytest.mark.parametrize("kind, fields, rule", [
-    (Vector, {"d": 2}, "align"), (Sync, {"take": 0}, "race"), (Attend, {"queries": 4}, "size"),
-    (Attend, {"addr": 1 << 30}, "memory")])
+@pytest.mark.parametrize(
+    "kind, fields, rule",
+    [
+        (Vector, {"d": 2}, "align"),
+        (Sync, {"take": 0}, "race"),
+        (Attend, {"queries": 4}, "size"),
+        (Attend, {"addr": 1 << 30}, "memory"),
+    ],
+)
 def test_illegal(image, tmp_path, capsys, kind, fields, rule):
     path = saved(tmp_path / "a.safetensors", image, kind, **fields)
     assert main(["verify", path, "--json"]) == 2
@@ -50,7 +61,10 @@ def test_illegal(image, tmp_path, capsys, kind, fields, rule):
     assert main(["verify", path]) == 2
     out, error = capsys.readouterr()
     assert not out and error.count("\n") == 1
-    assert f"{path}: Instruction " in error and f"breaks the rule `{rule}` (docs/isa.md): expected" in error
+    assert (
+        f"{path}: Instruction " in error
+        and f"breaks the rule `{rule}` (docs/isa.md): expected" in error
+    )
 
 
 def test_damaged(image, tmp_path, capsys):
@@ -71,7 +85,11 @@ def test_compile_refuses_what_is_not_legal(monkeypatch):
     """A defect of the mapper does not get as far as an image."""
     from host.errors import UserError
     from mapper.lowering.products import LowerProduct
+
     monkeypatch.setattr(LowerProduct, "emit", lambda self, node, to: None)
-    with pytest.raises(UserError, match="^toy: the program for it is not legal, which is a defect of the "
-                                        "compiler; please report it: Instruction "):
+    with pytest.raises(
+        UserError,
+        match="^toy: the program for it is not legal, which is a defect of the "
+        "compiler; please report it: Instruction ",
+    ):
         compile_model(toy_model(), get("small"), context=64)

@@ -10,7 +10,14 @@ from sim.tools import WARNINGS, environment, verilator
 
 # All that has other widths on ports than the named ones.
 ODD = configs.Config(name="odd", beat_bits=256, columns=3, lanes=8)
-FAST = ["-CFLAGS", "-O0", "-MAKEFLAGS", "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0", "--build-jobs", "2"]
+FAST = [
+    "-CFLAGS",
+    "-O0",
+    "-MAKEFLAGS",
+    "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0",
+    "--build-jobs",
+    "2",
+]
 
 
 def tool(*command, cwd):
@@ -22,15 +29,29 @@ def test_files(tmp_path, capsys, monkeypatch):
     assert main(["verilog", "--config", "wide", "-o", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "headrace.v").read_text() == "wide"
     assert "## MATMUL" in (tmp_path / "out" / "isa.md").read_text()
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["headrace.v", "isa.md", "registers.md"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "headrace.v",
+        "isa.md",
+        "registers.md",
+    ]
 
 
 @pytest.mark.seconds(15)
-@pytest.mark.parametrize("config, core", [("small", "systolic"), ("odd", "lut"), ("odd", "dspchain")])
+@pytest.mark.parametrize(
+    "config, core", [("small", "systolic"), ("odd", "lut"), ("odd", "dspchain")]
+)
 def test_core_passes_its_testbench(tmp_path, monkeypatch, config, core):
     monkeypatch.setitem(configs.CONFIGS, "odd", ODD)
     assert main(["verilog", "--core", core, "--config", config, "-o", str(tmp_path)]) == 0
-    built = tool(verilator(), "--binary", *WARNINGS, *FAST, "testbench.sv", f"headrace_{core}.v", cwd=tmp_path)
+    built = tool(
+        verilator(),
+        "--binary",
+        *WARNINGS,
+        *FAST,
+        "testbench.sv",
+        f"headrace_{core}.v",
+        cwd=tmp_path,
+    )
     assert built.returncode == 0, built.stderr
     ran = tool("obj_dir/Vtestbench", cwd=tmp_path)
     assert ran.returncode == 0 and "PASS: 1000 steps" in ran.stdout, ran.stdout
@@ -41,12 +62,19 @@ def test_core_is_explained(tmp_path, capsys):
     assert main(["verilog", "--core", "systolic", "--config", "small", "-o", str(tmp_path)]) == 0
     text, manual = ((tmp_path / name).read_text() for name in ("headrace_systolic.v", "README.md"))
     assert re.search(r"^// latency: +8 cycles$", text, re.M)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "headrace_systolic.v", "testbench.sv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "README.md",
+        "headrace_systolic.v",
+        "testbench.sv",
+    ]
     header = text.partition("module headrace_systolic(")[2].partition("endmodule")[0]
     ports = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", header, re.M)
     explained = re.findall(r"^\| `(\w+)` \| (\d+) \| (input|output) \|", manual, re.M)
     actual = {(name, str(int(high or 0) + 1), way) for way, high, name in ports}
-    assert actual - {("clk", "1", "input"), ("rst", "1", "input")} == set(explained) and len(explained) == 10
+    assert (
+        actual - {("clk", "1", "input"), ("rst", "1", "input")} == set(explained)
+        and len(explained) == 10
+    )
 
 
 @pytest.mark.seconds(10)
@@ -56,16 +84,32 @@ def test_testbench_may_fail(tmp_path):
     text = testbench.read_text()
     assert text.count("- 15;") == 1
     testbench.write_text(text.replace("- 15;", "- 13;"))
-    built = tool(verilator(), "--binary", *WARNINGS, *FAST, testbench.name, "headrace_systolic.v", cwd=tmp_path)
+    built = tool(
+        verilator(),
+        "--binary",
+        *WARNINGS,
+        *FAST,
+        testbench.name,
+        "headrace_systolic.v",
+        cwd=tmp_path,
+    )
     assert built.returncode == 0, built.stderr
     ran = tool("obj_dir/Vtestbench", cwd=tmp_path)
-    assert ran.returncode != 0 and re.search(r"FAIL: payload \d+, row 0, column 0: must be -?\d+, not", ran.stdout)
+    assert ran.returncode != 0 and re.search(
+        r"FAIL: payload \d+, row 0, column 0: must be -?\d+, not", ran.stdout
+    )
 
 
-@pytest.mark.parametrize("config, core, name", [
-    ("small", "systolic", "small"), ("wide", "lut", "wide-lut"), ("small-lut", "systolic", "small-systolic"),
-    ("small-lut", "lut", "small-lut"), ("small-dspchain", "lut", "small-lut"),
-])
+@pytest.mark.parametrize(
+    "config, core, name",
+    [
+        ("small", "systolic", "small"),
+        ("wide", "lut", "wide-lut"),
+        ("small-lut", "systolic", "small-systolic"),
+        ("small-lut", "lut", "small-lut"),
+        ("small-dspchain", "lut", "small-lut"),
+    ],
+)
 def test_core_of_a_configuration(tmp_path, capsys, monkeypatch, config, core, name):
     monkeypatch.setattr("rtl.verilog.emit_core", lambda core, path: path.write_text(""))
     monkeypatch.setattr("rtl.standalone.manual.manual", lambda core: "")
@@ -81,20 +125,26 @@ def test_core_of_a_configuration(tmp_path, capsys, monkeypatch, config, core, na
 
 class Fake:
     """Stands for a core where none is made."""
+
     def __init__(self, config):
         self.name = config.core
 
 
 def test_core_unknown(tmp_path, capsys):
     assert main(["verilog", "--core", "lutt", "-o", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "headrace: --core must be one of systolic, lut, dspchain, not 'lutt'\n"
+    assert (
+        capsys.readouterr().err
+        == "headrace: --core must be one of systolic, lut, dspchain, not 'lutt'\n"
+    )
 
 
 def test_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["verilog", "-o", str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err.endswith("file: cannot be written: File exists; a file lies "
-                                              "where a folder is needed: choose another place\n")
+    assert capsys.readouterr().err.endswith(
+        "file: cannot be written: File exists; a file lies "
+        "where a folder is needed: choose another place\n"
+    )
 
 
 def test_yosys_fails(tmp_path, capsys, monkeypatch):
@@ -105,6 +155,8 @@ def test_yosys_fails(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr("rtl.verilog.emit", emit)
     assert main(["verilog", "-o", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == ("headrace: yosys failed: WasmtimeError: File too large; is there room for "
-                                       "temporary files?\n")
+    assert capsys.readouterr().err == (
+        "headrace: yosys failed: WasmtimeError: File too large; is there room for "
+        "temporary files?\n"
+    )
     assert not list(tmp_path.iterdir())

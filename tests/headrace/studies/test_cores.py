@@ -2,9 +2,9 @@
 
 import pytest
 
+from boards.synthesis import Area, Routed
 from headrace.studies import cores
 from headrace.studies.cores import hardware, with_core
-from boards.synthesis import Area, Routed
 from rtl.spec.config import CORES, get
 
 
@@ -45,7 +45,9 @@ def test_hardware(tools, core):
 
 @pytest.mark.seconds(15)
 def test_peak_is_the_same_for_all_cores(tools):
-    peaks = {hardware(with_core(get("wide"), core, ["U4"]), route=False)["peak_macs"] for core in CORES}
+    peaks = {
+        hardware(with_core(get("wide"), core, ["U4"]), route=False)["peak_macs"] for core in CORES
+    }
     assert peaks == {4 * 4 * 32} and "route" not in tools
 
 

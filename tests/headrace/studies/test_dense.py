@@ -18,9 +18,15 @@ def steps(core, count):
         high = (1 << core.bits) - 1
         shape = core.lanes, core.elements
         codes = gen.integers(0, high + 1, shape) if n > 3 else np.full(shape, [0, high][n % 2])
-        acts = gen.integers(-128, 128, (2, GROUP)) if n > 3 else np.full((2, GROUP), [-128, 127][n // 2])
+        acts = (
+            gen.integers(-128, 128, (2, GROUP))
+            if n > 3
+            else np.full((2, GROUP), [-128, 127][n // 2])
+        )
         if core.format == "TERNARY":
-            codes[codes == 2] = 1  # greater than zero, but not at least zero: no trit has these bits
+            codes[codes == 2] = (
+                1  # greater than zero, but not at least zero: no trit has these bits
+            )
         beat = 0
         for r, k in np.ndindex(shape):
             code = int(codes[r, k])
@@ -30,10 +36,13 @@ def steps(core, count):
             elif core.format == "U4":
                 beat |= code << at + 8 * (k % 16) + 4 * (k // 16)
             else:
-                beat |= sum((code >> plane & 1) << at + 32 * plane + k for plane in range(core.bits))
+                beat |= sum(
+                    (code >> plane & 1) << at + 32 * plane + k for plane in range(core.bits)
+                )
         weights = {"S8": (codes ^ 128) - 128, "TERNARY": (codes & 1) + (codes >> 1) - 1}.get(
-            core.format, 2 * codes - high)
-        yield beat, acts, acts[:, :core.elements] @ weights.T
+            core.format, 2 * codes - high
+        )
+        yield beat, acts, acts[:, : core.elements] @ weights.T
 
 
 @pytest.mark.seconds(1)
@@ -74,11 +83,22 @@ def test_sums(fmt, multiply):
     assert seen == [sums.tolist() for _, _, sums in expected]
 
 
-@pytest.mark.parametrize("args, error, message", [
-    (("small", "U4", "planes"), TypeError, "Configuration must be a Config, not 'small'"),
-    ((CONFIG, "U5", "planes"), ValueError, "Format must be one of U4, S8, U1, U2, U3, TERNARY, not 'U5'"),
-    ((CONFIG, "U4", "plane"), ValueError, "Multiplications must be 'products' or 'planes', not 'plane'"),
-])
+@pytest.mark.parametrize(
+    "args, error, message",
+    [
+        (("small", "U4", "planes"), TypeError, "Configuration must be a Config, not 'small'"),
+        (
+            (CONFIG, "U5", "planes"),
+            ValueError,
+            "Format must be one of U4, S8, U1, U2, U3, TERNARY, not 'U5'",
+        ),
+        (
+            (CONFIG, "U4", "plane"),
+            ValueError,
+            "Multiplications must be 'products' or 'planes', not 'plane'",
+        ),
+    ],
+)
 def test_wrong(args, error, message):
     with pytest.raises(error, match=f"^{message}$"):
         DenseCore(*args)

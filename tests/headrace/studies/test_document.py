@@ -4,11 +4,19 @@ from xml.etree import ElementTree
 
 import pytest
 
+from headrace.cli import parser
 from headrace.studies import document, plot
-from headrace.studies.document import FAMILIES, area_block, compare_block, figure, fmax_block, ratio_block, rewrite
+from headrace.studies.document import (
+    FAMILIES,
+    area_block,
+    compare_block,
+    figure,
+    fmax_block,
+    ratio_block,
+    rewrite,
+)
 from headrace.studies.plot import Panel, Series, svg
 from headrace.studies.tiles import FORMATS, ROUTED, TILES, WAYS, Point
-from headrace.cli import parser
 from host.errors import UserError
 
 
@@ -22,9 +30,17 @@ def points(lut=lambda way, macs: 10 * macs):
             for fmt in formats:
                 for family in FAMILIES:
                     routed = family == "ecp5" and fmt in ROUTED.get(beat_bits, {}).get(way, ())
-                    yield Point(family=family, beat_bits=beat_bits, format=fmt, way=way, macs=64,
-                                lut=lut(way, 64), ff=5, dsp=64 if way == "blocks" else 0,
-                                fmax=123.4 if routed else None)
+                    yield Point(
+                        family=family,
+                        beat_bits=beat_bits,
+                        format=fmt,
+                        way=way,
+                        macs=64,
+                        lut=lut(way, 64),
+                        ff=5,
+                        dsp=64 if way == "blocks" else 0,
+                        fmax=123.4 if routed else None,
+                    )
 
 
 def test_page_has_all_marks():
@@ -57,7 +73,9 @@ def test_commands(command):
 def test_rewrite():
     text = "a\n<!-- begin x -->\nold\n<!-- end x -->\nb\n"
     assert rewrite(text, {"x": [r"\1 new"]}) == "a\n<!-- begin x -->\n\\1 new\n<!-- end x -->\nb\n"
-    with pytest.raises(UserError, match="^docs/cores.md must have one <!-- begin y --> and one <!-- end y -->$"):
+    with pytest.raises(
+        UserError, match="^docs/cores.md must have one <!-- begin y --> and one <!-- end y -->$"
+    ):
         rewrite(text, {"y": []})
 
 
@@ -71,7 +89,7 @@ def test_area_block():
     assert sum(line.endswith("bits):") for line in lines) == len(TILES) * len(FAMILIES)
     assert any("10.0 + 1 DSP" in line for line in lines)
     rows = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]
-    assert [row for row in rows if row in FORMATS][:len(FORMATS)] == list(FORMATS)
+    assert [row for row in rows if row in FORMATS][: len(FORMATS)] == list(FORMATS)
 
 
 def test_ratio_block():
@@ -88,16 +106,38 @@ def test_fmax_block():
 
 def test_compare_block():
     part = {"lut": 1234, "ff": 5, "dsp": 6, "bram": 7}
-    unrouted = {"core": "lut", "cycles_per_token": 10, "utilization": 0.5, "peak_macs": 1, "core_ecp5": part,
-                "core_xcup": part, "pipeline_ecp5": part}
-    rows = [{"core": "lut", "cycles_per_token": 1e6, "utilization": 0.9, "peak_macs": 32,
-             "core_ecp5": part | {"fmax": 99.6}, "core_xcup": part, "pipeline_ecp5": part | {"fmax": None}},
-            {"core": "systolic", "lacks": ["U1"]}, unrouted]
+    unrouted = {
+        "core": "lut",
+        "cycles_per_token": 10,
+        "utilization": 0.5,
+        "peak_macs": 1,
+        "core_ecp5": part,
+        "core_xcup": part,
+        "pipeline_ecp5": part,
+    }
+    rows = [
+        {
+            "core": "lut",
+            "cycles_per_token": 1e6,
+            "utilization": 0.9,
+            "peak_macs": 32,
+            "core_ecp5": part | {"fmax": 99.6},
+            "core_xcup": part,
+            "pipeline_ecp5": part | {"fmax": None},
+        },
+        {"core": "systolic", "lacks": ["U1"]},
+        unrouted,
+    ]
     lines = list(compare_block({"model": "m", "config": "c", "formats": ["U1"], "rows": rows}))
     assert len(widths(lines)) == 1
-    assert "| lut | core | 1,000,000 | 90.0 % | 32 | 1,234 | 5 | 6 | 7 | 100 | 1,234 | 5 | 6 |" in lines
+    assert (
+        "| lut | core | 1,000,000 | 90.0 % | 32 | 1,234 | 5 | 6 | 7 | 100 | 1,234 | 5 | 6 |"
+        in lines
+    )
     assert "| lut | core | 10 | 50.0 % | 1 | 1,234 | 5 | 6 | 7 |  | 1,234 | 5 | 6 |" in lines
-    assert any("too large" in line for line in lines) and any("does not take U1" in line for line in lines)
+    assert any("too large" in line for line in lines) and any(
+        "does not take U1" in line for line in lines
+    )
 
 
 def test_plot_marks_enclose_the_values():
@@ -107,8 +147,10 @@ def test_plot_marks_enclose_the_values():
 
 
 def test_plot():
-    panels = [Panel("left & right", [Series("a", {"x": 10, "y": 100}), Series("b", {"y": 20})]),
-              Panel("other", [Series("b", {"x": 50})])]
+    panels = [
+        Panel("left & right", [Series("a", {"x": 10, "y": 100}), Series("b", {"y": 20})]),
+        Panel("other", [Series("b", {"x": 50})]),
+    ]
     root = ElementTree.fromstring(svg("t", "unit", panels, ["x", "y"]))
     circles = root.findall("{*}circle")
     assert len(circles) == 4 and len(root.findall("{*}polyline")) == 3
@@ -121,4 +163,6 @@ def test_plot():
 
 def test_figure():
     ElementTree.fromstring(figure(list(points()), "ecp5"))
-    assert {way.name for way in WAYS.values()} <= set(re.findall(r">([^<]+)</text>", figure(list(points()), "ecp5")))
+    assert {way.name for way in WAYS.values()} <= set(
+        re.findall(r">([^<]+)</text>", figure(list(points()), "ecp5"))
+    )

@@ -29,6 +29,9 @@ def test_sums(kind):
 
 
 def test_kind_wrong():
-    with pytest.raises(ValueError, match=r"^Kind must be one of planes2, planes4, groups3, direct, "
-                                         r"not 'planes3'$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^Kind must be one of planes2, planes4, groups3, direct, "
+        r"not 'planes3'$",
+    ):
         TernaryRows("planes3", 4)

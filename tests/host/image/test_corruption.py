@@ -20,10 +20,10 @@ from .. import fake
 from ..images import CONFIG, metadata, sealed, small_image
 
 
-ALLOWED = 8 << 20    # bytes that a refusal may take: libraries import what they need for it
+ALLOWED = 8 << 20  # bytes that a refusal may take: libraries import what they need for it
 OPTIONAL = {"density", "blocks"}
 NULLABLE = {"bos", "chat_template"}
-OPEN = {"blocks", "scale_error"}   # dictionaries with names of their own
+OPEN = {"blocks", "scale_error"}  # dictionaries with names of their own
 
 # Values of other types, or out of range, by the type of what they replace.
 WRONG = {
@@ -35,8 +35,24 @@ WRONG = {
     dict: [None, True, 7, "json", [], [{}], {"": []}, {"a\nb\x1b[2J": "x"}],
 }
 # What JSON texts can hold and Python's values cannot.
-TEXTS = ["NaN", "-Infinity", "1e999", "1" * 5000, "[" * 100_000, '{"a":' * 100_000, "", "}", "nul",
-         '"\\ud800"', '"\\x00"', "\x00", "1,", "01", "'a'", "[" * 600 + "]" * 600]
+TEXTS = [
+    "NaN",
+    "-Infinity",
+    "1e999",
+    "1" * 5000,
+    "[" * 100_000,
+    '{"a":' * 100_000,
+    "",
+    "}",
+    "nul",
+    '"\\ud800"',
+    '"\\x00"',
+    "\x00",
+    "1,",
+    "01",
+    "'a'",
+    "[" * 600 + "]" * 600,
+]
 
 
 def places(value, path=()):
@@ -72,7 +88,7 @@ def corruptions(about):
                 yield f"{name} = {wrong!r:.20}", json.dumps(changed(about, path, assign(wrong)))
         for text in TEXTS:
             if not text and isinstance(path[-1], int):
-                continue   # a shorter list
+                continue  # a shorter list
             marked = json.dumps(changed(about, path, assign("@@")))
             yield f"{name} = {text:.20}", marked.replace('"@@"', text)
         if isinstance(path[-1], str) and path[-1] not in OPTIONAL and not OPEN & {*path[-2:-1]}:
@@ -84,9 +100,12 @@ def corruptions(about):
 
 RELATIONS = {
     "memory_units = 2**31": {"memory_units": 1 << 31},
-    "memory_units = 2**32, consistently": {"memory_units": 1 << 32, "writable": [4, 1 << 32],
-                                           "report.memory_bytes": 1 << 38,
-                                           "report.kv_cache_bytes": (1 << 38) - 256},
+    "memory_units = 2**32, consistently": {
+        "memory_units": 1 << 32,
+        "writable": [4, 1 << 32],
+        "report.memory_bytes": 1 << 38,
+        "report.kv_cache_bytes": (1 << 38) - 256,
+    },
     "memory_units below memory": {"memory_units": 3, "writable": [4, 3]},
     "writable begins early": {"writable": [3, 69]},
     "writable ends early": {"writable": [4, 68]},
@@ -97,8 +116,12 @@ RELATIONS = {
     "most context": {"context": 65537},
     "no context": {"context": 0},
     "program behind memory": {"program": 4},
-    "program across the end": {"program": 3, "length": 3, "report.program_instructions": 3,
-                               "report.program_bytes": 96},
+    "program across the end": {
+        "program": 3,
+        "length": 3,
+        "report.program_instructions": 3,
+        "report.program_bytes": 96,
+    },
     "length 4097": {"length": 4097},
     "no instructions": {"length": 0},
     "nodes beyond the program": {"nodes": [["layer / q", 1], ["head", 3]]},
@@ -116,9 +139,12 @@ RELATIONS = {
     "a short digest": {"digest": "0" * 31},
     "a digest and a line": {"digest": "0" * 32 + "\n"},
     "no hexadecimal digest": {"digest": "g" * 32},
-    "another configuration's KV cache": {"memory_units": 133, "writable": [4, 133],   # of head_dim 128
-                                         "report.memory_bytes": 133 * 64,
-                                         "report.kv_cache_bytes": 129 * 64},
+    "another configuration's KV cache": {
+        "memory_units": 133,
+        "writable": [4, 133],  # of head_dim 128
+        "report.memory_bytes": 133 * 64,
+        "report.kv_cache_bytes": 129 * 64,
+    },
     "another digest": {"digest": "0" * 32},
     "another name": {"config": "small", "report.configuration": "small"},
     "no configuration": {"accelerator.columns": 99},
@@ -170,7 +196,7 @@ def refusal(path):
 def test_every_field_and_every_relation(about, tmp_path):
     path = tmp_path / "image.safetensors"
     sealed(path, json.dumps(about))
-    assert Image.load(path).verified   # before anything is changed
+    assert Image.load(path).verified  # before anything is changed
     cases = [*corruptions(about), *relations(about)]
     assert len(cases) > 1000
     accepted = []
@@ -185,15 +211,19 @@ def test_every_field_and_every_relation(about, tmp_path):
     assert not accepted
 
 
-@pytest.mark.parametrize("tensors", [
-    {"memory": np.zeros((2, 128), np.uint8)},
-    {"memory": np.zeros(64, np.float32)},
-    {"other": np.zeros(256, np.uint8)},
-    {"memory": np.zeros(256, np.uint8), "other": np.zeros(1, np.uint8)},
-    {"memory": np.zeros(255, np.uint8)},
-    {"memory": np.zeros(0, np.uint8)},
-    {"memory": np.zeros(320, np.uint8)},
-], ids=lambda tensors: " ".join(f"{name}{value.shape}" for name, value in tensors.items()))
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"memory": np.zeros((2, 128), np.uint8)},
+        {"memory": np.zeros(64, np.float32)},
+        {"other": np.zeros(256, np.uint8)},
+        {"memory": np.zeros(256, np.uint8), "other": np.zeros(1, np.uint8)},
+        {"memory": np.zeros(255, np.uint8)},
+        {"memory": np.zeros(0, np.uint8)},
+        {"memory": np.zeros(320, np.uint8)},
+    ],
+    ids=lambda tensors: " ".join(f"{name}{value.shape}" for name, value in tensors.items()),
+)
 def test_tensors(about, tmp_path, tensors):
     sealed(path := tmp_path / "image.safetensors", json.dumps(about), **tensors)
     assert "ompile the model again" in refusal(path)
@@ -201,8 +231,12 @@ def test_tensors(about, tmp_path, tensors):
 
 def test_what_cannot_be_loaded_is_not_saved(tmp_path):
     path = tmp_path / "image.safetensors"
-    for change in ({"memory_units": 70}, {"vocab": 0}, {"report": {"bytes": 1}},
-                   {"config": "\ud800"}):
+    for change in (
+        {"memory_units": 70},
+        {"vocab": 0},
+        {"report": {"bytes": 1}},
+        {"config": "\ud800"},
+    ):
         with pytest.raises(UserError, match=f"^{path}: .*"):
             replace(small_image(), **change).save(path)
         assert not list(tmp_path.iterdir())
@@ -219,7 +253,7 @@ def flips(size, count, seed):
 
 
 def flip(raw, at, bits):
-    return raw[:at] + bytes([raw[at] ^ bits]) + raw[at + 1:]
+    return raw[:at] + bytes([raw[at] ^ bits]) + raw[at + 1 :]
 
 
 def test_flipped_bytes(tmp_path):
@@ -276,6 +310,7 @@ def cli(tmp_path, monkeypatch, capsys):
     def call(*args):
         code = main([str(a) for a in args])
         return code, *capsys.readouterr()
+
     return call
 
 
@@ -298,7 +333,7 @@ def test_run_refuses_flipped_bytes(cli, model, tmp_path):
         code, out, err = cli(*RUN, "--model", image)
         assert code == 2 and out == "" and err.count("\n") == 1
         assert err.startswith(f"headrace: {image}: ")
-    assert len(fake.Device.made) == 1   # no device is made for a damaged image
+    assert len(fake.Device.made) == 1  # no device is made for a damaged image
 
 
 @pytest.mark.seconds(1)
@@ -307,12 +342,13 @@ def test_run_with_corrupted_metadata(cli, model, tmp_path):
     image, codes, random = tmp_path / "tiny.safetensors", [], Random(3)
     assert cli(*COMPILE, "--model", model, "-o", image)[0] == 0
     memory, text = np.array(Image.load(image).memory), metadata(image)
-    report = text.rindex('"report"')   # comes last; the tokenizer before it is most of the text
+    report = text.rindex('"report"')  # comes last; the tokenizer before it is most of the text
     for n in range(257):
         at = random.randrange(report if n % 2 else 0, len(text))
-        new = random.choice([chr(random.randrange(32, 127)), "", "9", "-", '"', "0000", "[", "{}",
-                             "\\", "e9"])
-        sealed(image, text[:at] + new + text[at + 1:], memory=memory)
+        new = random.choice(
+            [chr(random.randrange(32, 127)), "", "9", "-", '"', "0000", "[", "{}", "\\", "e9"]
+        )
+        sealed(image, text[:at] + new + text[at + 1 :], memory=memory)
         code, out, err = cli(*RUN, "--model", image)
         codes.append(code)
         assert code == 0 or (code, out, err.count("\n"), err[:10]) == (2, "", 1, "headrace: "), err
@@ -323,7 +359,7 @@ def test_damaged_kept_image_is_compiled_again(cli, model, tmp_path):
     args = [*RUN, "--model", model, "--config", "small", "--context", 64]
     code, text, err = cli(*args)
     assert code == 0 and "damaged" not in err
-    kept, = (tmp_path / "cache").iterdir()
+    (kept,) = (tmp_path / "cache").iterdir()
     raw = kept.read_bytes()
     for damage in flip(raw, len(raw) - 100, 1), flip(raw, 300, 1), raw[:-1], b"":
         kept.unlink()
@@ -331,6 +367,6 @@ def test_damaged_kept_image_is_compiled_again(cli, model, tmp_path):
         code, again, err = cli(*args)
         assert code == 0 and again == text
         assert err.startswith(f"headrace: {kept}: the kept image is damaged; compiling the model")
-        assert Image.load(kept).memory.tobytes() == raw[-len(Image.load(kept).memory):]
+        assert Image.load(kept).memory.tobytes() == raw[-len(Image.load(kept).memory) :]
     code, again, err = cli(*args)
     assert code == 0 and again == text and "damaged" not in err

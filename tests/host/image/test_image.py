@@ -28,12 +28,14 @@ def test_round_trip(tmp_path):
         assert np.array_equal(getattr(again, f.name), getattr(IMAGE, f.name)), f.name
     assert list(path.parent.iterdir()) == [path]
     (other := tmp_path / "other").touch()
-    assert path.stat().st_mode == other.stat().st_mode   # safetensors would have made it 0600
+    assert path.stat().st_mode == other.stat().st_mode  # safetensors would have made it 0600
 
 
 def test_instructions_and_dram():
-    assert IMAGE.instructions == [int.from_bytes(range(64, 96), "little"),
-                                  int.from_bytes(range(96, 128), "little")]
+    assert IMAGE.instructions == [
+        int.from_bytes(range(64, 96), "little"),
+        int.from_bytes(range(96, 128), "little"),
+    ]
     dram = IMAGE.dram()
     assert len(dram) == 69 * 64 and (dram[:256] == IMAGE.memory).all() and not dram[256:].any()
 
@@ -43,14 +45,23 @@ def test_more_memory_than_there_is():
         replace(IMAGE, memory_units=1 << 48).dram()
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({}, None),
-    ({"core": "lut"}, None),
-    ({"formats": ("U4", "S8", "SPARSE8")}, "the image has weights in the format SPARSE4, but configuration 'small' "
-                                           "takes U4, S8, SPARSE8"),
-    ({"patterns": ("2:16", "8:16")}, "the image has sparse weights of the pattern 2:4, but configuration 'small' "
-                                     "takes 2:16, 8:16"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({}, None),
+        ({"core": "lut"}, None),
+        (
+            {"formats": ("U4", "S8", "SPARSE8")},
+            "the image has weights in the format SPARSE4, but configuration 'small' "
+            "takes U4, S8, SPARSE8",
+        ),
+        (
+            {"patterns": ("2:16", "8:16")},
+            "the image has sparse weights of the pattern 2:4, but configuration 'small' "
+            "takes 2:16, 8:16",
+        ),
+    ],
+)
 def test_lacks(changes, message):
     config = replace(get("small"), **{"formats": (), **changes})
     assert IMAGE.lacks(config) == message and config.digest == get("small").digest
@@ -69,20 +80,28 @@ def written(path, about, memory=IMAGE.memory):
     save_file({"memory": memory}, path, about and {"headrace": json.dumps(about)})
 
 
-@pytest.mark.parametrize("write, message", [
-    (lambda p: None, "cannot be read: "),
-    (lambda p: p.write_bytes(b""), "expected a program image"),
-    (lambda p: p.write_bytes(b"\xff" * 100), "expected a program image"),
-    (lambda p: written(p, None), "expected a program image"),
-    *((lambda p, n=n: written(p, {"format": n, "speed": 3}),
-       f"expected image format 5, found {n}. Compile the model again") for n in (1, 2, 3, 4, 99)),
-    (lambda p: written(p, {"speed": 3}), "image metadata is not of format 5: "),
-    (lambda p: written(p, {"format": 5}), "the file is damaged: it has no seal. "),
-    (lambda p: p.mkdir(), "must be a file, not a folder"),
-    (lambda p: os.mkfifo(p), "must be a file, not a folder"),
-    (lambda p: p.symlink_to(p), "cannot be read: "),
-    (lambda p: (IMAGE.save(p), p.write_bytes(p.read_bytes()[:-1])), "expected a program image"),
-])
+@pytest.mark.parametrize(
+    "write, message",
+    [
+        (lambda p: None, "cannot be read: "),
+        (lambda p: p.write_bytes(b""), "expected a program image"),
+        (lambda p: p.write_bytes(b"\xff" * 100), "expected a program image"),
+        (lambda p: written(p, None), "expected a program image"),
+        *(
+            (
+                lambda p, n=n: written(p, {"format": n, "speed": 3}),
+                f"expected image format 5, found {n}. Compile the model again",
+            )
+            for n in (1, 2, 3, 4, 99)
+        ),
+        (lambda p: written(p, {"speed": 3}), "image metadata is not of format 5: "),
+        (lambda p: written(p, {"format": 5}), "the file is damaged: it has no seal. "),
+        (lambda p: p.mkdir(), "must be a file, not a folder"),
+        (lambda p: os.mkfifo(p), "must be a file, not a folder"),
+        (lambda p: p.symlink_to(p), "cannot be read: "),
+        (lambda p: (IMAGE.save(p), p.write_bytes(p.read_bytes()[:-1])), "expected a program image"),
+    ],
+)
 def test_refused(tmp_path, write, message):
     path = tmp_path / "a.safetensors"
     write(path)

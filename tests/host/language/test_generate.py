@@ -25,8 +25,9 @@ def test_prompt_goes_in_batches(columns, length):
     assert [t.id for t in tokens] == expected(prompt, 5)
     assert [t.position for t in tokens] == list(range(length, length + 5))
     batches = -(-length // columns)
-    assert [len(ids) for ids, _, _ in s.device.calls] == \
-        [min(columns, length - n * columns) for n in range(batches)] + [1] * 4
+    assert [len(ids) for ids, _, _ in s.device.calls] == [
+        min(columns, length - n * columns) for n in range(batches)
+    ] + [1] * 4
     assert [head for _, _, head in s.device.calls] == [False] * (batches - 1) + [True] * 5
     assert [t.cycles for t in tokens] == [1000 * batches] + [1000] * 4
     assert [t.fed for t in tokens] == [length, 1, 1, 1, 1]
@@ -104,12 +105,18 @@ def test_progress():
     assert seen == [(0, 3), (2, 3), (3, 3)]
 
 
-@pytest.mark.parametrize("ids, message", [
-    ([], "prompt: it must have at least one token, it is empty"),
-    ([1] * 65, "prompt: its 65 tokens must fit in the context of 64 positions; shorten it, or "
-               "compile with a larger --context"),
-    ([1, 288], "prompt: tokens must be below 288, not 288"),
-])
+@pytest.mark.parametrize(
+    "ids, message",
+    [
+        ([], "prompt: it must have at least one token, it is empty"),
+        (
+            [1] * 65,
+            "prompt: its 65 tokens must fit in the context of 64 positions; shorten it, or "
+            "compile with a larger --context",
+        ),
+        ([1, 288], "prompt: tokens must be below 288, not 288"),
+    ],
+)
 def test_refused(ids, message):
     with pytest.raises(UserError) as info:
         list(session().generate(ids, 1))

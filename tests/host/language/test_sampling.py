@@ -33,7 +33,9 @@ def test_top_k():
     assert np.flatnonzero(counts(temperature=5.0, top_k=1)).tolist() == [0]
 
 
-@pytest.mark.parametrize("top_p, kept", [(0.4, 1), (0.5, 1), (0.51, 2), (0.75, 2), (0.76, 3), (1.0, 4)])
+@pytest.mark.parametrize(
+    "top_p, kept", [(0.4, 1), (0.5, 1), (0.51, 2), (0.75, 2), (0.76, 3), (1.0, 4)]
+)
 def test_top_p(top_p, kept):
     logits = np.log([0.5, 0.25, 0.125, 0.125])
     seen = counts(ids=IDS[:4], logits=logits, temperature=1.0, top_p=top_p)
@@ -55,15 +57,18 @@ def test_extreme_logits():
     assert counts(logits=[0.0] * 64, temperature=1e30).min() > 20
 
 
-@pytest.mark.parametrize("kwargs, message", [
-    (dict(temperature=-1.0), "temperature must be 0 or more, not -1.0"),
-    (dict(temperature=float("nan")), "temperature must be 0 or more, not nan"),
-    (dict(top_k=0), "top-k must be from 1 to 64, the logits that a device returns, not 0"),
-    (dict(top_k=65), "top-k must be from 1 to 64, the logits that a device returns, not 65"),
-    (dict(top_p=0.0), "top-p must be above 0 and at most 1, not 0.0"),
-    (dict(top_p=1.5), "top-p must be above 0 and at most 1, not 1.5"),
-    (dict(seed=-1), "seed must be 0 or more, not -1"),
-])
+@pytest.mark.parametrize(
+    "kwargs, message",
+    [
+        (dict(temperature=-1.0), "temperature must be 0 or more, not -1.0"),
+        (dict(temperature=float("nan")), "temperature must be 0 or more, not nan"),
+        (dict(top_k=0), "top-k must be from 1 to 64, the logits that a device returns, not 0"),
+        (dict(top_k=65), "top-k must be from 1 to 64, the logits that a device returns, not 65"),
+        (dict(top_p=0.0), "top-p must be above 0 and at most 1, not 0.0"),
+        (dict(top_p=1.5), "top-p must be above 0 and at most 1, not 1.5"),
+        (dict(seed=-1), "seed must be 0 or more, not -1"),
+    ],
+)
 def test_refused(kwargs, message):
     with pytest.raises(UserError) as info:
         Sampling(**kwargs)

@@ -9,9 +9,19 @@ from rtl.spec.config import get
 
 
 def tokens(*fed_cycles_beats):
-    return [Token(id=1, position=n, top_ids=[1], top_logits=[0.0], fed=fed, cycles=cycles,
-                  weight_beats=beats, seconds=2.0)
-            for n, (fed, cycles, beats) in enumerate(fed_cycles_beats)]
+    return [
+        Token(
+            id=1,
+            position=n,
+            top_ids=[1],
+            top_logits=[0.0],
+            fed=fed,
+            cycles=cycles,
+            weight_beats=beats,
+            seconds=2.0,
+        )
+        for n, (fed, cycles, beats) in enumerate(fed_cycles_beats)
+    ]
 
 
 def statistics(name, *of):
@@ -33,9 +43,9 @@ def test_only_decode_steps_count(name, clock):
 
 def test_utilization_is_a_share_of_the_peak():
     config = get("small")
-    half = Statistics(SimpleNamespace(weight_bytes=0),
-                      replace(config, clock_mhz=50.0),
-                      tokens((1, 1000, 1000)))
+    half = Statistics(
+        SimpleNamespace(weight_bytes=0), replace(config, clock_mhz=50.0), tokens((1, 1000, 1000))
+    )
     assert half.figures["utilization"] == pytest.approx(0.5)
 
 

@@ -20,18 +20,28 @@ def templates():
     out.close()
 
 
-@pytest.mark.parametrize("template, text", [
-    ("{{ {'b': 1, 'a': 'é<'} | tojson }}", '{"b": 1, "a": "é<"}'),
-    ("{{ {'b': 1, 'a': [2]} | tojson(indent=2) }}", json.dumps({"b": 1, "a": [2]}, indent=2)),
-    ("{{ {'b': 1, 'a': 2} | tojson(sort_keys=true, separators=(',', ':')) }}", '{"a":2,"b":1}'),
-    ("{% for n in range(9) %}{% if n == 2 %}{% continue %}{% endif %}{% if n == 4 %}{% break %}{% endif %}"
-     "{{ n }}{% endfor %}", "013"),
-    ("{% for n in [1, 2] %}{% generation %}<{{ n }}>{% endgeneration %}{% endfor %}.", "<1><2>."),
-    ("{% set x = 1 %}{% generation %}{% set x = 2 %}{% endgeneration %}{{ x }}", "1"),
-    ("a\n  {% if true %}\nb\n  {% endif %}\n", "a\nb\n"),   # trim_blocks, lstrip_blocks
-    ("{{ tools is none }} {{ missing is defined }}", "True False"),
-    ("{{ text }}", "é🦆\udcff"),   # a lone surrogate comes back as it went
-])
+@pytest.mark.parametrize(
+    "template, text",
+    [
+        ("{{ {'b': 1, 'a': 'é<'} | tojson }}", '{"b": 1, "a": "é<"}'),
+        ("{{ {'b': 1, 'a': [2]} | tojson(indent=2) }}", json.dumps({"b": 1, "a": [2]}, indent=2)),
+        ("{{ {'b': 1, 'a': 2} | tojson(sort_keys=true, separators=(',', ':')) }}", '{"a":2,"b":1}'),
+        (
+            "{% for n in range(9) %}{% if n == 2 %}{% continue %}{% endif %}{% if n == 4 %}{% "
+            "break %}{% endif %}"
+            "{{ n }}{% endfor %}",
+            "013",
+        ),
+        (
+            "{% for n in [1, 2] %}{% generation %}<{{ n }}>{% endgeneration %}{% endfor %}.",
+            "<1><2>.",
+        ),
+        ("{% set x = 1 %}{% generation %}{% set x = 2 %}{% endgeneration %}{{ x }}", "1"),
+        ("a\n  {% if true %}\nb\n  {% endif %}\n", "a\nb\n"),  # trim_blocks, lstrip_blocks
+        ("{{ tools is none }} {{ missing is defined }}", "True False"),
+        ("{{ text }}", "é🦆\udcff"),  # a lone surrogate comes back as it went
+    ],
+)
 def test_as_transformers(templates, template, text):
     assert templates.render(template, tools=None, text="é🦆\udcff") == text
 
@@ -41,22 +51,37 @@ def test_time(templates):
 
 
 @pytest.mark.seconds(2)
-@pytest.mark.parametrize("template, message", [
-    ("{{ raise_exception('one\nline') }}", "one line"),
-    ("{% for i in range(10**9) %}x{% endfor %}", "Range too big. The sandbox blocks ranges larger than MAX_RANGE"),
-    ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "it takes more than 2 seconds"),
-    ("{{ 'x' * 10**10 }}", "it takes more than 512 MiB of memory"),
-    ("{{ '%9999999999d' % 1 }}", "it takes more than 512 MiB of memory"),
-    ("{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
-     "it takes more than 512 MiB of memory"),
-    ("{% for i in range(99999) %}{{ 'x' * 1000 }}{% endfor %}", "its text is longer than 8,388,608 characters"),
-    ("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "it is nested too deeply"),
-    ("{% if 1 %}" * 5000 + "{% endif %}" * 5000, "it is nested too deeply"),
-    ("{{ raise_exception('\x1b[31mred') }}", "?[31mred"),   # no commands to the terminal
-    ("{% include 'x' %}", "no loader for this environment specified"),
-    ("{{ messages.append(1) }}", "'messages' is undefined"),
-    ("{{ raise_exception('x' * 1000) }}", "x" * 300),
-])
+@pytest.mark.parametrize(
+    "template, message",
+    [
+        ("{{ raise_exception('one\nline') }}", "one line"),
+        (
+            "{% for i in range(10**9) %}x{% endfor %}",
+            "Range too big. The sandbox blocks ranges larger than MAX_RANGE",
+        ),
+        (
+            "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+            "it takes more than 2 seconds",
+        ),
+        ("{{ 'x' * 10**10 }}", "it takes more than 512 MiB of memory"),
+        ("{{ '%9999999999d' % 1 }}", "it takes more than 512 MiB of memory"),
+        (
+            "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% "
+            "endfor %}",
+            "it takes more than 512 MiB of memory",
+        ),
+        (
+            "{% for i in range(99999) %}{{ 'x' * 1000 }}{% endfor %}",
+            "its text is longer than 8,388,608 characters",
+        ),
+        ("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "it is nested too deeply"),
+        ("{% if 1 %}" * 5000 + "{% endif %}" * 5000, "it is nested too deeply"),
+        ("{{ raise_exception('\x1b[31mred') }}", "?[31mred"),  # no commands to the terminal
+        ("{% include 'x' %}", "no loader for this environment specified"),
+        ("{{ messages.append(1) }}", "'messages' is undefined"),
+        ("{{ raise_exception('x' * 1000) }}", "x" * 300),
+    ],
+)
 def test_limits(templates, template, message):
     start = time.monotonic()
     with pytest.raises(UserError) as info:
@@ -64,7 +89,7 @@ def test_limits(templates, template, message):
     said = str(info.value).removeprefix("chat: the model file's chat template fails: ")
     assert said.startswith(message) and "\n" not in said and len(said) <= 300
     assert time.monotonic() - start < 20
-    assert templates.render("{{ 1 + 1 }}") == "2"   # the next one is none the worse
+    assert templates.render("{{ 1 + 1 }}") == "2"  # the next one is none the worse
 
 
 def test_process_that_dies(templates):
@@ -107,9 +132,16 @@ def test_interrupted(templates, monkeypatch):
 
 
 def test_plain(templates):
-    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"},
-                {"role": "assistant", "content": " Hi."}, {"role": "user", "content": "Who?"}]
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": " Hi."},
+        {"role": "user", "content": "Who?"},
+    ]
     text = "Be brief.\n\nUser: Hello\nAssistant: Hi.\nUser: Who?\n"
     assert templates.render(PLAIN, messages=messages, add_generation_prompt=False) == text
-    assert templates.render(PLAIN, messages=messages, add_generation_prompt=True) == text + "Assistant:"
+    assert (
+        templates.render(PLAIN, messages=messages, add_generation_prompt=True)
+        == text + "Assistant:"
+    )
     assert re.search(f"Hi.{PLAIN_END} Who", text)

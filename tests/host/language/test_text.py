@@ -14,13 +14,24 @@ def test_text(tmp_path, monkeypatch):
     assert read_text("-") == "né"
 
 
-@pytest.mark.parametrize("path, message", [
-    ("/nowhere", "/nowhere: cannot be read: No such file or directory; check the name"),
-    ("/dev", "/dev: cannot be read: Is a directory; a folder lies where a file is needed: choose another name"),
-    ("/dev/zero", "/dev/zero: must be a text of at most 1,000 bytes; it has more"),
-    ("/dev/null/a", "/dev/null/a: cannot be read: Not a directory; a file lies where a folder is needed: choose "
-                    "another place"),
-])
+@pytest.mark.parametrize(
+    "path, message",
+    [
+        ("/nowhere", "/nowhere: cannot be read: No such file or directory; check the name"),
+        (
+            "/dev",
+            "/dev: cannot be read: Is a directory; a folder lies where a file is needed: choose "
+            "another name",
+        ),
+        ("/dev/zero", "/dev/zero: must be a text of at most 1,000 bytes; it has more"),
+        (
+            "/dev/null/a",
+            "/dev/null/a: cannot be read: Not a directory; a file lies where a folder is needed: "
+            "choose "
+            "another place",
+        ),
+    ],
+)
 def test_no_text(path, message):
     with pytest.raises(UserError) as info:
         read_text(path, most=1000)

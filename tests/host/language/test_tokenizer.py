@@ -16,8 +16,9 @@ ORACLE = json.loads((DATA / "smollm2_oracle.json").read_text())["items"]
 
 
 def tokenizer_of(model):
-    return Tokenizer.from_json(model.tokenizer, bos=model.bos, eos=model.eos,
-                               chat_template=model.chat_template)
+    return Tokenizer.from_json(
+        model.tokenizer, bos=model.bos, eos=model.eos, chat_template=model.chat_template
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,20 +39,41 @@ def test_same_ids_as_llama_cpp(smollm2, item):
     assert smollm2.decode(item["f32_gen_ids"]) == item["f32_gen_text"]
 
 
-@pytest.mark.parametrize("item", [i for i in ORACLE if i["kind"] == "chat"],
-                         ids=lambda item: item["prompt"])
+@pytest.mark.parametrize(
+    "item", [i for i in ORACLE if i["kind"] == "chat"], ids=lambda item: item["prompt"]
+)
 def test_chat_template(smollm2, item):
     messages = [{"role": "user", "content": item["prompt"]}]
     assert smollm2.chat(messages) == item["full_prompt"]
 
 
 def test_digits_are_split(smollm2):
-    assert [smollm2.decode([n]) for n in smollm2.encode("In 1905, 42")] \
-        == ["In", " ", "1", "9", "0", "5", ",", " ", "4", "2"]
+    assert [smollm2.decode([n]) for n in smollm2.encode("In 1905, 42")] == [
+        "In",
+        " ",
+        "1",
+        "9",
+        "0",
+        "5",
+        ",",
+        " ",
+        "4",
+        "2",
+    ]
 
 
-@pytest.mark.parametrize("text", ["hello world", "  two  spaces\n\n\ttab ", "né 日本語 🦆👩‍👩‍👧", "\ufffd?", "a" * 500,
-                                  "'s 'LL don't", "\x00\x7f"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hello world",
+        "  two  spaces\n\n\ttab ",
+        "né 日本語 🦆👩‍👩‍👧",
+        "\ufffd?",
+        "a" * 500,
+        "'s 'LL don't",
+        "\x00\x7f",
+    ],
+)
 def test_round_trip(smollm2, tiny, text):
     for tokenizer in smollm2, tiny:
         ids = tokenizer.encode(text)
@@ -67,28 +89,42 @@ def test_merges(tiny):
     assert [tiny.inner.id_to_token(n) for n in tiny.encode("hello world")] == ["hello", "Ġworld"]
 
 
-@pytest.mark.parametrize("pre, pieces", [("llama-bpe", ["hello", "Ġhe", "Ġ"]),
-                                         ("gpt-2", ["hello", "Ġ", "he", "Ġ"])])
+@pytest.mark.parametrize(
+    "pre, pieces", [("llama-bpe", ["hello", "Ġhe", "Ġ"]), ("gpt-2", ["hello", "Ġ", "he", "Ġ"])]
+)
 def test_words_that_are_tokens(tmp_path, pre, pieces):
     """Llama 3's has tokens that its merges never make: llama.cpp takes them all the same."""
     names, types = synthetic.tokens()
     names[-1], types[-1] = "Ġhe", 1
     what = {"pre": pre, "tokens": names, "token_type": types}
-    path = synthetic.write(tmp_path / "m.gguf",
-                           metadata={f"tokenizer.ggml.{key}": value for key, value in what.items()})
+    path = synthetic.write(
+        tmp_path / "m.gguf",
+        metadata={f"tokenizer.ggml.{key}": value for key, value in what.items()},
+    )
     tokenizer = tokenizer_of(read(path))
     ids = tokenizer.continuation("hello he ")
     assert [tokenizer.inner.id_to_token(n) for n in ids] == pieces
     assert tokenizer.decode(ids) == "hello he "
 
 
-@pytest.mark.parametrize("pre, said, bos", [
-    ("llama-bpe", None, [1]), ("llama-bpe", True, [1]), ("llama-bpe", False, []),
-    ("gpt-2", None, []), ("gpt-2", True, [1]), ("smollm", None, []), ("smollm", False, [])])
+@pytest.mark.parametrize(
+    "pre, said, bos",
+    [
+        ("llama-bpe", None, [1]),
+        ("llama-bpe", True, [1]),
+        ("llama-bpe", False, []),
+        ("gpt-2", None, []),
+        ("gpt-2", True, [1]),
+        ("smollm", None, []),
+        ("smollm", False, []),
+    ],
+)
 def test_bos_of_llama_cpp(tmp_path, pre, said, bos):
     """Where the file does not say, its pre-tokenizer decides."""
-    path = synthetic.write(tmp_path / "m.gguf", metadata={"tokenizer.ggml.pre": pre,
-                                                          "tokenizer.ggml.add_bos_token": said})
+    path = synthetic.write(
+        tmp_path / "m.gguf",
+        metadata={"tokenizer.ggml.pre": pre, "tokenizer.ggml.add_bos_token": said},
+    )
     tokenizer = tokenizer_of(read(path))
     assert tokenizer.encode("hello") == [*bos, *tokenizer.continuation("hello")]
 
@@ -117,7 +153,8 @@ def test_bos_that_the_tokenizer_adds(tiny):
     plain = Tokenizer.from_json(json.dumps({"huggingface": json.loads(inner.to_str())}))
     assert plain.encode("a") == tiny.encode("a")
     inner.post_processor = tokenizers.processors.TemplateProcessing(
-        single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)])
+        single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)]
+    )
     adding = Tokenizer.from_json(json.dumps({"huggingface": json.loads(inner.to_str())}))
     assert adding.encode("a") == [1, *tiny.encode("a")]
 
@@ -127,7 +164,7 @@ def test_prompts_are_neither_cut_nor_filled(tiny):
     inner.enable_truncation(2)
     inner.enable_padding(length=8)
     plain = Tokenizer.from_json(json.dumps({"huggingface": json.loads(inner.to_str())}))
-    for text in ("a", "hello world"  * 9):
+    for text in ("a", "hello world" * 9):
         assert plain.encode(text) == tiny.encode(text)
 
 
@@ -136,8 +173,16 @@ def test_no_chat_template(tiny):
         tiny.chat([])
 
 
-@pytest.mark.parametrize("template", ["{% if %}", "{{ 1 / 0 }}", "{{ raise_exception('no') }}",
-                                      "{{ messages.append(1) }}", "{{ ().__class__.__mro__ }}x"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% if %}",
+        "{{ 1 / 0 }}",
+        "{{ raise_exception('no') }}",
+        "{{ messages.append(1) }}",
+        "{{ ().__class__.__mro__ }}x",
+    ],
+)
 def test_chat_template_fails(tiny, template):
     broken = Tokenizer(tiny.inner, chat_template=template)
     with pytest.raises(UserError, match="^chat: the model file's chat template fails: ") as info:
@@ -145,17 +190,25 @@ def test_chat_template_fails(tiny, template):
     assert "\n" not in str(info.value)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"model": "llama"}, "its model must be 'gpt2'"),
-    ({"pre": "tekken"}, "its pre-tokenizer must be gpt-2 or smollm or llama-bpe, not 'tekken'"),
-    ({"merges": ["he"]}, "a merge must join two tokens to a third, not 'he'"),
-    ({"merges": ["h zz"]}, "a merge must join two tokens to a third, not 'h zz'"),
-    ({"tokens": ["a", "a"]}, "every token must appear once"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"model": "llama"}, "its model must be 'gpt2'"),
+        ({"pre": "tekken"}, "its pre-tokenizer must be gpt-2 or smollm or llama-bpe, not 'tekken'"),
+        ({"merges": ["he"]}, "a merge must join two tokens to a third, not 'he'"),
+        ({"merges": ["h zz"]}, "a merge must join two tokens to a third, not 'h zz'"),
+        ({"tokens": ["a", "a"]}, "every token must appear once"),
+    ],
+)
 def test_damaged(change, message):
     names, types = synthetic.tokens()
-    good = {"model": "gpt2", "pre": "smollm", "tokens": names, "types": types,
-            "merges": synthetic.MERGES}
+    good = {
+        "model": "gpt2",
+        "pre": "smollm",
+        "tokens": names,
+        "types": types,
+        "merges": synthetic.MERGES,
+    }
     with pytest.raises(UserError, match=f"^tokenizer: .*{message}"):
         Tokenizer.from_json(json.dumps({"gguf": {**good, **change}}))
 
@@ -163,7 +216,12 @@ def test_damaged(change, message):
 def test_damaged_json():
     prefix = json.loads((DATA.parents[1] / "mapper/models/tiny/tokenizer.json").read_text())
     prefix["model"]["continuing_subword_prefix"] = "longer than a token"  # the library panics
-    for text in ("", "{}", '{"huggingface": {"model": 1}}', '{"gguf": {}}',
-                 json.dumps({"huggingface": prefix})):
+    for text in (
+        "",
+        "{}",
+        '{"huggingface": {"model": 1}}',
+        '{"gguf": {}}',
+        json.dumps({"huggingface": prefix}),
+    ):
         with pytest.raises(UserError, match="^tokenizer: the model file's description is damaged"):
             Tokenizer.from_json(text)

@@ -1,6 +1,7 @@
 """A board at the other end of the link, written from docs/link.md alone, and lines that are bad.
 
-Nothing here comes from the client or from the protocol's definition: what both get wrong would not be seen.
+Nothing here comes from the client or from the protocol's definition: what both get wrong would not
+be seen.
 """
 
 import os
@@ -43,7 +44,7 @@ def unstuff(frame):
         code = frame[at]
         if at + code > len(frame):
             return b""
-        out += frame[at + 1:at + code]
+        out += frame[at + 1 : at + code]
         at += code
         if code < 255 and at < len(frame):
             out.append(0)
@@ -60,6 +61,7 @@ class Board:
     starts : :class:`int`
         How often the machine was started.
     """
+
     def __init__(self, config=None, units=4096, seed=0):
         self.memory = bytearray(Random(seed).randbytes(64 * units))
         self.units, self.config = units, config
@@ -67,8 +69,11 @@ class Board:
         self.machine, self.line = FakeDevice(), bytearray()
         self.broken_from = None  # unit from which on memory keeps nothing
         if config is not None:
-            self.registers = {AT["IDENTITY"]: IDENTITY, AT["DIGEST"]: int(config.digest[:8], 16),
-                              AT["FORMATS"]: 0xff}
+            self.registers = {
+                AT["IDENTITY"]: IDENTITY,
+                AT["DIGEST"]: int(config.digest[:8], 16),
+                AT["FORMATS"]: 0xFF,
+            }
         self.reset()
 
     def reset(self):
@@ -83,7 +88,9 @@ class Board:
                 self.line.append(byte)
                 continue
             packet, self.line = unstuff(self.line), bytearray()
-            if 6 <= len(packet) <= 270 and zlib.crc32(packet[:-4]) == int.from_bytes(packet[-4:], "little"):
+            if 6 <= len(packet) <= 270 and zlib.crc32(packet[:-4]) == int.from_bytes(
+                packet[-4:], "little"
+            ):
                 answer = self.answer(packet[0], packet[1], packet[2:-4])
                 answers += stuff(answer + zlib.crc32(answer).to_bytes(4, "little"))
         return answers
@@ -93,12 +100,16 @@ class Board:
         return bytes([op | 0x80, number, status]) + (reply if status == OK else b"")
 
     def decide(self, op, number, body):
-        fits = len(body) == {HELLO: 4, READ: 4, WRITE: 8, CHECK: 8, SEAL: 12}.get(op) \
-            or op == STORE and len(body) in (68, 132, 196, 260)
+        fits = (
+            len(body) == {HELLO: 4, READ: 4, WRITE: 8, CHECK: 8, SEAL: 12}.get(op)
+            or op == STORE
+            and len(body) in (68, 132, 196, 260)
+        )
         if op == HELLO and fits:
             self.greeted, self.last = True, None
-            return OK, body + b"HEADRACE" + bytes([1, 0, 0, 1]) + (77).to_bytes(4, "little") \
-                + self.units.to_bytes(4, "little")
+            return OK, body + b"HEADRACE" + bytes([1, 0, 0, 1]) + (77).to_bytes(
+                4, "little"
+            ) + self.units.to_bytes(4, "little")
         if not self.greeted:
             return STRANGER, b""
         if not fits:
@@ -106,12 +117,14 @@ class Board:
         if (op, number) != self.last:
             self.last = op, number
             self.executed.append(self.last)
-            words = [int.from_bytes(body[n:n + 4], "little") for n in range(0, min(len(body), 12), 4)]
+            words = [
+                int.from_bytes(body[n : n + 4], "little") for n in range(0, min(len(body), 12), 4)
+            ]
             self.reply = self.execute(op, words, body)
         return self.reply
 
     def execute(self, op, words, body):
-        address = words[0] & 0xfffffff
+        address = words[0] & 0xFFFFFFF
         if op in (READ, WRITE):
             space = words[0] >> 28
             if space > 1 or space == 0 and address >= 4096 or space == 0 and address % 4:
@@ -149,7 +162,11 @@ class Board:
         get = self.registers.get
         tokens = [get(AT["TOKEN"] + 4 * n, 0) for n in range(get(AT["COLUMNS"], 0))]
         step = self.machine.step(tokens, get(AT["POSITION"], 0), get(AT["HEAD"], 0))
-        self.registers |= {AT["STATUS"]: 2, AT["CYCLES"]: step.cycles, AT["WEIGHT_BEATS"]: step.weight_beats}
+        self.registers |= {
+            AT["STATUS"]: 2,
+            AT["CYCLES"]: step.cycles,
+            AT["WEIGHT_BEATS"]: step.weight_beats,
+        }
         for n in range(BEST if len(step.ids) else 0):
             self.registers[AT["BEST"] + 8 * n] = int(np.float32(step.logits[n]).view(np.uint32))
             self.registers[AT["BEST"] + 8 * n + 4] = step.ids[n]
@@ -157,6 +174,7 @@ class Board:
 
 class Noise:
     """Loses, damages, doubles and invents bytes, each at a rate."""
+
     def __init__(self, seed=0, *, corrupt=0.0, drop=0.0, double=0.0, insert=0.0):
         self.random, self.rates = Random(seed), (corrupt, drop, double, insert)
 
@@ -177,6 +195,7 @@ class Noise:
 
 class Line:
     """A port that leads to a board, without a real line or real time."""
+
     byte_seconds = 1e-5
 
     def __init__(self, board, noise=None):
@@ -212,6 +231,7 @@ class PtyBoard:
     ----------
     path : :class:`str`
     """
+
     def __init__(self, board, noise=None):
         self.board, self.noise, self.silent = board, noise or Noise(), False
         self.after = None  # bytes to hear, and what to call then
@@ -238,7 +258,7 @@ class PtyBoard:
                 break
             answer = b"" if self.silent else self.noise(self.board.hear(self.noise(data)))
             while answer:
-                answer = answer[os.write(self._master, answer):]
+                answer = answer[os.write(self._master, answer) :]
 
     def unplug(self):
         """Pull the cable out; may be called by what `after` calls."""

@@ -17,19 +17,29 @@ from .board import READ, STORE, WRITE, Board, Noise, client, stuff, unstuff
 
 CONTROL = REGISTERS["CONTROL"].address
 NOISES = {
-    "clean":   {},
+    "clean": {},
     "corrupt": {"corrupt": 0.01},
-    "drop":    {"drop": 0.01},
-    "double":  {"double": 0.01},
-    "insert":  {"insert": 0.01},
-    "all":     {"corrupt": 0.003, "drop": 0.003, "double": 0.003, "insert": 0.003},
-    "bad":     {"corrupt": 0.03},
+    "drop": {"drop": 0.01},
+    "double": {"double": 0.01},
+    "insert": {"insert": 0.01},
+    "all": {"corrupt": 0.003, "drop": 0.003, "double": 0.003, "insert": 0.003},
+    "bad": {"corrupt": 0.03},
 }
 
 
 def patterns(seed, count=40):
     random = Random(seed)
-    for size in [1, 2, 253, 254, 255, 256, 508, 509, *(random.randrange(1, 300) for _ in range(count))]:
+    for size in [
+        1,
+        2,
+        253,
+        254,
+        255,
+        256,
+        508,
+        509,
+        *(random.randrange(1, 300) for _ in range(count)),
+    ]:
         yield bytes(random.choice([0, random.randrange(256)]) for _ in range(size))
         yield bytes(random.randrange(1, 256) for _ in range(size))
         yield bytes(size)
@@ -46,23 +56,33 @@ def test_the_board_here_stuffs_as_others_do():
 
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 def test_frames_in_pieces(step):
-    packets = [bytes([op, n]) + body for n, op, body in zip(range(40), [0x81] * 40, patterns(2))
-               if len(body) <= 264]
+    packets = [
+        bytes([op, n]) + body
+        for n, op, body in zip(range(40), [0x81] * 40, patterns(2))
+        if len(body) <= 264
+    ]
     line = b"\0" + b"\0\0".join(encode(packet) for packet in packets)
     unframer, found = Unframer(), []
     for at in range(0, len(line), step):
-        found += unframer.feed(line[at:at + step])
+        found += unframer.feed(line[at : at + step])
     assert found == packets and unframer.dropped == 0
 
 
 def test_damaged_frames_are_dropped():
     packet = bytes([0x82, 5, 0, 1, 2, 3, 4])
     frame = encode(packet)[:-1]
-    wrong = [frame[:n] + bytes([frame[n] ^ 1 << bit]) + frame[n + 1:]
-             for n in range(len(frame)) for bit in range(8)]
-    wrong += [frame[:n] + frame[n + 1:] for n in range(len(frame))]
-    wrong += [frame[:n] + bytes([byte]) + frame[n:] for n in range(len(frame)) for byte in (0, 1, 255)
-              if n]
+    wrong = [
+        frame[:n] + bytes([frame[n] ^ 1 << bit]) + frame[n + 1 :]
+        for n in range(len(frame))
+        for bit in range(8)
+    ]
+    wrong += [frame[:n] + frame[n + 1 :] for n in range(len(frame))]
+    wrong += [
+        frame[:n] + bytes([byte]) + frame[n:]
+        for n in range(len(frame))
+        for byte in (0, 1, 255)
+        if n
+    ]
     wrong += [b"\x05\x01", b"\xff" * 600, b"\x01" * 600]
     unframer = Unframer()
     for raw in wrong:
@@ -88,21 +108,32 @@ def test_hello_and_registers():
     board.line += b"left by another program"
     hello = link.hello()
     assert (hello["board"], hello["memory_units"], hello["max_data"]) == (77, 1000, 256)
-    link.write(0x80, 0xffff_ffff)
-    link.write(1 << 28 | 0xfffffff, 5)
-    assert board.registers[0x80] == 0xffff_ffff and board.control == {0xfffffff: 5}
-    assert link.read(0x80) == 0xffff_ffff and link.read(1 << 28 | 0xfffffff) == 5
+    link.write(0x80, 0xFFFF_FFFF)
+    link.write(1 << 28 | 0xFFFFFFF, 5)
+    assert board.registers[0x80] == 0xFFFF_FFFF and board.control == {0xFFFFFFF: 5}
+    assert link.read(0x80) == 0xFFFF_FFFF and link.read(1 << 28 | 0xFFFFFFF) == 5
     board.registers |= {4 * n: n * n for n in range(200)}
     assert link.read_all(4 * n for n in range(200)) == [n * n for n in range(200)]
     assert link.read_all([]) == [] and link.repeats == 0
 
 
-@pytest.mark.parametrize("status, ask, message", [
-    (Status.BUS, lambda link: link.read(0x1000), "no answer to READ address 0x1000: the address does not exist"),
-    (Status.BUS, lambda link: link.store(4095, bytes(128)), "no answer to STORE unit 0xfff"),
-    (Status.UNSEALED, lambda link: link.write(CONTROL, 1), "refuses to start .* not a whole image"),
-    (Status.CHECKSUM, lambda link: link.seal(0, 10, 0), "memory changed while it was loaded"),
-])
+@pytest.mark.parametrize(
+    "status, ask, message",
+    [
+        (
+            Status.BUS,
+            lambda link: link.read(0x1000),
+            "no answer to READ address 0x1000: the address does not exist",
+        ),
+        (Status.BUS, lambda link: link.store(4095, bytes(128)), "no answer to STORE unit 0xfff"),
+        (
+            Status.UNSEALED,
+            lambda link: link.write(CONTROL, 1),
+            "refuses to start .* not a whole image",
+        ),
+        (Status.CHECKSUM, lambda link: link.seal(0, 10, 0), "memory changed while it was loaded"),
+    ],
+)
 def test_refused(status, ask, message):
     link = client(Board())
     link.hello()
@@ -130,11 +161,13 @@ def test_nothing_is_done_twice(noise):
 @pytest.mark.parametrize("noise", NOISES)
 def test_many_reads(noise):
     board = Board()
-    board.registers |= {4 * n: 0x1234567 * n & 0xffffffff for n in range(1000)}
+    board.registers |= {4 * n: 0x1234567 * n & 0xFFFFFFFF for n in range(1000)}
     link = client(board, Noise(noise, **NOISES[noise]), patience=60)
     link.hello()
     for _ in range(3):
-        assert link.read_all(4 * n for n in range(1000)) == [0x1234567 * n & 0xffffffff for n in range(1000)]
+        assert link.read_all(4 * n for n in range(1000)) == [
+            0x1234567 * n & 0xFFFFFFFF for n in range(1000)
+        ]
 
 
 # Loading
@@ -149,7 +182,7 @@ def test_load(noise, seed):
     link.hello()
     done = []
     link.load(image, done.append)
-    assert board.memory == image + before[len(image):]
+    assert board.memory == image + before[len(image) :]
     assert board.sealed and done[-1] == len(image) and max(done) == len(image)
     link.write(CONTROL, 1)
     assert board.starts == 1
@@ -172,7 +205,7 @@ def test_what_is_there_is_not_sent():
     image[64 * CHUNK + 5] ^= 1
     link.load(bytes(image))
     assert [op for op, _ in board.executed].count(STORE) == CHUNK // 4
-    assert board.memory[:len(image)] == image and board.sealed
+    assert board.memory[: len(image)] == image and board.sealed
 
 
 def test_a_partly_loaded_image_is_not_started():
@@ -218,9 +251,14 @@ def test_frames_shrink_on_a_bad_line_and_grow_again():
     link.hello()
     sizes, data, done = [], Random(6).randbytes(64 * 400), []
     begin = link._begin
-    link._begin = lambda request, pending: (sizes.append(len(request.data) // 64), begin(request, pending))
+    link._begin = lambda request, pending: (
+        sizes.append(len(request.data) // 64),
+        begin(request, pending),
+    )
     link.store(5, data, done.append)
-    assert board.memory[64 * 5:64 * 405] == data and done[-1] == len(data) and done == sorted(done)
+    assert (
+        board.memory[64 * 5 : 64 * 405] == data and done[-1] == len(data) and done == sorted(done)
+    )
     assert sizes[-50:].count(1) > 25
     noise.rates = (0, 0, 0, 0)
     link.store(0, bytes(64 * 2000))
@@ -228,7 +266,9 @@ def test_frames_shrink_on_a_bad_line_and_grow_again():
 
 
 def test_numbers_are_not_used_again_too_soon():
-    """While one request is not answered, others do not get so far that their replies could be its own."""
+    """While one request is not answered, others do not get so far that their replies could be its
+    own.
+    """
     board = Board()
     link = client(board, patience=60)
     link.hello()
@@ -272,7 +312,10 @@ def test_a_reset_between_a_request_and_its_reply_is_noticed():
     board = Board()
     link = client(board)
     link.hello()
-    hear, board.hear = board.hear, lambda data: (board.reset(), setattr(board, "hear", hear))[0] or b""
+    hear, board.hear = (
+        board.hear,
+        lambda data: (board.reset(), setattr(board, "hear", hear))[0] or b"",
+    )
     with pytest.raises(LinkError, match="was reset"):
         link.write(0x80, 1)
 
@@ -283,8 +326,11 @@ def test_silence():
     link.hello()
     board.hear = lambda data: b""
     begun = link.port.now
-    with pytest.raises(DeviceError, match=r"no answer to READ address 0x4 for 5 seconds, after \d+ repetitions\. Is "
-                                          "the bitstream loaded"):
+    with pytest.raises(
+        DeviceError,
+        match=r"no answer to READ address 0x4 for 5 seconds, after \d+ repetitions\. Is "
+        "the bitstream loaded",
+    ):
         link.read(4)
     assert 5 < link.port.now - begun < 8
     begun = link.port.now
@@ -305,15 +351,20 @@ def test_noise_alone():
         return random.randbytes(20)
 
     link.port.read = read
-    with pytest.raises(DeviceError, match=r"no answer to HELLO .*\d+ bytes came that are no replies: is the baud "
-                                          "rate right"):
+    with pytest.raises(
+        DeviceError,
+        match=r"no answer to HELLO .*\d+ bytes came that are no replies: is the baud "
+        "rate right",
+    ):
         link.hello()
     assert link.port.now < 10
 
 
 def test_another_machine():
-    for wrong, message in [(b"HEADRACF\1\0", "something else than Headrace"),
-                           (b"HEADRACE\2\0", "version 2, this program has 1")]:
+    for wrong, message in [
+        (b"HEADRACF\1\0", "something else than Headrace"),
+        (b"HEADRACE\2\0", "version 2, this program has 1"),
+    ]:
         board = Board()
         decide = board.decide
         board.decide = lambda *a: (0, decide(*a)[1].replace(b"HEADRACE\1\0", wrong))
@@ -322,7 +373,9 @@ def test_another_machine():
 
 
 def test_replies_that_are_for_others():
-    """Those of an earlier program, with the same numbers: HELLO tells by the nonce, others by order."""
+    """Those of an earlier program, with the same numbers: HELLO tells by the nonce, others by
+    order.
+    """
     board = Board()
     link = client(board)
     answer = board.answer
@@ -332,8 +385,12 @@ def test_replies_that_are_for_others():
             earlier = answer(op, number, b"\1\2\3\4").replace(bytes([77, 0]), bytes([66, 0]))
             board.line_out = [earlier]
         real = answer(op, number, body)
-        board.extra = [bytes([READ | 0x80, number ^ 1, 0]) + bytes(4), bytes([op | 0x80, number ^ 2, 0]),
-                       bytes([op | 0x80]), bytes([op ^ 7 | 0x80, number, 0]) + bytes(4)]
+        board.extra = [
+            bytes([READ | 0x80, number ^ 1, 0]) + bytes(4),
+            bytes([op | 0x80, number ^ 2, 0]),
+            bytes([op | 0x80]),
+            bytes([op ^ 7 | 0x80, number, 0]) + bytes(4),
+        ]
         return real
 
     hear = board.hear

@@ -52,9 +52,17 @@ def ends(call):
 
 def image_of(units=300, config=SMALL, seed=0, behind=50):
     memory = np.frombuffer(Random(seed).randbytes(64 * units - 3), np.uint8)
-    return SimpleNamespace(digest=config.digest, lacks=lambda config: None, formats=["U4", "S8"],
-                           memory=memory, memory_units=units + behind,
-                           writable=(units, units + behind), program=3, length=5, vocab=1000)
+    return SimpleNamespace(
+        digest=config.digest,
+        lacks=lambda config: None,
+        formats=["U4", "S8"],
+        memory=memory,
+        memory_units=units + behind,
+        writable=(units, units + behind),
+        program=3,
+        length=5,
+        vocab=1000,
+    )
 
 
 def device(board, **options):
@@ -71,14 +79,35 @@ def model(tmp_path, monkeypatch):
 
 
 @pytest.mark.seconds(5)
-@pytest.mark.parametrize("noise", [{}, {"corrupt": 0.001, "drop": 0.0005, "double": 0.0005, "insert": 0.0005}])
+@pytest.mark.parametrize(
+    "noise", [{}, {"corrupt": 0.001, "drop": 0.0005, "double": 0.0005, "insert": 0.0005}]
+)
 def test_run(model, capsys, noise):
     board = Board(SMALL, units=1 << 16)
     with PtyBoard(board, Noise(1, **noise)) as port:
+
         def run():
             board.machine = fake.FakeDevice()
-            assert main(["run", "--model", str(model), "--prompt", "hello world", "--tokens", "4", "--json",
-                         "--device", f"uart:{port.path}:115200", "--greedy", "--config", "small"]) == 0
+            assert (
+                main(
+                    [
+                        "run",
+                        "--model",
+                        str(model),
+                        "--prompt",
+                        "hello world",
+                        "--tokens",
+                        "4",
+                        "--json",
+                        "--device",
+                        f"uart:{port.path}:115200",
+                        "--greedy",
+                        "--config",
+                        "small",
+                    ]
+                )
+                == 0
+            )
             return json.loads(capsys.readouterr().out)
 
         result = ends(run)
@@ -96,8 +125,11 @@ def test_run(model, capsys, noise):
 
 def test_errors_are_one_line(model, capsys):
     with PtyBoard(Board(SMALL, units=10)) as port:
-        code = ends(lambda: main(["run", "--model", str(model), "--device", f"uart:{port.path}",
-                                  "--config", "small"]))
+        code = ends(
+            lambda: main(
+                ["run", "--model", str(model), "--device", f"uart:{port.path}", "--config", "small"]
+            )
+        )
     out, err = capsys.readouterr()
     assert code == 2 and out == "" and err.count("\n") == 1
     assert err.startswith(f"headrace: uart:{port.path}: the image needs")
@@ -112,8 +144,8 @@ def test_memory_is_the_image(rate):
     before, image = bytes(board.memory), image_of()
     with PtyBoard(board, Noise(rate, corrupt=rate)) as port, device(port, patience=30.0) as uart:
         ends(lambda: uart.load(image))
-        assert board.memory[:64 * 300 - 3] == image.memory.tobytes()
-        assert board.memory[64 * 300:] == before[64 * 300:]
+        assert board.memory[: 64 * 300 - 3] == image.memory.tobytes()
+        assert board.memory[64 * 300 :] == before[64 * 300 :]
         assert (uart.board, uart.memory_units) == (77, 1000)
         assert uart.get("PROGRAM") == 3 and uart.get("MEMORY") == 350
         assert uart.get("WRITE_FIRST") == 300 and uart.get("WRITE_END") == 350
@@ -124,7 +156,11 @@ def test_memory_is_the_image(rate):
 def test_what_does_not_fit_is_not_sent():
     wide = get("wide")
     for board, image, message in [
-        (Board(SMALL, units=200), image_of(units=190, behind=20), "the image needs 0 MiB, but the board's memory"),
+        (
+            Board(SMALL, units=200),
+            image_of(units=190, behind=20),
+            "the image needs 0 MiB, but the board's memory",
+        ),
         (Board(wide), image_of(), "the device has configuration digest"),
         (Board(SMALL), image_of(config=wide), "but the image was compiled for"),
         (Board(), image_of(), "register IDENTITY must be"),
@@ -173,7 +209,9 @@ def test_unplugged_while_idle():
         ends(lambda: uart.load(image_of()))
         port.unplug()
         for _ in range(2):
-            with pytest.raises(DeviceError, match="the port is gone .* Plug the cable in, and load the image again"):
+            with pytest.raises(
+                DeviceError, match="the port is gone .* Plug the cable in, and load the image again"
+            ):
                 ends(lambda: uart.step([1], 0, True))
         uart.close()
 
@@ -196,7 +234,9 @@ def test_silent_from_the_start_and_later():
     board = Board(SMALL, units=1000)
     with PtyBoard(board) as port:
         port.silent = True
-        with pytest.raises(DeviceError, match="no answer to HELLO .* Is the bitstream loaded, the cable in"):
+        with pytest.raises(
+            DeviceError, match="no answer to HELLO .* Is the bitstream loaded, the cable in"
+        ):
             ends(lambda: device(port))
         port.silent = False
         with device(port) as uart:
@@ -224,9 +264,11 @@ def test_a_port_that_takes_nothing(monkeypatch):
 
 def test_ports_that_do_not_open(tmp_path):
     (tmp_path / "file").write_text("")
-    for path, message in [("/dev/no-such-port", "there is no such port. Is the board plugged in?"),
-                          (tmp_path / "file", "does not open as a serial port at 1000000 baud"),
-                          (tmp_path, "does not open as a serial port|no such port")]:
+    for path, message in [
+        ("/dev/no-such-port", "there is no such port. Is the board plugged in?"),
+        (tmp_path / "file", "does not open as a serial port at 1000000 baud"),
+        (tmp_path, "does not open as a serial port|no such port"),
+    ]:
         with pytest.raises(DeviceError, match=message) as caught:
             UartDevice(SMALL, str(path))
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
@@ -236,14 +278,20 @@ def test_ports_that_do_not_open(tmp_path):
     assert "group" in serial_port._why(PermissionError(13, "Permission denied"), 9600)
 
 
-@pytest.mark.parametrize("port, path, baud", [
-    ("/dev/ttyUSB0", "/dev/ttyUSB0", 1_000_000),
-    ("/dev/ttyUSB0:3000000", "/dev/ttyUSB0", 3_000_000),
-    ("/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0", None, 1_000_000),
-    ("/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0:9600",
-     "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0", 9600),
-    ("COM3", "COM3", 1_000_000),
-])
+@pytest.mark.parametrize(
+    "port, path, baud",
+    [
+        ("/dev/ttyUSB0", "/dev/ttyUSB0", 1_000_000),
+        ("/dev/ttyUSB0:3000000", "/dev/ttyUSB0", 3_000_000),
+        ("/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0", None, 1_000_000),
+        (
+            "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0:9600",
+            "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0",
+            9600,
+        ),
+        ("COM3", "COM3", 1_000_000),
+    ],
+)
 def test_address(port, path, baud):
     assert address(port) == (path or port, baud)
 
@@ -257,12 +305,16 @@ def test_address_wrong(port):
 # Names of devices
 
 
-@pytest.mark.parametrize("name, kind, place", [("model", "model", ""), ("uart:/dev/x:9600", "uart", "/dev/x:9600")])
+@pytest.mark.parametrize(
+    "name, kind, place", [("model", "model", ""), ("uart:/dev/x:9600", "uart", "/dev/x:9600")]
+)
 def test_names(name, kind, place):
     assert devices.parts(name) == (kind, place)
 
 
 @pytest.mark.parametrize("name", ["uart", "uart:", "model:1", "sim:", "usart:/dev/x", "", ":"])
 def test_names_wrong(name):
-    with pytest.raises(UserError, match=r"^device must be one of model, sim, uart:PORT\[:BAUD\], such as "):
+    with pytest.raises(
+        UserError, match=r"^device must be one of model, sim, uart:PORT\[:BAUD\], such as "
+    ):
         devices.create(name, SMALL)

@@ -10,8 +10,17 @@ from rtl.spec.config import get
 from sw_ref.graph import Head
 
 
-SIZES = Hyperparameters(hidden=128, heads=4, kv_heads=2, head_dim=64, ffn=192, vocab=96, layers=2,
-                        rope_theta=10000.0, rms_eps=1e-5)
+SIZES = Hyperparameters(
+    hidden=128,
+    heads=4,
+    kv_heads=2,
+    head_dim=64,
+    ffn=192,
+    vocab=96,
+    layers=2,
+    rope_theta=10000.0,
+    rms_eps=1e-5,
+)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -36,5 +45,7 @@ def test_a_name_is_registered_once():
     def llama(p):
         pass
 
-    with pytest.raises(ValueError, match="^Families must differ in their names, 'llama' is there already$"):
+    with pytest.raises(
+        ValueError, match="^Families must differ in their names, 'llama' is there already$"
+    ):
         family(gguf="llama", hf="llama", linears={}, norms={})(llama)

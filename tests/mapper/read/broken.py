@@ -16,8 +16,11 @@ CONFIG, GIBI = get("small"), 1 << 30
 
 def matrices(model):
     """Every matrix, read."""
-    return [model.embedding, model.head,
-            *(x for layer in model.layers for x in layer.linears.values())]
+    return [
+        model.embedding,
+        model.head,
+        *(x for layer in model.layers for x in layer.linears.values()),
+    ]
 
 
 @contextmanager

@@ -23,8 +23,10 @@ def test_refused(value, order, row):
     values[2, 1] = value
     with pytest.raises(UserError) as info:
         check_values("m", "w", values, order)
-    assert str(info.value) == ("m: tensor 'w' must be finite, with magnitudes up to 8.5e+37, not "
-                               f"{value:.3g} in row {row}; get the file again")
+    assert str(info.value) == (
+        "m: tensor 'w' must be finite, with magnitudes up to 8.5e+37, not "
+        f"{value:.3g} in row {row}; get the file again"
+    )
 
 
 def test_taken():

@@ -24,13 +24,19 @@ from .test_gguf import undo
 
 def gains(model):
     """Every norm by its name in a GGUF."""
-    return {"output_norm.weight": model.norm,
-            **{f"blk.{n}.{name}.weight": gain for n, layer in enumerate(model.layers)
-               for name, gain in layer.gains.items()}}
+    return {
+        "output_norm.weight": model.norm,
+        **{
+            f"blk.{n}.{name}.weight": gain
+            for n, layer in enumerate(model.layers)
+            for name, gain in layer.gains.items()
+        },
+    }
 
 
 class Pieces:
     """A GGUF in pieces: `metadata` and `headers` (of tensors) as raw bytes by name, and `data`."""
+
     def __init__(self, path):
         reader = gguf.GGUFReader(path)
 
@@ -41,7 +47,7 @@ class Pieces:
         self.headers = {t.name: raw(t.field) for t in reader.tensors}
         self.places = {t.name: t.data_offset - reader.data_offset for t in reader.tensors}
         self.types = {t.name: t.tensor_type for t in reader.tensors}
-        self.data = path.read_bytes()[reader.data_offset:]
+        self.data = path.read_bytes()[reader.data_offset :]
 
     def join(self, *, metadata=None, headers=None, counts=(0, 0), data=None):
         """The file, with changes; `counts` is what the header's counts are too high by."""
@@ -58,17 +64,23 @@ class Pieces:
         rank = struct.unpack_from("<I", old, at)[0]
         dims = struct.unpack_from(f"<{rank}Q", old, at + 4) if shape is None else shape
         was, name = struct.unpack("<IQ", old[-12:]), (to or name).encode()
-        return b"".join((struct.pack("<Q", len(name)), name,
-                         struct.pack(f"<I{len(dims)}Q", len(dims), *dims),
-                         struct.pack("<I", was[0] if kind is None else kind),
-                         struct.pack("<Q", was[1] if offset is None else offset)))
+        return b"".join(
+            (
+                struct.pack("<Q", len(name)),
+                name,
+                struct.pack(f"<I{len(dims)}Q", len(dims), *dims),
+                struct.pack("<I", was[0] if kind is None else kind),
+                struct.pack("<Q", was[1] if offset is None else offset),
+            )
+        )
 
 
 @pytest.fixture(scope="module", params=["Q4_1", "F32"])
 def pieces(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("good") / "m.gguf"
-    return Pieces(synthetic.write(path, kind=Type[request.param],
-                                  kinds={"token_embd.weight": Type.Q8_0}))
+    return Pieces(
+        synthetic.write(path, kind=Type[request.param], kinds={"token_embd.weight": Type.Q8_0})
+    )
 
 
 @pytest.fixture
@@ -77,6 +89,7 @@ def write_gguf(tmp_path):
         path = tmp_path / f"{n}.gguf"
         path.write_bytes(content)
         return path
+
     return write
 
 
@@ -96,11 +109,16 @@ def as_the_reference_reads(path, model):
     for name, values_ in gains(model).items():
         np.testing.assert_array_equal(values_, values[name].data)
     for key, ours in {
-            "block_count": len(model.layers), "context_length": model.context,
-            "embedding_length": model.hidden, "feed_forward_length": model.ffn,
-            "attention.head_count": model.heads, "attention.head_count_kv": model.kv_heads,
-            "attention.key_length": model.head_dim, "rope.freq_base": model.rope_theta,
-            "attention.layer_norm_rms_epsilon": model.rms_eps}.items():
+        "block_count": len(model.layers),
+        "context_length": model.context,
+        "embedding_length": model.hidden,
+        "feed_forward_length": model.ffn,
+        "attention.head_count": model.heads,
+        "attention.head_count_kv": model.kv_heads,
+        "attention.key_length": model.head_dim,
+        "rope.freq_base": model.rope_theta,
+        "attention.layer_norm_rms_epsilon": model.rms_eps,
+    }.items():
         if f"llama.{key}" in reader.fields:
             assert reader.fields[f"llama.{key}"].contents() == ours, key
     tokens = reader.fields["tokenizer.ggml.tokens"].contents()
@@ -119,24 +137,47 @@ def array(kind, count, content=b""):
 
 
 WRONG = [
-    (Value.UINT8, b"\2"), (Value.INT8, b"\xff"), (Value.UINT16, b"\2\0"), (Value.BOOL, b"\1"),
-    (Value.INT16, b"\xff" * 2), (Value.UINT32, b"\xff" * 4), (Value.INT32, b"\xff" * 4),
-    (Value.UINT64, b"\xff" * 8), (Value.INT64, b"\xff" * 8),
-    (Value.FLOAT32, struct.pack("<f", 2.5)), (Value.FLOAT32, struct.pack("<f", float("nan"))),
-    (Value.FLOAT64, struct.pack("<d", 1e308)), (Value.FLOAT64, struct.pack("<d", -1.0)),
-    (Value.STRING, bytes(8)), (Value.STRING, struct.pack("<Q", 2) + b"\n\n"),
-    (Value.STRING, struct.pack("<Q", 1) + b"\xff"), (Value.STRING, b"\xff" * 8),
-    array(Value.UINT32, 0), array(Value.UINT32, 2, bytes(8)),
-    array(Value.FLOAT32, 2, struct.pack("<ff", 1, float("nan"))), array(Value.STRING, 0),
-    array(Value.ARRAY, 1), array(Value.UINT8, 1 << 40), array(Value.STRING, 1 << 60), array(99, 1),
-    (99, b"")]
+    (Value.UINT8, b"\2"),
+    (Value.INT8, b"\xff"),
+    (Value.UINT16, b"\2\0"),
+    (Value.BOOL, b"\1"),
+    (Value.INT16, b"\xff" * 2),
+    (Value.UINT32, b"\xff" * 4),
+    (Value.INT32, b"\xff" * 4),
+    (Value.UINT64, b"\xff" * 8),
+    (Value.INT64, b"\xff" * 8),
+    (Value.FLOAT32, struct.pack("<f", 2.5)),
+    (Value.FLOAT32, struct.pack("<f", float("nan"))),
+    (Value.FLOAT64, struct.pack("<d", 1e308)),
+    (Value.FLOAT64, struct.pack("<d", -1.0)),
+    (Value.STRING, bytes(8)),
+    (Value.STRING, struct.pack("<Q", 2) + b"\n\n"),
+    (Value.STRING, struct.pack("<Q", 1) + b"\xff"),
+    (Value.STRING, b"\xff" * 8),
+    array(Value.UINT32, 0),
+    array(Value.UINT32, 2, bytes(8)),
+    array(Value.FLOAT32, 2, struct.pack("<ff", 1, float("nan"))),
+    array(Value.STRING, 0),
+    array(Value.ARRAY, 1),
+    array(Value.UINT8, 1 << 40),
+    array(Value.STRING, 1 << 60),
+    array(99, 1),
+    (99, b""),
+]
 
 
 @pytest.mark.seconds(1)
 def test_wrong_types(pieces, write_gguf):
     """Every field of every type, and keys that a Llama may have besides."""
-    optional = ["general.name", "general.alignment", "split.count", "tokenizer.chat_template",
-                "llama.expert_count", "llama.rope.scaling.type", "llama.attention.sliding_window"]
+    optional = [
+        "general.name",
+        "general.alignment",
+        "split.count",
+        "tokenizer.chat_template",
+        "llama.expert_count",
+        "llama.rope.scaling.type",
+        "llama.attention.sliding_window",
+    ]
 
     def cases():
         for key in [*pieces.metadata, *optional]:
@@ -161,21 +202,22 @@ def structures(pieces):
         headers = pieces.headers
         other = names[n - 1]
         for what, header in {
-                "twice": pieces.header(name, to=other),
-                "unknown": pieces.header(name, to="blk.0.extra\n.weight"),
-                "over another": pieces.header(name, offset=pieces.places[other]),
-                "over another's end": pieces.header(name, offset=max(pieces.places[other] - 32, 0)),
-                "misaligned": pieces.header(name, offset=pieces.places[name] + 4),
-                "behind the end": pieces.header(name, offset=end),
-                "far behind the end": pieces.header(name, offset=1 << 63),
-                "of no dimension": pieces.header(name, shape=()),
-                "of five": pieces.header(name, shape=(1,) * 5),
-                "with none": pieces.header(name, shape=(64, 0)),
-                "of huge ones": pieces.header(name, shape=(1 << 62,) * 4),
-                "of one huge one": pieces.header(name, shape=(1 << 40,)),
-                "of an old type": pieces.header(name, kind=4),
-                "of a type to come": pieces.header(name, kind=1 << 31),
-                "cut": headers[name][:-9]}.items():
+            "twice": pieces.header(name, to=other),
+            "unknown": pieces.header(name, to="blk.0.extra\n.weight"),
+            "over another": pieces.header(name, offset=pieces.places[other]),
+            "over another's end": pieces.header(name, offset=max(pieces.places[other] - 32, 0)),
+            "misaligned": pieces.header(name, offset=pieces.places[name] + 4),
+            "behind the end": pieces.header(name, offset=end),
+            "far behind the end": pieces.header(name, offset=1 << 63),
+            "of no dimension": pieces.header(name, shape=()),
+            "of five": pieces.header(name, shape=(1,) * 5),
+            "with none": pieces.header(name, shape=(64, 0)),
+            "of huge ones": pieces.header(name, shape=(1 << 62,) * 4),
+            "of one huge one": pieces.header(name, shape=(1 << 40,)),
+            "of an old type": pieces.header(name, kind=4),
+            "of a type to come": pieces.header(name, kind=1 << 31),
+            "cut": headers[name][:-9],
+        }.items():
             yield f"{name} {what}", pieces.join(headers={**headers, name: header})
     huge = 1 << 40
     for counts in (1, 0), (0, 1), (huge, 0), (0, huge), ((1 << 64) - 100, 0), (-1, 0), (0, -1):
@@ -186,13 +228,19 @@ def structures(pieces):
         yield f"alignment {alignment}", pieces.join(metadata={**pieces.metadata, "again": raw})
 
 
-@pytest.mark.parametrize("change, message", [
-    (dict(to="blk.0.ffn_up.weight"), "tensor 'blk.0.ffn_up.weight' appears twice"),
-    (dict(offset=4), "tensor 'blk.1.ffn_up.weight' must lie at a multiple of 32 bytes, not at 4"),
-    (dict(offset=0), "tensors 'token_embd.weight' and 'blk.1.ffn_up.weight' overlap"),
-    (dict(offset=1 << 40), "tensor 'blk.1.ffn_up.weight' ends at byte 10995116"),
-    (dict(shape=(0, 64)), "tensor 'blk.1.ffn_up.weight' has the shape [64, 0]"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(to="blk.0.ffn_up.weight"), "tensor 'blk.0.ffn_up.weight' appears twice"),
+        (
+            dict(offset=4),
+            "tensor 'blk.1.ffn_up.weight' must lie at a multiple of 32 bytes, not at 4",
+        ),
+        (dict(offset=0), "tensors 'token_embd.weight' and 'blk.1.ffn_up.weight' overlap"),
+        (dict(offset=1 << 40), "tensor 'blk.1.ffn_up.weight' ends at byte 10995116"),
+        (dict(shape=(0, 64)), "tensor 'blk.1.ffn_up.weight' has the shape [64, 0]"),
+    ],
+)
 def test_messages(pieces, write_gguf, change, message):
     name = "blk.1.ffn_up.weight"
     headers = {**pieces.headers, name: pieces.header(name, **change)}

@@ -17,14 +17,45 @@ from .broken import matrices, run, taken
 
 
 NASTY = [
-    "NaN", "Infinity", "-Infinity", "1e999", "1e308", "-1", "0", "1e-46", "1.5", "true", "null",
-    '""', '"x\\ny"', "[]", "{}", "[[[1]]]", "1" + "0" * 400, "1" + "0" * 5000,
-    "18446744073709551616", "[" * 100_000, '{"a":' * 990 + "1" + "}" * 990, '"\\ud800"', "]", '{"a": 1, "a": 2}']
-CONFIG_FIELDS = ["rope_scaling", "rope_parameters", "sliding_window", "quantization_config",
-                 "layer_types", "attention_bias", "num_local_experts"]
-FILES = {"tokenizer_config.json": {"add_bos_token": False, "chat_template": "{{ 1 }}"},
-         "generation_config.json": {"eos_token_id": [2, 0]},
-         "model.safetensors.index.json": {"weight_map": {"lm_head.weight": "model-0.safetensors"}}}
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e999",
+    "1e308",
+    "-1",
+    "0",
+    "1e-46",
+    "1.5",
+    "true",
+    "null",
+    '""',
+    '"x\\ny"',
+    "[]",
+    "{}",
+    "[[[1]]]",
+    "1" + "0" * 400,
+    "1" + "0" * 5000,
+    "18446744073709551616",
+    "[" * 100_000,
+    '{"a":' * 990 + "1" + "}" * 990,
+    '"\\ud800"',
+    "]",
+    '{"a": 1, "a": 2}',
+]
+CONFIG_FIELDS = [
+    "rope_scaling",
+    "rope_parameters",
+    "sliding_window",
+    "quantization_config",
+    "layer_types",
+    "attention_bias",
+    "num_local_experts",
+]
+FILES = {
+    "tokenizer_config.json": {"add_bos_token": False, "chat_template": "{{ 1 }}"},
+    "generation_config.json": {"eos_token_id": [2, 0]},
+    "model.safetensors.index.json": {"weight_map": {"lm_head.weight": "model-0.safetensors"}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +74,7 @@ def write_folder(tmp_path, good_folder):
         for name, content in {**good_folder, **changes}.items():
             (folder / name).write_bytes(content)
         return folder
+
     return write
 
 
@@ -55,10 +87,15 @@ def as_the_library_reads(path, model):
         assert (off <= np.abs(expected).reshape(-1, 32).max(1) / 250 + 1e-37).all()
     np.testing.assert_array_equal(model.norm, values["model.norm.weight"])
     config = json.loads((path / "config.json").read_text())
-    for key, ours in (("num_hidden_layers", len(model.layers)), ("hidden_size", model.hidden),
-                      ("intermediate_size", model.ffn), ("num_attention_heads", model.heads),
-                      ("max_position_embeddings", model.context), ("rms_norm_eps", model.rms_eps),
-                      ("rope_theta", model.rope_theta)):
+    for key, ours in (
+        ("num_hidden_layers", len(model.layers)),
+        ("hidden_size", model.hidden),
+        ("intermediate_size", model.ffn),
+        ("num_attention_heads", model.heads),
+        ("max_position_embeddings", model.context),
+        ("rms_norm_eps", model.rms_eps),
+        ("rope_theta", model.rope_theta),
+    ):
         if config.get(key) is not None:
             assert config[key] == ours, key
 
@@ -97,7 +134,7 @@ def headers(good_folder):
     name = "model-0.safetensors"
     raw = good_folder[name]
     size = struct.unpack("<Q", raw[:8])[0]
-    header, data = json.loads(raw[8:8 + size]), raw[8 + size:]
+    header, data = json.loads(raw[8 : 8 + size]), raw[8 + size :]
 
     def file(text, size=None):
         return {name: struct.pack("<Q", len(text) if size is None else size) + text + data}
@@ -109,8 +146,16 @@ def headers(good_folder):
         wrong = {
             "dtype": ["F64", "I8", 1, None],
             "shape": [None, [], [-1], [True], [1e3], "64", [1 << 62] * 4, [1] * 5000],
-            "data_offsets": [None, [start], [end, start], [start + 4, end + 4], [0, len(data) + 4],
-                             [-4, end - start - 4], [10 ** 30, 10 ** 30]]}
+            "data_offsets": [
+                None,
+                [start],
+                [end, start],
+                [start + 4, end + 4],
+                [0, len(data) + 4],
+                [-4, end - start - 4],
+                [10**30, 10**30],
+            ],
+        }
         changed = [{**about, key: value} for key, values in wrong.items() for value in values]
         for value in *changed, None, [], 1, "x", {}:
             text = json.dumps({**header, tensor: value})
@@ -157,7 +202,7 @@ def test_flips_and_truncations_of_folders(good_folder, write_folder):
             name = rng.choice(sorted(good_folder))
             broken = bytearray(good_folder[name])
             if n % 4 == 0:
-                del broken[rng.randrange(len(broken)):]
+                del broken[rng.randrange(len(broken)) :]
             else:
                 at = rng.randrange(min(len(broken), 4000))
                 broken[at] = rng.choice([broken[at] ^ 1 << rng.randrange(8), 0, 255])

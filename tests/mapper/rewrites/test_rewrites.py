@@ -19,8 +19,11 @@ from sw_ref.graph import Add, Graph, Repeat
 from ..families.test_families import SIZES
 
 
-LATE, KEYS, CHUNKED = ("1/rms behind the product", "keys and values before queries",
-                       "gate and up in chunks")
+LATE, KEYS, CHUNKED = (
+    "1/rms behind the product",
+    "keys and values before queries",
+    "gate and up in chunks",
+)
 GRAPH = FAMILIES["llama"].graph(SIZES)
 LAYER = next(node for node in GRAPH.nodes if isinstance(node, Repeat))
 
@@ -32,8 +35,12 @@ def applied(change=lambda node: node, extra=()):
     return {(each.rewrite, each.node) for each in rewritten(Graph(tuple(nodes)))[1]}
 
 
-ALL = {(LATE, "layer / attention / norm"), (LATE, "layer / ffn / norm"),
-       (KEYS, "layer / attention / attend"), (CHUNKED, "layer / ffn / silu")}
+ALL = {
+    (LATE, "layer / attention / norm"),
+    (LATE, "layer / ffn / norm"),
+    (KEYS, "layer / attention / attend"),
+    (CHUNKED, "layer / ffn / silu"),
+}
 
 
 def test_llama():
@@ -56,23 +63,39 @@ def reader(value, size):
     return [Add(name="layer / other", inputs=(f"layer / {value}",) * 2, size=size)]
 
 
-@pytest.mark.parametrize("lost, change, extra", [
-    # A bias would be multiplied with 1 / rms, and rows with one are not stacked.
-    ({(LATE, "layer / attention / norm"), (KEYS, "layer / attention / attend")},
-     bias("attention / q"), ()),
-    ({(LATE, "layer / ffn / norm"), (CHUNKED, "layer / ffn / silu")}, bias("ffn / up"), ()),
-    # The norm, or a product of it, is read by what cannot multiply it in.
-    ({(LATE, "layer / attention / norm")}, lambda node: node, reader("attention / norm", 128)),
-    ({(LATE, "layer / attention / norm"), (KEYS, "layer / attention / attend")},
-     lambda node: node, reader("attention / k", 128)),
-    ({(LATE, "layer / ffn / norm"), (CHUNKED, "layer / ffn / silu")}, lambda node: node,
-     reader("ffn / gate", 192)),
-    # Keys that are needed for something else besides.
-    ({(KEYS, "layer / attention / attend")}, lambda node: node, reader("attention / k / rope", 128)),
-    # Products of different vectors.
-    ({(KEYS, "layer / attention / attend")}, other_input("attention / v", "layer"), ()),
-    ({(CHUNKED, "layer / ffn / silu")}, other_input("ffn / up", "layer"), ()),
-])
+@pytest.mark.parametrize(
+    "lost, change, extra",
+    [
+        # A bias would be multiplied with 1 / rms, and rows with one are not stacked.
+        (
+            {(LATE, "layer / attention / norm"), (KEYS, "layer / attention / attend")},
+            bias("attention / q"),
+            (),
+        ),
+        ({(LATE, "layer / ffn / norm"), (CHUNKED, "layer / ffn / silu")}, bias("ffn / up"), ()),
+        # The norm, or a product of it, is read by what cannot multiply it in.
+        ({(LATE, "layer / attention / norm")}, lambda node: node, reader("attention / norm", 128)),
+        (
+            {(LATE, "layer / attention / norm"), (KEYS, "layer / attention / attend")},
+            lambda node: node,
+            reader("attention / k", 128),
+        ),
+        (
+            {(LATE, "layer / ffn / norm"), (CHUNKED, "layer / ffn / silu")},
+            lambda node: node,
+            reader("ffn / gate", 192),
+        ),
+        # Keys that are needed for something else besides.
+        (
+            {(KEYS, "layer / attention / attend")},
+            lambda node: node,
+            reader("attention / k / rope", 128),
+        ),
+        # Products of different vectors.
+        ({(KEYS, "layer / attention / attend")}, other_input("attention / v", "layer"), ()),
+        ({(CHUNKED, "layer / ffn / silu")}, other_input("ffn / up", "layer"), ()),
+    ],
+)
 def test_conditions(lost, change, extra):
     assert applied(change, extra) == ALL - lost
 
@@ -98,7 +121,7 @@ def test_chunks():
 def logits(model, config):
     device = ModelDevice(config)
     device.load(compile_model(model, config, 32))
-    device.step([5, 6][:config.columns], 0, True)
+    device.step([5, 6][: config.columns], 0, True)
     device.step([7], config.columns, True)
     return device.logits
 

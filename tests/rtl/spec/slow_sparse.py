@@ -1,4 +1,6 @@
-"""Sparse matrices, and their packer and unpacker written from :mod:`rtl.spec.formats.stripes`' description alone."""
+"""Sparse matrices, and their packer and unpacker written from :mod:`rtl.spec.formats.stripes`'
+description alone.
+"""
 
 import itertools
 import struct
@@ -20,19 +22,21 @@ def nonzero_row(mode, rng, full):
     row = np.zeros(16, bool)
     if mode == 5:
         for quad in range(4):
-            row[quad * 4 + rng.permutation(4)[:2 if full else rng.integers(3)]] = True
+            row[quad * 4 + rng.permutation(4)[: 2 if full else rng.integers(3)]] = True
     elif mode:
         slots = NUMBERS[mode][0]
-        if full:   # not in pairs
-            row[:min(slots, 3)] = True
-            row[3 + rng.permutation(13)[:max(slots - 3, 0)]] = True
+        if full:  # not in pairs
+            row[: min(slots, 3)] = True
+            row[3 + rng.permutation(13)[: max(slots - 3, 0)]] = True
         else:
-            row[rng.permutation(16)[:rng.integers(slots + 1)]] = True
+            row[rng.permutation(16)[: rng.integers(slots + 1)]] = True
     return row
 
 
 def matrix(fmt, rows, depth, beat_bytes, seed=11, modes=range(6)):
-    """Random codes and row scales: each block needs one of `modes`, for the sake of a single row."""
+    """Random codes and row scales: each block needs one of `modes`, for the sake of a single
+    row.
+    """
     rng = np.random.default_rng(seed)
     low, high = -1 << CODE_BITS[fmt] - 1, (1 << CODE_BITS[fmt] - 1) - 1
     codes = rng.integers(low, high + 1, (rows, depth))
@@ -43,7 +47,7 @@ def matrix(fmt, rows, depth, beat_bytes, seed=11, modes=range(6)):
             mode, bottom = rng.choice(list(modes)), min(rows, top + beat_bytes)
             needs = rng.integers(top, bottom)
             for row in range(top, bottom):
-                codes[row, first:first + 16] *= nonzero_row(mode, rng, row == needs)
+                codes[row, first : first + 16] *= nonzero_row(mode, rng, row == needs)
     return codes.astype(np.int8), rng.standard_normal(rows).astype(np.float32)
 
 
@@ -52,7 +56,7 @@ def slow_slots(row, mode):
     count, _ = NUMBERS[mode]
     if mode == 4:
         return [(code, 0) for code in row]
-    parts = [row[n:n + 4] for n in (0, 4, 8, 12)] if mode == 5 else [row]
+    parts = [row[n : n + 4] for n in (0, 4, 8, 12)] if mode == 5 else [row]
     slots = []
     for part in parts:
         used = [(code, index) for index, code in enumerate(part) if code]
@@ -83,21 +87,30 @@ def slow_block(fmt, mode, block):
     beats = []
     for n, first in enumerate(range(0, len(lanes[0]), per_beat)):
         if bits and n % serves == 0:
-            served = [lane[first:first + serves * per_beat] for lane in lanes]
+            served = [lane[first : first + serves * per_beat] for lane in lanes]
             beats.append(b"".join(lane_word([index for _, index in lane], bits) for lane in served))
-        own = [lane[first:first + per_beat] for lane in lanes]
-        beats.append(b"".join(lane_word([code for code, _ in lane], CODE_BITS[fmt]) for lane in own))
+        own = [lane[first : first + per_beat] for lane in lanes]
+        beats.append(
+            b"".join(lane_word([code for code, _ in lane], CODE_BITS[fmt]) for lane in own)
+        )
     return beats
 
 
 def slow_cheapest(fmt, block, patterns, stored=False):
-    """Mode and beats of a block: the fewest beats, then the fewest slots; 0 unless it must be stored."""
+    """Mode and beats of a block: the fewest beats, then the fewest slots; 0 unless it must be
+    stored.
+    """
     if not stored and not any(code for lane in block for row in lane for code in row):
         return 0, []
-    able = [(mode, slow_block(fmt, mode, block)) for mode in NUMBERS
-            if mode == 4 or PATTERN_OF[mode] in patterns]
-    return min(((mode, beats) for mode, beats in able if beats is not None),
-               key=lambda able: (len(able[1]), NUMBERS[able[0]][0]))
+    able = [
+        (mode, slow_block(fmt, mode, block))
+        for mode in NUMBERS
+        if mode == 4 or PATTERN_OF[mode] in patterns
+    ]
+    return min(
+        ((mode, beats) for mode, beats in able if beats is not None),
+        key=lambda able: (len(able[1]), NUMBERS[able[0]][0]),
+    )
 
 
 def slow_beats(fmt, codes, row_scale, beat_bytes, patterns=PATTERNS):
@@ -107,21 +120,28 @@ def slow_beats(fmt, codes, row_scale, beat_bytes, patterns=PATTERNS):
 
     def block(top, b):
         at = [[top + i * lanes + lane for i in range(16)] for lane in range(lanes)]
-        return [[[int(code) for code in codes[row, 16 * b:16 * b + 16]] if row < rows else [0] * 16
-                 for row in lane] for lane in at]
+        return [
+            [
+                [int(code) for code in codes[row, 16 * b : 16 * b + 16]] if row < rows else [0] * 16
+                for row in lane
+            ]
+            for lane in at
+        ]
 
     for top in range(0, rows, 16 * lanes):
-        scales = [struct.pack("<f", row_scale[row] if row < rows else 0)
-                  for row in range(top, top + 16 * lanes)]
-        out += [b"".join(scales[n:n + 4 * lanes]) for n in range(0, 16 * lanes, 4 * lanes)]
+        scales = [
+            struct.pack("<f", row_scale[row] if row < rows else 0)
+            for row in range(top, top + 16 * lanes)
+        ]
+        out += [b"".join(scales[n : n + 4 * lanes]) for n in range(0, 16 * lanes, 4 * lanes)]
         chosen = [slow_cheapest(fmt, block(top, b), patterns) for b in range(depth // 16)]
         if not any(mode for mode, _ in chosen):
             chosen[0] = slow_cheapest(fmt, block(top, 0), patterns, stored=True)
         last = max(b for b, (mode, _) in enumerate(chosen) if mode)
-        for b, (mode, beats) in enumerate(chosen[:last + 1]):
+        for b, (mode, beats) in enumerate(chosen[: last + 1]):
             if b % (32 * lanes) == 0:
                 header = 0
-                for n, (its_mode, _) in enumerate(chosen[b:b + 32 * lanes]):
+                for n, (its_mode, _) in enumerate(chosen[b : b + 32 * lanes]):
                     header |= (its_mode | (8 if b + n == last else 0)) << 4 * n
                 out.append(header.to_bytes(beat_bytes, "little"))
             out += beats
@@ -135,9 +155,11 @@ def slow_pack(*args):
 
 
 def slow_unpack(fmt, data, rows, depth, beat_bytes):
-    """Codes, row scales and number of beats, read as hardware does: beat after beat, as the headers say."""
+    """Codes, row scales and number of beats, read as hardware does: beat after beat, as the headers
+    say.
+    """
     lanes, bits = beat_bytes // 16, CODE_BITS[fmt]
-    beats = (data[n:n + beat_bytes] for n in itertools.count(0, beat_bytes))
+    beats = (data[n : n + beat_bytes] for n in itertools.count(0, beat_bytes))
     taken = 0
 
     def beat():
@@ -149,12 +171,12 @@ def slow_unpack(fmt, data, rows, depth, beat_bytes):
         return [word >> n * width & (1 << width) - 1 for n in range(count)]
 
     def words(of):
-        return [int.from_bytes(of[16 * lane:16 * lane + 16], "little") for lane in range(lanes)]
+        return [int.from_bytes(of[16 * lane : 16 * lane + 16], "little") for lane in range(lanes)]
 
     stripes = -(-rows // (16 * lanes))
     codes, scales = np.zeros((stripes * 16 * lanes, depth), np.int8), []
     for top in range(0, stripes * 16 * lanes, 16 * lanes):
-        scales += [value for _ in range(4) for value, in struct.iter_unpack("<f", beat())]
+        scales += [value for _ in range(4) for (value,) in struct.iter_unpack("<f", beat())]
         for b in range(depth // 16):
             if b % (32 * lanes) == 0:
                 header = fields(int.from_bytes(beat(), "little"), 4, 32 * lanes)
@@ -171,11 +193,14 @@ def slow_unpack(fmt, data, rows, depth, beat_bytes):
                             row, slot = divmod(first + n, slots)
                             element = slot
                             if width:
-                                element = index[lane] >> (first + n) * width % 128 & (1 << width) - 1
+                                element = (
+                                    index[lane] >> (first + n) * width % 128 & (1 << width) - 1
+                                )
                                 element += slot // 2 * 4 if mode == 5 else 0
                             # Spare slots add nothing to what their element has.
-                            codes[top + row * lanes + lane, 16 * b + element] += \
-                                code - (code >> bits - 1 << bits)
+                            codes[top + row * lanes + lane, 16 * b + element] += code - (
+                                code >> bits - 1 << bits
+                            )
             if nibble & 8:
                 break
     return codes[:rows], np.array(scales, np.float32)[:rows], taken

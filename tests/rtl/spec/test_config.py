@@ -26,7 +26,8 @@ WRONG = [
     ("prefetch_beats", (8, 500, 8192),         "prefetch_beats must be a power of two from 16 to 4096"),
     ("clock_mhz",      (0, -1.0, 1e9, None),   "clock_mhz must be above 0, and at most 10000"),
     ("dram",           ("ddr9", None),
-     "dram must be one of sdr-50-x16, ddr3-240-x16, ddr3-300-x16, ddr3-800-x16, ddr4-2400-x64, ideal"),
+     "dram must be one of sdr-50-x16, ddr3-240-x16, ddr3-300-x16, ddr3-800-x16, ddr4-2400-x64, "
+     "ideal"),
     ("core",           ("LUT", "", None),      "core must be one of systolic, lut, dspchain"),
 ]
 # fmt: on
@@ -40,17 +41,37 @@ def test_wrong(field, values, text):
         assert str(error.value) == f"Configuration 'small': {text}, not {value!r}"
 
 
-@pytest.mark.parametrize("core, formats, text", [
-    ("systolic", ("U4", "S8", "U2"),
-     "the formats of core 'systolic' must be of U4, S8, TERNARY, SPARSE4, SPARSE8, not 'U2'"),
-    ("lut", ("s8",),
-     "the formats of core 'lut' must be of U1, U2, U3, U4, S8, TERNARY, SPARSE4, SPARSE8, not 's8'"),
-    ("dspchain", ("S8", "U1"),
-     "the formats of core 'dspchain' must be of U4, S8, SPARSE4, SPARSE8, TERNARY, not 'U1'"),
-    ("dspchain", (None,),
-     "the formats of core 'dspchain' must be of U4, S8, SPARSE4, SPARSE8, TERNARY, not None"),
-    ("systolic", ("U4", "TERNARY"), "formats must have S8, which embeddings are in, not ('U4', 'TERNARY')"),
-])
+@pytest.mark.parametrize(
+    "core, formats, text",
+    [
+        (
+            "systolic",
+            ("U4", "S8", "U2"),
+            "the formats of core 'systolic' must be of U4, S8, TERNARY, SPARSE4, SPARSE8, not 'U2'",
+        ),
+        (
+            "lut",
+            ("s8",),
+            "the formats of core 'lut' must be of U1, U2, U3, U4, S8, TERNARY, SPARSE4, SPARSE8, "
+            "not 's8'",
+        ),
+        (
+            "dspchain",
+            ("S8", "U1"),
+            "the formats of core 'dspchain' must be of U4, S8, SPARSE4, SPARSE8, TERNARY, not 'U1'",
+        ),
+        (
+            "dspchain",
+            (None,),
+            "the formats of core 'dspchain' must be of U4, S8, SPARSE4, SPARSE8, TERNARY, not None",
+        ),
+        (
+            "systolic",
+            ("U4", "TERNARY"),
+            "formats must have S8, which embeddings are in, not ('U4', 'TERNARY')",
+        ),
+    ],
+)
 def test_formats_wrong(core, formats, text):
     with pytest.raises(ValueError) as error:
         replace(SMALL, core=core, formats=formats)
@@ -61,17 +82,25 @@ def test_patterns_wrong():
     for pattern in ("1:16", "16:16", "2:8", None):
         with pytest.raises(ValueError) as error:
             replace(SMALL, patterns=("2:4", pattern))
-        assert str(error.value) == \
-            f"Configuration 'small': patterns must be of 2:16, 4:16, 8:16, 2:4, not {pattern!r}"
+        assert (
+            str(error.value)
+            == f"Configuration 'small': patterns must be of 2:16, 4:16, 8:16, 2:4, not {pattern!r}"
+        )
 
 
 def test_formats():
-    """All of the core's when none are given; those that are given, once, in the enumeration's order."""
+    """All of the core's when none are given; those that are given, once, in the enumeration's
+    order.
+    """
     for core, known in CORES.items():
         config = replace(SMALL, core=core, formats=())
         assert sorted(config.formats) == sorted(known)
         assert list(config.formats) == [f.name for f in WeightFormat if f.name in known]
-    assert replace(SMALL, formats=("TERNARY", "S8", "TERNARY", "U4")).formats == ("U4", "S8", "TERNARY")
+    assert replace(SMALL, formats=("TERNARY", "S8", "TERNARY", "U4")).formats == (
+        "U4",
+        "S8",
+        "TERNARY",
+    )
     assert CORES["lut"] == (*("U1", "U2", "U3", "U4", "S8", "TERNARY"), "SPARSE4", "SPARSE8")
     assert CORES["systolic"] == ("U4", "S8", "TERNARY", "SPARSE4", "SPARSE8")
     assert CORES["dspchain"] == ("U4", "S8", "SPARSE4", "SPARSE8", "TERNARY")
@@ -83,16 +112,19 @@ def test_patterns():
     assert replace(SMALL, patterns=()).patterns == ()
 
 
-@pytest.mark.parametrize("formats, sparse, scaled", [
-    (("U4", "S8"),                         False, 1),
-    (("S8", "TERNARY"),                    False, 1),
-    (("S8", "SPARSE4"),                    True,  1),
-    (("S8", "SPARSE8"),                    True,  1),
-    (("U4", "S8", "U3"),                   False, 1),
-    (("U4", "S8", "U2"),                   False, 2),
-    (("U4", "S8", "U1"),                   False, 4),
-    (("U4", "S8", "U1", "U2", "SPARSE4"),  True,  4),
-])
+@pytest.mark.parametrize(
+    "formats, sparse, scaled",
+    [
+        (("U4", "S8"), False, 1),
+        (("S8", "TERNARY"), False, 1),
+        (("S8", "SPARSE4"), True, 1),
+        (("S8", "SPARSE8"), True, 1),
+        (("U4", "S8", "U3"), False, 1),
+        (("U4", "S8", "U2"), False, 2),
+        (("U4", "S8", "U1"), False, 4),
+        (("U4", "S8", "U1", "U2", "SPARSE4"), True, 4),
+    ],
+)
 def test_what_follows_from_formats(formats, sparse, scaled):
     for beat_bits in (128, 512):
         config = replace(SMALL, core="lut", beat_bits=beat_bits, formats=formats)
@@ -100,11 +132,20 @@ def test_what_follows_from_formats(formats, sparse, scaled):
         assert config.scaled_rows == scaled * config.rows
 
 
-@pytest.mark.parametrize("field, low, high", [
-    ("beat_bits", 128, 512), ("columns", 1, 16), ("lanes", 2, 16), ("queries", 1, 16),
-    ("head_dim", 64, 128), ("vector_words", 64, 1 << 18), ("act_groups", 2, 1024),
-    ("program_words", 16, 4096), ("prefetch_beats", 16, 4096),
-])
+@pytest.mark.parametrize(
+    "field, low, high",
+    [
+        ("beat_bits", 128, 512),
+        ("columns", 1, 16),
+        ("lanes", 2, 16),
+        ("queries", 1, 16),
+        ("head_dim", 64, 128),
+        ("vector_words", 64, 1 << 18),
+        ("act_groups", 2, 1024),
+        ("program_words", 16, 4096),
+        ("prefetch_beats", 16, 4096),
+    ],
+)
 def test_limits_are_legal(field, low, high):
     for value in (low, high):
         assert getattr(replace(SMALL, **{field: value}), field) == value
@@ -117,13 +158,22 @@ def test_frozen():
 
 # An image depends on all of the hardware that a program can see, and on nothing else.
 CHANGES = {
-    "beat_bits": (512, True), "columns": (2, True), "lanes": (8, True), "queries": (4, True),
-    "head_dim": (128, True), "vector_words": (4096, True), "act_groups": (128, True),
+    "beat_bits": (512, True),
+    "columns": (2, True),
+    "lanes": (8, True),
+    "queries": (4, True),
+    "head_dim": (128, True),
+    "vector_words": (4096, True),
+    "act_groups": (128, True),
     "program_words": (512, True),
-    "name": ("other", False), "prefetch_beats": (64, False), "clock_mhz": (200.0, False),
+    "name": ("other", False),
+    "prefetch_beats": (64, False),
+    "clock_mhz": (200.0, False),
     "dram": ("ddr4-2400-x64", False),
     # One image runs on every core; what it needs of these, its metadata says.
-    "core": ("lut", False), "formats": (("U4", "S8"), False), "patterns": (("2:4",), False),
+    "core": ("lut", False),
+    "formats": (("U4", "S8"), False),
+    "patterns": (("2:4",), False),
 }
 
 
@@ -142,13 +192,17 @@ def test_digest_names_the_instruction_set(monkeypatch):
 
 
 def test_formats_of_the_functional_machine_alone(monkeypatch):
-    """A configuration has them when it asks for them, and never by itself; hardware refuses them."""
+    """A configuration has them when it asks for them, and never by itself; hardware refuses
+    them.
+    """
     monkeypatch.setattr(configs, "FUNCTIONAL", ("U1",))
     assert "U1" not in replace(SMALL, formats=()).formats
     asked = replace(SMALL, formats=("S8", "U1"))
     assert asked.formats == ("S8", "U1") and WeightFormat.U1 not in asked.native
-    with pytest.raises(ValueError, match="^Formats that the core does not take must be of TERNARY, "
-                                         "SPARSE4, SPARSE8, not U1$"):
+    with pytest.raises(
+        ValueError,
+        match="^Formats that the core does not take must be of TERNARY, SPARSE4, SPARSE8, not U1$",
+    ):
         LinearPipeline(asked)
 
 
@@ -180,8 +234,8 @@ def test_named_configurations():
 def test_sizes(beat_bits, head_dim):
     config = replace(SMALL, beat_bits=beat_bits, head_dim=head_dim)
     assert config.beat_bytes * config.unit_beats == UNIT_BYTES
-    assert config.rows * GROUP * 4 == beat_bits         # a beat is a group of 4 bits of each row
-    assert config.block_rows * 32 == beat_bits          # a beat of fp32 row scales
+    assert config.rows * GROUP * 4 == beat_bits  # a beat is a group of 4 bits of each row
+    assert config.block_rows * 32 == beat_bits  # a beat of fp32 row scales
     assert config.block_rows == 4 * config.rows
     # Exponents of 32 keys and as many values, in bytes, fill the first unit.
     assert 2 * KV_BLOCK <= UNIT_BYTES

@@ -22,19 +22,26 @@ def matrix(its, rows, groups, seed=5):
     codes = rng.integers(its.low, its.high + 1, (rows, groups * GROUP)).astype(its.dtype)
     if its.sparse:
         codes[rng.random(codes.shape) < 0.7] = 0
-        codes[:, GROUP // 2:GROUP] = 0
+        codes[:, GROUP // 2 : GROUP] = 0
     codes[0, :2] = its.low, its.high
-    return (codes, rng.integers(0, 256, (rows, groups)).astype(np.uint8),
-            rng.integers(-128, 128, (rows, groups)).astype(np.int8),
-            rng.standard_normal(rows).astype(np.float32))
+    return (
+        codes,
+        rng.integers(0, 256, (rows, groups)).astype(np.uint8),
+        rng.integers(-128, 128, (rows, groups)).astype(np.int8),
+        rng.standard_normal(rows).astype(np.float32),
+    )
 
 
 def check_round_trip(its, beat_bytes, rows, groups):
     """A matrix survives packing, in as many units as are said, whatever lies behind it."""
     codes, scale, centre, row_scale = matrix(its, rows, groups)
     data = its.pack(codes, scale, centre, row_scale, beat_bytes)
-    wanted = (codes, scale if its.scaled else np.ones_like(scale),
-              centre if its.centred else np.zeros_like(centre), row_scale)
+    wanted = (
+        codes,
+        scale if its.scaled else np.ones_like(scale),
+        centre if its.centred else np.zeros_like(centre),
+        row_scale,
+    )
     behind = data + bytes([255] * 2 * UNIT_BYTES)
     for ours, theirs in zip(wanted, its.unpack(behind, rows, groups, beat_bytes), strict=True):
         assert ours.dtype == theirs.dtype
@@ -75,8 +82,10 @@ def test_integers_and_their_sums_have_room(its, shift):
     every = np.arange(its.low, its.high + 1).astype(its.dtype)
     codes, count = np.repeat(every[:, None], GROUP, 1), len(every)
     scale = np.full((count, 1), 255, np.uint8)
-    most = max(int(np.abs(its.integers(codes, scale, np.full((count, 1), centre, np.int8), shift)).max())
-               for centre in (-128, 127))
+    most = max(
+        int(np.abs(its.integers(codes, scale, np.full((count, 1), centre, np.int8), shift)).max())
+        for centre in (-128, 127)
+    )
     assert most == its.bound(shift) < 1 << 15
     for groups, window in (1, 0), (33, 5), (48, 15):
         worst = groups * GROUP * 127 * most << window
@@ -99,16 +108,18 @@ def test_steps(its, beat_bytes):
     if its.scaled:
         assert its.scale_run * its.step_rows * len(its.parts) == its.steps_per_group * LANE_BYTES
     if its.whole_blocks:
-        assert not any(its.block_beats(groups, beat_bytes) * beat_bytes % UNIT_BYTES
-                       for groups in range(1, 9))
+        assert not any(
+            its.block_beats(groups, beat_bytes) * beat_bytes % UNIT_BYTES for groups in range(1, 9)
+        )
 
 
 @ALL
 def test_cores_take_it(its):
     """Some core takes its steps as they are packed; others get them expanded, or none."""
     native = [core for core, names in NATIVE.items() if its.name in names]
-    assert {core for core, names in CORES.items() if its.name in names} == \
-        set(CORES if its.expands else native)
+    assert {core for core, names in CORES.items() if its.name in names} == set(
+        CORES if its.expands else native
+    )
 
 
 @ALL
@@ -132,14 +143,18 @@ DENSE = [its for its in FORMATS.values() if not its.sparse]
 
 @pytest.mark.parametrize("its", DENSE, ids=lambda its: its.name)
 def test_step_bytes(its):
-    """A step's rows fill a lane of 128 bits. Where it has a beat of its own, they are the beat's."""
-    codes = matrix(its, its.step_rows, 1)[0].view(np.uint8)[:, :its.elements]
+    """A step's rows fill a lane of 128 bits. Where it has a beat of its own, they are the
+    beat's.
+    """
+    codes = matrix(its, its.step_rows, 1)[0].view(np.uint8)[:, : its.elements]
     found = its.step_bytes(codes)
     assert found.shape == (its.step_rows, LANE_BYTES // its.step_rows) and found.dtype == np.uint8
     if not its.gear:
         packed = its.code_bytes(np.tile(codes, its.steps_per_group)[:, None])
         np.testing.assert_array_equal(found, packed[:, 0])
-    planes = np.unpackbits(found.reshape(its.step_rows, -1, 4), axis=-1, bitorder="little").astype(int)
+    planes = np.unpackbits(found.reshape(its.step_rows, -1, 4), axis=-1, bitorder="little").astype(
+        int
+    )
     if its.name == "U3":
         np.testing.assert_array_equal(planes[:, 0] + 2 * planes[:, 1] + 4 * planes[:, 2], codes)
     if its.name == "TERNARY":
@@ -164,6 +179,7 @@ def test_patterns_make_sparse_streams_larger_or_not():
 
 class Lossy(BitPlanes):
     """Loses the second bit."""
+
     code_bits, step_rows = 2, 2
 
     def code_bytes(self, codes):

@@ -6,15 +6,25 @@ import numpy as np
 import pytest
 
 from rtl.spec.config import PATTERNS, UNIT_BYTES
-from rtl.spec.formats import (ACC_BITS, FORMATS as REGISTERED, WeightFormat, block_beats, integers, pack,
-                              stream_units, sum_bits, unpack)
+from rtl.spec.formats import (
+    ACC_BITS,
+    FORMATS as REGISTERED,
+    WeightFormat,
+    block_beats,
+    integers,
+    pack,
+    stream_units,
+    sum_bits,
+    unpack,
+)
 
 
-U4, S8, U1, U2, U3, TERNARY, SPARSE4, SPARSE8 = (WeightFormat[name] for name in (
-    "U4", "S8", "U1", "U2", "U3", "TERNARY", "SPARSE4", "SPARSE8"))
-ODD = {U1: 1, U2: 2, U3: 3, U4: 4}                            # odd grids, and their codes' bits
-WIDTH = {U4: 1, S8: 1, U3: 1, U2: 2, TERNARY: 2, U1: 4}       # rows of a step, times N
-GEAR = {U3: 4, TERNARY: 5}                                    # steps of a run
+U4, S8, U1, U2, U3, TERNARY, SPARSE4, SPARSE8 = (
+    WeightFormat[name] for name in ("U4", "S8", "U1", "U2", "U3", "TERNARY", "SPARSE4", "SPARSE8")
+)
+ODD = {U1: 1, U2: 2, U3: 3, U4: 4}  # odd grids, and their codes' bits
+WIDTH = {U4: 1, S8: 1, U3: 1, U2: 2, TERNARY: 2, U1: 4}  # rows of a step, times N
+GEAR = {U3: 4, TERNARY: 5}  # steps of a run
 
 BEATS = pytest.mark.parametrize("beat_bytes", [16, 32, 64])
 # Those that are described here; test_format_registry.py tries all.
@@ -22,8 +32,10 @@ FORMATS = pytest.mark.parametrize("fmt", [*WIDTH, SPARSE4, SPARSE8], ids=lambda 
 DENSE = pytest.mark.parametrize("fmt", WIDTH, ids=lambda fmt: fmt.name)
 # One row and group; a block and a row more; no multiple of a scale run; a whole number of blocks;
 # every remainder of a gear's run, with and without runs before it.
-SIZES = pytest.mark.parametrize("rows, groups", [
-    (1, 1), (5, 3), (17, 2), (33, 9), (64, 4), *((6, groups) for groups in (*range(1, 12), 18))])
+SIZES = pytest.mark.parametrize(
+    "rows, groups",
+    [(1, 1), (5, 3), (17, 2), (33, 9), (64, 4), *((6, groups) for groups in (*range(1, 12), 18))],
+)
 
 
 def matrix(fmt, rows, groups, seed=7):
@@ -58,20 +70,30 @@ def trit_byte(first, second, third, fourth, fifth):
 
 
 def row_bytes(fmt, group, groups, code):
-    """What a row has in the beat of the step of a group; `code(g)` are the row's 32 codes of a group."""
+    """What a row has in the beat of the step of a group; `code(g)` are the row's 32 codes of a
+    group.
+    """
     own = code(group)
     if fmt == U4:
         return [own[k] | own[16 + k] << 4 for k in range(16)]
     if fmt in (U1, U2):
         return sum((bit_bytes(own, bit) for bit in range(ODD[fmt])), [])
-    place = group % GEAR[fmt]                          # of this step in its run
-    carried = group - place + GEAR[fmt] - 1            # the step without a beat of its own
+    place = group % GEAR[fmt]  # of this step in its run
+    carried = group - place + GEAR[fmt] - 1  # the step without a beat of its own
     extra = code(carried) if carried < groups else None
     if fmt == U3:
-        return bit_bytes(own, 0) + bit_bytes(own, 1) + bit_bytes(own, 2) + \
-            (bit_bytes(extra, place) if extra else [0] * 4)
-    return [trit_byte(*(t + 1 for t in own[4 * j:4 * j + 4]), extra[4 * j + place] + 1 if extra else 0)
-            for j in range(8)]
+        return (
+            bit_bytes(own, 0)
+            + bit_bytes(own, 1)
+            + bit_bytes(own, 2)
+            + (bit_bytes(extra, place) if extra else [0] * 4)
+        )
+    return [
+        trit_byte(
+            *(t + 1 for t in own[4 * j : 4 * j + 4]), extra[4 * j + place] + 1 if extra else 0
+        )
+        for j in range(8)
+    ]
 
 
 def slow_pack(fmt, codes, scale, centre, row_scale, beat_bytes):
@@ -81,22 +103,27 @@ def slow_pack(fmt, codes, scale, centre, row_scale, beat_bytes):
     out = bytearray()
 
     def code(row, group):
-        return [int(c) for c in codes[row, 32 * group:32 * group + 32]] if row < rows else [0] * 32
+        return (
+            [int(c) for c in codes[row, 32 * group : 32 * group + 32]] if row < rows else [0] * 32
+        )
 
     def at(array, row, group):
-        return int(array[row, group]) & 0xff if row < rows else 0
+        return int(array[row, group]) & 0xFF if row < rows else 0
 
     for block in range(0, rows, block_rows):
         for row in range(block, block + block_rows):
             out += struct.pack("<f", row_scale[row] if row < rows else 0)
-        steps = [(range(tile, tile + side), group) for tile in range(block, block + block_rows, side)
-                 for group in range(groups)]
+        steps = [
+            (range(tile, tile + side), group)
+            for tile in range(block, block + block_rows, side)
+            for group in range(groups)
+        ]
         # Groups whose scales, or scales and centres, fill a beat.
         run = beat_bytes // (side if fmt == S8 else 2 * side)
         for number, (tile, group) in enumerate(steps):
             if fmt != TERNARY and number % run == 0:
                 scales = bytearray()
-                for other, its_group in steps[number:number + run]:
+                for other, its_group in steps[number : number + run]:
                     for row in other:
                         scales.append(at(scale, row, its_group))
                         if fmt != S8:
@@ -105,7 +132,7 @@ def slow_pack(fmt, codes, scale, centre, row_scale, beat_bytes):
             if fmt == S8:
                 for half in (0, 16):
                     for row in tile:
-                        out += bytes(c & 0xff for c in code(row, group)[half:half + 16])
+                        out += bytes(c & 0xFF for c in code(row, group)[half : half + 16])
             elif fmt not in GEAR or group % GEAR[fmt] != GEAR[fmt] - 1:
                 for row in tile:
                     out += bytes(row_bytes(fmt, group, groups, lambda g: code(row, g)))
@@ -149,13 +176,16 @@ def test_sparse_round_trip(fmt):
         for ours, theirs in zip((codes, scale * 0 + 1, centre * 0, row_scale), back, strict=True):
             assert ours.dtype == theirs.dtype
             np.testing.assert_array_equal(ours, theirs)
-    assert pack(fmt, codes, None, None, row_scale, 16) == pack(fmt, codes, None, None, row_scale, 16, PATTERNS)
+    assert pack(fmt, codes, None, None, row_scale, 16) == pack(
+        fmt, codes, None, None, row_scale, 16, PATTERNS
+    )
 
 
 def test_scales_may_be_missing_where_only_rows_have_them():
     codes, scale, centre, row_scale = matrix(TERNARY, 9, 6)
-    assert pack(TERNARY, codes, None, None, row_scale, 32) == \
-        pack(TERNARY, codes, scale, centre, row_scale, 32)
+    assert pack(TERNARY, codes, None, None, row_scale, 32) == pack(
+        TERNARY, codes, scale, centre, row_scale, 32
+    )
 
 
 @BEATS
@@ -172,14 +202,14 @@ def test_every_trit_byte_gives_its_digits_by_threes(beat_bytes):
                 at = block * 65 + 1 + tile * 32 + beat
                 for row in range(side):
                     where = (2 * block + tile) * side + row
-                    for j, byte in enumerate(beats[at, 8 * row:8 * row + 8]):
+                    for j, byte in enumerate(beats[at, 8 * row : 8 * row + 8]):
                         trits, rest = [], int(byte)
                         for _ in range(5):
                             trits.append((rest * 3 >> 8) - 1)
                             rest = rest * 3 & 255
                         run, step = divmod(beat, 4)
                         first = 32 * (5 * run + step) + 4 * j
-                        back[where, first:first + 4] = trits[:4]
+                        back[where, first : first + 4] = trits[:4]
                         back[where, 32 * (5 * run + 4) + 4 * j + step] = trits[4]
                         seen.add(int(byte))
     assert len(seen) == 243
@@ -195,15 +225,19 @@ def test_size(fmt, beat_bytes, rows, groups):
     assert len(data) == stream_units(fmt, rows, groups, beat_bytes) * UNIT_BYTES
 
 
-@pytest.mark.parametrize("fmt, beats", [
-    # Rows, codes of 4 tiles (or 2, or 1) of 60 groups, scales.
-    (U4,      1 + 4 * 60 + 30),
-    (U3,      1 + 4 * 45 + 30),
-    (U2,      1 + 2 * 60 + 30),
-    (U1,      1 + 1 * 60 + 30),
-    (TERNARY, 1 + 2 * 48),
-    (S8,      1 + 4 * 120 + 15),
-], ids=lambda value: getattr(value, "name", ""))
+@pytest.mark.parametrize(
+    "fmt, beats",
+    [
+        # Rows, codes of 4 tiles (or 2, or 1) of 60 groups, scales.
+        (U4, 1 + 4 * 60 + 30),
+        (U3, 1 + 4 * 45 + 30),
+        (U2, 1 + 2 * 60 + 30),
+        (U1, 1 + 1 * 60 + 30),
+        (TERNARY, 1 + 2 * 48),
+        (S8, 1 + 4 * 120 + 15),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
 @BEATS
 def test_beats_of_a_block(fmt, beats, beat_bytes):
     if fmt == S8:
@@ -211,8 +245,11 @@ def test_beats_of_a_block(fmt, beats, beat_bytes):
     assert block_beats(fmt, 60, beat_bytes) == beats
 
 
-@pytest.mark.parametrize("fmt, rows", [(U4, 1), (S8, 1), (U3, 1), (U2, 2), (TERNARY, 2), (U1, 4),
-                                       (SPARSE4, 16), (SPARSE8, 16)], ids=lambda v: getattr(v, "name", ""))
+@pytest.mark.parametrize(
+    "fmt, rows",
+    [(U4, 1), (S8, 1), (U3, 1), (U2, 2), (TERNARY, 2), (U1, 4), (SPARSE4, 16), (SPARSE8, 16)],
+    ids=lambda v: getattr(v, "name", ""),
+)
 @BEATS
 def test_rows_of_a_tile(fmt, rows, beat_bytes):
     assert REGISTERED[fmt].tile_rows(beat_bytes) == rows * beat_bytes // 16
@@ -252,7 +289,7 @@ def test_integers(fmt, shift):
     for n, k in np.ndindex(codes.shape):
         c, s, z = int(codes[n, k]), int(scale[n, k // 32]), int(centre[n, k // 32])
         if fmt in ODD:
-            want = (2 * c - (2 ** ODD[fmt] - 1)) * s + z * 2 ** shift
+            want = (2 * c - (2 ** ODD[fmt] - 1)) * s + z * 2**shift
         else:
             want = c * s if fmt == S8 else c
         assert got[n, k] == want
@@ -276,15 +313,20 @@ def test_depth_wrong(fmt):
 
 
 @FORMATS
-# 33 groups: 33 * 127 is just beyond a power of two, so that even weights of 2**n show a bound too low.
-@pytest.mark.parametrize("groups, shift, window", [(48, 3, 15), (1, 0, 0), (1, 7, 0), (33, 0, 3),
-                                                   (63, 5, 9), (64, 0, 15)])
+# 33 groups: 33 * 127 is just beyond a power of two, so that even weights of 2**n show a bound too
+# low.
+@pytest.mark.parametrize(
+    "groups, shift, window",
+    [(48, 3, 15), (1, 0, 0), (1, 7, 0), (33, 0, 3), (63, 5, 9), (64, 0, 15)],
+)
 def test_worst_sum_fits_the_bits_that_are_said(fmt, groups, shift, window):
     lowest = 0 if fmt in ODD else {TERNARY: -1, SPARSE4: -8}.get(fmt, -128)
     code = np.full((1, groups * 32), lowest)
-    weight = integers(fmt, code, np.full((1, groups), 255), np.full((1, groups), -128), shift, np.int64)
+    weight = integers(
+        fmt, code, np.full((1, groups), 255), np.full((1, groups), -128), shift, np.int64
+    )
     worst = int(np.abs(weight).sum()) * 127 << window
     said = sum_bits(fmt, groups, shift, window)
-    assert -1 << said - 1 <= -worst and worst < 1 << said - 1    # both signs fit
-    assert worst >= 1 << said - 2                                # and a bit less would not do
+    assert -1 << said - 1 <= -worst and worst < 1 << said - 1  # both signs fit
+    assert worst >= 1 << said - 2  # and a bit less would not do
     assert said <= ACC_BITS

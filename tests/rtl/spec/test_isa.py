@@ -5,8 +5,25 @@ import pytest
 from amaranth.lib import enum
 
 from rtl.spec import isa
-from rtl.spec.isa import (WORD_BITS, Attend, Dest, Func, Halt, Insn, Load, MatMul, Op, Quant, Source,
-                          Sync, Unit, Vector, WeightFormat, bits, decode)
+from rtl.spec.isa import (
+    WORD_BITS,
+    Attend,
+    Dest,
+    Func,
+    Halt,
+    Insn,
+    Load,
+    MatMul,
+    Op,
+    Quant,
+    Source,
+    Sync,
+    Unit,
+    Vector,
+    WeightFormat,
+    bits,
+    decode,
+)
 
 
 ALL = pytest.mark.parametrize("cls", Insn.by_op.values(), ids=lambda cls: cls.__name__)
@@ -15,8 +32,11 @@ CONTROL = {Op.HALT, Op.LOOP, Op.SCALAR, Op.TOKEN, Op.SYNC}
 
 def random_value(f, rng):
     shape = f.metadata["shape"]
-    return rng.choice(list(shape) if isinstance(shape, enum.EnumMeta)
-                      else [0, (1 << shape) - 1, rng.randrange(1 << shape)])
+    return rng.choice(
+        list(shape)
+        if isinstance(shape, enum.EnumMeta)
+        else [0, (1 << shape) - 1, rng.randrange(1 << shape)]
+    )
 
 
 def least_value(f):
@@ -31,10 +51,11 @@ def test_round_trip(cls):
         insn = cls(**{f.name: random_value(f, rng) for f in fields(cls)})
         word = insn.encode()
         assert 0 <= word < 1 << WORD_BITS
-        assert word & 0xff == cls.op.value
+        assert word & 0xFF == cls.op.value
         assert decode(word) == insn
-        assert all(type(getattr(decode(word), f.name)) is type(getattr(insn, f.name))
-                   for f in fields(cls))
+        assert all(
+            type(getattr(decode(word), f.name)) is type(getattr(insn, f.name)) for f in fields(cls)
+        )
 
 
 @ALL
@@ -48,8 +69,10 @@ def test_layout_is_what_hardware_sees(cls):
         used += at.width
         value = random_value(f, Random(5))
         base = getattr(zero, f.name)
-        assert cls(**{**vars(zero), f.name: value}).encode() ^ zero.encode() == \
-            (getattr(value, "value", value) ^ getattr(base, "value", base)) << at.offset
+        assert (
+            cls(**{**vars(zero), f.name: value}).encode() ^ zero.encode()
+            == (getattr(value, "value", value) ^ getattr(base, "value", base)) << at.offset
+        )
     assert used == cls.layout.size <= WORD_BITS
 
 
@@ -60,8 +83,10 @@ def test_out_of_range(cls):
         for value in (-1, 1 << width, 0.5, None, "1"):
             with pytest.raises(ValueError) as error:
                 cls(**{f.name: value})
-            assert str(error.value) == \
-                f"{cls.op.name}.{f.name} must fit in {width} bits, not {value!r}"
+            assert (
+                str(error.value)
+                == f"{cls.op.name}.{f.name} must fit in {width} bits, not {value!r}"
+            )
 
 
 def test_out_of_range_text():
@@ -80,8 +105,12 @@ def test_registers_are_added_to_fields(cls):
 
 
 def test_relative():
-    assert Attend.relative == {"addr": "addr_reg", "length": "length_reg", "dst": "dst_reg",
-                               "sums": "sums_reg"}
+    assert Attend.relative == {
+        "addr": "addr_reg",
+        "length": "length_reg",
+        "dst": "dst_reg",
+        "sums": "sums_reg",
+    }
     assert Halt.relative == {}
 
 
@@ -123,17 +152,28 @@ def test_formats_have_their_numbers():
     known = {"U4": 0, "S8": 1, "U1": 2, "U2": 3, "U3": 4, "TERNARY": 5, "SPARSE4": 6, "SPARSE8": 7}
     assert {name: WeightFormat[name].value for name in known} == known
     assert MatMul.layout["format"].width == 5
-    assert max(f.value for f in WeightFormat) < 32     # bits of the register FORMATS
-    assert {f.name: f.value for f in Func} == {"MADD": 0, "NMADD": 1, "DOT": 2, "CLAMP": 3, "SCALE": 4,
-                                               "NSCALE": 5, "RECIP": 6, "RSQRT": 7}
+    assert max(f.value for f in WeightFormat) < 32  # bits of the register FORMATS
+    assert {f.name: f.value for f in Func} == {
+        "MADD": 0,
+        "NMADD": 1,
+        "DOT": 2,
+        "CLAMP": 3,
+        "SCALE": 4,
+        "NSCALE": 5,
+        "RECIP": 6,
+        "RSQRT": 7,
+    }
     assert Vector.layout["func"].width == 5
 
 
 def test_too_wide():
     with pytest.raises(TypeError, match=r"^Wide must fit in 256 bits, not 257$"):
+
         class Wide(Insn, op=Op.HALT):
             """Too wide."""
+
             field: int = bits(WORD_BITS - 7, "One bit too many.")
+
     assert Insn.by_op[Op.HALT] is Halt
 
 

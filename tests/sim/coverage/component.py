@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 class Small(wiring.Component):
     """Counts by `step`, which may be anything but 3."""
-    step:  In(2)
+
+    step: In(2)
     clear: In(1)
     total: Out(4)
 

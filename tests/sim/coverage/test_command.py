@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from sim.coverage import __main__ as command
-from sim.coverage import reasons, record
+from sim.coverage import __main__ as command, reasons, record
 from sim.coverage.measure import Reached
 from sim.coverage.reasons import Reason
 
@@ -21,14 +20,29 @@ def recorded(monkeypatch, tmp_path):
     monkeypatch.setattr(record, "load", lambda: load(path))
     monkeypatch.setattr(record, "save", lambda what: save(what, path))
     monkeypatch.setattr(reasons, "load", lambda: [])
-    record.save({"rtl": {"components": {FILE: {"bench": "skid", "branches": [0, 0, 0], "bits": [4, 0, 4],
-                                               "open": {"branches": [], "bits": {}}}}}})
+    record.save(
+        {
+            "rtl": {
+                "components": {
+                    FILE: {
+                        "bench": "skid",
+                        "branches": [0, 0, 0],
+                        "bits": [4, 0, 4],
+                        "open": {"branches": [], "bits": {}},
+                    }
+                }
+            }
+        }
+    )
     return path
 
 
 def measured(monkeypatch, moved):
-    monkeypatch.setattr(command, "benches", lambda units, jobs: [
-        ("skid", {FILE: Reached({}, {"held": (15, moved)})})])
+    monkeypatch.setattr(
+        command,
+        "benches",
+        lambda units, jobs: [("skid", {FILE: Reached({}, {"held": (15, moved)})})],
+    )
 
 
 def test_recorded(recorded, monkeypatch):
@@ -46,7 +60,8 @@ def test_less(recorded, monkeypatch, capsys):
     assert command.main(["rtl"]) == 1
     assert capsys.readouterr().err == (
         f"{FILE}: 1 bits are neither reached nor explained: held [3]\n"
-        f"{FILE}: 3 of 4 bits are reached, and were 4 of 4\n")
+        f"{FILE}: 3 of 4 bits are reached, and were 4 of 4\n"
+    )
     assert path.read_text() == before
 
 
@@ -63,8 +78,10 @@ def test_one_unit(recorded, monkeypatch, capsys):
     before = path.read_text()
     measured(monkeypatch, 7)
     assert command.main(["rtl", "--unit", "skid"]) == 1
-    assert capsys.readouterr().out == (f"{FILE}: 0 of 0 branches reached, 0 explained, "
-                                       "3 of 4 bits reached, 0 explained\n  held [3]\n")
+    assert capsys.readouterr().out == (
+        f"{FILE}: 0 of 0 branches reached, 0 explained, "
+        "3 of 4 bits reached, 0 explained\n  held [3]\n"
+    )
     assert path.read_text() == before
 
 
@@ -77,7 +94,8 @@ def test_stale_reason(recorded, monkeypatch, capsys):
     measured(monkeypatch, 15)
     assert command.main(["rtl"]) == 1 and path.read_text() == before
     assert capsys.readouterr().err == (
-        f"{FILE}: nothing is explained by what reasons.toml says of held; remove it\n")
+        f"{FILE}: nothing is explained by what reasons.toml says of held; remove it\n"
+    )
 
 
 def test_unknown_unit(capsys):

@@ -20,6 +20,7 @@ def line(text):
 
 class Wrapped(wiring.Component):
     """What a bench wraps a component in."""
+
     total: Out(4)
 
     def elaborate(self, platform):
@@ -38,16 +39,23 @@ def test_branches():
     """Each body is one; so is that no condition of an If holds. Reset is nobody's line."""
     branches = {(p.line, p.kind) for p in points(Small())[1].values() if isinstance(p, Branch)}
     assert branches == {
-        (line("m.If(self.clear)"), "taken"), (line("m.If(self.clear)"), "else"),
+        (line("m.If(self.clear)"), "taken"),
+        (line("m.If(self.clear)"), "else"),
         (line("m.Elif(self.step[0])"), "taken"),
-        (line("m.Case(0, 1)"), "taken"), (line("m.Case(3)"), "taken")}
+        (line("m.Case(0, 1)"), "taken"),
+        (line("m.Case(3)"), "taken"),
+    }
 
 
 def test_bits():
     """Ports and signals, without clock and reset and what has no name."""
     bits = {p for p in points(Small())[1].values() if isinstance(p, Bits)}
-    assert bits == {Bits(FILE, "step", 2), Bits(FILE, "clear", 1), Bits(FILE, "total", 4),
-                    Bits(FILE, "double", 3)}
+    assert bits == {
+        Bits(FILE, "step", 2),
+        Bits(FILE, "clear", 1),
+        Bits(FILE, "total", 4),
+        Bits(FILE, "double", 3),
+    }
 
 
 def test_counted_there_alone():
@@ -70,6 +78,7 @@ def test_hierarchy():
 
 def test_many_ports():
     """Yosys breaks a long list of ports into lines."""
+
     class Many(wiring.Component):
         def __init__(self):
             super().__init__({f"o{n}": Out(1) for n in range(100)})
@@ -83,6 +92,7 @@ def test_many_ports():
 
 def test_names_with_dollars():
     """What has a name twice is escaped in Verilog, and spaced in another way; so is a keyword."""
+
     class Twice(wiring.Component):
         i: In(2)
         program: Out(1)
@@ -99,15 +109,21 @@ def test_names_with_dollars():
             return m
 
     text, found = points(Twice(), "tests/sim/coverage/test_instrument.py")
-    assert {p.name for p in found.values() if isinstance(p, Bits)} == {"i", "program", "stage", "stage #2"}
+    assert {p.name for p in found.values() if isinstance(p, Bits)} == {
+        "i",
+        "program",
+        "stage",
+        "stage #2",
+    }
     lines = [text.splitlines()[n - 1] for n in found]
-    assert sum("\\program " in line for line in lines) == 2   # a port, and its register
+    assert sum("\\program " in line for line in lines) == 2  # a port, and its register
     assert sum("reached_" in line for line in lines) == 5
     assert {p.file for p in found.values()} == {"tests/sim/coverage/test_instrument.py"}
 
 
 def test_names_do_not_depend_on_numbers():
     """Amaranth numbers what has the same name."""
+
     def named(*names):
         signals = {name: ([n], ("rtl/x.py", 7), 1) for n, name in enumerate(names)}
         return [point.name for _, point in instrument._named(signals, ("rtl/x.py", 1))]

@@ -22,7 +22,10 @@ def test_entries():
 
 
 def test_worse():
-    before, now = reached(("tokens", "LOAD", "LINEAR"), ("limits", "head", True)), reached(("limits", "head", True))
+    before, now = (
+        reached(("tokens", "LOAD", "LINEAR"), ("limits", "head", True)),
+        reached(("limits", "head", True)),
+    )
     assert list(worse(before, now)) == ["tokens LOAD LINEAR: no program reaches it"]
     assert not list(worse(now, before)) and not list(worse({}, now))
 

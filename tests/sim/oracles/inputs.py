@@ -13,9 +13,12 @@ __all__ = ["ORACLES", "INPUTS", "MISREAD", "inputs_of"]
 
 
 MODULES = ("fp", "linear", "vector", "attention", "program")
-ORACLES = {each.name: each for name in MODULES
-           for each in vars(import_module(f"sim.oracles.{name}")).values()
-           if isinstance(each, Oracle)}
+ORACLES = {
+    each.name: each
+    for name in MODULES
+    for each in vars(import_module(f"sim.oracles.{name}")).values()
+    if isinstance(each, Oracle)
+}
 
 
 def floats(*shape, seed=1):
@@ -37,12 +40,22 @@ INPUTS = {
     "fp.MULTIPLY": (floats(50), floats(50)[::-1]),
     "fp.FROM_INT": (ints(1 << 40, 50), ints(20, 50)),
     "fp.LOAD": (floats(50),),
-    "linear.WEIGHTS": (WeightFormat.U4, abs(ints(15, 6, 64)), abs(ints(255, 6, 2)),
-                       ints(127, 6, 2), 3),
+    "linear.WEIGHTS": (
+        WeightFormat.U4,
+        abs(ints(15, 6, 64)),
+        abs(ints(255, 6, 2)),
+        ints(127, 6, 2),
+        3,
+    ),
     "linear.PRODUCTS": (ints(127, 6, 32), ints(127, 2, 32)),
     "linear.ALIGNMENT": (abs(ints(255, 3, 4)),),
-    "linear.GROUP_SUMS": (ints(1 << 18, 2, 6), ints(4000, 2), abs(ints(255, 6)), ints(127, 6),
-                          abs(ints(15, 2))),
+    "linear.GROUP_SUMS": (
+        ints(1 << 18, 2, 6),
+        ints(4000, 2),
+        abs(ints(255, 6)),
+        ints(127, 6),
+        abs(ints(15, 2)),
+    ),
     "linear.EXACT_SUMS": (ints(3000, 6, 64), ints(127, 2, 64), exponents(2, 2)),
     "linear.ROW_SCALE": (ints(1 << 40, 6), floats(6), np.full(6, 127)),
     "linear.LINEAR": (ints(3000, 6, 64), floats(6), floats(2, 64)),
@@ -77,29 +90,30 @@ def inputs_of(name):
 MISREAD = {
     "fp.ADD": ("subtract", lambda a, b: (a, -b)),
     "fp.MULTIPLY": ("a last place lost", lambda a, b: (cut(a, 1), b)),
-    "fp.FROM_INT": ("cut to 24 bits", lambda i, exponent: (i & ~0xffff, exponent)),
+    "fp.FROM_INT": ("cut to 24 bits", lambda i, exponent: (i & ~0xFFFF, exponent)),
     "fp.LOAD": ("a last place lost", lambda words: (cut(words, 1),)),
     "linear.WEIGHTS": ("centres shifted by one less", lambda *x: (*x[:-1], x[-1] - 1)),
     "linear.PRODUCTS": ("no lowest bit", lambda weight, acts: (weight, acts & ~1)),
     "linear.GROUP_SUMS": ("no centres", lambda s, t, scale, c, n: (s, t, scale, 0 * c, n)),
-    "linear.EXACT_SUMS": ("groups in another order",
-                          lambda w, q, e: (w, np.roll(q, 32, 1), e)),
-    "linear.ROW_SCALE": ("sums cut to 24 bits", lambda s, r, t: (s & ~0xffff, r, t)),
+    "linear.EXACT_SUMS": ("groups in another order", lambda w, q, e: (w, np.roll(q, 32, 1), e)),
+    "linear.ROW_SCALE": ("sums cut to 24 bits", lambda s, r, t: (s & ~0xFFFF, r, t)),
     "linear.LINEAR": ("another row's scale", lambda w, r, x: (w, np.roll(r, 1), x)),
     "linear.EMBEDDING": ("the row before", lambda w, r, row: (w, r, row - 1)),
     "linear.BEST_LOGITS": ("one missed", lambda x: (np.delete(x, x.argmax()),)),
     "vector.ELEMENTWISE": ("half of the digits", lambda f, a, b, c: (f, cut(a, 12), b, c)),
     "vector.DOT": ("one missed", lambda a, b: (a[:, 1:], b[:, 1:])),
-    "vector.QUANTIZE": ("rounded down", lambda x, *how: (x - np.float32(2.0 ** -7), *how)),
-    "vector.RECIPROCALS": ("one step too few", lambda d: (d * np.float32(1 + 2.0 ** -20),)),
+    "vector.QUANTIZE": ("rounded down", lambda x, *how: (x - np.float32(2.0**-7), *how)),
+    "vector.RECIPROCALS": ("one step too few", lambda d: (d * np.float32(1 + 2.0**-20),)),
     "vector.RMS_NORM": ("no epsilon", lambda x, gain, eps: (x, gain, 0.0)),
     "vector.SILU": ("up is not scaled", lambda g, up, s: (g, up / s, s)),
     "vector.ROTARY": ("turned back", lambda low, high, cos, sin: (low, high, cos, -sin)),
     "attention.SCORES": ("half an exponent", lambda q, e, k, f: (q, e, k, f + 1)),
     "attention.WEIGHTS": ("no fraction", lambda score, e: (score & ~1023, e)),
     "attention.ACCUMULATE": ("a shift too far", lambda shifts, sums: (shifts + 1, sums)),
-    "attention.ATTEND": ("one key's values at the next",
-                         lambda q, a, k, b, v, c: (q, a, k, b, np.roll(v, 1, 0), c)),
+    "attention.ATTEND": (
+        "one key's values at the next",
+        lambda q, a, k, b, v, c: (q, a, k, b, np.roll(v, 1, 0), c),
+    ),
 }
 
 

@@ -1,4 +1,6 @@
-"""Bounds hold for what benches draw, and for any pattern; and first guesses are as far off as is said."""
+"""Bounds hold for what benches draw, and for any pattern; and first guesses are as far off as is
+said.
+"""
 
 from random import Random
 
@@ -7,12 +9,11 @@ import pytest
 
 from rtl.spec.config import get
 from rtl.spec.isa import Func
-from sim.benches.attention import attention as attention_bench
-from sim.benches.vector import quantizer as quantizer_bench
-from sim.benches.attention import softmax as softmax_bench
+from sim.benches.attention import attention as attention_bench, softmax as softmax_bench
 from sim.benches.linear import row_scale as row_scale_bench
-from sim.oracles import attention, fp, linear, vector
+from sim.benches.vector import quantizer as quantizer_bench
 from sim.harness.patterns import EDGES, floats
+from sim.oracles import attention, fp, linear, vector
 from sw_ref import numerics
 
 
@@ -53,8 +54,11 @@ def test_what_models_have(seed):
         vector.RMS_NORM.expect(magnitude * x.reshape(-1, 100), gain[:100], 1e-5)
         vector.SILU.expect(magnitude * x, up, gain)
         vector.DOT.expect(magnitude * x.reshape(-1, 50), gain.reshape(-1, 50))
-        linear.LINEAR.expect(random.integers(-1 << 15, 1 << 15, (20, 96)), gain[:20],
-                             magnitude * x[:288].reshape(3, 96))
+        linear.LINEAR.expect(
+            random.integers(-1 << 15, 1 << 15, (20, 96)),
+            gain[:20],
+            magnitude * x[:288].reshape(3, 96),
+        )
     vector.RECIPROCALS.expect((2.0 ** random.uniform(-126, 124, 20000)).astype(np.float32))
     angle = random.uniform(-np.pi, np.pi, 5000)
     vector.ROTARY.expect(x, up, np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32))
@@ -71,14 +75,20 @@ def test_what_benches_draw(seed):
             attention.ATTEND.expect(*head, cache.v[0], cache.v_exponent[0])
         for style in softmax_bench.STYLES:
             blocks = softmax_bench.head(numbers, 3, min(length, 250), style)
-            attention.WEIGHTS.expect(np.concatenate([block.score for block in blocks], 1),
-                                     np.concatenate([block.exponent for block in blocks]))
-    attention.ACCUMULATE.expect(numbers.integers(0, 41, (7, 3, 1)),
-                                numbers.integers(-1 << 30, 1 << 30, (7, 3, 64)))
+            attention.WEIGHTS.expect(
+                np.concatenate([block.score for block in blocks], 1),
+                np.concatenate([block.exponent for block in blocks]),
+            )
+    attention.ACCUMULATE.expect(
+        numbers.integers(0, 41, (7, 3, 1)), numbers.integers(-1 << 30, 1 << 30, (7, 3, 64))
+    )
     sums, scales, tops = row_scale_bench.matrix(random, 4, 3, 300, 16)
     linear.ROW_SCALE.expect(np.array(sums), floats(scales)[:, None], np.array(tops))
-    linear.EXACT_SUMS.expect(numbers.integers(-1 << 15, 1 << 15, (20, 96)),
-                             numbers.integers(-128, 128, (3, 96)), numbers.integers(0, 256, (3, 3)))
+    linear.EXACT_SUMS.expect(
+        numbers.integers(-1 << 15, 1 << 15, (20, 96)),
+        numbers.integers(-128, 128, (3, 96)),
+        numbers.integers(0, 256, (3, 3)),
+    )
     for size, bits in ((32, 8), (64, 16), (128, 8)):
         for _ in range(30):
             vector.QUANTIZE.expect(floats(quantizer_bench.group(random, size)), size, bits)

@@ -31,11 +31,12 @@ def test_bench_is_for_the_component(path):
     """The bench exists, and imports the component; its oracles exist."""
     bench, names = components.COMPUTES[path]
     module = path.removesuffix(".py").replace("/", ".")
-    sources = {cls.__module__ for cls in vars(bench_of(bench)).values()
-               if isinstance(cls, type)}
+    sources = {cls.__module__ for cls in vars(bench_of(bench)).values() if isinstance(cls, type)}
     assert cases(bench) and names and set(names) <= set(ORACLES)
     # A bench of many components finds them where they are registered.
-    assert module in sources or module in {type(make()).__module__ for make in cases(bench).values()}
+    assert module in sources or module in {
+        type(make()).__module__ for make in cases(bench).values()
+    }
 
 
 @pytest.mark.parametrize("part", components.PARTS)
@@ -57,12 +58,20 @@ def test_every_oracle_is_asked():
 
 
 # Of `sw_ref`, what benches may know: sizes, and what goes into their vectors.
-CONSTANTS = {"numerics.GROUP", "numerics.MAGIC", "attention.BLOCK", "attention.FRACTION",
-             "sequences.RECIPROCAL", "sequences.SILU_GATE", "sequences.norm_scale"}
+CONSTANTS = {
+    "numerics.GROUP",
+    "numerics.MAGIC",
+    "attention.BLOCK",
+    "attention.FRACTION",
+    "sequences.RECIPROCAL",
+    "sequences.SILU_GATE",
+    "sequences.norm_scale",
+}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "sim" / "benches").rglob("*.py")),
-                         ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "sim" / "benches").rglob("*.py")), ids=lambda path: path.stem
+)
 def test_benches_do_not_compute(path):
     """Nothing of `sw_ref` that computes is called beside the oracles."""
     names = {name for name, _ in imports(str(path.relative_to(ROOT)), path.read_text())}

@@ -15,16 +15,19 @@ from .inputs import INPUTS, MISREAD, ORACLES, inputs_of
 
 def changed(function, change):
     """The function with its outputs changed: by `change(n, output)`."""
+
     def wrong(*inputs):
         outputs = function(*inputs)
         if isinstance(outputs, tuple):
             return tuple(change(n, output) for n, output in enumerate(outputs))
         return change(0, outputs)
+
     return wrong
 
 
 def one_more(which):
     """Adds one to the last element of output `which`: in the last place of float32."""
+
     def change(n, output):
         if n != which:
             return output
@@ -34,6 +37,7 @@ def one_more(which):
             flat = flat.view(torch.int32 if isinstance(output, torch.Tensor) else np.int32)
         flat[-1] += 1
         return output
+
     return change
 
 
@@ -42,8 +46,11 @@ def outputs_of(each):
     return result if isinstance(result, tuple) else (result,)
 
 
-EVERY = [pytest.param(each, which, id=f"{name}-{which}") for name, each in ORACLES.items()
-         for which in range(len(outputs_of(each)))]
+EVERY = [
+    pytest.param(each, which, id=f"{name}-{which}")
+    for name, each in ORACLES.items()
+    for which in range(len(outputs_of(each)))
+]
 
 
 def test_all_have_inputs_here():
@@ -65,12 +72,18 @@ def test_one_bit_is_refused(each, which):
 # Bounds, as a share of the largest value, of these ordinary inputs: none is so wide that it says
 # nothing. That of LINEAR adds up the worst of every activation; sums of random ones are far below.
 WITHIN = {
-    "linear.LINEAR": 0.2, "vector.QUANTIZE": 2 ** -7, "attention.SCORES": 1e-3,
-    "attention.WEIGHTS": 1e-2, "attention.ACCUMULATE": 1e-4, "attention.ATTEND": 1e-2}
+    "linear.LINEAR": 0.2,
+    "vector.QUANTIZE": 2**-7,
+    "attention.SCORES": 1e-3,
+    "attention.WEIGHTS": 1e-2,
+    "attention.ACCUMULATE": 1e-4,
+    "attention.ATTEND": 1e-2,
+}
 
 
-@pytest.mark.parametrize("each", [each for each in ORACLES.values() if each.plain],
-                         ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "each", [each for each in ORACLES.values() if each.plain], ids=lambda each: each.name
+)
 def test_what_both_have_wrong_is_refused(each):
     """Twice the bound away from plain PyTorch, where `sw_ref` and torch agree."""
     inputs = inputs_of(each.name)
@@ -88,6 +101,7 @@ def test_what_both_have_wrong_is_refused(each):
 
             def values(outputs, *_, n=n, off=off):
                 return [off if k == n else x for k, x in enumerate(each.values(outputs, *tensors))]
+
             with pytest.raises(OracleError, match=rf"^{each.name}: output {n} at .* plain torch"):
                 replace(each, values=values).expect(*inputs)
 
@@ -98,8 +112,11 @@ def test_misreading_is_refused(name):
     each, (_, change) = ORACLES[name], MISREAD[name]
     inputs = inputs_of(name)
     tensors = tuple(oracle._tensor(x) for x in change(*inputs))
-    wrong = replace(each, reference=lambda *_: each.reference(*change(*inputs)),
-                    exact=lambda *_: each.exact(*tensors))
+    wrong = replace(
+        each,
+        reference=lambda *_: each.reference(*change(*inputs)),
+        exact=lambda *_: each.exact(*tensors),
+    )
     replace(wrong, plain=None).expect(*inputs)
     with pytest.raises(OracleError, match="in plain torch"):
         wrong.expect(*inputs)
@@ -132,17 +149,27 @@ def test_infinity_is_refused():
         wrong.expect(np.ones(3, np.float32))
 
 
-@pytest.mark.parametrize("module, function, oracles", [
-    ("numerics", "rounded", "fp.ADD fp.MULTIPLY vector.DOT vector.RMS_NORM vector.SILU"),
-    ("pytorch.ops", "single", "fp.ADD fp.MULTIPLY vector.DOT vector.RMS_NORM vector.SILU"),
-    ("pytorch.ops", "number", "fp.MULTIPLY"),
-])
+@pytest.mark.parametrize(
+    "module, function, oracles",
+    [
+        ("numerics", "rounded", "fp.ADD fp.MULTIPLY vector.DOT vector.RMS_NORM vector.SILU"),
+        ("pytorch.ops", "single", "fp.ADD fp.MULTIPLY vector.DOT vector.RMS_NORM vector.SILU"),
+        ("pytorch.ops", "number", "fp.MULTIPLY"),
+    ],
+)
 def test_shared_rounding(monkeypatch, module, function, oracles):
     """A definition that is off in the last place, by a change where all of them round."""
     module = import_module(f"sw_ref.{module}")
     right = getattr(module, function)
-    monkeypatch.setattr(module, function, lambda x: right(x) * right(x).dtype.type(1 + 2 ** -23)
-                        if isinstance(x, np.ndarray) else right(x) * (1 + 2 ** -23))
+    monkeypatch.setattr(
+        module,
+        function,
+        lambda x: (
+            right(x) * right(x).dtype.type(1 + 2**-23)
+            if isinstance(x, np.ndarray)
+            else right(x) * (1 + 2**-23)
+        ),
+    )
     for name in oracles.split():
         with pytest.raises(OracleError):
             ORACLES[name].expect(*INPUTS[name])

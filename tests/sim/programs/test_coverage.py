@@ -1,4 +1,6 @@
-"""Bins of random programs: each is counted where it is reached, and none is left out without a word."""
+"""Bins of random programs: each is counted where it is reached, and none is left out without a
+word.
+"""
 
 from dataclasses import fields
 from random import Random
@@ -8,8 +10,25 @@ import numpy as np
 import pytest
 
 from rtl.spec.config import get
-from rtl.spec.isa import (Append, Attend, Dest, Func, Halt, Insn, Load, Loop, MatMul, Op, Quant, Scalar, Source, Sync, Unit,
-                     Vector, WeightFormat)
+from rtl.spec.isa import (
+    Append,
+    Attend,
+    Dest,
+    Func,
+    Halt,
+    Insn,
+    Load,
+    Loop,
+    MatMul,
+    Op,
+    Quant,
+    Scalar,
+    Source,
+    Sync,
+    Unit,
+    Vector,
+    WeightFormat,
+)
 from sim.fpga.state import counters
 from sim.programs.coverage import CLASSES, UNREACHABLE, Coverage
 from sim.programs.generator import Program
@@ -24,7 +43,9 @@ WORLD = World(CONFIG, Random(3))
 def recorded(transitions=(), **peaks):
     """A device that has recorded something."""
     none = dict.fromkeys(counters(CONFIG), 0)
-    return SimpleNamespace(transitions=lambda: np.array([(0, 0), *transitions], np.uint64), peaks=lambda: none | peaks)
+    return SimpleNamespace(
+        transitions=lambda: np.array([(0, 0), *transitions], np.uint64), peaks=lambda: none | peaks
+    )
 
 
 def ran(*insns, executed=None, sim=recorded(), position=7, head=True, tokens=(5,), grown=()):
@@ -40,15 +61,23 @@ def ran(*insns, executed=None, sim=recorded(), position=7, head=True, tokens=(5,
 
 def test_fields():
     seen = ran(Load(addr=0, size=512, dst=8192 - 16), Load(addr=WORLD.end - 1, size=1, dst=16))
-    for name, ends in {"addr": ("least", "most"), "size": ("most", "least"), "dst": ("most", "between")}.items():
+    for name, ends in {
+        "addr": ("least", "most"),
+        "size": ("most", "least"),
+        "dst": ("most", "between"),
+    }.items():
         assert {each[3] for each in seen if each[:3] == ("fields", "LOAD", name)} == set(ends)
     assert ("instructions", "LOAD", 1) in seen
 
 
 def test_each_value_of_a_narrow_field():
     seen = ran(Sync(unit=Unit.LOAD, give=15), Scalar(rd=7, source=Source.HEAD.value))
-    assert {("fields", "SYNC", "give", 15), ("fields", "SYNC", "unit", 1), ("fields", "SCALAR", "rd", 7),
-            ("fields", "SCALAR", "source", 10)} <= set(seen)
+    assert {
+        ("fields", "SYNC", "give", 15),
+        ("fields", "SYNC", "unit", 1),
+        ("fields", "SCALAR", "rd", 7),
+        ("fields", "SCALAR", "source", 10),
+    } <= set(seen)
     assert sum(each[:3] == ("fields", "SYNC", "take") for each in Coverage(CONFIG).reachable) == 16
 
 
@@ -56,10 +85,20 @@ def test_fields_without_an_effect_do_not_count():
     def names(insn):
         return set(counted(insn, CONFIG))
 
-    assert not names(Vector(func=Func.RECIP, outer=1)) & {"b", "c", "b_const", "c_const", "a_stride", "d_stride"}
+    assert not names(Vector(func=Func.RECIP, outer=1)) & {
+        "b",
+        "c",
+        "b_const",
+        "c_const",
+        "a_stride",
+        "d_stride",
+    }
     assert {"b", "b_stride", "d_stride"} <= names(Vector(func=Func.DOT, outer=2))
     assert "b_value" in names(Vector(b_const=1)) and not names(Vector(b_const=1)) & {"b", "b_fill"}
-    assert "act" in names(Quant(outer=1)) and not names(Quant(dest=Dest.KV, outer=1)) & {"act", "stride"}
+    assert "act" in names(Quant(outer=1)) and not names(Quant(dest=Dest.KV, outer=1)) & {
+        "act",
+        "stride",
+    }
     assert "dst" in names(MatMul()) and "dst" not in names(MatMul(best=1))
     for kind in Append, Attend:
         assert "stride" in names(kind(heads=2)) and "stride" not in names(kind(heads=1))
@@ -75,7 +114,11 @@ def test_registers():
 def test_units_in_flight():
     seen = ran(sim=recorded([(5, 0b00010), (6, 0b110010), (9, 0)]))
     assert {each[1:] for each in seen if each[0] == "units in flight"} == {
-        ("LOAD", "VECTOR"), ("LOAD", "ATTENTION"), ("VECTOR", "ATTENTION"), ("LOAD", "VECTOR", "ATTENTION")}
+        ("LOAD", "VECTOR"),
+        ("LOAD", "ATTENTION"),
+        ("VECTOR", "ATTENTION"),
+        ("LOAD", "VECTOR", "ATTENTION"),
+    }
 
 
 def test_tokens():
@@ -88,8 +131,13 @@ def test_limits():
         return {each[1:] for each in ran(*insns, **options) if each[0] == "limits"}
 
     full = limits(sim=recorded(vector=63, load=6, prefetch=1023, token3=255, token4=2))
-    assert {("queue of VECTOR", "full"), ("queue of LOAD", "not full"), ("buffer of weights", "full"),
-            ("tokens in a counter", "most"), ("tokens in a counter", "between")} <= full
+    assert {
+        ("queue of VECTOR", "full"),
+        ("queue of LOAD", "not full"),
+        ("buffer of weights", "full"),
+        ("tokens in a counter", "most"),
+        ("tokens in a counter", "between"),
+    } <= full
     assert ("buffer of weights", "not full") in limits(sim=recorded(prefetch=1022))
     assert ("running maximum of scores", "grows") in limits(grown={True, False})
     assert ("running maximum of scores", "grows") not in limits(grown={False})
@@ -97,12 +145,25 @@ def test_limits():
     assert {depth for name, depth in nested if name == "loops in each other"} == {0, 1, 2}
     assert ("length of the program", "least") in limits()
     assert ("length of the program", "most") in limits(*[Scalar()] * 1023)
-    assert ("position", "most") in limits(position=65535) and ("token", "most") in limits(tokens=[(1 << 20) - 1])
+    assert ("position", "most") in limits(position=65535) and ("token", "most") in limits(
+        tokens=[(1 << 20) - 1]
+    )
     search, behind = MatMul(rows=9, groups=1, best=1), "searches one right behind the other"
-    assert (behind, True) in limits(search, search) and (behind, False) in limits(search, MatMul(rows=9, groups=1))
-    assert ("logits searched", "none") in limits() and ("logits searched", "none") not in limits(head=False)
-    for rows, name in (1, "one"), (63, "fewer than kept"), (64, "as many as kept"), (65, "more than kept"):
-        assert ("logits searched", name) in limits(MatMul(rows=rows, groups=1, best=1), MatMul(rows=9, groups=1))
+    assert (behind, True) in limits(search, search) and (behind, False) in limits(
+        search, MatMul(rows=9, groups=1)
+    )
+    assert ("logits searched", "none") in limits() and ("logits searched", "none") not in limits(
+        head=False
+    )
+    for rows, name in (
+        (1, "one"),
+        (63, "fewer than kept"),
+        (64, "as many as kept"),
+        (65, "more than kept"),
+    ):
+        assert ("logits searched", name) in limits(
+            MatMul(rows=rows, groups=1, best=1), MatMul(rows=9, groups=1)
+        )
 
 
 def test_every_field_has_bins():
@@ -120,13 +181,19 @@ def test_every_field_has_bins():
             else:
                 assert found == ["least", "between", "most"] and len(able) >= 3
             if (op, each.name) not in LIMITED:
-                every = range(1 << width) if isinstance(shape, int) else [member.value for member in shape]
+                every = (
+                    range(1 << width)
+                    if isinstance(shape, int)
+                    else [member.value for member in shape]
+                )
                 assert able == every
     assert all(why for _, why in [*LIMITED.values(), *UNREACHABLE.values()])
 
 
 def test_what_the_table_rules_out():
-    with pytest.raises(ValueError, match=r"LOAD.size is 0, which sim/programs/ranges.py rules out: range\(1, 513\)"):
+    with pytest.raises(
+        ValueError, match=r"LOAD.size is 0, which sim/programs/ranges.py rules out: range\(1, 513\)"
+    ):
         bin_of(Op.LOAD, "size", 0, CONFIG, WORLD)
     with pytest.raises(ValueError, match="TOKEN.source is 9"):
         bin_of(Op.TOKEN, "source", Source.COLUMNS.value, CONFIG, WORLD)

@@ -5,14 +5,14 @@ from random import Random
 import numpy as np
 import pytest
 
+from headrace.cli import main
 from host.device import DeviceError
 from rtl.spec.config import UNIT_BYTES, get
 from rtl.spec.isa import Halt, Load, Loop, Scalar, Sync, Unit
-from headrace.cli import main
-from sim.programs.trials import programs
 from sim.programs.compare import Difference, Pair, Refused
 from sim.programs.generator import Program, generate
 from sim.programs.illegal import Illegal, Mutant
+from sim.programs.trials import programs
 from sim.programs.world import World
 
 
@@ -34,8 +34,13 @@ def test_no_harm(name):
             try:
                 illegal.run(world, program, wrong)
             except Difference as difference:
-                raise AssertionError(f"program {n} of {name}, {wrong.what}: {difference}") from difference
-    assert illegal.rules[None] + illegal.ends.total() == COUNTS[name] and illegal.rules[None] >= COUNTS[name] // 6
+                raise AssertionError(
+                    f"program {n} of {name}, {wrong.what}: {difference}"
+                ) from difference
+    assert (
+        illegal.rules[None] + illegal.ends.total() == COUNTS[name]
+        and illegal.rules[None] >= COUNTS[name] // 6
+    )
     assert len(illegal.rules) >= 4 and len(illegal.ends) >= 2
 
 
@@ -61,7 +66,9 @@ def test_hang(tried, monkeypatch):
     assert illegal.ends["WATCHDOG"] == 1
     monkeypatch.setattr(illegal.sim, "watchdog", 1 << 31)
     monkeypatch.setattr("sim.programs.illegal.LIMIT", 60_000)
-    with pytest.raises(Difference, match="^the accelerator has not ended after 60000 cycles, and does nothing$"):
+    with pytest.raises(
+        Difference, match="^the accelerator has not ended after 60000 cycles, and does nothing$"
+    ):
         illegal.run(world, good, mutant(HANGS))
 
 
@@ -69,8 +76,14 @@ def test_hang(tried, monkeypatch):
 def test_long_loop(tried, monkeypatch):
     """A loop may take days: the host stops it, and a good program runs."""
     world, good, illegal = tried
-    insns = [Loop(length=4, count=65535), Loop(length=2, count=65535), Load(size=1), Sync(unit=Unit.LOAD),
-             Scalar(), Halt()]
+    insns = [
+        Loop(length=4, count=65535),
+        Loop(length=2, count=65535),
+        Load(size=1),
+        Sync(unit=Unit.LOAD),
+        Scalar(),
+        Halt(),
+    ]
     monkeypatch.setattr("sim.programs.illegal.LIMIT", 60_000)
     before = illegal.rules.total()
     illegal.run(world, good, mutant(Program(tuple(insns), [0], 0, False)))
@@ -82,14 +95,25 @@ OTHER = "^a good program computes something else after it$"
 
 
 @pytest.mark.seconds(3)
-@pytest.mark.parametrize("call, place, said", [
-    (1, lambda first, end: first - 1, OUTSIDE), (1, lambda first, end: end, OUTSIDE),
-    (1, lambda first, end: 0, OUTSIDE + "0$"), (2, lambda first, end: first, OTHER),
-    (2, lambda first, end: end - 1, OTHER), (2, lambda first, end: 0, OTHER)])
+@pytest.mark.parametrize(
+    "call, place, said",
+    [
+        (1, lambda first, end: first - 1, OUTSIDE),
+        (1, lambda first, end: end, OUTSIDE),
+        (1, lambda first, end: 0, OUTSIDE + "0$"),
+        (2, lambda first, end: first, OTHER),
+        (2, lambda first, end: end - 1, OTHER),
+        (2, lambda first, end: 0, OTHER),
+    ],
+)
 def test_byte_is_found(tried, monkeypatch, call, place, said):
     """A byte that the accelerator writes in the refused program, or in the good one after it."""
     world, good, illegal = tried
-    calls, step, area = [], illegal.sim.step, [UNIT_BYTES * unit for unit in world.image([]).writable]
+    calls, step, area = (
+        [],
+        illegal.sim.step,
+        [UNIT_BYTES * unit for unit in world.image([]).writable],
+    )
 
     def wrong(*args):
         calls.append(args)
@@ -169,7 +193,11 @@ def test_accepted_is_compared(tried, monkeypatch):
 def test_command(capsys, monkeypatch):
     assert main(["random", "-n", "8", "--illegal"]) == 0
     said = capsys.readouterr().out
-    assert " accepted, " in said and "ends of what was not accepted: " in said and said.endswith("\n8 passed, 0 failed\n")
+    assert (
+        " accepted, " in said
+        and "ends of what was not accepted: " in said
+        and said.endswith("\n8 passed, 0 failed\n")
+    )
 
     def wrong(*_):
         raise Difference("wrong")

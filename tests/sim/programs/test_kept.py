@@ -6,8 +6,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from rtl.spec.config import get
 from headrace.cli import main
+from rtl.spec.config import get
 from sim.programs import trials
 from sim.programs.compare import Difference
 from sim.programs.generator import generate
@@ -59,29 +59,50 @@ def test_what_fails_is_shown_and_kept(folder, capsys):
     assert main(["random", "-n", "12", "--seed", "7"]) == 1
     said = capsys.readouterr().out.splitlines()
     failures = [line for line in said if line.endswith("of seed 7: CLAMP is wrong")]
-    assert said[-1] == f"{12 - len(failures)} passed, {len(failures)} failed" and len(failures) > trials.SHOWN
+    assert (
+        said[-1] == f"{12 - len(failures)} passed, {len(failures)} failed"
+        and len(failures) > trials.SHOWN
+    )
     files = sorted(folder.iterdir())
     assert len(files) == trials.SHOWN and all(clamps(kept(path).program) for path in files)
     assert any(line.startswith("    vector func=") for line in said)
     assert main(["random", "--again", str(files[0])]) == 1
-    assert capsys.readouterr().out.splitlines()[-2:] == [f"{files[0]}: CLAMP is wrong", "0 passed, 1 failed"]
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"{files[0]}: CLAMP is wrong",
+        "0 passed, 1 failed",
+    ]
 
 
 def test_what_passes(folder, capsys):
-    seed = next(seed for seed in range(1, 100) for _, _, program in trials.programs(CONFIG, seed, 1)
-                if not clamps(program))
+    seed = next(
+        seed
+        for seed in range(1, 100)
+        for _, _, program in trials.programs(CONFIG, seed, 1)
+        if not clamps(program)
+    )
     assert main(["random", "-n", "1", "--seed", str(seed)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == "1 passed, 0 failed" and said[0].startswith("instructions")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"units": 1, "memory": [], "insns": ["zz"]}', '{"units": 1, "memory": [], "insns": ["load here=1"]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"units": 1, "memory": [], "insns": ["zz"]}',
+        '{"units": 1, "memory": [], "insns": ["load here=1"]}',
+    ],
+)
 def test_file_that_is_none(tmp_path, text, capsys):
     path = tmp_path / "program.json"
     path.write_text(text)
     assert main(["random", "--again", str(path)]) == 2
     said = capsys.readouterr().err.splitlines()
-    assert said == [f"headrace: {path}: expected a program that `make random` kept, found something else"]
+    assert said == [
+        f"headrace: {path}: expected a program that `make random` kept, found something else"
+    ]
 
 
 def test_numbers_of_programs(capsys):

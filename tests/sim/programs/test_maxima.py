@@ -15,24 +15,31 @@ DIM = CONFIG.head_dim
 
 
 def machine(keys):
-    """One whose cache has keys that are all their first element, by position, and a query of ones."""
+    """One whose cache has keys that are all their first element, by position, and a query of
+    ones.
+    """
     lines = np.zeros((len(keys), DIM), np.int8)
     lines[:, 0] = keys
     blocks = lines.reshape(-1, KV_BLOCK, DIM)
     exponents = np.full(blocks.shape[:2], 140, np.uint8)
     return SimpleNamespace(
-        config=CONFIG, queries=[(np.full(DIM, 1 << 10, np.int16), np.uint8(127))] * 2,
-        cache=lambda addr, length: (blocks, exponents, blocks, exponents))
+        config=CONFIG,
+        queries=[(np.full(DIM, 1 << 10, np.int16), np.uint8(127))] * 2,
+        cache=lambda addr, length: (blocks, exponents, blocks, exponents),
+    )
 
 
-@pytest.mark.parametrize("at, length, grown", [
-    ({}, 96, {False}),
-    ({0: 90, 40: 80, 70: 90}, 96, {False}),
-    ({0: 80, 40: 90}, 96, {True}),
-    ({95: 90}, 96, {True}),
-    ({95: 90}, 95, {False}),       # not of the positions
-    ({0: 90}, 32, set()),          # a single block
-])
+@pytest.mark.parametrize(
+    "at, length, grown",
+    [
+        ({}, 96, {False}),
+        ({0: 90, 40: 80, 70: 90}, 96, {False}),
+        ({0: 80, 40: 90}, 96, {True}),
+        ({95: 90}, 96, {True}),
+        ({95: 90}, 95, {False}),  # not of the positions
+        ({0: 90}, 32, set()),  # a single block
+    ],
+)
 def test_growth(at, length, grown):
     keys = np.ones(96, np.int8)
     keys[list(at)] = list(at.values())

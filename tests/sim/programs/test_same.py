@@ -9,10 +9,10 @@ import pytest
 from host.device import Step
 from rtl.spec.config import get
 from rtl.spec.isa import Stream
-from sim.programs.trials import programs
 from sim.programs.compare import Difference, Pair, plausible, same_answer, same_state
 from sim.programs.coverage import Coverage
 from sim.programs.generator import generate
+from sim.programs.trials import programs
 from sim.programs.world import World
 from sw_ref.machine import Machine
 
@@ -42,7 +42,12 @@ def test_all_are_legal():
         program = generate(world, Random(n))
         image = world.image(program.words)
         machine = Machine(config, image.dram(), writable=image.writable)
-        machine.run(tuple(program.words), tokens=program.tokens, position=program.position, head=program.head)
+        machine.run(
+            tuple(program.words),
+            tokens=program.tokens,
+            position=program.position,
+            head=program.head,
+        )
         words.add(tuple(program.words))
         assert np.isfinite(machine.vector).all()
     assert len(words) == 25
@@ -53,10 +58,16 @@ def devices():
     """What two devices that agree leave: nothing but zeros, of a configuration of two columns."""
     config = SimpleNamespace(columns=2, unit_beats=4)
     arrays = {f"activations{n}": np.zeros((8, 1), np.uint32) for n in range(2)}
-    sim = SimpleNamespace(memory=np.zeros(64, np.uint8), words=np.zeros(16, np.float32), arrays=arrays)
+    sim = SimpleNamespace(
+        memory=np.zeros(64, np.uint8), words=np.zeros(16, np.float32), arrays=arrays
+    )
     sim.vector, sim.array = lambda: sim.words, arrays.get
-    machine = SimpleNamespace(memory=np.zeros(64, np.uint8), vector=np.zeros(16, np.float32),
-                              act=np.zeros((2, 8, 32), np.int16), exponents=np.zeros((2, 8), np.uint8))
+    machine = SimpleNamespace(
+        memory=np.zeros(64, np.uint8),
+        vector=np.zeros(16, np.float32),
+        act=np.zeros((2, 8, 32), np.int16),
+        exponents=np.zeros((2, 8), np.uint8),
+    )
     same_state(sim, machine)
     return config, sim, machine
 
@@ -66,7 +77,9 @@ def test_a_single_bit_of_the_vector_memory(devices, bit):
     """Also the sign of zero, which fp32 comparisons do not see."""
     _, sim, machine = devices
     machine.vector.view(np.uint32)[9] = 1 << bit
-    with pytest.raises(Difference, match="the vector memory differs in 1 places, from 0x9 on: 0x0, not 0x"):
+    with pytest.raises(
+        Difference, match="the vector memory differs in 1 places, from 0x9 on: 0x0, not 0x"
+    ):
         same_state(sim, machine)
 
 
@@ -76,10 +89,14 @@ def test_other_state(devices):
     with pytest.raises(Difference, match="DRAM differs in 1 places, from 0x3f on"):
         same_state(sim, machine)
     machine.memory[63] = 0
-    for change in (lambda value: machine.exponents.__setitem__((1, 5), value),
-                   lambda value: machine.act.__setitem__((1, 5, 31), value)):
+    for change in (
+        lambda value: machine.exponents.__setitem__((1, 5), value),
+        lambda value: machine.act.__setitem__((1, 5, 31), value),
+    ):
         change(1)
-        with pytest.raises(Difference, match="the activations of column 1 differs in 1 places, from 0x5 on"):
+        with pytest.raises(
+            Difference, match="the activations of column 1 differs in 1 places, from 0x5 on"
+        ):
             same_state(sim, machine)
         change(0)
     # The sum of a group is signed, in 13 bits.
@@ -88,9 +105,15 @@ def test_other_state(devices):
     same_state(sim, machine)
 
 
-@pytest.mark.parametrize("change, said", [
-    ({"weight_beats": 41}, "WEIGHT_BEATS is 41, not 40"), ({"cycles": 39}, "CYCLES is 39, not from 40 to 500"),
-    ({"cycles": 501}, "CYCLES is 501, not from 40 to 500"), ({"starved": 101}, "STARVED is 101, of 100 cycles")])
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"weight_beats": 41}, "WEIGHT_BEATS is 41, not 40"),
+        ({"cycles": 39}, "CYCLES is 39, not from 40 to 500"),
+        ({"cycles": 501}, "CYCLES is 501, not from 40 to 500"),
+        ({"starved": 101}, "STARVED is 101, of 100 cycles"),
+    ],
+)
 def test_counts(devices, change, said):
     config, _, _ = devices
     right = {"weight_beats": 40, "cycles": 100, "starved": 100}

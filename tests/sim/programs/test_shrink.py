@@ -21,8 +21,12 @@ CONFIG = get("small")
 def test_shrink():
     """A difference that one instruction makes is shown with hardly any other."""
     world = World(CONFIG, Random(5))
-    program = next(p for n in range(200) for p in [generate(world, Random(n))]
-                   if clamps(p) and 40 < len(p.insns) < 400)
+    program = next(
+        p
+        for n in range(200)
+        for p in [generate(world, Random(n))]
+        if clamps(p) and 40 < len(p.insns) < 400
+    )
     small = shrink(Wrong(CONFIG), world, program)
     assert clamps(small) and len(small.insns) < 12
     assert replace(program, insns=()) == replace(small, insns=())
@@ -37,4 +41,6 @@ def test_shrink():
         less = replace(load, size=load.size - 1)
         for less in less, replace(less, addr=load.addr + 1, dst=load.dst + 16):
             with pytest.raises(Refused):
-                Wrong(CONFIG).compare(world, replace(small, insns=(*small.insns[:n], less, *small.insns[n + 1:])))
+                Wrong(CONFIG).compare(
+                    world, replace(small, insns=(*small.insns[:n], less, *small.insns[n + 1 :]))
+                )

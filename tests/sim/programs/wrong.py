@@ -22,6 +22,7 @@ class Wrong:
     machine : :class:`~sw_ref.machine.Machine`
         Of the last one.
     """
+
     def __init__(self, config, coverage=None, build_progress=None, checked=False):
         self.config, self.runs = config, 0
 
@@ -36,8 +37,12 @@ class Wrong:
         image = world.image(program.words)
         self.machine = Machine(self.config, image.dram(), writable=image.writable)
         try:
-            self.machine.run(tuple(program.words), tokens=program.tokens, position=program.position,
-                             head=program.head)
+            self.machine.run(
+                tuple(program.words),
+                tokens=program.tokens,
+                position=program.position,
+                head=program.head,
+            )
         except MachineError as error:
             raise Refused(str(error)) from error
         if clamps(program):

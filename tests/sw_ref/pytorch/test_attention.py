@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sw_ref import numerics
-from sw_ref.pytorch import attention as torch_attention
 from sw_ref.attention import attend
+from sw_ref.pytorch import attention as torch_attention
 
 from .test_ops import same
 
@@ -15,8 +15,10 @@ from .test_ops import same
 @pytest.mark.parametrize("spread", [0.0, 3.0])
 def test_attend(length, spread):
     rng = np.random.default_rng(length)
-    q, k, v = (rng.normal(size=(n, 64)) * np.exp2(rng.normal(0, spread, (n, 1)).round()) * 2
-               for n in (3, length, length))
+    q, k, v = (
+        rng.normal(size=(n, 64)) * np.exp2(rng.normal(0, spread, (n, 1)).round()) * 2
+        for n in (3, length, length)
+    )
     q, k, v = (x.astype(np.float32) for x in (q, k, v))
     kq, ke = numerics.quantize(k, 64)
     vq, ve = numerics.quantize(v, 64)

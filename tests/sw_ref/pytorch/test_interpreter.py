@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from mapper.families import FAMILIES
 from mapper.compile import compile_model, plan_of
-from mapper.passes import lowerable
+from mapper.families import FAMILIES
 from mapper.model import ODD
+from mapper.passes import lowerable
 from mapper.quantize import integer_groups
 from mapper.read.find import load
 from rtl.spec.config import Config, get
 from rtl.spec.formats import SPARSE, integers
 from rtl.spec.isa import WeightFormat
-from sw_ref.graph import Graph, Scale
-from sw_ref.pytorch.interpreter import Float32, MachineArithmetic
-from sw_ref.machine import Machine
 from sim.models.toy import toy_model
+from sw_ref.graph import Graph, Scale
+from sw_ref.machine import Machine
+from sw_ref.pytorch.interpreter import Float32, MachineArithmetic
 
 
 CONFIGS = {
@@ -31,6 +31,7 @@ CONFIGS = {
 
 def whole_integers(image_plan):
     """What the mapper makes of single matrices, where it used the same centre for all of a kind."""
+
     def of(name, linear):
         q = integer_groups(linear, image_plan.get(name.split(".")[-1]))
         return integers(q.format, q.codes, q.scale, q.centre, q.centre_shift), q.row_scale
@@ -40,11 +41,11 @@ def whole_integers(image_plan):
 
 def run(image, config, ids, **options):
     memory = np.zeros(image.memory_units * 64, np.uint8)
-    memory[:len(image.memory)] = image.memory
+    memory[: len(image.memory)] = image.memory
     machine = Machine(config, memory, writable=image.writable)
     logits, program = [], image.instructions
     for at in range(0, len(ids), config.columns):
-        machine.run(program, tokens=ids[at:at + config.columns], position=at, **options)
+        machine.run(program, tokens=ids[at : at + config.columns], position=at, **options)
         logits.append(machine.logits)
     return machine, logits
 
@@ -68,7 +69,7 @@ def same_as_pytorch(config, model, length=37):
     expected = MachineArithmetic(model, of)(ids).numpy()
     assert np.isfinite(expected).all() and len(np.unique(expected)) > expected.size // 2
     for at, got in zip(range(0, len(ids), config.columns), logits):
-        np.testing.assert_array_equal(got, expected[at:at + config.columns])
+        np.testing.assert_array_equal(got, expected[at : at + config.columns])
     order = np.argsort(-expected[-1], kind="stable")[:64]
     assert [n for n, _ in machine.best] == order.tolist()
     np.testing.assert_array_equal([v for _, v in machine.best], expected[-1][order])
@@ -85,7 +86,10 @@ def test_program_equals_pytorch(name, tied):
 @pytest.mark.parametrize("name", ["small", "wide"])
 @pytest.mark.parametrize("fmt", get("small-lut").weight_formats, ids=lambda f: f.name)
 def test_formats_equal_pytorch(name, fmt):
-    config, model = get(f"{name}-lut"), toy_model(heads=6, kv_heads=2, hidden=160, ffn=320, format=fmt)
+    config, model = (
+        get(f"{name}-lut"),
+        toy_model(heads=6, kv_heads=2, hidden=160, ffn=320, format=fmt),
+    )
     image = same_as_pytorch(config, model, length=9)
     assert image.formats == [f.name for f in WeightFormat if f in (WeightFormat.S8, fmt)]
     assert image.patterns == (["2:16", "4:16", "8:16", "2:4"] if fmt in SPARSE else [])
@@ -103,17 +107,25 @@ def scaled(p):
     body = list(layer.body)
     for name in ("layer / attention / o", "layer / ffn / down"):
         at = next(n for n, node in enumerate(body) if node.name == name)
-        body.insert(at + 1, Scale(name=f"{name} / scale", inputs=(name,), size=p.hidden, factor=0.22))
+        body.insert(
+            at + 1, Scale(name=f"{name} / scale", inputs=(name,), size=p.hidden, factor=0.22)
+        )
         body[at + 2] = replace(body[at + 2], inputs=(body[at + 2].inputs[0], f"{name} / scale"))
     start = Scale(name="scaled", inputs=("embedding",), size=p.hidden, factor=12.0)
-    return Graph((embedding, angles, start, replace(layer, inputs=("scaled",), body=tuple(body)), *rest))
+    return Graph(
+        (embedding, angles, start, replace(layer, inputs=("scaled",), body=tuple(body)), *rest)
+    )
 
 
 @pytest.mark.parametrize("name", ["small", "odd"])
 def test_another_family(monkeypatch, name):
-    """The scheduler knows nodes: a graph of another shape is a legal program with the interpreter's bits."""
+    """The scheduler knows nodes: a graph of another shape is a legal program with the interpreter's
+    bits.
+    """
     monkeypatch.setitem(FAMILIES, "scaled", replace(FAMILIES["llama"], graph=scaled))
-    same_as_pytorch(CONFIGS[name], replace(toy_model(heads=6, kv_heads=2), family="scaled"), length=5)
+    same_as_pytorch(
+        CONFIGS[name], replace(toy_model(heads=6, kv_heads=2), family="scaled"), length=5
+    )
 
 
 def test_trace_names_nodes():
@@ -135,7 +147,9 @@ def test_machine_arithmetic_is_near_float32():
 
     def of(name, linear):
         q = integer_groups(linear)
-        row_scale = q.row_scale * np.float32(np.log2(np.e) / 8) if name.endswith(".q") else q.row_scale
+        row_scale = (
+            q.row_scale * np.float32(np.log2(np.e) / 8) if name.endswith(".q") else q.row_scale
+        )
         return integers(q.format, q.codes, q.scale, q.centre, q.centre_shift), row_scale
 
     machine = MachineArithmetic(model, of)(ids)

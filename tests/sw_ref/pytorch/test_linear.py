@@ -16,8 +16,11 @@ from .test_ops import same, wild
 def test_linear(fmt):
     rng = np.random.default_rng(6)
     rows, depth = 40, 256
-    codes = (rng.integers(0, 16, (rows, depth)).astype(np.uint8) if fmt == WeightFormat.U4 else
-             rng.integers(-128, 128, (rows, depth)).astype(np.int8))
+    codes = (
+        rng.integers(0, 16, (rows, depth)).astype(np.uint8)
+        if fmt == WeightFormat.U4
+        else rng.integers(-128, 128, (rows, depth)).astype(np.int8)
+    )
     scale = rng.integers(0, 256, (rows, depth // 32)).astype(np.uint8)
     centre = rng.integers(-128, 128, (rows, depth // 32)).astype(np.int8)
     weight = integers(fmt, codes, scale, centre, 3)
@@ -25,8 +28,10 @@ def test_linear(fmt):
     row_scale[::3] = wild(rng, len(row_scale[::3]))
     x = rng.normal(size=(4, depth)) * np.exp2(rng.integers(-12, 12, (4, depth // 32))).repeat(32, 1)
     x = x.astype(np.float32)
-    same(numerics.linear(weight, row_scale, *numerics.quantize(x)),
-         torch_linear.linear(torch.tensor(weight), torch.tensor(row_scale), torch.tensor(x)))
+    same(
+        numerics.linear(weight, row_scale, *numerics.quantize(x)),
+        torch_linear.linear(torch.tensor(weight), torch.tensor(row_scale), torch.tensor(x)),
+    )
 
 
 @pytest.mark.parametrize("fmt", [fmt for fmt, its in FORMATS.items() if its.scaled])
@@ -43,8 +48,13 @@ def test_group_sums(fmt):
     totals, terms = np.zeros((3, rows), np.int64), torch.zeros(3, rows, dtype=torch.int64)
     for g in range(groups):
         part = slice(32 * g, 32 * g + 32)
-        group = (q[:, part] @ grid(fmt, codes[:, part]).T, q[:, part].sum(-1), scale[:, g],
-                 centre[:, g] << 3, numerics.group_shift(exponents)[:, g])
+        group = (
+            q[:, part] @ grid(fmt, codes[:, part]).T,
+            q[:, part].sum(-1),
+            scale[:, g],
+            centre[:, g] << 3,
+            numerics.group_shift(exponents)[:, g],
+        )
         totals += numerics.group_sums(*group)
         terms += torch_linear.group_sums(*map(torch.tensor, group))
     expected = numerics.exact_sums(weight.astype(np.float64), q, exponents)

@@ -21,8 +21,10 @@ def wild(rng, *shape):
 
 def values(rng, count, spread=30):
     """Floats of many magnitudes, with the edges among them."""
-    made = (rng.normal(size=count) * np.exp2(rng.integers(-spread, spread, count))).astype(np.float32)
-    made[:len(EDGES)] = EDGES
+    made = (rng.normal(size=count) * np.exp2(rng.integers(-spread, spread, count))).astype(
+        np.float32
+    )
+    made[: len(EDGES)] = EDGES
     return made
 
 
@@ -43,18 +45,21 @@ def test_every_function_on_all_patterns():
     a, b, c = wild(np.random.default_rng(1), 3, 50000)
     x, y, z = (torch.tensor(v) for v in (a, b, c))
     for ours, theirs in [
-            (numerics.product(a, b), torch_ops.multiply(x, y)),
-            (numerics.add(a, b), torch_ops.add(x, y)),
-            (numerics.madd(a, b, c), torch_ops.madd(x, y, z)),
-            (numerics.nmadd(a, b, c), torch_ops.nmadd(x, y, z)),
-            (numerics.clamp(a, b), torch_ops.clamp(x, y)),
-            (numerics.scale(a, c), torch_ops.scale(x, z)),
-            (numerics.scale(a, c, -1), torch_ops.scale(x, z, -1)),
-            (numerics.recip_seed(a), torch_ops.reciprocal_seed(x)),
-            (numerics.rsqrt_seed(a), torch_ops.rsqrt_seed(x)),
-            (numerics.loaded(a), torch_ops.load(x)),
-            (numerics.dot(a.reshape(-1, 100), b.reshape(-1, 100)),
-             torch_ops.dot(x.reshape(-1, 100), y.reshape(-1, 100)))]:
+        (numerics.product(a, b), torch_ops.multiply(x, y)),
+        (numerics.add(a, b), torch_ops.add(x, y)),
+        (numerics.madd(a, b, c), torch_ops.madd(x, y, z)),
+        (numerics.nmadd(a, b, c), torch_ops.nmadd(x, y, z)),
+        (numerics.clamp(a, b), torch_ops.clamp(x, y)),
+        (numerics.scale(a, c), torch_ops.scale(x, z)),
+        (numerics.scale(a, c, -1), torch_ops.scale(x, z, -1)),
+        (numerics.recip_seed(a), torch_ops.reciprocal_seed(x)),
+        (numerics.rsqrt_seed(a), torch_ops.rsqrt_seed(x)),
+        (numerics.loaded(a), torch_ops.load(x)),
+        (
+            numerics.dot(a.reshape(-1, 100), b.reshape(-1, 100)),
+            torch_ops.dot(x.reshape(-1, 100), y.reshape(-1, 100)),
+        ),
+    ]:
         same(ours, theirs)
         assert np.isfinite(ours).all()
     assert (numerics.value(a) == torch_ops.number(x).numpy()).all()
@@ -62,7 +67,9 @@ def test_every_function_on_all_patterns():
 
 @pytest.mark.parametrize("length", [4, 64, 100, 576])
 def test_dot(length):
-    a, b = (np.random.default_rng(length).normal(size=(7, length)).astype(np.float32) for _ in range(2))
+    a, b = (
+        np.random.default_rng(length).normal(size=(7, length)).astype(np.float32) for _ in range(2)
+    )
     same(numerics.dot(a, b), torch_ops.dot(torch.tensor(a), torch.tensor(b)))
 
 
@@ -71,20 +78,29 @@ def test_sequences():
     x, up = (rng.normal(0, 30, 4000).astype(np.float32) for _ in range(2))
     positive = np.abs(x) + np.float32(1e-3)
     same(evaluate(RECIPROCAL, d=positive)["r"], torch_ops.reciprocal(torch.tensor(positive)))
-    same(evaluate(norm_scale(576, 1e-5), s=positive)["r"],
-         torch_ops.rsqrt(torch_ops.madd(torch.tensor(positive), 1 / 576, 1e-5)))
-    same(evaluate(SILU_GATE, g=x, up=up, s=up[:1])["g"],
-         torch_ops.silu_gate(*(torch_ops.madd(torch.tensor(v), torch.tensor(up[:1]), 0.0) for v in (x, up))))
+    same(
+        evaluate(norm_scale(576, 1e-5), s=positive)["r"],
+        torch_ops.rsqrt(torch_ops.madd(torch.tensor(positive), 1 / 576, 1e-5)),
+    )
+    same(
+        evaluate(SILU_GATE, g=x, up=up, s=up[:1])["g"],
+        torch_ops.silu_gate(
+            *(torch_ops.madd(torch.tensor(v), torch.tensor(up[:1]), 0.0) for v in (x, up))
+        ),
+    )
 
 
 def test_sequences_on_all_patterns():
     a, b, s = wild(np.random.default_rng(5), 3, 5000)
     x, y, z = (torch.tensor(v) for v in (a, b, s))
     same(evaluate(RECIPROCAL, d=a)["r"], torch_ops.reciprocal(x))
-    same(evaluate(norm_scale(576, 1e-5), s=a)["r"],
-         torch_ops.rsqrt(torch_ops.madd(x, 1 / 576, 1e-5)))
-    same(evaluate(SILU_GATE, g=a, up=b, s=s)["g"],
-         torch_ops.silu_gate(torch_ops.madd(x, z, 0.0), torch_ops.madd(y, z, 0.0)))
+    same(
+        evaluate(norm_scale(576, 1e-5), s=a)["r"], torch_ops.rsqrt(torch_ops.madd(x, 1 / 576, 1e-5))
+    )
+    same(
+        evaluate(SILU_GATE, g=a, up=b, s=s)["g"],
+        torch_ops.silu_gate(torch_ops.madd(x, z, 0.0), torch_ops.madd(y, z, 0.0)),
+    )
 
 
 def test_sequences_are_what_they_are_called():
@@ -93,10 +109,14 @@ def test_sequences_are_what_they_are_called():
     positive = np.exp(np.linspace(-60, 60, 20001)).astype(np.float32)
     silu = evaluate(SILU_GATE, g=x, up=np.ones_like(x), s=1.0)["g"]
     np.testing.assert_allclose(silu, exact / (1 + np.exp(-exact)), rtol=5e-6, atol=1e-30)
-    np.testing.assert_allclose(evaluate(RECIPROCAL, d=positive)["r"], 1 / positive.astype(np.float64),
-                               rtol=2e-7)
-    np.testing.assert_allclose(evaluate(norm_scale(1, 0.0), s=positive)["r"],
-                               1 / np.sqrt(positive.astype(np.float64)), rtol=3e-7)
+    np.testing.assert_allclose(
+        evaluate(RECIPROCAL, d=positive)["r"], 1 / positive.astype(np.float64), rtol=2e-7
+    )
+    np.testing.assert_allclose(
+        evaluate(norm_scale(1, 0.0), s=positive)["r"],
+        1 / np.sqrt(positive.astype(np.float64)),
+        rtol=3e-7,
+    )
 
 
 @pytest.mark.parametrize("group, bits", [(32, 8), (64, 8), (64, 16), (128, 16)])
@@ -118,10 +138,22 @@ def test_dot_of_underflows_alone():
     same(numerics.dot(a, b), torch_ops.dot(torch.tensor(a), torch.tensor(b)))
 
 
-@pytest.mark.parametrize("i, exponent, pattern", [
-    (0, 5, 0), (-1, 0, 0xbf800000), ((1 << 24) + 1, 0, 0x4b800000), ((1 << 24) + 3, 0, 0x4b800002),
-    ((1 << 25) - 1, 0, 0x4c000000), (1, -126, 0x00800000), (1, -127, 0), (-3, -128, 0x80000000),
-    (1, 128, 0x7f7fffff), ((1 << 24) - 1, 104, 0x7f7fffff), (-(1 << 53), 1023, 0xff7fffff)])
+@pytest.mark.parametrize(
+    "i, exponent, pattern",
+    [
+        (0, 5, 0),
+        (-1, 0, 0xBF800000),
+        ((1 << 24) + 1, 0, 0x4B800000),
+        ((1 << 24) + 3, 0, 0x4B800002),
+        ((1 << 25) - 1, 0, 0x4C000000),
+        (1, -126, 0x00800000),
+        (1, -127, 0),
+        (-3, -128, 0x80000000),
+        (1, 128, 0x7F7FFFFF),
+        ((1 << 24) - 1, 104, 0x7F7FFFFF),
+        (-(1 << 53), 1023, 0xFF7FFFFF),
+    ],
+)
 def test_from_int(i, exponent, pattern):
     """Rounded to even, flushed, limited."""
     made = torch_ops.from_int(torch.tensor([i]), torch.tensor([exponent]))
