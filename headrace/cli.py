@@ -2,34 +2,14 @@
 
 import argparse
 import sys
-from importlib import import_module
 
 from host.errors import UserError, run_command
 
+from .commands import find
 from .library.version import VERSION
 
 
 __all__ = ["main"]
-
-
-COMMANDS = (
-    "run",
-    "chat",
-    "compile",
-    "verify",
-    "prune",
-    "eval",
-    "compare",
-    "compare-cores",
-    "area",
-    "verilog",
-    "config",
-    "bitstream",
-    "export",
-    "random",
-    "mutate",
-    "doctor",
-)
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,8 +35,7 @@ def parser():
     )
     out.add_argument("--version", action="version", version=VERSION)
     commands = out.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for name in COMMANDS:
-        module = import_module(f"headrace.commands.{name.replace('-', '_')}")
+    for module in find().values():
         module.register(commands)
     return out
 

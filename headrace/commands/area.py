@@ -11,6 +11,7 @@ from ..library.area import area
 from ..options import MachineOptions, add_machine, read
 
 
+PLACE = 90  # in `headrace --help`
 DEFAULT_CONFIG = "small"  # what the FPGA that is routed for has room for
 
 

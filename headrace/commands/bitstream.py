@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from boards.board import Board
 
 
+PLACE = 120  # in `headrace --help`
 WIDTH = 120  # of the table where no terminal says
 
 

@@ -17,6 +17,7 @@ from ..library.runner import Runner, check_tokens
 from ..options import DeviceOptions, ModelOptions, add_device, add_model, add_sampling, read
 
 
+PLACE = 20  # in `headrace --help`
 COMMANDS = {
     "/help": "lists the commands",
     "/reset": "forgets the conversation",

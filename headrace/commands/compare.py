@@ -11,6 +11,7 @@ from ..library.comparison import as_float, compare_layers
 from ..options import DeviceOptions, ModelOptions, add_device, add_model, read
 
 
+PLACE = 70  # in `headrace --help`
 DEFAULT_PROMPT = "The capital of Germany is"
 
 

@@ -16,6 +16,7 @@ from ..library.runner import Runner, check_tokens
 from ..options import ModelOptions, add_model, read
 
 
+PLACE = 80  # in `headrace --help`
 DEFAULT_CONFIG = "small"  # what the FPGA that is routed for has room for
 DEFAULT_PROMPT = "The"
 WIDTH = 140  # of the table where no terminal says

@@ -15,6 +15,9 @@ from ..library.models import STEPS
 from ..options import ModelOptions, add_model, read
 
 
+PLACE = 30  # in `headrace --help`
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What `headrace compile` is told."""

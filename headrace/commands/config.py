@@ -12,6 +12,9 @@ from ..library.machines import DEFAULT, names
 from ..options import MachineOptions, add_set, read
 
 
+PLACE = 110  # in `headrace --help`
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What `headrace config` is told."""

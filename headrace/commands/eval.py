@@ -14,6 +14,7 @@ from ..library.runner import Runner
 from ..options import DeviceOptions, ModelOptions, add_device, add_model, read
 
 
+PLACE = 60  # in `headrace --help`
 WINDOW = 512  # tokens that perplexity is measured in, each window anew
 
 

@@ -10,6 +10,9 @@ from ..library.machines import machine
 from ..options import MachineOptions, add_machine, read
 
 
+PLACE = 130  # in `headrace --help`
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What `headrace export` is told."""

@@ -12,6 +12,7 @@ from host.progress import console, progress
 from ..options import read
 
 
+PLACE = 50  # in `headrace --help`
 WINDOW = 512  # tokens of a calibration sequence
 
 

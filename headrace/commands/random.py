@@ -7,6 +7,7 @@ from host.errors import UserError
 from ..options import MachineOptions, add_machine, read
 
 
+PLACE = 140  # in `headrace --help`
 DEFAULT_CONFIG = "small"
 
 

@@ -16,6 +16,7 @@ from ..library.runner import Answer, Runner, check_tokens
 from ..options import DeviceOptions, ModelOptions, add_device, add_model, add_sampling, read
 
 
+PLACE = 10  # in `headrace --help`
 DEFAULT_PROMPT = "The capital of Germany is"
 PROMPT_BYTES = 8 << 20  # no context has room for more
 

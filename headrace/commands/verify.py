@@ -10,6 +10,9 @@ from host.image.schema import configuration
 from ..options import read
 
 
+PLACE = 40  # in `headrace --help`
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What `headrace verify` is told."""

@@ -11,6 +11,9 @@ from ..library.verilog import verilog, with_core
 from ..options import MachineOptions, add_machine, read
 
 
+PLACE = 100  # in `headrace --help`
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What `headrace verilog` is told."""
