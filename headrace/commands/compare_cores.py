@@ -40,8 +40,8 @@ def register(commands):
     parser = commands.add_parser(
         "compare-cores",
         help="compare the linear cores: cycles, area, clock",
-        description="Run a model on the simulated FPGA with each linear core, behind the same memory, "
-        "and synthesize, place and route each: one table.",
+        description="Run a model on the simulated FPGA with each linear core, behind the same "
+        "memory, and synthesize, place and route each: one table.",
     )
     add_model(parser)
     parser.add_argument(
