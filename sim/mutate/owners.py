@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from host.errors import UserError
+from rtl.cores import CORES
 
+from ..oracles.components import core_bench
 from ..tools import ROOT
 
 
@@ -16,19 +18,36 @@ class Owner:
 
     Parameters
     ----------
-    files : tuple of :class:`str`
-        Names in `rtl`, without `.py`, of the bench's component and of the parts of it that have no
-        bench of their own.
-    case : :class:`str` or None
-        The bench's case whose netlist mutants are drawn from. None: its first.
+    parts : tuple of (:class:`str` or None, tuple of :class:`str`)
+        A case of the bench, None for its first, and the files whose mutants are drawn from that
+        case's netlist: names in `rtl`, without `.py`, of the case's component and of the parts of
+        it that have no bench of their own.
     """
 
-    files: tuple
-    case: str | None = None
+    parts: tuple
+
+    @property
+    def files(self):
+        """All files that it answers for."""
+        return tuple(name for _, files in self.parts for name in files)
+
+    def drawn(self, count):
+        """Yield (case, files, how many of `count` mutants are drawn there)."""
+        given = _shared(count, {n: _lines(files) for n, (_, files) in enumerate(self.parts)})
+        yield from ((*self.parts[n], number) for n, number in given.items() if number)
 
 
-def _owner(files, case=None):
-    return Owner(tuple(files.split()), case)
+def _owner(files, case=None, *more):
+    return Owner(((case, tuple(files.split())), *more))
+
+
+def _cores():
+    """Files of linear cores that no other bench answers for, by the case that has each."""
+    return [
+        (f"{name}-small", (f"cores/{name}",))
+        for name in CORES
+        if core_bench(name) == "core" and name != "systolic"
+    ]
 
 
 # A helper that many components call is its first caller's: a mutant of it is drawn there alone.
@@ -44,7 +63,7 @@ OWNERS = {
     "best": _owner("linear/best"),
     "combine": _owner("linear/combine"),
     "control": _owner("control/control"),
-    "core": _owner("cores/systolic cores/core cores/output", "systolic-small"),
+    "core": _owner("cores/systolic cores/core cores/output", "systolic-small", *_cores()),
     "csr": _owner("control/csr"),
     "dsp_cell": _owner("cores/dsp"),
     "dspchain": _owner("cores/dspchain cores/slots cores/reduction"),
@@ -92,22 +111,30 @@ def owner(unit):
 
 def lines(unit):
     """Lines of the files that a bench answers for, without blank ones."""
+    return _lines(OWNERS[unit].files)
+
+
+def shares(count, units=OWNERS):
+    """`count` mutants for benches, in proportion to their lines: a mapping by unit."""
+    return _shared(count, {unit: lines(unit) for unit in units})
+
+
+def _lines(files):
     return sum(
         bool(line.strip())
-        for name in OWNERS[unit].files
+        for name in files
         for line in (ROOT / "rtl" / f"{name}.py").read_text().splitlines()
     )
 
 
-def shares(count, units=OWNERS):
-    """`count` mutants for benches, in proportion to their lines: a mapping by unit.
+def _shared(count, of):
+    """`count` things in proportion to the numbers in `of`: a mapping by its keys.
 
     Largest remainder: what is left after rounding down goes to those that lost most by it.
     """
-    of = {unit: lines(unit) for unit in units}
-    exact = {unit: count * n / sum(of.values()) for unit, n in of.items()}
-    given = {unit: int(share) for unit, share in exact.items()}
-    rest = sorted(exact, key=lambda unit: given[unit] - exact[unit])
-    for unit in rest[: count - sum(given.values())]:
-        given[unit] += 1
+    exact = {key: count * n / sum(of.values()) for key, n in of.items()}
+    given = {key: int(share) for key, share in exact.items()}
+    rest = sorted(exact, key=lambda key: given[key] - exact[key])
+    for key in rest[: count - sum(given.values())]:
+        given[key] += 1
     return given

@@ -26,20 +26,23 @@ def of_bench(unit, count, seed, only=None):
 
     With a number `only`, no other is run.
     """
-    of = owner(unit)
-    subject = Subject(unit, of.case or next(iter(cases(unit))))
-    mutants = draw(subject.netlist, [(of.files, count)], seed)
-    if not mutants:
-        return
-    subject.insert(mutants)
-    chosen = {n: mutant for n, mutant in enumerate(mutants, 1) if only in (None, n)}
-    killed = subject.killed(chosen)
-    for n, mutant in chosen.items():
-        yield (
-            n,
-            mutant,
-            KILLED if n in killed else proof(subject.mutated, mutant, n, unit) or SURVIVED,
-        )
+    before = 0  # mutants of the cases so far
+    for case, files, number in owner(unit).drawn(count):
+        subject = Subject(unit, case or next(iter(cases(unit))))
+        mutants = draw(subject.netlist, [(files, number)], seed)
+        chosen = {
+            n: mutant for n, mutant in enumerate(mutants, 1) if only is None or n + before == only
+        }
+        if chosen:
+            subject.insert(mutants)
+            killed = subject.killed(chosen)
+        for n, mutant in chosen.items():
+            yield (
+                n + before,
+                mutant,
+                KILLED if n in killed else proof(subject.mutated, mutant, n, unit) or SURVIVED,
+            )
+        before += len(mutants)
 
 
 def of_top(config, count, seed, trials, only=None):

@@ -2,26 +2,44 @@
 
 Each file in `FOLDERS` is in exactly one of three lists: `COMPUTES`, `PARTS` and `MOVES`.
 `tests/sim/oracles/test_components.py` fails for one that is in none; :mod:`sim.harness.runner`
-fails a bench that has not asked the oracles that are listed here for it.
+fails a bench that has not asked the oracles that are listed here for it. Linear cores list
+themselves: they are found where they are registered.
 """
+
+from rtl.cores import CORES
 
 from .. import tools
 
 
-__all__ = ["FOLDERS", "COMPUTES", "PARTS", "MOVES", "files", "unlisted", "needed", "unasked"]
+__all__ = [
+    "FOLDERS",
+    "COMPUTES",
+    "PARTS",
+    "MOVES",
+    "core_bench",
+    "files",
+    "unlisted",
+    "needed",
+    "unasked",
+]
 
 
 FOLDERS = ("rtl/fp", "rtl/cores", "rtl/linear", "rtl/vector", "rtl/attention", "rtl/memory")
+
+
+def core_bench(name):
+    """The bench that answers for a linear core: one of its name, or else that of all cores."""
+    own = tools.ROOT / "sim" / "benches" / "cores" / f"{name}.py"
+    return name if own.exists() else "core"
+
 
 # What computes, and has a bench: the bench, and the oracles that it must ask, as `module.NAME`.
 COMPUTES = {
     "rtl/fp/add.py": ("fp_add", ["fp.ADD"]),
     "rtl/fp/mul.py": ("fp_mul", ["fp.MULTIPLY"]),
     "rtl/fp/from_int.py": ("from_int", ["fp.FROM_INT"]),
-    "rtl/cores/systolic.py": ("core", ["linear.PRODUCTS"]),
-    "rtl/cores/lut.py": ("lut", ["linear.PRODUCTS"]),
+    **{f"rtl/cores/{name}.py": (core_bench(name), ["linear.PRODUCTS"]) for name in CORES},
     "rtl/cores/tabled.py": ("lut", ["linear.PRODUCTS"]),
-    "rtl/cores/dspchain.py": ("dspchain", ["linear.PRODUCTS"]),
     "rtl/cores/dsp.py": ("dsp_cell", ["linear.PRODUCTS"]),
     "rtl/linear/activations.py": ("activations", ["linear.ALIGNMENT", "linear.PRODUCTS"]),
     "rtl/linear/group_scale.py": ("group_scale", ["linear.GROUP_SUMS"]),
