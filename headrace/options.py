@@ -14,11 +14,11 @@ from host import configurations
 from host.errors import UserError
 from host.image.image import Image
 from host.language.sampling import BEST
-from rtl.spec.config import CONFIGS, Config
+from rtl.spec.config import Config
 
 from . import devices
 from .library import images
-from .library.machines import DEFAULT
+from .library.machines import DEFAULT, names
 from .library.models import DEFAULT_CONTEXT, Model, check_context, load
 from .library.runner import Runner
 
@@ -99,7 +99,7 @@ def add_machine(parser: ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--config",
         metavar="NAME",
-        help=f"accelerator: {', '.join(CONFIGS)}, or a TOML file (default: {default})",
+        help=f"accelerator: {', '.join(names())}, or a TOML file (default: {default})",
     )
     add_set(parser)
 

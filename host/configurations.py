@@ -11,46 +11,48 @@ configuration whose values hold for the rest. `dram` is a name, or a table with 
     latency = 60
 """
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import tomli_w
 
 from rtl.spec.config import CONFIGS, Config
 from rtl.spec.dram import DRAMS, Dram
 
+from . import boards
 from .errors import UserError
-from .image.schema import line
-from .language.text import read_text
+from .tables import made, read_toml
 
 
-__all__ = ["changed", "from_dict", "read", "settings", "to_dict", "to_toml"]
+__all__ = ["changed", "from_dict", "named", "read", "settings", "to_dict", "to_toml"]
 
 
 SUFFIX = ".toml"
-MOST_BYTES = 1 << 20
 DRAM = "dram"
+BASE = ", or a base that has it"
 LISTS = ("formats", "patterns")  # which --set takes with commas
-REQUIRED = {kind: {f.name for f in fields(kind) if f.default is MISSING} for kind in (Config, Dram)}
+
+
+def named() -> dict[str, Config]:
+    """Configurations that have names: sizes with each core, and those of boards."""
+    return {**CONFIGS, **_of_boards()}
 
 
 def read(name: str) -> Config:
     """The configuration of a name, or of a TOML file."""
+    known = named()
     if not name.endswith(SUFFIX):
-        if name not in CONFIGS:
+        if name not in known:
             raise UserError(
-                f"the configuration must be one of {', '.join(CONFIGS)}, or a file *{SUFFIX}; "
+                f"the configuration must be one of {', '.join(known)}, or a file *{SUFFIX}; "
                 f"not {name!r}"
             )
-        return CONFIGS[name]
-    values = _toml(read_text(name, most=MOST_BYTES), name)
-    base = _named(CONFIGS, values.pop("base"), f"{name}: base") if "base" in values else None
-    return from_dict({"name": Path(name).stem, **values}, name, base)
+        return known[name]
+    return _of_table(known, {"name": Path(name).stem, **read_toml(name)}, name)
 
 
 def settings(texts: Iterable[str]) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def from_dict(values: Mapping[str, Any], where: str, base: Config | None = None)
             {} if values.get("core", base.core) == base.core else {"formats": ()}
         )
         values = rest | values
-    return _made(Config, values, where)
+    return made(Config, values, where, BASE)
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -117,6 +119,20 @@ def to_dict(config: Config) -> dict[str, Any]:
 def to_toml(config: Config) -> str:
     """Text of a file that :func:`read` makes the same configuration of."""
     return tomli_w.dumps(to_dict(config))
+
+
+@cache
+def _of_boards():
+    return {
+        name: _of_table(CONFIGS, {**board["config"], "name": name}, f"{name}: config")
+        for name, board in boards.descriptions().items()
+    }
+
+
+def _of_table(known, values, where):
+    """A configuration of a table, whose `base` is one of those that are known."""
+    base = _lookup(known, values.pop("base"), f"{where}: base") if "base" in values else None
+    return from_dict(values, where, base)
 
 
 def _label(values):
@@ -149,44 +165,26 @@ def _dram(value, where):
     if isinstance(value, Dram):
         return asdict(value)
     if isinstance(value, str):
-        return asdict(_named(DRAMS, value, f"{where}: dram"))
+        return asdict(_lookup(DRAMS, value, f"{where}: dram"))
     if not isinstance(value, dict):
         raise UserError(f"{where}: dram must be a name or a table, not {value!r}")
     values = {**value}
     base, rest = values.pop("base", None), {"name": "of a table"}
     if base is not None:
         if not isinstance(base, Dram):
-            base = _named(DRAMS, base, f"{where}: dram.base")
+            base = _lookup(DRAMS, base, f"{where}: dram.base")
         rest = asdict(base)
         if values:
             rest["name"] += "+" + ",".join(f"{name}={value}" for name, value in values.items())
         if {"ck_ps", "bus_bytes", "ideal"} & set(values):
             rest["peak"] = 0.0  # follows from these
-    return asdict(_made(Dram, rest | values, f"{where}: dram"))
+    return asdict(made(Dram, rest | values, f"{where}: dram", BASE))
 
 
-def _named(known, name, what):
+def _lookup(known, name, what):
     if not isinstance(name, str) or name not in known:
         raise UserError(f"{what} must be one of {', '.join(known)}, not {name!r}")
     return known[name]
-
-
-def _made(kind, values, where):
-    """A dataclass of values that were read: their names and types are checked, then the rest."""
-    known = [f.name for f in fields(kind)]
-    for name in values:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise UserError(f"{where}: there is no field {name!r}; {hint}")
-    for name in known:
-        if name not in values and name in REQUIRED[kind]:
-            raise UserError(f"{where}: needs {name}, or a base that has it")
-    try:
-        return msgspec.convert(values, kind)
-    except msgspec.ValidationError as error:
-        # What a dataclass itself refuses comes as its message.
-        raise UserError(f"{where}: {line(error)}") from None
 
 
 def _value(text):
@@ -195,10 +193,3 @@ def _value(text):
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def _toml(text, path):
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: must be TOML: {error}") from None

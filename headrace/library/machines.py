@@ -4,7 +4,7 @@ from os import PathLike
 from typing import Any
 
 from host import configurations
-from rtl.spec.config import CONFIGS, Config
+from rtl.spec.config import Config
 
 
 __all__ = ["DEFAULT", "Machine", "machine", "names"]
@@ -16,7 +16,7 @@ DEFAULT = "wide"  # answers sooner than `small`, though its cycles are slower to
 
 def names() -> list[str]:
     """Names that :func:`machine` knows."""
-    return list(CONFIGS)
+    return list(configurations.named())
 
 
 def machine(base: str | PathLike[str] | Machine = DEFAULT, **values: Any) -> Machine:

@@ -283,21 +283,10 @@ CONFIGS |= {
     for core in CORES
     if core != c.core
 }
-# Those of boards (`boards/board.py`): their memories have the accelerator's clock, and bring 2 or 8
-# bytes in each cycle. With three query heads, most placements on the ULX3S could not be routed
-# (docs/boards.md).
-CONFIGS |= {
-    name: replace(CONFIGS["small"], name=name, clock_mhz=clock, dram=dram, queries=queries)
-    for name, clock, dram, queries in [
-        ("ulx3s-85f", 50.0, "sdr-50-x16", 2),
-        ("ecpix5-85f", 75.0, "ddr3-300-x16", 3),
-        ("orangecrab-85f", 60.0, "ddr3-240-x16", 3),
-    ]
-}
 
 
 def get(name):
-    """Look a configuration up by name."""
+    """Look one of `CONFIGS` up by name; :mod:`host.configurations` knows those of boards, too."""
     if name not in CONFIGS:
         raise ValueError(f"Configuration must be one of {', '.join(CONFIGS)}, not {name!r}")
     return CONFIGS[name]

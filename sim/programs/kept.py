@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rtl.spec import config as configs
-from rtl.spec.config import UNIT_BYTES
+from host import configurations
+from rtl.spec.config import UNIT_BYTES, Config
 from rtl.spec.isa import Attend, Insn, Load, Op, Stream
 from sw_ref.checks import Bounds, kv_units
 from sw_ref.sequencer import Sequencer
@@ -41,7 +41,7 @@ class Kept:
         Unit at which the program lies.
     """
 
-    config: configs.Config
+    config: Config
     why: str
     program: Program
     memory: np.ndarray
@@ -131,13 +131,13 @@ def parsed(text):
 
 
 def kept(path):
-    """Read a :class:`Kept` program. Raises :exc:`OSError`, :exc:`ValueError` or :exc:`KeyError`."""
+    """Read a :class:`Kept` program. Raises :exc:`OSError`, :exc:`ValueError`, :exc:`KeyError`, or
+    :exc:`UserError` for a configuration that there is no more."""
     raw = json.loads(Path(path).read_text())
     memory = np.zeros(raw["units"] * UNIT_BYTES, np.uint8)
     for first, text in raw["memory"]:
         part = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
         memory[first * UNIT_BYTES :][: len(part)] = part
     program = Program(tuple(map(parsed, raw["insns"])), raw["tokens"], raw["position"], raw["head"])
-    return Kept(
-        configs.get(raw["config"]), raw["why"], program, memory, tuple(raw["cache"]), raw["start"]
-    )
+    config = configurations.read(raw["config"])
+    return Kept(config, raw["why"], program, memory, tuple(raw["cache"]), raw["start"])

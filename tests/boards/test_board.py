@@ -10,7 +10,7 @@ from boards.board import BOARDS, by_number, get
 from boards.dram.pads import PADS
 from boards.system import System
 from host.errors import UserError
-from rtl.spec import config as configs
+from rtl.spec.config import get as configuration
 
 
 EVERY = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
@@ -34,7 +34,7 @@ def test_configuration(board):
     `small`.
     """
     config = board.config
-    assert (config.digest == configs.get("small").digest) == (board.dram.kind == "ddr3")
+    assert (config.digest == configuration("small").digest) == (board.dram.kind == "ddr3")
     assert config.clock_mhz == board.clock_mhz
     assert config.dram_peak == pytest.approx(board.dram.peak)
     assert board.peak <= board.dram.peak

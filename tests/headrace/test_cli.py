@@ -8,6 +8,7 @@ import pytest
 
 import headrace.devices
 from headrace.cli import main
+from host.configurations import named
 from rtl.spec import config as configs
 from tests.mapper import synthetic
 
@@ -126,8 +127,7 @@ def test_images_are_kept(model, capsys, tmp_path):
         (["--device", "model", "--timeline", "x"], "--timeline needs --device sim, not model"),
         (
             ["--config", "huge"],
-            "the configuration must be one of small, wide, small-lut, small-dspchain, wide-lut, "
-            "wide-dspchain, ulx3s-85f, ecpix5-85f, orangecrab-85f, or a file *.toml; not 'huge'",
+            f"the configuration must be one of {', '.join(named())}, or a file *.toml; not 'huge'",
         ),
         (
             ["--set", "columns=99"],

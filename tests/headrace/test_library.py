@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import headrace
-from rtl.spec.config import CONFIGS
+from host.configurations import named
 from rtl.spec.dram import DRAMS
 
 
@@ -116,9 +116,9 @@ def test_types_are_shipped():
 
 
 def test_machine_by_name():
-    assert headrace.machine() is headrace.machine("wide") is CONFIGS["wide"]
-    assert headrace.machine(headrace.machine("small")) is CONFIGS["small"] and headrace.names() == [
-        *CONFIGS
+    assert headrace.machine() is headrace.machine("wide") is named()["wide"]
+    assert headrace.machine(headrace.machine("small")) is named()["small"] and headrace.names() == [
+        *named()
     ]
 
 

@@ -3,12 +3,13 @@
 
 import pytest
 
+from host.configurations import named
 from rtl.attention.append import KvAppend
 from rtl.attention.products import ProductArray, sum_latency
 from rtl.attention.scores import BIAS, MAX_LEFT
 from rtl.attention.softmax import EXP2
 from rtl.attention.unit import AttentionUnit
-from rtl.spec.config import CONFIGS, Config, get
+from rtl.spec.config import Config, get
 from rtl.spec.numbers import SCORE_BITS
 from sw_ref import attention as reference
 
@@ -25,7 +26,7 @@ def test_shift_range():
     assert BIAS + MAX_LEFT < 1 << 10 and BIAS + MAX_LEFT - 2 * 255 >= -(1 << 10)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", named())
 def test_ports(name):
     config = get(name)
     unit = AttentionUnit(config)

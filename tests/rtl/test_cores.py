@@ -9,12 +9,13 @@ from types import ModuleType
 
 import pytest
 
+from host.configurations import named
 from rtl.cores import CORES, create, standalone
 from rtl.cores.core import LinearCore, register
 from rtl.cores.systolic import SystolicCore
 from rtl.linear.slices import WIDEST
 from rtl.spec import config as configs
-from rtl.spec.config import CONFIGS, NATIVE
+from rtl.spec.config import NATIVE
 from rtl.spec.formats import FORMATS
 from rtl.spec.sparse import SLOTS, Mode
 
@@ -48,15 +49,15 @@ def check(core, config):
             assert outputs * core.lanes >= its.step_slices(mode) * config.rows
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", named())
 def test_contract(name):
-    check(create(CONFIGS[name]), CONFIGS[name])
+    check(create(named()[name]), named()[name])
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", named())
 def test_standalone(name):
     """By itself it takes activations as they are, and is as fast."""
-    core, alone = create(CONFIGS[name]), standalone(CONFIGS[name])
+    core, alone = create(named()[name]), standalone(named()[name])
     assert alone.inputs == 1 and alone.what == core.what
     assert alone.native == core.native and alone.lanes == core.lanes
     assert all(
@@ -76,18 +77,18 @@ class Greedy(SystolicCore):
 def test_a_wrong_core_is_found(monkeypatch):
     monkeypatch.setitem(CORES, "systolic", Greedy)
     with pytest.raises(AssertionError):
-        check(create(CONFIGS["small"]), CONFIGS["small"])
+        check(create(named()["small"]), named()["small"])
 
 
 def made(module):
     """A class of a module of that name."""
-    return type("AdderCore", (SystolicCore,), {"__module__": ModuleType(module).__name__})
+    return type("Abacus", (SystolicCore,), {"__module__": ModuleType(module).__name__})
 
 
 def test_names_are_declared_once():
     with pytest.raises(
-        TypeError, match=r"^Core must be one of systolic, lut, dspchain, not 'adders'$"
+        TypeError, match=rf"^Core must be one of {', '.join(NATIVE)}, not 'abacus'$"
     ):
-        register(made("rtl.cores.adders"))
+        register(made("rtl.cores.abacus"))
     with pytest.raises(TypeError, match=r"^Core lut must be registered once$"):
         register(made("rtl.cores.lut"))

@@ -11,7 +11,8 @@ from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 import rtl
-from rtl.spec.config import CONFIGS, Config
+from host.configurations import named
+from rtl.spec.config import Config
 from rtl.spec.formats import ROW_SCALED
 from rtl.spec.isa import WeightFormat
 
@@ -43,7 +44,7 @@ CONFIGURATIONS = {
             program_words=4096,
             prefetch_beats=4096,
         ),
-        *CONFIGS.values(),
+        *named().values(),
     ]
 }
 # What constructors take beside `config`.

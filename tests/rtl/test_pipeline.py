@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from host.configurations import named
 from rtl.linear.pipeline import LinearPipeline
-from rtl.spec.config import CONFIGS, get
+from rtl.spec.config import get
 from sim.tools import ROOT
 
 
@@ -24,14 +25,14 @@ def test_config_wrong():
         LinearPipeline("small")
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", named())
 def test_lanes_of_core_and_scaler_agree(name):
     pipeline = LinearPipeline(get(name))
     assert pipeline.core.sums.p.shape() == pipeline.scaler.i.p.shape()["sums"].shape
 
 
 @pytest.mark.seconds(5)
-@pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("small")])
+@pytest.mark.parametrize("name", [name for name in named() if name.startswith("small")])
 def test_verilog_is_always_the_same(name):
     """Sets of formats have another order in every process: a build would never be found again."""
     texts = {

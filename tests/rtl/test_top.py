@@ -2,8 +2,9 @@
 
 import pytest
 
+from host.configurations import named
 from rtl.bus.axi import AXI4, AXI4Lite
-from rtl.spec.config import CONFIGS, get
+from rtl.spec.config import get
 from rtl.top import Accelerator
 
 
@@ -12,7 +13,7 @@ def test_config_wrong():
         Accelerator("small")
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", named())
 def test_ports_are_axi(name):
     """Under the names by which vendors' tools group them into buses."""
     ports = set(Accelerator(get(name)).signature.members)

@@ -13,13 +13,13 @@ from sim.mutate import owners, verdicts
 from sim.mutate.owners import OWNERS, Owner
 
 
-NAME = "adders"
+NAME = "abacus"
 
 
 @pytest.fixture
 def core(monkeypatch):
     """A core that only this test has."""
-    cls = type("AdderCore", (SystolicCore,), {"__module__": f"rtl.cores.{NAME}"})
+    cls = type("Abacus", (SystolicCore,), {"__module__": f"rtl.cores.{NAME}"})
     monkeypatch.setitem(CORES, NAME, cls)
     for known in configs.NATIVE, configs.CORES:
         monkeypatch.setitem(known, NAME, known["systolic"])
@@ -37,9 +37,9 @@ def again(name):
 def test_conformance_bench(core):
     cases = again("sim.benches.cores.core").CASES
     assert {name for name in cases if name.startswith(NAME)} == {
-        "adders-small",
-        "adders-odd",
-        "adders-plain",
+        "abacus-small",
+        "abacus-odd",
+        "abacus-plain",
     }
     assert all(type(cases[name]()) is core for name in cases if name.startswith(NAME))
 
@@ -54,7 +54,7 @@ def test_oracles(core):
 def test_mutants(core):
     """From a netlist that has it. Other benches' mutants stay the same."""
     found = again("sim.mutate.owners").OWNERS
-    assert found["core"].parts == (*OWNERS["core"].parts, ("adders-small", ("cores/adders",)))
+    assert found["core"].parts == (*OWNERS["core"].parts, ("abacus-small", ("cores/abacus",)))
     assert {unit: of.parts for unit, of in found.items() if unit != "core"} == {
         unit: of.parts for unit, of in OWNERS.items() if unit != "core"
     }

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.spec.config import CONFIGS, get as configuration
+from host.configurations import named
+from rtl.spec.config import get as configuration
 from rtl.spec.dram import DRAMS, Dram, get
 
 
@@ -62,6 +63,6 @@ def test_wrong_together(fields, text):
     assert str(error.value) == f"DRAM 'mine': {text}"
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=lambda config: config.name)
+@pytest.mark.parametrize("config", named().values(), ids=lambda config: config.name)
 def test_configurations(config):
     assert config.dram in DRAMS.values() and config.dram_peak == config.dram.peak > 0
