@@ -1,14 +1,14 @@
 """Device interface of the host, and the base class of devices with registers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from rtl.spec.config import UNIT_BYTES
-from rtl.spec.csr import IDENTITY, REGISTERS, TOKENS, FaultCode
+from rtl.spec.csr import COUNTERS, IDENTITY, REGISTERS, TOKENS, FaultCode
 from rtl.spec.isa import WeightFormat, decode
 
 from .errors import UserError
@@ -95,17 +95,24 @@ class Step:
         Their logits.
     cycles : :class:`int` or None
         Cycles that the device took, where it has any.
-    weight_beats : :class:`int`
-        Beats of weights that it read.
-    starved : :class:`int`
-        Cycles in which the linear unit waited for weights.
+    counts : mapping
+        Counters, by their names in :data:`rtl.spec.csr.COUNTERS`; none of devices without.
     """
 
     ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     logits: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     cycles: int | None = None
-    weight_beats: int = 0
-    starved: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def weight_beats(self):
+        """Beats of weights that it read."""
+        return self.counts.get("WEIGHT_BEATS", 0)
+
+    @property
+    def starved(self):
+        """Cycles in which the linear unit waited for weights."""
+        return self.counts.get("STARVED", 0)
 
 
 class Device(Protocol):
@@ -275,8 +282,7 @@ class RegisterDevice:
             self.fault()
         counts = {
             "cycles": self.get("CYCLES") | self.get("CYCLES", 1) << 32,
-            "weight_beats": self.get("WEIGHT_BEATS"),
-            "starved": self.get("STARVED"),
+            "counts": {name: self.get(name) for name in COUNTERS},
         }
         if not head:
             return Step(**counts)

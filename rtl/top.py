@@ -17,7 +17,7 @@ from .memory.reader import ADDR_WIDTH, ID_WIDTH, MemoryReader
 from .memory.stream import StreamUnit
 from .memory.writer import MemoryWriter
 from .spec.config import Config
-from .spec.csr import ADDRESS_BITS
+from .spec.csr import ADDRESS_BITS, COUNTERS
 from .spec.isa import Unit
 from .spec.limits import STREAMS_AHEAD
 from .vector.memory import VectorMemory
@@ -175,11 +175,13 @@ class Accelerator(wiring.Component):
             control.pc.eq(sequencer.pc),
             control.best_entry.eq(linear.best),
         ]
+        events = {
+            "weight_beat": linear.beats.valid & linear.beats.ready,
+            "starved": linear.starved,
+        }
+        assert set(events) == set(COUNTERS.values())
         # Registered: these signals arrive late, and each feeds a 32-bit counter.
-        m.d.sync += [
-            control.weight_beat.eq(linear.beats.valid & linear.beats.ready),
-            control.starved.eq(linear.starved),
-        ]
+        m.d.sync += [getattr(control, name).eq(event) for name, event in events.items()]
         m.d.sync += control.progress.eq(
             reader.beat
             | writer.beat

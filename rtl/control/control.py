@@ -5,7 +5,7 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import AXI4Lite
-from ..spec.csr import ADDRESS_BITS, BEST, IDENTITY, TOKENS, FaultCode
+from ..spec.csr import ADDRESS_BITS, BEST, COUNTERS, IDENTITY, TOKENS, FaultCode
 from ..spec.isa import Source, Unit
 from ..spec.layouts import Logit
 from ..spec.limits import PC_BITS
@@ -87,8 +87,8 @@ class Control(wiring.Component):
         Index in the program of the instruction dispatched last.
     progress : :py:`In(1)`
         Something came to an end: the watchdog starts over.
-    weight_beat, starved : :py:`In(1)`
-        Counted in WEIGHT_BEATS and STARVED.
+    weight_beat, starved, ... : :py:`In(1)`
+        Events of :data:`~rtl.spec.csr.COUNTERS`.
     best_index, best_entry : :py:`Out(range(BEST)), In(Logit)`
         Logit at the `best_index` of the cycle before.
     """
@@ -118,8 +118,7 @@ class Control(wiring.Component):
                 "units": In(UNITS_BITS),
                 "pc": In(PC_BITS),
                 "progress": In(1),
-                "weight_beat": In(1),
-                "starved": In(1),
+                **{event: In(1) for event in COUNTERS.values()},
                 "best_index": Out(range(BEST)),
                 "best_entry": In(Logit),
             }
@@ -172,8 +171,7 @@ class Control(wiring.Component):
         with m.If(running):
             m.d.sync += [
                 cycles.eq(cycles + 1),
-                registers.weight_beats.eq(registers.weight_beats + self.weight_beat),
-                registers.starved.eq(registers.starved + self.starved),
+                *(count.eq(count + event) for count, event in self.counters(registers)),
                 watch.eq(Mux(self.progress, 0, watch + 1)),
             ]
 
@@ -187,7 +185,12 @@ class Control(wiring.Component):
                 m.d.comb += self.clear.eq(1)
                 m.d.sync += [
                     counter.eq(0)
-                    for counter in (done, cycles, watch, registers.weight_beats, registers.starved)
+                    for counter in (
+                        done,
+                        cycles,
+                        watch,
+                        *(count for count, _ in self.counters(registers)),
+                    )
                 ]
                 with m.If(registers.length > self.config.program_words):
                     self.stop_with(m, state, fault, FaultCode.PROGRAM, 0, registers.length)
@@ -228,6 +231,11 @@ class Control(wiring.Component):
             ]
 
         return m
+
+    def counters(self, registers):
+        """Yield (count, event) of each of `COUNTERS`."""
+        for name, event in COUNTERS.items():
+            yield getattr(registers, name.lower()), getattr(self, event)
 
     def stop_with(self, m, state, fault, code, pc, info):
         """Report a fault."""

@@ -15,6 +15,7 @@ __all__ = [
     "FaultCode",
     "Register",
     "REGISTERS",
+    "COUNTERS",
     "markdown",
 ]
 
@@ -39,13 +40,19 @@ class FaultCode(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Register:
-    """One register, or `count` of them, 4 bytes apart."""
+    """One register, or `count` of them, 4 bytes apart.
+
+    One with an `event` counts, since the start, cycles in which that wire of
+    :class:`~rtl.control.control.Control` is 1. The host has its value in
+    :class:`~host.device.Step`.
+    """
 
     name: str
     address: int
     access: str  # "r", "w" or "rw"
     doc: str
     count: int = 1
+    event: str = ""
 
 
 # fmt: off
@@ -68,12 +75,13 @@ REGISTERS = {r.name: r for r in [
     Register("FAULT_PC",      0x044, "r",  "Index of the instruction that faulted."),
     Register("FAULT_INFO",    0x048, "r",  "Depends on the code."),
     Register("CYCLES",        0x050, "r",  "Cycles since the start, low and high word.", 2),
-    Register("WEIGHT_BEATS",  0x058, "r",  "Beats of the weight stream since the start."),
-    Register("STARVED",       0x05c, "r",  "Cycles since the start in which the linear unit waited for weights."),
+    Register("WEIGHT_BEATS",  0x058, "r",  "Beats of the weight stream since the start.", event="weight_beat"),
+    Register("STARVED",       0x05c, "r",  "Cycles since the start in which the linear unit waited for weights.", event="starved"),
     Register("TOKEN",         0x080, "rw", "Token of each column.", TOKENS),
     Register("BEST",          0x200, "r",  "Best logits, best first: fp32 bits, then id, of each.", 2 * BEST),
 ]}
 # fmt: on
+COUNTERS = {r.name: r.event for r in REGISTERS.values() if r.event}
 
 
 def markdown():

@@ -137,5 +137,6 @@ def plausible(config, got, executed, cycles):
     least = max(beats, len(executed))
     if not least <= got.cycles <= cycles:
         raise Difference(f"CYCLES is {got.cycles}, not from {least} to {cycles}")
-    if got.starved > got.cycles:
-        raise Difference(f"STARVED is {got.starved}, of {got.cycles} cycles")
+    for name, count in got.counts.items():
+        if count > got.cycles:
+            raise Difference(f"{name} is {count}, of {got.cycles} cycles")

@@ -1,7 +1,7 @@
 import pytest
 
 from rtl.spec import csr
-from rtl.spec.csr import ADDRESS_BITS, BEST, IDENTITY, REGISTERS, TOKENS, FaultCode
+from rtl.spec.csr import ADDRESS_BITS, BEST, COUNTERS, IDENTITY, REGISTERS, TOKENS, FaultCode
 
 
 def addresses(register):
@@ -26,6 +26,13 @@ def test_address(name):
 @pytest.mark.parametrize("name", REGISTERS)
 def test_access(name):
     assert REGISTERS[name].access in ("r", "w", "rw")
+
+
+def test_counters():
+    """The host reads each as one word, and no two count the same."""
+    assert {"WEIGHT_BEATS", "STARVED"} <= set(COUNTERS)
+    assert len(set(COUNTERS.values())) == len(COUNTERS)
+    assert all((REGISTERS[name].access, REGISTERS[name].count) == ("r", 1) for name in COUNTERS)
 
 
 def test_identity():

@@ -4,13 +4,15 @@ import re
 
 import pytest
 
+from rtl.spec.csr import COUNTERS
 from sim.harness import build as bench_build, runner
 
 
+NAMES = ("CYCLES", *COUNTERS)
 BEGAN = (1 << 32) - 100
 # What a counter is in the cycle after this, in Verilog; with zero in a start and in a reset.
 NEXT = re.compile(
-    r"^    \S+ += \\?(?:cycles|weight_beats|starved)(?:\$\d+)? *;\n.*?^  end\n", re.M | re.S
+    rf"^    \S+ += \\?(?:{'|'.join(NAMES).lower()})(?:\$\d+)? *;\n.*?^  end\n", re.M | re.S
 )
 
 
@@ -23,7 +25,7 @@ def late(text):
         return changed
 
     changed, count = NEXT.subn(begin, text)
-    assert count == 3
+    assert count == len(NAMES)
     return changed
 
 
@@ -40,14 +42,14 @@ def run(control, **began):
 
 @pytest.mark.seconds(5)
 def test_counters_wrap(control):
-    """CYCLES has a high word; WEIGHT_BEATS and STARVED go on from zero."""
-    assert run(control, CYCLES=BEGAN, WEIGHT_BEATS=BEGAN, STARVED=BEGAN) == 2
+    """CYCLES has a high word; the others go on from zero."""
+    assert run(control, **dict.fromkeys(NAMES, BEGAN)) == 2
 
 
 @pytest.mark.seconds(5)
-@pytest.mark.parametrize("name", ["CYCLES", "WEIGHT_BEATS", "STARVED"])
+@pytest.mark.parametrize("name", NAMES)
 def test_each_is_compared(control, name):
-    began = {each: BEGAN for each in ("CYCLES", "WEIGHT_BEATS", "STARVED")}
+    began = dict.fromkeys(NAMES, BEGAN)
     began[name] ^= 1 << 31
     with pytest.raises(
         bench_build.BenchError, match="control-small, seed 0: [12] of 2 tests failed: counts"

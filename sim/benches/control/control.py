@@ -8,7 +8,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from rtl.control.control import UNITS_BITS, Control, FaultReport
 from rtl.spec.config import get
-from rtl.spec.csr import BEST, REGISTERS, TOKENS, FaultCode
+from rtl.spec.csr import BEST, COUNTERS, REGISTERS, TOKENS, FaultCode
 from rtl.spec.isa import Source
 from rtl.spec.layouts import Logit
 from rtl.spec.limits import PC_BITS, ROW_BITS
@@ -282,22 +282,20 @@ async def counts(dut):
     A build whose counters begin at other numbers says which by options such as `+CYCLES=`.
     """
     host, random = await Host.begin(dut), rng()
-    beat, starved = dut.weight_beat, dut.starved
+    wires = {name: getattr(dut, event) for name, event in COUNTERS.items()}
     for _ in range(2):
-        want = {
-            name: int(cocotb.plusargs.get(name, 0))
-            for name in ("WEIGHT_BEATS", "STARVED", "CYCLES")
-        }
+        want = {name: int(cocotb.plusargs.get(name, 0)) for name in (*COUNTERS, "CYCLES")}
         running = False
 
         async def events():
             nonlocal running
             while True:
-                beat.value, starved.value = random.getrandbits(1), random.getrandbits(1)
+                for wire in wires.values():
+                    wire.value = random.getrandbits(1)
                 await FallingEdge(dut.clk)
                 if running:
-                    want["WEIGHT_BEATS"] += int(beat.value)
-                    want["STARVED"] += int(starved.value)
+                    for name, wire in wires.items():
+                        want[name] += int(wire.value)
                     want["CYCLES"] += 1
                 # From the cycle after the fetcher's start to that in which the sequencer is done.
                 running = (running or int(dut.fetch_start.value)) and (

@@ -108,15 +108,15 @@ def test_other_state(devices):
 @pytest.mark.parametrize(
     "change, said",
     [
-        ({"weight_beats": 41}, "WEIGHT_BEATS is 41, not 40"),
+        ({"counts": {"WEIGHT_BEATS": 41, "STARVED": 100}}, "WEIGHT_BEATS is 41, not 40"),
         ({"cycles": 39}, "CYCLES is 39, not from 40 to 500"),
         ({"cycles": 501}, "CYCLES is 501, not from 40 to 500"),
-        ({"starved": 101}, "STARVED is 101, of 100 cycles"),
+        ({"counts": {"WEIGHT_BEATS": 40, "STARVED": 101}}, "STARVED is 101, of 100 cycles"),
     ],
 )
 def test_counts(devices, change, said):
     config, _, _ = devices
-    right = {"weight_beats": 40, "cycles": 100, "starved": 100}
+    right = {"cycles": 100, "counts": {"WEIGHT_BEATS": 40, "STARVED": 100}}
     executed = [(0, Stream(size=3)), (5, Stream(size=7))]
     plausible(config, Step(**right), executed, 500)
     with pytest.raises(Difference, match=said):
