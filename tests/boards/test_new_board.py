@@ -100,8 +100,6 @@ def test_every_board_has_both_files():
 def test_digests():
     """Images of `small` run on boards with a DDR3; the ULX3S has fewer query heads, and no more."""
     small = configuration("small")
-    assert {name: board.config.digest for name, board in BOARDS.items()} == {
-        "ulx3s-85f": replace(small, queries=2).digest,
-        "ecpix5-85f": small.digest,
-        "orangecrab-85f": small.digest,
-    }
+    assert boards.get("ulx3s-85f").config.digest == replace(small, queries=2).digest != small.digest
+    for name in "ecpix5-85f", "orangecrab-85f":
+        assert boards.get(name).config.digest == small.digest

@@ -49,7 +49,7 @@ def test_prints_a_command_that_fits(monkeypatch, capsys):
 @pytest.mark.parametrize(
     "args, message",
     [
-        (["nope"], "BOARD must be one of ulx3s-85f, ecpix5-85f, orangecrab-85f; not 'nope'"),
+        (["nope"], f"BOARD must be one of {', '.join(boards.BOARDS)}; not 'nope'"),
         (
             ["--baud", "0"],
             "--baud must be from 1200 to 12500000, 4 cycles of the board a bit; not 0",

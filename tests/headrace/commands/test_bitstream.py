@@ -49,7 +49,7 @@ def test_list(capsys):
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["ulx3s"], "BOARD must be one of ulx3s-85f, ecpix5-85f, orangecrab-85f; not 'ulx3s'"),
+        (["ulx3s"], f"BOARD must be one of {', '.join(BOARDS)}; not 'ulx3s'"),
         (
             ["ulx3s-85f", "--bare", "--check"],
             "ulx3s-85f-bare has no baseline to check against: build it with --baseline first",
