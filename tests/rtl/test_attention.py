@@ -9,7 +9,7 @@ from rtl.attention.products import ProductArray, sum_latency
 from rtl.attention.scores import BIAS, MAX_LEFT
 from rtl.attention.softmax import EXP2
 from rtl.attention.unit import AttentionUnit
-from rtl.spec.config import Config, get
+from rtl.spec.config import Config
 from rtl.spec.numbers import SCORE_BITS
 from sw_ref import attention as reference
 
@@ -28,7 +28,7 @@ def test_shift_range():
 
 @pytest.mark.parametrize("name", named())
 def test_ports(name):
-    config = get(name)
+    config = named()[name]
     unit = AttentionUnit(config)
     assert len(unit.data.payload) == config.beat_bits
     assert len(unit.query.p.values.as_value()) == 16 * config.lanes

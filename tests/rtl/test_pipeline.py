@@ -8,7 +8,6 @@ import pytest
 
 from host.configurations import named
 from rtl.linear.pipeline import LinearPipeline
-from rtl.spec.config import get
 from sim.tools import ROOT
 
 
@@ -27,7 +26,7 @@ def test_config_wrong():
 
 @pytest.mark.parametrize("name", named())
 def test_lanes_of_core_and_scaler_agree(name):
-    pipeline = LinearPipeline(get(name))
+    pipeline = LinearPipeline(named()[name])
     assert pipeline.core.sums.p.shape() == pipeline.scaler.i.p.shape()["sums"].shape
 
 

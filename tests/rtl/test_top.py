@@ -4,7 +4,6 @@ import pytest
 
 from host.configurations import named
 from rtl.bus.axi import AXI4, AXI4Lite
-from rtl.spec.config import get
 from rtl.top import Accelerator
 
 
@@ -16,7 +15,7 @@ def test_config_wrong():
 @pytest.mark.parametrize("name", named())
 def test_ports_are_axi(name):
     """Under the names by which vendors' tools group them into buses."""
-    ports = set(Accelerator(get(name)).signature.members)
+    ports = set(Accelerator(named()[name]).signature.members)
     assert ports == {
         "activity",
         *(f"m_axi_{n}" for n in AXI4(40, 128, 4).members),
