@@ -232,5 +232,5 @@ def markdown():
         yield f"| {title} | Meaning |"
         yield "|--|--|"
         for member in enumeration:
-            meaning = re.search(rf"{member.name} += .*?# *(.*)", source)[1]
+            meaning = re.search(rf"{member.name} += [^#]*# *(.*)", source)[1]
             yield f"| {member.value} {member.name} | {meaning} |"
