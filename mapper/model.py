@@ -104,6 +104,10 @@ class Layer:
     linears: dict[str, Linear]
     gains: dict[str, np.ndarray]
 
+    def tensor(self, name):
+        """The tensor of a name."""
+        return self.linears[name] if name in self.linears else self.gains[name]
+
 
 class Layers(Sequence):
     """Layers that are read when asked for, so that only the last one lies in memory."""
@@ -230,10 +234,7 @@ class Model:
         """What the graph calls `name`, of a layer or of none: a :class:`Linear`, or float32
         gains.
         """
-        if layer is None:
-            return getattr(self, name)
-        found = self.layers[layer]
-        return found.linears[name] if name in found.linears else found.gains[name]
+        return getattr(self, name) if layer is None else self.layers[layer].tensor(name)
 
     @cached_property
     def embedding(self):
