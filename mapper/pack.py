@@ -14,6 +14,7 @@ from sw_ref.graph import Attend, Linear, Rope
 from .place import gains_of
 from .quantize import integer_groups
 from .report import Tally
+from .unmappable import Unmappable
 
 
 __all__ = ["Packed", "check_uniform", "rope_table", "softmax_factors", "stack"]
@@ -66,7 +67,7 @@ def softmax_factors(graph):
             while isinstance(query, Rope):  # which keeps lengths
                 query = makers[query.inputs[0]]
             if not isinstance(query, Linear):
-                raise ValueError(
+                raise Unmappable(
                     f"{node.name!r} must have a product's queries, rotated or not, "
                     f"not {query.name!r}"
                 )

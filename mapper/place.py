@@ -11,6 +11,7 @@ from .assembler import Area
 from .lifetimes import Piece, Storage, allocate, check
 from .lowering import lowering_of
 from .nodes import Join, Product, Quantize, Rows, Weighted
+from .unmappable import Unmappable
 
 
 __all__ = ["Placement", "Sections", "gains_of", "place"]
@@ -20,7 +21,7 @@ __all__ = ["Placement", "Sections", "gains_of", "place"]
 class Sections:
     """A graph cut where its program is: before the layers, the layers, and behind them.
 
-    Raises :exc:`ValueError` for graphs of another shape.
+    Raises :exc:`~mapper.unmappable.Unmappable` for graphs of another shape.
     """
 
     before: tuple
@@ -29,14 +30,14 @@ class Sections:
 
     @classmethod
     def of(cls, graph):
-        repeats = [n for n, node in enumerate(graph.nodes) if isinstance(node, Repeat)]
-        nested = [node for node in graph if isinstance(node, Repeat)]
-        if len(repeats) != 1 or len(nested) != 1:
-            raise ValueError(
-                f"Graphs must have one Repeat, which is not in another, not {len(nested)}"
-            )
-        (at,) = repeats
-        return cls(graph.nodes[:at], graph.nodes[at], graph.nodes[at + 1 :])
+        first, *others = [node for node in graph if isinstance(node, Repeat)] or [None]
+        if first is None:
+            raise Unmappable(f"{graph.nodes[-1].name!r} must come behind a Repeat, there is none")
+        for other in others:
+            where = "in" if other in first.body else "beside"
+            raise Unmappable(f"{other.name!r} must not be a Repeat {where} another, {first.name!r}")
+        at = graph.nodes.index(first)
+        return cls(graph.nodes[:at], first, graph.nodes[at + 1 :])
 
     def __iter__(self):
         """The nodes of each section."""
@@ -95,7 +96,7 @@ class _Values:
         carried = self.sections.layers
         (first,) = carried.inputs
         if self.uses.get(first):
-            raise ValueError(
+            raise Unmappable(
                 f"{first!r} must be read by nothing but {carried.name!r}, which changes it"
             )
         self.at[carried.name] = self.at[first]

@@ -16,9 +16,9 @@ from rtl.spec.sparse import BLOCK
 from sim.models.toy import toy_model
 from sw_ref.evaluation import float32_losses
 from sw_ref.float32 import Float32
-from sw_ref.graph import Graph
 from sw_ref.interpreter import TOKENS
 
+from ..sw_ref.pytorch.test_interpreter import without_norm
 from . import synthetic
 
 
@@ -213,13 +213,3 @@ def test_a_value_from_outside(monkeypatch):
     states = [model.embedding.float32()[ids] for ids in texts]
     expected = sum(x.T @ x for x in states)
     np.testing.assert_array_equal(seen[model.layers[0].linears["q"].codes.shape][0], expected)
-
-
-def without_norm(p):
-    """A Llama without the norm before attention."""
-    graph = FAMILIES["llama"].graph(p)
-    embedding, angles, layer, *rest = graph.nodes
-    norm, *body = layer.body
-    inputs = {norm.name: layer.name}
-    body = [replace(n, inputs=tuple(inputs.get(x, x) for x in n.inputs)) for n in body]
-    return Graph((embedding, angles, replace(layer, body=tuple(body)), *rest))
