@@ -25,10 +25,10 @@ def _check(graph):
         if isinstance(node, LAYERS_ONLY):
             raise Unmappable(f"{node.name!r} must be in a layer, as each {type(node).__name__}")
     for kind in SINGLE:
-        first, *others = [node for node in graph if isinstance(node, kind)] or [None]
-        for other in others:
+        found = [node for node in graph if isinstance(node, kind)]
+        for other in found[1:]:
             raise Unmappable(
-                f"{other.name!r} must not be a second {kind.__name__}, beside {first.name!r}"
+                f"{other.name!r} must not be a second {kind.__name__}, beside {found[0].name!r}"
             )
     final = [node for node in sections.behind if isinstance(node, Norm)][:1]
     for node in outside:

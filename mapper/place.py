@@ -30,9 +30,10 @@ class Sections:
 
     @classmethod
     def of(cls, graph):
-        first, *others = [node for node in graph if isinstance(node, Repeat)] or [None]
-        if first is None:
+        found = [node for node in graph if isinstance(node, Repeat)]
+        if not found:
             raise Unmappable(f"{graph.nodes[-1].name!r} must come behind a Repeat, there is none")
+        first, *others = found
         for other in others:
             where = "in" if other in first.body else "beside"
             raise Unmappable(f"{other.name!r} must not be a Repeat {where} another, {first.name!r}")
