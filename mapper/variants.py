@@ -1,9 +1,12 @@
-"""Refuse, by name, what makes a model compute something other than a plain Llama.
+"""Refuse, by name, what makes a model compute something other than its family's graph.
 
-A field that is overlooked gives wrong answers without a word. A GGUF's keys under `llama.` are all
-meant for whoever runs the model, so unknown ones are refused too. A Hugging Face configuration is
-full of notes that change nothing; there, the fields that are known to matter are refused.
+A field that is overlooked gives wrong answers without a word. A GGUF's keys under its architecture,
+such as `llama.`, are all meant for whoever runs the model, so unknown ones are refused too. A
+Hugging Face configuration is full of notes that change nothing; there, the fields that are known to
+matter are refused.
 """
+
+from typing import NoReturn
 
 from host.errors import UserError
 
@@ -13,7 +16,7 @@ from .read.bounds import brief
 __all__ = ["gguf_metadata", "hf_config", "hf_window"]
 
 
-# GGUF's keys without `llama.`: what the reader reads, and what has no effect on a Llama.
+# GGUF's keys without the architecture: what the reader reads, and what has no effect.
 KNOWN = {
     "block_count",
     "context_length",
@@ -56,7 +59,6 @@ GGUF_NEUTRAL = {
 }
 
 HF_NEUTRAL = {
-    "model_type": ("llama",),
     "hidden_act": ("silu",),
     "pretraining_tp": (1, None),
     **{
@@ -112,7 +114,7 @@ HF_NEUTRAL = {
 ROPE_FIELDS = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
 
 
-def refuse(path, key, expected, value):
+def refuse(path, key, expected, value) -> NoReturn:
     """Refuse the value of a field."""
     raise UserError(
         f"{path}: {key!r} must be {expected}, not {brief(value)}; this model cannot be mapped yet"
@@ -133,14 +135,16 @@ def check_window(path, key, window, context):
         refuse(path, key, f"at least the context, {context}", window)
 
 
-def gguf_metadata(path, metadata, context):
-    """Refuse metadata of a GGUF of the architecture `llama`; `context` is its trained one."""
-    check_neutral(path, metadata, GGUF_NEUTRAL, "llama.")
-    window = metadata.get("llama.attention.sliding_window", 0)
+def gguf_metadata(path, arch, metadata, context):
+    """Refuse metadata of a GGUF of an architecture; `context` is its trained one."""
+    check_neutral(path, metadata, GGUF_NEUTRAL, f"{arch}.")
+    key = f"{arch}.attention.sliding_window"
+    window = metadata.get(key, 0)
     if not isinstance(window, int) or window != 0:
-        check_window(path, "llama.attention.sliding_window", window, context)
+        check_window(path, key, window, context)
+    known = {f"{arch}.{key}" for key in (*KNOWN, *GGUF_NEUTRAL)}
     for key in metadata:
-        if key.startswith("llama.") and key[6:] not in KNOWN and key[6:] not in GGUF_NEUTRAL:
+        if key.startswith(f"{arch}.") and key not in known:
             raise UserError(
                 f"{path}: metadata {brief(key)} is not known, and may change what the "
                 "model computes; this model cannot be mapped yet"
@@ -155,7 +159,7 @@ def hf_window(path, config, context):
 
 def hf_config(path, config):
     """Refuse fields of a `config.json`."""
-    check_neutral(path, {"model_type": None, **config}, HF_NEUTRAL)
+    check_neutral(path, config, HF_NEUTRAL)
     layers = config.get("layer_types")
     full = isinstance(layers, list) and all(kind == "full_attention" for kind in layers)
     if layers is not None and not full:

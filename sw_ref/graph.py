@@ -28,9 +28,22 @@ __all__ = [
 ]
 
 
-def tensor(**options):
-    """Declare a field that names a tensor of the model."""
-    return field(metadata={"tensor": True}, **options)
+def tensor(shape, **options):
+    """Declare a field that names a tensor of the model.
+
+    `shape` is a function of the node and of how many numbers its first input has.
+    """
+    return field(metadata={"shape": shape}, **options)
+
+
+def matrix(node, depth):
+    """Shape of a matrix that a node multiplies with its input: (rows, K)."""
+    return node.size, depth
+
+
+def vector(node, depth):
+    """Shape of a tensor with a number for each of the node's."""
+    return (node.size,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +67,16 @@ class Node:
     @property
     def tensors(self):
         """Names of the tensors that it reads."""
-        values = (getattr(self, f.name) for f in fields(self) if "tensor" in f.metadata)
-        return tuple(value for value in values if value is not None)
+        return tuple(self.shapes())
+
+    def shapes(self, depth=None):
+        """Shapes of the tensors that it reads, by name; its first input has `depth` numbers."""
+        named = [f for f in fields(self) if "shape" in f.metadata]
+        return {
+            name: f.metadata["shape"](self, depth)
+            for f in named
+            if (name := getattr(self, f.name)) is not None
+        }
 
     def __str__(self):
         known = {f.name for f in fields(Node)}
@@ -67,9 +88,10 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding(Node):
-    """The row of a matrix that the token names."""
+    """The row of a matrix that the token names, one of `vocab`."""
 
-    weight: str = tensor()
+    weight: str = tensor(lambda node, depth: (node.vocab, node.size))
+    vocab: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +105,7 @@ class Angles(Node):
 class Norm(Node):
     """RMS norm: x / sqrt(mean(x * x) + eps) * gain."""
 
-    gain: str = tensor()
+    gain: str = tensor(vector)
     eps: float
 
 
@@ -91,8 +113,8 @@ class Norm(Node):
 class Linear(Node):
     """The product of a matrix with x, plus a bias where there is one."""
 
-    weight: str = tensor()
-    bias: str | None = tensor(default=None)
+    weight: str = tensor(matrix)
+    bias: str | None = tensor(vector, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +160,7 @@ class Scale(Node):
 class Head(Node):
     """Logits: the product of a matrix with x."""
 
-    weight: str = tensor()
+    weight: str = tensor(matrix)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +219,24 @@ class Graph:
             yield (node := ahead.pop())
             if isinstance(node, Repeat):
                 ahead += reversed(node.body)
+
+    def shapes(self, *, of_layers):
+        """Shapes of tensors by name: of those that rounds have, or of those outside.
+
+        Raises :exc:`ValueError` where nodes need a tensor in different shapes.
+        """
+        sizes, found = {node.name: node.size for node in self}, {}
+        outside = {node.name for node in self.nodes}
+        for node in self:
+            if (node.name not in outside) == of_layers:
+                shapes = node.shapes(*(sizes[name] for name in node.inputs[:1]))
+                for name, shape in shapes.items():
+                    if found.setdefault(name, shape) != shape:
+                        raise ValueError(
+                            f"{node.name!r} must read {name!r} as others do, in the shape "
+                            f"{found[name]}, not {shape}"
+                        )
+        return found
 
     def __str__(self):
         return "\n".join(text_of(self.nodes))

@@ -6,14 +6,15 @@ A file registers a function from :class:`Hyperparameters` to :class:`~sw_ref.gra
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 from sw_ref.graph import Graph
 
 
-__all__ = ["FAMILIES", "Family", "Hyperparameters", "Names", "family"]
+__all__ = ["FAMILIES", "Family", "Hyperparameters", "Names", "family", "family_of", "known"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,12 @@ class Hyperparameters:
     layers: int
     rope_theta: float
     rms_eps: float
+
+    def of_model(self) -> dict[str, Any]:
+        """All but the number of layers: parameters of a :class:`~mapper.model.Model`."""
+        values = asdict(self)
+        del values["layers"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,9 @@ class Family:
         ``general.architecture`` in GGUF files, ``model_type`` in a ``config.json``.
     linears, norms : mapping of :class:`str` to :class:`Names`
         A layer's tensors, by their names in the graph: matrices, and gains.
+    neighbours : :class:`bool`
+        Whether a rotary embedding's pairs are neighbours in the rows of GGUF files, which llama.cpp
+        calls "normal", rather than half a head apart ("neox").
     graph : function of :class:`Hyperparameters`
         Builds the :class:`~sw_ref.graph.Graph`.
     """
@@ -58,13 +68,18 @@ class Family:
     hf: str
     linears: Mapping[str, Names]
     norms: Mapping[str, Names]
+    neighbours: bool
     graph: Callable[[Hyperparameters], Graph]
+
+    def shapes(self, hyperparameters):
+        """Shapes of a layer's tensors by name: (rows, K) of matrices, (size,) of gains."""
+        return self.graph(hyperparameters).shapes(of_layers=True)
 
 
 FAMILIES: dict[str, Family] = {}  # by their functions' names
 
 
-def family(*, gguf, hf, linears, norms):
+def family(*, gguf, hf, linears, norms, neighbours=False):
     """Register the function below as the graph of a :class:`Family`."""
 
     def register(graph):
@@ -73,11 +88,22 @@ def family(*, gguf, hf, linears, norms):
                 f"Families must differ in their names, {graph.__name__!r} is there already"
             )
         FAMILIES[graph.__name__] = Family(
-            gguf=gguf, hf=hf, linears=linears, norms=norms, graph=graph
+            gguf=gguf, hf=hf, linears=linears, norms=norms, neighbours=neighbours, graph=graph
         )
         return graph
 
     return register
+
+
+def family_of(kind, called):
+    """Name of the family that files of a kind, ``gguf`` or ``hf``, call `called`; None if there is
+    none."""
+    return next((name for name, its in FAMILIES.items() if getattr(its, kind) == called), None)
+
+
+def known(kind):
+    """What files of a kind call the families, for messages."""
+    return " or ".join(repr(getattr(its, kind)) for its in FAMILIES.values())
 
 
 for _module in iter_modules(__path__):

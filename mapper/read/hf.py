@@ -1,4 +1,4 @@
-"""Read Llama-family models from a Hugging Face folder: `config.json` and safetensors.
+"""Read models from a Hugging Face folder: `config.json` and safetensors.
 
 Weights are floats, which are rounded here, or they are in the machine's own numbers, for models
 that were trained in them. Then `config.json` has the entry ``"quantization_config":
@@ -11,7 +11,6 @@ are -3, -1, 1 and 3. The embedding and the head have the integers of ``s8``.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from host.errors import UserError
 from rtl.spec.isa import WeightFormat
 
 from .. import variants
-from ..families import FAMILIES
+from ..families import FAMILIES, Hyperparameters, family_of, known
 from ..model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
 from . import safetensors_file
 from .bounds import brief, check_values
@@ -29,8 +28,6 @@ from .safetensors_file import parse_json
 __all__ = ["read"]
 
 
-PARTS = {name: names.hf for name, names in FAMILIES["llama"].linears.items()}
-NORMS = {name: names.hf for name, names in FAMILIES["llama"].norms.items()}
 METHOD = "headrace"  # of quantization, when it is ours
 NATIVE = {fmt.name.lower(): fmt for fmt in WeightFormat}  # its formats
 BITS = (*sorted(ODD), 8)  # that floats can be rounded to
@@ -205,6 +202,25 @@ def rope_theta(folder):
     return folder.number("rope_theta", float, 10000.0)
 
 
+def hyperparameters(folder):
+    """The model's :class:`~mapper.families.Hyperparameters`."""
+    hidden, heads = folder.number("hidden_size"), folder.number("num_attention_heads")
+    layers = folder.number("num_hidden_layers")
+    if layers > 1024:
+        raise UserError(f"{folder.file}: 'num_hidden_layers' must be at most 1024, not {layers}")
+    return Hyperparameters(
+        hidden=hidden,
+        heads=heads,
+        ffn=folder.number("intermediate_size"),
+        kv_heads=folder.number("num_key_value_heads", default=heads),
+        head_dim=folder.number("head_dim", default=max(1, hidden // heads)),
+        vocab=folder.number("vocab_size"),
+        layers=layers,
+        rope_theta=rope_theta(folder),
+        rms_eps=folder.number("rms_norm_eps", float),
+    )
+
+
 def integers(tensor, scale, fmt):
     """A matrix in the machine's own integers of a format."""
     codes = tensor.raw(["I8"], "weights of this 'quant_method' are integers")
@@ -247,33 +263,28 @@ def read(path, bits=8):
             f"{path}: weights must be rounded to {', '.join(map(str, BITS))} bits, not {bits}"
         )
     folder = Folder(path)
+    name = family_of("hf", folder.config.get("model_type"))
+    if name is None:
+        variants.refuse(folder.file, "model_type", known("hf"), folder.config.get("model_type"))
     variants.hf_config(folder.file, folder.config)
     context = folder.number("max_position_embeddings")
     variants.hf_window(folder.file, folder.config, context)
-    hidden, heads = folder.number("hidden_size"), folder.number("num_attention_heads")
-    shape: dict[str, Any]
-    shape = dict(
-        hidden=hidden,
-        heads=heads,
-        ffn=folder.number("intermediate_size"),
-        kv_heads=folder.number("num_key_value_heads", default=heads),
-        head_dim=folder.number("head_dim", default=max(1, hidden // heads)),
-    )
-    vocab, count = folder.number("vocab_size"), folder.number("num_hidden_layers")
-    if count > 1024:
-        raise UserError(f"{folder.file}: 'num_hidden_layers' must be at most 1024, not {count}")
+    sizes = hyperparameters(folder)
+    family, count = FAMILIES[name], sizes.layers
+    shapes, hidden, vocab = family.shapes(sizes), sizes.hidden, sizes.vocab
 
-    matrices = Model.shapes(**shape)
-    found = [
-        (
-            {
-                n: folder.matrix(f"model.layers.{i}.{p}.weight", matrices[n])
-                for n, p in PARTS.items()
-            },
-            {n: folder.find(f"model.layers.{i}.{p}.weight", (hidden,)) for n, p in NORMS.items()},
+    def layer(i):
+        """Tensors of a layer's matrices, and of its norms."""
+
+        def called(its):
+            return f"model.layers.{i}.{its.hf}.weight"
+
+        return (
+            {n: folder.matrix(called(its), shapes[n]) for n, its in family.linears.items()},
+            {n: folder.find(called(its), shapes[n]) for n, its in family.norms.items()},
         )
-        for i in range(count)
-    ]
+
+    found = [layer(i) for i in range(count)]
     embedding = folder.matrix("model.embed_tokens.weight", (vocab, hidden))
     tied, head = folder.flag(folder.config, "tie_word_embeddings"), []
     if not tied or "lm_head.weight" in folder.tensors:
@@ -290,11 +301,12 @@ def read(path, bits=8):
         used |= {t.name for tensors in linears.values() for t in tensors} | {
             t.name for t in norms.values()
         }
-    for name in folder.tensors:
-        if name not in used and not name.endswith("rotary_emb.inv_freq"):
+    for tensor in folder.tensors.values():
+        if tensor.name not in used and not tensor.name.endswith("rotary_emb.inv_freq"):
             raise UserError(
-                f"{folder.tensors[name].path}: tensor {brief(name)} has no place in a "
-                f"Llama of {count} layers without biases; this model cannot be mapped"
+                f"{tensor.path}: tensor {brief(tensor.name)} has no place in a "
+                f"{name.capitalize()} of {count} layers without biases; this model cannot be "
+                "mapped"
             )
 
     def matrix(tensors, fmt, bits):
@@ -322,18 +334,15 @@ def read(path, bits=8):
         name=folder.path.resolve().name,
         path=str(path),
         sha256=folder.sha256,
-        vocab=vocab,
         context=context,
-        rope_theta=rope_theta(folder),
-        rms_eps=folder.number("rms_norm_eps", float),
         eos=eos,
         bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None,
         chat_template=template,
         tokenizer=tokenizer,
-        layers=Layers(count, load),
         norm=norm.floats(),
         load_embedding=lambda: vocabulary(embedding),
         load_head=None if tied else lambda: vocabulary(head),
-        family="llama",
-        **shape,
+        layers=Layers(count, load),
+        family=name,
+        **sizes.of_model(),
     )

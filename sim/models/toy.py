@@ -1,7 +1,8 @@
-"""A small random Llama with every feature of a large one."""
+"""A small random model, a Llama or of another family, with every feature of a large one."""
 
 import numpy as np
 
+from mapper.families import FAMILIES, Hyperparameters
 from mapper.model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
 from rtl.spec.formats import SPARSE
 from rtl.spec.isa import WeightFormat
@@ -62,6 +63,7 @@ def toy_model(
     format=WeightFormat.U4,
     formats={},
     extremes=False,
+    family="llama",
 ):
     """A :class:`~mapper.model.Model` with matrices in a format and an S8 embedding.
 
@@ -70,7 +72,18 @@ def toy_model(
     some have weights as small or as large as a file may have.
     """
     rng = np.random.default_rng(seed)
-    shapes = Model.shapes(hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim, ffn=ffn)
+    sizes = Hyperparameters(
+        hidden=hidden,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        ffn=ffn,
+        vocab=vocab,
+        layers=layers,
+        rope_theta=10000.0,
+        rms_eps=1e-5,
+    )
+    shapes = FAMILIES[family].shapes(sizes)
 
     def normal(rows, depth, gain=1.5):
         # Rows of different sizes, and offsets that give groups a centre off zero.
@@ -94,12 +107,12 @@ def toy_model(
     made = [
         Layer(
             linears={
-                name: matrix(f"blk.{n}.{name}", shape, formats.get(name, format))
-                for name, shape in shapes.items()
+                name: matrix(f"blk.{n}.{name}", shapes[name], formats.get(name, format))
+                for name in FAMILIES[family].linears
             },
             gains={
-                name: rng.uniform(0.5, 1.5, hidden).astype(np.float32)
-                for name in ("attn_norm", "ffn_norm")
+                name: rng.uniform(0.5, 1.5, shapes[name]).astype(np.float32)
+                for name in FAMILIES[family].norms
             },
         )
         for n in range(layers)
@@ -110,21 +123,15 @@ def toy_model(
         name="toy",
         path="toy",
         sha256="0" * 64,
-        hidden=hidden,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_dim=head_dim,
-        ffn=ffn,
-        vocab=vocab,
         context=context,
-        rope_theta=10000.0,
-        rms_eps=1e-5,
         eos=(0,),
         bos=None,
         tokenizer="{}",
         chat_template=None,
-        layers=Layers(layers, made.__getitem__),
         norm=rng.uniform(0.5, 1.5, hidden).astype(np.float32),
         load_embedding=lambda: embedding,
         load_head=None if tied else lambda: head,
+        layers=Layers(layers, made.__getitem__),
+        family=family,
+        **sizes.of_model(),
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sw_ref.graph import Add, Graph, Linear, Norm, Repeat
+from sw_ref.graph import Add, Embedding, Graph, Head, Linear, Norm, Repeat
 
 
 NORM = Norm(name="norm", inputs=("x",), size=8, gain="gain", eps=0.5)
@@ -31,6 +31,36 @@ def test_listing_and_order():
         "    b = Add(layer, a): 8",
         "norm = Norm(layer, gain=gain, eps=0.5): 8",
     ]
+
+
+def test_shapes():
+    body = (
+        Linear(name="a", inputs=("layer",), size=4, weight="wa", bias="ba"),
+        Norm(name="norm", inputs=("a",), size=4, gain="gain", eps=0.5),
+        Linear(name="b", inputs=("norm",), size=8, weight="wb"),
+    )
+    graph = Graph(
+        (
+            Embedding(name="x", size=8, weight="embedding", vocab=99),
+            Repeat(name="layer", inputs=("x",), size=8, body=body, count=3),
+            Norm(name="out", inputs=("layer",), size=8, gain="gain", eps=0.5),
+            Head(name="head", inputs=("out",), size=99, weight="head"),
+        )
+    )
+    assert graph.shapes(of_layers=True) == {
+        "wa": (4, 8),
+        "ba": (4,),
+        "gain": (4,),
+        "wb": (8, 4),
+    }
+    assert graph.shapes(of_layers=False) == {"embedding": (99, 8), "gain": (8,), "head": (99, 8)}
+
+
+def test_a_tensor_has_one_shape():
+    nodes = (SOURCE, NORM, LINEAR, Linear(name="k", inputs=("q",), size=4, weight="wq"))
+    with pytest.raises(ValueError) as caught:
+        Graph(nodes).shapes(of_layers=False)
+    assert str(caught.value) == ("'k' must read 'wq' as others do, in the shape (4, 8), not (4, 4)")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What every family must have; a new one is found by itself."""
 
+import numpy as np
 import pytest
 
 from mapper.families import FAMILIES, Hyperparameters, family
@@ -7,7 +8,10 @@ from mapper.passes import lowerable
 from mapper.place import place
 from mapper.registers import COLUMN_WORDS
 from rtl.spec.config import get
+from sim.models.toy import toy_model
+from sw_ref.float32 import Float32
 from sw_ref.graph import Head
+from sw_ref.pytorch import interpreter as pytorch
 
 
 SIZES = Hyperparameters(
@@ -32,6 +36,15 @@ def test_graph(name):
     assert read == {*found.linears, *found.norms, "embedding", "norm", "head"}
     assert isinstance(graph.nodes[-1], Head)
     assert place(lowerable(graph), get("small"), COLUMN_WORDS).words <= get("small").vector_words
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_interpreters(name):
+    """A toy of it means the same to the interpreters in numpy and in PyTorch."""
+    model, ids = toy_model(family=name), [5, 17, 80, 3]
+    expected = pytorch.Float32(model)(ids).numpy()
+    (got,) = Float32(model)([ids])
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", FAMILIES)
