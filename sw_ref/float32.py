@@ -26,7 +26,7 @@ def silu(x):
 GATES = {"silu": silu}
 
 
-@lru_cache(maxsize=4)  # texts are mostly as long as the context
+@lru_cache(maxsize=8)  # texts are mostly as long as the context
 def angles(node, positions):
     """Cosines, then sines, of the first positions, of an :class:`~sw_ref.graph.Angles`."""
     exponent = np.arange(0, node.size, 2, dtype=f32) / f32(node.size)
@@ -71,7 +71,7 @@ class Float32(Interpreter):
 
     def __init__(self, model, progress=lambda done: None):
         super().__init__(model)
-        self.progress = progress
+        self.progress, self._held = progress, []
 
     def __call__(self, texts):
         """Yield the logits, float32 (positions, vocab), of each of `texts`, lists of ids."""
@@ -79,7 +79,10 @@ class Float32(Interpreter):
         return self.run(self.model.graph.nodes, scopes, self.tensors(None))
 
     def tensors(self, layer):
-        return Tensors(super().tensors(layer))
+        # Those before are let go one layer late: what the allocator gives back to the system at
+        # once would cost a page fault for each page of the next layer.
+        self._held = self._held[-1:] + [Tensors(super().tensors(layer))]
+        return self._held[-1]
 
     def round(self, node, n, scopes, trace=None):
         yield from super().round(node, n, scopes, trace)
