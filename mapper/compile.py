@@ -230,7 +230,7 @@ class Compilation:
             program_units,
             self.packed.layer_units,
             self.matrices[-1],
-            sum(node.size for node in gains_of(body)),
+            sum(node.gain_size for node in gains_of(body)),
         )
 
     @cached_property
