@@ -245,19 +245,6 @@ class Model:
         """The head, :class:`Linear` (vocab, hidden): the embedding itself when they are tied."""
         return self.embedding if self.load_head is None else self.load_head()
 
-    @staticmethod
-    def shapes(*, hidden, heads, kv_heads, head_dim, ffn):
-        """(rows, K) of the matrices of a layer, by name."""
-        return {
-            "q": (heads * head_dim, hidden),
-            "k": (kv_heads * head_dim, hidden),
-            "v": (kv_heads * head_dim, hidden),
-            "o": (hidden, heads * head_dim),
-            "gate": (ffn, hidden),
-            "up": (ffn, hidden),
-            "down": (hidden, ffn),
-        }
-
 
 def half_split(heads, head_dim):
     """Row order that turns GGUF's interleaved-RoPE Q and K into half-split order."""

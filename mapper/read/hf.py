@@ -1,4 +1,4 @@
-"""Read Llama-family models from a Hugging Face folder: `config.json` and safetensors.
+"""Read models of all families from a Hugging Face folder: `config.json` and safetensors.
 
 Weights are floats, which are rounded here, or they are in the machine's own numbers, for models
 that were trained in them. Then `config.json` has the entry ``"quantization_config":
@@ -19,7 +19,7 @@ from host.errors import UserError
 from rtl.spec.isa import WeightFormat
 
 from .. import variants
-from ..families import FAMILIES
+from ..families import Hyperparameters
 from ..model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
 from . import safetensors_file
 from .bounds import brief, check_values
@@ -29,8 +29,6 @@ from .safetensors_file import parse_json
 __all__ = ["read"]
 
 
-PARTS = {name: names.hf for name, names in FAMILIES["llama"].linears.items()}
-NORMS = {name: names.hf for name, names in FAMILIES["llama"].norms.items()}
 METHOD = "headrace"  # of quantization, when it is ours
 NATIVE = {fmt.name.lower(): fmt for fmt in WeightFormat}  # its formats
 BITS = (*sorted(ODD), 8)  # that floats can be rounded to
@@ -247,7 +245,8 @@ def read(path, bits=8):
             f"{path}: weights must be rounded to {', '.join(map(str, BITS))} bits, not {bits}"
         )
     folder = Folder(path)
-    variants.hf_config(folder.file, folder.config)
+    family = variants.hf_family(folder.file, folder.config)
+    variants.hf_config(folder.file, folder.config, family)
     context = folder.number("max_position_embeddings")
     variants.hf_window(folder.file, folder.config, context)
     hidden, heads = folder.number("hidden_size"), folder.number("num_attention_heads")
@@ -263,14 +262,20 @@ def read(path, bits=8):
     if count > 1024:
         raise UserError(f"{folder.file}: 'num_hidden_layers' must be at most 1024, not {count}")
 
-    matrices = Model.shapes(**shape)
+    shape |= dict(
+        vocab=vocab, rope_theta=rope_theta(folder), rms_eps=folder.number("rms_norm_eps", float)
+    )
+    shapes = family.graph(Hyperparameters(layers=count, **shape)).layer_shapes
     found = [
         (
             {
-                n: folder.matrix(f"model.layers.{i}.{p}.weight", matrices[n])
-                for n, p in PARTS.items()
+                n: folder.matrix(f"model.layers.{i}.{names.hf}.weight", shapes[n])
+                for n, names in family.linears.items()
             },
-            {n: folder.find(f"model.layers.{i}.{p}.weight", (hidden,)) for n, p in NORMS.items()},
+            {
+                n: folder.find(f"model.layers.{i}.{names.hf}.weight", shapes[n])
+                for n, names in family.norms.items()
+            },
         )
         for i in range(count)
     ]
@@ -294,7 +299,7 @@ def read(path, bits=8):
         if name not in used and not name.endswith("rotary_emb.inv_freq"):
             raise UserError(
                 f"{folder.tensors[name].path}: tensor {brief(name)} has no place in a "
-                f"Llama of {count} layers without biases; this model cannot be mapped"
+                f"{family.title} of {count} layers without biases; this model cannot be mapped"
             )
 
     def matrix(tensors, fmt, bits):
@@ -322,10 +327,7 @@ def read(path, bits=8):
         name=folder.path.resolve().name,
         path=str(path),
         sha256=folder.sha256,
-        vocab=vocab,
         context=context,
-        rope_theta=rope_theta(folder),
-        rms_eps=folder.number("rms_norm_eps", float),
         eos=eos,
         bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None,
         chat_template=template,
@@ -334,6 +336,6 @@ def read(path, bits=8):
         norm=norm.floats(),
         load_embedding=lambda: vocabulary(embedding),
         load_head=None if tied else lambda: vocabulary(head),
-        family="llama",
+        family=family.name,
         **shape,
     )

@@ -7,8 +7,9 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from host.errors import UserError
+from mapper.families import FAMILIES
 from mapper.model import LINEARS
-from mapper.read.gguf import LAYER_TENSORS, read
+from mapper.read.gguf import read
 from rtl.spec.isa import WeightFormat
 
 from .. import synthetic
@@ -34,7 +35,7 @@ def everything(model):
 def test_weights_are_the_files(tmp_path, kind):
     path = synthetic.write(tmp_path / "m.gguf", kind=kind)
     model, tensors = read(path), {t.name: t for t in gguf.GGUFReader(path).tensors}
-    assert set(model.layers[0].linears) == set(LINEARS) == set(LAYER_TENSORS)
+    assert set(model.layers[0].linears) == set(LINEARS) == set(FAMILIES["llama"].linears)
     for linear in everything(model):
         tensor = tensors[linear.name]
         expected = gguf.dequantize(tensor.data, tensor.tensor_type)

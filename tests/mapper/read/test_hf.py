@@ -8,10 +8,10 @@ from safetensors.numpy import save_file
 
 from host.errors import UserError
 from host.language.tokenizer import Tokenizer
+from mapper.families import FAMILIES
 from mapper.model import RANGES, round_s8, round_u
 from mapper.read import gguf
-from mapper.read.gguf import LAYER_TENSORS
-from mapper.read.hf import NORMS, PARTS, read
+from mapper.read.hf import read
 from rtl.spec.isa import WeightFormat
 
 from .. import synthetic
@@ -44,7 +44,8 @@ def tensors():
             values = values.reshape(-1, 32, 2, 64).swapaxes(1, 2).reshape(values.shape)
         parts = name.split(".")
         if parts[0] == "blk":
-            ours = {v: PARTS[k] for k, v in LAYER_TENSORS.items()} | NORMS
+            llama = FAMILIES["llama"]
+            ours = {its.gguf: its.hf for its in (*llama.linears.values(), *llama.norms.values())}
             name = f"model.layers.{parts[1]}.{ours[parts[2]]}.weight"
         else:
             name = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}[
