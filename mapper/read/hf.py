@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from host.errors import UserError
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 
 from .. import variants
 from ..families import Hyperparameters
-from ..model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
+from ..model import ODD, Layer, Layers, Linear, Model, round_s8, round_u
 from . import safetensors_file
 from .bounds import brief, check_values
 from .safetensors_file import parse_json
@@ -206,22 +207,21 @@ def rope_theta(folder):
 def integers(tensor, scale, fmt):
     """A matrix in the machine's own integers of a format."""
     codes = tensor.raw(["I8"], "weights of this 'quant_method' are integers")
-    low, high = RANGES[fmt]
-    odd = fmt in ODD.values()
-    if odd:
-        low = -high
-    outside = (codes < low) | (codes > high)
-    if odd:
-        outside |= codes % 2 == 0
+    its = FORMATS[fmt]
+    allowed = np.unique(its.grid(its.every_code))
+    low, high = allowed[0], allowed[-1]
+    outside = ~np.isin(codes, allowed)
     if outside.any():
         row, column = np.argwhere(outside)[0]
-        kind = "odd integers" if odd else "integers"
+        steps = set(np.diff(allowed).tolist())
+        what = {1: f"integers from {low} to {high}", 2: f"odd integers from {low} to {high}"}.get(
+            max(steps) if len(steps) == 1 else 0, f"integers of {', '.join(map(str, allowed))}"
+        )
         raise UserError(
-            f"{tensor.path}: tensor {tensor.name!r} must have {kind} from {low} to {high}, as "
+            f"{tensor.path}: tensor {tensor.name!r} must have {what}, as "
             f"{fmt.name.lower()} has, not {codes[row, column]} in row {row}, column {column}"
         )
-    if odd:
-        codes = (codes + np.int16(high) >> 1).astype(np.uint8)
+    codes = its.nearest(codes)
     d = scale.floats()
     check_values(scale.path, f"{tensor.name} times its scale", d.astype(np.float64) * low)
     return Linear(name=tensor.name, source=fmt.name, format=fmt, codes=codes, d=d[:, None])

@@ -3,8 +3,8 @@
 import numpy as np
 
 from mapper.families import FAMILIES, Hyperparameters
-from mapper.model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
-from rtl.spec.formats import SPARSE
+from mapper.model import ODD, Layer, Layers, Linear, Model, round_s8, round_u
+from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.spec.sparse import BLOCK
 
@@ -36,7 +36,8 @@ def round_rows(name, weights, fmt):
     """Round to a format with a scale per row, negative ones among them. Ternary weights are near
     the mean magnitude.
     """
-    limit = RANGES[fmt][1]
+    its = FORMATS[fmt]
+    limit = int(its.grid(its.every_code).max())
     largest = (
         np.abs(weights).mean(1, keepdims=True)
         if limit == 1
@@ -44,7 +45,7 @@ def round_rows(name, weights, fmt):
     )
     d = np.where(largest > 0, largest, 1) / np.float32(limit)
     d[::5] *= -1
-    codes = np.rint(weights / d).clip(-limit, limit).astype(np.int8)
+    codes = its.nearest((weights / d).clip(-limit, limit))
     return Linear(name=name, source="toy", format=fmt, codes=codes, d=d.astype(np.float32))
 
 

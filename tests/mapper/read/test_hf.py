@@ -12,6 +12,7 @@ from mapper.families import FAMILIES
 from mapper.model import RANGES, round_s8, round_u
 from mapper.read import gguf
 from mapper.read.hf import read
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 
 from .. import synthetic
@@ -87,10 +88,7 @@ def native(fmt, seed=2):
             out[name] = values
             continue
         which = WeightFormat.S8 if "embed" in name else fmt
-        low, high = RANGES[which]
-        codes = rng.integers(low, high, values.shape, endpoint=True)
-        if low == 0:
-            codes = 2 * codes - high
+        codes = FORMATS[which].grid(rng.choice(FORMATS[which].every_code, values.shape))
         out[name], out[f"{name}_scale"] = (
             codes.astype(np.int8),
             rng.normal(0, 0.01, len(values)).astype(np.float32),
