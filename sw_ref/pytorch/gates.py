@@ -31,4 +31,6 @@ def of(function):
     try:
         return GATES[function]
     except KeyError:
-        raise ValueError(f"Gate must be one of {', '.join(GATES)}, not {function!r}") from None
+        raise ValueError(
+            f"Gate must be one of {', '.join(sorted(GATES))}, not {function!r}"
+        ) from None

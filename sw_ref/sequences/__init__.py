@@ -45,5 +45,5 @@ def gate(function):
     try:
         return SEQUENCES[f"{function}_gate"]()
     except KeyError:
-        known = ", ".join(name[:-5] for name in SEQUENCES if name.endswith("_gate"))
+        known = ", ".join(sorted(name[:-5] for name in SEQUENCES if name.endswith("_gate")))
         raise ValueError(f"Gate must be one of {known}, not {function!r}") from None

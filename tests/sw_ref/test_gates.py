@@ -12,7 +12,7 @@ from sw_ref.pytorch import gates, ops
 from sw_ref.sequences import SEQUENCES, evaluate, gate, inputs
 
 
-NAMES = [name.removesuffix("_gate") for name in SEQUENCES if name.endswith("_gate")]
+NAMES = sorted(name.removesuffix("_gate") for name in SEQUENCES if name.endswith("_gate"))
 ALL = pytest.mark.parametrize("name", NAMES)
 
 

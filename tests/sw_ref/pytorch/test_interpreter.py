@@ -92,6 +92,11 @@ def test_shipped_models_equal_pytorch(name):
     same_as_pytorch(CONFIGS["lut"], load(name), length=5)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_equal_pytorch(family):
+    same_as_pytorch(CONFIGS["odd"], toy_model(heads=6, kv_heads=2, family=family), length=9)
+
+
 def between(p):
     """A Llama whose keys are scaled before they are rotated, and `up` before the gate: products of
     a norm that others than rotation and gate read."""
