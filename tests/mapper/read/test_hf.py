@@ -36,6 +36,8 @@ CONFIG = {
     "bos_token_id": 1,
 }
 
+KINDS = " or ".join(repr(family.hf) for family in FAMILIES.values())
+
 
 def tensors():
     """The synthetic weights under Hugging Face's names, Q and K in its order."""
@@ -359,8 +361,8 @@ def test_chat_templates(tmp_path, template, text):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(config={"model_type": "gpt2"}), "'model_type' must be 'llama', not 'gpt2'"),
-        (dict(config={"model_type": None}), "'model_type' must be 'llama', not None"),
+        (dict(config={"model_type": "gpt2"}), f"'model_type' must be {KINDS}, not 'gpt2'"),
+        (dict(config={"model_type": None}), f"'model_type' must be {KINDS}, not None"),
         (dict(config={"hidden_act": "gelu"}), "'hidden_act' must be 'silu', not 'gelu'"),
         (dict(config={"attention_bias": True}), "'attention_bias' must be False, not True"),
         (
