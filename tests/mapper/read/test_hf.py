@@ -150,7 +150,8 @@ def put(value):
         (
             "TERNARY",
             dict(about={"format": "ternery"}),
-            "'format' must be one of u4, s8, u1, u2, u3, ternary, sparse4, sparse8, not 'ternery'",
+            f"'format' must be one of {', '.join(f.name.lower() for f in WeightFormat)}, "
+            "not 'ternery'",
         ),
         ("TERNARY", dict(about={"format": None}), "'format' must be one of u4, "),
         (

@@ -12,7 +12,7 @@ from mapper.model import ODD
 from mapper.passes import lowerable
 from mapper.quantize import integer_groups
 from mapper.read.find import load
-from rtl.spec.config import Config, get
+from rtl.spec.config import FUNCTIONAL, Config, get
 from rtl.spec.formats import SPARSE, integers
 from rtl.spec.isa import WeightFormat
 from sim.models.toy import toy_model
@@ -76,12 +76,13 @@ def test_program_equals_pytorch(name, tied):
 
 @pytest.mark.seconds(1)
 @pytest.mark.parametrize("name", ["small", "wide"])
-@pytest.mark.parametrize("fmt", get("small-lut").weight_formats, ids=lambda f: f.name)
+@pytest.mark.parametrize("fmt", [*get("small-lut").formats, *FUNCTIONAL])
 def test_formats_equal_pytorch(name, fmt):
-    config, model = (
-        get(f"{name}-lut"),
-        toy_model(heads=6, kv_heads=2, hidden=160, ffn=320, format=fmt),
-    )
+    """Those of hardware, and what the functional machine alone takes."""
+    config, fmt = get(f"{name}-lut"), WeightFormat[fmt]
+    if fmt.name in FUNCTIONAL:
+        config = replace(config, formats=("S8", fmt.name))
+    model = toy_model(heads=6, kv_heads=2, hidden=160, ffn=320, format=fmt)
     image = same_as_pytorch(config, model, length=9)
     assert image.formats == [f.name for f in WeightFormat if f in (WeightFormat.S8, fmt)]
     assert image.patterns == (["2:16", "4:16", "8:16", "2:4"] if fmt in SPARSE else [])
