@@ -157,8 +157,9 @@ def test_trace_names_nodes():
     assert seen["layer 1 / attention / q"].shape == (3, model.heads * model.head_dim)
 
 
-def test_machine_arithmetic_is_near_float32():
-    model = toy_model()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_machine_arithmetic_is_near_float32(family):
+    model = toy_model(family=family)
     ids = [5, 17, 80, 3, 3, 41, 22, 9, 60, 11]
     exact = Float32(model)(ids)
 
