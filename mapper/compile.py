@@ -216,8 +216,7 @@ class Compilation:
     @cached_property
     def packed(self):
         """The weights, :class:`~mapper.pack.Packed`."""
-        with refused(self.model):
-            return Packed(self)
+        return Packed(self)
 
     @cached_property
     def memory(self):
@@ -235,7 +234,7 @@ class Compilation:
             program_units,
             self.packed.layer_units,
             self.matrices[-1],
-            sum(node.size for node in gains_of(body)),
+            sum(node.gain_size for node in gains_of(body)),
         )
 
     @cached_property

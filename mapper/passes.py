@@ -1,6 +1,7 @@
 """The passes between a family's graph and the graph that is placed and scheduled."""
 
-from sw_ref.graph import Angles, Attend, Embedding, Head, Linear, Norm
+from sw_ref.graph import Angles, Attend, Embedding, Gained, Gate, Head, Linear
+from sw_ref.sequences import gate
 
 from .nodes import Product
 from .place import Sections
@@ -30,12 +31,19 @@ def _check(graph):
             raise Unmappable(
                 f"{other.name!r} must not be a second {kind.__name__}, beside {found[0].name!r}"
             )
-    final = [node for node in sections.behind if isinstance(node, Norm)][:1]
+    final = [node for node in sections.behind if isinstance(node, Gained)][:1]
     for node in outside:
-        if isinstance(node, Norm) and node not in final:
+        if isinstance(node, Gained) and node not in final:
             raise Unmappable(
-                f"{node.name!r} must be in a layer, or the only Norm behind the layers"
+                f"{node.name!r} must be in a layer, or the only norm behind the layers"
             )
+    try:
+        graph.softmax_factors
+        for node in graph:
+            if isinstance(node, Gate):
+                gate(node.function)
+    except ValueError as error:
+        raise Unmappable(str(error)) from None
 
 
 def lowerable(graph):

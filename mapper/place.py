@@ -5,12 +5,12 @@ What all columns share, a section's gains, lies first; then one set of areas per
 
 from dataclasses import dataclass
 
-from sw_ref.graph import Norm, Repeat
+from sw_ref.graph import Gained, Repeat
 
 from .assembler import Area
 from .lifetimes import Piece, Storage, allocate, check
 from .lowering import lowering_of
-from .nodes import Join, Product, Quantize, Rows, Weighted
+from .nodes import Join, Product, Quantize, Rows
 from .unmappable import Unmappable
 
 
@@ -47,7 +47,7 @@ class Sections:
 
 def gains_of(nodes):
     """Those of `nodes` that read gains, in the order in which these lie in DRAM."""
-    return [node for node in nodes if isinstance(node, (Norm, Weighted))]
+    return [node for node in nodes if isinstance(node, Gained)]
 
 
 class _Values:
@@ -185,8 +185,8 @@ class Placement:
         for nodes in self.sections:
             at = 0
             for node in gains_of(nodes):
-                self.gains[node.name] = Area(at, node.size)
-                at += node.size
+                self.gains[node.name] = Area(at, node.gain_size)
+                at += node.gain_size
             shared = max(shared, at)
         base = -(-shared // 64) * 64
         values = _Values(self.sections, config)

@@ -5,6 +5,7 @@ Families of models (:mod:`mapper.families`) build graphs. The PyTorch model
 them.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -14,6 +15,7 @@ __all__ = [
     "Node",
     "Embedding",
     "Angles",
+    "Gained",
     "Norm",
     "Linear",
     "Rope",
@@ -28,22 +30,9 @@ __all__ = [
 ]
 
 
-def tensor(shape, **options):
-    """Declare a field that names a tensor of the model.
-
-    `shape` is a function of the node and of how many numbers its first input has.
-    """
-    return field(metadata={"shape": shape}, **options)
-
-
-def matrix(node, depth):
-    """Shape of a matrix that a node multiplies with its input: (rows, K)."""
-    return node.size, depth
-
-
-def vector(node, depth):
-    """Shape of a tensor with a number for each of the node's."""
-    return (node.size,)
+def tensor(**options):
+    """Declare a field that names a tensor of the model."""
+    return field(metadata={"tensor": True}, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,19 +53,15 @@ class Node:
     inputs: tuple[str, ...] = ()
     size: int
 
+    def shapes(self, sizes):
+        """Shapes of its tensors, by name; `sizes` are those of all values."""
+        return {}
+
     @property
     def tensors(self):
         """Names of the tensors that it reads."""
-        return tuple(self.shapes())
-
-    def shapes(self, depth=None):
-        """Shapes of the tensors that it reads, by name; its first input has `depth` numbers."""
-        named = [f for f in fields(self) if "shape" in f.metadata]
-        return {
-            name: f.metadata["shape"](self, depth)
-            for f in named
-            if (name := getattr(self, f.name)) is not None
-        }
+        values = (getattr(self, f.name) for f in fields(self) if "tensor" in f.metadata)
+        return tuple(value for value in values if value is not None)
 
     def __str__(self):
         known = {f.name for f in fields(Node)}
@@ -88,10 +73,9 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding(Node):
-    """The row of a matrix that the token names, one of `vocab`."""
+    """The row of a matrix that the token names."""
 
-    weight: str = tensor(lambda node, depth: (node.vocab, node.size))
-    vocab: int
+    weight: str = tensor()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +86,24 @@ class Angles(Node):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Norm(Node):
+class Gained(Node):
+    """A node that multiplies a gain in, which lies in the vector memory."""
+
+    gain: str = tensor()
+
+    @property
+    def gain_size(self):
+        """Numbers of the gain."""
+        return self.size
+
+    def shapes(self, sizes):
+        return {self.gain: (self.gain_size,)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm(Gained):
     """RMS norm: x / sqrt(mean(x * x) + eps) * gain."""
 
-    gain: str = tensor(vector)
     eps: float
 
 
@@ -113,8 +111,12 @@ class Norm(Node):
 class Linear(Node):
     """The product of a matrix with x, plus a bias where there is one."""
 
-    weight: str = tensor(matrix)
-    bias: str | None = tensor(vector, default=None)
+    weight: str = tensor()
+    bias: str | None = tensor(default=None)
+
+    def shapes(self, sizes):
+        matrix = {self.weight: (self.size, sizes[self.inputs[0]])}
+        return matrix if self.bias is None else matrix | {self.bias: (self.size,)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +141,11 @@ class Attend(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Gate(Node):
-    """function(gate) * up; inputs are gate and up."""
+    """function(gate) * up; inputs are gate and up.
+
+    ``silu`` is the sequence `silu_gate` (:func:`sw_ref.sequences.gate`), and an entry of
+    :mod:`sw_ref.pytorch.gates`.
+    """
 
     function: str
 
@@ -160,7 +166,10 @@ class Scale(Node):
 class Head(Node):
     """Logits: the product of a matrix with x."""
 
-    weight: str = tensor(matrix)
+    weight: str = tensor()
+
+    def shapes(self, sizes):
+        return {self.weight: (self.size, sizes[self.inputs[0]])}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,23 +229,36 @@ class Graph:
             if isinstance(node, Repeat):
                 ahead += reversed(node.body)
 
-    def shapes(self, *, of_layers):
-        """Shapes of tensors by name: of those that rounds have, or of those outside.
-
-        Raises :exc:`ValueError` where nodes need a tensor in different shapes.
-        """
-        sizes, found = {node.name: node.size for node in self}, {}
-        outside = {node.name for node in self.nodes}
-        for node in self:
-            if (node.name not in outside) == of_layers:
-                shapes = node.shapes(*(sizes[name] for name in node.inputs[:1]))
-                for name, shape in shapes.items():
-                    if found.setdefault(name, shape) != shape:
-                        raise ValueError(
-                            f"{node.name!r} must read {name!r} as others do, in the shape "
-                            f"{found[name]}, not {shape}"
-                        )
-        return found
-
     def __str__(self):
         return "\n".join(text_of(self.nodes))
+
+    @property
+    def layer_shapes(self):
+        """Shapes of a layer's tensors, by name: (rows, K) of matrices, (size,) of gains."""
+        sizes, found = {node.name: node.size for node in self}, {}
+        for repeat in (node for node in self if isinstance(node, Repeat)):
+            for node in repeat.body:
+                found |= node.shapes(sizes)
+        return found
+
+    @property
+    def softmax_factors(self):
+        """What tensors are multiplied with, since the machine's attention takes powers of 2 of q k:
+        log2(e) / sqrt(head_dim), by the tensor that the queries' lengths depend on.
+
+        Raises :exc:`ValueError` where they depend on none.
+        """
+        makers, factors = {node.name: node for node in self}, {}
+        for node in self:
+            if isinstance(node, Attend):
+                query = makers[node.inputs[0]]
+                while isinstance(query, Rope):  # which keeps lengths
+                    query = makers[query.inputs[0]]
+                if not isinstance(query, (Gained, Linear)):
+                    raise ValueError(
+                        f"{node.name!r} must have queries of a product or a norm, rotated or not, "
+                        f"not {query.name!r}"
+                    )
+                tensor = query.weight if isinstance(query, Linear) else query.gain
+                factors[tensor] = math.log2(math.e) / math.sqrt(node.head_dim)
+        return factors

@@ -6,15 +6,14 @@ A file registers a function from :class:`Hyperparameters` to :class:`~sw_ref.gra
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any
 
 from sw_ref.graph import Graph
 
 
-__all__ = ["FAMILIES", "Family", "Hyperparameters", "Names", "family", "family_of", "known"]
+__all__ = ["FAMILIES", "Family", "Hyperparameters", "Names", "family"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +29,6 @@ class Hyperparameters:
     layers: int
     rope_theta: float
     rms_eps: float
-
-    def of_model(self) -> dict[str, Any]:
-        """All but the number of layers: parameters of a :class:`~mapper.model.Model`."""
-        values = asdict(self)
-        del values["layers"]
-        return values
 
 
 @dataclass(frozen=True)
@@ -53,57 +46,50 @@ class Family:
 
     Attributes
     ----------
+    name : :class:`str`
     gguf, hf : :class:`str`
         ``general.architecture`` in GGUF files, ``model_type`` in a ``config.json``.
     linears, norms : mapping of :class:`str` to :class:`Names`
         A layer's tensors, by their names in the graph: matrices, and gains.
-    neighbours : :class:`bool`
-        Whether a rotary embedding's pairs are neighbours in the rows of GGUF files, which llama.cpp
-        calls "normal", rather than half a head apart ("neox").
     graph : function of :class:`Hyperparameters`
         Builds the :class:`~sw_ref.graph.Graph`.
+    interleaved : tuple of :class:`str`
+        Matrices whose heads GGUF has with the two elements of a RoPE pair side by side.
+    hf_fields : mapping of :class:`str` to tuple
+        Values of fields of a ``config.json`` that its graph stands for, where
+        :mod:`mapper.variants` would refuse them.
     """
 
+    name: str
     gguf: str
     hf: str
     linears: Mapping[str, Names]
     norms: Mapping[str, Names]
-    neighbours: bool
     graph: Callable[[Hyperparameters], Graph]
+    interleaved: tuple[str, ...] = ()
+    hf_fields: Mapping[str, tuple] = field(default_factory=dict)
 
-    def shapes(self, hyperparameters):
-        """Shapes of a layer's tensors by name: (rows, K) of matrices, (size,) of gains."""
-        return self.graph(hyperparameters).shapes(of_layers=True)
+    @property
+    def title(self):
+        """Its name, for messages."""
+        return self.name.capitalize()
 
 
 FAMILIES: dict[str, Family] = {}  # by their functions' names
 
 
-def family(*, gguf, hf, linears, norms, neighbours=False):
-    """Register the function below as the graph of a :class:`Family`."""
+def family(**about):
+    """Register the function below as the graph of a :class:`Family`, which `about` describes."""
 
     def register(graph):
         if graph.__name__ in FAMILIES:
             raise ValueError(
                 f"Families must differ in their names, {graph.__name__!r} is there already"
             )
-        FAMILIES[graph.__name__] = Family(
-            gguf=gguf, hf=hf, linears=linears, norms=norms, neighbours=neighbours, graph=graph
-        )
+        FAMILIES[graph.__name__] = Family(name=graph.__name__, graph=graph, **about)
         return graph
 
     return register
-
-
-def family_of(kind, called):
-    """Name of the family that files of a kind, ``gguf`` or ``hf``, call `called`; None if there is
-    none."""
-    return next((name for name, its in FAMILIES.items() if getattr(its, kind) == called), None)
-
-
-def known(kind):
-    """What files of a kind call the families, for messages."""
-    return " or ".join(repr(getattr(its, kind)) for its in FAMILIES.values())
 
 
 for _module in iter_modules(__path__):

@@ -33,7 +33,7 @@ NORMS = {
 }
 
 
-@family(gguf="llama", hf="llama", linears=LINEARS, norms=NORMS, neighbours=True)
+@family(gguf="llama", hf="llama", linears=LINEARS, norms=NORMS, interleaved=("q", "k"))
 def llama(p: Hyperparameters) -> Graph:
     """The graph of a Llama."""
     heads = {"heads": p.heads, "kv_heads": p.kv_heads, "head_dim": p.head_dim}
@@ -87,7 +87,7 @@ def llama(p: Hyperparameters) -> Graph:
     )
     return Graph(
         (
-            Embedding(name="embedding", size=p.hidden, weight="embedding", vocab=p.vocab),
+            Embedding(name="embedding", size=p.hidden, weight="embedding"),
             Angles(name="angles", size=p.head_dim, theta=p.rope_theta),
             Repeat(name="layer", inputs=("embedding",), size=p.hidden, body=body, count=p.layers),
             norm("norm", "layer", "norm"),

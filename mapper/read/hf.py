@@ -1,4 +1,4 @@
-"""Read models from a Hugging Face folder: `config.json` and safetensors.
+"""Read models of all families from a Hugging Face folder: `config.json` and safetensors.
 
 Weights are floats, which are rounded here, or they are in the machine's own numbers, for models
 that were trained in them. Then `config.json` has the entry ``"quantization_config":
@@ -11,15 +11,17 @@ are -3, -1, 1 and 3. The embedding and the head have the integers of ``s8``.
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from host.errors import UserError
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 
 from .. import variants
-from ..families import FAMILIES, Hyperparameters, family_of, known
-from ..model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
+from ..families import Hyperparameters
+from ..model import ODD, Layer, Layers, Linear, Model, round_s8, round_u
 from . import safetensors_file
 from .bounds import brief, check_values
 from .safetensors_file import parse_json
@@ -202,44 +204,24 @@ def rope_theta(folder):
     return folder.number("rope_theta", float, 10000.0)
 
 
-def hyperparameters(folder):
-    """The model's :class:`~mapper.families.Hyperparameters`."""
-    hidden, heads = folder.number("hidden_size"), folder.number("num_attention_heads")
-    layers = folder.number("num_hidden_layers")
-    if layers > 1024:
-        raise UserError(f"{folder.file}: 'num_hidden_layers' must be at most 1024, not {layers}")
-    return Hyperparameters(
-        hidden=hidden,
-        heads=heads,
-        ffn=folder.number("intermediate_size"),
-        kv_heads=folder.number("num_key_value_heads", default=heads),
-        head_dim=folder.number("head_dim", default=max(1, hidden // heads)),
-        vocab=folder.number("vocab_size"),
-        layers=layers,
-        rope_theta=rope_theta(folder),
-        rms_eps=folder.number("rms_norm_eps", float),
-    )
-
-
 def integers(tensor, scale, fmt):
     """A matrix in the machine's own integers of a format."""
     codes = tensor.raw(["I8"], "weights of this 'quant_method' are integers")
-    low, high = RANGES[fmt]
-    odd = fmt in ODD.values()
-    if odd:
-        low = -high
-    outside = (codes < low) | (codes > high)
-    if odd:
-        outside |= codes % 2 == 0
+    its = FORMATS[fmt]
+    allowed = np.unique(its.grid(its.every_code))
+    low, high = allowed[0], allowed[-1]
+    outside = ~np.isin(codes, allowed)
     if outside.any():
         row, column = np.argwhere(outside)[0]
-        kind = "odd integers" if odd else "integers"
+        steps = set(np.diff(allowed).tolist())
+        what = {1: f"integers from {low} to {high}", 2: f"odd integers from {low} to {high}"}.get(
+            max(steps) if len(steps) == 1 else 0, f"integers of {', '.join(map(str, allowed))}"
+        )
         raise UserError(
-            f"{tensor.path}: tensor {tensor.name!r} must have {kind} from {low} to {high}, as "
+            f"{tensor.path}: tensor {tensor.name!r} must have {what}, as "
             f"{fmt.name.lower()} has, not {codes[row, column]} in row {row}, column {column}"
         )
-    if odd:
-        codes = (codes + np.int16(high) >> 1).astype(np.uint8)
+    codes = its.nearest(codes)
     d = scale.floats()
     check_values(scale.path, f"{tensor.name} times its scale", d.astype(np.float64) * low)
     return Linear(name=tensor.name, source=fmt.name, format=fmt, codes=codes, d=d[:, None])
@@ -263,28 +245,40 @@ def read(path, bits=8):
             f"{path}: weights must be rounded to {', '.join(map(str, BITS))} bits, not {bits}"
         )
     folder = Folder(path)
-    name = family_of("hf", folder.config.get("model_type"))
-    if name is None:
-        variants.refuse(folder.file, "model_type", known("hf"), folder.config.get("model_type"))
-    variants.hf_config(folder.file, folder.config)
+    family = variants.hf_family(folder.file, folder.config)
+    variants.hf_config(folder.file, folder.config, family)
     context = folder.number("max_position_embeddings")
     variants.hf_window(folder.file, folder.config, context)
-    sizes = hyperparameters(folder)
-    family, count = FAMILIES[name], sizes.layers
-    shapes, hidden, vocab = family.shapes(sizes), sizes.hidden, sizes.vocab
+    hidden, heads = folder.number("hidden_size"), folder.number("num_attention_heads")
+    shape: dict[str, Any]
+    shape = dict(
+        hidden=hidden,
+        heads=heads,
+        ffn=folder.number("intermediate_size"),
+        kv_heads=folder.number("num_key_value_heads", default=heads),
+        head_dim=folder.number("head_dim", default=max(1, hidden // heads)),
+    )
+    vocab, count = folder.number("vocab_size"), folder.number("num_hidden_layers")
+    if count > 1024:
+        raise UserError(f"{folder.file}: 'num_hidden_layers' must be at most 1024, not {count}")
 
-    def layer(i):
-        """Tensors of a layer's matrices, and of its norms."""
-
-        def called(its):
-            return f"model.layers.{i}.{its.hf}.weight"
-
-        return (
-            {n: folder.matrix(called(its), shapes[n]) for n, its in family.linears.items()},
-            {n: folder.find(called(its), shapes[n]) for n, its in family.norms.items()},
+    shape |= dict(
+        vocab=vocab, rope_theta=rope_theta(folder), rms_eps=folder.number("rms_norm_eps", float)
+    )
+    shapes = family.graph(Hyperparameters(layers=count, **shape)).layer_shapes
+    found = [
+        (
+            {
+                n: folder.matrix(f"model.layers.{i}.{names.hf}.weight", shapes[n])
+                for n, names in family.linears.items()
+            },
+            {
+                n: folder.find(f"model.layers.{i}.{names.hf}.weight", shapes[n])
+                for n, names in family.norms.items()
+            },
         )
-
-    found = [layer(i) for i in range(count)]
+        for i in range(count)
+    ]
     embedding = folder.matrix("model.embed_tokens.weight", (vocab, hidden))
     tied, head = folder.flag(folder.config, "tie_word_embeddings"), []
     if not tied or "lm_head.weight" in folder.tensors:
@@ -301,12 +295,11 @@ def read(path, bits=8):
         used |= {t.name for tensors in linears.values() for t in tensors} | {
             t.name for t in norms.values()
         }
-    for tensor in folder.tensors.values():
-        if tensor.name not in used and not tensor.name.endswith("rotary_emb.inv_freq"):
+    for name in folder.tensors:
+        if name not in used and not name.endswith("rotary_emb.inv_freq"):
             raise UserError(
-                f"{tensor.path}: tensor {brief(tensor.name)} has no place in a "
-                f"{name.capitalize()} of {count} layers without biases; this model cannot be "
-                "mapped"
+                f"{folder.tensors[name].path}: tensor {brief(name)} has no place in a "
+                f"{family.title} of {count} layers without biases; this model cannot be mapped"
             )
 
     def matrix(tensors, fmt, bits):
@@ -339,10 +332,10 @@ def read(path, bits=8):
         bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None,
         chat_template=template,
         tokenizer=tokenizer,
+        layers=Layers(count, load),
         norm=norm.floats(),
         load_embedding=lambda: vocabulary(embedding),
         load_head=None if tied else lambda: vocabulary(head),
-        layers=Layers(count, load),
-        family=name,
-        **sizes.of_model(),
+        family=family.name,
+        **shape,
     )

@@ -40,11 +40,11 @@ def tensors(model):
         out[name], out[f"{name}_scale"] = np.ascontiguousarray(codes), np.ascontiguousarray(scale)
 
     for n, layer in enumerate(model.layers):
-        for part, its in family.linears.items():
+        for part, names in family.linears.items():
             formats.add(layer.linears[part].format)
-            add(f"model.layers.{n}.{its.hf}.weight", layer.linears[part])
-        for part, its in family.norms.items():
-            out[f"model.layers.{n}.{its.hf}.weight"] = layer.gains[part]
+            add(f"model.layers.{n}.{names.hf}.weight", layer.linears[part])
+        for part, names in family.norms.items():
+            out[f"model.layers.{n}.{names.hf}.weight"] = layer.gains[part]
     add("model.embed_tokens.weight", model.embedding)
     if not model.tied:
         add("lm_head.weight", model.head)
@@ -59,11 +59,12 @@ def tensors(model):
 
 def configuration(model, fmt: WeightFormat):
     """What `config.json` says."""
-    called = FAMILIES[model.family].hf
+    family = FAMILIES[model.family]
     return {
-        "architectures": [f"{called.capitalize()}ForCausalLM"],
-        "model_type": called,
+        "architectures": [f"{family.title}ForCausalLM"],
+        "model_type": family.hf,
         "hidden_act": "silu",
+        **{key: values[0] for key, values in family.hf_fields.items()},
         "hidden_size": model.hidden,
         "intermediate_size": model.ffn,
         "num_hidden_layers": len(model.layers),

@@ -1,10 +1,10 @@
-"""A small random model, a Llama or of another family, with every feature of a large one."""
+"""A small random model with every feature of a large one."""
 
 import numpy as np
 
 from mapper.families import FAMILIES, Hyperparameters
-from mapper.model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
-from rtl.spec.formats import SPARSE
+from mapper.model import ODD, Layer, Layers, Linear, Model, round_s8, round_u
+from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.spec.sparse import BLOCK
 
@@ -36,7 +36,8 @@ def round_rows(name, weights, fmt):
     """Round to a format with a scale per row, negative ones among them. Ternary weights are near
     the mean magnitude.
     """
-    limit = RANGES[fmt][1]
+    its = FORMATS[fmt]
+    limit = int(its.grid(its.every_code).max())
     largest = (
         np.abs(weights).mean(1, keepdims=True)
         if limit == 1
@@ -44,7 +45,7 @@ def round_rows(name, weights, fmt):
     )
     d = np.where(largest > 0, largest, 1) / np.float32(limit)
     d[::5] *= -1
-    codes = np.rint(weights / d).clip(-limit, limit).astype(np.int8)
+    codes = its.nearest((weights / d).clip(-limit, limit))
     return Linear(name=name, source="toy", format=fmt, codes=codes, d=d.astype(np.float32))
 
 
@@ -65,25 +66,25 @@ def toy_model(
     extremes=False,
     family="llama",
 ):
-    """A :class:`~mapper.model.Model` with matrices in a format and an S8 embedding.
+    """A :class:`~mapper.model.Model` of a family, with matrices in a format and an S8 embedding.
 
     Weights are large enough that attention is sharp and the logits differ. `formats` has those of
     single matrices, by name, that are not in `format`. With `extremes`, some rows are zeros, and
     some have weights as small or as large as a file may have.
     """
     rng = np.random.default_rng(seed)
-    sizes = Hyperparameters(
+    sizes = dict(
         hidden=hidden,
         heads=heads,
         kv_heads=kv_heads,
         head_dim=head_dim,
         ffn=ffn,
         vocab=vocab,
-        layers=layers,
         rope_theta=10000.0,
         rms_eps=1e-5,
     )
-    shapes = FAMILIES[family].shapes(sizes)
+    its = FAMILIES[family]
+    shapes = its.graph(Hyperparameters(layers=layers, **sizes)).layer_shapes
 
     def normal(rows, depth, gain=1.5):
         # Rows of different sizes, and offsets that give groups a centre off zero.
@@ -108,11 +109,10 @@ def toy_model(
         Layer(
             linears={
                 name: matrix(f"blk.{n}.{name}", shapes[name], formats.get(name, format))
-                for name in FAMILIES[family].linears
+                for name in its.linears
             },
             gains={
-                name: rng.uniform(0.5, 1.5, shapes[name]).astype(np.float32)
-                for name in FAMILIES[family].norms
+                name: rng.uniform(0.5, 1.5, *shapes[name]).astype(np.float32) for name in its.norms
             },
         )
         for n in range(layers)
@@ -128,10 +128,10 @@ def toy_model(
         bos=None,
         tokenizer="{}",
         chat_template=None,
+        layers=Layers(layers, made.__getitem__),
         norm=rng.uniform(0.5, 1.5, hidden).astype(np.float32),
         load_embedding=lambda: embedding,
         load_head=None if tied else lambda: head,
-        layers=Layers(layers, made.__getitem__),
         family=family,
-        **sizes.of_model(),
+        **sizes,
     )

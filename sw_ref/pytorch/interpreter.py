@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from ..interpreter import TOKENS, Interpreter
-from . import ops
+from . import gates, ops
 from .attention import attend
 from .linear import linear as machine_linear
 
@@ -76,7 +76,7 @@ class Float32(Interpreter):
         return result.transpose(0, 1).flatten(1)
 
     def gate(self, node, tensor, gate, up):
-        return torch.nn.functional.silu(gate) * up
+        return gates.of(node.function).float32(gate, up)
 
     def add(self, node, tensor, x, y):
         return x + y
@@ -115,10 +115,19 @@ class MachineArithmetic(Float32):
     def __init__(self, model, integers):
         super().__init__(model)
         self.integers = integers
+        self.factors = model.graph.softmax_factors
 
-    def product(self, named, x):
-        weight, row_scale = self.integers(*named)
-        return machine_linear(torch.tensor(weight), torch.tensor(row_scale), x)
+    def scaled(self, name, values):
+        """A gain, or row scales, times the softmax' factor where the tensor has it."""
+        factor = torch.tensor(self.factors.get(name, 1.0), dtype=torch.float32)
+        return torch.tensor(values) * factor
+
+    def product(self, node, tensor, x):
+        weight, row_scale = self.integers(*tensor(node.weight))
+        return machine_linear(torch.tensor(weight), self.scaled(node.weight, row_scale), x)
+
+    def gain(self, node, tensor):
+        return self.scaled(node.gain, tensor(node.gain)[1])
 
     def embedding(self, node, tensor, ids):
         weight, row_scale = self.integers(*tensor(node.weight))
@@ -130,20 +139,20 @@ class MachineArithmetic(Float32):
     def norm(self, node, tensor, x):
         x = settled(x)
         return Late(
-            ops.madd(x, torch.tensor(tensor(node.gain)[1]), 0.0),
+            ops.madd(x, self.gain(node, tensor), 0.0),
             ops.rms_reciprocal(x, node.eps)[:, None],
         )
 
     def linear(self, node, tensor, x):
         if node.bias is not None:
-            y = self.product(tensor(node.weight), settled(x))
+            y = self.product(node, tensor, settled(x))
             return ops.madd(y, 1.0, torch.tensor(tensor(node.bias)[1]))
         if isinstance(x, Late):
-            return Late(self.product(tensor(node.weight), x.values), x.factor)
-        return self.product(tensor(node.weight), x)
+            return Late(self.product(node, tensor, x.values), x.factor)
+        return self.product(node, tensor, x)
 
     def head(self, node, tensor, x):
-        return self.product(tensor(node.weight), settled(x))  # logits leave the machine
+        return self.product(node, tensor, settled(x))  # logits leave the machine
 
     def rope(self, node, tensor, x, angles):
         if isinstance(x, Late):
@@ -164,7 +173,7 @@ class MachineArithmetic(Float32):
         return out.flatten(1)
 
     def gate(self, node, tensor, gate, up):
-        return ops.silu_gate(settled(gate), settled(up))
+        return gates.of(node.function).machine(settled(gate), settled(up))
 
     def add(self, node, tensor, x, y):
         return ops.madd(settled(y), 1.0, settled(x))

@@ -180,7 +180,7 @@ def test_every_value_is_explained(capsys):
     for field in {f.name for f in fields(Config)} - {"name", "dram"}:
         (at,) = (n for n, line in enumerate(lines) if line.startswith(f"{field} = "))
         assert lines[at - 1].startswith("# ") and "`" not in lines[at - 1], field
-    assert table and "# Linear core: one of systolic, lut, dspchain.\ncore = " in text
+    assert table and f"# Linear core: one of {', '.join(CORES)}.\ncore = " in text
     assert cli.main(["config", "small", "--set", "dram.latency=30"]) == 0
     assert capsys.readouterr().out.endswith(text)
 

@@ -97,6 +97,7 @@ OTHER_ANGLES = Angles(name="local", size=64, theta=1e6)
 @pytest.mark.parametrize(
     "change, text",
     [
+        (in_layer(silu={"function": "tanh"}), "Gate must be one of silu, not 'tanh'"),
         (
             in_layer(q={"bias": "q_bias"}),
             "'layer / attention / q' must have no bias, not 'q_bias'",
@@ -105,8 +106,8 @@ OTHER_ANGLES = Angles(name="local", size=64, theta=1e6)
         (second, "'again' must not be a Repeat beside another, 'layer'"),
         (no_layers, "'head' must come behind a Repeat, there is none"),
         (linear_behind, "'adapter' must be in a layer, as each Linear"),
-        (norm_before, "'early' must be in a layer, or the only Norm behind the layers"),
-        (two_norms, "'other' must be in a layer, or the only Norm behind the layers"),
+        (norm_before, "'early' must be in a layer, or the only norm behind the layers"),
+        (two_norms, "'other' must be in a layer, or the only norm behind the layers"),
         (
             in_layer(more=(ATTEND,)),
             "'layer / attention / attend' must not be a second Attend, beside 'more'",
@@ -127,8 +128,8 @@ OTHER_ANGLES = Angles(name="local", size=64, theta=1e6)
             in_layer(
                 attend={"inputs": ("layer", "layer / attention / k", "layer / attention / v")}
             ),
-            "'layer / attention / attend' must have a product's queries, rotated or not, "
-            "not 'layer'",
+            "'layer / attention / attend' must have queries of a product or a norm, rotated "
+            "or not, not 'layer'",
         ),
     ],
 )

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from sim.models.toy import toy_model
 from sw_ref import graph as graph_module
-from sw_ref.float32 import Float32
-from sw_ref.graph import Add, Graph, Node, Repeat, Scale
+from sw_ref.float32 import GATES, Float32
+from sw_ref.graph import Add, Gained, Graph, Node, Repeat, Scale
 from sw_ref.interpreter import TOKENS
-from sw_ref.pytorch import interpreter as pytorch
+from sw_ref.pytorch import gates, interpreter as pytorch
 
 
 TEXTS = [[5, 17, 80, 3, 3, 41, 22], [9], [60, 11, 2]]
@@ -22,7 +23,7 @@ def without_methods(interpreter):
     types = {t for t in vars(graph_module).values() if isinstance(t, type) and issubclass(t, Node)}
     return {
         t.__name__
-        for t in types - {Node, Repeat}
+        for t in types - {Node, Gained, Repeat}
         if t.__module__ == graph_module.__name__ and not hasattr(interpreter, t.__name__.lower())
     }
 
@@ -33,6 +34,17 @@ def test_every_type_of_node(interpreter, monkeypatch):
     novel = type("Novel", (Node,), {"__module__": graph_module.__name__})
     monkeypatch.setattr(graph_module, "Novel", novel, raising=False)
     assert without_methods(interpreter) == {"Novel"}
+
+
+def test_every_gate():
+    """PyTorch's gates, and no others."""
+    x = np.linspace(-9, 9, 50, dtype=np.float32)
+    assert set(GATES) == set(gates.GATES)
+    for name, function in GATES.items():
+        expected = gates.of(name).float32(torch.tensor(x), torch.ones(50)).numpy()
+        np.testing.assert_allclose(
+            function(x), expected, rtol=0, atol=1e-6 * np.abs(expected).max()
+        )
 
 
 class Changed:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sw_ref.graph import Add, Embedding, Graph, Head, Linear, Norm, Repeat
+from sw_ref.graph import Add, Attend, Graph, Linear, Norm, Repeat, Rope
 
 
 NORM = Norm(name="norm", inputs=("x",), size=8, gain="gain", eps=0.5)
@@ -33,36 +33,6 @@ def test_listing_and_order():
     ]
 
 
-def test_shapes():
-    body = (
-        Linear(name="a", inputs=("layer",), size=4, weight="wa", bias="ba"),
-        Norm(name="norm", inputs=("a",), size=4, gain="gain", eps=0.5),
-        Linear(name="b", inputs=("norm",), size=8, weight="wb"),
-    )
-    graph = Graph(
-        (
-            Embedding(name="x", size=8, weight="embedding", vocab=99),
-            Repeat(name="layer", inputs=("x",), size=8, body=body, count=3),
-            Norm(name="out", inputs=("layer",), size=8, gain="gain", eps=0.5),
-            Head(name="head", inputs=("out",), size=99, weight="head"),
-        )
-    )
-    assert graph.shapes(of_layers=True) == {
-        "wa": (4, 8),
-        "ba": (4,),
-        "gain": (4,),
-        "wb": (8, 4),
-    }
-    assert graph.shapes(of_layers=False) == {"embedding": (99, 8), "gain": (8,), "head": (99, 8)}
-
-
-def test_a_tensor_has_one_shape():
-    nodes = (SOURCE, NORM, LINEAR, Linear(name="k", inputs=("q",), size=4, weight="wq"))
-    with pytest.raises(ValueError) as caught:
-        Graph(nodes).shapes(of_layers=False)
-    assert str(caught.value) == ("'k' must read 'wq' as others do, in the shape (4, 8), not (4, 4)")
-
-
 @pytest.mark.parametrize(
     "nodes, message",
     [
@@ -90,3 +60,46 @@ def test_refused(nodes, message):
     with pytest.raises(ValueError) as caught:
         Graph(nodes)
     assert str(caught.value) == message
+
+
+def test_shapes_of_a_layers_tensors():
+    linear = Linear(name="a", inputs=("norm",), size=4, weight="wa", bias="ba")
+    graph = Graph((SOURCE, Repeat(name="x2", inputs=("x",), size=8, body=(), count=1)))
+    assert graph.layer_shapes == {}
+    body = (Norm(name="norm", inputs=("layer",), size=8, gain="gain", eps=0.5), linear)
+    graph = Graph((SOURCE, Repeat(name="layer", inputs=("x",), size=8, body=body, count=3)))
+    assert graph.layer_shapes == {"gain": (8,), "wa": (4, 8), "ba": (4,)}
+
+
+def attending(*queries):
+    """A graph whose queries, called q, come of some nodes."""
+    heads = {"heads": 1, "kv_heads": 1, "head_dim": 64}
+    return Graph(
+        (SOURCE, *queries, Attend(name="attend", inputs=("q", "x", "x"), size=64, **heads))
+    )
+
+
+@pytest.mark.parametrize(
+    "queries, tensor",
+    [
+        ([Linear(name="q", inputs=("x",), size=64, weight="wq")], "wq"),
+        (
+            [
+                Linear(name="p", inputs=("x",), size=64, weight="wq"),
+                Rope(name="q", inputs=("p", "x"), size=64, head_dim=64),
+            ],
+            "wq",
+        ),
+        ([Norm(name="q", inputs=("x",), size=64, gain="gain", eps=0.5)], "gain"),
+    ],
+)
+def test_the_softmax_factor_is_the_last_tensors(queries, tensor):
+    assert attending(*queries).softmax_factors == {
+        tensor: pytest.approx(1.4426950408889634 / 8, rel=1e-15)
+    }
+
+
+def test_queries_of_no_tensor():
+    message = "^'attend' must have queries of a product or a norm, rotated or not, not 'q'$"
+    with pytest.raises(ValueError, match=message):
+        attending(Add(name="q", inputs=("x", "x"), size=64)).softmax_factors

@@ -134,7 +134,7 @@ def test_core_unknown(tmp_path, capsys):
     assert main(["verilog", "--core", "lutt", "-o", str(tmp_path)]) == 2
     assert (
         capsys.readouterr().err
-        == "headrace: --core must be one of systolic, lut, dspchain, not 'lutt'\n"
+        == f"headrace: --core must be one of {', '.join(configs.CORES)}, not 'lutt'\n"
     )
 
 

@@ -38,6 +38,7 @@ def graph(p):
 
 LLAMA = FAMILIES["llama"]
 OTHER = Family(
+    name=NAME,
     gguf="other2",
     hf="other",
     linears={
@@ -46,7 +47,6 @@ OTHER = Family(
         "o_b": Names("attn_out_b", "self_attn.b_proj"),
     },
     norms={**LLAMA.norms, "post_norm": Names("post_attn_norm", "post_norm")},
-    neighbours=False,
     graph=graph,
 )
 

@@ -50,11 +50,11 @@ def test_gguf(tmp_path):
     same_as_pytorch(get("small"), model, length=3)
 
 
-def test_rows_of_neighbours(monkeypatch, tmp_path):
-    """Where a family says so, rows of what is rotated, and of nothing else, change places."""
+def test_interleaved_rows(monkeypatch, tmp_path):
+    """Where a family says so, rows change places, and no others do."""
     path = write(tmp_path / "m.gguf", kind=Type.Q8_0)
     plain = reader.read(path).layers[0].linears
-    monkeypatch.setitem(FAMILIES, NAME, replace(OTHER, neighbours=True))
+    monkeypatch.setitem(FAMILIES, NAME, replace(OTHER, interleaved=("q", "k")))
     turned = reader.read(path).layers[0].linears
     assert {n for n in plain if (plain[n].codes != turned[n].codes).any()} == {"q", "k"}
 

@@ -14,6 +14,9 @@ from rtl.spec.isa import WeightFormat
 from .. import synthetic
 
 
+KINDS = " or ".join(repr(family.gguf) for family in FAMILIES.values())
+
+
 def undo(name, weights):
     """GGUF's rows of Q and K in half-split order, by the recipe in the design's facts."""
     if not name.endswith(("attn_q.weight", "attn_k.weight")):
@@ -86,7 +89,7 @@ def test_untied_head(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(arch="gpt2"), "the architecture must be 'llama', not 'gpt2'"),
+        (dict(arch="gpt2"), f"the architecture must be {KINDS}, not 'gpt2'"),
         (
             dict(kind=Type.Q5_1),
             "tensor 'token_embd.weight' must be of type F32, F16, Q4_0, Q4_1, Q8_0, BF16, not Q5_1",

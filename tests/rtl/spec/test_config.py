@@ -28,7 +28,7 @@ WRONG = [
     ("dram",           ("ddr9", None),
      "dram must be one of sdr-50-x16, ddr3-240-x16, ddr3-300-x16, ddr3-800-x16, ddr4-2400-x64, "
      "ideal"),
-    ("core",           ("LUT", "", None),      "core must be one of systolic, lut, dspchain"),
+    ("core",           ("LUT", "", None),      f"core must be one of {', '.join(CORES)}"),
 ]
 # fmt: on
 
