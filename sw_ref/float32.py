@@ -9,21 +9,13 @@ from functools import lru_cache
 import numpy as np
 
 from .interpreter import TOKENS, Interpreter
+from .sequences import GATES
 
 
-__all__ = ["GATES", "Float32", "Tensors"]
+__all__ = ["Float32", "Tensors"]
 
 
 f32 = np.float32
-
-
-def silu(x):
-    """x / (1 + exp(-x))."""
-    with np.errstate(over="ignore"):  # 1 / inf is the 0 that is meant
-        return x / (1 + np.exp(-x))
-
-
-GATES = {"silu": silu}
 
 
 @lru_cache(maxsize=8)  # texts are mostly as long as the context

@@ -9,12 +9,13 @@ it.
 from importlib import import_module
 from pkgutil import iter_modules
 
-from .functions import FUNCTIONS, evaluate
+from .functions import FUNCTIONS, GATES, evaluate
 from .trace import SEQUENCES, Sequence, inputs, sequence
 
 
 __all__ = [
     "FUNCTIONS",
+    "GATES",
     "SEQUENCES",
     "Sequence",
     "RECIPROCAL",
