@@ -204,13 +204,22 @@ def rope_theta(folder):
     return folder.number("rope_theta", float, 10000.0)
 
 
+def looked_up(table, codes):
+    """What a table has for each of int8 codes, 256 entries of a byte each in the order of uint8.
+
+    A whole model's weights pass through here, and indexing takes several times as long.
+    """
+    found = bytearray(codes.tobytes().translate(table.tobytes()))
+    return np.frombuffer(found, table.dtype).reshape(codes.shape)
+
+
 def integers(tensor, scale, fmt):
     """A matrix in the machine's own integers of a format."""
     codes = tensor.raw(["I8"], "weights of this 'quant_method' are integers")
-    its = FORMATS[fmt]
+    its, every = FORMATS[fmt], np.arange(256).astype(np.int8)
     allowed = np.unique(its.grid(its.every_code))
     low, high = allowed[0], allowed[-1]
-    outside = ~np.isin(codes, allowed)
+    outside = looked_up(~np.isin(every, allowed), codes)
     if outside.any():
         row, column = np.argwhere(outside)[0]
         steps = set(np.diff(allowed).tolist())
@@ -221,7 +230,7 @@ def integers(tensor, scale, fmt):
             f"{tensor.path}: tensor {tensor.name!r} must have {what}, as "
             f"{fmt.name.lower()} has, not {codes[row, column]} in row {row}, column {column}"
         )
-    codes = its.nearest(codes)
+    codes = looked_up(its.nearest(every), codes)
     d = scale.floats()
     check_values(scale.path, f"{tensor.name} times its scale", d.astype(np.float64) * low)
     return Linear(name=tensor.name, source=fmt.name, format=fmt, codes=codes, d=d[:, None])
