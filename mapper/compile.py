@@ -23,6 +23,7 @@ from .quantize import integer_groups
 from .registers import COLUMN_WORDS
 from .report import estimate
 from .schedule import schedule
+from .unmappable import refused
 
 
 __all__ = ["Compilation", "compile_model", "plan_of"]
@@ -162,7 +163,8 @@ class Compilation:
     @cached_property
     def graph(self):
         """The rewritten :class:`~sw_ref.graph.Graph`."""
-        return lowerable(self.model.graph)
+        with refused(self.model):
+            return lowerable(self.model.graph)
 
     @cached_property
     def matrices(self):
@@ -196,7 +198,9 @@ class Compilation:
     @cached_property
     def values(self):
         """Where values lie in the vector memory, a :class:`~mapper.place.Placement`."""
-        values, path = place_values(self.graph, self.config, COLUMN_WORDS), self.model.path
+        path = self.model.path
+        with refused(self.model):
+            values = place_values(self.graph, self.config, COLUMN_WORDS)
         if values.words > self.config.vector_words:
             raise UserError(
                 f"{path}: needs {values.words} words of vector memory, configuration "
@@ -230,7 +234,7 @@ class Compilation:
             program_units,
             self.packed.layer_units,
             self.matrices[-1],
-            sum(node.size for node in gains_of(body)),
+            sum(node.gain_size for node in gains_of(body)),
         )
 
     @cached_property

@@ -14,7 +14,6 @@ from .families import FAMILIES, Hyperparameters
 
 
 __all__ = [
-    "LINEARS",
     "ODD",
     "RANGES",
     "Linear",
@@ -26,8 +25,6 @@ __all__ = [
     "round_u",
 ]
 
-
-LINEARS = ("q", "k", "v", "o", "gate", "up", "down")  # matrices of a layer
 
 # Formats of an odd grid: unsigned codes, and a scale and a minimum for each group.
 ODD = {its.code_bits: fmt for fmt, its in FORMATS.items() if its.centred}  # by bits of a code
@@ -103,6 +100,10 @@ class Layer:
 
     linears: dict[str, Linear]
     gains: dict[str, np.ndarray]
+
+    def tensor(self, name):
+        """The tensor of a name."""
+        return self.linears[name] if name in self.linears else self.gains[name]
 
 
 class Layers(Sequence):
@@ -230,10 +231,7 @@ class Model:
         """What the graph calls `name`, of a layer or of none: a :class:`Linear`, or float32
         gains.
         """
-        if layer is None:
-            return getattr(self, name)
-        found = self.layers[layer]
-        return found.linears[name] if name in found.linears else found.gains[name]
+        return getattr(self, name) if layer is None else self.layers[layer].tensor(name)
 
     @cached_property
     def embedding(self):
@@ -244,19 +242,6 @@ class Model:
     def head(self):
         """The head, :class:`Linear` (vocab, hidden): the embedding itself when they are tied."""
         return self.embedding if self.load_head is None else self.load_head()
-
-    @staticmethod
-    def shapes(*, hidden, heads, kv_heads, head_dim, ffn):
-        """(rows, K) of the matrices of a layer, by name."""
-        return {
-            "q": (heads * head_dim, hidden),
-            "k": (kv_heads * head_dim, hidden),
-            "v": (kv_heads * head_dim, hidden),
-            "o": (hidden, heads * head_dim),
-            "gate": (ffn, hidden),
-            "up": (ffn, hidden),
-            "down": (hidden, ffn),
-        }
 
 
 def half_split(heads, head_dim):

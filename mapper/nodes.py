@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sw_ref.graph import Node
+from sw_ref.graph import Gained, Node
 
 
 __all__ = [
@@ -19,14 +19,8 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weighted(Node):
+class Weighted(Gained):
     """A norm's first half: x times the gain."""
-
-    gain: str
-
-    @property
-    def tensors(self):
-        return (self.gain,)
 
 
 @dataclass(frozen=True, kw_only=True)

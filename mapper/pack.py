@@ -1,6 +1,5 @@
 """Pack a model's weights, and put them and the tables where they lie in DRAM."""
 
-import math
 from collections import deque
 from dataclasses import replace
 
@@ -9,14 +8,13 @@ import numpy as np
 from host.errors import UserError
 from rtl.spec.config import UNIT_BYTES
 from rtl.spec.formats import pack
-from sw_ref.graph import Attend, Linear, Rope
 
 from .place import gains_of
 from .quantize import integer_groups
 from .report import Tally
 
 
-__all__ = ["Packed", "check_uniform", "rope_table", "softmax_factors", "stack"]
+__all__ = ["Packed", "check_uniform", "rope_table", "stack"]
 
 
 def rope_table(model, positions):
@@ -56,24 +54,6 @@ def check_uniform(model, matrix, n, linears):
             )
 
 
-def softmax_factors(graph):
-    """What rows of matrices are multiplied with, by the tensor: the queries' 1 / sqrt(head_dim),
-    and log2(e), since scores are in units of log2."""
-    makers, factors = {node.name: node for node in graph}, {}
-    for node in graph:
-        if isinstance(node, Attend):
-            query = makers[node.inputs[0]]
-            while isinstance(query, Rope):  # which keeps lengths
-                query = makers[query.inputs[0]]
-            if not isinstance(query, Linear):
-                raise ValueError(
-                    f"{node.name!r} must have a product's queries, rotated or not, "
-                    f"not {query.name!r}"
-                )
-            factors[query.weight] = np.float32(math.log2(math.e) / math.sqrt(node.head_dim))
-    return factors
-
-
 class Packed:
     """Weights and gains as they come to lie in DRAM.
 
@@ -87,16 +67,26 @@ class Packed:
 
     def __init__(self, compilation):
         self.compilation, self.model = compilation, compilation.model
-        self.factors = softmax_factors(self.model.graph)
+        self.factors = {
+            name: np.float32(factor) for name, factor in self.model.graph.softmax_factors.items()
+        }
         self.tallies = [Tally(matrix=matrix) for matrix in compilation.matrices]
         body = compilation.values.sections.layers.body
         self.layers, self.gains, count = deque(), [], len(self.model.layers)
         for n, layer in enumerate(self.model.layers):
             compilation.progress("packing layers", n, count)
             self.layers.append(self._layer(n, layer))
-            self.gains.append(np.concatenate([layer.gains[node.gain] for node in gains_of(body)]))
+            self.gains.append(
+                np.concatenate(
+                    [self._factor(node.gain) * layer.gains[node.gain] for node in gains_of(body)]
+                )
+            )
         compilation.progress("packing layers", count, count)
         self.layer_units = [len(raw) // UNIT_BYTES for raw in self.layers]
+
+    def _factor(self, name):
+        """What the tensor, or matrix, of a name is multiplied with."""
+        return self.factors.get(name, np.float32(1))
 
     def _layer(self, n, layer):
         plan = self.tallies[:-1]
@@ -111,13 +101,12 @@ class Packed:
 
     def _matrix(self, matrix, linear, tally=None):
         config, q = self.compilation.config, integer_groups(linear, matrix.centre)
-        factor = self.factors.get(matrix.name, np.float32(1))
         raw = pack(
             q.format,
             q.codes,
             q.scale,
             q.centre,
-            q.row_scale * factor,
+            q.row_scale * self._factor(matrix.name),
             config.beat_bytes,
             config.patterns,
         )

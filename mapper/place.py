@@ -5,12 +5,13 @@ What all columns share, a section's gains, lies first; then one set of areas per
 
 from dataclasses import dataclass
 
-from sw_ref.graph import Norm, Repeat
+from sw_ref.graph import Gained, Repeat
 
 from .assembler import Area
 from .lifetimes import Piece, Storage, allocate, check
 from .lowering import lowering_of
-from .nodes import Join, Product, Quantize, Rows, Weighted
+from .nodes import Join, Product, Quantize, Rows
+from .unmappable import Unmappable
 
 
 __all__ = ["Placement", "Sections", "gains_of", "place"]
@@ -20,7 +21,7 @@ __all__ = ["Placement", "Sections", "gains_of", "place"]
 class Sections:
     """A graph cut where its program is: before the layers, the layers, and behind them.
 
-    Raises :exc:`ValueError` for graphs of another shape.
+    Raises :exc:`~mapper.unmappable.Unmappable` for graphs of another shape.
     """
 
     before: tuple
@@ -29,14 +30,15 @@ class Sections:
 
     @classmethod
     def of(cls, graph):
-        repeats = [n for n, node in enumerate(graph.nodes) if isinstance(node, Repeat)]
-        nested = [node for node in graph if isinstance(node, Repeat)]
-        if len(repeats) != 1 or len(nested) != 1:
-            raise ValueError(
-                f"Graphs must have one Repeat, which is not in another, not {len(nested)}"
-            )
-        (at,) = repeats
-        return cls(graph.nodes[:at], graph.nodes[at], graph.nodes[at + 1 :])
+        found = [node for node in graph if isinstance(node, Repeat)]
+        if not found:
+            raise Unmappable(f"{graph.nodes[-1].name!r} must come behind a Repeat, there is none")
+        first, *others = found
+        for other in others:
+            where = "in" if other in first.body else "beside"
+            raise Unmappable(f"{other.name!r} must not be a Repeat {where} another, {first.name!r}")
+        at = graph.nodes.index(first)
+        return cls(graph.nodes[:at], first, graph.nodes[at + 1 :])
 
     def __iter__(self):
         """The nodes of each section."""
@@ -45,7 +47,7 @@ class Sections:
 
 def gains_of(nodes):
     """Those of `nodes` that read gains, in the order in which these lie in DRAM."""
-    return [node for node in nodes if isinstance(node, (Norm, Weighted))]
+    return [node for node in nodes if isinstance(node, Gained)]
 
 
 class _Values:
@@ -95,7 +97,7 @@ class _Values:
         carried = self.sections.layers
         (first,) = carried.inputs
         if self.uses.get(first):
-            raise ValueError(
+            raise Unmappable(
                 f"{first!r} must be read by nothing but {carried.name!r}, which changes it"
             )
         self.at[carried.name] = self.at[first]
@@ -183,8 +185,8 @@ class Placement:
         for nodes in self.sections:
             at = 0
             for node in gains_of(nodes):
-                self.gains[node.name] = Area(at, node.size)
-                at += node.size
+                self.gains[node.name] = Area(at, node.gain_size)
+                at += node.gain_size
             shared = max(shared, at)
         base = -(-shared // 64) * 64
         values = _Values(self.sections, config)

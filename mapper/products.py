@@ -6,6 +6,7 @@ from dataclasses import replace
 from sw_ref.graph import Graph, Head, Linear, Repeat
 
 from .nodes import Product, Quantize
+from .unmappable import Unmappable
 
 
 __all__ = ["with_products"]
@@ -15,7 +16,7 @@ def _product(node):
     if not isinstance(node, Linear):
         return node
     if node.bias is not None:
-        raise ValueError(f"{node.name!r} must have no bias: products with one are not lowered yet")
+        raise Unmappable(f"{node.name!r} must have no bias, not {node.bias!r}")
     return Product(
         name=node.name,
         inputs=node.inputs,
@@ -29,15 +30,14 @@ def _quantize(name, size):
     return Quantize(name=f"{name} / quantize", inputs=(name,), size=size)
 
 
-def _body(nodes):
+def _body(nodes, sizes):
     """Nodes, and quantizers as early as their inputs are there. The buffer holds one input: one
     that another has replaced since is quantized again."""
     nodes = [
-        replace(node, body=_body(node.body)) if isinstance(node, Repeat) else _product(node)
+        replace(node, body=_body(node.body, sizes)) if isinstance(node, Repeat) else _product(node)
         for node in nodes
     ]
     read = {node.inputs[0] for node in nodes if isinstance(node, (Product, Head))}
-    sizes = {node.name: node.size for node in nodes}
     result, held, again = [], None, 0
     for node in nodes:
         if isinstance(node, (Product, Head)) and node.inputs[0] != held:
@@ -52,5 +52,8 @@ def _body(nodes):
 
 def with_products(graph):
     """A graph in which every matrix is a :class:`~mapper.nodes.Product` or a head, and every vector
-    that one reads is quantized."""
-    return Graph(_body(graph.nodes))
+    that one reads is quantized.
+
+    Raises :exc:`~mapper.unmappable.Unmappable` where a matrix has a bias.
+    """
+    return Graph(_body(graph.nodes, {node.name: node.size for node in graph}))

@@ -8,15 +8,18 @@ come. Layers are done one after the other, on the states that the pruned ones be
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from host.errors import UserError
 from rtl.spec.formats import SPARSE_BY_BITS
 from rtl.spec.sparse import BLOCK, MODES
-from sw_ref.decoder import Decoder
+from sw_ref.float32 import Float32, Tensors
+from sw_ref.graph import Linear
+from sw_ref.interpreter import TOKENS
 
-from .model import Linear
+from .place import Sections
 
 
 __all__ = ["Pattern", "prune_matrix", "prune_layer", "prune"]
@@ -158,37 +161,62 @@ def prune_matrix(weight, hessian, pattern, bits):
     return codes, scale
 
 
-def prune_layer(decoder, layer, states, pattern, bits):
-    """Prune one layer. Returns it, and the states after it; `states` are (positions, hidden)
-    each.
+def prune_layer(run, body, layer, scopes, pattern, bits):
+    """Prune one layer.
+
+    Parameters
+    ----------
+    run : :class:`~sw_ref.float32.Float32`
+    body : sequence of :class:`~sw_ref.graph.Node`
+        What a layer computes.
+    layer : :class:`~mapper.model.Layer`
+    scopes : list of :class:`dict`
+        Values by name that the body reads, for each text.
+
+    Returns
+    -------
+    The layer, and what the body makes of each text with it.
     """
-    weights = {name: linear.float32() for name, linear in layer.linears.items()}
+    products = [node for node in body if isinstance(node, Linear)]
+    seen: dict[str, Any] = {node.inputs[0]: 0 for node in products}  # Hessians, by the input
+
+    def watch(name, value):
+        if name in seen:
+            seen[name] = seen[name] + value.T @ value
+
+    for values in scopes:
+        for name in seen.keys() & values.keys():
+            watch(name, values[name])
+    before = Tensors(layer.tensor)
+    for _ in run.run(body, scopes, before, watch):
+        pass
     hessians = {}
-
-    def watch(names, h):
-        seen = h.T @ h
-        for name in names:
-            hessians[name] = hessians.get(name, 0) + seen
-        return [h @ weights[name].T for name in names]
-
-    for x in states:
-        decoder.layer(x, layer, watch)
+    for node in products:
+        hessians[node.weight] = hessians.get(node.weight, 0) + seen[node.inputs[0]]
     linears = {}
     for name, linear in layer.linears.items():
-        codes, scale = prune_matrix(weights[name], hessians[name], pattern, bits)
-        linears[name] = Linear(
-            name=linear.name,
-            source=linear.source,
-            format=SPARSE_BY_BITS[bits],
-            codes=codes,
-            d=scale[:, None],
+        codes, scale = prune_matrix(before.matrix(name), hessians[name], pattern, bits)
+        linears[name] = replace(
+            linear, format=SPARSE_BY_BITS[bits], codes=codes, d=scale[:, None], m=None
         )
-        weights[name] = linears[name].float32()
-    after = [
-        decoder.layer(x, layer, lambda names, h: [h @ weights[name].T for name in names])
-        for x in states
-    ]
-    return replace(layer, linears=linears), after
+    layer = replace(layer, linears=linears)
+    return layer, list(run.run(body, scopes, Tensors(layer.tensor)))
+
+
+class _Pruning(Float32):
+    """Interpret a model, and prune each layer before its texts go through it."""
+
+    def __init__(self, model, pattern, bits, progress):
+        super().__init__(model, progress)
+        self.pattern, self.bits, self.layers = pattern, bits, []
+
+    def round(self, node, n, scopes, trace=None):
+        layer, states = prune_layer(
+            self, node.body, self.model.layers[n], list(scopes), self.pattern, self.bits
+        )
+        self.layers.append(layer)
+        self.progress(n + 1)
+        return states
 
 
 def prune(model, texts, pattern, bits=8, progress=lambda done, total: None):
@@ -198,11 +226,10 @@ def prune(model, texts, pattern, bits=8, progress=lambda done, total: None):
     """
     if bits not in SPARSE_BY_BITS:
         raise UserError(f"a sparse matrix's codes must have 4 or 8 bits, not {bits}")
-    decoder = Decoder(model, max(map(len, texts)))
-    embedding, layers = model.embedding.float32(), []
-    states = [embedding[ids] for ids in texts]
-    for n, layer in enumerate(model.layers):
-        done, states = prune_layer(decoder, layer, states, pattern, bits)
-        layers.append(done)
-        progress(n + 1, len(model.layers))
-    return replace(model, layers=layers, name=f"{model.name}-{pattern.name.replace(':', '-')}")
+    sections = Sections.of(model.graph)
+    pruning = _Pruning(model, pattern, bits, lambda done: progress(done, len(model.layers)))
+    nodes, scopes = (*sections.before, sections.layers), [{TOKENS: ids} for ids in texts]
+    for _ in pruning.run(nodes, scopes, pruning.tensors(None)):
+        pass
+    name = f"{model.name}-{pattern.name.replace(':', '-')}"
+    return replace(model, layers=pruning.layers, name=name)

@@ -82,17 +82,12 @@ def survey(linear):
         b = linear.m + np.float32(top / 2) * linear.d  # the middle, from whichever end one counts
         a = a * np.float32(0.5)
     if flip.any():
-        groups = codes.reshape(*flip.shape, GROUP)
-        if its.centred:
-            groups = np.where(flip[..., None], top - groups, groups)
-        else:  # no byte holds +128: readers refuse -128 with a negative scale
-            groups = np.where(flip[..., None], -np.maximum(groups, -127), groups)
+        groups = codes.reshape(*flip.shape, GROUP).copy()
+        groups[flip] = its.mirrored(groups[flip])  # -128 has no mirror: readers refuse it
         codes = groups.reshape(codes.shape)
     # Tables of bytes and one reduction each: a whole model's codes pass through here.
-    values = np.arange(256).astype(np.uint8)
-    on_grid = grid(linear.format, values if b is not None else values.view(np.int8)).astype(
-        np.int16
-    )
+    on_grid = np.zeros(256, np.int16)
+    on_grid[its.every_code.view(np.uint8)] = its.grid(its.every_code)
     index = codes.view(np.uint8).reshape(-1, GROUP)
     mean, square = (
         np.add.reduce(table[index], 1, dtype=table.dtype).reshape(flip.shape).astype(np.float32)

@@ -1,19 +1,23 @@
-"""Refuse, by name, what makes a model compute something other than a plain Llama.
+"""Refuse, by name, what makes a model compute something other than its family's graph.
 
-A field that is overlooked gives wrong answers without a word. A GGUF's keys under `llama.` are all
-meant for whoever runs the model, so unknown ones are refused too. A Hugging Face configuration is
-full of notes that change nothing; there, the fields that are known to matter are refused.
+A field that is overlooked gives wrong answers without a word. A GGUF's keys under its
+architecture's name are all meant for whoever runs the model, so unknown ones are refused too. A
+Hugging Face configuration is full of notes that change nothing; there, the fields that are known to
+matter are refused.
 """
+
+from typing import NoReturn
 
 from host.errors import UserError
 
+from .families import FAMILIES
 from .read.bounds import brief
 
 
-__all__ = ["gguf_metadata", "hf_config", "hf_window"]
+__all__ = ["gguf_family", "gguf_metadata", "hf_config", "hf_family", "hf_window"]
 
 
-# GGUF's keys without `llama.`: what the reader reads, and what has no effect on a Llama.
+# GGUF's keys without `llama.`: what the reader reads, and what has no effect.
 KNOWN = {
     "block_count",
     "context_length",
@@ -56,7 +60,6 @@ GGUF_NEUTRAL = {
 }
 
 HF_NEUTRAL = {
-    "model_type": ("llama",),
     "hidden_act": ("silu",),
     "pretraining_tp": (1, None),
     **{
@@ -112,7 +115,7 @@ HF_NEUTRAL = {
 ROPE_FIELDS = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
 
 
-def refuse(path, key, expected, value):
+def refuse(path, key, expected, value) -> NoReturn:
     """Refuse the value of a field."""
     raise UserError(
         f"{path}: {key!r} must be {expected}, not {brief(value)}; this model cannot be mapped yet"
@@ -133,14 +136,42 @@ def check_window(path, key, window, context):
         refuse(path, key, f"at least the context, {context}", window)
 
 
-def gguf_metadata(path, metadata, context):
-    """Refuse metadata of a GGUF of the architecture `llama`; `context` is its trained one."""
-    check_neutral(path, metadata, GGUF_NEUTRAL, "llama.")
-    window = metadata.get("llama.attention.sliding_window", 0)
+def family_of(kind, value):
+    """The family that files call `value` in the attribute `kind`, None if there is none; and what
+    the known ones are called."""
+    known = {getattr(its, kind): its for its in FAMILIES.values()}
+    return known.get(value) if isinstance(value, str) else None, " or ".join(map(repr, known))
+
+
+def gguf_family(path, architecture):
+    """The :class:`~mapper.families.Family` of a GGUF's architecture."""
+    family, known = family_of("gguf", architecture)
+    if family is None:
+        raise UserError(
+            f"{path}: the architecture must be {known}, not {brief(architecture)}; "
+            "others are not mapped yet"
+        )
+    return family
+
+
+def hf_family(path, config):
+    """The :class:`~mapper.families.Family` of a `config.json`."""
+    family, known = family_of("hf", config.get("model_type"))
+    if family is None:
+        refuse(path, "model_type", known, config.get("model_type"))
+    return family
+
+
+def gguf_metadata(path, metadata, context, family):
+    """Refuse metadata of a GGUF of a family; `context` is its trained one."""
+    prefix = f"{family.gguf}."
+    check_neutral(path, metadata, GGUF_NEUTRAL, prefix)
+    window = metadata.get(f"{prefix}attention.sliding_window", 0)
     if not isinstance(window, int) or window != 0:
-        check_window(path, "llama.attention.sliding_window", window, context)
+        check_window(path, f"{prefix}attention.sliding_window", window, context)
     for key in metadata:
-        if key.startswith("llama.") and key[6:] not in KNOWN and key[6:] not in GGUF_NEUTRAL:
+        name = key.removeprefix(prefix)
+        if name != key and name not in KNOWN and name not in GGUF_NEUTRAL:
             raise UserError(
                 f"{path}: metadata {brief(key)} is not known, and may change what the "
                 "model computes; this model cannot be mapped yet"
@@ -153,9 +184,9 @@ def hf_window(path, config, context):
         check_window(path, "sliding_window", config["sliding_window"], context)
 
 
-def hf_config(path, config):
-    """Refuse fields of a `config.json`."""
-    check_neutral(path, {"model_type": None, **config}, HF_NEUTRAL)
+def hf_config(path, config, family):
+    """Refuse fields of a `config.json` of a family."""
+    check_neutral(path, config, {**HF_NEUTRAL, **family.hf_fields})
     layers = config.get("layer_types")
     full = isinstance(layers, list) and all(kind == "full_attention" for kind in layers)
     if layers is not None and not full:

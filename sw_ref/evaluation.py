@@ -4,7 +4,7 @@ import numpy as np
 
 from rtl.spec.config import Config
 
-from .decoder import Decoder
+from .float32 import Float32
 
 
 __all__ = ["EVALUATION", "windows", "losses", "machine_losses", "float32_losses", "top1_agreement"]
@@ -83,6 +83,13 @@ def top1_agreement(device, items, progress=lambda done: None):
     return positions, agree
 
 
+class _Predictions(Float32):
+    """Without the logits behind the last token, which nothing is compared with."""
+
+    def head(self, node, tensors, x):
+        return super().head(node, tensors, x[:-1])
+
+
 def float32_losses(model, texts, progress=lambda done: None):
     """Losses of the model in float32, in numpy: layer after layer over all texts.
 
@@ -90,18 +97,5 @@ def float32_losses(model, texts, progress=lambda done: None):
     :class:`sw_ref.pytorch.interpreter.Float32` is the same in PyTorch, which this does without, so
     that an evaluation needs no more than a run.
     """
-    decoder = Decoder(model, max(map(len, texts)))
-    embedding = model.embedding.float32()
-    states = [embedding[ids] for ids in texts]
-    for n, layer in enumerate(model.layers):
-        w = {name: linear.float32().T for name, linear in layer.linears.items()}
-        for i, x in enumerate(states):
-            states[i] = decoder.layer(x, layer, lambda names, h: [h @ w[name] for name in names])
-        progress(n + 1)
-    head = embedding if model.tied else model.head.float32()
-    return np.concatenate(
-        [
-            losses(decoder.norm(x[:-1], model.norm) @ head.T, ids[1:])
-            for x, ids in zip(states, texts)
-        ]
-    )
+    logits = _Predictions(model, progress)(texts)
+    return np.concatenate([losses(found, ids[1:]) for found, ids in zip(logits, texts)])

@@ -5,6 +5,7 @@ Families of models (:mod:`mapper.families`) build graphs. The PyTorch model
 them.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -14,6 +15,7 @@ __all__ = [
     "Node",
     "Embedding",
     "Angles",
+    "Gained",
     "Norm",
     "Linear",
     "Rope",
@@ -51,6 +53,10 @@ class Node:
     inputs: tuple[str, ...] = ()
     size: int
 
+    def shapes(self, sizes):
+        """Shapes of its tensors, by name; `sizes` are those of all values."""
+        return {}
+
     @property
     def tensors(self):
         """Names of the tensors that it reads."""
@@ -80,10 +86,24 @@ class Angles(Node):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Norm(Node):
-    """RMS norm: x / sqrt(mean(x * x) + eps) * gain."""
+class Gained(Node):
+    """A node that multiplies a gain in, which lies in the vector memory."""
 
     gain: str = tensor()
+
+    @property
+    def gain_size(self):
+        """Numbers of the gain."""
+        return self.size
+
+    def shapes(self, sizes):
+        return {self.gain: (self.gain_size,)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm(Gained):
+    """RMS norm: x / sqrt(mean(x * x) + eps) * gain."""
+
     eps: float
 
 
@@ -93,6 +113,10 @@ class Linear(Node):
 
     weight: str = tensor()
     bias: str | None = tensor(default=None)
+
+    def shapes(self, sizes):
+        matrix = {self.weight: (self.size, sizes[self.inputs[0]])}
+        return matrix if self.bias is None else matrix | {self.bias: (self.size,)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +141,11 @@ class Attend(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Gate(Node):
-    """function(gate) * up; inputs are gate and up."""
+    """function(gate) * up; inputs are gate and up.
+
+    ``silu`` is the sequence `silu_gate` (:func:`sw_ref.sequences.gate`), and an entry of
+    :mod:`sw_ref.pytorch.gates`.
+    """
 
     function: str
 
@@ -139,6 +167,9 @@ class Head(Node):
     """Logits: the product of a matrix with x."""
 
     weight: str = tensor()
+
+    def shapes(self, sizes):
+        return {self.weight: (self.size, sizes[self.inputs[0]])}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,3 +231,34 @@ class Graph:
 
     def __str__(self):
         return "\n".join(text_of(self.nodes))
+
+    @property
+    def layer_shapes(self):
+        """Shapes of a layer's tensors, by name: (rows, K) of matrices, (size,) of gains."""
+        sizes, found = {node.name: node.size for node in self}, {}
+        for repeat in (node for node in self if isinstance(node, Repeat)):
+            for node in repeat.body:
+                found |= node.shapes(sizes)
+        return found
+
+    @property
+    def softmax_factors(self):
+        """What tensors are multiplied with, since the machine's attention takes powers of 2 of q k:
+        log2(e) / sqrt(head_dim), by the tensor that the queries' lengths depend on.
+
+        Raises :exc:`ValueError` where they depend on none.
+        """
+        makers, factors = {node.name: node for node in self}, {}
+        for node in self:
+            if isinstance(node, Attend):
+                query = makers[node.inputs[0]]
+                while isinstance(query, Rope):  # which keeps lengths
+                    query = makers[query.inputs[0]]
+                if not isinstance(query, (Gained, Linear)):
+                    raise ValueError(
+                        f"{node.name!r} must have queries of a product or a norm, rotated or not, "
+                        f"not {query.name!r}"
+                    )
+                tensor = query.weight if isinstance(query, Linear) else query.gain
+                factors[tensor] = math.log2(math.e) / math.sqrt(node.head_dim)
+        return factors

@@ -19,7 +19,9 @@ MAY_IMPORT = {folder: set(ORDER[: n + 1]) for n, folder in enumerate(ORDER)} | {
     "mapper": {"mapper", "sw_ref", "host.errors", "host.image", SPEC},
 }
 # The second implementation of the machine's arithmetic.
-TORCH_MODEL = {f"sw_ref/pytorch/{name}.py" for name in ("ops", "linear", "attention", "machine")}
+TORCH_MODEL = {
+    f"sw_ref/pytorch/{name}.py" for name in ("gates", "ops", "linear", "attention", "machine")
+}
 # The run path does without torch: it belongs to the reference models, and to the training of
 # models.
 USES_TORCH = {"sw_ref/pytorch/interpreter.py", "headrace/train.py", *TORCH_MODEL}

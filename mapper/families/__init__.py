@@ -6,7 +6,7 @@ A file registers a function from :class:`Hyperparameters` to :class:`~sw_ref.gra
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -46,35 +46,47 @@ class Family:
 
     Attributes
     ----------
+    name : :class:`str`
     gguf, hf : :class:`str`
         ``general.architecture`` in GGUF files, ``model_type`` in a ``config.json``.
     linears, norms : mapping of :class:`str` to :class:`Names`
         A layer's tensors, by their names in the graph: matrices, and gains.
     graph : function of :class:`Hyperparameters`
         Builds the :class:`~sw_ref.graph.Graph`.
+    interleaved : tuple of :class:`str`
+        Matrices whose heads GGUF has with the two elements of a RoPE pair side by side.
+    hf_fields : mapping of :class:`str` to tuple
+        Values of fields of a ``config.json`` that its graph stands for, where
+        :mod:`mapper.variants` would refuse them.
     """
 
+    name: str
     gguf: str
     hf: str
     linears: Mapping[str, Names]
     norms: Mapping[str, Names]
     graph: Callable[[Hyperparameters], Graph]
+    interleaved: tuple[str, ...] = ()
+    hf_fields: Mapping[str, tuple] = field(default_factory=dict)
+
+    @property
+    def title(self):
+        """Its name, for messages."""
+        return self.name.capitalize()
 
 
 FAMILIES: dict[str, Family] = {}  # by their functions' names
 
 
-def family(*, gguf, hf, linears, norms):
-    """Register the function below as the graph of a :class:`Family`."""
+def family(**about):
+    """Register the function below as the graph of a :class:`Family`, which `about` describes."""
 
     def register(graph):
         if graph.__name__ in FAMILIES:
             raise ValueError(
                 f"Families must differ in their names, {graph.__name__!r} is there already"
             )
-        FAMILIES[graph.__name__] = Family(
-            gguf=gguf, hf=hf, linears=linears, norms=norms, graph=graph
-        )
+        FAMILIES[graph.__name__] = Family(name=graph.__name__, graph=graph, **about)
         return graph
 
     return register

@@ -33,7 +33,7 @@ NORMS = {
 }
 
 
-@family(gguf="llama", hf="llama", linears=LINEARS, norms=NORMS)
+@family(gguf="llama", hf="llama", linears=LINEARS, norms=NORMS, interleaved=("q", "k"))
 def llama(p: Hyperparameters) -> Graph:
     """The graph of a Llama."""
     heads = {"heads": p.heads, "kv_heads": p.kv_heads, "head_dim": p.head_dim}

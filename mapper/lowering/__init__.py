@@ -9,6 +9,8 @@ see to those.
 from importlib import import_module
 from pkgutil import iter_modules
 
+from ..unmappable import Unmappable
+
 
 __all__ = ["LOWERINGS", "Lowering", "lowering_of", "lowers"]
 
@@ -64,11 +66,12 @@ def lowers(kind):
 
 
 def lowering_of(node):
-    """The :class:`Lowering` of a node. Raises :exc:`ValueError` for a type that has none."""
+    """The :class:`Lowering` of a node. Raises :exc:`~mapper.unmappable.Unmappable` for a type
+    that has none."""
     try:
         return LOWERINGS[type(node)]
     except KeyError:
-        raise ValueError(
+        raise Unmappable(
             f"{node.name!r} must be of a type that is lowered, not {type(node).__name__}"
         ) from None
 

@@ -2,7 +2,7 @@
 
 from rtl.spec.isa import Func
 from sw_ref.graph import Add, Gate, Scale
-from sw_ref.sequences import SILU_GATE
+from sw_ref.sequences import gate
 
 from ..nodes import Join, Rows, Times
 from . import Lowering, lowers
@@ -44,25 +44,24 @@ class LowerTimes(Lowering):
 
 @lowers(Gate)
 class LowerGate(Lowering):
-    """SiLU gate, as a sequence: the gate and up rows are used up, and the last step writes the
-    value."""
+    """A gate, as the sequence of its function: the gate and up rows are used up, and the last step,
+    which does not read the gate's, writes the value."""
 
     early = (0,)
-    scaled = 2  # steps that multiply a factor in
 
     def temporaries(self, node, config):
-        return dict.fromkeys("rtu", node.size)
+        written = {result for _, result, *_ in gate(node.function)}
+        return dict.fromkeys(sorted(written - {"g", "up"}), node.size)
 
     def emit(self, node, to):
-        if node.function != "silu":
-            raise ValueError(f"{node.name!r} must have the function 'silu', not {node.function!r}")
-        gate, up, *factor = (to.at(name) for name in node.inputs)
-        areas = {"g": gate, "up": up, **{name: to.at(node.name, name) for name in "rtu"}}
-        *steps, last = SILU_GATE
+        g, up, *factor = (to.at(name) for name in node.inputs)
+        scratch = {name: to.at(node.name, name) for name in self.temporaries(node, to.config)}
+        areas = {"g": g, "up": up, **scratch}
+        *steps, last = gate(node.function)
         if factor:
             areas["s"] = "fill", *factor
         else:
-            steps = steps[self.scaled :]
+            steps = [step for step in steps if "s" not in step]
         to.asm.steps(steps, areas, inner=node.size)
         to.asm.steps([last], areas | {"g": to.at(node.name)}, inner=node.size)
 

@@ -1,4 +1,4 @@
-"""Read Llama-family models from GGUF files."""
+"""Read models of all families from GGUF files."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ import numpy as np
 from host.errors import UserError
 
 from .. import variants
-from ..families import FAMILIES
+from ..families import Hyperparameters
 from ..model import Layer, Layers, Model, half_split
 from .bounds import brief
 from .gguf_file import File
@@ -19,25 +19,19 @@ from .gguf_file import File
 __all__ = ["read"]
 
 
-LAYER_TENSORS = {name: names.gguf for name, names in FAMILIES["llama"].linears.items()}
-NORMS = {name: names.gguf for name, names in FAMILIES["llama"].norms.items()}
 ADD_BOS = ("llama-bpe",)  # pre-tokenizers with which llama.cpp adds BOS if the file is silent
 
 
-def check_architecture(file):
-    """Refuse a file that is no whole Llama."""
-    arch = file.of_type("general.architecture", str)
-    if arch != "llama":
-        raise UserError(
-            f"{file.path}: the architecture must be 'llama', not {brief(arch)}; "
-            "others are not mapped yet"
-        )
+def family_of(file):
+    """The family of a file, which must hold a whole model."""
+    family = variants.gguf_family(file.path, file.of_type("general.architecture", str))
     parts = file.integer("split.count", 0, 65535, default=1)
     if parts > 1:
         raise UserError(
             f"{file.path}: the model must be in one file, this is one of {parts}; "
             "merge them, as llama-gguf-split --merge does"
         )
+    return family
 
 
 def tokenizer_json(file, vocab):
@@ -85,41 +79,49 @@ def special_tokens(file, vocab):
 def read(path):
     """Read the :class:`Model` in a GGUF file. Matrices are read when they are asked for."""
     file = File(path)
-    check_architecture(file)
-    context = file.integer("llama.context_length", 1, (1 << 24) - 1)
-    variants.gguf_metadata(path, file.metadata, context)
-    heads = file.integer("llama.attention.head_count", 1, 4096)
-    hidden = file.integer("llama.embedding_length", 1, 1 << 20)
-    head_dim = file.integer("llama.attention.key_length", 1, 4096, default=max(1, hidden // heads))
-    rope = file.integer("llama.rope.dimension_count", 1, 4096, default=head_dim)
+    family = family_of(file)
+    arch = family.gguf
+    context = file.integer(f"{arch}.context_length", 1, (1 << 24) - 1)
+    variants.gguf_metadata(path, file.metadata, context, family)
+    heads = file.integer(f"{arch}.attention.head_count", 1, 4096)
+    hidden = file.integer(f"{arch}.embedding_length", 1, 1 << 20)
+    head_dim = file.integer(
+        f"{arch}.attention.key_length", 1, 4096, default=max(1, hidden // heads)
+    )
+    rope = file.integer(f"{arch}.rope.dimension_count", 1, 4096, default=head_dim)
     shape: dict[str, Any]
     shape = dict(
         hidden=hidden,
         heads=heads,
         head_dim=head_dim,
-        kv_heads=file.integer("llama.attention.head_count_kv", 1, heads, default=heads),
-        ffn=file.integer("llama.feed_forward_length", 1, 1 << 20),
+        kv_heads=file.integer(f"{arch}.attention.head_count_kv", 1, heads, default=heads),
+        ffn=file.integer(f"{arch}.feed_forward_length", 1, 1 << 20),
     )
-    value = file.integer("llama.attention.value_length", 1, 4096, default=head_dim)
+    value = file.integer(f"{arch}.attention.value_length", 1, 4096, default=head_dim)
     if (rope, value) != (head_dim, head_dim):
         raise UserError(
             f"{path}: RoPE and value dimensions must be the head's {head_dim}, not "
             f"{rope} and {value}; this model cannot be mapped yet"
         )
-    layers = file.integer("llama.block_count", 1, 1024)
+    layers = file.integer(f"{arch}.block_count", 1, 1024)
     embedding = file.tensors.get("token_embd.weight")
     vocab = file.integer(
-        "llama.vocab_size", 1, 1 << 20, default=embedding.shape[0] if embedding else 1
+        f"{arch}.vocab_size", 1, 1 << 20, default=embedding.shape[0] if embedding else 1
     )
 
     embedding = file.find("token_embd.weight", (vocab, hidden))
     norm = file.find("output_norm.weight", (hidden,))
     head = file.find("output.weight", (vocab, hidden)) if "output.weight" in file.tensors else None
-    matrices = Model.shapes(**shape)
+    shape |= dict(
+        vocab=vocab,
+        rope_theta=file.of_type(f"{arch}.rope.freq_base", float, default=10000.0),
+        rms_eps=file.of_type(f"{arch}.attention.layer_norm_rms_epsilon", float),
+    )
+    shapes = family.graph(Hyperparameters(layers=layers, **shape)).layer_shapes
     found = [
-        (
-            {n: file.find(f"blk.{i}.{LAYER_TENSORS[n]}.weight", matrices[n]) for n in matrices},
-            {n: file.find(f"blk.{i}.{p}.weight", (hidden,)) for n, p in NORMS.items()},
+        tuple(
+            {n: file.find(f"blk.{i}.{names.gguf}.weight", shapes[n]) for n, names in kind.items()}
+            for kind in (family.linears, family.norms)
         )
         for i in range(layers)
     ]
@@ -128,12 +130,12 @@ def read(path):
     for name in file.tensors:
         if name not in used:
             raise UserError(
-                f"{path}: tensor {brief(name)} has no place in a Llama of {layers} "
+                f"{path}: tensor {brief(name)} has no place in a {family.title} of {layers} "
                 "layers without biases and with unscaled RoPE; this model cannot be "
                 "mapped"
             )
 
-    order = {"q": half_split(heads, head_dim), "k": half_split(shape["kv_heads"], head_dim)}
+    order = {n: half_split(shapes[n][0] // head_dim, head_dim) for n in family.interleaved}
 
     def load(index):
         linears, norms = found[index]
@@ -147,10 +149,7 @@ def read(path):
         name=file.of_type("general.name", str, default=Path(path).stem),
         path=str(path),
         sha256=hashlib.sha256(file.data).hexdigest(),
-        vocab=vocab,
         context=context,
-        rope_theta=file.of_type("llama.rope.freq_base", float, default=10000.0),
-        rms_eps=file.of_type("llama.attention.layer_norm_rms_epsilon", float),
         eos=eos,
         bos=bos,
         tokenizer=tokenizer_json(file, vocab),
@@ -159,6 +158,6 @@ def read(path):
         norm=file.floats(norm),
         load_embedding=lambda: file.linear(embedding),
         load_head=None if head is None else lambda: file.linear(head),
-        family="llama",
+        family=family.name,
         **shape,
     )

@@ -1,4 +1,4 @@
-"""Read Llama-family models from a Hugging Face folder: `config.json` and safetensors.
+"""Read models of all families from a Hugging Face folder: `config.json` and safetensors.
 
 Weights are floats, which are rounded here, or they are in the machine's own numbers, for models
 that were trained in them. Then `config.json` has the entry ``"quantization_config":
@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from host.errors import UserError
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 
 from .. import variants
-from ..families import FAMILIES
-from ..model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
+from ..families import Hyperparameters
+from ..model import ODD, Layer, Layers, Linear, Model, round_s8, round_u
 from . import safetensors_file
 from .bounds import brief, check_values
 from .safetensors_file import parse_json
@@ -29,8 +30,6 @@ from .safetensors_file import parse_json
 __all__ = ["read"]
 
 
-PARTS = {name: names.hf for name, names in FAMILIES["llama"].linears.items()}
-NORMS = {name: names.hf for name, names in FAMILIES["llama"].norms.items()}
 METHOD = "headrace"  # of quantization, when it is ours
 NATIVE = {fmt.name.lower(): fmt for fmt in WeightFormat}  # its formats
 BITS = (*sorted(ODD), 8)  # that floats can be rounded to
@@ -205,25 +204,33 @@ def rope_theta(folder):
     return folder.number("rope_theta", float, 10000.0)
 
 
+def looked_up(table, codes):
+    """What a table has for each of int8 codes, 256 entries of a byte each in the order of uint8.
+
+    A whole model's weights pass through here, and indexing takes several times as long.
+    """
+    found = bytearray(codes.tobytes().translate(table.tobytes()))
+    return np.frombuffer(found, table.dtype).reshape(codes.shape)
+
+
 def integers(tensor, scale, fmt):
     """A matrix in the machine's own integers of a format."""
     codes = tensor.raw(["I8"], "weights of this 'quant_method' are integers")
-    low, high = RANGES[fmt]
-    odd = fmt in ODD.values()
-    if odd:
-        low = -high
-    outside = (codes < low) | (codes > high)
-    if odd:
-        outside |= codes % 2 == 0
+    its, every = FORMATS[fmt], np.arange(256).astype(np.int8)
+    allowed = np.unique(its.grid(its.every_code))
+    low, high = allowed[0], allowed[-1]
+    outside = looked_up(~np.isin(every, allowed), codes)
     if outside.any():
         row, column = np.argwhere(outside)[0]
-        kind = "odd integers" if odd else "integers"
+        steps = set(np.diff(allowed).tolist())
+        what = {1: f"integers from {low} to {high}", 2: f"odd integers from {low} to {high}"}.get(
+            max(steps) if len(steps) == 1 else 0, f"integers of {', '.join(map(str, allowed))}"
+        )
         raise UserError(
-            f"{tensor.path}: tensor {tensor.name!r} must have {kind} from {low} to {high}, as "
+            f"{tensor.path}: tensor {tensor.name!r} must have {what}, as "
             f"{fmt.name.lower()} has, not {codes[row, column]} in row {row}, column {column}"
         )
-    if odd:
-        codes = (codes + np.int16(high) >> 1).astype(np.uint8)
+    codes = looked_up(its.nearest(every), codes)
     d = scale.floats()
     check_values(scale.path, f"{tensor.name} times its scale", d.astype(np.float64) * low)
     return Linear(name=tensor.name, source=fmt.name, format=fmt, codes=codes, d=d[:, None])
@@ -247,7 +254,8 @@ def read(path, bits=8):
             f"{path}: weights must be rounded to {', '.join(map(str, BITS))} bits, not {bits}"
         )
     folder = Folder(path)
-    variants.hf_config(folder.file, folder.config)
+    family = variants.hf_family(folder.file, folder.config)
+    variants.hf_config(folder.file, folder.config, family)
     context = folder.number("max_position_embeddings")
     variants.hf_window(folder.file, folder.config, context)
     hidden, heads = folder.number("hidden_size"), folder.number("num_attention_heads")
@@ -263,14 +271,20 @@ def read(path, bits=8):
     if count > 1024:
         raise UserError(f"{folder.file}: 'num_hidden_layers' must be at most 1024, not {count}")
 
-    matrices = Model.shapes(**shape)
+    shape |= dict(
+        vocab=vocab, rope_theta=rope_theta(folder), rms_eps=folder.number("rms_norm_eps", float)
+    )
+    shapes = family.graph(Hyperparameters(layers=count, **shape)).layer_shapes
     found = [
         (
             {
-                n: folder.matrix(f"model.layers.{i}.{p}.weight", matrices[n])
-                for n, p in PARTS.items()
+                n: folder.matrix(f"model.layers.{i}.{names.hf}.weight", shapes[n])
+                for n, names in family.linears.items()
             },
-            {n: folder.find(f"model.layers.{i}.{p}.weight", (hidden,)) for n, p in NORMS.items()},
+            {
+                n: folder.find(f"model.layers.{i}.{names.hf}.weight", shapes[n])
+                for n, names in family.norms.items()
+            },
         )
         for i in range(count)
     ]
@@ -294,7 +308,7 @@ def read(path, bits=8):
         if name not in used and not name.endswith("rotary_emb.inv_freq"):
             raise UserError(
                 f"{folder.tensors[name].path}: tensor {brief(name)} has no place in a "
-                f"Llama of {count} layers without biases; this model cannot be mapped"
+                f"{family.title} of {count} layers without biases; this model cannot be mapped"
             )
 
     def matrix(tensors, fmt, bits):
@@ -322,10 +336,7 @@ def read(path, bits=8):
         name=folder.path.resolve().name,
         path=str(path),
         sha256=folder.sha256,
-        vocab=vocab,
         context=context,
-        rope_theta=rope_theta(folder),
-        rms_eps=folder.number("rms_norm_eps", float),
         eos=eos,
         bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None,
         chat_template=template,
@@ -334,6 +345,6 @@ def read(path, bits=8):
         norm=norm.floats(),
         load_embedding=lambda: vocabulary(embedding),
         load_head=None if tied else lambda: vocabulary(head),
-        family="llama",
+        family=family.name,
         **shape,
     )

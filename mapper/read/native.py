@@ -13,7 +13,8 @@ from safetensors.numpy import save_file
 from host.errors import UserError
 from rtl.spec.isa import WeightFormat
 
-from .hf import METHOD, NORMS, PARTS
+from ..families import FAMILIES
+from .hf import METHOD
 
 
 __all__ = ["save"]
@@ -32,18 +33,18 @@ def by_row(linear):
 
 def tensors(model):
     """Tensors of a model by their Hugging Face names, and the format of its layers."""
-    out, formats = {}, set()
+    out, formats, family = {}, set(), FAMILIES[model.family]
 
     def add(name, linear):
         codes, scale = by_row(linear)
         out[name], out[f"{name}_scale"] = np.ascontiguousarray(codes), np.ascontiguousarray(scale)
 
     for n, layer in enumerate(model.layers):
-        for part, name in PARTS.items():
+        for part, names in family.linears.items():
             formats.add(layer.linears[part].format)
-            add(f"model.layers.{n}.{name}.weight", layer.linears[part])
-        for part, name in NORMS.items():
-            out[f"model.layers.{n}.{name}.weight"] = layer.gains[part]
+            add(f"model.layers.{n}.{names.hf}.weight", layer.linears[part])
+        for part, names in family.norms.items():
+            out[f"model.layers.{n}.{names.hf}.weight"] = layer.gains[part]
     add("model.embed_tokens.weight", model.embedding)
     if not model.tied:
         add("lm_head.weight", model.head)
@@ -58,10 +59,12 @@ def tensors(model):
 
 def configuration(model, fmt: WeightFormat):
     """What `config.json` says."""
+    family = FAMILIES[model.family]
     return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
+        "architectures": [f"{family.title}ForCausalLM"],
+        "model_type": family.hf,
         "hidden_act": "silu",
+        **{key: values[0] for key, values in family.hf_fields.items()},
         "hidden_size": model.hidden,
         "intermediate_size": model.ffn,
         "num_hidden_layers": len(model.layers),

@@ -60,7 +60,7 @@ class Shape:
     tied : :class:`bool`
         Whether the head is the embedding.
     formats : tuple of (:class:`str`, :class:`str`)
-        A matrix's name in `mapper.model.LINEARS`, and its format's.
+        A matrix's name, one of the family's `linears`, and its format's.
     extremes : :class:`bool`
         Whether some rows have weights far from 1.
     seed : :class:`int`

@@ -1,9 +1,10 @@
-"""A small random Llama with every feature of a large one."""
+"""A small random model with every feature of a large one."""
 
 import numpy as np
 
-from mapper.model import ODD, RANGES, Layer, Layers, Linear, Model, round_s8, round_u
-from rtl.spec.formats import SPARSE
+from mapper.families import FAMILIES, Hyperparameters
+from mapper.model import ODD, Layer, Layers, Linear, Model, round_s8, round_u
+from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.spec.sparse import BLOCK
 
@@ -35,7 +36,8 @@ def round_rows(name, weights, fmt):
     """Round to a format with a scale per row, negative ones among them. Ternary weights are near
     the mean magnitude.
     """
-    limit = RANGES[fmt][1]
+    its = FORMATS[fmt]
+    limit = int(its.grid(its.every_code).max())
     largest = (
         np.abs(weights).mean(1, keepdims=True)
         if limit == 1
@@ -43,7 +45,7 @@ def round_rows(name, weights, fmt):
     )
     d = np.where(largest > 0, largest, 1) / np.float32(limit)
     d[::5] *= -1
-    codes = np.rint(weights / d).clip(-limit, limit).astype(np.int8)
+    codes = its.nearest((weights / d).clip(-limit, limit))
     return Linear(name=name, source="toy", format=fmt, codes=codes, d=d.astype(np.float32))
 
 
@@ -62,15 +64,27 @@ def toy_model(
     format=WeightFormat.U4,
     formats={},
     extremes=False,
+    family="llama",
 ):
-    """A :class:`~mapper.model.Model` with matrices in a format and an S8 embedding.
+    """A :class:`~mapper.model.Model` of a family, with matrices in a format and an S8 embedding.
 
     Weights are large enough that attention is sharp and the logits differ. `formats` has those of
     single matrices, by name, that are not in `format`. With `extremes`, some rows are zeros, and
     some have weights as small or as large as a file may have.
     """
     rng = np.random.default_rng(seed)
-    shapes = Model.shapes(hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim, ffn=ffn)
+    sizes = dict(
+        hidden=hidden,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        ffn=ffn,
+        vocab=vocab,
+        rope_theta=10000.0,
+        rms_eps=1e-5,
+    )
+    its = FAMILIES[family]
+    shapes = its.graph(Hyperparameters(layers=layers, **sizes)).layer_shapes
 
     def normal(rows, depth, gain=1.5):
         # Rows of different sizes, and offsets that give groups a centre off zero.
@@ -94,12 +108,11 @@ def toy_model(
     made = [
         Layer(
             linears={
-                name: matrix(f"blk.{n}.{name}", shape, formats.get(name, format))
-                for name, shape in shapes.items()
+                name: matrix(f"blk.{n}.{name}", shapes[name], formats.get(name, format))
+                for name in its.linears
             },
             gains={
-                name: rng.uniform(0.5, 1.5, hidden).astype(np.float32)
-                for name in ("attn_norm", "ffn_norm")
+                name: rng.uniform(0.5, 1.5, *shapes[name]).astype(np.float32) for name in its.norms
             },
         )
         for n in range(layers)
@@ -110,15 +123,7 @@ def toy_model(
         name="toy",
         path="toy",
         sha256="0" * 64,
-        hidden=hidden,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_dim=head_dim,
-        ffn=ffn,
-        vocab=vocab,
         context=context,
-        rope_theta=10000.0,
-        rms_eps=1e-5,
         eos=(0,),
         bos=None,
         tokenizer="{}",
@@ -127,4 +132,6 @@ def toy_model(
         norm=rng.uniform(0.5, 1.5, hidden).astype(np.float32),
         load_embedding=lambda: embedding,
         load_head=None if tied else lambda: head,
+        family=family,
+        **sizes,
     )

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import torch
 
-from ..graph import Repeat
-from . import ops
+from ..interpreter import TOKENS, Interpreter
+from . import gates, ops
 from .attention import attend
 from .linear import linear as machine_linear
 
@@ -18,67 +18,34 @@ from .linear import linear as machine_linear
 __all__ = ["Float32", "MachineArithmetic"]
 
 
-class Float32:
+class Float32(Interpreter):
     """Everything in float32, as Hugging Face's implementation does it.
 
-    A method for each type of node takes the node, the model's tensors by name, and the inputs:
-    float32 (positions, size).
-
-    Parameters
-    ----------
-    model : :class:`~mapper.model.Model` or alike
-        Has a `graph`, and `tensor(name, layer)`.
+    What methods look tensors up in is a function of a name that returns a tensor and what it is
+    called: ``3.gate`` of layer 3.
     """
-
-    def __init__(self, model):
-        self.model = model
 
     @torch.no_grad()
     def __call__(self, ids, trace=None):
         """Logits of every position, float32 (positions, vocab).
 
-        `trace(name, values)` sees the value of each node; ``layer / q`` in round 3 is ``layer 3 /
-        q``.
+        `trace` is that of :meth:`~sw_ref.interpreter.Interpreter.run`.
         """
-        self.ids = ids
-        return self._run(self.model.graph.nodes, {}, None, trace)
+        (logits,) = self.run(self.model.graph.nodes, [{TOKENS: ids}], self.tensors(None), trace)
+        return logits
 
-    def _run(self, nodes, values, layer, trace):
-        """The value of the last of `nodes`."""
-        for node in nodes:
-            if isinstance(node, Repeat):
-                result = values[node.inputs[0]]
-                for n in range(node.count):
-                    result = self._run(node.body, {**values, node.name: result}, n, trace)
-            else:
-                operation = getattr(self, type(node).__name__.lower())
-                result = operation(
-                    node,
-                    lambda name: self._tensor(name, layer),
-                    *(values[name] for name in node.inputs),
-                )
-                if trace:
-                    trace(
-                        node.name.replace("layer", f"layer {layer}", 1)
-                        if layer is not None
-                        else node.name,
-                        result,
-                    )
-            values[node.name] = result
-        return result
+    def tensors(self, layer):
+        find = super().tensors(layer)
+        return lambda name: (name if layer is None else f"{layer}.{name}", find(name))
 
-    def _tensor(self, name, layer):
-        """A tensor of the model, and what it is called: ``3.gate`` of layer 3."""
-        return name if layer is None else f"{layer}.{name}", self.model.tensor(name, layer)
-
-    def embedding(self, node, tensor):
+    def embedding(self, node, tensor, ids):
         _, embedding = tensor(node.weight)
-        return torch.tensor(embedding.float32())[torch.tensor(self.ids)]
+        return torch.tensor(embedding.float32())[torch.tensor(ids)]
 
-    def angles(self, node, tensor):
+    def angles(self, node, tensor, ids):
         exponent = torch.arange(0, node.size, 2, dtype=torch.float32) / node.size
         frequency = (1 / torch.tensor(node.theta, dtype=torch.float64) ** exponent.double()).float()
-        positions = torch.arange(len(self.ids), dtype=torch.float32)
+        positions = torch.arange(len(ids), dtype=torch.float32)
         angles = (positions[:, None] * frequency).double()
         return torch.cat([angles.cos().float(), angles.sin().float()], -1)
 
@@ -109,7 +76,7 @@ class Float32:
         return result.transpose(0, 1).flatten(1)
 
     def gate(self, node, tensor, gate, up):
-        return torch.nn.functional.silu(gate) * up
+        return gates.of(node.function).float32(gate, up)
 
     def add(self, node, tensor, x, y):
         return x + y
@@ -148,14 +115,23 @@ class MachineArithmetic(Float32):
     def __init__(self, model, integers):
         super().__init__(model)
         self.integers = integers
+        self.factors = model.graph.softmax_factors
 
-    def product(self, named, x):
-        weight, row_scale = self.integers(*named)
-        return machine_linear(torch.tensor(weight), torch.tensor(row_scale), x)
+    def scaled(self, name, values):
+        """A gain, or row scales, times the softmax' factor where the tensor has it."""
+        factor = torch.tensor(self.factors.get(name, 1.0), dtype=torch.float32)
+        return torch.tensor(values) * factor
 
-    def embedding(self, node, tensor):
+    def product(self, node, tensor, x):
         weight, row_scale = self.integers(*tensor(node.weight))
-        rows = torch.tensor(self.ids)
+        return machine_linear(torch.tensor(weight), self.scaled(node.weight, row_scale), x)
+
+    def gain(self, node, tensor):
+        return self.scaled(node.gain, tensor(node.gain)[1])
+
+    def embedding(self, node, tensor, ids):
+        weight, row_scale = self.integers(*tensor(node.weight))
+        rows = torch.tensor(ids)
         return ops.multiply(
             torch.tensor(weight)[rows].float(), torch.tensor(row_scale)[rows][:, None]
         )
@@ -163,20 +139,20 @@ class MachineArithmetic(Float32):
     def norm(self, node, tensor, x):
         x = settled(x)
         return Late(
-            ops.madd(x, torch.tensor(tensor(node.gain)[1]), 0.0),
+            ops.madd(x, self.gain(node, tensor), 0.0),
             ops.rms_reciprocal(x, node.eps)[:, None],
         )
 
     def linear(self, node, tensor, x):
         if node.bias is not None:
-            y = self.product(tensor(node.weight), settled(x))
+            y = self.product(node, tensor, settled(x))
             return ops.madd(y, 1.0, torch.tensor(tensor(node.bias)[1]))
         if isinstance(x, Late):
-            return Late(self.product(tensor(node.weight), x.values), x.factor)
-        return self.product(tensor(node.weight), x)
+            return Late(self.product(node, tensor, x.values), x.factor)
+        return self.product(node, tensor, x)
 
     def head(self, node, tensor, x):
-        return self.product(tensor(node.weight), settled(x))  # logits leave the machine
+        return self.product(node, tensor, settled(x))  # logits leave the machine
 
     def rope(self, node, tensor, x, angles):
         if isinstance(x, Late):
@@ -197,7 +173,7 @@ class MachineArithmetic(Float32):
         return out.flatten(1)
 
     def gate(self, node, tensor, gate, up):
-        return ops.silu_gate(settled(gate), settled(up))
+        return gates.of(node.function).machine(settled(gate), settled(up))
 
     def add(self, node, tensor, x, y):
         return ops.madd(settled(y), 1.0, settled(x))

@@ -7,7 +7,7 @@ from rtl.spec.isa import Func
 from .. import numerics
 
 
-__all__ = ["FUNCTIONS", "evaluate"]
+__all__ = ["FUNCTIONS", "GATES", "evaluate", "gate_function"]
 
 
 # Of operands a, b, c.
@@ -20,6 +20,14 @@ FUNCTIONS = {
     Func.RECIP: lambda a, b, c: numerics.recip_seed(a),
     Func.RSQRT: lambda a, b, c: numerics.rsqrt_seed(a),
 }
+
+GATES = {}  # Functions of gates, of float32 arrays and without the machine's rounding, by name.
+
+
+def gate_function(function):
+    """Register the function that a gate's sequence, of this name and ``_gate``, stands for."""
+    GATES[function.__name__] = function
+    return function
 
 
 def evaluate(steps, **values):

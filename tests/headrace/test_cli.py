@@ -13,6 +13,7 @@ from rtl.spec import config as configs
 from tests.mapper import synthetic
 
 from ..host import fake
+from ..mapper.read.test_gguf import KINDS
 from .command import call, error
 
 
@@ -277,7 +278,7 @@ def test_image_for_another_configuration(model, capsys, tmp_path, device):
 def test_other_architecture(capsys, tmp_path):
     path = synthetic.write(tmp_path / "m.gguf", arch="mamba")
     assert error(capsys, "compile", "--model", path, "-o", tmp_path / "m.safetensors").startswith(
-        f"{path}: the architecture must be 'llama', not 'mamba'"
+        f"{path}: the architecture must be {KINDS}, not 'mamba'"
     )
     assert [p.name for p in tmp_path.iterdir()] == ["m.gguf"]
 

@@ -9,6 +9,7 @@ import pytest
 
 import mapper.compile
 from boards import flow
+from rtl.spec.config import CORES
 from sim import measure
 
 from ..host import fake
@@ -103,7 +104,7 @@ def test_prune(model, capsys, nothing_compiles):
         (["verilog", "-o", ""], "--output must be a folder to write to, it is empty"),
         (["compare", "--prompt", ""], "--prompt must be a text, it is empty"),
         (["compare-cores", "--prompt", ""], "--prompt must be a text, it is empty"),
-        (["compare-cores", "--cores", ""], "--cores must be of systolic, lut, dspchain, not ''"),
+        (["compare-cores", "--cores", ""], f"--cores must be of {', '.join(CORES)}, not ''"),
     ],
 )
 def test_empty(capsys, nothing_compiles, args, message):

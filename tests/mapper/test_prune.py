@@ -1,16 +1,24 @@
 """Pruning: the patterns hold, and what is left makes up for what went."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from host.errors import UserError
 from host.language.tokenizer import Tokenizer
-from mapper.prune import Pattern, prune, prune_matrix
+from mapper import prune as module
+from mapper.families import FAMILIES
+from mapper.prune import Pattern, prune, prune_layer, prune_matrix
 from mapper.read import hf, native
 from rtl.spec.isa import WeightFormat
 from rtl.spec.sparse import BLOCK
+from sim.models.toy import toy_model
 from sw_ref.evaluation import float32_losses
+from sw_ref.float32 import Float32
+from sw_ref.interpreter import TOKENS
 
+from ..sw_ref.pytorch.test_interpreter import without_norm
 from . import synthetic
 
 
@@ -142,19 +150,14 @@ def test_later_layers_see_what_the_first_became(tmp_path):
     model = _model(tmp_path)
     texts = [list(range(40))]
     pruned = prune(model, texts, Pattern("4:16"), 8)
-    from mapper.prune import prune_layer
-    from sw_ref.decoder import Decoder
-
-    decoder = Decoder(model, 40)
-    unpruned = [
-        decoder.layer(
-            x,
-            model.layers[0],
-            lambda names, h: [h @ model.layers[0].linears[n].float32().T for n in names],
-        )
-        for x in [model.embedding.float32()[ids] for ids in texts]
-    ]
-    other, _ = prune_layer(decoder, model.layers[1], unpruned, Pattern("4:16"), 8)
+    run, (embedding, angles, layer, *_) = Float32(model), model.graph.nodes
+    scopes = [{TOKENS: ids} for ids in texts]
+    for values in scopes:
+        list(run.run((embedding, angles), [values], run.tensors(None), values.__setitem__))
+        values["layer"] = values["embedding"]
+    states = run.run(layer.body, scopes, run.tensors(0))
+    unpruned = [{**values, "layer": x} for values, x in zip(scopes, states)]
+    other, _ = prune_layer(run, layer.body, model.layers[1], unpruned, Pattern("4:16"), 8)
     assert any(
         (other.linears[n].codes != pruned.layers[1].linears[n].codes).any() for n in other.linears
     )
@@ -193,3 +196,20 @@ def test_nothing_is_left_of_what_cannot_be_written(tmp_path):
     with pytest.raises(UserError, match="cannot be written"):
         _save(prune(model, [[1, 2, 3]], Pattern("2:4")), tmp_path / "file" / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "tiny.gguf"]
+
+
+def test_a_value_from_outside(monkeypatch):
+    """A product of what the body does not make, the layer's own input, has a Hessian too."""
+    monkeypatch.setitem(FAMILIES, "bare", replace(FAMILIES["llama"], graph=without_norm))
+    model, texts = replace(toy_model(), family="bare"), [[1, 2, 3], [4, 5]]
+    seen = {}
+
+    def watch(weight, hessian, pattern, bits):
+        seen.setdefault(weight.shape, []).append(hessian)
+        return np.zeros(weight.shape, np.int8), np.ones(len(weight), np.float32)
+
+    monkeypatch.setattr(module, "prune_matrix", watch)
+    prune(model, texts, Pattern("2:4"))
+    states = [model.embedding.float32()[ids] for ids in texts]
+    expected = sum(x.T @ x for x in states)
+    np.testing.assert_array_equal(seen[model.layers[0].linears["q"].codes.shape][0], expected)

@@ -175,9 +175,9 @@ ROPE = {"rope_theta": 10000.0}
         ),
         (
             {"model_type": "gpt2", "max_position_embeddings": None},
-            "'model_type' must be 'llama', not 'gpt2'",
+            f"'model_type' must be {test_hf.KINDS}, not 'gpt2'",
         ),
-        ({"model_type": "granite"}, "'model_type' must be 'llama', not 'granite'"),
+        ({"model_type": "granite"}, f"'model_type' must be {test_hf.KINDS}, not 'granite'"),
         ({"final_logit_softcapping": 30.0}, "'final_logit_softcapping' must be None, not 30.0"),
         ({"attn_logit_softcapping": 50.0}, "'attn_logit_softcapping' must be None, not 50.0"),
         ({"embedding_multiplier": 12.0}, "'embedding_multiplier' must be 1.0, not 12.0"),

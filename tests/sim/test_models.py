@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from headrace.cli import main
-from mapper.model import LINEARS
+from mapper.families import FAMILIES
 from rtl.spec.config import UNIT_BYTES
 from sim.dram import adverse
 from sim.functional import ModelDevice
@@ -158,7 +158,7 @@ def example():
         layers=3,
         context=70,
         tied=False,
-        formats=tuple((name, "U4") for name in LINEARS),
+        formats=tuple((name, "U4") for name in FAMILIES["llama"].linears),
         extremes=True,
         seed=1,
     )

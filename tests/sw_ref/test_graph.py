@@ -2,7 +2,7 @@
 
 import pytest
 
-from sw_ref.graph import Add, Graph, Linear, Norm, Repeat
+from sw_ref.graph import Add, Attend, Graph, Linear, Norm, Repeat, Rope
 
 
 NORM = Norm(name="norm", inputs=("x",), size=8, gain="gain", eps=0.5)
@@ -60,3 +60,46 @@ def test_refused(nodes, message):
     with pytest.raises(ValueError) as caught:
         Graph(nodes)
     assert str(caught.value) == message
+
+
+def test_shapes_of_a_layers_tensors():
+    linear = Linear(name="a", inputs=("norm",), size=4, weight="wa", bias="ba")
+    graph = Graph((SOURCE, Repeat(name="x2", inputs=("x",), size=8, body=(), count=1)))
+    assert graph.layer_shapes == {}
+    body = (Norm(name="norm", inputs=("layer",), size=8, gain="gain", eps=0.5), linear)
+    graph = Graph((SOURCE, Repeat(name="layer", inputs=("x",), size=8, body=body, count=3)))
+    assert graph.layer_shapes == {"gain": (8,), "wa": (4, 8), "ba": (4,)}
+
+
+def attending(*queries):
+    """A graph whose queries, called q, come of some nodes."""
+    heads = {"heads": 1, "kv_heads": 1, "head_dim": 64}
+    return Graph(
+        (SOURCE, *queries, Attend(name="attend", inputs=("q", "x", "x"), size=64, **heads))
+    )
+
+
+@pytest.mark.parametrize(
+    "queries, tensor",
+    [
+        ([Linear(name="q", inputs=("x",), size=64, weight="wq")], "wq"),
+        (
+            [
+                Linear(name="p", inputs=("x",), size=64, weight="wq"),
+                Rope(name="q", inputs=("p", "x"), size=64, head_dim=64),
+            ],
+            "wq",
+        ),
+        ([Norm(name="q", inputs=("x",), size=64, gain="gain", eps=0.5)], "gain"),
+    ],
+)
+def test_the_softmax_factor_is_the_last_tensors(queries, tensor):
+    assert attending(*queries).softmax_factors == {
+        tensor: pytest.approx(1.4426950408889634 / 8, rel=1e-15)
+    }
+
+
+def test_queries_of_no_tensor():
+    message = "^'attend' must have queries of a product or a norm, rotated or not, not 'q'$"
+    with pytest.raises(ValueError, match=message):
+        attending(Add(name="q", inputs=("x", "x"), size=64)).softmax_factors

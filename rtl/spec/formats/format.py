@@ -113,9 +113,26 @@ class Format(ABC):
         """Integers, int32, that codes stand for before scale and centre."""
         return codes.astype(np.int32)
 
+    @property
+    def every_code(self):
+        """All codes, in order."""
+        return np.arange(self.low, self.high + 1).astype(self.dtype)
+
+    def nearest(self, numbers):
+        """Codes that stand for the integers nearest to `numbers`, of several codes the first."""
+        integers, first = np.unique(self.grid(self.every_code), return_index=True)
+        edges = (integers[1:] + integers[:-1]) / 2
+        return self.every_code[first[np.searchsorted(edges, numbers)]]
+
+    def mirrored(self, codes):
+        """Codes that stand for the negative integers, or for the nearest to them."""
+        table = np.zeros(256, self.dtype)
+        table[self.every_code.view(np.uint8)] = self.nearest(-self.grid(self.every_code))
+        return table[codes.view(np.uint8)]
+
     def bound(self, centre_shift):
         """The largest magnitude of an integer weight."""
-        grid = np.abs(self.grid(np.arange(self.low, self.high + 1).astype(self.dtype)))
+        grid = np.abs(self.grid(self.every_code))
         most = int(grid.max()) * (255 if self.scaled else 1)
         return most + (128 << centre_shift if self.centred else 0)
 

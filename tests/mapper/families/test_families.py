@@ -1,13 +1,26 @@
 """What every family must have; a new one is found by itself."""
 
-import pytest
+from dataclasses import replace
 
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType as Type
+
+from host.errors import UserError
 from mapper.families import FAMILIES, Hyperparameters, family
+from mapper.model import half_split
 from mapper.passes import lowerable
 from mapper.place import place
+from mapper.read import gguf, hf
 from mapper.registers import COLUMN_WORDS
 from rtl.spec.config import get
+from sim.models.toy import toy_model
+from sw_ref.float32 import Float32
 from sw_ref.graph import Head
+from sw_ref.pytorch import interpreter as pytorch
+
+from .. import synthetic
+from ..read import test_hf
 
 
 SIZES = Hyperparameters(
@@ -35,6 +48,15 @@ def test_graph(name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+def test_interpreters(name):
+    """A toy of it means the same to the interpreters in numpy and in PyTorch."""
+    model, ids = toy_model(family=name), [5, 17, 80, 3]
+    expected = pytorch.Float32(model)(ids).numpy()
+    (got,) = Float32(model)([ids])
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_names_in_files_differ(name):
     names = [*FAMILIES[name].linears.values(), *FAMILIES[name].norms.values()]
     for kind in ("gguf", "hf"):
@@ -49,3 +71,24 @@ def test_a_name_is_registered_once():
         ValueError, match="^Families must differ in their names, 'llama' is there already$"
     ):
         family(gguf="llama", hf="llama", linears={}, norms={})(llama)
+
+
+def test_files_are_of_their_family(monkeypatch, tmp_path):
+    """Readers take a family's names, shapes and order of rows from its file, and no other."""
+    llama = FAMILIES["llama"]
+    fields = {"hidden_act": ("relu2",)}
+    named = replace(llama, name="other", gguf="other", hf="other", interleaved=())
+    monkeypatch.setitem(FAMILIES, "other", replace(named, hf_fields=fields))
+    of_hf = hf.read(
+        test_hf.write(tmp_path / "m", config={"model_type": "other", "hidden_act": "relu2"})
+    )
+    of_gguf = gguf.read(synthetic.write(tmp_path / "m.gguf", arch="other", kind=Type.F32))
+    plain = gguf.read(synthetic.write(tmp_path / "llama.gguf", kind=Type.F32))
+    assert of_hf.family == of_gguf.family == "other" and plain.family == "llama"
+    q, other = (each.layers[0].linears["q"].float32() for each in (plain, of_gguf))
+    np.testing.assert_array_equal(q, other[half_split(2, 64)])
+    for name, config in ("llama", {"hidden_act": "relu2"}), ("other", {"hidden_act": "silu"}):
+        with pytest.raises(UserError, match="'hidden_act' must be"):
+            hf.read(test_hf.write(tmp_path / name, config={"model_type": name, **config}))
+    with pytest.raises(UserError, match="'model_type' must be 'llama'.* or 'other', not 'gpt2'"):
+        hf.read(test_hf.write(tmp_path / "gpt2", config={"model_type": "gpt2"}))

@@ -7,11 +7,14 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from host.errors import UserError
-from mapper.model import LINEARS
-from mapper.read.gguf import LAYER_TENSORS, read
+from mapper.families import FAMILIES
+from mapper.read.gguf import read
 from rtl.spec.isa import WeightFormat
 
 from .. import synthetic
+
+
+KINDS = " or ".join(repr(family.gguf) for family in FAMILIES.values())
 
 
 def undo(name, weights):
@@ -34,7 +37,7 @@ def everything(model):
 def test_weights_are_the_files(tmp_path, kind):
     path = synthetic.write(tmp_path / "m.gguf", kind=kind)
     model, tensors = read(path), {t.name: t for t in gguf.GGUFReader(path).tensors}
-    assert set(model.layers[0].linears) == set(LINEARS) == set(LAYER_TENSORS)
+    assert set(model.layers[0].linears) == set(FAMILIES["llama"].linears)
     for linear in everything(model):
         tensor = tensors[linear.name]
         expected = gguf.dequantize(tensor.data, tensor.tensor_type)
@@ -86,7 +89,7 @@ def test_untied_head(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(arch="gpt2"), "the architecture must be 'llama', not 'gpt2'"),
+        (dict(arch="gpt2"), f"the architecture must be {KINDS}, not 'gpt2'"),
         (
             dict(kind=Type.Q5_1),
             "tensor 'token_embd.weight' must be of type F32, F16, Q4_0, Q4_1, Q8_0, BF16, not Q5_1",

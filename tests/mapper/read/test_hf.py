@@ -8,10 +8,11 @@ from safetensors.numpy import save_file
 
 from host.errors import UserError
 from host.language.tokenizer import Tokenizer
+from mapper.families import FAMILIES
 from mapper.model import RANGES, round_s8, round_u
 from mapper.read import gguf
-from mapper.read.gguf import LAYER_TENSORS
-from mapper.read.hf import NORMS, PARTS, read
+from mapper.read.hf import read
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 
 from .. import synthetic
@@ -35,6 +36,8 @@ CONFIG = {
     "bos_token_id": 1,
 }
 
+KINDS = " or ".join(repr(family.hf) for family in FAMILIES.values())
+
 
 def tensors():
     """The synthetic weights under Hugging Face's names, Q and K in its order."""
@@ -44,7 +47,8 @@ def tensors():
             values = values.reshape(-1, 32, 2, 64).swapaxes(1, 2).reshape(values.shape)
         parts = name.split(".")
         if parts[0] == "blk":
-            ours = {v: PARTS[k] for k, v in LAYER_TENSORS.items()} | NORMS
+            llama = FAMILIES["llama"]
+            ours = {its.gguf: its.hf for its in (*llama.linears.values(), *llama.norms.values())}
             name = f"model.layers.{parts[1]}.{ours[parts[2]]}.weight"
         else:
             name = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}[
@@ -86,10 +90,7 @@ def native(fmt, seed=2):
             out[name] = values
             continue
         which = WeightFormat.S8 if "embed" in name else fmt
-        low, high = RANGES[which]
-        codes = rng.integers(low, high, values.shape, endpoint=True)
-        if low == 0:
-            codes = 2 * codes - high
+        codes = FORMATS[which].grid(rng.choice(FORMATS[which].every_code, values.shape))
         out[name], out[f"{name}_scale"] = (
             codes.astype(np.int8),
             rng.normal(0, 0.01, len(values)).astype(np.float32),
@@ -149,7 +150,8 @@ def put(value):
         (
             "TERNARY",
             dict(about={"format": "ternery"}),
-            "'format' must be one of u4, s8, u1, u2, u3, ternary, sparse4, sparse8, not 'ternery'",
+            f"'format' must be one of {', '.join(f.name.lower() for f in WeightFormat)}, "
+            "not 'ternery'",
         ),
         ("TERNARY", dict(about={"format": None}), "'format' must be one of u4, "),
         (
@@ -360,8 +362,8 @@ def test_chat_templates(tmp_path, template, text):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(config={"model_type": "gpt2"}), "'model_type' must be 'llama', not 'gpt2'"),
-        (dict(config={"model_type": None}), "'model_type' must be 'llama', not None"),
+        (dict(config={"model_type": "gpt2"}), f"'model_type' must be {KINDS}, not 'gpt2'"),
+        (dict(config={"model_type": None}), f"'model_type' must be {KINDS}, not None"),
         (dict(config={"hidden_act": "gelu"}), "'hidden_act' must be 'silu', not 'gelu'"),
         (dict(config={"attention_bias": True}), "'attention_bias' must be False, not True"),
         (

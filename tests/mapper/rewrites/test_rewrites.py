@@ -8,13 +8,13 @@ import pytest
 from mapper import passes
 from mapper.compile import compile_model
 from mapper.families import FAMILIES
-from mapper.nodes import AttendCache, Join, Product, Reciprocal, Weighted
+from mapper.nodes import AttendCache, Join, Product, Reciprocal, Times, Weighted
 from mapper.rewrites import REWRITES, Body, rewritten
 from mapper.rewrites.chunked_gate import chunks
 from rtl.spec.config import get
 from sim.functional import ModelDevice
 from sim.models.toy import toy_model
-from sw_ref.graph import Add, Graph, Repeat
+from sw_ref.graph import Add, Gate, Graph, Repeat, Scale
 
 from ..families.test_families import SIZES
 
@@ -73,19 +73,11 @@ def reader(value, size):
             (),
         ),
         ({(LATE, "layer / ffn / norm"), (CHUNKED, "layer / ffn / silu")}, bias("ffn / up"), ()),
-        # The norm, or a product of it, is read by what cannot multiply it in.
+        # The norm is read by what is no product.
         ({(LATE, "layer / attention / norm")}, lambda node: node, reader("attention / norm", 128)),
-        (
-            {(LATE, "layer / attention / norm"), (KEYS, "layer / attention / attend")},
-            lambda node: node,
-            reader("attention / k", 128),
-        ),
-        (
-            {(LATE, "layer / ffn / norm"), (CHUNKED, "layer / ffn / silu")},
-            lambda node: node,
-            reader("ffn / gate", 192),
-        ),
-        # Keys that are needed for something else besides.
+        # Keys, or a gate, that are needed for something else besides.
+        ({(KEYS, "layer / attention / attend")}, lambda node: node, reader("attention / k", 128)),
+        ({(CHUNKED, "layer / ffn / silu")}, lambda node: node, reader("ffn / gate", 192)),
         (
             {(KEYS, "layer / attention / attend")},
             lambda node: node,
@@ -107,6 +99,26 @@ def test_other_nodes_are_left(rewrite):
     wanted = {node for name, node in ALL if name == rewrite.name}
     assert {node.name for node in LAYER.body if rewrite.applies(body, node)} == wanted
     assert rewrite.__doc__
+
+
+def test_whatever_reads_a_product_gets_it_multiplied():
+    """A product is multiplied with 1 / rms once, before the first that reads it, unless the
+    rotation's angles are or the gate takes a factor."""
+    late = REWRITES[LATE]
+    scaled = Scale(name="s", inputs=("layer / ffn / up",), size=192, factor=2.0)
+    nodes = list(LAYER.body)
+    at = next(n for n, node in enumerate(nodes) if isinstance(node, Gate))
+    nodes[at] = replace(nodes[at], inputs=("layer / ffn / gate", "s"))
+    nodes[at:at] = [scaled, replace(scaled, name="again")]
+    body = Body(nodes)
+    made = Body(late.apply(body, body.by_name["layer / ffn / norm"]))
+    gate, up, rms = "layer / ffn / gate / rms", "layer / ffn / up / rms", "layer / ffn / norm / rms"
+    assert [n.name for n in made.nodes if isinstance(n, Times)] == [up, gate]
+    assert made.by_name[up].inputs == ("layer / ffn / up", rms)
+    assert made.by_name["s"].inputs == made.by_name["again"].inputs == (up,)
+    assert made.by_name["layer / ffn / silu"].inputs == (gate, "s")
+    order = [node.name for node in made.nodes]
+    assert order.index(up) + 1 == order.index("s") < order.index(gate)
 
 
 def test_chunks():

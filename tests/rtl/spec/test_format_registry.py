@@ -76,6 +76,19 @@ def test_codes(its):
 
 
 @ALL
+def test_nearest_and_mirrored(its):
+    """Every integer has its code, what lies between goes to the nearest, and signs turn round."""
+    codes, integers = its.every_code, its.grid(its.every_code)
+    assert its.nearest(integers).dtype == its.mirrored(codes).dtype == its.dtype
+    np.testing.assert_array_equal(its.grid(its.nearest(integers + 0.4)), integers)
+    np.testing.assert_array_equal(its.grid(its.nearest(integers - 0.4)), integers)
+    assert its.grid(its.nearest(np.array([-1e9, 1e9]))).tolist() == [min(integers), max(integers)]
+    both = np.isin(-integers, integers)
+    np.testing.assert_array_equal(its.grid(its.mirrored(codes))[both], -integers[both])
+    assert both[integers > 0].all()
+
+
+@ALL
 @pytest.mark.parametrize("shift", [0, 7])
 def test_integers_and_their_sums_have_room(its, shift):
     """What the exactness of sums rests on: :func:`sw_ref.numerics.linear`."""

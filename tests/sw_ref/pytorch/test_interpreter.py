@@ -12,11 +12,11 @@ from mapper.model import ODD
 from mapper.passes import lowerable
 from mapper.quantize import integer_groups
 from mapper.read.find import load
-from rtl.spec.config import Config, get
+from rtl.spec.config import FUNCTIONAL, Config, get
 from rtl.spec.formats import SPARSE, integers
 from rtl.spec.isa import WeightFormat
 from sim.models.toy import toy_model
-from sw_ref.graph import Graph, Scale
+from sw_ref.graph import Graph, Repeat, Scale
 from sw_ref.machine import Machine
 from sw_ref.pytorch.interpreter import Float32, MachineArithmetic
 
@@ -58,15 +58,7 @@ def same_as_pytorch(config, model, length=37):
 
     plan = plan_of(model, lowerable(model.graph))
     centres = {part: m.centre for m in plan for part, _, _ in m.parts if m.format in ODD.values()}
-    factor = np.log2(np.e) / np.sqrt(model.head_dim)
-
-    def of(which, linear):
-        weight, row_scale = whole_integers(centres)(which, linear)
-        if which.endswith(".q"):
-            row_scale = row_scale * np.float32(factor)
-        return weight, row_scale
-
-    expected = MachineArithmetic(model, of)(ids).numpy()
+    expected = MachineArithmetic(model, whole_integers(centres))(ids).numpy()
     assert np.isfinite(expected).all() and len(np.unique(expected)) > expected.size // 2
     for at, got in zip(range(0, len(ids), config.columns), logits):
         np.testing.assert_array_equal(got, expected[at : at + config.columns])
@@ -84,12 +76,13 @@ def test_program_equals_pytorch(name, tied):
 
 @pytest.mark.seconds(1)
 @pytest.mark.parametrize("name", ["small", "wide"])
-@pytest.mark.parametrize("fmt", get("small-lut").weight_formats, ids=lambda f: f.name)
+@pytest.mark.parametrize("fmt", [*get("small-lut").formats, *FUNCTIONAL])
 def test_formats_equal_pytorch(name, fmt):
-    config, model = (
-        get(f"{name}-lut"),
-        toy_model(heads=6, kv_heads=2, hidden=160, ffn=320, format=fmt),
-    )
+    """Those of hardware, and what the functional machine alone takes."""
+    config, fmt = get(f"{name}-lut"), WeightFormat[fmt]
+    if fmt.name in FUNCTIONAL:
+        config = replace(config, formats=("S8", fmt.name))
+    model = toy_model(heads=6, kv_heads=2, hidden=160, ffn=320, format=fmt)
     image = same_as_pytorch(config, model, length=9)
     assert image.formats == [f.name for f in WeightFormat if f in (WeightFormat.S8, fmt)]
     assert image.patterns == (["2:16", "4:16", "8:16", "2:4"] if fmt in SPARSE else [])
@@ -98,6 +91,29 @@ def test_formats_equal_pytorch(name, fmt):
 @pytest.mark.parametrize("name", ["tiny", "tiny-sparse", "tiny-mixed"])
 def test_shipped_models_equal_pytorch(name):
     same_as_pytorch(CONFIGS["lut"], load(name), length=5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_equal_pytorch(family):
+    same_as_pytorch(CONFIGS["odd"], toy_model(heads=6, kv_heads=2, family=family), length=9)
+
+
+def between(p):
+    """A Llama whose keys are scaled before they are rotated, and `up` before the gate: products of
+    a norm that others than rotation and gate read."""
+    graph = FAMILIES["llama"].graph(p)
+    layer = next(node for node in graph.nodes if isinstance(node, Repeat))
+    body = []
+    for node in layer.body:
+        for name in ("layer / attention / k", "layer / ffn / up"):
+            if name in node.inputs:
+                size = next(n.size for n in layer.body if n.name == name)
+                body.append(Scale(name=f"{name} / scaled", inputs=(name,), size=size, factor=0.7))
+                inputs = (f"{name} / scaled" if each == name else each for each in node.inputs)
+                node = replace(node, inputs=tuple(inputs))
+        body.append(node)
+    new = replace(layer, body=tuple(body))
+    return Graph(tuple(new if node is layer else node for node in graph.nodes))
 
 
 def scaled(p):
@@ -117,14 +133,25 @@ def scaled(p):
     )
 
 
+def without_norm(p):
+    """A Llama without the norm before attention, whose products read what the layer reads."""
+    graph = FAMILIES["llama"].graph(p)
+    embedding, angles, layer, *rest = graph.nodes
+    norm, *body = layer.body
+    inputs = {norm.name: layer.name}
+    body = [replace(n, inputs=tuple(inputs.get(x, x) for x in n.inputs)) for n in body]
+    return Graph((embedding, angles, replace(layer, body=tuple(body)), *rest))
+
+
+@pytest.mark.parametrize("graph", [scaled, between, without_norm])
 @pytest.mark.parametrize("name", ["small", "odd"])
-def test_another_family(monkeypatch, name):
+def test_another_family(monkeypatch, name, graph):
     """The scheduler knows nodes: a graph of another shape is a legal program with the interpreter's
     bits.
     """
-    monkeypatch.setitem(FAMILIES, "scaled", replace(FAMILIES["llama"], graph=scaled))
+    monkeypatch.setitem(FAMILIES, "other", replace(FAMILIES["llama"], graph=graph))
     same_as_pytorch(
-        CONFIGS[name], replace(toy_model(heads=6, kv_heads=2), family="scaled"), length=5
+        CONFIGS[name], replace(toy_model(heads=6, kv_heads=2), family="other"), length=5
     )
 
 
@@ -140,17 +167,15 @@ def test_trace_names_nodes():
     assert seen["layer 1 / attention / q"].shape == (3, model.heads * model.head_dim)
 
 
-def test_machine_arithmetic_is_near_float32():
-    model = toy_model()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_machine_arithmetic_is_near_float32(family):
+    model = toy_model(family=family)
     ids = [5, 17, 80, 3, 3, 41, 22, 9, 60, 11]
     exact = Float32(model)(ids)
 
     def of(name, linear):
         q = integer_groups(linear)
-        row_scale = (
-            q.row_scale * np.float32(np.log2(np.e) / 8) if name.endswith(".q") else q.row_scale
-        )
-        return integers(q.format, q.codes, q.scale, q.centre, q.centre_shift), row_scale
+        return integers(q.format, q.codes, q.scale, q.centre, q.centre_shift), q.row_scale
 
     machine = MachineArithmetic(model, of)(ids)
     error = (machine - exact).norm() / exact.norm()

@@ -16,14 +16,12 @@ from .test_ops import same, wild
 def test_linear(fmt):
     rng = np.random.default_rng(6)
     rows, depth = 40, 256
-    codes = (
-        rng.integers(0, 16, (rows, depth)).astype(np.uint8)
-        if fmt == WeightFormat.U4
-        else rng.integers(-128, 128, (rows, depth)).astype(np.int8)
-    )
+    codes = rng.choice(FORMATS[fmt].every_code, (rows, depth))
     scale = rng.integers(0, 256, (rows, depth // 32)).astype(np.uint8)
     centre = rng.integers(-128, 128, (rows, depth // 32)).astype(np.int8)
     weight = integers(fmt, codes, scale, centre, 3)
+    ours = (torch.tensor(x).long() for x in (codes, scale, centre))
+    np.testing.assert_array_equal(torch_linear.weights(fmt, *ours, 3), weight)
     row_scale = rng.normal(0, 1e-3, rows).astype(np.float32)
     row_scale[::3] = wild(rng, len(row_scale[::3]))
     x = rng.normal(size=(4, depth)) * np.exp2(rng.integers(-12, 12, (4, depth // 32))).repeat(32, 1)
@@ -38,10 +36,9 @@ def test_linear(fmt):
 def test_group_sums(fmt):
     """Those of the groups add up to the exact sums, in both."""
     rng, rows, groups = np.random.default_rng(7), 9, 5
-    low, high = FORMATS[fmt].low, FORMATS[fmt].high + 1
-    codes = rng.integers(low, high, (rows, groups * 32))
+    codes = rng.choice(FORMATS[fmt].every_code, (rows, groups * 32))
     scale, centre = rng.integers(0, 256, (rows, groups)), rng.integers(-128, 128, (rows, groups))
-    if fmt == WeightFormat.S8:
+    if not FORMATS[fmt].centred:
         centre[:] = 0
     q, exponents = rng.integers(-128, 128, (3, groups * 32)), rng.integers(100, 130, (3, groups))
     weight = integers(fmt, codes, scale, centre, 3, np.int64)

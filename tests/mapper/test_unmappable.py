@@ -1,0 +1,144 @@
+"""Graphs without a program: each is refused in one line that names the node."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from host.errors import UserError
+from mapper.compile import compile_model
+from mapper.families import FAMILIES
+from rtl.spec.config import get
+from sim.models.toy import toy_model
+from sw_ref.graph import Add, Angles, Attend, Graph, Linear, Node, Norm, Repeat
+
+
+MODEL, SMALL = toy_model(), get("small")
+HIDDEN = MODEL.hidden
+
+
+def compiled(monkeypatch, change):
+    """Compile a Llama whose graph's nodes, (embedding, angles, layer, norm, head), were changed."""
+
+    def graph(p):
+        return Graph(tuple(change(*FAMILIES["llama"].graph(p).nodes)))
+
+    monkeypatch.setitem(FAMILIES, "changed", replace(FAMILIES["llama"], graph=graph))
+    return compile_model(replace(MODEL, family="changed"), SMALL, 32)
+
+
+def in_layer(**fields):
+    """Change fields of nodes of the layer, by the last word of their names; `more` come first."""
+    more = fields.pop("more", ())
+
+    def change(embedding, angles, layer, *rest):
+        body = [replace(n, **fields.get(n.name.split(" / ")[-1], {})) for n in layer.body]
+        return embedding, angles, replace(layer, body=(*more, *body)), *rest
+
+    return change
+
+
+def nested(embedding, angles, layer, norm, head):
+    inner = Repeat(
+        name="layer / inner",
+        inputs=("layer",),
+        size=HIDDEN,
+        count=2,
+        body=(Add(name="twice", inputs=("layer / inner",) * 2, size=HIDDEN),),
+    )
+    return embedding, angles, replace(layer, body=(*layer.body, inner)), norm, head
+
+
+def second(embedding, angles, layer, norm, head):
+    body = (Add(name="twice", inputs=("again",) * 2, size=HIDDEN),)
+    again = Repeat(name="again", inputs=("layer",), size=HIDDEN, count=2, body=body)
+    return embedding, angles, layer, again, replace(norm, inputs=("again",)), head
+
+
+def no_layers(embedding, angles, layer, norm, head):
+    return embedding, angles, replace(norm, inputs=("embedding",)), head
+
+
+def linear_behind(embedding, angles, layer, norm, head):
+    linear = Linear(name="adapter", inputs=("layer",), size=HIDDEN, weight="adapter")
+    return embedding, angles, layer, linear, replace(norm, inputs=("adapter",)), head
+
+
+def norm_before(embedding, angles, layer, norm, head):
+    early = Norm(name="early", inputs=("embedding",), size=HIDDEN, gain="early", eps=1e-5)
+    return embedding, angles, early, replace(layer, inputs=("early",)), norm, head
+
+
+def two_norms(embedding, angles, layer, norm, head):
+    other = Norm(name="other", inputs=("norm",), size=HIDDEN, gain="other", eps=1e-5)
+    return embedding, angles, layer, norm, other, replace(head, inputs=("other",))
+
+
+def embedding_read_twice(embedding, angles, layer, norm, head):
+    body = (*layer.body, Add(name="sum", inputs=(layer.body[-1].name, "embedding"), size=HIDDEN))
+    return embedding, angles, replace(layer, body=body), norm, head
+
+
+@dataclass(frozen=True, kw_only=True)
+class Novel(Node):
+    """A type that nothing lowers."""
+
+
+ATTEND = Attend(
+    name="more",
+    inputs=("layer",) * 3,
+    size=HIDDEN,
+    heads=2,
+    kv_heads=2,
+    head_dim=64,
+)
+OTHER_ANGLES = Angles(name="local", size=64, theta=1e6)
+
+
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        (in_layer(silu={"function": "tanh"}), "Gate must be one of silu, not 'tanh'"),
+        (
+            in_layer(q={"bias": "q_bias"}),
+            "'layer / attention / q' must have no bias, not 'q_bias'",
+        ),
+        (nested, "'layer / inner' must not be a Repeat in another, 'layer'"),
+        (second, "'again' must not be a Repeat beside another, 'layer'"),
+        (no_layers, "'head' must come behind a Repeat, there is none"),
+        (linear_behind, "'adapter' must be in a layer, as each Linear"),
+        (norm_before, "'early' must be in a layer, or the only norm behind the layers"),
+        (two_norms, "'other' must be in a layer, or the only norm behind the layers"),
+        (
+            in_layer(more=(ATTEND,)),
+            "'layer / attention / attend' must not be a second Attend, beside 'more'",
+        ),
+        (
+            lambda embedding, angles, *rest: (embedding, angles, OTHER_ANGLES, *rest),
+            "'local' must not be a second Angles, beside 'angles'",
+        ),
+        (
+            in_layer(more=(Novel(name="novel", inputs=("layer",), size=HIDDEN),)),
+            "'novel' must be of a type that is lowered, not Novel",
+        ),
+        (
+            embedding_read_twice,
+            "'embedding' must be read by nothing but 'layer', which changes it",
+        ),
+        (
+            in_layer(
+                attend={"inputs": ("layer", "layer / attention / k", "layer / attention / v")}
+            ),
+            "'layer / attention / attend' must have queries of a product or a norm, rotated "
+            "or not, not 'layer'",
+        ),
+    ],
+)
+def test_refused(monkeypatch, change, text):
+    with pytest.raises(UserError) as caught:
+        compiled(monkeypatch, change)
+    assert str(caught.value) == f"toy: {text}; this model cannot be mapped yet"
+
+
+def test_the_plain_graph_is_not(monkeypatch):
+    """What changes nothing compiles: it is the changes above that are refused."""
+    assert compiled(monkeypatch, lambda *nodes: nodes).length
