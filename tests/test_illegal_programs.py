@@ -34,7 +34,7 @@ from .test_faults import with_program
 
 
 # Mutants tried of each program, and those kept of them: so many accepted, and by each rule refused.
-TRIED = {"small": 150, "wide": 70, "odd": 100}
+TRIED = {"small": 210, "wide": 90, "odd": 140}
 ACCEPTED = {"small": 24, "wide": 10, "odd": 14}
 OF_A_RULE = 3
 WATCHDOG = 20_000

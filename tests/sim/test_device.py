@@ -50,6 +50,8 @@ def image(config, bursts, **changes):
             "digest": config.digest,
             "formats": ["S8"],
             "vocab": 1000,
+            "nodes": (),
+            "node": lambda pc: None,
             "lacks": lambda config: None,
             **changes,
         }

@@ -10,6 +10,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from rtl.spec.formats import FORMATS
+from rtl.spec.isa import WeightFormat
 from rtl.spec.numbers import GROUP, LANE_BYTES
 from rtl.spec.sparse import INDEX_BITS, MODES, SLOTS, Mode
 
@@ -32,6 +33,8 @@ def kinds(core):
     """
     modes = [Mode.DENSE, *(MODES[pattern] for pattern in core.config.patterns)]
     nibbles = {fmt for fmt in core.config.weight_formats if FORMATS[fmt].verilog_expanded}
+    if WeightFormat.U4 not in core.native:
+        nibbles = set()
     return [
         (fmt, mode)
         for fmt in sorted(core.native | nibbles, key=lambda f: f.value)
