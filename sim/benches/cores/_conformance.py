@@ -14,12 +14,12 @@ from rtl.spec.isa import WeightFormat
 from rtl.spec.numbers import GROUP, LANE_BYTES
 from rtl.spec.sparse import INDEX_BITS, MODES, SLOTS, Mode
 
-from ...harness.bench import Sink, Source, rng, start
+from ...harness.bench import Sink, Source, case, rng, start
 from ...oracles.linear import PRODUCTS
 from ..linear._matrix import generator, tables
 
 
-__all__ = ["Steps", "kinds"]
+__all__ = ["Steps", "kinds", "tests"]
 
 
 ADVERSITY = [((0, 0), 0), ((0.5, 0), 0), ((0, 0.5), 0.3), ((0.3, 0.3), 0.6)]  # gaps, and stalls
@@ -220,3 +220,19 @@ class Steps:
             assert ends[0].count == core.capacity // core.outputs(*kind), kind
             await self.receive([kind] * count, steps, ends[2])
             await ends[2].expect_none()
+
+
+TESTS = ("random_stalls", "extremes", "latency_and_throughput", "fills_up_and_drains")
+
+
+def tests(cases):
+    """The tests of a bench of cores, by name; `cases` are its cases, functions that make a core."""
+
+    def test(name):
+        async def run(dut):
+            await getattr(Steps(dut, cases[case()]()), name)()
+
+        run.__name__ = run.__qualname__ = name
+        return cocotb.test(run)
+
+    return {name: test(name) for name in TESTS}

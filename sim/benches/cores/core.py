@@ -2,13 +2,10 @@
 
 from dataclasses import replace
 
-import cocotb
-
 from rtl.cores import CORES
 from rtl.spec.config import NATIVE, get
 
-from ...harness.bench import case
-from ._conformance import Steps
+from ._conformance import tests
 
 
 # Three columns are no power of two. Of all formats, and of the two that every core has.
@@ -25,22 +22,4 @@ CONFIGS = {
 }
 CASES = {name: lambda config=config: CORES[config.core](config) for name, config in CONFIGS.items()}
 
-
-@cocotb.test()
-async def random_stalls(dut):
-    await Steps(dut, CASES[case()]()).random_stalls()
-
-
-@cocotb.test()
-async def extremes(dut):
-    await Steps(dut, CASES[case()]()).extremes()
-
-
-@cocotb.test()
-async def latency_and_throughput(dut):
-    await Steps(dut, CASES[case()]()).latency_and_throughput()
-
-
-@cocotb.test()
-async def fills_up_and_drains(dut):
-    await Steps(dut, CASES[case()]()).fills_up_and_drains()
+globals().update(tests(CASES))

@@ -2,14 +2,11 @@
 
 from dataclasses import replace
 
-import cocotb
-
 from rtl.cores.dsp import DSP48E2, ECP5
 from rtl.cores.dspchain import DspChainCore
 from rtl.spec.config import get
 
-from ...harness.bench import case
-from ._conformance import Steps
+from ._conformance import tests
 
 
 SMALL, WIDE = get("small-dspchain"), get("wide-dspchain")
@@ -28,22 +25,4 @@ CASES = {
     for name, (config, packing) in VARIANTS.items()
 }
 
-
-@cocotb.test()
-async def random_stalls(dut):
-    await Steps(dut, CASES[case()]()).random_stalls()
-
-
-@cocotb.test()
-async def extremes(dut):
-    await Steps(dut, CASES[case()]()).extremes()
-
-
-@cocotb.test()
-async def latency_and_throughput(dut):
-    await Steps(dut, CASES[case()]()).latency_and_throughput()
-
-
-@cocotb.test()
-async def fills_up_and_drains(dut):
-    await Steps(dut, CASES[case()]()).fills_up_and_drains()
+globals().update(tests(CASES))

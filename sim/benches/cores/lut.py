@@ -1,13 +1,10 @@
 """Bench of the LUT tensor core in the variants that only it has; :mod:`~.core` has the rest."""
 
-import cocotb
-
 from rtl.cores.lut import LutCore
 from rtl.cores.tabled import TabledCore
 from rtl.spec.config import Config, get
 
-from ...harness.bench import case
-from ._conformance import Steps
+from ._conformance import tests
 
 
 # With four lanes 16 units share tables.
@@ -21,22 +18,4 @@ CASES = {
     "tabled_four": lambda: TabledCore(LutCore(get("small-lut"), inputs=4)),
 }
 
-
-@cocotb.test()
-async def random_stalls(dut):
-    await Steps(dut, CASES[case()]()).random_stalls()
-
-
-@cocotb.test()
-async def extremes(dut):
-    await Steps(dut, CASES[case()]()).extremes()
-
-
-@cocotb.test()
-async def latency_and_throughput(dut):
-    await Steps(dut, CASES[case()]()).latency_and_throughput()
-
-
-@cocotb.test()
-async def fills_up_and_drains(dut):
-    await Steps(dut, CASES[case()]()).fills_up_and_drains()
+globals().update(tests(CASES))
