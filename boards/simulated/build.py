@@ -1,11 +1,10 @@
 """Compile a board's bitstream design, and the models around it, into shared libraries."""
 
-import os
 from importlib.metadata import version
 from pathlib import Path
 
 from host.errors import UserError
-from sim.fpga.build import CACHE, FLAGS, OPTIMIZE, SPLIT, cached, execute
+from sim.fpga.build import CACHE, FLAGS, OPTIMIZE, SPLIT, cached, compile_model, execute
 from sim.tools import ROOT, refuse, verilator
 
 from .sdram import header
@@ -95,25 +94,7 @@ def board_library(board, progress=None):
             part,
         )
         say("g++: compiling")
-        execute(
-            [
-                "make",
-                "-C",
-                "obj",
-                "-f",
-                "Vboard.mk",
-                f"-j{min(2, os.cpu_count() or 1)}",
-                f"OPT_FAST={' '.join(OPTIMIZE)}",
-                "OPT_SLOW=-O1",
-                "OPT_GLOBAL=-O2",
-                "Vboard__ALL.a",
-                "libverilated.a",
-            ],
-            part,
-        )
-        for path in (part / "obj").iterdir():
-            if path.suffix in (".o", ".cpp", ".gch", ".d"):
-                path.unlink()
+        compile_model(part, "Vboard")
 
     model = cached(
         folder / "model",

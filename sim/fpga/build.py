@@ -28,6 +28,7 @@ __all__ = [
     "OPTIMIZE",
     "SPLIT",
     "cached",
+    "compile_model",
     "execute",
     "library",
     "accelerator_library",
@@ -149,6 +150,29 @@ def _build(folder, digest, build):
     part.rename(folder)
 
 
+def compile_model(part, prefix):
+    """Compile what Verilator wrote to `part/obj` under a prefix, and keep nothing but libraries."""
+    execute(
+        [
+            "make",
+            "-C",
+            "obj",
+            "-f",
+            f"{prefix}.mk",
+            f"-j{min(2, os.cpu_count() or 1)}",
+            f"OPT_FAST={' '.join(OPTIMIZE)}",
+            "OPT_SLOW=-O1",
+            "OPT_GLOBAL=-O2",
+            f"{prefix}__ALL.a",
+            "libverilated.a",
+        ],
+        part,
+    )
+    for path in (part / "obj").iterdir():
+        if path.suffix in (".o", ".cpp", ".gch", ".d"):
+            path.unlink()
+
+
 def _sources(*names):
     return [header(), *((HERE / name).read_text() for name in names)]
 
@@ -207,25 +231,7 @@ def library(name, text, *, beat_bytes, config=None, trace=False, places=None, pr
             part,
         )
         say("g++: compiling")
-        execute(
-            [
-                "make",
-                "-C",
-                "obj",
-                "-f",
-                "Vtop.mk",
-                f"-j{min(2, os.cpu_count() or 1)}",
-                f"OPT_FAST={' '.join(OPTIMIZE)}",
-                "OPT_SLOW=-O1",
-                "OPT_GLOBAL=-O2",
-                "Vtop__ALL.a",
-                "libverilated.a",
-            ],
-            part,
-        )
-        for path in (part / "obj").iterdir():
-            if path.suffix in (".o", ".cpp", ".gch", ".d"):
-                path.unlink()
+        compile_model(part, "Vtop")
 
     model = cached(
         folder / "model",
