@@ -50,10 +50,10 @@ class Model:
 
 
 MODELS = [
-    Model("smollm2", 2048, 1_794_734, 90_228_608, ("U4", "S8")),
-    Model("tiny", 512, 19_338, 889_920, ("S8", "TERNARY")),
-    Model("tiny-mixed", 512, 23_301, 1_143_552, ("S8", "SPARSE4")),
-    Model("tiny-sparse", 512, 36_600, 1_994_688, ("S8", "SPARSE8")),
+    Model("smollm2", 2048, 1_794_730, 90_228_608, ("U4", "S8")),
+    Model("tiny", 512, 19_334, 889_920, ("S8", "TERNARY")),
+    Model("tiny-mixed", 512, 23_297, 1_143_552, ("S8", "SPARSE4")),
+    Model("tiny-sparse", 512, 36_596, 1_994_688, ("S8", "SPARSE8")),
 ]
 
 
