@@ -1,14 +1,16 @@
 """Configurations that users choose: by name, from a TOML file, and with values changed.
 
 A file has the fields of :class:`rtl.spec.config.Config`, and may have `base`, the name of a
-configuration whose values hold for the rest. `dram` is a name, or a table with the fields of
-:class:`rtl.spec.dram.Dram`, again with a `base`::
+configuration whose values hold for the rest. `dram` is a name, a TOML file of its own, or a table;
+file and table have the fields of :class:`rtl.spec.dram.Dram`, again with a `base`::
 
     base = "wide"
     columns = 2
     [dram]
     base = "ddr4-2400-x64"
     latency = 60
+
+A file's path is relative to the file that names it.
 """
 
 import tomllib
@@ -33,6 +35,7 @@ __all__ = ["changed", "from_dict", "named", "read", "settings", "to_dict", "to_t
 
 SUFFIX = ".toml"
 DRAM = "dram"
+UNNAMED = "of a table"
 BASE = ", or a base that has it"
 LISTS = ("formats", "patterns")  # which --set takes with commas
 
@@ -52,7 +55,7 @@ def read(name: str) -> Config:
                 f"not {name!r}"
             )
         return known[name]
-    return _of_table(known, {"name": Path(name).stem, **read_toml(name)}, name)
+    return _of_table(known, _file(name, DRAM), name)
 
 
 def settings(texts: Iterable[str]) -> dict[str, Any]:
@@ -161,29 +164,50 @@ def _label(values):
 
 
 def _dram(value, where):
-    """A DRAM's values, of its name or of a table."""
+    """A DRAM's values, of its name, a file or a table."""
     if isinstance(value, Dram):
         return asdict(value)
     if isinstance(value, str):
-        return asdict(_lookup(DRAMS, value, f"{where}: dram"))
+        return asdict(_named_dram(value, f"{where}: dram"))
     if not isinstance(value, dict):
         raise UserError(f"{where}: dram must be a name or a table, not {value!r}")
-    values = {**value}
-    base, rest = values.pop("base", None), {"name": "of a table"}
+    return asdict(_dram_of_table({"name": UNNAMED, **value}, f"{where}: dram"))
+
+
+def _named_dram(name, what):
+    if isinstance(name, str) and name.endswith(SUFFIX):
+        return _dram_of_table(_file(name, "base"), name)
+    return _lookup(DRAMS, name, what, f", or a file *{SUFFIX}")
+
+
+def _dram_of_table(values, where):
+    """A DRAM of a table, which may have a `base`: a DRAM, a name or a file."""
+    base = values.pop("base", None)
     if base is not None:
         if not isinstance(base, Dram):
-            base = _lookup(DRAMS, base, f"{where}: dram.base")
+            base = _named_dram(base, f"{where}.base" if where.endswith(DRAM) else f"{where}: base")
+        changes = {name: value for name, value in values.items() if name != "name"}
         rest = asdict(base)
-        if values:
-            rest["name"] += "+" + ",".join(f"{name}={value}" for name, value in values.items())
-        if {"ck_ps", "bus_bytes", "ideal"} & set(values):
+        if {"ck_ps", "bus_bytes", "ideal"} & set(changes):
             rest["peak"] = 0.0  # follows from these
-    return asdict(made(Dram, rest | values, f"{where}: dram", BASE))
+        if values["name"] == UNNAMED:
+            label = ",".join(f"{name}={value}" for name, value in changes.items())
+            values["name"] = "+".join(filter(None, [base.name, label]))
+        values = rest | values
+    return made(Dram, values, where, BASE)
 
 
-def _lookup(known, name, what):
+def _file(path, names):
+    """A file's values and its name; of the value `names`, where that is a file, the path."""
+    values = {"name": Path(path).stem, **read_toml(path)}
+    if str(values.get(names)).endswith(SUFFIX):
+        values[names] = str(Path(path).parent / values[names])
+    return values
+
+
+def _lookup(known, name, what, other=""):
     if not isinstance(name, str) or name not in known:
-        raise UserError(f"{what} must be one of {', '.join(known)}, not {name!r}")
+        raise UserError(f"{what} must be one of {', '.join(known)}{other}, not {name!r}")
     return known[name]
 
 

@@ -1,9 +1,10 @@
-"""Accelerator configurations: every parameter of the hardware, in frozen values with names."""
+"""Parameters of an accelerator; configurations with names are files in `configs/`."""
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 
+from . import presets
 from .dram import DRAMS, Dram
 from .formats import FORMATS
 from .isa import WeightFormat
@@ -252,31 +253,7 @@ class Config:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-CONFIGS = {
-    c.name: c
-    for c in [
-        # A DDR3-800 x16 board (ECPIX-5, OrangeCrab): 1.6 GB/s on both sides of the controller.
-        Config(
-            name="small",
-            beat_bits=128,
-            columns=1,
-            lanes=4,
-            vector_words=8192,
-            clock_mhz=100.0,
-            dram="ddr3-800-x16",
-        ),
-        # A DDR4-2400 x64 board (KV260 class): 19.2 GB/s.
-        Config(
-            name="wide",
-            beat_bits=512,
-            columns=4,
-            lanes=8,
-            vector_words=32768,
-            clock_mhz=300.0,
-            dram="ddr4-2400-x64",
-        ),
-    ]
-}
+CONFIGS = {name: Config(name=name, **values) for name, values in presets.read("configs").items()}
 CONFIGS |= {
     f"{c.name}-{core}": replace(c, name=f"{c.name}-{core}", core=core, formats=())
     for c in list(CONFIGS.values())

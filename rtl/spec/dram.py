@@ -1,8 +1,8 @@
-"""DRAMs that an accelerator can have beside it: timings and geometry, in frozen values with
-names.
-"""
+"""Timing and geometry of the DRAM beside an accelerator; those with names are files in `drams/`."""
 
 from dataclasses import dataclass, fields
+
+from . import presets
 
 
 __all__ = ["Dram", "DRAMS", "get"]
@@ -136,139 +136,7 @@ class Dram:
         return self.bl * self.bus_bytes
 
 
-DRAMS = {
-    dram.name: dram
-    for dram in [
-        # Boards' memories at their accelerators' clocks. SDR at 50 MHz: 4 banks, 2-1-1, taken for
-        # one whose data move twice in two of its clocks, so that figures are rounded up to even
-        # ones.
-        Dram(
-            name="sdr-50-x16",
-            peak=100e6,
-            ck_ps=40000,
-            bus_bytes=2,
-            cl=1,
-            cwl=0,
-            rcd=1,
-            rp=1,
-            ras=2,
-            rc=2,
-            rrd_s=1,
-            rrd_l=1,
-            wr=1,
-            rtp=1,
-            rfc=2,
-            refi=195,
-            bank_bits=2,
-            column_bits=6,
-            latency=5,
-        ),
-        # DDR3 at 120 and 150 MHz, below what its DLL is specified for.
-        Dram(
-            name="ddr3-240-x16",
-            peak=480e6,
-            ck_ps=8333,
-            bus_bytes=2,
-            cl=6,
-            cwl=5,
-            rcd=2,
-            rp=2,
-            ras=5,
-            rc=6,
-            rrd_s=4,
-            rrd_l=4,
-            faw=5,
-            wr=2,
-            rtp=4,
-            wtr_s=4,
-            wtr_l=4,
-            rfc=32,
-            refi=936,
-            bank_bits=3,
-            column_bits=7,
-            latency=20,
-        ),
-        Dram(
-            name="ddr3-300-x16",
-            peak=600e6,
-            ck_ps=6667,
-            bus_bytes=2,
-            cl=6,
-            cwl=5,
-            rcd=3,
-            rp=3,
-            ras=6,
-            rc=8,
-            rrd_s=4,
-            rrd_l=4,
-            faw=6,
-            wr=3,
-            rtp=4,
-            wtr_s=4,
-            wtr_l=4,
-            rfc=39,
-            refi=1170,
-            bank_bits=3,
-            column_bits=7,
-            latency=20,
-        ),
-        # 2 Gb parts, 6-6-6.
-        Dram(
-            name="ddr3-800-x16",
-            peak=1.6e9,
-            ck_ps=2500,
-            bus_bytes=2,
-            cl=6,
-            cwl=5,
-            rcd=6,
-            rp=6,
-            ras=15,
-            rc=21,
-            rrd_s=4,
-            rrd_l=4,
-            faw=20,
-            wr=6,
-            rtp=4,
-            wtr_s=4,
-            wtr_l=4,
-            rfc=64,
-            refi=3120,
-            bank_bits=3,
-            column_bits=7,
-            latency=20,
-        ),
-        # 8 Gb x8 parts, DDR4-2400R.
-        Dram(
-            name="ddr4-2400-x64",
-            peak=19.2e9,
-            ck_ps=833,
-            bus_bytes=8,
-            cl=16,
-            cwl=12,
-            rcd=16,
-            rp=16,
-            ras=39,
-            rc=55,
-            ccd_s=4,
-            ccd_l=6,
-            rrd_s=4,
-            rrd_l=6,
-            faw=26,
-            wr=18,
-            rtp=9,
-            wtr_s=3,
-            wtr_l=9,
-            rfc=421,
-            refi=9363,
-            group_bits=2,
-            bank_bits=2,
-            column_bits=7,
-            mop=True,
-            latency=40,
-        ),
-        Dram(name="ideal", ideal=True, latency=20),
-    ]
-}
+DRAMS = {name: Dram(name=name, **values) for name, values in presets.read("drams").items()}
 
 
 def get(name):

@@ -86,6 +86,39 @@ def test_file(tmp_path):
     assert config == replace(small, name="mine+lanes=8", columns=2, lanes=8, dram=dram)
 
 
+def test_dram_file(tmp_path, monkeypatch):
+    """A memory's own file, beside a configuration's; with a base, which may be a file, too."""
+    (tmp_path / "slow.toml").write_text('base = "ddr3-800-x16"\nlatency = 60\n')
+    (tmp_path / "slower.toml").write_text('base = "slow.toml"\nck_ps = 5000\n')
+    (tmp_path / "mine.toml").write_text('base = "small"\ndram = "slower.toml"\n')
+    slow = replace(DRAMS["ddr3-800-x16"], name="slow", latency=60)
+    slower = replace(slow, name="slower", ck_ps=5000, peak=0.8e9)
+    assert parsed("--config", str(tmp_path / "mine.toml")).dram == slower
+    monkeypatch.chdir(tmp_path)
+    assert changed("small", "dram=slow.toml").dram == slow
+    faster = replace(slow, name="slow+latency=5", latency=5)
+    assert changed("small", "dram=slow.toml", "dram.latency=5").dram == faster
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("ck_ps = 0", "{path}: DRAM 'slow': ck_ps must be from 1 to 1000000, not 0"),
+        ("latenci = 1", "{path}: there is no field 'latenci'; did you mean latency?"),
+        ('base = "ddr9"', f"{{path}}: base must be one of {', '.join(DRAMS)}, or a file"),
+        (None, "{path}: cannot be read: "),
+    ],
+)
+def test_wrong_dram_file(text, said, tmp_path):
+    path = tmp_path / "slow.toml"
+    if text:
+        path.write_text(text)
+    (tmp_path / "mine.toml").write_text('base = "small"\ndram = "slow.toml"\n')
+    with pytest.raises(UserError) as error:
+        parsed("--config", str(tmp_path / "mine.toml"))
+    assert str(error.value).startswith(said.format(path=path)) and "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     "text, said",
     [
@@ -102,9 +135,12 @@ def test_file(tmp_path):
         ),
         (
             'base = "small"\n[dram]\nbase = "ddr9"',
-            f"dram.base must be one of {', '.join(DRAMS)}, not 'ddr9'",
+            f"dram.base must be one of {', '.join(DRAMS)}, or a file *.toml, not 'ddr9'",
         ),
-        ('base = "small"\ndram = "ddr9"', f"dram must be one of {', '.join(DRAMS)}, not 'ddr9'"),
+        (
+            'base = "small"\ndram = "ddr9"',
+            f"dram must be one of {', '.join(DRAMS)}, or a file *.toml, not 'ddr9'",
+        ),
         ('base = "small"\ndram = 9', "dram must be a name or a table, not 9"),
         (
             'base = "small"\n[dram]\nlatencies = 9',

@@ -26,8 +26,8 @@ WRONG = [
     ("prefetch_beats", (8, 500, 8192),         "prefetch_beats must be a power of two from 16 to 4096"),
     ("clock_mhz",      (0, -1.0, 1e9, None),   "clock_mhz must be above 0, and at most 10000"),
     ("dram",           ("ddr9", None),
-     "dram must be one of sdr-50-x16, ddr3-240-x16, ddr3-300-x16, ddr3-800-x16, ddr4-2400-x64, "
-     "ideal"),
+     "dram must be one of ddr3-240-x16, ddr3-300-x16, ddr3-800-x16, ddr4-2400-x64, ideal, "
+     "sdr-50-x16"),
     ("core",           ("LUT", "", None),      f"core must be one of {', '.join(CORES)}"),
 ]
 # fmt: on

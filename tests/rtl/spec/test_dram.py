@@ -13,8 +13,8 @@ def test_unknown_name():
     with pytest.raises(ValueError) as error:
         get("ddr9")
     assert (
-        str(error.value) == "dram must be one of sdr-50-x16, ddr3-240-x16, ddr3-300-x16, "
-        "ddr3-800-x16, ddr4-2400-x64, ideal, not 'ddr9'"
+        str(error.value) == "dram must be one of ddr3-240-x16, ddr3-300-x16, ddr3-800-x16, "
+        "ddr4-2400-x64, ideal, sdr-50-x16, not 'ddr9'"
     )
 
 
