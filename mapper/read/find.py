@@ -8,7 +8,7 @@ from pathlib import Path
 from host.errors import UserError
 
 from ..model import Model
-from . import gguf, hf
+from . import gguf_model, hf_model
 
 
 __all__ = ["NAMED", "find", "load"]
@@ -94,5 +94,5 @@ def load(name, bits=8) -> Model:
     """
     path = find(name)
     if path.is_dir():
-        return hf.read(path, bits)
-    return gguf.read(path)
+        return hf_model.read(path, bits)
+    return gguf_model.read(path)

@@ -1,5 +1,5 @@
-"""Write a model in the machine's own numbers: the folder that :mod:`mapper.read.hf` reads back as
-it is.
+"""Write a model in the machine's own numbers: the folder that :mod:`mapper.read.hf_model` reads
+back as it is.
 """
 
 import json
@@ -14,7 +14,7 @@ from host.errors import UserError
 from rtl.spec.isa import WeightFormat
 
 from ..families import FAMILIES
-from .hf import METHOD
+from .hf_folder import METHOD
 
 
 __all__ = ["save"]

@@ -64,7 +64,7 @@ def config(model, end):
 
 
 def write(folder, model, tokenizer):
-    """Write the folder that :func:`mapper.read.hf.read` takes."""
+    """Write the folder that :func:`mapper.read.hf_model.read` takes."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
 

@@ -4,7 +4,7 @@ from headrace.chat import Before, Chat
 from host.errors import UserError
 from host.language.generate import Session
 from host.language.tokenizer import Tokenizer
-from mapper.read.gguf import read
+from mapper.read.gguf_model import read
 from tests.mapper import synthetic
 
 from ..host.fake import FakeDevice

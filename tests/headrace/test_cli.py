@@ -13,7 +13,7 @@ from rtl.spec import config as configs
 from tests.mapper import synthetic
 
 from ..host import fake
-from ..mapper.read.test_gguf import KINDS
+from ..mapper.read.test_gguf_model import KINDS
 from .command import call, error
 
 

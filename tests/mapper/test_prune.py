@@ -10,7 +10,7 @@ from host.language.tokenizer import Tokenizer
 from mapper import prune as module
 from mapper.families import FAMILIES
 from mapper.prune import Pattern, prune, prune_layer, prune_matrix
-from mapper.read import hf, native
+from mapper.read import hf_model, native
 from rtl.spec.isa import WeightFormat
 from rtl.spec.sparse import BLOCK
 from sim.models.toy import toy_model
@@ -106,7 +106,7 @@ def test_model_to_folder_and_back(tmp_path, bits, fmt):
     pruned = prune(model, texts, Pattern("2:4"), bits, lambda *done: seen.append(done))
     assert seen == [(n + 1, len(model.layers)) for n in range(len(model.layers))]
     _save(pruned, tmp_path / "pruned")
-    back = hf.read(tmp_path / "pruned")
+    back = hf_model.read(tmp_path / "pruned")
     for before, ours, theirs in zip(model.layers, pruned.layers, back.layers):
         for name, linear in ours.linears.items():
             read = theirs.linears[name]
@@ -138,9 +138,9 @@ def _save(model, folder):
 
 
 def _model(tmp_path):
-    from mapper.read import gguf
+    from mapper.read import gguf_model
 
-    return gguf.read(
+    return gguf_model.read(
         synthetic.write(tmp_path / "tiny.gguf", kinds={"token_embd.weight": synthetic.Type.Q8_0})
     )
 

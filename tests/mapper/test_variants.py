@@ -5,10 +5,10 @@ import pytest
 from gguf import GGUFValueType as Value
 
 from host.errors import UserError
-from mapper.read import gguf, hf
+from mapper.read import gguf_model, hf_model
 
 from . import synthetic
-from .read import test_hf
+from .read import hf_files
 
 
 def norm(of=64):
@@ -57,7 +57,7 @@ def message(read, path):
 )
 def test_gguf_refused(tmp_path, key, value, expected):
     path = synthetic.write(tmp_path / "m.gguf", metadata={f"llama.{key}": value})
-    assert message(gguf.read, path).startswith(f": 'llama.{key}' must be {expected}, not ")
+    assert message(gguf_model.read, path).startswith(f": 'llama.{key}' must be {expected}, not ")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_gguf_refused(tmp_path, key, value, expected):
 )
 def test_gguf_unknown(tmp_path, key):
     path = synthetic.write(tmp_path / "m.gguf", metadata={f"llama.{key}": 1})
-    assert message(gguf.read, path) == (
+    assert message(gguf_model.read, path) == (
         f": metadata 'llama.{key}' is not known, and may change what the model computes; this "
         "model cannot be mapped yet"
     )
@@ -94,7 +94,7 @@ def test_gguf_unknown(tmp_path, key):
 )
 def test_gguf_taken(tmp_path, metadata):
     metadata = {f"llama.{key}": value for key, value in metadata.items()}
-    assert message(gguf.read, synthetic.write(tmp_path / "m.gguf", metadata=metadata)) is None
+    assert message(gguf_model.read, synthetic.write(tmp_path / "m.gguf", metadata=metadata)) is None
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,16 @@ def test_gguf_taken(tmp_path, metadata):
 )
 def test_gguf_tensors(tmp_path, name):
     path = synthetic.write(tmp_path / "m.gguf", tensors={name: norm()})
-    assert message(gguf.read, path).startswith(f": tensor '{name}' has no place in a Llama of 2 ")
+    assert message(gguf_model.read, path).startswith(
+        f": tensor '{name}' has no place in a Llama of 2 "
+    )
 
 
 def test_gguf_parts(tmp_path):
     path = synthetic.write(tmp_path / "m.gguf", metadata={"split.count": 3})
-    assert message(gguf.read, path).startswith(": the model must be in one file, this is one of 3")
+    assert message(gguf_model.read, path).startswith(
+        ": the model must be in one file, this is one of 3"
+    )
 
 
 ROPE = {"rope_theta": 10000.0}
@@ -175,9 +179,9 @@ ROPE = {"rope_theta": 10000.0}
         ),
         (
             {"model_type": "gpt2", "max_position_embeddings": None},
-            f"'model_type' must be {test_hf.KINDS}, not 'gpt2'",
+            f"'model_type' must be {hf_files.KINDS}, not 'gpt2'",
         ),
-        ({"model_type": "granite"}, f"'model_type' must be {test_hf.KINDS}, not 'granite'"),
+        ({"model_type": "granite"}, f"'model_type' must be {hf_files.KINDS}, not 'granite'"),
         ({"final_logit_softcapping": 30.0}, "'final_logit_softcapping' must be None, not 30.0"),
         ({"attn_logit_softcapping": 50.0}, "'attn_logit_softcapping' must be None, not 50.0"),
         ({"embedding_multiplier": 12.0}, "'embedding_multiplier' must be 1.0, not 12.0"),
@@ -192,7 +196,7 @@ ROPE = {"rope_theta": 10000.0}
     ],
 )
 def test_hf_refused(tmp_path, config, expected):
-    assert expected in message(hf.read, test_hf.write(tmp_path / "m", config=config))
+    assert expected in message(hf_model.read, hf_files.write(tmp_path / "m", config=config))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +214,7 @@ def test_hf_refused(tmp_path, config, expected):
     ],
 )
 def test_hf_taken(tmp_path, config):
-    assert message(hf.read, test_hf.write(tmp_path / "m", config=config)) is None
+    assert message(hf_model.read, hf_files.write(tmp_path / "m", config=config)) is None
 
 
 @pytest.mark.parametrize(
@@ -225,19 +229,19 @@ def test_hf_taken(tmp_path, config):
 )
 def test_hf_tensors(tmp_path, name):
     name = f"model.layers.1.{name}"
-    folder = test_hf.write(tmp_path / "m", more={name: norm()})
-    assert f"tensor '{name}' has no place in a Llama of 2 layers" in message(hf.read, folder)
+    folder = hf_files.write(tmp_path / "m", more={name: norm()})
+    assert f"tensor '{name}' has no place in a Llama of 2 layers" in message(hf_model.read, folder)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_tied_heads(tmp_path, dtype):
     """A head beside a tied embedding must equal it."""
-    head = test_hf.tensors()["model.embed_tokens.weight"]
-    folder = test_hf.write(tmp_path / "same", dtype=dtype, more={"lm_head.weight": head})
-    assert hf.read(folder).tied
+    head = hf_files.tensors()["model.embed_tokens.weight"]
+    folder = hf_files.write(tmp_path / "same", dtype=dtype, more={"lm_head.weight": head})
+    assert hf_model.read(folder).tied
     head[5, 7] += 0.25
-    folder = test_hf.write(tmp_path / "other", dtype=dtype, more={"lm_head.weight": head})
+    folder = hf_files.write(tmp_path / "other", dtype=dtype, more={"lm_head.weight": head})
     assert (
         ": 'tie_word_embeddings' must be false, or 'lm_head.weight' equal to the embedding"
-        in message(hf.read, folder)
+        in message(hf_model.read, folder)
     )

@@ -5,7 +5,7 @@ import pytest
 from headrace.library.models import load
 from host.errors import UserError
 from tests.mapper import synthetic
-from tests.mapper.read import test_hf
+from tests.mapper.read import hf_files
 
 
 def refused(model, monkeypatch):
@@ -40,7 +40,7 @@ def test_tokenizers_are_refused_before_compiling(tmp_path, monkeypatch, metadata
 
 
 def test_tokenizer_json_is_refused_before_compiling(tmp_path, monkeypatch):
-    folder = test_hf.write(tmp_path / "m")
+    folder = hf_files.write(tmp_path / "m")
     about = json.loads((folder / "tokenizer.json").read_text())
     about["model"]["type"] = "Unheard"
     (folder / "tokenizer.json").write_text(json.dumps(about))

@@ -7,7 +7,7 @@ import tokenizers
 
 from host.errors import UserError
 from host.language.tokenizer import TextStream, Tokenizer
-from mapper.read.gguf import read
+from mapper.read.gguf_model import read
 from tests.mapper import synthetic
 
 

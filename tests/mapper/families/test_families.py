@@ -11,7 +11,7 @@ from mapper.families import FAMILIES, Hyperparameters, family
 from mapper.model import half_split
 from mapper.passes import lowerable
 from mapper.place import place
-from mapper.read import gguf, hf
+from mapper.read import gguf_model, hf_model
 from mapper.registers import COLUMN_WORDS
 from rtl.spec.config import get
 from sim.models.toy import toy_model
@@ -20,7 +20,7 @@ from sw_ref.graph import Head
 from sw_ref.pytorch import interpreter as pytorch
 
 from .. import synthetic
-from ..read import test_hf
+from ..read import hf_files
 
 
 SIZES = Hyperparameters(
@@ -79,16 +79,16 @@ def test_files_are_of_their_family(monkeypatch, tmp_path):
     fields = {"hidden_act": ("relu2",)}
     named = replace(llama, name="other", gguf="other", hf="other", interleaved=())
     monkeypatch.setitem(FAMILIES, "other", replace(named, hf_fields=fields))
-    of_hf = hf.read(
-        test_hf.write(tmp_path / "m", config={"model_type": "other", "hidden_act": "relu2"})
+    of_hf = hf_model.read(
+        hf_files.write(tmp_path / "m", config={"model_type": "other", "hidden_act": "relu2"})
     )
-    of_gguf = gguf.read(synthetic.write(tmp_path / "m.gguf", arch="other", kind=Type.F32))
-    plain = gguf.read(synthetic.write(tmp_path / "llama.gguf", kind=Type.F32))
+    of_gguf = gguf_model.read(synthetic.write(tmp_path / "m.gguf", arch="other", kind=Type.F32))
+    plain = gguf_model.read(synthetic.write(tmp_path / "llama.gguf", kind=Type.F32))
     assert of_hf.family == of_gguf.family == "other" and plain.family == "llama"
     q, other = (each.layers[0].linears["q"].float32() for each in (plain, of_gguf))
     np.testing.assert_array_equal(q, other[half_split(2, 64)])
     for name, config in ("llama", {"hidden_act": "relu2"}), ("other", {"hidden_act": "silu"}):
         with pytest.raises(UserError, match="'hidden_act' must be"):
-            hf.read(test_hf.write(tmp_path / name, config={"model_type": name, **config}))
+            hf_model.read(hf_files.write(tmp_path / name, config={"model_type": name, **config}))
     with pytest.raises(UserError, match="'model_type' must be 'llama'.* or 'other', not 'gpt2'"):
-        hf.read(test_hf.write(tmp_path / "gpt2", config={"model_type": "gpt2"}))
+        hf_model.read(hf_files.write(tmp_path / "gpt2", config={"model_type": "gpt2"}))

@@ -10,7 +10,7 @@ from gguf import GGMLQuantizationType as Type
 from host.errors import UserError
 from host.language.tokenizer import Tokenizer
 from mapper.families import FAMILIES
-from mapper.read import gguf as reader, hf, native
+from mapper.read import gguf_model, hf_model, native
 from rtl.spec.config import get
 from rtl.spec.isa import WeightFormat
 from sim.models.toy import toy_model
@@ -35,7 +35,7 @@ def test_toy_equals_pytorch():
 def test_gguf(tmp_path):
     """Its names, its architecture's keys, and its order of rows."""
     path = write(tmp_path / "m.gguf", kind=Type.Q8_0)
-    model, tensors = reader.read(path), {t.name: t for t in gguf.GGUFReader(path).tensors}
+    model, tensors = gguf_model.read(path), {t.name: t for t in gguf.GGUFReader(path).tensors}
     assert model.family == NAME and model.context == 256
     for n, layer in enumerate(model.layers):
         assert set(layer.linears) == set(OTHER.linears)
@@ -53,9 +53,9 @@ def test_gguf(tmp_path):
 def test_interleaved_rows(monkeypatch, tmp_path):
     """Where a family says so, rows change places, and no others do."""
     path = write(tmp_path / "m.gguf", kind=Type.Q8_0)
-    plain = reader.read(path).layers[0].linears
+    plain = gguf_model.read(path).layers[0].linears
     monkeypatch.setitem(FAMILIES, NAME, replace(OTHER, interleaved=("q", "k")))
-    turned = reader.read(path).layers[0].linears
+    turned = gguf_model.read(path).layers[0].linears
     assert {n for n in plain if (plain[n].codes != turned[n].codes).any()} == {"q", "k"}
 
 
@@ -63,10 +63,10 @@ def test_folder_and_back(tmp_path):
     """What is written says its own type, and is read as what it was."""
     model = replace(
         toy_model(family=NAME, format=WeightFormat.SPARSE8, vocab=synthetic.VOCAB),
-        tokenizer=reader.read(write(tmp_path / "m.gguf", kind=Type.Q8_0)).tokenizer,
+        tokenizer=gguf_model.read(write(tmp_path / "m.gguf", kind=Type.Q8_0)).tokenizer,
     )
     native.save(model, tmp_path / "m", Tokenizer.from_json(model.tokenizer).inner.to_str())
-    back = hf.read(tmp_path / "m")
+    back = hf_model.read(tmp_path / "m")
     assert back.family == NAME
     for ours, theirs in zip(model.layers, back.layers, strict=True):
         assert set(ours.linears) == set(theirs.linears) and set(ours.gains) == set(theirs.gains)
@@ -99,16 +99,16 @@ def test_folder_and_back(tmp_path):
 def test_refused(tmp_path, options, text):
     path = write(tmp_path / "m.gguf", **options)
     with pytest.raises(UserError) as caught:
-        reader.read(path)
+        gguf_model.read(path)
     assert str(caught.value) == f"{path}: {text}"
 
 
 def test_tensors_of_another_family(tmp_path):
     with pytest.raises(UserError, match="tensor 'blk.0.attn_out_a.weight' is missing"):
-        reader.read(synthetic.write(tmp_path / "m.gguf", arch="other2"))
+        gguf_model.read(synthetic.write(tmp_path / "m.gguf", arch="other2"))
 
 
 def test_known_architectures(tmp_path):
     path = synthetic.write(tmp_path / "m.gguf", arch="gpt2")
     with pytest.raises(UserError, match="architecture must be 'llama' or 'other2', not 'gpt2'"):
-        reader.read(path)
+        gguf_model.read(path)

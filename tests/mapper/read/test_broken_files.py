@@ -19,7 +19,7 @@ from mapper.read.find import load
 
 from .. import synthetic
 from .broken import matrices, run, taken
-from .test_gguf import undo
+from .test_gguf_model import undo
 
 
 def gains(model):

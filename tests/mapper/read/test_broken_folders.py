@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
-from . import test_hf
+from . import hf_files
 from .broken import matrices, run, taken
 
 
@@ -60,7 +60,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def good_folder(tmp_path_factory):
-    folder = test_hf.write(tmp_path_factory.mktemp("good") / "m")
+    folder = hf_files.write(tmp_path_factory.mktemp("good") / "m")
     for name, value in FILES.items():
         (folder / name).write_text(json.dumps(value))
     return {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -181,7 +181,7 @@ def test_safetensors(good_folder, write_folder):
 
 def test_numbers_in_folders(good_folder, write_folder):
     def cases():
-        good = test_hf.tensors()
+        good = hf_files.tensors()
         for tensor, values in good.items():
             for value in np.nan, np.inf, -np.inf, 3e38:
                 changed = values.copy()

@@ -6,7 +6,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from host.errors import UserError
-from mapper.read.safetensors_file import parse_json, tensors
+from mapper.read.safetensors_container import parse_json, tensors
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Read models of all families from GGUF files."""
+"""Read models of all families from GGUF files; the file itself is :mod:`.gguf_container`'s."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from .. import variants
 from ..families import Hyperparameters
 from ..model import Layer, Layers, Model, half_split
 from .bounds import brief
-from .gguf_file import File
+from .gguf_container import File
 
 
 __all__ = ["read"]

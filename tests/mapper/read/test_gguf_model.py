@@ -8,7 +8,7 @@ from gguf import GGMLQuantizationType as Type
 
 from host.errors import UserError
 from mapper.families import FAMILIES
-from mapper.read.gguf import read
+from mapper.read.gguf_model import read
 from rtl.spec.isa import WeightFormat
 
 from .. import synthetic
