@@ -34,10 +34,10 @@ class Area:
 
 
 class Line:
-    """An instruction of a program, and the name of the node that it is for."""
+    """An instruction of a program, the name of the node that it is for, and a SYNC's reason."""
 
-    def __init__(self, insn, node):
-        self.insn, self.node = insn, node
+    def __init__(self, insn, node, why=""):
+        self.insn, self.node, self.why = insn, node, why
 
 
 class Body:
@@ -150,7 +150,8 @@ class Assembler:
         text = []
         for n, line in enumerate(lines):
             ends = [end for end in ends if n <= end]
-            text.append(f"{n:4}  {'  ' * len(ends)}{line.insn}  # {line.node}")
+            comment = f"{line.node}: {line.why}" if line.why else line.node
+            text.append(f"{n:4}  {'  ' * len(ends)}{line.insn}  # {comment}")
             if isinstance(line.insn, Loop):
                 ends.append(n + line.insn.length)
         return "\n".join(text)

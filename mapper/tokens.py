@@ -50,7 +50,7 @@ class _Finder(Order):
         self.events: dict[int, list[_Event]] = {unit.value: [] for unit in Unit}  # by clock, from 1
         self.counters = {}  # (giver, taker): counter
         self.waits = {}  # counter: list of _Given
-        self.before, self.behind = {}, {}  # Syncs, by the item
+        self.before, self.behind = {}, {}  # (Sync, its reason), by the item
         self.trail = ()
 
     def event(self, trail, insn):
@@ -67,8 +67,9 @@ class _Finder(Order):
         unit = unit_of(insn)
         self.events[unit].append(_Event(trail, self.known[unit].copy()))
 
-    def missing(self, unit, other, when, broken):
+    def missing(self, unit, other, when, what):
         """Put a token, so that `unit` knows of the first `when` instructions of `other`."""
+        why = f"{what}, before {Unit(unit).name}'s {self.trail[-1][0].node}"
         counter = self.counters.setdefault((other, unit), len(self.counters) + 1)
         while self.known[unit][other] < when:
             waits = self.waits.setdefault(counter, [])
@@ -76,17 +77,18 @@ class _Finder(Order):
             # loop.
             left = waits and self.trail[: len(waits[0].within)] != waits[0].within
             if not left:
-                self._put(unit, other, when, counter)
+                self._put(unit, other, when, counter, why)
             else:
                 depth = self._apart(waits[0].within)
-                self._add(self.before, self.trail[depth][0], Sync(unit=Unit(unit), take=counter))
+                take = Sync(unit=Unit(unit), take=counter)
+                self._add(self.before, self.trail[depth][0], take, why)
             self._learn(unit, waits.pop(0))
 
     def _apart(self, trail):
         """Depth at which another trail leaves this one."""
         return next(n for n, (one, other) in enumerate(zip(self.trail, trail)) if one != other)
 
-    def _put(self, unit, other, when, counter):
+    def _put(self, unit, other, when, counter, why):
         """Give behind the access at clock `when` of `other`, take before this one."""
         events = self.events[other]
         trail = events[when - 1].trail
@@ -95,15 +97,16 @@ class _Finder(Order):
         again = loop is self.trail[depth][0]  # another round of the same loop
         depth += again
         give, take = trail[depth][0], self.trail[depth][0]
-        self._add(self.behind, give, Sync(unit=Unit(other), give=counter))
-        self._add(self.before, take, Sync(unit=Unit(unit), take=counter))
+        self._add(self.behind, give, Sync(unit=Unit(other), give=counter), why)
+        self._add(self.before, take, Sync(unit=Unit(unit), take=counter), why)
         if again:  # the first round finds a token that nobody gave
             if depth > 1:
                 raise ValueError(
                     "Rounds of an inner loop must not depend on each other; "
                     f"those at {loop.node!r} do"
                 )
-            self._add(self.before, loop, Sync(unit=Unit(other), give=counter))
+            first = "nothing yet, for the first round to take"
+            self._add(self.before, loop, Sync(unit=Unit(other), give=counter), first)
         # It is given when all of `give`, a loop maybe, is done.
         outside = trail[:depth]
         last = max(
@@ -113,15 +116,15 @@ class _Finder(Order):
         )
         self.waits[counter].append(_Given(events[last].knows, outside))
 
-    def _add(self, where, item, sync):
-        where.setdefault(item, []).append(sync)
+    def _add(self, where, item, sync, why):
+        where.setdefault(item, []).append((sync, why))
 
     def _learn(self, unit, given):
         np.maximum(self.known[unit], given.knows, out=self.known[unit])
 
     def reach(self, trail, item, where):
         """The program comes to the Syncs before or behind an item."""
-        for sync in where.get(item, ()):
+        for sync, _ in where.get(item, ()):
             if sync.take:
                 self._learn(sync.unit.value, self.waits[sync.take].pop(0))
             else:
@@ -173,7 +176,8 @@ class Tokens:
 
     Attributes
     ----------
-    before, behind : :class:`dict` of :class:`int` to list of :class:`~rtl.spec.isa.Sync`
+    before, behind : :class:`dict` of :class:`int` to list of (:class:`~rtl.spec.isa.Sync`, reason)
+        The reason, a :class:`str`, says who touches which words that another unit touched before.
     """
 
     before: dict
@@ -202,11 +206,11 @@ class Tokens:
         result = []
         for item in items:
             place = next(places)
-            result += (Line(sync, item.node) for sync in self.before.get(place, ()))
+            result += (Line(sync, item.node, why) for sync, why in self.before.get(place, ()))
             result.append(item)
             if not isinstance(item, Line):
                 item.items = self._insert(item.items, places)
-            result += (Line(sync, _last(item)) for sync in self.behind.get(place, ()))
+            result += (Line(sync, _last(item), why) for sync, why in self.behind.get(place, ()))
         return result
 
 

@@ -276,16 +276,8 @@ class Order:
                 "none" if found is None else f"groups {found[0]} to {sum(found)}",
             )
             if self.quantized[column] > known[VECTOR]:
-                self.missing(
-                    LINEAR,
-                    VECTOR,
-                    self.quantized[column],
-                    Broken(
-                        "race",
-                        f"a token between VECTOR's QUANT and this, in column {column}",
-                        "none",
-                    ),
-                )
+                what = f"column {column} of the activation buffer, written by VECTOR"
+                self.missing(LINEAR, VECTOR, self.quantized[column], what)
             self.used[column] = int(known[LINEAR])
 
     def _quantize(self, insn, known):
@@ -294,16 +286,8 @@ class Order:
         )
         if insn.dest == Dest.ACT:
             if self.used[insn.column] > known[LINEAR]:
-                self.missing(
-                    VECTOR,
-                    LINEAR,
-                    self.used[insn.column],
-                    Broken(
-                        "race",
-                        f"a token between LINEAR's last MATMUL of column {insn.column} and this",
-                        "none",
-                    ),
-                )
+                what = f"column {insn.column} of the activation buffer, read by LINEAR"
+                self.missing(VECTOR, LINEAR, self.used[insn.column], what)
             self.vectors[insn.column] = insn.act, count
             self.quantized[insn.column] = int(known[VECTOR])
         else:
@@ -347,7 +331,7 @@ class Order:
             self.read[words] = known[unit]
         for words in writes:
             if unit != VECTOR:
-                self._expect(unit, words, self.read[words], VECTOR, "read by VECTOR, not by")
+                self._expect(unit, words, self.read[words], VECTOR, "read by")
             self._expect(unit, words, self.written[words], self.writer[words], "written by")
             self.writer[words], self.written[words] = unit, known[unit]
 
@@ -360,23 +344,20 @@ class Order:
         late = when > self.known[unit][who]
         if not late.any():
             return
-        at = np.arange(len(self.written))[words][np.flatnonzero(late)[0]]
-        broken = Broken(
-            "race",
-            "a token before this access",
-            f"word {at}, {how} {Unit(int(self.writer[at])).name} at any time",
-        )
-        others = np.broadcast_to(who, when.shape)[late]
-        for other in np.unique(others):
-            self.missing(unit, int(other), int(when[late][others == other].max()), broken)
+        others, at = np.broadcast_to(who, when.shape)[late], np.flatnonzero(late)
+        for other in map(int, np.unique(others)):
+            its = others == other
+            word = np.arange(len(self.written))[words][at[its][0]]
+            what = f"word {word}, {how} {Unit(other).name}"
+            self.missing(unit, other, int(when[late][its].max()), what)
 
-    def missing(self, unit, other, when, broken):
-        """`unit` goes on, and no token says that `other` has completed its first `when`
-        instructions.
+    def missing(self, unit, other, when, what):
+        """`unit` touches `what`, and no token says that `other` has completed its first `when`
+        instructions, which touch it too.
 
-        Raises `broken`, :exc:`~sw_ref.legal.Broken`; a subclass may see to it that it knows.
+        Raises :exc:`~sw_ref.legal.Broken`; a subclass may see to it that `unit` knows.
         """
-        raise broken
+        raise Broken("race", "a token before this access", f"{what} at any time")
 
     # Whether a loop's rounds repeat themselves
 

@@ -7,6 +7,7 @@ from headrace.commands import compile as command
 from mapper.compile import Compilation
 from mapper.dump import STEPS, dump
 from rtl.spec.config import get
+from rtl.spec.isa import Sync, decode
 from sim.models.toy import toy_model
 
 
@@ -39,12 +40,19 @@ def test_step(compilation, step):
 
 
 def test_schedule_is_the_program(compilation):
-    """An instruction a line, with its node."""
+    """An instruction a line, with its node, and of a SYNC the reason."""
     image = compilation.image()
     lines = dump(compilation, "schedule").splitlines()
     assert len(lines) == image.length
     for pc, line in enumerate(lines):
-        assert line.split()[0] == str(pc) and line.endswith(f"  # {image.node(pc)}")
+        text, comment = line.split("  # ")
+        node, *why = comment.split(": ")
+        assert text.split()[0] == str(pc) and node == image.node(pc)
+        assert bool(why) == isinstance(decode(image.instructions[pc]), Sync)
+    taken = (
+        "column 0 of the activation buffer, written by VECTOR, before LINEAR's layer / ffn / down"
+    )
+    assert any(line.endswith(f"  # layer / ffn / down: {taken}") for line in lines)
 
 
 def test_command(capsys):

@@ -5,7 +5,7 @@ import pytest
 from mapper.assembler import Assembler
 from mapper.tokens import Tokens
 from rtl.spec.config import get
-from rtl.spec.isa import Func, Halt, Load, Quant, Scalar, Source, Sync, Unit, Vector
+from rtl.spec.isa import Func, Halt, Load, MatMul, Quant, Scalar, Source, Sync, Unit, Vector
 from sw_ref.legal import IllegalProgram
 
 
@@ -14,18 +14,30 @@ LOAD = Load(addr=0, size=4, dst=0)
 USE = Vector(func=Func.MADD, outer=1, inner=64, d=64, a=0, b_const=1, c_const=1)
 
 
-def with_tokens(build):
-    """Text of a program with its tokens: names of instructions, and units for Syncs."""
+def scheduled(build):
+    """The program with its tokens."""
     asm = Assembler(CONFIG.lanes)
     build(asm)
     asm.emit(Halt())
     asm.items = Tokens.find(asm.items, CONFIG).insert(asm.items)
+    return asm
+
+
+def with_tokens(build):
+    """Text of a program with its tokens: names of instructions, and units for Syncs."""
     return [
         f"{i.unit.name} {'takes' if i.take else 'gives'} {i.take or i.give}"
         if isinstance(i, Sync)
         else i.op.name
-        for i in asm.insns
+        for i in scheduled(build).insns
     ]
+
+
+def reasons(build):
+    """What each Sync of a program is there for."""
+    lines = scheduled(build).lines()
+    assert not any(line.why for line in lines if not isinstance(line.insn, Sync))
+    return [line.why for line in lines if isinstance(line.insn, Sync)]
 
 
 def test_none_within_a_unit():
@@ -101,6 +113,29 @@ def test_around_a_loop():
         "VECTOR",
         "HALT",
     ]
+
+
+def test_reasons():
+    """Who touches which words that whom must have left."""
+
+    def build(asm):
+        with asm.loop(count=2):
+            asm.node = "gain"
+            asm.emit(LOAD)
+            asm.node = "norm"
+            asm.emit(USE, Quant(outer=1, inner=64, a=64))
+            asm.node = "down"
+            asm.emit(MatMul(rows=64, groups=2, dst=128))
+
+    written = "word 0, written by LOAD, before VECTOR's norm"
+    read = "word 0, read by VECTOR, before LOAD's gain"
+    column = "column 0 of the activation buffer, {} by {}, before {}"
+    quantized = column.format("written", "VECTOR", "LINEAR's down")
+    multiplied = column.format("read", "LINEAR", "VECTOR's norm")
+    first = "nothing yet, for the first round to take"
+    assert sorted(reasons(build)) == sorted(
+        [first] * 2 + [why for why in (written, read, quantized, multiplied) for _ in range(2)]
+    )
 
 
 def test_inner_rounds_that_depend_on_each_other():
