@@ -1,86 +1,142 @@
-"""Lifetimes of values in the vector memory, and an allocator that lets what never lives at once
-share words.
+"""Lifetimes of values in the vector memory.
 
 Time is counted in half steps of the linear order of nodes: node n works from 2 n - 1 to 2 n, and
 its last instruction is at 2 n.
 """
 
-from dataclasses import dataclass, field
+from .allocate import Piece, Storage
+from .lowering import lowering_of
+from .nodes import Join, Product, Quantize, Rows
+from .unmappable import Unmappable
 
 
-__all__ = ["ALIGNMENT", "Overlap", "Piece", "Storage", "allocate", "check"]
+__all__ = ["Lifetimes"]
 
 
-ALIGNMENT = 64  # words: whatever the lanes are, and whole lines of DRAM
+class Lifetimes:
+    """From when each value of a graph is written until it is read last.
 
+    A value that changes another in place, is a part of one or joins others lies in their storage.
 
-@dataclass(frozen=True)
-class Piece:
-    """Words of a storage that hold a value from time `start` to time `end`, both included."""
+    Parameters
+    ----------
+    sections : :class:`~mapper.place.Sections`
+    config : :class:`~rtl.spec.config.Config`
 
-    name: str
-    offset: int
-    words: int
-    start: int
-    end: int
+    Attributes
+    ----------
+    storages : list of :class:`~mapper.allocate.Storage`
+        Of all values and temporaries, each :class:`~mapper.allocate.Piece` with its lifetime.
+    at : :class:`dict` of :class:`str` to (:class:`~mapper.allocate.Storage`, words)
+        Where the value of a name lies: in which storage, and at which offset.
+    """
 
-    def meets(self, other, distance):
-        """Whether both hold a word at once, where `other` lies `distance` words behind."""
-        at = other.offset + distance
-        return (
-            self.start <= other.end
-            and other.start <= self.end
-            and self.offset < at + other.words
-            and at < self.offset + self.words
+    def __init__(self, sections, config):
+        self.sections, self.config = sections, config
+        self.at, self.storages, self.sizes = {}, [], {}
+        self.uses, self.times, self.handed = {}, {}, {}
+        order = [*sections.before, *sections.layers.body, *sections.behind]
+        self.times = {node.name: n + 1 for n, node in enumerate(order)}
+        self.first = len(sections.before) + 1
+        self.last = len(sections.before) + len(sections.layers.body)
+        self._count_uses(order)
+        self._joins = {
+            part: (node, sum(self.sizes[p] for p in node.inputs[:n]))
+            for node in order
+            if isinstance(node, Join)
+            for n, part in enumerate(node.inputs)
+        }
+        for node in sections.before:
+            self._make(node)
+        self._carry()
+        for node in (*sections.layers.body, *sections.behind):
+            self._make(node)
+        self._add_pieces(order)
+
+    def _count_uses(self, order):
+        """The last time at which each value is read, by name."""
+        carried = self.sections.layers
+        self.sizes = {node.name: node.size for node in (*order, carried)}
+        outside = {node.name for node in self.sections.before}
+        for node in order:
+            for n, name in enumerate(node.inputs):
+                time = 2 * self.times[node.name] - (n in lowering_of(node).early)
+                if name in outside and self.first <= self.times[node.name] <= self.last:
+                    time = 2 * self.last + 1  # read again in the next round
+                self.uses[name] = max(self.uses.get(name, 0), time)
+        self.uses[carried.name] = max(self.uses.get(carried.name, 0), 2 * self.last)
+
+    def _storage(self, name):
+        self.storages.append(Storage())
+        self.at[name] = self.storages[-1], 0
+
+    def _carry(self):
+        """The value that goes from round to round lies where its first one did."""
+        carried = self.sections.layers
+        (first,) = carried.inputs
+        if self.uses.get(first):
+            raise Unmappable(
+                f"{first!r} must be read by nothing but {carried.name!r}, which changes it"
+            )
+        self.at[carried.name] = self.at[first]
+
+    def _make(self, node):
+        """Say where the value of a node comes to lie."""
+        lowering = lowering_of(node)
+        if isinstance(node, Rows):
+            storage, offset = self.at[node.inputs[0]]
+            self.at[node.name] = storage, offset + node.start
+        elif node.name in self._joins:
+            whole, offset = self._joins[node.name]
+            if whole.name not in self.at:
+                self._storage(whole.name)
+            self.at[node.name] = self.at[whole.name][0], offset
+        elif lowering.in_place and self._dies(node.inputs[0], node):
+            self.at[node.name] = self.at[node.inputs[0]]
+        elif node.name not in self.at and lowering.words(node, self.config):
+            self._storage(node.name)
+        if isinstance(node, Quantize):
+            self.handed[node.inputs[0]] = 2 * self.times[node.name] + 1
+
+    def _dies(self, value, node):
+        carried = self.sections.layers.name
+        last = self.times[node.name] * 2
+        if value == carried and last <= 2 * self.last:
+            readers = [self.times[n.name] for n in self.sections.layers.body if value in n.inputs]
+            return max(readers) * 2 == last
+        return self.uses[value] == last
+
+    def _add_pieces(self, order):
+        carried = self.sections.layers.name
+        for node in order:
+            lowering, time = lowering_of(node), 2 * self.times[node.name]
+            if node.name in self.at and not isinstance(node, Rows):
+                start = time - lowering.begins_early
+                if isinstance(node, Product):
+                    # The core may run ahead to it as soon as it has the activations.
+                    start = self.handed[node.inputs[0]]
+                self._piece(
+                    node.name,
+                    lowering.words(node, self.config),
+                    start,
+                    self.uses.get(node.name, time),
+                )
+            for name, words in lowering.temporaries(node, self.config).items():
+                key = f"{node.name}: {name}"
+                self._storage(key)
+                self._piece(key, words, time - 1, time)
+        # Rows of a product live as long as they are read, which is longer than the product is.
+        for node in order:
+            if isinstance(node, Rows):
+                start = self.handed[next(n for n in order if n.name == node.inputs[0]).inputs[0]]
+                self._piece(node.name, node.size, start, self.uses[node.name])
+        self._piece(
+            carried,
+            self.sizes[carried],
+            2 * self.first - 1,
+            max(self.uses[carried], 2 * self.last + 1),
         )
 
-    def __str__(self):
-        return f"{self.name} from {self.start} to {self.end}"
-
-
-@dataclass(eq=False)
-class Storage:
-    """Words that lie side by side, and what they hold; :func:`allocate` says where."""
-
-    pieces: list[Piece] = field(default_factory=list)
-    start: int | None = None
-
-    @property
-    def words(self):
-        """Words, whole multiples of the alignment."""
-        return -(-max(p.offset + p.words for p in self.pieces) // ALIGNMENT) * ALIGNMENT
-
-    def conflict(self, other, distance):
-        """The first pieces, of both, that hold a word at once, `other` being `distance` words
-        behind."""
-        return next(
-            ((a, b) for a in self.pieces for b in other.pieces if a.meets(b, distance)), None
-        )
-
-
-class Overlap(ValueError):
-    """Two values live in the same words at once."""
-
-
-def allocate(storages):
-    """Give each storage the lowest place where no word is taken while it lives; first come, first
-    served. Returns the words that all of them take."""
-    placed, end = [], 0
-    for storage in sorted(storages, key=lambda s: min(p.start for p in s.pieces)):
-        at = 0
-        for at in sorted({0, *(p.start + p.words for p in placed)}):
-            if not any(p.conflict(storage, at - p.start) for p in placed):
-                break
-        storage.start = at
-        placed.append(storage)
-        end = max(end, at + storage.words)
-    return end
-
-
-def check(storages):
-    """Raise :exc:`Overlap` where two values live in the same words at once."""
-    storages = list(storages)
-    for n, one in enumerate(storages):
-        for other in storages[:n]:
-            if found := one.conflict(other, other.start - one.start):
-                raise Overlap(f"Live values must lie apart, not {found[0]} and {found[1]}")
+    def _piece(self, name, words, start, end):
+        storage, offset = self.at[name]
+        storage.pieces.append(Piece(name, offset, words, start, end))

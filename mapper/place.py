@@ -1,4 +1,5 @@
-"""Place values in the vector memory: how long each lives, and where.
+"""Place gains and values in the vector memory: :mod:`.lifetimes` says how long each value lives,
+:mod:`.allocate` where.
 
 What all columns share, a section's gains, lies first; then one set of areas per column, all alike.
 """
@@ -7,10 +8,9 @@ from dataclasses import dataclass
 
 from sw_ref.graph import Gained, Repeat
 
+from .allocate import allocate, check
 from .assembler import Area
-from .lifetimes import Piece, Storage, allocate, check
-from .lowering import lowering_of
-from .nodes import Join, Product, Quantize, Rows
+from .lifetimes import Lifetimes
 from .unmappable import Unmappable
 
 
@@ -50,120 +50,6 @@ def gains_of(nodes):
     return [node for node in nodes if isinstance(node, Gained)]
 
 
-class _Values:
-    """Where values lie: `at` has a storage and an offset for each name."""
-
-    def __init__(self, sections, config):
-        self.sections, self.config = sections, config
-        self.at, self.storages, self.sizes = {}, [], {}
-        self.uses, self.times, self.handed = {}, {}, {}
-        order = [*sections.before, *sections.layers.body, *sections.behind]
-        self.times = {node.name: n + 1 for n, node in enumerate(order)}
-        self.first = len(sections.before) + 1
-        self.last = len(sections.before) + len(sections.layers.body)
-        self._count_uses(order)
-        self._joins = {
-            part: (node, sum(self.sizes[p] for p in node.inputs[:n]))
-            for node in order
-            if isinstance(node, Join)
-            for n, part in enumerate(node.inputs)
-        }
-        for node in sections.before:
-            self._make(node)
-        self._carry()
-        for node in (*sections.layers.body, *sections.behind):
-            self._make(node)
-        self._add_pieces(order)
-
-    def _count_uses(self, order):
-        """The last time at which each value is read, by name."""
-        carried = self.sections.layers
-        self.sizes = {node.name: node.size for node in (*order, carried)}
-        outside = {node.name for node in self.sections.before}
-        for node in order:
-            for n, name in enumerate(node.inputs):
-                time = 2 * self.times[node.name] - (n in lowering_of(node).early)
-                if name in outside and self.first <= self.times[node.name] <= self.last:
-                    time = 2 * self.last + 1  # read again in the next round
-                self.uses[name] = max(self.uses.get(name, 0), time)
-        self.uses[carried.name] = max(self.uses.get(carried.name, 0), 2 * self.last)
-
-    def _storage(self, name):
-        self.storages.append(Storage())
-        self.at[name] = self.storages[-1], 0
-
-    def _carry(self):
-        """The value that goes from round to round lies where its first one did."""
-        carried = self.sections.layers
-        (first,) = carried.inputs
-        if self.uses.get(first):
-            raise Unmappable(
-                f"{first!r} must be read by nothing but {carried.name!r}, which changes it"
-            )
-        self.at[carried.name] = self.at[first]
-
-    def _make(self, node):
-        """Say where the value of a node comes to lie."""
-        lowering = lowering_of(node)
-        if isinstance(node, Rows):
-            storage, offset = self.at[node.inputs[0]]
-            self.at[node.name] = storage, offset + node.start
-        elif node.name in self._joins:
-            whole, offset = self._joins[node.name]
-            if whole.name not in self.at:
-                self._storage(whole.name)
-            self.at[node.name] = self.at[whole.name][0], offset
-        elif lowering.in_place and self._dies(node.inputs[0], node):
-            self.at[node.name] = self.at[node.inputs[0]]
-        elif node.name not in self.at and lowering.words(node, self.config):
-            self._storage(node.name)
-        if isinstance(node, Quantize):
-            self.handed[node.inputs[0]] = 2 * self.times[node.name] + 1
-
-    def _dies(self, value, node):
-        carried = self.sections.layers.name
-        last = self.times[node.name] * 2
-        if value == carried and last <= 2 * self.last:
-            readers = [self.times[n.name] for n in self.sections.layers.body if value in n.inputs]
-            return max(readers) * 2 == last
-        return self.uses[value] == last
-
-    def _add_pieces(self, order):
-        carried = self.sections.layers.name
-        for node in order:
-            lowering, time = lowering_of(node), 2 * self.times[node.name]
-            if node.name in self.at and not isinstance(node, Rows):
-                start = time - lowering.begins_early
-                if isinstance(node, Product):
-                    # The core may run ahead to it as soon as it has the activations.
-                    start = self.handed[node.inputs[0]]
-                self._piece(
-                    node.name,
-                    lowering.words(node, self.config),
-                    start,
-                    self.uses.get(node.name, time),
-                )
-            for name, words in lowering.temporaries(node, self.config).items():
-                key = f"{node.name}: {name}"
-                self._storage(key)
-                self._piece(key, words, time - 1, time)
-        # Rows of a product live as long as they are read, which is longer than the product is.
-        for node in order:
-            if isinstance(node, Rows):
-                start = self.handed[next(n for n in order if n.name == node.inputs[0]).inputs[0]]
-                self._piece(node.name, node.size, start, self.uses[node.name])
-        self._piece(
-            carried,
-            self.sizes[carried],
-            2 * self.first - 1,
-            max(self.uses[carried], 2 * self.last + 1),
-        )
-
-    def _piece(self, name, words, start, end):
-        storage, offset = self.at[name]
-        storage.pieces.append(Piece(name, offset, words, start, end))
-
-
 class Placement:
     """Areas of the vector memory.
 
@@ -189,8 +75,7 @@ class Placement:
                 at += node.gain_size
             shared = max(shared, at)
         base = -(-shared // 64) * 64
-        values = _Values(self.sections, config)
-        self.storages = values.storages
+        self.storages = Lifetimes(self.sections, config).storages
         self.column_words = allocate(self.storages)
         check(self.storages)
         self.areas = {}
