@@ -4,7 +4,7 @@ import os
 
 from host.device import DeviceError
 from host.link.device import UartDevice
-from rtl.spec.protocol import ADDRESS_BITS, Space
+from rtl.spec.protocol import SPACE_ADDRESS_BITS, Space
 
 from .board import by_number
 from .dram.initialise import initialise
@@ -46,11 +46,11 @@ class ControlBus:
 
     def read(self, address):
         """Value of the register at an address of words."""
-        return self._link.read(Space.CONTROL << ADDRESS_BITS | address)
+        return self._link.read(Space.CONTROL << SPACE_ADDRESS_BITS | address)
 
     def write(self, address, value):
         """Set the register at an address of words."""
-        self._link.write(Space.CONTROL << ADDRESS_BITS | address, value)
+        self._link.write(Space.CONTROL << SPACE_ADDRESS_BITS | address, value)
 
 
 class BoardDevice(UartDevice):

@@ -96,7 +96,7 @@ class System(wiring.Component):
         if self._machine is not None:
             m.submodules.machine = machine = self._machine
             join(m, memory, machine, "m_axi_", arbiter.i[1])
-            join(m, AXI4Lite(csr.ADDRESS_BITS), link, "registers_", machine, "s_axi_")
+            join(m, AXI4Lite(csr.REGISTER_ADDRESS_BITS), link, "registers_", machine, "s_axi_")
             m.d.comb += self.busy.eq(machine.activity.any())
         if self.board.dram.kind == "ddr3":
             m.d.comb += [

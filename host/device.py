@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from rtl.spec.config import UNIT_BYTES
-from rtl.spec.csr import COUNTERS, IDENTITY, REGISTERS, TOKENS, FaultCode
+from rtl.spec.csr import EVENT_COUNTERS, IDENTITY, REGISTERS, TOKENS, FaultCode
 from rtl.spec.isa import WeightFormat, decode
 
 from .errors import UserError
@@ -96,7 +96,7 @@ class Step:
     cycles : :class:`int` or None
         Cycles that the device took, where it has any.
     counts : mapping
-        Counters, by their names in :data:`rtl.spec.csr.COUNTERS`; none of devices without.
+        Counters, by their names in :data:`rtl.spec.csr.EVENT_COUNTERS`; none of devices without.
     """
 
     ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -282,7 +282,7 @@ class RegisterDevice:
             self.fault()
         counts = {
             "cycles": self.get("CYCLES") | self.get("CYCLES", 1) << 32,
-            "counts": {name: self.get(name) for name in COUNTERS},
+            "counts": {name: self.get(name) for name in EVENT_COUNTERS},
         }
         if not head:
             return Step(**counts)

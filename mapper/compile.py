@@ -8,8 +8,9 @@ from host.errors import UserError
 from host.image.image import Image
 from rtl.spec import limits
 from rtl.spec.config import CONFIGS, GROUP, UNIT_BYTES
-from rtl.spec.formats import ACC_BITS, sum_bits
+from rtl.spec.formats import sum_bits
 from rtl.spec.isa import WeightFormat
+from rtl.spec.limits import ACC_BITS
 from sw_ref.legal import IllegalProgram
 from sw_ref.numerics import WINDOW
 from sw_ref.verify import verify

@@ -17,7 +17,7 @@ from .memory.reader import ADDR_WIDTH, ID_WIDTH, MemoryReader
 from .memory.stream import StreamUnit
 from .memory.writer import MemoryWriter
 from .spec.config import Config
-from .spec.csr import ADDRESS_BITS, COUNTERS
+from .spec.csr import EVENT_COUNTERS, REGISTER_ADDRESS_BITS
 from .spec.isa import Unit
 from .spec.limits import STREAMS_AHEAD
 from .vector.memory import VectorMemory
@@ -53,7 +53,7 @@ class Accelerator(wiring.Component):
 
     Members
     -------
-    s_axi_awaddr, … : :py:`In(AXI4Lite(ADDRESS_BITS))`, flat
+    s_axi_awaddr, … : :py:`In(AXI4Lite(REGISTER_ADDRESS_BITS))`, flat
         Registers.
     m_axi_awaddr, … : :py:`Out(AXI4(40, config.beat_bits, 4))`, flat
         DRAM.
@@ -65,7 +65,7 @@ class Accelerator(wiring.Component):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        self.host = AXI4Lite(ADDRESS_BITS)
+        self.host = AXI4Lite(REGISTER_ADDRESS_BITS)
         self.dram = AXI4(ADDR_WIDTH, config.beat_bits, ID_WIDTH)
         super().__init__(
             {
@@ -179,7 +179,7 @@ class Accelerator(wiring.Component):
             "weight_beat": linear.beats.valid & linear.beats.ready,
             "starved": linear.starved,
         }
-        assert set(events) == set(COUNTERS.values())
+        assert set(events) == set(EVENT_COUNTERS.values())
         # Registered: these signals arrive late, and each feeds a 32-bit counter.
         m.d.sync += [getattr(control, name).eq(event) for name, event in events.items()]
         m.d.sync += control.progress.eq(

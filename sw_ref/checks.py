@@ -5,7 +5,7 @@ added.
 from dataclasses import dataclass
 
 from rtl.spec.config import GROUP, KV_BLOCK
-from rtl.spec.formats import ACC_BITS, sum_bits
+from rtl.spec.formats import sum_bits
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -19,7 +19,7 @@ from rtl.spec.isa import (
     Vector,
     WeightFormat,
 )
-from rtl.spec.limits import POSITIONS
+from rtl.spec.limits import ACC_BITS, POSITIONS
 from rtl.spec.rules import REPEATED
 
 from .legal import need

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from rtl.spec.isa import Halt, Insn, Loop, Op, Scalar, Source, Sync, Token, Unit, decode
-from rtl.spec.limits import COUNTERS, LOOP_DEPTH
+from rtl.spec.limits import LOOP_DEPTH, TOKEN_COUNTERS
 from rtl.spec.rules import RULES
 
 
@@ -127,7 +127,7 @@ def _counters(insns):
                     f"one unit that {what} counter {counter}",
                     f"{unit.name} and {insn.unit.name}",
                 )
-    for counter in range(1, COUNTERS):
+    for counter in range(1, TOKEN_COUNTERS):
         giver, taker = (user.get(counter) for user in users)
         if giver is not None and giver == taker:
             raise IllegalProgram(

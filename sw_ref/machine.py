@@ -29,7 +29,7 @@ from rtl.spec.isa import (
     Vector,
     WeightFormat,
 )
-from rtl.spec.limits import COUNTERS
+from rtl.spec.limits import TOKEN_COUNTERS
 from rtl.spec.numbers import UNIT_WORDS
 
 from . import kernels, numerics
@@ -98,7 +98,7 @@ class Machine:
         """
         self.tokens, self.trace = list(tokens), trace
         self.beats, self.queries, self.kv = deque(), deque(), deque()
-        self.counters = [0] * COUNTERS
+        self.counters = [0] * TOKEN_COUNTERS
         sequencer = self._sequencer(program)
         dispatched = sequencer.run(self.tokens, position, head, poll)
         if not self.trusted:

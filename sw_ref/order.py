@@ -30,7 +30,7 @@ from rtl.spec.isa import (
     Vector,
     WeightFormat,
 )
-from rtl.spec.limits import COUNTERS, STREAMS_AHEAD, TOKENS_AHEAD
+from rtl.spec.limits import STREAMS_AHEAD, TOKEN_COUNTERS, TOKENS_AHEAD
 
 from .checks import operands
 from .legal import Broken, need
@@ -141,8 +141,10 @@ class Order:
         # Of each column's activations: what VECTOR wrote last and when, and when LINEAR read it.
         self.vectors = [None] * config.columns
         self.quantized, self.used = [0] * config.columns, [0] * config.columns
-        self.waiting = [deque() for _ in range(COUNTERS)]  # tokens: what their givers knew
-        self.taken = [deque() for _ in range(COUNTERS)]  # (taker, when), unless known to givers
+        self.waiting = [deque() for _ in range(TOKEN_COUNTERS)]  # tokens: what their givers knew
+        self.taken = [
+            deque() for _ in range(TOKEN_COUNTERS)
+        ]  # (taker, when), unless known to givers
         self.streams = deque()  # [address, units left]
         self.groups: Any = None  # [destination, groups left, start], None when none are
         self.touched = {}

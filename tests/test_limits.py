@@ -42,8 +42,16 @@ TESTS = {
         mapper("compile") + fields("field"),
     ),
     "groups": (
-        machine("groups") + mapper("groups") + rules("rule", "groups_of_8_bits"),
-        mapper("groups") + fields("field") + rules("rule", "groups_of_8_bits"),
+        machine("groups") + mapper("groups") + rules("rule"),
+        mapper("groups") + fields("field") + rules("rule"),
+    ),
+    **{
+        f"groups of {name}": (rules("groups_of_a_format"), rules("groups_of_a_format"))
+        for name in ("U4", "U1", "U2", "U3")
+    },
+    "groups of S8": (
+        machine("groups") + rules("groups_of_a_format", "groups_of_8_bits"),
+        rules("groups_of_a_format", "groups_of_8_bits"),
     ),
     "heads": (machine("heads") + mapper("heads"), mapper("heads") + fields("field")),
     "queries": (

@@ -9,7 +9,7 @@ import pytest
 from host.device import DeviceFault
 from rtl.spec.config import KV_BLOCK
 from rtl.spec.csr import FaultCode
-from rtl.spec.formats import ACC_BITS, pack, stream_units, sum_bits
+from rtl.spec.formats import pack, stream_units, sum_bits
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -30,8 +30,10 @@ from rtl.spec.isa import (
     WeightFormat,
 )
 from rtl.spec.limits import (
+    ACC_BITS,
     COLUMN,
     GROUPS,
+    GROUPS_OF,
     HEADS,
     INNER,
     LAYERS,
@@ -254,7 +256,8 @@ def product(data, rng, fmt, groups, rows, centre, dst, stride):
 
 
 @pytest.mark.parametrize(
-    "fmt, groups, centre", [(WeightFormat.U4, GROUPS, 6), (WeightFormat.S8, 518, 0)]
+    "fmt, groups, centre",
+    [(WeightFormat.U4, GROUPS, 6), (WeightFormat.S8, GROUPS_OF[WeightFormat.S8], 0)],
 )
 def test_groups(devices, fmt, groups, centre):
     """As many groups as there can be, and as many of 8-bit weights as an accumulator takes."""

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.bus.axi import OKAY, SLVERR, AXI4Lite
 from rtl.spec import csr
 
-from .registers import ADDRESS_BITS, MACHINE, REGISTERS
+from .registers import BLOCK_ADDRESS_BITS, MACHINE, REGISTERS
 
 
 __all__ = ["Front"]
@@ -22,9 +22,9 @@ class Front(wiring.Component):
 
     Members
     -------
-    host : :py:`In(AXI4Lite(ADDRESS_BITS))`
+    host : :py:`In(AXI4Lite(BLOCK_ADDRESS_BITS))`
         Host.
-    machine : :py:`Out(AXI4Lite(csr.ADDRESS_BITS))`
+    machine : :py:`Out(AXI4Lite(csr.REGISTER_ADDRESS_BITS))`
         The accelerator: what is at `MACHINE` or behind it.
     base : :py:`Out(64)`
         Register BASE.
@@ -33,8 +33,8 @@ class Front(wiring.Component):
     def __init__(self):
         super().__init__(
             {
-                "host": In(AXI4Lite(ADDRESS_BITS)),
-                "machine": Out(AXI4Lite(csr.ADDRESS_BITS)),
+                "host": In(AXI4Lite(BLOCK_ADDRESS_BITS)),
+                "machine": Out(AXI4Lite(csr.REGISTER_ADDRESS_BITS)),
                 "base": Out(64),
             }
         )
@@ -43,7 +43,7 @@ class Front(wiring.Component):
         m = Module()
         host, machine = self.host, self.machine
 
-        address = Signal(ADDRESS_BITS, reset_less=True)
+        address = Signal(BLOCK_ADDRESS_BITS, reset_less=True)
         data, strobe = Signal(32, reset_less=True), Signal(4, reset_less=True)
         known = Signal()
         word = self.base.word_select(address[2], 32)

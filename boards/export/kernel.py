@@ -10,7 +10,7 @@ from rtl.spec.config import Config
 from rtl.top import Accelerator
 
 from .front import Front
-from .registers import ADDRESS_BITS, PAGE
+from .registers import BLOCK_ADDRESS_BITS, PAGE
 
 
 __all__ = ["Kernel"]
@@ -37,7 +37,7 @@ class Kernel(wiring.Component):
     -------
     ap_clk, ap_rst_n : :py:`In(1)`
         Clock; synchronous reset, active low.
-    s_axi_control_awaddr, … : :py:`In(AXI4Lite(ADDRESS_BITS))`, flat
+    s_axi_control_awaddr, … : :py:`In(AXI4Lite(BLOCK_ADDRESS_BITS))`, flat
         Registers, see :class:`~.front.Front`.
     m_axi_awaddr, … : :py:`Out(AXI4(64, config.beat_bits, 4))`, flat
         Memory.
@@ -49,7 +49,7 @@ class Kernel(wiring.Component):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        self.host = AXI4Lite(ADDRESS_BITS)
+        self.host = AXI4Lite(BLOCK_ADDRESS_BITS)
         self.dram = AXI4(MEMORY_ADDRESS_BITS, config.beat_bits, ID_WIDTH)
         super().__init__(
             {

@@ -3,14 +3,14 @@ drivers.
 """
 
 from rtl.spec.csr import Register
+from rtl.spec.limits import PAGE
 
 
-__all__ = ["ADDRESS_BITS", "MACHINE", "PAGE", "REGISTERS"]
+__all__ = ["BLOCK_ADDRESS_BITS", "MACHINE", "PAGE", "REGISTERS"]
 
 
-ADDRESS_BITS = 13
+BLOCK_ADDRESS_BITS = 13  # of this block's registers, the accelerator's among them
 MACHINE = 0x1000  # the accelerator's registers, see rtl.spec.csr
-PAGE = 4096  # no burst crosses a multiple of it
 # Nothing below 0x10, where kernels that XRT manages have other things.
 REGISTERS = {
     r.name: r

@@ -10,7 +10,7 @@ from host.files import replacing
 from rtl.spec import csr
 
 from .kernel import Kernel
-from .registers import ADDRESS_BITS, MACHINE, REGISTERS
+from .registers import BLOCK_ADDRESS_BITS, MACHINE, REGISTERS
 
 
 __all__ = ["FILES", "registers", "write"]
@@ -77,7 +77,7 @@ def write(target, config, folder):
         "target": target,
         "config": config,
         "registers": list(registers()),
-        "address_bits": ADDRESS_BITS,
+        "address_bits": BLOCK_ADDRESS_BITS,
         "bandwidth": target.bandwidth(config),
     }
     templates, copies = FILES[target.flow]

@@ -6,14 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from ..spec.config import KV_BLOCK, UNIT_BYTES
 from ..spec.layouts import Quantized, WriteLine
-from ..spec.limits import ADDRESS_BITS, CACHE_BITS, HEAD_BITS
+from ..spec.limits import CACHE_BITS, HEAD_BITS, UNIT_ADDRESS_BITS
 
 
 __all__ = ["AppendCommand", "KvAppend"]
 
 
 AppendCommand = data.StructLayout(
-    {"value": 1, "heads": HEAD_BITS, "addr": ADDRESS_BITS, "stride": CACHE_BITS, "position": 5}
+    {"value": 1, "heads": HEAD_BITS, "addr": UNIT_ADDRESS_BITS, "stride": CACHE_BITS, "position": 5}
 )
 
 

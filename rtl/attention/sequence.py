@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..spec.config import KV_BLOCK, UNIT_BYTES
 from ..spec.layouts import ReadRequest
-from ..spec.limits import ADDRESS_BITS, CACHE_BITS, HEAD_BITS, LENGTH_BITS
+from ..spec.limits import CACHE_BITS, HEAD_BITS, LENGTH_BITS, UNIT_ADDRESS_BITS
 
 
 __all__ = ["Phase", "SequenceCommand", "BlockSequence"]
@@ -16,7 +16,7 @@ __all__ = ["Phase", "SequenceCommand", "BlockSequence"]
 Phase = data.StructLayout({"value": 1, "count": 6, "first": 1, "last": 1})
 
 SequenceCommand = data.StructLayout(
-    {"heads": HEAD_BITS, "addr": ADDRESS_BITS, "stride": CACHE_BITS, "length": LENGTH_BITS}
+    {"heads": HEAD_BITS, "addr": UNIT_ADDRESS_BITS, "stride": CACHE_BITS, "length": LENGTH_BITS}
 )
 
 
@@ -65,8 +65,8 @@ class BlockSequence(wiring.Component):
 
         # The block whose keys are next.
         heads = Signal(HEAD_BITS, reset_less=True)
-        base = Signal(ADDRESS_BITS, reset_less=True)
-        addr = Signal(ADDRESS_BITS, reset_less=True)
+        base = Signal(UNIT_ADDRESS_BITS, reset_less=True)
+        addr = Signal(UNIT_ADDRESS_BITS, reset_less=True)
         stride = Signal(CACHE_BITS, reset_less=True)
         length = Signal(LENGTH_BITS, reset_less=True)
         left = Signal(LENGTH_BITS, reset_less=True)
@@ -83,7 +83,7 @@ class BlockSequence(wiring.Component):
         # The block whose values are next.
         behind = Signal(
             data.StructLayout(
-                {"addr": ADDRESS_BITS, "count": 6, "first": 1, "last": 1, "final": 1}
+                {"addr": UNIT_ADDRESS_BITS, "count": 6, "first": 1, "last": 1, "final": 1}
             ),
             reset_less=True,
         )

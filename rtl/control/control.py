@@ -5,7 +5,7 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import AXI4Lite
-from ..spec.csr import ADDRESS_BITS, BEST, COUNTERS, IDENTITY, TOKENS, FaultCode
+from ..spec.csr import BEST, EVENT_COUNTERS, IDENTITY, REGISTER_ADDRESS_BITS, TOKENS, FaultCode
 from ..spec.isa import Source, Unit
 from ..spec.layouts import Logit
 from ..spec.limits import PC_BITS
@@ -55,7 +55,7 @@ class Control(wiring.Component):
 
     Members
     -------
-    axi : :py:`In(AXI4Lite(ADDRESS_BITS))`
+    axi : :py:`In(AXI4Lite(REGISTER_ADDRESS_BITS))`
         Host.
     memory_limit, write_first, write_end, program, length : :py:`Out(32)`
         Registers MEMORY, WRITE_FIRST, WRITE_END, PROGRAM and LENGTH.
@@ -88,7 +88,7 @@ class Control(wiring.Component):
     progress : :py:`In(1)`
         Something came to an end: the watchdog starts over.
     weight_beat, starved, ... : :py:`In(1)`
-        Events of :data:`~rtl.spec.csr.COUNTERS`.
+        Events of :data:`~rtl.spec.csr.EVENT_COUNTERS`.
     best_index, best_entry : :py:`Out(range(BEST)), In(Logit)`
         Logit at the `best_index` of the cycle before.
     """
@@ -97,7 +97,7 @@ class Control(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "axi": In(AXI4Lite(ADDRESS_BITS)),
+                "axi": In(AXI4Lite(REGISTER_ADDRESS_BITS)),
                 "memory_limit": Out(32),
                 "write_first": Out(32),
                 "write_end": Out(32),
@@ -118,7 +118,7 @@ class Control(wiring.Component):
                 "units": In(UNITS_BITS),
                 "pc": In(PC_BITS),
                 "progress": In(1),
-                **{event: In(1) for event in COUNTERS.values()},
+                **{event: In(1) for event in EVENT_COUNTERS.values()},
                 "best_index": Out(range(BEST)),
                 "best_entry": In(Logit),
             }
@@ -233,8 +233,8 @@ class Control(wiring.Component):
         return m
 
     def counters(self, registers):
-        """Yield (count, event) of each of `COUNTERS`."""
-        for name, event in COUNTERS.items():
+        """Yield (count, event) of each of `EVENT_COUNTERS`."""
+        for name, event in EVENT_COUNTERS.items():
             yield getattr(registers, name.lower()), getattr(self, event)
 
     def stop_with(self, m, state, fault, code, pc, info):

@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import OKAY, SLVERR, AXI4Lite
-from ..spec.csr import ADDRESS_BITS, REGISTERS
+from ..spec.csr import REGISTER_ADDRESS_BITS, REGISTERS
 
 
 __all__ = ["WINDOWS", "RegisterFile"]
@@ -26,7 +26,7 @@ class RegisterFile(wiring.Component):
 
     Members
     -------
-    axi : :py:`In(AXI4Lite(ADDRESS_BITS))`
+    axi : :py:`In(AXI4Lite(REGISTER_ADDRESS_BITS))`
         Host.
 
     Each register has members named after it, in lower case:
@@ -44,7 +44,7 @@ class RegisterFile(wiring.Component):
     """
 
     def __init__(self):
-        members = {"axi": In(AXI4Lite(ADDRESS_BITS))}
+        members = {"axi": In(AXI4Lite(REGISTER_ADDRESS_BITS))}
         for r in REGISTERS.values():
             name = r.name.lower()
             if r.name in WINDOWS:
@@ -63,7 +63,7 @@ class RegisterFile(wiring.Component):
         m = Module()
         axi = self.axi
 
-        word = Signal(ADDRESS_BITS - 2, reset_less=True)
+        word = Signal(REGISTER_ADDRESS_BITS - 2, reset_less=True)
         written = Signal(32, reset_less=True)
         mask = Signal(32, reset_less=True)
         is_write = Signal(reset_less=True)

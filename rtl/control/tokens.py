@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.limits import COUNTER_BITS, COUNTERS
+from ..spec.limits import TOKEN_COUNTER_BITS, TOKEN_COUNTERS
 
 
 __all__ = ["TokenPort", "TokenCounters"]
@@ -29,8 +29,8 @@ class TokenPort(wiring.Signature):
         super().__init__(
             {
                 "valid": Out(1),
-                "take": Out(range(COUNTERS)),
-                "give": Out(range(COUNTERS)),
+                "take": Out(range(TOKEN_COUNTERS)),
+                "give": Out(range(TOKEN_COUNTERS)),
                 "done": In(1),
             }
         )
@@ -63,7 +63,7 @@ class TokenCounters(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        some = Signal(COUNTERS, init=1)
+        some = Signal(TOKEN_COUNTERS, init=1)
         for n, queue in enumerate(self.queues):
             wanted = Const(0)  # by a queue before this one
             for other in self.queues[:n] if n else ():
@@ -72,12 +72,12 @@ class TokenCounters(wiring.Component):
 
         # Counters are updated a cycle late, which breaks the path from the queues' arbitration to
         # the counters. Until then, a counter that was taken from reads as empty.
-        for k in range(1, COUNTERS):
-            count = Signal(COUNTER_BITS, name=f"count{k}")
+        for k in range(1, TOKEN_COUNTERS):
+            count = Signal(TOKEN_COUNTER_BITS, name=f"count{k}")
             given = Signal(range(len(self.queues) + 1), name=f"given{k}")
             taken = Signal(name=f"taken{k}")
             takes = Signal(name=f"takes{k}")
-            following = Signal(COUNTER_BITS, name=f"following{k}")
+            following = Signal(TOKEN_COUNTER_BITS, name=f"following{k}")
             m.d.comb += [
                 takes.eq(Cat(queue.done & (queue.take == k) for queue in self.queues).any()),
                 following.eq(count + given - taken),

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..spec.config import GROUP, Config
 from ..spec.layouts import WeightStep
-from ..spec.limits import ROW_BITS
-from ..spec.numbers import ACC_BITS, TILES
+from ..spec.limits import ACC_BITS, ROW_BITS
+from ..spec.numbers import TILES
 
 
 __all__ = ["Embedder"]

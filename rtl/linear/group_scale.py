@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..bus.delay import delayed
 from ..spec.config import Config
-from ..spec.numbers import ACC_BITS
+from ..spec.limits import ACC_BITS
 from .slices import Banks
 
 

@@ -10,8 +10,8 @@ from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
 from ..spec.layouts import ActivationWrite, WeightStep
-from ..spec.limits import GROUP_BITS, ROW_BITS
-from ..spec.numbers import ACC_BITS, GROUP
+from ..spec.limits import ACC_BITS, GROUP_BITS, ROW_BITS
+from ..spec.numbers import GROUP
 from ..spec.sparse import SLOTS, Mode
 from .activations import ActivationBuffer
 from .block import among

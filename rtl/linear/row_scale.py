@@ -10,8 +10,8 @@ from ..fp.format import MAX
 from ..fp.from_int import IntToFp
 from ..fp.mul import FpMul
 from ..spec.config import Config
-from ..spec.limits import ROW_BITS
-from ..spec.numbers import ACC_BITS, TILES, WINDOW
+from ..spec.limits import ACC_BITS, ROW_BITS
+from ..spec.numbers import TILES, WINDOW
 from ..spec.sparse import BLOCK
 
 

@@ -40,7 +40,7 @@ class Bridge(wiring.Component):
         Packets from the host. Always ready.
     o : :py:`Out(stream.Signature(PACKET))`
         Packets to the host.
-    registers : :py:`Out(AXI4Lite(csr.ADDRESS_BITS))`
+    registers : :py:`Out(AXI4Lite(csr.REGISTER_ADDRESS_BITS))`
         The accelerator's registers.
     control : :py:`Out(Wishbone(CONTROL_ADDR_WIDTH))`
         The board's control bus.
@@ -57,7 +57,7 @@ class Bridge(wiring.Component):
             {
                 "i": In(stream.Signature(DECODED)),
                 "o": Out(stream.Signature(PACKET)),
-                "registers": Out(AXI4Lite(csr.ADDRESS_BITS)),
+                "registers": Out(AXI4Lite(csr.REGISTER_ADDRESS_BITS)),
                 "control": Out(Wishbone(CONTROL_ADDR_WIDTH)),
                 "memory": Out(AXI4(addr_width, config.beat_bits, ID_WIDTH)),
                 "sealed": Out(1),

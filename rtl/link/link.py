@@ -42,7 +42,7 @@ class UartLink(wiring.Component):
     -------
     rx, tx : :py:`In(1), Out(1)`
         Serial line, as the board sees it: high when idle, eight data bits, no parity, one stop bit.
-    registers_awaddr, … : :py:`Out(AXI4Lite(csr.ADDRESS_BITS))`, flat
+    registers_awaddr, … : :py:`Out(AXI4Lite(csr.REGISTER_ADDRESS_BITS))`, flat
         The accelerator's registers.
     control_adr, … : :py:`Out(Wishbone(CONTROL_ADDR_WIDTH))`, flat
         The board's control bus, such as LiteDRAM's.
@@ -60,7 +60,7 @@ class UartLink(wiring.Component):
             config, board=board, units=units, addr_width=addr_width, patience=patience
         )
         self._buses = {
-            "registers": AXI4Lite(csr.ADDRESS_BITS),
+            "registers": AXI4Lite(csr.REGISTER_ADDRESS_BITS),
             "control": Wishbone(CONTROL_ADDR_WIDTH),
             "memory": AXI4(addr_width, config.beat_bits, ID_WIDTH),
         }

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..bus.axi import AXI4Lite
 from ..bus.wishbone import Wishbone
 from ..spec import csr
-from ..spec.protocol import ADDRESS_BITS, Space
+from ..spec.protocol import SPACE_ADDRESS_BITS, Space
 
 
 __all__ = ["CONTROL_ADDR_WIDTH", "ACCESS", "ACCESSED", "RegisterPort"]
@@ -39,7 +39,7 @@ class RegisterPort(wiring.Component):
     abort : :py:`In(1)`
         Give an access to the control bus up, without an answer at `o`. AXI knows no such thing: an
         access to the accelerator goes on, and is answered some time.
-    axi : :py:`Out(AXI4Lite(csr.ADDRESS_BITS))`
+    axi : :py:`Out(AXI4Lite(csr.REGISTER_ADDRESS_BITS))`
         The accelerator's registers.
     wb : :py:`Out(Wishbone(CONTROL_ADDR_WIDTH))`
         The board's control bus.
@@ -51,7 +51,7 @@ class RegisterPort(wiring.Component):
                 "i": In(stream.Signature(ACCESS)),
                 "o": Out(stream.Signature(ACCESSED)),
                 "abort": In(1),
-                "axi": Out(AXI4Lite(csr.ADDRESS_BITS)),
+                "axi": Out(AXI4Lite(csr.REGISTER_ADDRESS_BITS)),
                 "wb": Out(Wishbone(CONTROL_ADDR_WIDTH)),
             }
         )
@@ -61,8 +61,8 @@ class RegisterPort(wiring.Component):
         axi, wb, answer = self.axi, self.wb, self.o.payload
 
         asked = Signal(ACCESS, reset_less=True)
-        space = asked.address[ADDRESS_BITS:]
-        local = asked.address[:ADDRESS_BITS]
+        space = asked.address[SPACE_ADDRESS_BITS:]
+        local = asked.address[:SPACE_ADDRESS_BITS]
         m.d.comb += [
             axi.awaddr.eq(local),
             axi.araddr.eq(local),
@@ -92,7 +92,9 @@ class RegisterPort(wiring.Component):
                 m.d.sync += answer.ok.eq(0)
                 m.next = "ANSWER"
                 with m.If(
-                    (space == Space.REGISTERS) & (local[csr.ADDRESS_BITS :] == 0) & (local[:2] == 0)
+                    (space == Space.REGISTERS)
+                    & (local[csr.REGISTER_ADDRESS_BITS :] == 0)
+                    & (local[:2] == 0)
                 ):
                     m.d.sync += [
                         axi.awvalid.eq(asked.write),

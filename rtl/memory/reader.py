@@ -8,7 +8,8 @@ from ..bus.axi import INCR, AXI4Read
 from ..spec.config import UNIT_BYTES
 from ..spec.csr import FaultCode
 from ..spec.layouts import ReadRequest
-from .splitter import MAX_BURST_UNITS, Splitter
+from ..spec.limits import MAX_BURST_BEATS, MAX_BURST_UNITS
+from .splitter import Splitter
 
 
 __all__ = ["ADDR_WIDTH", "ID_WIDTH", "MemoryReader"]
@@ -16,7 +17,6 @@ __all__ = ["ADDR_WIDTH", "ID_WIDTH", "MemoryReader"]
 
 ADDR_WIDTH = 40
 ID_WIDTH = 4
-MAX_BURST_BEATS = 64
 
 
 class MemoryReader(wiring.Component):

@@ -5,16 +5,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.layouts import ReadRequest
-from ..spec.limits import ADDRESS_BITS, STREAM_BITS
+from ..spec.limits import MAX_BURST_UNITS, STREAM_BITS, UNIT_ADDRESS_BITS
 
 
-__all__ = ["MAX_BURST_UNITS", "Burst", "Splitter"]
+__all__ = ["Burst", "Splitter"]
 
-
-MAX_BURST_UNITS = 64  # 4 KB, which an AXI4 burst must not cross.
 
 # A burst of `units` units of 64 bytes.
-Burst = data.StructLayout({"addr": ADDRESS_BITS, "units": range(MAX_BURST_UNITS + 1)})
+Burst = data.StructLayout({"addr": UNIT_ADDRESS_BITS, "units": range(MAX_BURST_UNITS + 1)})
 
 
 class Splitter(wiring.Component):
@@ -60,8 +58,8 @@ class Splitter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        end = Signal(ADDRESS_BITS + 1, reset_less=True)
-        addr = Signal(ADDRESS_BITS, reset_less=True)
+        end = Signal(UNIT_ADDRESS_BITS + 1, reset_less=True)
+        addr = Signal(UNIT_ADDRESS_BITS, reset_less=True)
         left = Signal(STREAM_BITS, reset_less=True)
         size = Signal.like(self.o.payload.units, reset_less=True)
         active = Signal()

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 
 __all__ = [
-    "ADDRESS_BITS",
+    "REGISTER_ADDRESS_BITS",
     "IDENTITY",
     "TOKENS",
     "BEST",
     "FaultCode",
     "Register",
     "REGISTERS",
-    "COUNTERS",
+    "EVENT_COUNTERS",
     "markdown",
 ]
 
 
-ADDRESS_BITS = 12
+REGISTER_ADDRESS_BITS = 12  # of a byte
 IDENTITY = 0x44_41_45_48  # "HEAD", little endian
 TOKENS = 16  # columns that there is a token register for
 BEST = 64  # logits that the search keeps
@@ -81,7 +81,7 @@ REGISTERS = {r.name: r for r in [
     Register("BEST",          0x200, "r",  "Best logits, best first: fp32 bits, then id, of each.", 2 * BEST),
 ]}
 # fmt: on
-COUNTERS = {r.name: r.event for r in REGISTERS.values() if r.event}
+EVENT_COUNTERS = {r.name: r.event for r in REGISTERS.values() if r.event}
 
 
 def markdown():

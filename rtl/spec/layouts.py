@@ -4,7 +4,7 @@ from amaranth import signed
 from amaranth.lib import data
 
 from .isa import WORD_BITS, WeightFormat
-from .limits import ADDRESS_BITS, GROUP_BITS, PC_BITS, ROW_BITS, STREAM_BITS
+from .limits import GROUP_BITS, PC_BITS, ROW_BITS, STREAM_BITS, UNIT_ADDRESS_BITS
 
 
 __all__ = [
@@ -27,11 +27,11 @@ Dispatched = data.StructLayout({"word": WORD_BITS, "pc": PC_BITS})
 Fault = data.StructLayout({"pc": PC_BITS, "info": 32})
 
 # In units of 64 bytes. The beats come back in order.
-ReadRequest = data.StructLayout({"addr": ADDRESS_BITS, "size": STREAM_BITS})
+ReadRequest = data.StructLayout({"addr": UNIT_ADDRESS_BITS, "size": STREAM_BITS})
 
 # One unit of DRAM, written where the strobe says. The address has a bit more than any unit's: past
 # the last of them sums do not wrap to the first, and are refused.
-WriteLine = data.StructLayout({"addr": ADDRESS_BITS + 1, "data": 512, "strobe": 64})
+WriteLine = data.StructLayout({"addr": UNIT_ADDRESS_BITS + 1, "data": 512, "strobe": 64})
 
 
 def vector_write(config):

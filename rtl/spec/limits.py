@@ -6,25 +6,31 @@ A compiler refuses a model beyond them, and tests run the machine at each of the
 
 from dataclasses import dataclass
 
+from .formats import FORMATS
 from .isa import Append, Attend, Embed, Load, Loop, MatMul, Quant, Stream, Vector
+from .numbers import GROUP, UNIT_BYTES, WINDOW
 
 
 __all__ = [
+    "ACC_BITS",
     "WEIGHT_BITS",
     "NUMERATOR_BITS",
     "DENOMINATOR_BITS",
     "POSITIONS",
-    "COUNTERS",
-    "COUNTER_BITS",
+    "TOKEN_COUNTERS",
+    "TOKEN_COUNTER_BITS",
     "TOKENS_AHEAD",
     "STREAMS_AHEAD",
     "LOOP_DEPTH",
     "PC_BITS",
     "PROGRAM_WORDS",
     "MAX_OUTSTANDING",
+    "PAGE",
+    "MAX_BURST_UNITS",
+    "MAX_BURST_BEATS",
     "EVENT_BITS",
     "EVENTS",
-    "ADDRESS_BITS",
+    "UNIT_ADDRESS_BITS",
     "UNITS",
     "ROW_BITS",
     "GROUP_BITS",
@@ -38,6 +44,7 @@ __all__ = [
     "STREAM_BITS",
     "ROWS",
     "GROUPS",
+    "GROUPS_OF",
     "HEADS",
     "QUERIES",
     "CACHE",
@@ -63,6 +70,9 @@ def largest(bits):
     return (1 << bits) - 1
 
 
+# The linear core: no sum of as many groups of a format as `GROUPS_OF` says overflows.
+ACC_BITS = 52  # signed
+
 # Attention: a weight is a table entry below 2**16, a value a byte. No sum over `POSITIONS` of
 # them overflows, since a rescaling only makes what is summed already smaller.
 WEIGHT_BITS = 16
@@ -70,23 +80,25 @@ NUMERATOR_BITS = 40  # signed
 DENOMINATOR_BITS = 32
 POSITIONS = 1 << min(DENOMINATOR_BITS - WEIGHT_BITS, NUMERATOR_BITS - 1 - 7 - WEIGHT_BITS)
 
-COUNTERS = 16  # token counters; number 0 is none
-COUNTER_BITS = 8
-TOKENS_AHEAD = largest(COUNTER_BITS)
+TOKEN_COUNTERS = 16  # token counters; number 0 is none
+TOKEN_COUNTER_BITS = 8
+TOKENS_AHEAD = largest(TOKEN_COUNTER_BITS)
 
-STREAMS_AHEAD = (
-    8  # STREAMs in their queue: beyond them the sequencer waits, and with it the matrices
-)
+# STREAMs in their queue: beyond them the sequencer waits, and with it the matrices.
+STREAMS_AHEAD = 8
 
 LOOP_DEPTH = 4
 PC_BITS = 12
 PROGRAM_WORDS = 1 << PC_BITS
 
+PAGE = 4096  # bytes: no AXI4 burst crosses a multiple of it
+MAX_BURST_UNITS = PAGE // UNIT_BYTES
+MAX_BURST_BEATS = 64  # of a burst of reads
 MAX_OUTSTANDING = 15  # writes that memory has yet to confirm
 EVENT_BITS = 32  # WEIGHT_BEATS and STARVED
 EVENTS = largest(EVENT_BITS)
-ADDRESS_BITS = 32  # of a unit of DRAM, and of how many there are
-UNITS = largest(ADDRESS_BITS)
+UNIT_ADDRESS_BITS = 32  # of a unit of DRAM, and of how many there are
+UNITS = largest(UNIT_ADDRESS_BITS)
 
 # Widths that units share with the instructions' fields.
 ROW_BITS = min(width("rows", MatMul), width("row", Embed))
@@ -116,6 +128,14 @@ ROWS, GROUPS, HEADS, QUERIES, CACHE, REPETITIONS, INNER, COLUMN, STREAM = map(
 LAYERS = largest(width("count", Loop))
 LOAD = largest(width("size", Load))
 
+CENTRE = largest(width("centre", MatMul))  # the largest shift of centres
+# Most groups along K of each format, at the largest shift of centres, that `ACC_BITS` hold: a sum
+# of n groups is at most n times the largest of one.
+GROUPS_OF = {
+    fmt: min(GROUPS, largest(ACC_BITS - 1) // its.largest_sum(1, CENTRE, WINDOW))
+    for fmt, its in FORMATS.items()
+}
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -139,8 +159,18 @@ LIMITS = {
         Limit(
             "groups",
             GROUPS,
-            "`MATMUL.groups`, in groups of 32 activations; a configuration's "
-            "`act_groups` may be less",
+            f"`MATMUL.groups`, in groups of {GROUP} activations; a configuration's "
+            "`act_groups` may be less, and an accumulator hold less of a format",
+        ),
+        *(
+            Limit(
+                f"groups of {fmt.name}",
+                most,
+                f"an accumulator's {ACC_BITS} bits"
+                + f"; more where centres are shifted by less than {CENTRE}" * FORMATS[fmt].centred,
+            )
+            for fmt, most in GROUPS_OF.items()
+            if most < GROUPS
         ),
         Limit("heads", HEADS, "`ATTEND.heads`, `APPEND.heads`: KV heads"),
         Limit(
@@ -154,7 +184,7 @@ LIMITS = {
         Limit("inner", INNER, "`VECTOR.inner`, `QUANT.inner`: words of a vector"),
         Limit("column", COLUMN, "`MATMUL.stride`: words of the vector memory that a column has"),
         Limit("layers", LAYERS, "`LOOP.count`"),
-        Limit("tokens", TOKENS_AHEAD, f"a token counter's {COUNTER_BITS} bits"),
+        Limit("tokens", TOKENS_AHEAD, f"a token counter's {TOKEN_COUNTER_BITS} bits"),
         Limit("streams", STREAMS_AHEAD, "STREAM's queue: so many STREAMs wait for their matrices"),
         Limit("loops", LOOP_DEPTH, "the sequencer's stack of loops"),
         Limit(
@@ -167,7 +197,7 @@ LIMITS = {
         Limit(
             "units",
             UNITS,
-            f"`MEMORY` and `WRITE_END`, registers of {ADDRESS_BITS} bits: DRAM, in "
+            f"`MEMORY` and `WRITE_END`, registers of {UNIT_ADDRESS_BITS} bits: DRAM, in "
             "units of 64 bytes",
         ),
         Limit("beats", EVENTS, f"`WEIGHT_BEATS`, a register of {EVENT_BITS} bits"),

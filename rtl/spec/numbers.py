@@ -7,7 +7,6 @@ __all__ = [
     "UNIT_WORDS",
     "LANE_BYTES",
     "TILES",
-    "ACC_BITS",
     "WINDOW",
     "FRACTION",
     "SCORE_BITS",
@@ -22,8 +21,7 @@ UNIT_WORDS = UNIT_BYTES // 4  # fp32 words of a unit.
 LANE_BYTES = 16  # Of a beat: what packing is defined in. A group of a row in 4 bits fills it.
 TILES = 4  # Slices of N rows per block: a beat of fp32 row scales.
 
-# Products: see `linear` of `sw_ref/numerics.py`.
-ACC_BITS = 52  # Of the linear core's accumulators.
+# Products: see `linear` of `sw_ref/numerics.py`, and `ACC_BITS` of `limits.py`.
 WINDOW = 15  # Groups of activations more than 2**-WINDOW below the largest contribute nothing.
 
 # Attention: see `sw_ref/attention.py`.

@@ -19,7 +19,7 @@ __all__ = [
     "STATUS_BYTES",
     "CRC_BYTES",
     "REPLY",
-    "ADDRESS_BITS",
+    "SPACE_ADDRESS_BITS",
     "Op",
     "Status",
     "Space",
@@ -44,7 +44,7 @@ HEADER_BYTES = 2  # operation, sequence number
 STATUS_BYTES = 1  # in replies, behind the header
 CRC_BYTES = 4  # CRC-32 of Ethernet and zlib over all before it, at the end of each packet
 REPLY = 0x80  # added to the operation in a reply
-ADDRESS_BITS = 28  # of a register: its Space is in the bits above
+SPACE_ADDRESS_BITS = 28  # of a register within its Space, which is in the bits above
 
 
 class Op(enum.IntEnum):

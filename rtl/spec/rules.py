@@ -4,15 +4,17 @@ A rule has a name, by which the functional machine, `headrace verify` and tests 
 it. On a legal program the hardware and the functional machine agree in every bit.
 """
 
-from .limits import STREAMS_AHEAD
+from .limits import ACC_BITS, LOOP_DEPTH, POSITIONS, STREAMS_AHEAD, TOKENS_AHEAD
+from .numbers import UNIT_WORDS
 
 
 __all__ = ["RULES", "LIMIT", "ALONE", "REPEATED", "markdown"]
 
 
 LIMIT = 1 << 24  # Instructions, the sequencer's own included, of one run.
-# What the watchdog does not see as progress must end before its 1,000,000 cycles: instructions of
-# the sequencer, of at most 11 cycles, and lines of one instruction of the vector unit.
+# The watchdog does not count two things as progress: sequencer instructions (at most 11 cycles
+# each) and lines within one VECTOR instruction. Each run of them must end within its 1,000,000
+# cycles.
 ALONE = 1 << 16
 REPEATED = 1 << 20
 
@@ -25,11 +27,10 @@ STRUCTURE = {
     "length": "A program has at least one instruction, and at most `program_words`.",
     "halt": "HALT is the last instruction, outside of every loop, and the only HALT.",
     "loop": "A loop's body has at least one instruction. It ends within the body around it, and "
-    "before that one's last instruction; at most four loops nest.",
+    f"before that one's last instruction; at most {LOOP_DEPTH} loops nest.",
     "source": "A source is a register, or a `Source` that exists.",
     "tokens": "A counter has one unit that gives to it and one other that takes from it. STREAM "
-    "has "
-    "no part in this: when it is done depends on matrices to come.",
+    "has no part in this: when it is done depends on matrices to come.",
 }
 INSTRUCTION = {
     "column": "A column is one that the host uses in this run.",
@@ -37,12 +38,12 @@ INSTRUCTION = {
     "size": "Counts are at least one: `size`, `rows`, `groups`, `outer`, `inner`, `heads`, "
     "`queries`, `length`. `queries` is at most the configuration's, `outer` times `inner` "
     f"{REPEATED:,}.",
-    "positions": "ATTEND's `length` is at most 65,536, since its sums have no more bits.",
-    "sum": "No sum of MATMUL over `groups` groups of the format can need more than the 52 bits of "
-    "an accumulator.",
-    "align": "LOAD's `dst` is a multiple of 16. VECTOR's addresses, strides and `inner`, QUANT's "
-    "`a` and `stride`, ATTEND's `dst` and `sums` are multiples of the lanes; QUANT's "
-    "`inner` is one of its destination's group. Operands that are not read do not matter.",
+    "positions": f"ATTEND's `length` is at most {POSITIONS:,}, since its sums have no more bits.",
+    "sum": "No sum of MATMUL over `groups` groups of the format can need more than the "
+    f"{ACC_BITS} bits of an accumulator.",
+    "align": f"LOAD's `dst` is a multiple of {UNIT_WORDS}. VECTOR's addresses, strides and "
+    "`inner`, QUANT's `a` and `stride`, ATTEND's `dst` and `sums` are multiples of the lanes; "
+    "QUANT's `inner` is one of its destination's group. Operands that are not read do not matter.",
     "vector": "Addresses stay within the vector memory.",
     "buffer": "Groups stay within the activation buffer.",
     "memory": "Addresses stay within the DRAM that the image declares.",
@@ -62,10 +63,9 @@ ORDER = {
     "groups": "The groups of a QUANT to QUERY or KV are taken by the ATTENDs or APPENDs that "
     "follow, before any other instruction of a unit.",
     "activations": "The groups of a MATMUL, in each of its columns, are all those of the last "
-    "QUANT "
-    "to ACT in that column.",
-    "token": "A token is given, in program order, before it is taken, and at most 255 wait in a "
-    "counter at any time.",
+    "QUANT to ACT in that column.",
+    "token": "A token is given, in program order, before it is taken, and at most "
+    f"{TOKENS_AHEAD:,} wait in a counter at any time.",
     "race": "Two units touch the same words of the vector memory or of the activation buffer, one "
     "of them to write, only if tokens, or groups on their way to attention, put one before "
     "the other.",

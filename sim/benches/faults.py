@@ -12,7 +12,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 from rtl.bus.axi import AXI4Lite
 from rtl.control.control import Control
 from rtl.spec.config import get
-from rtl.spec.csr import ADDRESS_BITS, REGISTERS
+from rtl.spec.csr import REGISTER_ADDRESS_BITS, REGISTERS
 from rtl.spec.isa import Unit
 from rtl.spec.limits import PC_BITS
 from rtl.top import KV, LOAD, WEIGHTS, Accelerator
@@ -28,7 +28,7 @@ class Reports(wiring.Component):
     def __init__(self):
         super().__init__(
             {
-                "axi": In(AXI4Lite(ADDRESS_BITS)),
+                "axi": In(AXI4Lite(REGISTER_ADDRESS_BITS)),
                 "busy": In(1),
                 "client": In(2),
                 "sequencer_pc": In(PC_BITS),

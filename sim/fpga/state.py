@@ -6,7 +6,7 @@ the harness's compilation.
 """
 
 from rtl.spec.isa import Unit
-from rtl.spec.limits import COUNTERS
+from rtl.spec.limits import TOKEN_COUNTERS
 
 
 __all__ = ["arrays", "counters", "header", "takers"]
@@ -35,7 +35,7 @@ def counters(config):
     }
     return queues | {
         "prefetch": "core.reader.buffer0.inner_level",
-        **{f"token{n}": f"core.tokens.count{n}" for n in range(1, COUNTERS)},
+        **{f"token{n}": f"core.tokens.count{n}" for n in range(1, TOKEN_COUNTERS)},
     }
 
 

@@ -29,7 +29,7 @@ from rtl.spec.isa import (
     Unit,
     Vector,
 )
-from rtl.spec.limits import COUNTERS, LOOP_DEPTH, POSITIONS, ROWS, TOKENS_AHEAD
+from rtl.spec.limits import LOOP_DEPTH, POSITIONS, ROWS, TOKEN_COUNTERS, TOKENS_AHEAD
 from rtl.top import QUEUE_DEPTHS
 
 from .ranges import bin_of, counted, field_bins
@@ -222,7 +222,7 @@ class Coverage:
         full["buffer of weights"] = "prefetch", self.config.prefetch_beats - 1
         for name, (counter, most) in full.items():
             yield name, "full" if peaks[counter] == most else "not full"
-        for n in range(1, COUNTERS):
+        for n in range(1, TOKEN_COUNTERS):
             if peaks[f"token{n}"]:
                 yield "tokens in a counter", _end(peaks[f"token{n}"], 1, TOKENS_AHEAD)
         ends = []

@@ -19,7 +19,7 @@ from rtl.spec.isa import (
     Unit,
     Vector,
 )
-from rtl.spec.limits import COUNTERS, POSITIONS, ROWS
+from rtl.spec.limits import POSITIONS, ROWS, TOKEN_COUNTERS
 from sw_ref.checks import Bounds, check
 from sw_ref.legal import Broken, IllegalProgram, need
 from sw_ref.order import Order, unit_of
@@ -74,7 +74,7 @@ class Growing:
         self.registers, self.depth = [0] * REGISTERS, 0
         self.insns = []  # as they are encoded
         self.recent = deque(maxlen=4)  # the last words that units wrote, of the vector memory
-        self.counters = dict(zip(PAIRS, random.sample(range(1, COUNTERS), len(PAIRS))))
+        self.counters = dict(zip(PAIRS, random.sample(range(1, TOKEN_COUNTERS), len(PAIRS))))
 
     @property
     def sources(self):

@@ -8,7 +8,7 @@ import pytest
 
 from host.device import DeviceFault, RegisterDevice
 from rtl.spec.config import get
-from rtl.spec.csr import BEST, COUNTERS, REGISTERS, FaultCode
+from rtl.spec.csr import BEST, EVENT_COUNTERS, REGISTERS, FaultCode
 
 from .images import small_image
 
@@ -81,4 +81,4 @@ def test_cycles_have_two_words(cycles):
     for head in (False, True):
         step = device.step([1], 0, head)
         assert (step.cycles, step.weight_beats, step.starved) == (cycles, most, most - 1)
-        assert step.counts.keys() == COUNTERS.keys()
+        assert step.counts.keys() == EVENT_COUNTERS.keys()

@@ -1,7 +1,15 @@
 import pytest
 
 from rtl.spec import csr
-from rtl.spec.csr import ADDRESS_BITS, BEST, COUNTERS, IDENTITY, REGISTERS, TOKENS, FaultCode
+from rtl.spec.csr import (
+    BEST,
+    EVENT_COUNTERS,
+    IDENTITY,
+    REGISTER_ADDRESS_BITS,
+    REGISTERS,
+    TOKENS,
+    FaultCode,
+)
 
 
 def addresses(register):
@@ -20,7 +28,7 @@ def test_address(name):
     assert register.count >= 1
     for address in addresses(register):
         assert address % 4 == 0
-        assert 0 <= address <= (1 << ADDRESS_BITS) - 4
+        assert 0 <= address <= (1 << REGISTER_ADDRESS_BITS) - 4
 
 
 @pytest.mark.parametrize("name", REGISTERS)
@@ -30,9 +38,11 @@ def test_access(name):
 
 def test_counters():
     """The host reads each as one word, and no two count the same."""
-    assert {"WEIGHT_BEATS", "STARVED"} <= set(COUNTERS)
-    assert len(set(COUNTERS.values())) == len(COUNTERS)
-    assert all((REGISTERS[name].access, REGISTERS[name].count) == ("r", 1) for name in COUNTERS)
+    assert {"WEIGHT_BEATS", "STARVED"} <= set(EVENT_COUNTERS)
+    assert len(set(EVENT_COUNTERS.values())) == len(EVENT_COUNTERS)
+    assert all(
+        (REGISTERS[name].access, REGISTERS[name].count) == ("r", 1) for name in EVENT_COUNTERS
+    )
 
 
 def test_identity():

@@ -74,7 +74,7 @@ def test_unpack_wrong(size):
 
 
 def test_spaces_and_statuses_fit():
-    assert all(space < 1 << 32 - protocol.ADDRESS_BITS for space in Space)
+    assert all(space < 1 << 32 - protocol.SPACE_ADDRESS_BITS for space in Space)
     assert all(0 <= status < 256 for status in Status)
     assert all(0 < op < protocol.REPLY for op in Op)
 

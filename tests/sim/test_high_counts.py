@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from rtl.spec.csr import COUNTERS
+from rtl.spec.csr import EVENT_COUNTERS
 from sim.harness import build as bench_build, runner
 
 
-NAMES = ("CYCLES", *COUNTERS)
+NAMES = ("CYCLES", *EVENT_COUNTERS)
 BEGAN = (1 << 32) - 100
 # What a counter is in the cycle after this, in Verilog; with zero in a start and in a reset.
 NEXT = re.compile(

@@ -1,9 +1,13 @@
 """Programs at the machine's limits, which are legal, and one beyond, which break a rule."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 
 from rtl.spec import limits
-from rtl.spec.formats import ACC_BITS, sum_bits
+from rtl.spec.config import CORES
+from rtl.spec.formats import FORMATS, sum_bits
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -18,6 +22,7 @@ from rtl.spec.isa import (
     Unit,
     WeightFormat,
 )
+from rtl.spec.limits import ACC_BITS
 from sw_ref.checks import Bounds, check
 from sw_ref.legal import Broken, IllegalProgram, decoded
 from sw_ref.numerics import WINDOW
@@ -32,7 +37,6 @@ RULES = {
     "positions": (lambda n: Attend(heads=1, queries=1, length=n, sums=64), 65536, "positions"),
     "groups": (lambda n: MatMul(rows=1, groups=2, act=n - 2), CONFIG.act_groups, "buffer"),
     "groups of QUANT": (lambda n: Quant(outer=1, inner=64, act=n - 2), CONFIG.act_groups, "buffer"),
-    "groups of 8 bits": (lambda n: MatMul(format=WeightFormat.S8, rows=1, groups=n), 518, "sum"),
     "load": (lambda n: Load(size=n), CONFIG.vector_words // 16, "vector"),
     "column": (
         lambda n: MatMul(
@@ -58,11 +62,11 @@ RULES = {
 }
 
 
-def broken(insn):
+def broken(insn, config=CONFIG):
     """The rule that it breaks, or None. APPEND may write all DRAM, the others may read all."""
     first = 0 if isinstance(insn, Append) else UNITS
     try:
-        check(insn, Bounds(CONFIG, UNITS, first, UNITS), columns=2)
+        check(insn, Bounds(config, UNITS, first, UNITS), columns=2)
     except Broken as error:
         return error.args[0]
     return None
@@ -75,9 +79,29 @@ def test_rule(name):
     assert broken(insn(most + 1)) == rule
 
 
+@pytest.mark.parametrize("fmt", WeightFormat, ids=lambda fmt: fmt.name)
+def test_groups_of_a_format(fmt):
+    """As many as an accumulator holds, and no more, is what the rule asks for."""
+    most, shift = limits.GROUPS_OF[fmt], limits.CENTRE * FORMATS[fmt].centred
+    config = replace(
+        CONFIG, act_groups=1024, core="lut" if fmt.name in CORES["lut"] else "dspchain", formats=()
+    )
+    matmul = partial(MatMul, format=fmt, rows=1, centre=shift)
+    assert sum_bits(fmt, most, shift, WINDOW) <= ACC_BITS
+    assert broken(matmul(groups=most), config) is None
+    if most == limits.GROUPS:  # the field's most
+        assert f"groups of {fmt.name}" not in limits.LIMITS
+    else:
+        assert limits.LIMITS[f"groups of {fmt.name}"].most == most
+        assert sum_bits(fmt, most + 1, shift, WINDOW) == ACC_BITS + 1
+        assert broken(matmul(groups=most + 1), config) == "sum"
+
+
 def test_groups_of_8_bits():
-    """The accumulators' bits, and no more, is what the rule asks for."""
-    assert [sum_bits(WeightFormat.S8, n, 0, WINDOW) for n in (518, 519)] == [ACC_BITS, ACC_BITS + 1]
+    """What embeddings have: 32 elements times 127 * 128 * 255, shifted by 15, within 51 bits."""
+    assert (
+        limits.GROUPS_OF[WeightFormat.S8] == ((1 << 51) - 1) // (32 * 127 * 128 * 255 << 15) == 518
+    )
 
 
 def refused(insns, program_words=CONFIG.program_words):

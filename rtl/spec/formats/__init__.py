@@ -26,12 +26,11 @@ from pkgutil import iter_modules
 import numpy as np
 
 from ..isa import WeightFormat
-from ..numbers import ACC_BITS, TILES
+from ..numbers import TILES
 from .format import FORMATS, Format, Verilog, register
 
 
 __all__ = [
-    "ACC_BITS",
     "TILES",
     "FORMATS",
     "Format",

@@ -45,7 +45,8 @@ class Format(ABC):
     """A packed weight format: what its codes stand for, and how they lie in the stream.
 
     A matrix of any format stands for row_scale[n] * integer[n, k]. Integers stay below 2**15 in
-    magnitude, on which the width of accumulators rests (:func:`sw_ref.numerics.linear`).
+    magnitude, so that an accumulator holds the sum of 512 groups of any format; how many it holds
+    of this one, :data:`rtl.spec.limits.GROUPS_OF` says.
 
     Attributes
     ----------
@@ -136,13 +137,17 @@ class Format(ABC):
         most = int(grid.max()) * (255 if self.scaled else 1)
         return most + (128 << centre_shift if self.centred else 0)
 
-    def sum_bits(self, groups, centre_shift, window):
-        """Bits, sign included, that hold every sum over `groups` groups of activations.
+    def largest_sum(self, groups, centre_shift, window):
+        """The largest magnitude of a sum over `groups` groups of activations.
 
-        Activations are within -127..127, and each group is shifted left by up to `window`: the
-        proof that an accumulator is wide enough.
+        Activations are within -127..127, and each group is shifted left by up to `window`.
         """
-        return (groups * GROUP * 127 * self.bound(centre_shift) << window).bit_length() + 1
+        return groups * GROUP * 127 * self.bound(centre_shift) << window
+
+    def sum_bits(self, groups, centre_shift, window):
+        """Bits, sign included, that hold every such sum: the proof that an accumulator is wide
+        enough."""
+        return self.largest_sum(groups, centre_shift, window).bit_length() + 1
 
     def integers(self, codes, scale, centre, centre_shift, dtype=np.float64):
         """Integer weights (rows, K) of `codes` (rows, K), `scale` and `centre` (rows, K / 32).

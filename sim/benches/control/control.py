@@ -8,7 +8,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from rtl.control.control import UNITS_BITS, Control, FaultReport
 from rtl.spec.config import get
-from rtl.spec.csr import BEST, COUNTERS, REGISTERS, TOKENS, FaultCode
+from rtl.spec.csr import BEST, EVENT_COUNTERS, REGISTERS, TOKENS, FaultCode
 from rtl.spec.isa import Source
 from rtl.spec.layouts import Logit
 from rtl.spec.limits import PC_BITS, ROW_BITS
@@ -282,9 +282,9 @@ async def counts(dut):
     A build whose counters begin at other numbers says which by options such as `+CYCLES=`.
     """
     host, random = await Host.begin(dut), rng()
-    wires = {name: getattr(dut, event) for name, event in COUNTERS.items()}
+    wires = {name: getattr(dut, event) for name, event in EVENT_COUNTERS.items()}
     for _ in range(2):
-        want = {name: int(cocotb.plusargs.get(name, 0)) for name in (*COUNTERS, "CYCLES")}
+        want = {name: int(cocotb.plusargs.get(name, 0)) for name in (*EVENT_COUNTERS, "CYCLES")}
         running = False
 
         async def events():

@@ -10,7 +10,7 @@ from rtl.control.queue import UnitQueue
 from rtl.control.tokens import TokenCounters
 from rtl.spec.isa import WORD_BITS, Load, Op, Sync
 from rtl.spec.layouts import Dispatched
-from rtl.spec.limits import COUNTERS, PC_BITS, TOKENS_AHEAD
+from rtl.spec.limits import PC_BITS, TOKEN_COUNTERS, TOKENS_AHEAD
 from sim.harness.bench import Sink, Source, cycles, get_port, rng, start
 
 
@@ -146,7 +146,7 @@ async def chain(dut, gap, stall):
     await start(dut)
     items = 40
     last = QUEUES - 1
-    links = rng(f"counters {gap} {stall}").sample(range(1, COUNTERS), QUEUES)
+    links = rng(f"counters {gap} {stall}").sample(range(1, TOKEN_COUNTERS), QUEUES)
     programs = [[] for _ in range(QUEUES)]
     programs[last] += [Sync(give=links[0]), Sync(give=links[0])]
     for n in range(QUEUES):
@@ -174,7 +174,7 @@ async def shared_counter(dut):
 
 
 @cocotb.test()
-@cocotb.parametrize(counter=range(1, COUNTERS))
+@cocotb.parametrize(counter=range(1, TOKEN_COUNTERS))
 async def full_counter(dut, counter):
     """As many tokens as a counter holds, given by all queues at once: all can be taken, and no
     more.
@@ -183,7 +183,7 @@ async def full_counter(dut, counter):
     counts = [counter, 2 * counter, 3 * counter]
     counts.append(TOKENS_AHEAD - sum(counts))
     programs = [[Sync(give=counter)] * count for count in counts]
-    taker, go = counter % QUEUES, counter % (COUNTERS - 1) + 1
+    taker, go = counter % QUEUES, counter % (TOKEN_COUNTERS - 1) + 1
     programs[-1] += [Sync(give=go)]
     programs[taker] += [Sync(take=go)] + [Sync(take=counter)] * TOKENS_AHEAD + [WORK]
     await execute(dut, programs, gap=0, stall=0)

@@ -5,11 +5,12 @@ import numpy as np
 from amaranth import signed
 from amaranth.lib import data
 
-from rtl.linear.group_scale import ACC_BITS, GroupScaler, GroupStep
+from rtl.linear.group_scale import GroupScaler, GroupStep
 from rtl.linear.slices import payload_slices
 from rtl.spec.config import Config, get
 from rtl.spec.formats import FORMATS, ROW_SCALED, SPARSE
 from rtl.spec.isa import WeightFormat
+from rtl.spec.limits import ACC_BITS
 
 from ...harness.bench import Sink, Source, case, rng, start
 from ...oracles.linear import GROUP_SUMS

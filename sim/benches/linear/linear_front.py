@@ -5,12 +5,12 @@ from amaranth import signed
 from amaranth.lib import data
 from cocotb.triggers import FallingEdge
 
-from rtl.linear.group_scale import ACC_BITS
 from rtl.linear.pipeline import LINEAR_COMMAND, LinearPipeline
 from rtl.spec.config import Config, get
 from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.spec.layouts import ActivationWrite, WeightStep
+from rtl.spec.limits import ACC_BITS
 from rtl.spec.sparse import BLOCK
 
 from ...harness.bench import Sink, Source, case, cycles, get_port, rng, start

@@ -5,9 +5,10 @@ import pytest
 
 from rtl.spec import formats
 from rtl.spec.config import CORES, FUNCTIONAL, NATIVE
-from rtl.spec.formats import ACC_BITS, FORMATS, Verilog, WeightFormat, register
+from rtl.spec.formats import FORMATS, Verilog, WeightFormat, register
 from rtl.spec.formats.planes import BitPlanes
 from rtl.spec.formats.u2 import U2
+from rtl.spec.limits import ACC_BITS
 from rtl.spec.numbers import GROUP, LANE_BYTES, TILES, UNIT_BYTES
 from rtl.spec.sparse import PATTERNS, SLOTS, Mode
 

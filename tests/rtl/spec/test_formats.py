@@ -7,7 +7,6 @@ import pytest
 
 from rtl.spec.config import PATTERNS, UNIT_BYTES
 from rtl.spec.formats import (
-    ACC_BITS,
     FORMATS as REGISTERED,
     WeightFormat,
     block_beats,
@@ -17,6 +16,7 @@ from rtl.spec.formats import (
     sum_bits,
     unpack,
 )
+from rtl.spec.limits import ACC_BITS
 
 
 U4, S8, U1, U2, U3, TERNARY, SPARSE4, SPARSE8 = (
