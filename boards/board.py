@@ -14,7 +14,7 @@ from host.tables import made
 from rtl.spec.config import Config
 from rtl.spec.protocol import BAUD
 
-from .dram.dram import Dram
+from .dram.board_memory import BoardMemory
 
 
 __all__ = ["Board", "BOARDS", "get", "by_number"]
@@ -32,7 +32,7 @@ class Board:
         What its makers call it.
     number : :class:`int`
         How it introduces itself over the link.
-    dram : :class:`~.dram.dram.Dram`
+    dram : :class:`~.dram.board_memory.BoardMemory`
         Its memory, which has the clock of the accelerator too.
     baud : :class:`int`
         Bits per second of the link.
@@ -51,7 +51,7 @@ class Board:
     name: str
     title: str
     number: int
-    dram: Dram
+    dram: BoardMemory
     load: str
     port: str = "/dev/ttyUSB0"
     wiring: str = ""
@@ -126,7 +126,7 @@ def _described(name, table):
         if "clock_mhz" in dram:
             raise UserError(f"{name}: dram: clock_mhz must be left out; it is the configuration's")
         clock = configurations.read(name).clock_mhz
-        values["dram"] = made(Dram, {**dram, "clock_mhz": clock}, f"{name}: dram")
+        values["dram"] = made(BoardMemory, {**dram, "clock_mhz": clock}, f"{name}: dram")
     return made(Board, {**values, "name": name}, name)
 
 

@@ -167,7 +167,7 @@ RULES = [
     ("boards/flow.py",           "import headrace.cli",                        ["headrace.cli"]),
     ("headrace/commands/run.py", "def f():\n from sw_ref import training",     ["sw_ref.training"]),
     ("headrace/commands/run.py", "import mapper.compile",                      ["mapper.compile"]),
-    ("headrace/commands/run.py", "if x:\n from sim import dram",               ["sim.dram"]),
+    ("headrace/commands/run.py", "if x:\n from sim import board",              ["sim.board"]),
     ("headrace/commands/run.py", "def f():\n import mapper.compile",           []),
     ("headrace/options.py",      "from mapper import compile",                 ["mapper.compile"]),
     ("headrace/options.py",      "if TYPE_CHECKING:\n from mapper import a",    []),

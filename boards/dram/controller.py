@@ -12,7 +12,7 @@ from rtl.link.registers import CONTROL_ADDR_WIDTH
 from rtl.memory.reader import ADDR_WIDTH, ID_WIDTH
 from rtl.spec.config import Config
 
-from .dram import Dram
+from .board_memory import BoardMemory
 from .generate import generate
 from .pads import PADS, TIED
 
@@ -40,7 +40,7 @@ class DramController(wiring.Component):
     ----------
     config : :class:`~rtl.spec.config.Config`
         Accelerator.
-    dram : :class:`~.dram.Dram`
+    dram : :class:`~.board_memory.BoardMemory`
         The memory.
     pads : mapping
         IO values of the memory's pads, by the names in :data:`~.pads.PADS`; those in
@@ -65,8 +65,8 @@ class DramController(wiring.Component):
     def __init__(self, config, dram, pads, *, addr_width=ADDR_WIDTH):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
-        if not isinstance(dram, Dram):
-            raise TypeError(f"Memory must be a Dram, not {dram!r}")
+        if not isinstance(dram, BoardMemory):
+            raise TypeError(f"Memory must be a BoardMemory, not {dram!r}")
         if not set(PADS[dram.kind]) - TIED <= set(pads) <= set(PADS[dram.kind]):
             raise ValueError(
                 f"Pads of a memory of kind {dram.kind!r} must be {', '.join(PADS[dram.kind])}, "

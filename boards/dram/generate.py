@@ -37,7 +37,8 @@ DDR3 = {
 
 
 def settings(dram, *, data_bits, id_width):
-    """What the generator is told of a :class:`~.dram.Dram` with an AXI port of such widths."""
+    """What the generator is told of a :class:`~.board_memory.BoardMemory` with an AXI port of such
+    widths."""
     ddr3 = dram.kind == "ddr3"
     return {
         "cpu": None,
@@ -73,13 +74,13 @@ def check_versions():
 
 
 def generate(dram, *, data_bits, id_width):
-    """Verilog of the controller of a :class:`~.dram.Dram`; its module is named `litedram_core`.
+    """Verilog of the controller of a :class:`~.board_memory.BoardMemory`.
 
-    It is kept in `build/dram`.
+    Its module is named `litedram_core`. It is kept in `build/dram`.
 
     Parameters
     ----------
-    dram : :class:`~.dram.Dram`
+    dram : :class:`~.board_memory.BoardMemory`
         The memory.
     data_bits, id_width : :class:`int`
         Widths of the AXI port's data and identifiers.
@@ -175,8 +176,8 @@ def check_sequence(dram, path):
     text = path.read_text()
     if (latency := int(re.search(r"#define SDRAM_PHY_CL (\d+)", text)[1])) != dram.cas_latency:
         raise UserError(
-            f"the generated controller's CAS latency is {latency}, that of boards/dram/dram.py "
-            f"{dram.cas_latency}"
+            f"the generated controller's CAS latency is {latency}, that of "
+            f"boards/dram/board_memory.py {dram.cas_latency}"
         )
     loads = re.findall(
         r"Load Mode Register.*\n.*address_write\((\w+)\);\n.*baddress_write\((\d+)\);", text

@@ -42,7 +42,7 @@ def initialise(bus, dram, *, name="board", sleep=time.sleep):
     ----------
     bus
         The control bus: `read(address)` and `write(address, value)`, addresses of 32-bit words.
-    dram : :class:`~.dram.Dram`
+    dram : :class:`~.board_memory.BoardMemory`
         The memory.
     name : :class:`str`
         What to call the board in messages.

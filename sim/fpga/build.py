@@ -17,9 +17,9 @@ from host.image.digest import sha256
 from sw_ref import cache
 
 from ..checkers import rules
-from ..dram import header
 from ..tools import ROOT, WARNINGS, ToolError, environment, refuse, verilator
 from . import state
+from .dram_params import header
 
 
 __all__ = [

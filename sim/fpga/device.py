@@ -9,9 +9,9 @@ from host.device import DeviceError, RegisterDevice
 from host.image.image import whole_dram
 
 from .. import timeline as timelines
-from ..dram import c_struct
 from . import state
 from .build import accelerator_library
+from .dram_params import c_struct
 from .nodes import Stepped, node_spans
 
 

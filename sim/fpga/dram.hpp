@@ -1,5 +1,5 @@
 // Timing model of a DRAM channel: when commands may be issued, not what the data are.
-// Parameters and address maps are described in sim/dram.py.
+// rtl/spec/dram.py describes the parameters and address maps, rtl/spec/drams/NAME.toml has the values.
 #pragma once
 #include <algorithm>
 #include <cstdint>

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from rtl.spec.config import KV_BLOCK
 from rtl.spec.dram import Dram
 
-from ..dram import adverse
+from ..fpga.adverse import adverse
 from . import shape as shapes
 from .shape import Shape
 

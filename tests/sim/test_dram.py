@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rtl.spec.dram import DRAMS, get
-from sim.dram import c_struct
 from sim.fpga.build import dram_library
+from sim.fpga.dram_params import c_struct
 
 from .dram_checker import ACT, PRE, RD, WR, violations
 

@@ -9,7 +9,7 @@ import pytest
 from headrace.cli import main
 from mapper.families import FAMILIES
 from rtl.spec.config import UNIT_BYTES
-from sim.dram import adverse
+from sim.fpga.adverse import adverse
 from sim.functional import ModelDevice
 from sim.models.case import Case, Step
 from sim.models.compare import Pair

@@ -9,7 +9,7 @@ import pytest
 from host.device import DeviceError
 from rtl.spec.config import get
 from rtl.spec.dram import get as dram_of
-from sim.dram import STALLS, adverse
+from sim.fpga.adverse import STALLS, adverse
 from sim.fpga.device import SimDevice
 
 from .test_device import built, expected, image

@@ -19,7 +19,8 @@ def pattern(address, beat_bytes):
 
 
 class ReadMemory:
-    """Answers reads on the port `prefix` with :func:`pattern`, and checks the bursts.
+    """Answers reads on the port `prefix` with :func:`pattern`. Whether the bursts are legal,
+    :mod:`sim.checkers` says.
 
     Parameters
     ----------
@@ -45,9 +46,6 @@ class ReadMemory:
     def accept(self):
         p = self.port
         address, beats = int(p("araddr").value), int(p("arlen").value) + 1
-        assert 1 << int(p("arsize").value) == self.beat_bytes and int(p("arburst").value) == 1
-        assert address % self.beat_bytes == 0
-        assert address // 4096 == (address + beats * self.beat_bytes - 1) // 4096
         self.bursts.append((int(p("arid").value), address, beats))
         return self.bursts[-1]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from boards.dram.board_memory import BoardMemory
 from boards.dram.controller import DramController
-from boards.dram.dram import Dram
 from rtl.spec import config as configs
 
 from .test_generate import pads
@@ -11,14 +11,14 @@ from .test_generate import pads
 
 SMALL, SDR = (
     configs.get("small"),
-    Dram(part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=80.0),
+    BoardMemory(part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=80.0),
 )
 
 
 def test_wrong():
     with pytest.raises(TypeError, match="^Configuration must be a Config, not 'small'$"):
         DramController("small", SDR, pads(SDR))
-    with pytest.raises(TypeError, match="^Memory must be a Dram, not 'sdr'$"):
+    with pytest.raises(TypeError, match="^Memory must be a BoardMemory, not 'sdr'$"):
         DramController(SMALL, "sdr", pads(SDR))
     some = pads(SDR)
     del some["dq"]

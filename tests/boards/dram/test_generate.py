@@ -8,8 +8,8 @@ from amaranth.back import rtlil
 from amaranth.hdl import IOPort
 
 from boards.dram import generate as generator
+from boards.dram.board_memory import BoardMemory
 from boards.dram.controller import DramController
-from boards.dram.dram import Dram
 from boards.dram.generate import generate
 from boards.dram.pads import PADS
 from boards.dram.registers import REGISTERS
@@ -17,8 +17,8 @@ from host.errors import UserError
 from rtl.spec import config as configs
 
 
-SDR = Dram(part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=80.0)
-DDR3 = Dram(part="MT41K64M16", device="LFE5U-85F-6BG381C", clock_mhz=80.0, input_mhz=48.0)
+SDR = BoardMemory(part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=80.0)
+DDR3 = BoardMemory(part="MT41K64M16", device="LFE5U-85F-6BG381C", clock_mhz=80.0, input_mhz=48.0)
 BOTH = pytest.mark.parametrize("dram", [SDR, DDR3], ids=["sdr", "ddr3"])
 WIDTHS = {"a": 13, "dm": 2, "dq": 16, "dqs_p": 2}
 
@@ -118,8 +118,8 @@ def test_other_modes(fresh, monkeypatch):
 
 
 def test_other_latency(fresh, monkeypatch):
-    monkeypatch.setattr(Dram, "cas_latency", 3)
-    with pytest.raises(UserError, match="CAS latency is 2, that of boards/dram/dram.py 3"):
+    monkeypatch.setattr(BoardMemory, "cas_latency", 3)
+    with pytest.raises(UserError, match="CAS latency is 2, that of boards/dram/board_memory.py 3"):
         generate(SDR, data_bits=128, id_width=4)
 
 

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from boards.dram.dram import Dram
+from boards.dram.board_memory import BoardMemory
 from boards.dram.initialise import initialise, is_up
 from boards.dram.levelling import Window, best_window
 from host.device import DeviceError
@@ -12,8 +12,8 @@ from host.device import DeviceError
 from .memory import FakeController
 
 
-SDR = Dram(part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=80.0)
-DDR3 = Dram(part="MT41K256M16", device="LFE5U-85F-6BG381C", clock_mhz=80.0)
+SDR = BoardMemory(part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=80.0)
+DDR3 = BoardMemory(part="MT41K256M16", device="LFE5U-85F-6BG381C", clock_mhz=80.0)
 
 
 def window(bitslip, first, last):
@@ -40,7 +40,7 @@ def test_sdr():
 
 def test_sdr_is_fast():
     bus = FakeController("sdr")
-    run(bus, Dram(part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=120.0))
+    run(bus, BoardMemory(part="IS42S16160", device="LFE5U-85F-6BG381C", clock_mhz=120.0))
     assert ("mode", 0, 3 << 4, 0) in bus.log
 
 

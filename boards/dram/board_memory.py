@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rtl.spec.config import UNIT_BYTES
 
 
-__all__ = ["Part", "PARTS", "Dram"]
+__all__ = ["Part", "PARTS", "BoardMemory"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ PARTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dram:
+class BoardMemory:
     """The memory of a board, at the clock of a design.
 
     Parameters
