@@ -1,7 +1,9 @@
 """Boards that bitstreams are built for: what is on them, in frozen values with names.
 
-Each is a file `NAME.toml` of this folder (:mod:`host.boards`), and a module of its name with pins
-and clocks, which is imported when a bitstream is built.
+Each is a file `NAME.toml` of this folder (:mod:`host.boards`), and a module with its clocks and the
+system on its pins, which is imported when a bitstream is built. `amaranth_boards` says which pins a
+board has. Files have the name that users type, the report in `baselines/` too; the module has `_`
+for `-`, as Python wants.
 """
 
 from dataclasses import dataclass, replace
@@ -79,7 +81,7 @@ class Board:
 
     @property
     def module(self):
-        """Name of the module with its pins and clocks."""
+        """Name of the module with its clocks and connections."""
         return f"boards.{self.name.replace('-', '_')}"
 
     @property
@@ -100,7 +102,7 @@ class Board:
         return min(self.dram.peak, self.config.beat_bytes * self.clock_mhz * 1e6)
 
     def platform(self):
-        """Its pins, as `amaranth-boards` describes them."""
+        """Its pins, as `amaranth_boards` describes them."""
         return self._hardware().Platform()
 
     def top(self, **options):

@@ -1,4 +1,4 @@
-"""ECPIX-5 with an LFE5UM5G-85F: pins and clocks."""
+"""ECPIX-5 with an LFE5UM5G-85F: its clocks, and the system on `amaranth_boards`' pins."""
 
 from amaranth import *
 from amaranth_boards.ecpix5 import ECPIX585Platform as Platform

@@ -1,4 +1,7 @@
-"""OrangeCrab r0.2 with an LFE5U-85F: pins and clocks."""
+"""OrangeCrab r0.2 with an LFE5U-85F: its clocks, and the system on its pins.
+
+The pins are `amaranth_boards`', but for those of memory and serial line.
+"""
 
 from amaranth import *
 from amaranth.build import Attrs, DiffPairs, Pins, PinsN, Resource, Subsignal

@@ -1,4 +1,4 @@
-"""ULX3S with an LFE5U-85F: pins and clocks."""
+"""ULX3S with an LFE5U-85F: its clocks, and the system on `amaranth_boards`' pins."""
 
 from amaranth import *
 from amaranth.lib import io

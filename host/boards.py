@@ -1,4 +1,4 @@
-"""Descriptions of boards: each is a TOML file beside the board's pins.
+"""Descriptions of boards: each is a file `boards/NAME.toml`.
 
 They are data, so that whoever runs images on a board, or simulates its memory, knows its
 configuration without the tools that bitstreams are built with.
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent.parent / "boards"
 def descriptions(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
     """Tables of all boards by name, in the order of their numbers. Raises :exc:`UserError`.
 
-    A name is that of the file, with `-` for `_`. `config` has fields of
+    A name is that of the file. `config` has fields of
     :class:`rtl.spec.config.Config`, as a file of a configuration; the rest are those of
     :class:`boards.board.Board`.
     """
@@ -33,5 +33,5 @@ def descriptions(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
             if not isinstance(table.get(field), kind):
                 what = "a number" if kind is int else "a table"
                 raise UserError(f"{path}: {field} must be {what}, not {table.get(field)!r}")
-        found[path.stem.replace("_", "-")] = table
+        found[path.stem] = table
     return dict(sorted(found.items(), key=lambda item: item[1]["number"]))

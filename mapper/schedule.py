@@ -4,8 +4,10 @@ One program serves every position and every number of columns: layers and column
 addresses are expressions over the loop registers and the host's position. The weight stream is one
 instruction for all layers, so nothing ever holds it up but its own buffer.
 
-The scheduler knows nodes and not families: :mod:`mapper.lowering` has the instructions of each
-type, :mod:`mapper.tokens` finds the tokens between units in what the instructions read and write.
+The order of nodes is the graph's: the family's (`mapper/families/`), as the rewrites changed it
+(`mapper/rewrites/`). The scheduler changes no order, and knows nodes and not families:
+:mod:`mapper.lowering` has the instructions of each type, :mod:`mapper.tokens` finds the tokens
+between units in what the instructions read and write.
 """
 
 from rtl.spec.config import KV_BLOCK

@@ -8,7 +8,7 @@ from itertools import chain
 from host.errors import UserError
 from host.language.sampling import Sampler, Sampling
 from host.language.statistics import Statistics
-from host.language.templates import PLAIN, PLAIN_END
+from host.language.templates import ANSWER, PLAIN, PLAIN_END, QUESTION
 from host.progress import console
 
 from ..chat import Chat
@@ -26,10 +26,8 @@ COMMANDS = {
     "Ctrl-C": "stops an answer",
 }
 HELP = ", ".join(f"{name} {what}" for name, what in COMMANDS.items())
-NO_TEMPLATE = (
-    "the model file has no chat template: questions are put as `User: ...`, answers "
-    "begin with `Assistant:`"
-)
+PLAIN_FORM = f"questions are put as `{QUESTION} ...`, answers begin with `{ANSWER}`"
+NO_TEMPLATE = f"the model file has no chat template: {PLAIN_FORM}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +47,7 @@ def register(commands):
         help="talk with a model",
         description=f"Talk with a model. {HELP}. The conversation stays in the device's KV cache: "
         "each turn reads only what is new. Where the model file has no chat template, "
-        "questions are put as `User: ...`, each on a line, and answers begin with "
-        "`Assistant:`.",
+        f"{PLAIN_FORM}.",
     )
     add_model(parser)
     parser.add_argument("--system", metavar="TEXT", help="instructions before the conversation")

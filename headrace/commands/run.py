@@ -83,6 +83,8 @@ def run(args):
     model, machine = options.model.load()
     image = model.image(machine, context=options.model.context)
     with options.device.runner(image, machine) as runner:
+        if options.chat and not runner.tokenizer.chat_template:
+            raise UserError("--chat: the model file has no chat template; use --raw")
         ids = runner.encode(prompt, chat=options.chat)  # before a device takes minutes to build
         shown = not options.json
         answer = stream(runner, ids, options, prompt if shown and not options.chat else "", shown)

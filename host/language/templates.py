@@ -11,18 +11,20 @@ from ..errors import UserError
 from . import template_process
 
 
-__all__ = ["PLAIN", "PLAIN_END", "Templates"]
+__all__ = ["QUESTION", "ANSWER", "PLAIN", "PLAIN_END", "Templates"]
 
 
-# The form of a conversation with a model that has none of its own, and where an answer in it ends.
+# The form of a conversation with a model that has none of its own: what stands before a question
+# and before an answer; the template; and where an answer ends.
+QUESTION, ANSWER = "User:", "Assistant:"
 PLAIN = (
     "{% for message in messages %}"
     "{% if message.role == 'system' %}{{ message.content }}\n\n"
-    "{% elif message.role == 'user' %}User: {{ message.content }}\n"
-    "{% else %}Assistant:{{ message.content }}\n{% endif %}"
-    "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+    f"{{% elif message.role == 'user' %}}{QUESTION} {{{{ message.content }}}}\n"
+    f"{{% else %}}{ANSWER}{{{{ message.content }}}}\n{{% endif %}}"
+    f"{{% endfor %}}{{% if add_generation_prompt %}}{ANSWER}{{% endif %}}"
 )
-PLAIN_END = "\nUser:"
+PLAIN_END = f"\n{QUESTION}"
 
 
 def stop(process):

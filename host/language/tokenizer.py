@@ -1,4 +1,8 @@
-"""Text to tokens and back, from what a model file says of its tokenizer."""
+"""Text to tokens and back, from what a model file says of its tokenizer.
+
+The library `tokenizers` cuts and merges (:attr:`Tokenizer.inner`); here it is set up, from GGUF's
+tables or Hugging Face's `tokenizer.json`.
+"""
 
 import json
 
@@ -144,7 +148,7 @@ class Tokenizer:
         `messages` are dicts with `role` (system, user, assistant) and `content`.
         """
         if not self.chat_template:
-            raise UserError("chat: the model file has no chat template; use --raw")
+            raise UserError("chat: the model file has no chat template")
         name = {"bos_token": self.bos, "eos_token": self.eos[0] if self.eos else None}
         return self.templates.render(
             self.chat_template,

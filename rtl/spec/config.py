@@ -186,7 +186,7 @@ class Config:
 
     @property
     def dram_peak(self):
-        """Bytes per second that the memory brings at most: what utilization is a share of."""
+        """Peak DRAM bandwidth, bytes/s. Utilization is relative to it."""
         return self.dram.peak or self.beat_bytes * self.clock_mhz * 1e6
 
     @property

@@ -34,8 +34,8 @@ class Dram:
     ----------
     name : :class:`str`
     peak : :class:`float`
-        Bytes per second that its data bus carries at most, as its data sheet rounds it: what
-        utilization is a share of. 0: what `ck_ps` and `bus_bytes` make.
+        Peak bandwidth of its data bus, bytes/s, as its data sheet rounds it. Utilization is
+        relative to it. 0: what `ck_ps` and `bus_bytes` make.
     ck_ps : :class:`int`
         Clock period. Data moves twice per clock.
     bus_bytes : :class:`int`

@@ -124,7 +124,7 @@ def test_images_are_kept(model, capsys, tmp_path):
         ),
         (["--temperature", "-1"], "temperature must be 0 or more, not -1.0"),
         (["--top-k", "65"], "top-k must be from 1 to 64, the logits that a device returns, not 65"),
-        (["--chat"], "chat: the model file has no chat template; use --raw"),
+        (["--chat"], "--chat: the model file has no chat template; use --raw"),
         (["--device", "model", "--timeline", "x"], "--timeline needs --device sim, not model"),
         (
             ["--config", "huge"],

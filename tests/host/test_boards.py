@@ -15,8 +15,8 @@ SECOND = 'number = 4\n[config]\nbase = "wide-lut"\nqueries = 2\n[config.dram]\nb
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
     """A folder of boards in place of the project's."""
-    (tmp_path / "a_first.toml").write_text(FIRST)
-    (tmp_path / "b_second.toml").write_text(SECOND)
+    (tmp_path / "a-first.toml").write_text(FIRST)
+    (tmp_path / "b-second.toml").write_text(SECOND)
     (tmp_path / "a_first.py").write_text("raise ImportError('pins')\n")
     descriptions, made = boards.descriptions, configurations._of_boards.__wrapped__
     monkeypatch.setattr(boards, "descriptions", lambda: descriptions.__wrapped__(tmp_path))

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 
 from rtl.linear.pipeline import LinearPipeline
-from rtl.spec import config as configs
+from rtl.spec import config as configs, presets
 from rtl.spec.config import CONFIGS, CORES, GROUP, KV_BLOCK, PATTERNS, UNIT_BYTES, Config, get
 from rtl.spec.isa import WeightFormat
 
@@ -31,6 +31,13 @@ WRONG = [
     ("core",           ("LUT", "", None),      f"core must be one of {', '.join(CORES)}"),
 ]
 # fmt: on
+
+
+@pytest.mark.parametrize("name", presets.read("configs"))
+def test_named_ones_stand_whole_in_their_files(name):
+    """But for what follows from the core: whoever reads one needs no defaults."""
+    stated = presets.read("configs")[name].keys()
+    assert stated | {"name", "formats", "patterns"} == {field.name for field in fields(Config)}
 
 
 @pytest.mark.parametrize("field, values, text", WRONG)
