@@ -12,8 +12,9 @@ from itertools import count
 import numpy as np
 
 from rtl.spec.isa import REGISTERS, Halt, Scalar, Source, Sync, Token, Unit
+from sw_ref.accesses import unit_of
 from sw_ref.legal import Broken, IllegalProgram
-from sw_ref.order import Order, unit_of
+from sw_ref.order import Order
 
 from .assembler import Line
 
@@ -51,7 +52,7 @@ class _Finder(Order):
         self.counters = {}  # (giver, taker): counter
         self.waits = {}  # counter: list of _Given
         self.before, self.behind = {}, {}  # (Sync, its reason), by the item
-        self.trail = ()
+        self.trail: tuple = ()  # of the instruction that is taken
 
     def event(self, trail, insn):
         """A unit takes the next instruction. Raises :exc:`~sw_ref.legal.IllegalProgram` where it

@@ -8,7 +8,7 @@ import numpy as np
 from host.image.image import Image
 from rtl.spec.config import UNIT_BYTES
 from rtl.spec.isa import Halt, Loop, MatMul, Stream, decode
-from sw_ref.order import Order
+from sw_ref.weight_stream import WeightStream
 
 
 __all__ = ["cuts", "first_layers", "first_part"]
@@ -94,11 +94,11 @@ def first_part(image: Image, config, count, length) -> Image:
     stream = program.insns[program.stream]
     assert isinstance(stream, Stream)
     size = sum(units[: count - 1])
-    order = Order(config, image.memory)
+    weights = WeightStream(config, image.memory)
     for insn in part:
         if isinstance(insn, MatMul):
             left = stream.size - size
-            size += order.matrix_units(insn, stream.addr + size, left)
+            size += weights.units(insn, stream.addr + size, left)
     start, first = program.loop + 1, range(program.loop)
     kept = [n for n in first if size or n != program.stream]
     if count > 1:

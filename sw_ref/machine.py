@@ -124,7 +124,7 @@ class Machine:
         order = Order(self.config, self.memory, self._sparse)
         try:
             for pc, insn in dispatched:
-                order.account(insn)
+                order.weights.follow(insn)
                 order.follow(insn)
                 yield pc, insn
             pc, insn = halt

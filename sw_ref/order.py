@@ -8,35 +8,28 @@ them a write, of which neither comes before the other, are a race.
 
 from collections import deque
 from copy import copy
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from rtl.spec.config import GROUP, UNIT_BYTES
-from rtl.spec.formats import SPARSE, stream_units
+from rtl.spec.config import GROUP
 from rtl.spec.isa import (
     Append,
     Attend,
     Dest,
-    Embed,
-    Func,
-    Load,
     MatMul,
     Quant,
-    Stream,
     Sync,
     Unit,
-    Vector,
-    WeightFormat,
 )
-from rtl.spec.limits import STREAMS_AHEAD, TOKEN_COUNTERS, TOKENS_AHEAD
+from rtl.spec.limits import TOKEN_COUNTERS, TOKENS_AHEAD
 
-from .checks import operands
+from .accesses import touched, unit_of
 from .legal import Broken, need
+from .weight_stream import WeightStream
 
 
-__all__ = ["Order", "touched", "unit_of"]
+__all__ = ["Order"]
 
 
 CLOCKS = 1 + max(unit.value for unit in Unit)
@@ -47,92 +40,22 @@ TAKERS = {Dest.QUERY: Attend, Dest.KV: Append}
 NEVER, LONG_AGO, RECENT = -2, -1, 1 << 40
 
 
-def unit_of(insn):
-    """Number of the unit that executes an instruction."""
-    return insn.unit.value if type(insn) is Sync else insn.op.value >> 4
-
-
-_dense_units = lru_cache(maxsize=256)(stream_units)
-
-
-def _sparse_units(fmt, rows, groups, config, stream):
-    """Units that a sparse matrix takes of the bytes of a stream. Raises :exc:`Broken` if they are
-    none.
-    """
-    from .linear import sound  # compiled when it is first needed, which is not everywhere
-
-    try:
-        size = sound(stream, fmt, rows, groups, config)
-    except ValueError as error:
-        raise Broken(
-            "stream" if "holds less" in str(error) else "weights",
-            "a whole sparse matrix",
-            str(error),
-        ) from None
-    return -(-size // UNIT_BYTES)
-
-
-@lru_cache(maxsize=1024)
-def _words(start, stride, length, count):
-    """Index of `count` runs of `length` words, `stride` apart."""
-    if count == 1 or stride == length:
-        return slice(start, start + count * length)
-    if not stride:
-        return slice(start, start + length)
-    return (start + stride * np.arange(count)[:, None] + np.arange(length)).reshape(-1)
-
-
-def touched(insn, config):
-    """Indices of the vector memory that an instruction reads, and that it writes."""
-    lanes, kind = config.lanes, type(insn)
-    if kind is Vector:
-        lengths = {x: lanes if getattr(insn, f"{x}_fill") else insn.inner for x in operands(insn)}
-        return (
-            [
-                _words(getattr(insn, x), getattr(insn, f"{x}_stride"), length, insn.outer)
-                for x, length in lengths.items()
-            ],
-            [
-                _words(
-                    insn.d,
-                    insn.d_stride,
-                    lanes if insn.func == Func.DOT else insn.inner,
-                    insn.outer,
-                )
-            ],
-        )
-    if kind is Quant:
-        return [_words(insn.a, insn.stride, insn.inner, insn.outer)], []
-    if kind is Load:
-        return [], [_words(insn.dst, 0, 16 * insn.size, 1)]
-    if kind is MatMul and not insn.best:
-        return [], [_words(insn.dst, insn.stride, insn.rows, insn.column + 1)]
-    if kind is Embed:
-        return [], [_words(insn.dst, 0, GROUP * insn.groups, 1)]
-    if kind is Attend:
-        count = insn.heads * insn.queries
-        return [], [
-            _words(insn.dst, 0, count * config.head_dim, 1),
-            _words(insn.sums, 0, count * lanes, 1),
-        ]
-    return [], []
-
-
 class Order:
     """Follows a run in program order, and refuses what breaks a rule between instructions.
 
     Parameters
     ----------
-    config : :class:`~rtl.spec.config.Config`
-    memory : uint8 array
-        DRAM, which is looked at where sparse matrices lie.
-    sparse : :class:`dict`
-        Units of the sparse matrices that were looked at, in whatever run: no run changes them.
+    config, memory, sparse
+        Those of :class:`~.weight_stream.WeightStream`.
+
+    Attributes
+    ----------
+    weights : :class:`~.weight_stream.WeightStream`
+        To be told of every instruction, before :meth:`follow` is.
     """
 
     def __init__(self, config, memory, sparse=None):
-        self.config, self.memory = config, memory
-        self.sparse = {} if sparse is None else sparse
+        self.config, self.weights = config, WeightStream(config, memory, sparse)
         # known[u][v]: how many instructions of unit v are complete, as far as unit u knows.
         self.known = np.zeros((CLOCKS, CLOCKS), np.int64)
         self.writer = np.zeros(config.vector_words, np.uint8)
@@ -145,7 +68,6 @@ class Order:
         self.taken = [
             deque() for _ in range(TOKEN_COUNTERS)
         ]  # (taker, when), unless known to givers
-        self.streams = deque()  # [address, units left]
         self.groups: Any = None  # [destination, groups left, start], None when none are
         self.touched = {}
 
@@ -160,25 +82,9 @@ class Order:
         other.waiting, other.taken = (
             [each.copy() for each in all_] for all_ in (self.waiting, self.taken)
         )
-        other.streams = deque([*stream] for stream in self.streams)
+        other.weights = self.weights.copy()
         other.groups = self.groups and [*self.groups]
         return other
-
-    def account(self, insn):
-        """Keep account of the weight stream. Call it for every instruction, before
-        :meth:`follow`.
-        """
-        kind = type(insn)
-        if kind is Stream:
-            self.streams.append([insn.addr, insn.size])
-            need(
-                len(self.streams) <= STREAMS_AHEAD,
-                "stream",
-                f"at most {STREAMS_AHEAD} STREAMs ahead of their matrices",
-                len(self.streams),
-            )
-        elif kind is MatMul or kind is Embed:
-            self._take_weights(insn)
 
     def follow(self, insn):
         """Take the next instruction of a unit. Raises :exc:`~sw_ref.legal.Broken`."""
@@ -208,12 +114,7 @@ class Order:
                 "all groups taken before HALT",
                 f"{self.groups[1]} left of a QUANT to {self.groups[0].name}",
             )
-        if self.streams:
-            raise Broken(
-                "stream",
-                "all weights taken before HALT",
-                f"{self.streams[0][1]} units that no matrix took",
-            )
+        self.weights.finish()
 
     def _sync(self, insn, unit, known):
         if insn.take:
@@ -234,38 +135,6 @@ class Order:
                 f"at most {TOKENS_AHEAD} tokens in counter {insn.give}",
                 f"{count}",
             )
-
-    def _take_weights(self, insn):
-        need(self.streams, "stream", "weights that a STREAM before this fetches", "none")
-        front = self.streams[0]
-        addr, left = front
-        size = self.matrix_units(insn, addr, left)
-        need(
-            size <= left,
-            "stream",
-            f"a matrix of {size} units in one STREAM",
-            f"the {left} units that are left of it",
-        )
-        front[:] = addr + size, left - size
-        if left == size:
-            self.streams.popleft()
-
-    def matrix_units(self, insn, addr, left):
-        """Units that a MatMul or Embed takes of a stream, of which `left` units are left at
-        `addr`.
-        """
-        if type(insn) is Embed:
-            return _dense_units(
-                WeightFormat.S8, self.config.block_rows, insn.groups, self.config.beat_bytes
-            )
-        if insn.format not in SPARSE:
-            return _dense_units(insn.format, insn.rows, insn.groups, self.config.beat_bytes)
-        matrix = insn.format, insn.rows, insn.groups
-        key = addr, left, *matrix
-        if key not in self.sparse:
-            stream = self.memory[addr * UNIT_BYTES : (addr + left) * UNIT_BYTES]
-            self.sparse[key] = _sparse_units(*matrix, self.config, stream)
-        return self.sparse[key]
 
     def _take_activations(self, insn, known):
         wanted = insn.act, insn.groups

@@ -19,7 +19,7 @@ from .sequencer import Sequencer
 __all__ = ["verify", "corners"]
 
 
-OF_STREAM = {Stream, MatMul, Embed}  # what Order.account looks at
+OF_STREAM = {Stream, MatMul, Embed}  # what WeightStream looks at
 DRAM_FIELDS = {"addr", "position", "length"}  # which no other unit's words depend on
 
 
@@ -46,7 +46,7 @@ class _Follower:
 
     def take(self, pc, insn):
         if type(insn) in OF_STREAM:
-            self.guard(self.order.account, pc, insn)
+            self.guard(self.order.weights.follow, pc, insn)
         self.round.append((pc, insn))
         n = len(self.round)
         if self.repeats and n <= len(self.before) and _alike(insn, self.before[n - 1][1]):

@@ -23,7 +23,7 @@ def _run(device, image, ids, columns):
 def _difference(image, config, devices, ids):
     """The node whose instructions wrote the first of the words that differ; None where none
     does."""
-    from sw_ref.order import touched
+    from sw_ref.accesses import touched
 
     model, device = devices
     writer, order = np.full(config.vector_words, -1), []

@@ -7,9 +7,9 @@ left its queue is the nth that a run without hardware dispatches.
 from dataclasses import dataclass
 
 from rtl.spec.isa import Sync, Unit
+from sw_ref.accesses import unit_of
 from sw_ref.checks import Bounds
 from sw_ref.legal import decoded
-from sw_ref.order import unit_of
 from sw_ref.sequencer import Sequencer
 
 

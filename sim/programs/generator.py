@@ -20,9 +20,10 @@ from rtl.spec.isa import (
     Vector,
 )
 from rtl.spec.limits import POSITIONS, ROWS, TOKEN_COUNTERS
+from sw_ref.accesses import unit_of
 from sw_ref.checks import Bounds, check
 from sw_ref.legal import Broken, IllegalProgram, need
-from sw_ref.order import Order, unit_of
+from sw_ref.order import Order
 from sw_ref.sequencer import Sequencer
 
 from . import control, crowds, pieces
@@ -102,10 +103,10 @@ class Growing:
             self.failing = insn
             if unit_of(insn):
                 check(insn, self.bounds, len(self.tokens))
-                order.account(insn)
+                order.weights.follow(insn)
                 order.follow(insn)
         # Elsewhere than where it was packed, a sparse matrix may be another, which takes less.
-        need(not order.streams, "stream", "all weights taken", order.streams)
+        need(not order.weights.waiting, "stream", "all weights taken", order.weights.waiting)
         self.order = order
 
     def sync(self, giver, taker):

@@ -186,14 +186,14 @@ def test_a_copy_goes_on_by_itself(image):
     for n, insn in enumerate(executed):
         if n % 50 == 0:
             orders.append((n, order.copy()))
-            states.append((order.state(), [[*each] for each in order.streams]))
-        order.account(insn)
+            states.append((order.state(), [[*each] for each in order.weights.waiting]))
+        order.weights.follow(insn)
         order.follow(insn)
     assert len(orders) > 5
     for (n, copied), (state, streams) in zip(orders, states):
-        assert (copied.state(), list(copied.streams)) == (state, streams)
+        assert (copied.state(), list(copied.weights.waiting)) == (state, streams)
         for insn in executed[n:]:
-            copied.account(insn)
+            copied.weights.follow(insn)
             copied.follow(insn)
         copied.finish()
         assert copied.state() == order.state()
