@@ -42,7 +42,7 @@ __all__ = [
 CONSTANTS_OF = (
     "rtl/spec/numbers.py",
     "rtl/spec/config.py",
-    "rtl/spec/isa.py",
+    "rtl/spec/isa/*.py",
     "rtl/spec/sparse.py",
     "rtl/spec/formats/*.py",
     "sw_ref/attention.py",

@@ -41,7 +41,7 @@ def _table(enumeration):
 
 
 def _isa():
-    yield GENERATED.format("rtl/spec/isa.py")
+    yield GENERATED.format("rtl/spec/isa/instructions.py")
     yield ""
     yield "# Instructions"
     yield ""

@@ -21,9 +21,9 @@ from rtl.spec.isa import (
     Unit,
     Vector,
     WeightFormat,
-    bits,
     decode,
 )
+from rtl.spec.isa.encoding import bits
 
 
 ALL = pytest.mark.parametrize("cls", Insn.by_op.values(), ids=lambda cls: cls.__name__)
