@@ -12,7 +12,7 @@ from sw_ref.machine import Machine
 from .devices import same_memory, same_step
 
 
-__all__ = ["CONFIG", "Data", "compare", "hand", "image", "pair", "run", "same"]
+__all__ = ["CONFIG", "LOADED", "Data", "compare", "hand", "image", "loaded", "pair", "run", "same"]
 
 
 CONFIG = Config(
@@ -30,6 +30,7 @@ CONFIG = Config(
 WATCHDOG = 4_000_000
 ONE = 0x3F800000
 SCRATCH = 1024  # words that are compared at once
+LOADED = 1  # the token of `loaded`
 GIVE, TAKE = 14, 15  # tokens that programs here leave to `compare`
 
 
@@ -166,4 +167,13 @@ def compare(start, words, expected, scratch, area, n):
             stride=CONFIG.kv_block_units,
             position=n,
         ),
+    ]
+
+
+def loaded(data, values, dst):
+    """Load values to the vector memory, for VECTOR."""
+    units = -(-len(values) // 16)
+    return [
+        Load(addr=data.put(values.astype("<f4")), size=units, dst=dst),
+        *hand(Unit.LOAD, Unit.VECTOR, LOADED),
     ]

@@ -1,6 +1,7 @@
 """Every limit of :data:`rtl.spec.limits.LIMITS` has tests: at it, and one beyond.
 
-The accelerator is tested in `tests/test_limits_rtl.py`, and where a width lives in a component that
+The accelerator is tested in `tests/test_limits_rtl.py` and
+`tests/test_limits_program_rtl.py`, and where a width lives in a component that
 no program can take to it, in that component's bench.
 """
 
@@ -20,7 +21,10 @@ def named(path, *names, prefix="test_"):
 mapper, fields, rules = (
     partial(named, f"tests/{folder}/test_limits.py") for folder in ("mapper", "rtl/spec", "sw_ref")
 )
-machine, faults = partial(named, "tests/test_limits_rtl.py"), partial(named, "tests/test_faults.py")
+machine, program, faults = (
+    partial(named, f"tests/test_{file}.py")
+    for file in ("limits_rtl", "limits_program_rtl", "faults")
+)
 reader, writer, append, attention = (
     partial(named, f"sim/benches/{bench}.py", prefix="")
     for bench in (
@@ -76,15 +80,15 @@ TESTS = {
         machine("column") + mapper("capacity") + rules("rule"),
         mapper("capacity") + fields("field") + rules("rule"),
     ),
-    "layers": (machine("loops") + mapper("compile"), mapper("compile") + fields("field")),
-    "tokens": (machine("tokens") + rules("tokens"), machine("tokens") + rules("tokens")),
+    "layers": (program("loops") + mapper("compile"), mapper("compile") + fields("field")),
+    "tokens": (program("tokens") + rules("tokens"), program("tokens") + rules("tokens")),
     "streams": (
         named("tests/test_illegal_programs.py", "same"),
         named("tests/test_illegal_programs.py", "refused", "what_is_refused_would_hang"),
     ),
-    "loops": (machine("loops") + rules("loops"), faults("fault") + rules("loops")),
+    "loops": (program("loops") + rules("loops"), faults("fault") + rules("loops")),
     "instructions": (
-        machine("program") + mapper("capacity") + rules("instructions"),
+        program("program") + mapper("capacity") + rules("instructions"),
         faults("program_that_cannot_be_fetched") + mapper("capacity") + rules("instructions"),
     ),
     # No vector memory has 65,535 times 16 words: the machine loads the whole of the largest.
@@ -94,7 +98,7 @@ TESTS = {
     # Nor are 256 GiB: the benches have addresses this high, and beyond the machine faults.
     "units": (
         reader("longest_request") + writer("highest_address") + mapper("memory") + rules("rule"),
-        machine("addresses", "append_does_not_wrap")
+        program("addresses", "append_does_not_wrap")
         + reader("address_fault")
         + writer("faults")
         + mapper("memory")
