@@ -44,7 +44,7 @@ def described_as(monkeypatch, tmp_path):
     def add(text):
         for path in FOLDER.glob("*.toml"):
             (tmp_path / path.name).write_text(path.read_text())
-        (tmp_path / "new_12f.toml").write_text(text)
+        (tmp_path / "new-12f.toml").write_text(text)
         read, made = described.descriptions.__wrapped__, configurations._of_boards.__wrapped__
         monkeypatch.setattr(described, "descriptions", lambda: read(tmp_path))
         monkeypatch.setattr(configurations, "_of_boards", made)
@@ -90,11 +90,13 @@ def test_wrong(described_as, change, said):
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
-def test_every_board_has_both_files():
+def test_every_board_has_its_files():
+    """All with its name, but for the module, which has `_` for `-`."""
     for name, board in BOARDS.items():
-        file = board.module.removeprefix("boards.")
-        assert (FOLDER / f"{file}.toml").exists() and (FOLDER / f"{file}.py").exists()
-        assert boards.get(name) is board and bitstream.baseline(name) is not None
+        module = board.module.removeprefix("boards.")
+        assert module == name.replace("-", "_") and (FOLDER / f"{module}.py").exists()
+        assert (FOLDER / f"{name}.toml").exists() and bitstream.baseline(name) is not None
+        assert boards.get(name) is board
 
 
 def test_digests():
