@@ -97,7 +97,7 @@ export: $(VENV)/.run
 
 # Measure what small FPGAs would have to hold, into docs/small-boards.md.
 small: $(VENV)/.small
-	$(BIN)/python -m headrace.studies.small
+	$(BIN)/python -m headrace.studies.small_boards
 
 # Write the generated documents again.
 docs: $(VENV)/.test

@@ -3,7 +3,7 @@
 import pytest
 
 from boards.export.write import kernel_verilog
-from headrace.studies.small.parts import smallest
+from headrace.studies.small_boards.parts import smallest
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from boards.synthesis import text_of
-from headrace.studies.small import __main__ as small
-from headrace.studies.small.flows import DEVICES, Routed, Small, area, map_cells, route
-from headrace.studies.small.folded import Folded
-from headrace.studies.small.parts import PARTS, TIMES, WITHIN, smallest
+from headrace.studies.small_boards import __main__ as small
+from headrace.studies.small_boards.flows import DEVICES, Routed, Small, area, map_cells, route
+from headrace.studies.small_boards.folded import Folded
+from headrace.studies.small_boards.parts import PARTS, TIMES, WITHIN, smallest
 from host.errors import UserError
 from mapper.compile import compile_model
 from mapper.read.find import load
@@ -63,7 +63,8 @@ def test_counts():
     assert (found.lut, found.ff, found.dsp) == (3 + 2 + 6, 5, 1.5)
     with pytest.raises(
         UserError,
-        match="^up5k: cells of type 'SB_LUT9' cannot be counted; add it to headrace/studies/small",
+        match="^up5k: cells of type 'SB_LUT9' cannot be counted; "
+        "add it to headrace/studies/small_boards",
     ):
         area("up5k", {"SB_LUT9": 1}, 1.0)
 

@@ -200,7 +200,7 @@ def area(device, cells, seconds):
         if name not in DEVICES[device].counts:
             raise UserError(
                 f"{device}: cells of type {name!r} cannot be counted; add it to "
-                "headrace/studies/small/flows.py"
+                "headrace/studies/small_boards/flows.py"
             )
         kind, weight = DEVICES[device].counts[name]
         totals[kind] = totals.get(kind, 0) + weight * count

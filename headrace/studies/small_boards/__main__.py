@@ -1,4 +1,4 @@
-"""What the smallest machine takes of a small FPGA: `python -m headrace.studies.small`, into
+"""What the smallest machine takes of a small FPGA: `python -m headrace.studies.small_boards`, into
 docs/small-boards.md.
 
 Takes an hour on two CPU cores; what is in `build/synthesis` already is not measured again.
@@ -121,7 +121,9 @@ def measure(step):
 
 
 def command(argv):
-    parser = argparse.ArgumentParser(prog="python -m headrace.studies.small", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m headrace.studies.small_boards", description=__doc__
+    )
     parser.parse_args(argv)
     with steps("measuring") as step:
         areas, results, whole = measure(step), [], {}
