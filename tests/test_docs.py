@@ -42,6 +42,24 @@ def test_named_files_exist(path):
     assert not missing, f"{path.name} names files that do not exist"
 
 
+def words(text):
+    """The words that a glossary explains, in lines of a table."""
+    cells = re.findall(r"^\| (.+?) \|", text, re.M)
+    return [word for cell in cells for word in cell.split(", ") if word != "Word"]
+
+
+def test_glossary_has_each_word_once():
+    """Several meanings of a word are told apart behind it: `unit (of DRAM)`."""
+    found = words((ROOT / "docs" / "glossary.md").read_text())
+    assert len(found) > 60 and len(set(found)) == len(found)
+    for word in found:
+        assert not any(other.startswith(f"{word} (") for other in found), word
+
+
+def test_words_of_a_glossary():
+    assert words("| Word | Meaning |\n|--|--|\n| a, b | x |\n| a | y |\n") == ["a", "b", "a"]
+
+
 def test_svg_is_well_formed():
     ElementTree.fromstring("\n".join(diagram.svg()))
 
