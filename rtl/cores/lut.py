@@ -97,6 +97,7 @@ class LutCore(LinearCore):
     def elaborate(self, platform):
         m = Module()
 
+        self._tests = {}
         self._format = [self.weights.p.format]
         for n in range(self.latency - 1):
             self._format.append(Signal(WeightFormat, name=f"format_{n}", reset_less=True))
@@ -110,16 +111,20 @@ class LutCore(LinearCore):
 
         return m
 
-    def _is(self, stage, *names):
+    def _is(self, m, stage, *names):
         """Whether the step in pipeline stage `stage` has one of the formats `names`."""
         formats = {WeightFormat[name] for name in names} & self.native
-        if formats == self.native:
-            return C(1)
-        return reduce(
-            or_,
-            [self._format[stage] == fmt for fmt in sorted(formats, key=lambda f: f.value)],
-            C(0),
-        )
+        if formats in (set(), self.native):
+            return C(bool(formats))
+        formats = sorted(formats, key=lambda fmt: fmt.value)
+        # One comparison for all weights: Amaranth emits an expression wherever it is used.
+        name = "_".join(["is", *(fmt.name for fmt in formats), str(stage)])
+        if name not in self._tests:
+            self._tests[name] = Signal(name=name)
+            m.d.comb += self._tests[name].eq(
+                reduce(or_, [self._format[stage] == fmt for fmt in formats])
+            )
+        return self._tests[name]
 
     def _has(self, *names):
         return any(WeightFormat[name] in self.native for name in names)
@@ -129,7 +134,7 @@ class LutCore(LinearCore):
         units = []
         for unit in range(UNITS * self.config.rows):
             lane, plane = divmod(unit, UNITS)
-            bits = []
+            bits, word = [], Signal(GROUP, name=f"plane_{unit}")
             for k in range(GROUP):
                 bit = self.weights.p.codes[GROUP * unit + k]
                 if self._has("U4", "S8"):
@@ -137,12 +142,13 @@ class LutCore(LinearCore):
                         4 * GROUP * lane + 8 * (k % 16) + 4 * (k // 16) + plane
                     ]
                     if plane == 3 and k >= 16:
-                        packed = packed ^ self._is(0, "S8")
-                    bit = Mux(self._is(0, "U4", "S8"), packed, bit)
+                        packed = packed ^ self._is(m, 0, "S8")
+                    bit = Mux(self._is(m, 0, "U4", "S8"), packed, bit)
                 bits.append(bit)
+            m.d.comb += word.eq(Cat(bits))
             lookups = []
             for n in range(0, GROUP, self.inputs):
-                codes, negative = encode(Cat(bits[n : n + self.inputs]))
+                codes, negative = encode(word[n : n + self.inputs])
                 later = [
                     Signal(2, name=f"code_{unit}_{n}_{i}", reset_less=True)
                     for i in range(len(codes))
@@ -189,16 +195,16 @@ class LutCore(LinearCore):
             lower = tree(terms[: len(terms) // 2], f"{name}_lower")
             upper = tree(terms[len(terms) // 2 :], f"{name}_upper")
             if self._has("S8"):
-                upper = (upper << 4).where(self._is(stage, "S8"), upper)
+                upper = (upper << 4).where(self._is(m, stage, "S8"), upper)
             units.append((lower + upper).registered(m, name))
 
         pairs = []
         for n, (low, high) in enumerate(zip(units[0::2], units[1::2])):
             doubled = high << 1
             if self._has("TERNARY"):
-                doubled = high.where(self._is(stage + 1, "TERNARY"), doubled)
+                doubled = high.where(self._is(m, stage + 1, "TERNARY"), doubled)
             if n % 2 and self._has("U3"):
-                doubled = doubled.masked(~self._is(stage + 1, "U3"))
+                doubled = doubled.masked(~self._is(m, stage + 1, "U3"))
             pairs.append((low + doubled).registered(m, f"pair_{column}_{n}"))
 
         correction = Carried(C(0), C(0), 0)
@@ -208,7 +214,7 @@ class LutCore(LinearCore):
                 f"acts_{column}",
             )
             correction = Carried(
-                Mux(self._is(stage - 1, "S8"), -total.value, 0), C(0), total.bound + 1
+                Mux(self._is(m, stage - 1, "S8"), -total.value, 0), C(0), total.bound + 1
             )
             for n in range(4):
                 correction = correction.registered(m, f"correction_{column}_{n}")
@@ -246,7 +252,7 @@ class LutCore(LinearCore):
         rows = []
         for r in range(self.lanes):
             terms = [
-                Mux(self._is(stage, *names), values[r] >> shift, 0)
+                Mux(self._is(m, stage, *names), values[r] >> shift, 0)
                 for values, names, shift in choices
                 if r < len(values)
             ]

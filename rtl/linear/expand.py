@@ -141,7 +141,7 @@ class Expander(wiring.Component):
             self._scatter(m, held, rows, row, out.p, move)
         if TERNARY in self.expanded:
             with m.If(move & (held.format == TERNARY)):
-                m.d.sync += row.codes.eq(self._nibbles(held))
+                m.d.sync += row.codes.eq(self._nibbles(m, held))
 
         return m
 
@@ -165,9 +165,10 @@ class Expander(wiring.Component):
                     )
         return rows
 
-    def _nibbles(self, held):
+    def _nibbles(self, m, held):
         """Codes of the N rows of TERNARY in front: zero has one bit of two, and becomes 0000."""
-        codes = held.codes.word_select(held.sub[0], self.config.beat_bits // 2)
+        codes = Signal(self.config.beat_bits // 2, name="half")
+        m.d.comb += codes.eq(held.codes.word_select(held.sub[0], len(codes)))
         nibbles = []
         for n in range(self.config.rows):
             low, high = codes[64 * n : 64 * n + 32], codes[64 * n + 32 : 64 * n + 64]

@@ -83,6 +83,8 @@ def simulate(
         "ORACLES": str(asked),
         "DISTURBED": str(int(disturbed)),
         "GPI_LOG_LEVEL": "WARNING",
+        # cocotb would have pytest compile torch again for each simulation, to rewrite its asserts.
+        "COCOTB_REWRITE_ASSERTION_FILES": "sim/*.py",
     }
     if cycles is not None:
         environment["LIMIT"] = str(cycles)
