@@ -21,25 +21,19 @@ from sw_ref.pytorch.interpreter import Float32
 
 
 ORACLE = json.loads((Path(__file__).parent / "data" / "smollm2_oracle.json").read_text())["items"]
-PROMPTS = [
-    "What is the capital of France?",
-    "In 1905, Albert Einstein published",
-    "Once upon a time, there was a little",
-    "The capital of Germany is",
-]
+PROMPT = "What is the capital of France?"
 TOKENS = 8
 CONTEXT = 96
 
 
-@pytest.mark.seconds(300)
-@pytest.mark.parametrize("prompt", PROMPTS)
-def test_simulated_fpga(prompt):
+@pytest.mark.seconds(150)
+def test_simulated_fpga():
     """Greedy tokens, their rivals, all logits and the KV cache equal those of the functional
     model.
     """
     config = get("wide")
     image, answers = compile_model(load("smollm2"), config, CONTEXT), []
-    ids = next(item["prompt_ids"] for item in ORACLE if item["prompt"] == prompt)
+    ids = next(item["prompt_ids"] for item in ORACLE if item["prompt"] == PROMPT)
     sim, model = SimDevice(config), ModelDevice(config)
     with sim:
         for device in (sim, model):

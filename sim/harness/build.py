@@ -193,6 +193,8 @@ def build(unit, case, *, variant="", convert=plain_verilog, rewrite=None, args=(
         "--x-initial",
         "unique",
         "--noassert",
+        "--output-split",
+        "0",
         *WARNINGS,
         *args,
         *(["--trace-fst"] if waves else []),
