@@ -3,6 +3,7 @@ small``.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -90,6 +91,8 @@ def simulate(
         environment["LIMIT"] = str(cycles)
     try:
         with tools():
+            # cocotb's runner lets what is there before win, such as the UNIT of `make mutate UNIT=all`.
+            os.environ.update(environment)
             Runner(seconds).test(
                 test_module=[*before, "sim.harness.interrupted"],
                 hdl_toplevel=unit,
@@ -107,7 +110,6 @@ def simulate(
                     f"+verilator+seed+{seed % MOST_SEEDS + 1}",
                     *plusargs,
                 ],
-                extra_env=environment,
             )
         count, failed = get_results(results)
     except subprocess.TimeoutExpired as error:

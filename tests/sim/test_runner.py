@@ -1,5 +1,7 @@
 """`python -m sim.harness.runner`: what it refuses, and how."""
 
+import os
+
 import pytest
 
 from sim.harness import build as bench_build, runner
@@ -41,10 +43,15 @@ def test_folder_that_cannot_be_written(capsys, monkeypatch, tmp_path):
 def test_what_registers_begin_with(monkeypatch, tmp_path, disturbed, begin):
     """Random values, but not where toggles are counted: a bit would move that no test moves."""
     given = []
-    monkeypatch.setattr(runner.Runner, "test", lambda self, **arguments: given.append(arguments))
+    monkeypatch.setattr(
+        runner.Runner, "test", lambda self, **arguments: given.append((arguments, {**os.environ}))
+    )
     monkeypatch.setattr(runner, "get_results", lambda results: (1, 0))
+    monkeypatch.setenv("UNIT", "all")  # as `make mutate UNIT=all` leaves it
     monkeypatch.setattr(runner, "unasked", lambda unit, asked: [])
     built = bench_build.Build("skid", "bit", tmp_path, ("i__payload",))
     assert runner.simulate(built, disturbed=disturbed) == 1
-    assert f"+verilator+rand+reset+{begin}" in given[0]["plusargs"]
-    assert given[0]["extra_env"]["DISTURBED"] == str(int(disturbed))
+    ((arguments, environment),) = given
+    assert f"+verilator+rand+reset+{begin}" in arguments["plusargs"]
+    assert (environment["UNIT"], environment["DISTURBED"]) == ("skid", str(int(disturbed)))
+    assert os.environ["UNIT"] == "all" and "DISTURBED" not in os.environ
