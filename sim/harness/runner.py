@@ -91,7 +91,7 @@ def simulate(
         environment["LIMIT"] = str(cycles)
     try:
         with tools():
-            # cocotb's runner lets what is there before win, such as the UNIT of `make mutate UNIT=all`.
+            # Not as extra_env: there what is set already wins, such as make's own UNIT.
             os.environ.update(environment)
             Runner(seconds).test(
                 test_module=[*before, "sim.harness.interrupted"],
