@@ -4,6 +4,7 @@ The digest's 64 hexadecimal digits count as zeros, since they cannot be part of 
 """
 
 import hashlib
+import json
 import os
 
 from ..errors import UserError
@@ -34,9 +35,24 @@ def _measure(file):
     return len(start + before + mark), after[: len(BLANK)], sha256.hexdigest().encode()
 
 
+def _sort_metadata(file):
+    """Put the metadata's keys in order: safetensors writes them in any, and then the same content
+    would make different files.
+    """
+    size = int.from_bytes(file.read(8), "little")
+    header = json.loads(file.read(size))
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    assert len(text) <= size, "a header has no more bytes in another order"
+    file.seek(8)
+    file.write(text.ljust(size))
+    file.seek(0)
+
+
 def seal(path):
     """Fill in the digest of a file whose metadata has `BLANK` as its `KEY`."""
     with open(path, "r+b") as file:
+        _sort_metadata(file)
         at, _, digits = _measure(file)
         file.seek(at)
         file.write(digits)

@@ -31,6 +31,15 @@ def test_round_trip(tmp_path):
     assert path.stat().st_mode == other.stat().st_mode  # safetensors would have made it 0600
 
 
+def test_same_image_same_bytes(tmp_path):
+    """Whatever order safetensors writes the metadata in, and with what characters."""
+    image, files = replace(IMAGE, model=IMAGE.model | {"name": "é \u2028 \x01 \"\\"}), set()
+    for n in range(16):
+        image.save(tmp_path / f"{n}.safetensors")
+        files.add((tmp_path / f"{n}.safetensors").read_bytes())
+    assert len(files) == 1 and Image.load(tmp_path / "0.safetensors").model == image.model
+
+
 def test_instructions_and_dram():
     assert IMAGE.instructions == [
         int.from_bytes(range(64, 96), "little"),
