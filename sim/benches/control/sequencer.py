@@ -346,3 +346,6 @@ async def faults(dut, name):
     )
     assert int(dut.busy.value)
     memories.cancel()
+    await start(dut)
+    held = dut.fault, dut.fault_code, dut.fault_pc, dut.fault_info, dut.busy
+    assert not any(int(signal.value) for signal in held)
