@@ -17,7 +17,10 @@ VARIANTS = {
         replace(SMALL, beat_bits=256, patterns=("2:4",), formats=("S8", "SPARSE4")),
         ECP5,
     ),
-    "single": (replace(SMALL, patterns=("2:16", "8:16"), formats=("U4", "S8", "SPARSE8")), ECP5),
+    "single": (
+        replace(SMALL, patterns=("2:16", "8:16"), formats=("U4", "S8", "SPARSE4", "SPARSE8")),
+        ECP5,
+    ),
     "dsp48e2": (replace(SMALL, beat_bits=256, columns=2), DSP48E2),
 }
 CASES = {
