@@ -45,7 +45,7 @@ CONFIGS = {
 CASES = {name: lambda config=config: Accelerator(config) for name, (config, _) in CONFIGS.items()}
 UNITS = 1024
 PROGRAM, DATA, WEIGHTS, EMBEDDING, CACHE = 16, 64, 128, 384, 640
-POSITION, TOKEN = 5, 6
+POSITION, TOKEN = 21, 6
 ROWS, GROUPS = 64, 2
 ONE = 0x3F800000
 
