@@ -7,8 +7,11 @@ from amaranth.lib import data
 from rtl.linear.unpack import SCALE_BEATS, UNPACK_COMMAND, WeightUnpacker
 from rtl.spec.config import Config, get
 from rtl.spec.formats import SPARSE
+from rtl.spec.formats.stripes import HEADER_BLOCKS
 from rtl.spec.isa import WeightFormat
 from rtl.spec.layouts import WeightStep
+from rtl.spec.limits import GROUPS
+from rtl.spec.sparse import BLOCK
 
 from ...harness.bench import Sink, Source, case, cycles, get_port, rng, start
 from ..cores._steps import StepMatrix, settle
@@ -39,6 +42,10 @@ def formats(config):
     return config.weight_formats
 
 
+def sparse_formats(config):
+    return sorted(SPARSE & set(formats(config)), key=lambda fmt: fmt.value)
+
+
 def matrices(config, gen):
     """Groups that are no multiple of a scale beat's or a gear's, rows that are none of a block;
     formats take turns."""
@@ -47,7 +54,7 @@ def matrices(config, gen):
     work = [
         StepMatrix.random(config, gen, fmt, *shape) for shape in shapes for fmt in formats(config)
     ]
-    for fmt in sorted(SPARSE & set(formats(config)), key=lambda fmt: fmt.value):
+    for fmt in sparse_formats(config):
 
         def add(stripes, groups):
             work.append(StepMatrix.random(config, gen, fmt, 16 * n * stripes - 1, groups))
@@ -66,9 +73,20 @@ def matrices(config, gen):
     return work
 
 
-async def check(dut, gap, stall, scale_stall):
+def lone_blocks(config, gen):
+    """Sparse matrices of one row, with one block stored: at each place of a header, and at the
+    last place that there can be."""
+    for fmt in sparse_formats(config):
+        for place in [*range(HEADER_BLOCKS * config.rows), 2 * GROUPS - 1]:
+            matrix = StepMatrix.random(config, gen, fmt, 1, place // 2 + 1)
+            matrix.codes[:] = 0
+            matrix.codes[0, BLOCK * place] = 1
+            yield matrix
+
+
+async def check(dut, draw, gap, stall, scale_stall):
     config = CONFIGS[case()]
-    work = matrices(config, generator(rng(f"{gap} {stall}")))
+    work = list(draw(config, generator(rng(f"{gap} {stall}"))))
     commands = Source(dut, "command", UNPACK_COMMAND, gap=gap)
     beats = Source(dut, "beats", config.beat_bits, gap=gap)
     o = Sink(dut, "o", WeightStep(config), stall=stall)
@@ -91,13 +109,14 @@ async def check(dut, gap, stall, scale_stall):
 
 @cocotb.test()
 async def full_speed(dut):
-    await check(dut, gap=0, stall=0, scale_stall=0)
+    for draw in matrices, lone_blocks:
+        await check(dut, draw, gap=0, stall=0, scale_stall=0)
 
 
 @cocotb.test()
 async def gaps_and_stalls(dut):
-    await check(dut, gap=0.4, stall=0, scale_stall=0.9)
-    await check(dut, gap=0, stall=0.6, scale_stall=0)
+    await check(dut, matrices, gap=0.4, stall=0, scale_stall=0.9)
+    await check(dut, matrices, gap=0, stall=0.6, scale_stall=0)
 
 
 def least_cycles(matrix):
