@@ -133,6 +133,7 @@ def vector(random, model, func, space, longest):
                         lines + 1,
                         random.randrange(20),
                         random.randrange(STRIDES // lanes),
+                        STRIDES // lanes - 1,
                     ]
                 )
                 * lanes
@@ -164,15 +165,16 @@ def quant(random, model, space):
     dest = random.choice(list(Dest))
     group = GROUP if dest == Dest.ACT else config.head_dim
     while True:
+        outer, groups = random.choice([1, 2, 3, 5]), random.randrange(1, 4)
         insn = Quant(
             dest=dest,
-            outer=random.randrange(1, 4),
-            inner=random.randrange(1, 4) * group,
+            outer=outer,
+            inner=groups * group,
             a=random.randrange(space // config.lanes) * config.lanes,
             stride=random.choice(
                 [0, group, 3 * config.lanes, random.randrange(QUANT_STRIDES // group) * group]
             ),
-            act=random.randrange(config.act_groups),
+            act=random.randrange(config.act_groups - outer * groups + 1),
             column=random.randrange(16),
         )
         at = insn.a + np.arange(insn.outer)[:, None] * insn.stride + np.arange(insn.inner)
