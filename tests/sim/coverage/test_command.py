@@ -109,7 +109,7 @@ def test_one_unit_accepted(recorded, monkeypatch):
     assert entry["commit"] == "abcdef0" and entry["bench"] == "skid"
     before["rtl"]["components"].pop(FILE, None)
     assert after == before
-    full = {**after["rtl"], "components": {FILE: entry}}
+    full = {"commit": "1234567", "components": {FILE: entry}}
     assert f"`{FILE}`: abcdef0." in "\n".join(document.PARTS["rtl"](full))
 
 
