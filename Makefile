@@ -75,7 +75,7 @@ bench: $(VENV)/.run
 
 # Measure what the tests reach, into docs/coverage.md: make coverage [PART=rtl|programs|python]
 # [ACCEPT=1] [UNIT=attention]. Fails if that is less than is recorded there; with ACCEPT, records it.
-# With a UNIT, prints what its bench reaches, and records nothing.
+# With a UNIT, prints what its bench reaches, and records it with ACCEPT alone.
 coverage: $(VENV)/.test
 	@$(BIN)/python -m sim.coverage $(or $(PART),rtl) $(if $(UNIT),--unit "$(UNIT)") $(if $(ACCEPT),--accept)
 	@$(BIN)/python -m headrace.docs.generate

@@ -4,9 +4,8 @@ import json
 from dataclasses import dataclass
 
 from host.errors import UserError
-from host.image.image import Image
-from host.image.schema import configuration
 
+from ..library.verification import wrong_with
 from ..options import read
 
 
@@ -38,44 +37,9 @@ def register(commands):
     parser.set_defaults(run=run)
 
 
-def check(path):
-    """What is wrong with an image: {rule, where, expected, found}, or None."""
-    from sw_ref.legal import IllegalProgram
-    from sw_ref.verify import verify
-
-    try:
-        image = Image.load(path)
-        config = configuration(image.accelerator)
-    except UserError as error:
-        return {
-            "rule": "image",
-            "where": str(path),
-            "expected": "a whole image of this version",
-            "found": str(error),
-        }
-    try:
-        verify(
-            config,
-            image.memory,
-            image.memory_units,
-            image.writable,
-            tuple(image.instructions),
-            image.context,
-            image.vocab,
-        )
-    except IllegalProgram as error:
-        return {
-            "rule": error.rule,
-            "where": error.where,
-            "expected": error.expected,
-            "found": error.found,
-        }
-    return None
-
-
 def run(args):
     options = read(Options, args)
-    wrong = check(options.image)
+    wrong = wrong_with(options.image)
     if options.json:
         print(json.dumps(wrong or {}))
         return 2 if wrong else 0

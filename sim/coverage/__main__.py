@@ -123,7 +123,7 @@ def command(argv):
         "--unit",
         action="append",
         default=[],
-        help="rtl: a bench; print what it reaches, and record nothing",
+        help="rtl: a bench; print what it reaches, and record it with --accept alone",
     )
     parser.add_argument("-n", type=int, default=PROGRAMS, help="programs: how many")
     parser.add_argument("tests", nargs="*", help="python: tests, whose coverage is not recorded")
@@ -137,7 +137,9 @@ def command(argv):
     if less and not args.accept:
         print(*less, sep="\n", file=sys.stderr)
         return 1
-    if not args.unit and not args.tests:
+    if args.unit and args.accept:
+        record.save(record.updated(recorded, now["components"], commit))
+    elif not args.unit and not args.tests:
         record.save({**recorded, args.part: {"commit": commit, **now}})
 
 

@@ -1,5 +1,6 @@
 """docs/coverage.md, from what was recorded and the reasons."""
 
+from collections import defaultdict
 from itertools import groupby
 
 from . import python, reasons, record
@@ -53,10 +54,19 @@ def _why(reason):
     return reason.why
 
 
+def _later(components):
+    """Commits of what was measured alone since then: "`file`, `file`: commit"."""
+    found = defaultdict(list)
+    for file, entry in components.items():
+        if "commit" in entry:
+            found[entry["commit"]].append(f"`{file}`")
+    return [f"{', '.join(files)}: {commit}" for commit, files in found.items()]
+
+
 def _rtl(part):
     yield "## Components"
     yield ""
-    yield f"Commit {part['commit']}."
+    yield f"Commit {part['commit']}{'; '.join(['', *_later(part['components'])])}."
     yield ""
     totals = {
         what: [sum(column) for column in zip(*(e[what] for e in part["components"].values()))]

@@ -8,7 +8,7 @@ from host.files import replacing
 from ..tools import ROOT
 
 
-__all__ = ["RECORD", "commit", "load", "save"]
+__all__ = ["RECORD", "commit", "load", "save", "updated"]
 
 
 RECORD = ROOT / "docs" / "coverage.json"
@@ -30,6 +30,13 @@ def load(path=RECORD):
     measured.
     """
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def updated(recorded, components, commit):
+    """A record with entries of some components alone, which say of which commit they are."""
+    rtl = recorded.get("rtl", {"commit": commit, "components": {}})
+    new = {file: {**entry, "commit": commit} for file, entry in components.items()}
+    return {**recorded, "rtl": {**rtl, "components": {**rtl["components"], **new}}}
 
 
 def save(recorded, path=RECORD):

@@ -18,6 +18,7 @@ from sw_ref.linear import places
 ALL = pytest.mark.parametrize("fmt", get("small-lut").weight_formats, ids=lambda f: f.name)
 
 
+@pytest.mark.seconds(1)
 @ALL
 @pytest.mark.parametrize("tied", [True, False])
 def test_report(fmt, tied):
@@ -64,6 +65,7 @@ def test_report(fmt, tied):
 BITS = {"U1": 1, "U2": 2, "U3": 3, "U4": 4, "S8": 8, "TERNARY": 1.6}
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("name", BITS)
 def test_bits_per_weight(name):
     """What the formats promise, with scales and what is left of runs on top."""

@@ -24,6 +24,7 @@ def logits(config, image):
     return machine.logits.copy()
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("name", ["small", "wide"])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_as_a_model_with_fewer_layers(model, name, count):
@@ -50,6 +51,7 @@ def vector(config, image):
     return machine.vector
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("name", ["small", "wide"])
 def test_parts_of_a_layer(model, name):
     """Each is legal, the functional machine says; they are different; and the last is a whole

@@ -99,10 +99,10 @@ async def both(dut, stall):
 
 
 @cocotb.test()
-@cocotb.parametrize(channel=["ar", "aw"])
-async def in_turn(dut, channel):
-    """While both ask, each second burst is the other's."""
-    masters, ram = await begin(dut)
+@cocotb.parametrize(channel=["ar", "aw"], stall=[0, 0.5])
+async def in_turn(dut, channel, stall):
+    """While both ask, each second burst is the other's, however long memory takes for each."""
+    masters, ram = await begin(dut, stall)
     beat = WIDTHS[case()] // 8
     order = []
 

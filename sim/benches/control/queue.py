@@ -160,13 +160,14 @@ async def chain(dut, gap, stall):
 
 
 @cocotb.test()
-async def shared_counter(dut):
+@cocotb.parametrize(counters=[(7, 8), (8, 7)])  # all bits of their numbers differ
+async def shared_counter(dut, counters):
     """Several queues take from one counter what another gives: each token is taken once."""
     await start(dut)
-    share = 15
-    programs = [[WORK, Sync(give=7)] * (share * (QUEUES - 1))]
-    programs += [[Sync(take=7, give=8), WORK] * share for _ in range(QUEUES - 1)]
-    programs[0] += [Sync(take=8)] * (share * (QUEUES - 1)) + [WORK]
+    share, (counter, back) = 15, counters
+    programs = [[WORK, Sync(give=counter)] * (share * (QUEUES - 1))]
+    programs += [[Sync(take=counter, give=back), WORK] * share for _ in range(QUEUES - 1)]
+    programs[0] += [Sync(take=back)] * (share * (QUEUES - 1)) + [WORK]
     units = await execute(dut, programs, gap=0, stall=0)
     given = [end for _, end in units[0].spans]
     taken = sorted(began for unit in units[1:] for began, _ in unit.spans)

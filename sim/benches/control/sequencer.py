@@ -338,12 +338,10 @@ async def faults(dut, name):
     for n in range(len(Unit)):
         get_port(dut, f"queues.{n}.ready").value = 1
     await until(dut, dut.fault, 1, 1000)
-    await cycles(dut, 20)
-    assert (int(dut.fault_code.value), int(dut.fault_pc.value), int(dut.fault_info.value)) == (
-        code,
-        pc,
-        info,
-    )
+    ports = dut.fault_code, dut.fault_pc, dut.fault_info
+    for _ in range(20):
+        assert tuple(int(port.value) for port in ports) == (code, pc, info)
+        await cycles(dut)
     assert int(dut.busy.value)
     memories.cancel()
     await start(dut)

@@ -61,10 +61,15 @@ def matrix(random, n, m, rows, pad):
 
 async def watch(dut):
     """No command is taken before the last one's results have left, all of them."""
-    ready, valid = get_port(dut, "command.ready"), get_port(dut, "o.valid")
+    command, o = (
+        [get_port(dut, f"{port}.{end}") for end in ("valid", "ready")] for port in ("command", "o")
+    )
+    payload, last, working = get_port(dut, "o.payload"), ScaledResult["last"].offset, False
     while True:
         await FallingEdge(dut.clk)
-        assert not (int(valid.value) and int(ready.value)), "ready, with a result that waits"
+        taken, left = (all(int(end.value) for end in port) for port in (command, o))
+        assert not (working and int(command[1].value)), "ready, with results to come"
+        working = taken or working and not (left and int(payload.value) >> last & 1)
 
 
 @cocotb.test()

@@ -138,6 +138,7 @@ def logits(model, config):
     return device.logits
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("names", [{LATE}, {LATE, KEYS}, {LATE, CHUNKED}], ids=len)
 @pytest.mark.parametrize("name", ["small", "wide"])
 def test_order_changes_no_bit(monkeypatch, name, names):

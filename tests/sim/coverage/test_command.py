@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sim.coverage import __main__ as command, reasons, record
+from sim.coverage import __main__ as command, document, reasons, record
 from sim.coverage.measure import Reached
 from sim.coverage.reasons import Reason
 
@@ -96,6 +96,21 @@ def test_stale_reason(recorded, monkeypatch, capsys):
     assert capsys.readouterr().err == (
         f"{FILE}: nothing is explained by what reasons.toml says of held; remove it\n"
     )
+
+
+def test_one_unit_accepted(recorded, monkeypatch):
+    """It is recorded with its own commit, and all else stays."""
+    measured(monkeypatch, 7)
+    before = record.load()
+    monkeypatch.setattr(record, "commit", lambda: "abcdef0")
+    assert command.main(["rtl", "--unit", "skid", "--accept"]) == 0
+    after = record.load()
+    entry = after["rtl"]["components"].pop(FILE)
+    assert entry["commit"] == "abcdef0" and entry["bench"] == "skid"
+    before["rtl"]["components"].pop(FILE, None)
+    assert after == before
+    full = {"commit": "1234567", "components": {FILE: entry}}
+    assert f"`{FILE}`: abcdef0." in "\n".join(document.PARTS["rtl"](full))
 
 
 def test_unknown_unit(capsys):

@@ -68,6 +68,7 @@ def same_as_pytorch(config, model, length=37):
     return image
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("tied", [True, False])
 def test_program_equals_pytorch(name, tied):
@@ -88,6 +89,7 @@ def test_formats_equal_pytorch(name, fmt):
     assert image.patterns == (["2:16", "4:16", "8:16", "2:4"] if fmt in SPARSE else [])
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("name", ["tiny", "tiny-sparse", "tiny-mixed"])
 def test_shipped_models_equal_pytorch(name):
     same_as_pytorch(CONFIGS["lut"], load(name), length=5)
@@ -143,6 +145,7 @@ def without_norm(p):
     return Graph((embedding, angles, replace(layer, body=tuple(body)), *rest))
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("graph", [scaled, between, without_norm])
 @pytest.mark.parametrize("name", ["small", "odd"])
 def test_another_family(monkeypatch, name, graph):
@@ -183,6 +186,7 @@ def test_machine_arithmetic_is_near_float32(family):
     assert torch.nn.functional.cosine_similarity(machine, exact).min() > 0.995
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", CONFIGS)
 def test_tokens_order_every_hazard(name, seed):
