@@ -339,9 +339,11 @@ FAULTS = {
 @cocotb.parametrize(name=list(FAULTS))
 async def fault_then_reset(dut, name):
     host = await Host.begin(dut)
-    insns, want = FAULTS[name]
+    insns, (code, pc, info) = FAULTS[name]
+    before = 11 * list(FAULTS).index(name)  # so that indices of instructions have many bits
+    want = [code, before + pc, before + info if name == "end" else info]
     await host.write("WATCHDOG", 2000)
-    await host.start(insns, image(host.config, host.format))
+    await host.start([Scalar(rd=7)] * before + insns, image(host.config, host.format))
     assert await host.finish() == 0b100
     assert await host.fault() == want
     await host.write("CONTROL", 1)  # ignored
