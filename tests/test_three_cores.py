@@ -28,8 +28,8 @@ RUNS = {
     ("tiny-sparse", "wide"): ([17, 300, 45, 201, 88], 6),
     ("tiny-mixed", "small"): ([17, 300, 45, 201, 88], 6),
     ("tiny-mixed", "wide"): ([17, 300, 45, 201, 88], 6),
-    ("smollm2", "small"): ([504], 2),
-    ("smollm2", "wide"): ([504, 3575, 282, 7762, 314], 4),
+    ("smollm2", "small"): ([504], 1),
+    ("smollm2", "wide"): ([504, 3575, 282, 7762, 314], 2),
 }
 SECONDS = {"tiny": 30, "tiny-sparse": 30, "tiny-mixed": 30, "smollm2": 90}
 # The systolic core has SmolLM2 to itself in test_smollm2.py, on the wide configuration.
