@@ -33,7 +33,7 @@ chat: $(VENV)/.run
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
-# Run the linter, the type checker and every test that builds nothing, in a minute and a half.
+# Run the linter, the type checker and every test that builds nothing, in a minute.
 # sim.tools refuses under HEADRACE_CHECK: a test that builds says how many `seconds` it takes.
 check: lint
 	HEADRACE_CHECK=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not seconds" --durations=5 \
