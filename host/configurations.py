@@ -171,21 +171,25 @@ def _dram(value, where):
         return asdict(_named_dram(value, f"{where}: dram"))
     if not isinstance(value, dict):
         raise UserError(f"{where}: dram must be a name or a table, not {value!r}")
-    return asdict(_dram_of_table({"name": UNNAMED, **value}, f"{where}: dram"))
+    about = f"{where}: dram"
+    return asdict(_dram_of_table({"name": UNNAMED, **value}, about, f"{about}.base"))
 
 
-def _named_dram(name, what):
-    if isinstance(name, str) and name.endswith(SUFFIX):
-        return _dram_of_table(_file(name, "base"), name)
-    return _lookup(DRAMS, name, what, f", or a file *{SUFFIX}")
+def _named_dram(name, what, within=()):
+    """The DRAM of a name or a file. `within` are the files that have it as their base."""
+    if not _is_file(name):
+        return _lookup(DRAMS, name, what, f", or a file *{SUFFIX}")
+    if name in within:
+        raise UserError(f"{what} must be another file, not {name!r}, which stands on this one")
+    return _dram_of_table(_file(name, "base"), name, f"{name}: base", (*within, name))
 
 
-def _dram_of_table(values, where):
-    """A DRAM of a table, which may have a `base`: a DRAM, a name or a file."""
+def _dram_of_table(values, where, at, within=()):
+    """A DRAM of a table, which may have a `base`: a DRAM, a name or a file. `at` says where."""
     base = values.pop("base", None)
     if base is not None:
         if not isinstance(base, Dram):
-            base = _named_dram(base, f"{where}.base" if where.endswith(DRAM) else f"{where}: base")
+            base = _named_dram(base, at, within)
         changes = {name: value for name, value in values.items() if name != "name"}
         rest = asdict(base)
         if {"ck_ps", "bus_bytes", "ideal"} & set(changes):
@@ -197,10 +201,14 @@ def _dram_of_table(values, where):
     return made(Dram, values, where, BASE)
 
 
+def _is_file(name):
+    return isinstance(name, str) and name.endswith(SUFFIX)
+
+
 def _file(path, names):
     """A file's values and its name; of the value `names`, where that is a file, the path."""
     values = {"name": Path(path).stem, **read_toml(path)}
-    if str(values.get(names)).endswith(SUFFIX):
+    if _is_file(values.get(names)):
         values[names] = str(Path(path).parent / values[names])
     return values
 

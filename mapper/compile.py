@@ -13,7 +13,7 @@ from rtl.spec.isa import WeightFormat
 from rtl.spec.limits import ACC_BITS
 from sw_ref.legal import IllegalProgram
 from sw_ref.numerics import WINDOW
-from sw_ref.verify import verify
+from sw_ref.verify import verify_image
 
 from .layout import Matrix, MemoryMap
 from .model import ODD
@@ -97,15 +97,7 @@ def _legal(model):
 
 def _verify(image, config):
     """Check that the program keeps all rules."""
-    verify(
-        config,
-        image.memory,
-        image.memory_units,
-        image.writable,
-        tuple(image.instructions),
-        image.context,
-        image.vocab,
-    )
+    verify_image(config, image)
     image.trust()
     return image
 

@@ -16,7 +16,7 @@ from .order import Order
 from .sequencer import Sequencer
 
 
-__all__ = ["verify", "corners"]
+__all__ = ["verify", "verify_image", "corners"]
 
 
 OF_STREAM = {Stream, MatMul, Embed}  # what WeightStream looks at
@@ -84,6 +84,19 @@ def corners(config, context, vocab):
         tokens = [0 if n % 2 else vocab - 1 for n in range(columns)]
         # Also across the end of a block of positions.
         yield tokens, context - columns if head else min(context - columns, 30), head
+
+
+def verify_image(config, image):
+    """:func:`verify` the program of a :class:`host.image.image.Image`."""
+    verify(
+        config,
+        image.memory,
+        image.memory_units,
+        image.writable,
+        tuple(image.instructions),
+        image.context,
+        image.vocab,
+    )
 
 
 def verify(config, memory, units, writable, program, context, vocab):

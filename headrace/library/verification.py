@@ -11,7 +11,7 @@ __all__ = ["wrong_with"]
 def wrong_with(path):
     """What is wrong with an image: {rule, where, expected, found}, or None."""
     from sw_ref.legal import IllegalProgram
-    from sw_ref.verify import verify
+    from sw_ref.verify import verify_image
 
     try:
         image = Image.load(path)
@@ -24,15 +24,7 @@ def wrong_with(path):
             "found": str(error),
         }
     try:
-        verify(
-            config,
-            image.memory,
-            image.memory_units,
-            image.writable,
-            tuple(image.instructions),
-            image.context,
-            image.vocab,
-        )
+        verify_image(config, image)
     except IllegalProgram as error:
         return {
             "rule": error.rule,

@@ -106,6 +106,7 @@ def test_dram_file(tmp_path, monkeypatch):
         ("ck_ps = 0", "{path}: DRAM 'slow': ck_ps must be from 1 to 1000000, not 0"),
         ("latenci = 1", "{path}: there is no field 'latenci'; did you mean latency?"),
         ('base = "ddr9"', f"{{path}}: base must be one of {', '.join(DRAMS)}, or a file"),
+        ('base = "slow.toml"', "{path}: base must be another file, not "),
         (None, "{path}: cannot be read: "),
     ],
 )

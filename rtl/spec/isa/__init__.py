@@ -4,23 +4,10 @@
 `encoding.py` what follows from a declaration: encoding, decoding, range checks, docs/isa.md.
 """
 
+from . import instructions
 from .encoding import INSTRUCTION_BYTES, REGISTERS, WORD_BITS, Insn, decode, markdown
 from .enums import Dest, Func, Op, Source, Unit, WeightFormat
-from .instructions import (
-    Append,
-    Attend,
-    Embed,
-    Halt,
-    Load,
-    Loop,
-    MatMul,
-    Quant,
-    Scalar,
-    Stream,
-    Sync,
-    Token,
-    Vector,
-)
+from .instructions import *  # noqa: F403, so that an instruction is named where it is declared
 
 
 __all__ = [
@@ -36,17 +23,5 @@ __all__ = [
     "Insn",
     "decode",
     "markdown",
-    "Halt",
-    "Loop",
-    "Scalar",
-    "Token",
-    "Sync",
-    "Load",
-    "Stream",
-    "MatMul",
-    "Embed",
-    "Vector",
-    "Quant",
-    "Append",
-    "Attend",
 ]
+__all__ += instructions.__all__

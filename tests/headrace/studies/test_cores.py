@@ -54,7 +54,6 @@ def test_peak_is_the_same_for_all_cores(tools):
     assert peaks == {4 * 4 * 32} and "route" not in tools
 
 
-@pytest.mark.seconds(1)
 def test_too_large_to_route(tools, monkeypatch):
     monkeypatch.setitem(cores.LARGEST, "lut", 999)
     assert hardware(with_core(get("small"), "systolic", ["U4"]))["core_ecp5"]["fmax"] is None

@@ -7,7 +7,6 @@ from amaranth.sim import Simulator
 from headrace.studies.ternary_lookup import KINDS, TernaryRows
 
 
-@pytest.mark.seconds(1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_sums(kind):
     component, gen = TernaryRows(kind, 2), np.random.default_rng(3)

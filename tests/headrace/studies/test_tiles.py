@@ -34,7 +34,6 @@ def test_ways():
     assert [WAYS[name].core(config, "U2").inputs for name in ("table2", "table4")] == [2, 4]
 
 
-@pytest.mark.seconds(1)
 def test_study(monkeypatch):
     monkeypatch.setattr(study, "TILES", {128: {"planes": ("U1",), "multipliers": ("U1",)}})
     monkeypatch.setattr(study, "ROUTED", {128: {"planes": ("U1",)}})
