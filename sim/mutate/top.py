@@ -7,6 +7,8 @@ since a mutant may crash the simulation.
 
 import multiprocessing
 import os
+import time
+from collections import deque
 
 from host.device import DeviceError
 from rtl.top import Accelerator
@@ -23,7 +25,8 @@ __all__ = ["TopNet"]
 
 
 TOP = "accelerator"
-SECONDS = 600  # of all trials of one mutant: one that takes longer hangs, and is killed
+PATIENCE = 5  # times the good accelerator's run: a mutant that takes longer hangs, and is killed
+LEAST = 60.0  # seconds
 
 
 class TopNet:
@@ -70,15 +73,43 @@ class TopNet:
             progress=build_progress,
         )
 
-    def kill(self, number):
-        """What kills a mutant, as a text; None when nothing does. 0 is the good accelerator."""
+    def good(self):
+        """What kills the accelerator without a mutant: None, or nothing can be said of mutants."""
+        start = time.monotonic()
+        why = self._verdict(*self._start(0), limit=None)
+        # They run side by side, and each has less of the machine than the good one had.
+        self._limit = max(LEAST, PATIENCE * (time.monotonic() - start))
+        return why
+
+    def kills(self, numbers, workers=None):
+        """Yield (number, what kills that mutant as a text, or None), in the order of `numbers`.
+
+        After :meth:`good`. One process a processor, or `workers` of them.
+        """
+        running = deque()
+        for number in numbers:
+            if len(running) == (workers or os.cpu_count()):
+                yield self._ended(running)
+            running.append((number, self._start(number)))
+        while running:
+            yield self._ended(running)
+
+    def _ended(self, running):
+        number, process = running.popleft()
+        return number, self._verdict(*process, limit=self._limit)
+
+    def _start(self, number):
         context = multiprocessing.get_context("fork")
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=self._run, args=(number, theirs))
         process.start()
         theirs.close()
+        return process, ours, time.monotonic()
+
+    def _verdict(self, process, pipe, start, limit):
+        left = limit and max(0, start + limit - time.monotonic())
         try:
-            return ours.recv() if ours.poll(SECONDS) else "it hangs"
+            return pipe.recv() if pipe.poll(left) else "it hangs"
         except EOFError:
             return "the simulation stops"
         finally:

@@ -51,13 +51,13 @@ def of_top(config, count, seed, trials, only=None):
     """
     with steps(f"building the simulated FPGA, once ({config.name}-mutants)") as step:
         net = TopNet(config, count, seed, trials=trials, build_progress=step)
-    if why := net.kill(0):
+    if why := net.good():
         raise BenchError(f"without a mutant: {why}")
-    for n, mutant in enumerate(net.mutants, 1):
-        if only in (None, n):
-            why = net.kill(n)
-            by = why and (KILLED_BY_MODEL if why.startswith("model ") else KILLED)
-            yield n, mutant, by or proof(net.mutated, mutant, n, TOP) or SURVIVED
+    numbers = range(1, len(net.mutants) + 1)
+    for n, why in net.kills([n for n in numbers if only in (None, n)]):
+        mutant = net.mutants[n - 1]
+        by = why and (KILLED_BY_MODEL if why.startswith("model ") else KILLED)
+        yield n, mutant, by or proof(net.mutated, mutant, n, TOP) or SURVIVED
 
 
 def of_unit(unit, count, seed, only=None):

@@ -236,7 +236,7 @@ def test_top_net(monkeypatch, capsys):
     """Killed by a program, by a model, by a crash and by taking too long; and one that is not."""
     monkeypatch.setattr(verdicts, "TopNet", FakeNet)
     monkeypatch.setattr(verdicts, "proof", lambda *args: None)
-    monkeypatch.setattr(top, "SECONDS", 5)
+    monkeypatch.setattr(top, "LEAST", 5)
     assert main(["mutate", "top-net", "-n", "5"]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "top-net 5 of 5: survived: rtl/bus/skid.py:42 (skid ): inv of Y[5]",
