@@ -2,6 +2,7 @@
 
 import signal
 import stat
+from collections import Counter
 
 import pytest
 
@@ -30,6 +31,22 @@ def pytest_collection_modifyitems(items):
         return mark.args[0] if mark else 0
 
     items.sort(key=seconds, reverse=True)
+
+
+LONG = 300  # seconds of all tests together, above which it is said where they went
+
+
+def pytest_terminal_summary(terminalreporter):
+    spent = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                spent[report.nodeid.split("::")[0]] += report.duration
+    if spent.total() > LONG:
+        terminalreporter.section("where the time went")
+        for file, seconds in spent.most_common(20):
+            terminalreporter.write_line(f"{seconds:7.0f} s  {seconds / spent.total():4.0%}  {file}")
+        terminalreporter.write_line(f"{spent.total():7.0f} s        all {len(spent)} files")
 
 
 @pytest.fixture

@@ -1,18 +1,16 @@
 """`headrace compare-cores`: the linear cores side by side, in one run."""
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
-from statistics import median
 
 from rich.table import Table
 
 from host.errors import UserError
-from host.image.image import Image
-from host.progress import console, steps
-from rtl.spec.config import CORES, Config
+from host.progress import console
+from rtl.spec.config import CORES
 
-from ..library.runner import Runner, check_tokens
+from ..library.cores import Work, measure
+from ..library.runner import check_tokens
 from ..options import ModelOptions, add_model, read
 
 
@@ -119,15 +117,6 @@ def show(rows: list[dict], route: bool) -> None:
             out.print(f"{row['core']} does not take {', '.join(row['lacks'])}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """What the simulated FPGA does with each core."""
-
-    image: Image
-    prompt: str
-    tokens: int
-
-
 def names(text, known, option):
     """Names that an option lists."""
     found = [name.strip() for name in text.split(",")]
@@ -135,47 +124,6 @@ def names(text, known, option):
         if name not in known:
             raise UserError(f"{option} must be of {', '.join(known)}, not {name!r}")
     return found
-
-
-def measure(
-    core: str, base: Config, work: Work | None, formats: Collection[str], route: bool
-) -> dict:
-    """A row: figures of a core, by name."""
-    from ..studies import cores
-
-    config = cores.with_core(base, core, formats)
-    row = {"core": core}
-    if config is None:
-        missing = sorted(set(formats) - set(CORES[core]))
-        return row | {"lacks": missing}
-    row |= {"formats": list(config.formats), "config": config.name}
-    if work is not None:
-        row |= decode(config, work)
-    with steps("comparing") as step:
-        return row | cores.hardware(config, route, step)
-
-
-def decode(config: Config, work: Work) -> dict:
-    """Cycles of decode steps on the simulated FPGA."""
-    lacking = work.image.lacks(config)
-    if lacking is not None:
-        raise UserError(f"--formats: {lacking}")
-    with Runner(work.image, config, "sim") as runner:
-        runner.encode(
-            work.prompt
-        )  # refuses what cannot be run, before a device takes minutes to build
-        runner.open()
-        with steps("comparing") as step:
-            step(f"{config.name}: running {work.image.model['name']}")
-            answer = runner.run(work.prompt, tokens=work.tokens)
-    decoded = [
-        token.cycles for token in answer.tokens if token.fed == 1 and token.cycles is not None
-    ]
-    return {
-        "cycles_per_token": median(decoded) if decoded else None,
-        "utilization": answer.utilization,
-        "token_ids": [token.id for token in answer.tokens],
-    }
 
 
 COLUMNS = {"LUT": "lut", "FF": "ff", "DSP": "dsp", "BRAM": "bram"}

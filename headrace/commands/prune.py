@@ -1,19 +1,16 @@
 """`headrace prune`: one-shot pruning of a model to a sparse pattern."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from host.errors import UserError
-from host.files import check_target
 from host.language.text import read_text
-from host.language.tokenizer import Tokenizer
-from host.progress import console, progress
+from host.progress import console
 
+from ..library.pruning import prune
 from ..options import read
 
 
 PLACE = 50  # in `headrace --help`
-WINDOW = 512  # tokens of a calibration sequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,34 +82,20 @@ def register(commands):
 
 
 def run(args):
-    from mapper.prune import Pattern, prune
-    from mapper.read import native
-    from mapper.read.find import load
-    from sw_ref.evaluation import windows
-
     options = read(Options, args)
-    pattern = Pattern(options.pattern, options.density)
     if options.max_tokens < 2:
         raise UserError(f"--max-tokens must be at least 2, not {options.max_tokens}")
-    if Path(options.output).exists():
-        raise UserError(f"{options.output}: exists already; give a new folder")
-    check_target(options.output)
-    text = read_text(options.text)
-    model = load(options.model)
-    tokenizer = Tokenizer.from_json(model.tokenizer)
-    ids = tokenizer.continuation(text)[: options.max_tokens]
-    if len(ids) < 2:
-        raise UserError(f"{options.text}: must have at least 2 tokens, not {len(ids)}")
-    with progress("pruning") as report:
-        pruned = prune(
-            model, windows(ids, min(WINDOW, model.context)), pattern, options.bits, report
-        )
-    native.save(pruned, options.output, tokenizer.inner.to_str())
-    layers = [linear for layer in pruned.layers for linear in layer.linears.values()]
-    kept = sum(int((linear.codes != 0).sum()) for linear in layers)
-    total = sum(linear.codes.size for linear in layers)
+    pruned = prune(
+        options.model,
+        options.output,
+        read_text(options.text),
+        pattern=options.pattern,
+        density=options.density,
+        bits=options.bits,
+        max_tokens=options.max_tokens,
+    )
     console(stderr=False).print(
-        f"{options.output}: {pruned.name}, {kept:,} of {total:,} weights of the layers kept "
-        f"({100 * kept / total:.1f} %), {options.bits} bits each",
+        f"{options.output}: {pruned.name}, {pruned.kept:,} of {pruned.total:,} weights of the "
+        f"layers kept ({100 * pruned.kept / pruned.total:.1f} %), {options.bits} bits each",
         soft_wrap=True,
     )
