@@ -1,4 +1,7 @@
-"""ECPIX-5 with an LFE5UM5G-85F: its clocks, and the system on `amaranth_boards`' pins."""
+"""ECPIX-5 with an LFE5UM5G-85F: its clocks, and the system on `amaranth_boards`' pins.
+
+Its memory's chip and its configuration are in `ecpix5-85f.toml`, which hosts read as well.
+"""
 
 from amaranth import *
 from amaranth_boards.ecpix5 import ECPIX585Platform as Platform

@@ -1,6 +1,7 @@
 """OrangeCrab r0.2 with an LFE5U-85F: its clocks, and the system on its pins.
 
-The pins are `amaranth_boards`', but for those of memory and serial line.
+The pins are `amaranth_boards`', but for those of memory and serial line. The memory's chip and the
+configuration are in `orangecrab-85f.toml`, which hosts read as well.
 """
 
 from amaranth import *

@@ -18,13 +18,13 @@ from amaranth.back import rtlil
 from host.errors import UserError
 from host.files import writing
 from sim.tools import execute, nextpnr, version, yosys
-from sw_ref import cache
+from sw_ref import build_cache
 
 
 __all__ = ["FAMILIES", "Area", "Routed", "check_tools", "text_of", "synthesize", "place_and_route"]
 
 
-CACHE = cache.folder("synthesis")
+CACHE = build_cache.folder("synthesis")
 FAMILIES = {
     "ecp5": "synth_ecp5 -top {top} {options}",
     "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top {top} {options}",

@@ -1,4 +1,7 @@
-"""ULX3S with an LFE5U-85F: its clocks, and the system on `amaranth_boards`' pins."""
+"""ULX3S with an LFE5U-85F: its clocks, and the system on `amaranth_boards`' pins.
+
+Its memory's chip and its configuration are in `ulx3s-85f.toml`, which hosts read as well.
+"""
 
 from amaranth import *
 from amaranth.lib import io

@@ -8,7 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from rtl.spec.config import UNIT_BYTES
-from rtl.spec.csr import EVENT_COUNTERS, IDENTITY, REGISTERS, TOKENS, FaultCode
+from rtl.spec.csr import (
+    EVENT_COUNTERS,
+    IDENTITY,
+    REGISTERS,
+    TOKENS,
+    WATCHDOG_CYCLES,
+    FaultCode,
+)
 from rtl.spec.isa import WeightFormat, decode
 
 from .errors import UserError
@@ -167,7 +174,7 @@ class RegisterDevice:
 
     name = "device"
 
-    def __init__(self, config, *, watchdog=1_000_000, progress=None):
+    def __init__(self, config, *, watchdog=WATCHDOG_CYCLES, progress=None):
         self.config, self.watchdog = config, watchdog
         self.progress: Callable[[int], None] | None = progress
         self.image: Any = None

@@ -15,15 +15,15 @@ from sw_ref.legal import IllegalProgram
 from sw_ref.numerics import WINDOW
 from sw_ref.verify import verify_image
 
-from .layout import Matrix, MemoryMap
+from .dram_layout import Matrix, MemoryMap
 from .model import ODD
 from .pack import Packed, check_uniform, stack
 from .passes import layer_products, lowerable
 from .place import gains_of, place as place_values
 from .quantize import integer_groups
-from .registers import COLUMN_WORDS
 from .report import estimate
 from .schedule import schedule
+from .sequencer_registers import COLUMN_WORDS
 from .unmappable import refused
 
 
@@ -161,8 +161,8 @@ class Compilation:
 
     @cached_property
     def matrices(self):
-        """The :class:`~mapper.layout.Matrix` of a layer each, in the order of the stream; the head;
-        and the embedding, where it is not the head."""
+        """The :class:`~mapper.dram_layout.Matrix` of a layer each, in the order of the stream; the
+        head; and the embedding, where it is not the head."""
         model, config = self.model, self.config
         plan = plan_of(model, self.graph)
         plan.append(self._vocabulary("head", model.head))
@@ -213,7 +213,7 @@ class Compilation:
 
     @cached_property
     def memory(self):
-        """Where all lies in DRAM, a :class:`~mapper.layout.MemoryMap`."""
+        """Where all lies in DRAM, a :class:`~mapper.dram_layout.MemoryMap`."""
         memory = self._memory(self._draft[0].units)
         _check_memory(self.config, self.model, memory)
         return memory

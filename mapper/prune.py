@@ -1,5 +1,5 @@
-"""One-shot pruning to the patterns of :mod:`rtl.spec.sparse`, with what is left of each row making
-up for what is taken (SparseGPT; Frantar and Alistarh 2023).
+"""One-shot pruning to the patterns of :mod:`rtl.spec.sparse_modes`, with what is left of each row
+making up for what is taken (SparseGPT; Frantar and Alistarh 2023).
 
 A matrix is done column by column. What leaving out a weight w costs is w**2 / U**2, U the column's
 diagonal element of the Cholesky factor of the inverse Hessian of the layer's squared error over a
@@ -14,7 +14,7 @@ import numpy as np
 
 from host.errors import UserError
 from rtl.spec.formats import SPARSE_BY_BITS
-from rtl.spec.sparse import BLOCK, MODES
+from rtl.spec.sparse_modes import BLOCK, MODES
 from sw_ref.float32 import Float32, Tensors
 from sw_ref.graph import Linear
 from sw_ref.interpreter import TOKENS
@@ -37,8 +37,8 @@ class Pattern:
     Attributes
     ----------
     name : :class:`str`
-        One of :data:`rtl.spec.sparse.MODES`, or ``mixed``: 0, 2, 4, 8 or 16 of 16, each block of 16
-        x 16 as many as it is worth (FlightLLM).
+        One of :data:`rtl.spec.sparse_modes.MODES`, or ``mixed``: 0, 2, 4, 8 or 16 of 16, each block
+        of 16 x 16 as many as it is worth (FlightLLM).
     density : :class:`float`
         Share of weights to keep, where blocks differ.
     """

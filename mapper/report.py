@@ -7,9 +7,9 @@ from rtl.spec.config import GROUP, UNIT_BYTES
 from rtl.spec.formats import FORMATS, WeightFormat
 from rtl.spec.isa import INSTRUCTION_BYTES
 from rtl.spec.numbers import TILES
-from rtl.spec.sparse import BLOCK, MODES, SLOTS, Mode
+from rtl.spec.sparse_modes import BLOCK, MODES, SLOTS, Mode
 
-from .layout import Matrix
+from .dram_layout import Matrix
 
 
 __all__ = ["Tally", "estimate"]
@@ -24,7 +24,7 @@ class Tally:
 
     Attributes
     ----------
-    matrix : :class:`~mapper.layout.Matrix`
+    matrix : :class:`~mapper.dram_layout.Matrix`
     times : :class:`int`
         Layers so far.
     size : :class:`int`

@@ -6,7 +6,7 @@ instruction for all layers, so nothing ever holds it up but its own buffer.
 
 The order of nodes is the graph's: the family's (`mapper/families/`), as the rewrites changed it
 (`mapper/rewrites/`). The scheduler changes no order, and knows nodes and not families:
-:mod:`mapper.lowering` has the instructions of each type, :mod:`mapper.tokens` finds the tokens
+:mod:`mapper.lowering` has the instructions of each type, :mod:`mapper.sync_tokens` finds the tokens
 between units in what the instructions read and write.
 """
 
@@ -18,8 +18,8 @@ from .assembler import Assembler
 from .lowering import lowering_of
 from .nodes import Rows
 from .place import gains_of
-from .registers import COLUMN, COLUMN_WORDS, GAINS, KV_BLOCK_AT, KV_LAYER, POSITION
-from .tokens import Tokens
+from .sequencer_registers import COLUMN, COLUMN_WORDS, GAINS, KV_BLOCK_AT, KV_LAYER, POSITION
+from .sync_tokens import Tokens
 
 
 __all__ = ["Target", "schedule"]
@@ -32,7 +32,7 @@ class Target:
     ----------
     config : :class:`~rtl.spec.config.Config`
     asm : :class:`~mapper.assembler.Assembler`
-    memory : :class:`~mapper.layout.MemoryMap`
+    memory : :class:`~mapper.dram_layout.MemoryMap`
     place : :class:`~mapper.place.Placement`
     """
 
@@ -54,7 +54,7 @@ class Target:
         return self.place.gains[node.name]
 
     def matrix(self, name):
-        """The :class:`~mapper.layout.Matrix` of a name."""
+        """The :class:`~mapper.dram_layout.Matrix` of a name."""
         return self._matrices[name]
 
 
@@ -173,15 +173,16 @@ class _Schedule:
 
 
 def schedule(config, memory, place, matrices, tokens=None):
-    """The program, an :class:`~mapper.assembler.Assembler`, and its :class:`~mapper.tokens.Tokens`.
+    """The program, an :class:`~mapper.assembler.Assembler`, and its
+    :class:`~mapper.sync_tokens.Tokens`.
 
     Parameters
     ----------
-    memory : :class:`~mapper.layout.MemoryMap`
+    memory : :class:`~mapper.dram_layout.MemoryMap`
     place : :class:`~mapper.place.Placement`
-    matrices : iterable of :class:`~mapper.layout.Matrix`
+    matrices : iterable of :class:`~mapper.dram_layout.Matrix`
         Of the layers, and the head.
-    tokens : :class:`~mapper.tokens.Tokens`
+    tokens : :class:`~mapper.sync_tokens.Tokens`
         Those of the same program at other addresses in DRAM, if they are known.
     """
     program = _Schedule(Target(config, memory, place, matrices)).program()

@@ -7,7 +7,7 @@ import sysconfig
 from pathlib import Path
 
 from host.errors import UserError
-from sw_ref import cache
+from sw_ref import build_cache
 
 
 __all__ = [
@@ -104,7 +104,7 @@ def execute(command, folder, limit=None):
     """Run a tool within a folder, for `limit` seconds at most. Returns its exit code, None when it
     was stopped, and the last lines that it said."""
     # The wheels' programs are compiled when they first run; they see no files beyond the folder.
-    environment = {"YOWASP_CACHE_DIR": str(cache.folder("yowasp")), **os.environ}
+    environment = {"YOWASP_CACHE_DIR": str(build_cache.folder("yowasp")), **os.environ}
     try:
         done = subprocess.run(
             command,

@@ -18,9 +18,9 @@ import numpy as np
 from rtl.spec.config import KV_BLOCK, UNIT_BYTES
 from rtl.spec.isa import Func
 
-from . import cache
+from . import build_cache
 from .attention import BLOCK, EMPTY, EXP2, FRACTION, SCORE_BITS, SHIFT_LIMIT
-from .kept import keep
+from .jit_cache import keep
 from .numerics import MAX, MIN_NORMAL, f32
 
 
@@ -43,7 +43,7 @@ CONSTANTS_OF = (
     "rtl/spec/numbers.py",
     "rtl/spec/config.py",
     "rtl/spec/isa/*.py",
-    "rtl/spec/sparse.py",
+    "rtl/spec/sparse_modes.py",
     "rtl/spec/formats/*.py",
     "sw_ref/attention.py",
     "sw_ref/blocks.py",
@@ -60,9 +60,9 @@ def _cache():
 
     Numba itself would notice no change but one of the file that a function is in.
     """
-    paths = [path for pattern in CONSTANTS_OF for path in sorted(cache.ROOT.glob(pattern))]
+    paths = [path for pattern in CONSTANTS_OF for path in sorted(build_cache.ROOT.glob(pattern))]
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
-    return cache.folder("kernels") / digest[:16]
+    return build_cache.folder("kernels") / digest[:16]
 
 
 CACHE = _cache()

@@ -5,7 +5,7 @@ and their integers.
 import numpy as np
 
 from rtl.spec.numbers import LANE_BYTES as LANE
-from rtl.spec.sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
+from rtl.spec.sparse_modes import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
 
 from .kernels import kernel
 from .numerics import f32

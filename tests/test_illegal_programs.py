@@ -20,7 +20,7 @@ from rtl.spec.formats import pack, stream_units
 from rtl.spec.isa import Dest, Halt, Load, MatMul, Quant, Stream, Sync, Unit, WeightFormat, decode
 from rtl.spec.limits import STREAMS_AHEAD
 from rtl.spec.rules import RULES
-from rtl.spec.sparse import Mode
+from rtl.spec.sparse_modes import Mode
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
 from sim.programs.mistakes import mutant

@@ -158,7 +158,7 @@ RULES = [
     ("host/device.py",           "def f():\n import mapper.compile",           ["mapper.compile"]),
     ("mapper/compile.py",        "from host.image.image import Image",         []),
     ("mapper/compile.py",        "def f():\n from host.device import Device",  ["host.device.Device"]),
-    ("mapper/prune.py",          "from rtl.spec import sparse",                []),
+    ("mapper/prune.py",          "from rtl.spec import sparse_modes",                []),
     ("mapper/prune.py",          "from rtl import linear",                     ["rtl.linear"]),
     ("sim/measure.py",           "from mapper import compile",                 []),
     ("sim/measure.py",           "from boards import board",                   ["boards.board"]),

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from host.errors import UserError
-from sw_ref import cache
+from sw_ref import build_cache
 
 from .initialise import MODE_REGISTERS
 from .registers import REGISTERS
@@ -21,7 +21,7 @@ __all__ = ["VERSIONS", "generate", "settings"]
 
 
 HERE = Path(__file__).resolve().parent
-CACHE = cache.folder("dram")
+CACHE = build_cache.folder("dram")
 VERSIONS = {"litedram": "2024.12", "litex": "2024.12", "migen": "0.10.0"}
 MODULE = "litedram_core"
 # The generator declares what is driven from both ends as an input.

@@ -38,7 +38,7 @@ def is_image(path: str | os.PathLike[str]) -> bool:
 
 def cache() -> Path:
     """Folder of the images that are kept."""
-    from sw_ref.cache import folder
+    from sw_ref.build_cache import folder
 
     return folder("images")
 

@@ -2,8 +2,8 @@
 
 A file for each kind of node. A :class:`Lowering` is registered for its type with :func:`lowers`,
 and this folder is searched, so a new node type is a new file. Lowerings know nothing of tokens, of
-loops, or of where values lie: :mod:`mapper.tokens`, :mod:`mapper.schedule` and :mod:`mapper.place`
-see to those.
+loops, or of where values lie: :mod:`mapper.sync_tokens`, :mod:`mapper.schedule` and
+:mod:`mapper.place` see to those.
 """
 
 from importlib import import_module

@@ -6,7 +6,7 @@ from sw_ref.graph import Attend, Rope
 from sw_ref.sequences import RECIPROCAL
 
 from ..nodes import Append, AttendCache
-from ..registers import COLUMN_WORDS, KV_BLOCK_AT, KV_LAYER, POSITION
+from ..sequencer_registers import COLUMN_WORDS, KV_BLOCK_AT, KV_LAYER, POSITION
 from . import Lowering, lowers
 
 

@@ -4,7 +4,7 @@ from rtl.spec.isa import Dest, Embed, Load, MatMul, Quant, Scalar, Source, Strea
 from sw_ref.graph import Angles, Embedding, Head
 
 from ..nodes import Product, Quantize
-from ..registers import COLUMN, COLUMN_WORDS, LAST_COLUMN, POSITION, TEMP
+from ..sequencer_registers import COLUMN, COLUMN_WORDS, LAST_COLUMN, POSITION, TEMP
 from . import Lowering, lowers
 
 

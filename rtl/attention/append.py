@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import KV_BLOCK, UNIT_BYTES
-from ..spec.layouts import Quantized, WriteLine
 from ..spec.limits import CACHE_BITS, HEAD_BITS, UNIT_ADDRESS_BITS
+from ..spec.payloads import Quantized, WriteLine
 
 
 __all__ = ["AppendCommand", "KvAppend"]

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from ..bus.delay import delayed
 from ..bus.skid import SkidBuffer
 from ..fp.from_int import IntToFp
-from ..spec.layouts import vector_write
 from ..spec.limits import DENOMINATOR_BITS, HEAD_BITS, NUMERATOR_BITS, QUERY_BITS
+from ..spec.payloads import vector_write
 
 
 __all__ = ["OutputCommand", "AttentionOutput"]

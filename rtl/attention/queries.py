@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..spec.layouts import Quantized
 from ..spec.limits import HEAD_BITS, QUERY_BITS
+from ..spec.payloads import Quantized
 
 
 __all__ = ["QueryCommand", "QueryBuffer"]

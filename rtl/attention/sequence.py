@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import KV_BLOCK, UNIT_BYTES
-from ..spec.layouts import ReadRequest
 from ..spec.limits import CACHE_BITS, HEAD_BITS, LENGTH_BITS, UNIT_ADDRESS_BITS
+from ..spec.payloads import ReadRequest
 
 
 __all__ = ["Phase", "SequenceCommand", "BlockSequence"]

@@ -5,7 +5,7 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.isa import Append, Attend, Op
-from ..spec.layouts import Dispatched, Quantized, ReadRequest, WriteLine, vector_write
+from ..spec.payloads import Dispatched, Quantized, ReadRequest, WriteLine, vector_write
 from .accumulate import Accumulators
 from .append import KvAppend
 from .intake import Intake

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from ..bus.axi import AXI4Lite
 from ..spec.csr import BEST, EVENT_COUNTERS, IDENTITY, REGISTER_ADDRESS_BITS, TOKENS, FaultCode
 from ..spec.isa import Source, Unit
-from ..spec.layouts import Logit
 from ..spec.limits import PC_BITS
+from ..spec.payloads import Logit
 from .csr import RegisterFile
 
 

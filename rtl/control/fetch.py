@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..spec.config import UNIT_BYTES
 from ..spec.isa import WORD_BITS
-from ..spec.layouts import ReadRequest
+from ..spec.payloads import ReadRequest
 
 
 __all__ = ["Fetch"]

@@ -5,8 +5,8 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.isa import Op, Sync
-from ..spec.layouts import Dispatched
 from ..spec.limits import PC_BITS
+from ..spec.payloads import Dispatched
 from .tokens import TokenPort
 
 

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..spec.csr import TOKENS, FaultCode
 from ..spec.isa import REGISTERS, WORD_BITS, Insn, Loop, Op, Scalar, Source, Sync, Token, Unit
-from ..spec.layouts import Dispatched
 from ..spec.limits import LOOP_DEPTH, PC_BITS
+from ..spec.payloads import Dispatched
 
 
 __all__ = ["Sequencer"]

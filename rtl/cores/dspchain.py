@@ -5,7 +5,7 @@ from amaranth import *
 from ..spec.formats import FORMATS
 from ..spec.isa import WeightFormat
 from ..spec.numbers import GROUP
-from ..spec.sparse import BLOCK, Mode
+from ..spec.sparse_modes import BLOCK, Mode
 from .core import LinearCore, register
 from .dsp import ECP5, DspGroup
 from .reduction import NODES, ReductionTree, row_slices

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..spec.config import GROUP, Config
 from ..spec.isa import WeightFormat
-from ..spec.sparse import BLOCK, MODES, Mode
+from ..spec.sparse_modes import BLOCK, MODES, Mode
 from .core import CORE_WEIGHTS
 
 

@@ -1,4 +1,4 @@
-"""fp32 adder."""
+"""fp32 adder. Multiply-add is the multiplier and this: :mod:`rtl.vector.lane`."""
 
 from amaranth import *
 from amaranth.lib import data, wiring

@@ -1,4 +1,4 @@
-"""fp32 multiplier."""
+"""fp32 multiplier. Multiply-add is this and the adder: :mod:`rtl.vector.lane`."""
 
 from amaranth import *
 from amaranth.lib import data, wiring

@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..cores.tables import TABLES, SignTable
 from ..spec.config import GROUP, Config
-from ..spec.layouts import ActivationWrite
 from ..spec.limits import GROUP_BITS
 from ..spec.numbers import WINDOW
+from ..spec.payloads import ActivationWrite
 
 
 __all__ = ["ACTIVATION_READ", "Activations", "ActivationBuffer"]

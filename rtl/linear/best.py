@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..fp.format import MAX
 from ..spec.csr import BEST
-from ..spec.layouts import Logit
+from ..spec.payloads import Logit
 
 
 __all__ = ["BestLogits"]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
 from ..spec.config import Config
-from ..spec.layouts import vector_write
+from ..spec.payloads import vector_write
 
 
 __all__ = ["WordWrite", "Combiner"]

@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import GROUP, Config
-from ..spec.layouts import WeightStep
 from ..spec.limits import ACC_BITS, ROW_BITS
 from ..spec.numbers import TILES
+from ..spec.payloads import WeightStep
 
 
 __all__ = ["Embedder"]

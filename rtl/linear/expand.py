@@ -11,9 +11,9 @@ from ..bus.skid import SkidBuffer
 from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
-from ..spec.layouts import WeightStep
 from ..spec.numbers import LANE_BYTES
-from ..spec.sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
+from ..spec.payloads import WeightStep
+from ..spec.sparse_modes import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
 from .block import among
 
 

@@ -9,10 +9,10 @@ from ..bus.skid import SkidBuffer
 from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
-from ..spec.layouts import ActivationWrite, WeightStep
 from ..spec.limits import ACC_BITS, GROUP_BITS, ROW_BITS
 from ..spec.numbers import GROUP
-from ..spec.sparse import SLOTS, Mode
+from ..spec.payloads import ActivationWrite, WeightStep
+from ..spec.sparse_modes import SLOTS, Mode
 from .activations import ActivationBuffer
 from .block import among
 from .expand import Expander

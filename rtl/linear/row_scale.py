@@ -12,7 +12,7 @@ from ..fp.mul import FpMul
 from ..spec.config import Config
 from ..spec.limits import ACC_BITS, ROW_BITS
 from ..spec.numbers import TILES, WINDOW
-from ..spec.sparse import BLOCK
+from ..spec.sparse_modes import BLOCK
 
 
 __all__ = ["BIAS", "ScaleCommand", "ScaledResult", "RowScaler"]

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.limits import GROUP_BITS
-from ..spec.sparse import Mode
+from ..spec.sparse_modes import Mode
 
 
 __all__ = ["StripeStep", "StripeWalker"]

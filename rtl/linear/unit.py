@@ -8,8 +8,8 @@ from ..spec.config import GROUP, Config
 from ..spec.csr import BEST
 from ..spec.formats import SPARSE, WeightFormat
 from ..spec.isa import Embed, MatMul, Op
-from ..spec.layouts import ActivationWrite, Dispatched, Logit, vector_write
 from ..spec.limits import COLUMN_BITS, ROW_BITS
+from ..spec.payloads import ActivationWrite, Dispatched, Logit, vector_write
 from .best import BestLogits
 from .block import among
 from .combine import Combiner

@@ -7,10 +7,10 @@ from amaranth.lib.wiring import In, Out
 from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
-from ..spec.layouts import WeightStep
 from ..spec.limits import GROUP_BITS, ROW_BITS
 from ..spec.numbers import TILES
-from ..spec.sparse import BLOCK
+from ..spec.payloads import WeightStep
+from ..spec.sparse_modes import BLOCK
 from .block import BlockWalker, among
 from .stripe import StripeWalker
 from .trits import TritDecoder

@@ -8,7 +8,7 @@ from ..bus.skid import SkidBuffer
 from ..fp.format import MAX, saturated
 from ..spec.config import UNIT_BYTES
 from ..spec.isa import Load
-from ..spec.layouts import Dispatched, ReadRequest, vector_write
+from ..spec.payloads import Dispatched, ReadRequest, vector_write
 
 
 __all__ = ["LoadUnit"]

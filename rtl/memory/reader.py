@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from ..bus.axi import INCR, AXI4Read
 from ..spec.config import UNIT_BYTES
 from ..spec.csr import FaultCode
-from ..spec.layouts import ReadRequest
 from ..spec.limits import MAX_BURST_BEATS, MAX_BURST_UNITS
+from ..spec.payloads import ReadRequest
 from .splitter import Splitter
 
 

@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.layouts import ReadRequest
 from ..spec.limits import MAX_BURST_UNITS, STREAM_BITS, UNIT_ADDRESS_BITS
+from ..spec.payloads import ReadRequest
 
 
 __all__ = ["Burst", "Splitter"]

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.isa import Stream
-from ..spec.layouts import Dispatched, ReadRequest
+from ..spec.payloads import Dispatched, ReadRequest
 
 
 __all__ = ["StreamUnit"]

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from ..bus.axi import INCR, AXI4Write
 from ..spec.config import UNIT_BYTES
 from ..spec.csr import FaultCode
-from ..spec.layouts import WriteLine
 from ..spec.limits import MAX_OUTSTANDING
+from ..spec.payloads import WriteLine
 from .reader import ADDR_WIDTH, ID_WIDTH
 
 

@@ -4,12 +4,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 
-from . import presets
+from . import kv, presets
 from .dram import DRAMS, Dram
 from .formats import FORMATS
 from .isa import WeightFormat
 from .numbers import GROUP, KV_BLOCK, UNIT_BYTES
-from .sparse import PATTERNS
+from .sparse_modes import PATTERNS
 
 
 __all__ = [
@@ -237,8 +237,8 @@ class Config:
 
     @property
     def kv_block_units(self):
-        """Units of one KV block: a unit of exponents, then the keys, then the values."""
-        return 1 + 2 * KV_BLOCK * self.head_dim // UNIT_BYTES
+        """Units of one KV block, see :mod:`rtl.spec.kv`."""
+        return kv.block_units(self.head_dim)
 
     @property
     def digest(self):

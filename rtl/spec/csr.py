@@ -12,6 +12,7 @@ __all__ = [
     "IDENTITY",
     "TOKENS",
     "BEST",
+    "WATCHDOG_CYCLES",
     "FaultCode",
     "Register",
     "REGISTERS",
@@ -24,6 +25,7 @@ REGISTER_ADDRESS_BITS = 12  # of a byte
 IDENTITY = 0x44_41_45_48  # "HEAD", little endian
 TOKENS = 16  # columns that there is a token register for
 BEST = 64  # logits that the search keeps
+WATCHDOG_CYCLES = 1_000_000  # without progress that hosts allow, unless told otherwise
 
 
 class FaultCode(enum.IntEnum):

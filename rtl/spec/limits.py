@@ -153,7 +153,7 @@ LIMITS = {
             "positions",
             POSITIONS,
             f"attention's sums: {DENOMINATOR_BITS} bits for denominators, "
-            f"{NUMERATOR_BITS} for numerators",
+            f"{NUMERATOR_BITS} for numerators; `ATTEND.length` has {width('length', Attend)}",
         ),
         Limit("rows", ROWS, "`MATMUL.rows`, `EMBED.row`: a vocabulary, too"),
         Limit(

@@ -13,8 +13,8 @@ __all__ = ["RULES", "LIMIT", "ALONE", "REPEATED", "markdown"]
 
 LIMIT = 1 << 24  # Instructions, the sequencer's own included, of one run.
 # The watchdog does not count two things as progress: sequencer instructions (at most 11 cycles
-# each) and lines within one VECTOR instruction. Each run of them must end within its 1,000,000
-# cycles.
+# each) and lines within one VECTOR instruction. Each run of them must end within
+# :data:`~.csr.WATCHDOG_CYCLES`.
 ALONE = 1 << 16
 REPEATED = 1 << 20
 

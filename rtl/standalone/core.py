@@ -7,7 +7,7 @@ from amaranth import *
 from ..cores.core import SUM_BITS
 from ..spec.formats import FORMATS
 from ..spec.numbers import GROUP
-from ..spec.sparse import MODES, Mode
+from ..spec.sparse_modes import MODES, Mode
 
 
 __all__ = ["Port", "Standalone"]

@@ -2,7 +2,7 @@
 
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.numbers import GROUP
-from ..spec.sparse import INDEX_BITS, SLOTS
+from ..spec.sparse_modes import INDEX_BITS, SLOTS
 
 
 __all__ = ["manual"]

@@ -2,7 +2,7 @@
 
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
-from ..spec.sparse import INDEX_BITS, SLOTS
+from ..spec.sparse_modes import INDEX_BITS, SLOTS
 
 
 __all__ = ["testbench"]

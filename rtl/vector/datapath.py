@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..fp.mul import FpMul
 from ..spec.isa import Func
-from ..spec.layouts import vector_write
+from ..spec.payloads import vector_write
 from .lane import Lane
 from .reduce import Reduce
 

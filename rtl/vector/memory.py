@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..spec.layouts import vector_write
+from ..spec.payloads import vector_write
 
 
 __all__ = ["VectorMemory", "VectorRead"]

@@ -5,7 +5,7 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import GROUP, Config
-from ..spec.layouts import Quantized
+from ..spec.payloads import Quantized
 from .quantizer_lane import KEPT, QuantizerLane
 
 

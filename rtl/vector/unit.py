@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.isa import Dest, Func, Op, Quant, Vector
-from ..spec.layouts import ActivationWrite, Dispatched, Quantized, vector_write
 from ..spec.limits import INNER, INNER_BITS, OUTER_BITS, REPETITIONS
+from ..spec.payloads import ActivationWrite, Dispatched, Quantized, vector_write
 from .datapath import Datapath
 from .memory import VectorRead
 from .quantizer import Quantizer

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from host.image.digest import sha256
-from sw_ref import cache
+from sw_ref import build_cache
 
 from ..checkers import rules
 from ..tools import ROOT, WARNINGS, ToolError, environment, refuse, verilator
@@ -37,7 +37,7 @@ __all__ = [
 
 
 HERE = Path(__file__).resolve().parent
-CACHE = cache.folder("sim")
+CACHE = build_cache.folder("sim")
 FLAGS = ["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3", *WARNINGS]
 # Without splitting, the compiler takes minutes over large designs; small ones are faster whole.
 SPLIT = ["--output-split", "20000", "--output-split-cfuncs", "1000"]

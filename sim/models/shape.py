@@ -9,7 +9,7 @@ from mapper.compile import compile_model
 from mapper.families import FAMILIES, Hyperparameters
 from mapper.passes import layer_products, lowerable
 from mapper.place import place
-from mapper.registers import COLUMN_WORDS
+from mapper.sequencer_registers import COLUMN_WORDS
 from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
 from rtl.spec.isa import WeightFormat
 

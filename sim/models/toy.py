@@ -6,7 +6,7 @@ from mapper.families import FAMILIES, Hyperparameters
 from mapper.model import ODD, Layer, Layers, Linear, Model, round_s8, round_u
 from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
-from rtl.spec.sparse import BLOCK
+from rtl.spec.sparse_modes import BLOCK
 
 
 __all__ = ["prune", "round_rows", "toy_model"]

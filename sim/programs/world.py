@@ -8,7 +8,7 @@ from host.image.image import Image
 from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
 from rtl.spec.formats import FORMATS, SPARSE, WeightFormat, pack
 from rtl.spec.limits import GROUPS, POSITIONS
-from rtl.spec.sparse import BLOCK
+from rtl.spec.sparse_modes import BLOCK
 
 from ..harness.patterns import EDGES, floats, pattern
 

@@ -6,7 +6,7 @@ arXiv:2306.11695); a block's N follows from its saliency, as in FlightLLM (arXiv
 
 import torch
 
-from rtl.spec.sparse import BLOCK
+from rtl.spec.sparse_modes import BLOCK
 
 
 __all__ = [

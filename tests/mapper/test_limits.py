@@ -8,7 +8,7 @@ import pytest
 
 from host.errors import UserError
 from mapper.compile import _check, _check_memory, compile_model
-from mapper.layout import MemoryMap
+from mapper.dram_layout import MemoryMap
 from rtl.spec import limits
 from rtl.spec.config import get
 from rtl.spec.isa import Attend, WeightFormat, decode

@@ -8,7 +8,7 @@ from mapper.allocate import Overlap, check
 from mapper.families import FAMILIES
 from mapper.passes import lowerable
 from mapper.place import place
-from mapper.registers import COLUMN_WORDS
+from mapper.sequencer_registers import COLUMN_WORDS
 from rtl.spec.config import get
 
 from .families.test_families import SIZES

@@ -12,7 +12,7 @@ from mapper.families import FAMILIES
 from mapper.prune import Pattern, prune, prune_layer, prune_matrix
 from mapper.read import hf_model, native
 from rtl.spec.isa import WeightFormat
-from rtl.spec.sparse import BLOCK
+from rtl.spec.sparse_modes import BLOCK
 from sim.models.toy import toy_model
 from sw_ref.evaluation import float32_losses
 from sw_ref.float32 import Float32

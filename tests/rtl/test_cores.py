@@ -17,7 +17,7 @@ from rtl.linear.slices import WIDEST
 from rtl.spec import config as configs
 from rtl.spec.config import NATIVE
 from rtl.spec.formats import FORMATS
-from rtl.spec.sparse import SLOTS, Mode
+from rtl.spec.sparse_modes import SLOTS, Mode
 
 
 def test_config_wrong():

@@ -9,7 +9,7 @@ from rtl.cores.slots import SlotSelect, elements
 from rtl.spec.config import Config
 from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
-from rtl.spec.sparse import Mode
+from rtl.spec.sparse_modes import Mode
 
 
 def config(beat_bits=256, **changes):

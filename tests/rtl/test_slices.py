@@ -7,7 +7,7 @@ from rtl.linear.slices import Banks, payload_slices
 from rtl.spec.config import CONFIGS, Config
 from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
-from rtl.spec.sparse import Mode
+from rtl.spec.sparse_modes import Mode
 
 
 DENSE = {WeightFormat.U4, WeightFormat.S8}

@@ -7,7 +7,7 @@ import pytest
 
 from rtl.spec.config import GROUP, UNIT_BYTES, get
 from rtl.spec.formats import FORMATS, SPARSE, WeightFormat, integers, pack
-from rtl.spec.sparse import BLOCK, Mode
+from rtl.spec.sparse_modes import BLOCK, Mode
 from sim.harness.patterns import EDGES, floats
 from sim.models.toy import prune
 from sw_ref import linear as module, numerics

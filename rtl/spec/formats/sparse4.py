@@ -1,4 +1,7 @@
-"""SPARSE4: signed codes of 4 bits in stripes, blocks of zeros left out. No scale but the row's."""
+"""SPARSE4: signed codes of 4 bits in stripes, blocks of zeros left out. No scale but the row's.
+
+:mod:`~.stripes` has how they are packed.
+"""
 
 from .format import register
 from .stripes import Stripes

@@ -10,9 +10,9 @@ lanes' blocks lie side by side and share their mode, so on N lanes n is the larg
 that lie above each other.
 
 A header beat comes before every 32 N blocks, four bits a block, first block lowest: in bits 2:0 the
-:class:`~rtl.spec.sparse.Mode`, in bit 3 whether it is the last block stored of its stripe, after
-which the stripe has neither blocks nor headers. A stripe of zeros has its first block stored, in
-the mode with the fewest beats.
+:class:`~rtl.spec.sparse_modes.Mode`, in bit 3 whether it is the last block stored of its stripe,
+after which the stripe has neither blocks nor headers. A stripe of zeros has its first block stored,
+in the mode with the fewest beats.
 
 Then, for each block that is no block of zeros, per lane: the codes, ordered [row][slot], in code
 beats of 32 nibbles or 16 bytes, first slot lowest; right before the first of as many code beats as
@@ -25,7 +25,7 @@ last, in 2:4 of their two. The whole matrix is padded with zeros to `UNIT_BYTES`
 import numpy as np
 
 from ..numbers import GROUP, LANE_BYTES, UNIT_BYTES
-from ..sparse import BLOCK, INDEX_BITS, MODES, PATTERNS, SLOTS, Mode
+from ..sparse_modes import BLOCK, INDEX_BITS, MODES, PATTERNS, SLOTS, Mode
 from .format import Format, whole_units
 
 

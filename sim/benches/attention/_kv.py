@@ -6,7 +6,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from rtl.spec.config import KV_BLOCK, UNIT_BYTES
-from rtl.spec.layouts import ReadRequest, WriteLine
+from rtl.spec.payloads import ReadRequest, WriteLine
 from sim.harness.bench import from_bits, get_port
 
 

@@ -6,8 +6,8 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from rtl.attention.append import AppendCommand, KvAppend
 from rtl.spec.config import Config, get
-from rtl.spec.layouts import Quantized
 from rtl.spec.limits import CACHE, UNITS
+from rtl.spec.payloads import Quantized
 from sim.benches.attention._kv import KvMemory, runs
 from sim.harness.bench import Source, case, rng, start
 

@@ -7,8 +7,8 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from rtl.attention.unit import AttentionUnit
 from rtl.spec.config import Config, get
 from rtl.spec.isa import Append, Attend
-from rtl.spec.layouts import Dispatched, Quantized, vector_write
 from rtl.spec.limits import CACHE
+from rtl.spec.payloads import Dispatched, Quantized, vector_write
 from sim.benches.attention._kv import KvMemory, runs
 from sim.harness.bench import Sink, Source, case, rng, start
 from sim.oracles.attention import ATTEND

@@ -10,8 +10,8 @@ from rtl.control.control import UNITS_BITS, Control, FaultReport
 from rtl.spec.config import get
 from rtl.spec.csr import BEST, EVENT_COUNTERS, REGISTERS, TOKENS, FaultCode
 from rtl.spec.isa import Source
-from rtl.spec.layouts import Logit
 from rtl.spec.limits import PC_BITS, ROW_BITS
+from rtl.spec.payloads import Logit
 from sim.harness.bench import cycles, get_port, rng, start, to_bits
 
 

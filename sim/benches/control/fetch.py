@@ -6,7 +6,7 @@ from cocotb.triggers import FallingEdge
 from rtl.control.fetch import Fetch
 from rtl.spec.config import UNIT_BYTES, Config, get
 from rtl.spec.isa import WORD_BITS
-from rtl.spec.layouts import ReadRequest
+from rtl.spec.payloads import ReadRequest
 from sim.harness.bench import Sink, Source, case, cycles, get_port, rng, start
 
 

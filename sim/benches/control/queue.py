@@ -9,8 +9,8 @@ from cocotb.triggers import FallingEdge
 from rtl.control.queue import UnitQueue
 from rtl.control.tokens import TokenCounters
 from rtl.spec.isa import WORD_BITS, Load, Op, Sync
-from rtl.spec.layouts import Dispatched
 from rtl.spec.limits import PC_BITS, TOKEN_COUNTERS, TOKENS_AHEAD
+from rtl.spec.payloads import Dispatched
 from sim.harness.bench import Sink, Source, cycles, get_port, rng, start
 
 

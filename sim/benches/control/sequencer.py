@@ -23,8 +23,8 @@ from rtl.spec.isa import (
     Unit,
     Vector,
 )
-from rtl.spec.layouts import Dispatched
 from rtl.spec.limits import LOOP_DEPTH
+from rtl.spec.payloads import Dispatched
 from sim.harness.bench import Sink, case, cycles, get_port, rng, start
 
 

@@ -12,7 +12,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 from rtl.spec.numbers import GROUP, LANE_BYTES
-from rtl.spec.sparse import INDEX_BITS, MODES, SLOTS, Mode
+from rtl.spec.sparse_modes import INDEX_BITS, MODES, SLOTS, Mode
 
 from ...harness.bench import Sink, Source, case, rng, start
 from ...oracles.linear import PRODUCTS

@@ -7,7 +7,7 @@ import numpy as np
 from rtl.spec.config import GROUP, Config
 from rtl.spec.formats import FORMATS as BY_FORMAT, SPARSE, pack
 from rtl.spec.isa import WeightFormat
-from rtl.spec.sparse import BLOCK
+from rtl.spec.sparse_modes import BLOCK
 from sim.oracles.linear import PRODUCTS, WEIGHTS
 
 
@@ -131,7 +131,7 @@ class Matrix:
     @property
     def embed_steps(self):
         """What an embedding wants of the unpacked steps of S8: see
-        :class:`~rtl.spec.layouts.WeightStep`.
+        :class:`~rtl.spec.payloads.WeightStep`.
         """
         raw = self.tiles(self.codes.view(np.uint8).reshape(self.rows, self.groups, 2, 16))
         return [

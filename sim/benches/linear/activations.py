@@ -5,7 +5,7 @@ import numpy as np
 
 from rtl.linear.activations import ACTIVATION_READ, ActivationBuffer, Activations
 from rtl.spec.config import GROUP, get
-from rtl.spec.layouts import ActivationWrite
+from rtl.spec.payloads import ActivationWrite
 
 from ...harness.bench import Sink, Source, case, cycles, get_port, rng, start
 from ...oracles.linear import ALIGNMENT, PRODUCTS

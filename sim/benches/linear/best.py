@@ -6,8 +6,8 @@ from cocotb.triggers import FallingEdge
 
 from rtl.linear.best import BestLogits
 from rtl.spec.csr import BEST
-from rtl.spec.layouts import Logit
 from rtl.spec.limits import ROW_BITS
+from rtl.spec.payloads import Logit
 from sim.harness.bench import Source, cycles, rng, start
 from sim.harness.patterns import EDGES, is_finite, patterns
 from sim.oracles.linear import BEST_LOGITS

@@ -5,7 +5,7 @@ from cocotb.triggers import FallingEdge
 
 from rtl.linear.combine import Combiner, WordWrite
 from rtl.spec.config import get
-from rtl.spec.layouts import vector_write
+from rtl.spec.payloads import vector_write
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from rtl.linear.embed import Embedder
 from rtl.spec.config import GROUP, get
 from rtl.spec.formats import TILES, WeightFormat
-from rtl.spec.layouts import WeightStep
+from rtl.spec.payloads import WeightStep
 from sim.harness.bench import Sink, Source, case, rng, start
 from sim.oracles.linear import WEIGHTS
 

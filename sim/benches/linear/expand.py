@@ -6,7 +6,7 @@ from rtl.linear.expand import Expander
 from rtl.spec.config import Config, get
 from rtl.spec.formats import SPARSE
 from rtl.spec.isa import WeightFormat
-from rtl.spec.layouts import WeightStep
+from rtl.spec.payloads import WeightStep
 
 from ...harness.bench import Sink, Source, case, cycles, get_port, rng, start
 from ..cores._steps import StepMatrix, settle

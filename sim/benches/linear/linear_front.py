@@ -9,9 +9,9 @@ from rtl.linear.pipeline import LINEAR_COMMAND, LinearPipeline
 from rtl.spec.config import Config, get
 from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
-from rtl.spec.layouts import ActivationWrite, WeightStep
 from rtl.spec.limits import ACC_BITS
-from rtl.spec.sparse import BLOCK
+from rtl.spec.payloads import ActivationWrite, WeightStep
+from rtl.spec.sparse_modes import BLOCK
 
 from ...harness.bench import Sink, Source, case, cycles, get_port, rng, start
 from ...oracles.linear import EXACT_SUMS

@@ -8,8 +8,8 @@ from rtl.linear.unit import LinearUnit
 from rtl.spec.config import GROUP, Config, get
 from rtl.spec.csr import BEST
 from rtl.spec.isa import Embed, MatMul, WeightFormat
-from rtl.spec.layouts import ActivationWrite, Dispatched, Logit, vector_write
 from rtl.spec.limits import COLUMN_BITS, ROW_BITS
+from rtl.spec.payloads import ActivationWrite, Dispatched, Logit, vector_write
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
 from sim.harness.patterns import EDGES, floats, is_finite
 from sim.oracles.linear import BEST_LOGITS, EMBEDDING, LINEAR

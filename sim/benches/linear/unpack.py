@@ -9,9 +9,9 @@ from rtl.spec.config import Config, get
 from rtl.spec.formats import SPARSE
 from rtl.spec.formats.stripes import HEADER_BLOCKS
 from rtl.spec.isa import WeightFormat
-from rtl.spec.layouts import WeightStep
 from rtl.spec.limits import GROUPS
-from rtl.spec.sparse import BLOCK
+from rtl.spec.payloads import WeightStep
+from rtl.spec.sparse_modes import BLOCK
 
 from ...harness.bench import Sink, Source, case, cycles, get_port, rng, start
 from ..cores._steps import StepMatrix, settle

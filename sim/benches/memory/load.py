@@ -6,7 +6,7 @@ from cocotb.triggers import FallingEdge
 from rtl.memory.load import LoadUnit
 from rtl.spec.config import Config, get
 from rtl.spec.isa import Load
-from rtl.spec.layouts import Dispatched, ReadRequest, vector_write
+from rtl.spec.payloads import Dispatched, ReadRequest, vector_write
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
 from sim.harness.patterns import EDGES, floats, patterns
 from sim.oracles.fp import LOAD

@@ -9,8 +9,8 @@ from cocotbext.axi import AxiRamRead, AxiReadBus
 from rtl.memory.reader import MemoryReader
 from rtl.spec.config import get
 from rtl.spec.csr import FaultCode
-from rtl.spec.layouts import ReadRequest
 from rtl.spec.limits import STREAM, UNITS
+from rtl.spec.payloads import ReadRequest
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
 
 from ._memory import ReadMemory, pattern

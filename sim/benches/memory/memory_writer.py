@@ -9,8 +9,8 @@ from cocotbext.axi import AxiRamWrite, AxiWriteBus
 from rtl.memory.writer import MemoryWriter
 from rtl.spec.config import get
 from rtl.spec.csr import FaultCode
-from rtl.spec.layouts import WriteLine
 from rtl.spec.limits import MAX_OUTSTANDING, UNITS
+from rtl.spec.payloads import WriteLine
 from sim.harness.bench import Source, cycles, rng, start
 
 

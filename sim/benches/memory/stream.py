@@ -5,7 +5,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from rtl.memory.stream import StreamUnit
 from rtl.spec.isa import Stream
-from rtl.spec.layouts import Dispatched, ReadRequest
+from rtl.spec.payloads import Dispatched, ReadRequest
 from sim.harness.bench import Sink, Source, cycles, get_port, rng, start
 
 

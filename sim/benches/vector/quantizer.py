@@ -6,7 +6,7 @@ import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from rtl.spec.config import GROUP, get
-from rtl.spec.layouts import Quantized
+from rtl.spec.payloads import Quantized
 from rtl.vector.quantizer import Floats, Quantizer
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
 from sim.harness.patterns import EDGES, floats, pattern

@@ -4,7 +4,7 @@ import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from rtl.spec.config import Config, get
-from rtl.spec.layouts import vector_write
+from rtl.spec.payloads import vector_write
 from rtl.vector.memory import VectorMemory
 from sim.harness.bench import Source, case, from_bits, get_port, rng, start
 

@@ -11,8 +11,8 @@ from cocotb.triggers import FallingEdge, RisingEdge, gather
 
 from rtl.spec.config import Config, get
 from rtl.spec.isa import Dest, Func, Vector
-from rtl.spec.layouts import ActivationWrite, Dispatched, Quantized, vector_write
 from rtl.spec.limits import REPETITIONS
+from rtl.spec.payloads import ActivationWrite, Dispatched, Quantized, vector_write
 from rtl.vector.memory import VectorMemory, VectorRead
 from rtl.vector.unit import VectorUnit
 from sim.harness.bench import Sink, Source, case, get_port, rng, start

@@ -12,7 +12,7 @@ from mapper.model import half_split
 from mapper.passes import lowerable
 from mapper.place import place
 from mapper.read import gguf_model, hf_model
-from mapper.registers import COLUMN_WORDS
+from mapper.sequencer_registers import COLUMN_WORDS
 from rtl.spec.config import get
 from sim.models.toy import toy_model
 from sw_ref.float32 import Float32

@@ -10,7 +10,7 @@ from rtl.spec.formats.planes import BitPlanes
 from rtl.spec.formats.u2 import U2
 from rtl.spec.limits import ACC_BITS
 from rtl.spec.numbers import GROUP, LANE_BYTES, TILES, UNIT_BYTES
-from rtl.spec.sparse import PATTERNS, SLOTS, Mode
+from rtl.spec.sparse_modes import PATTERNS, SLOTS, Mode
 
 
 ALL = pytest.mark.parametrize("its", FORMATS.values(), ids=lambda its: its.name)

@@ -3,7 +3,7 @@
 import pytest
 
 from mapper.assembler import Assembler
-from mapper.tokens import Tokens
+from mapper.sync_tokens import Tokens
 from rtl.spec.config import get
 from rtl.spec.isa import Func, Halt, Load, MatMul, Quant, Scalar, Source, Sync, Unit, Vector
 from sw_ref.legal import IllegalProgram

@@ -8,9 +8,9 @@ import pytest
 from rtl.spec.config import PATTERNS, UNIT_BYTES
 from rtl.spec.formats import FORMATS, pack, unpack
 from rtl.spec.isa import WeightFormat
-from rtl.spec.sparse import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
+from rtl.spec.sparse_modes import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
 
-from .slow_sparse import (
+from .slow_sparse_modes import (
     CODE_BITS,
     NUMBERS,
     PATTERN_OF,

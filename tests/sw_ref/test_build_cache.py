@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sw_ref import cache
+from sw_ref import build_cache
 
 
 ROOT = Path(__file__).parents[2]
@@ -22,16 +22,16 @@ USERS = (
 
 
 def test_checkout():
-    assert cache.folder("sim") == ROOT / "build" / "sim"
+    assert build_cache.folder("sim") == ROOT / "build" / "sim"
 
 
 def test_installed(tmp_path, monkeypatch):
     """Not beside the packages, where others' lie."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "mine"))
-    assert cache.folder("sim", tmp_path) == tmp_path / "mine" / "headrace" / "sim"
+    assert build_cache.folder("sim", tmp_path) == tmp_path / "mine" / "headrace" / "sim"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache.folder("sim", tmp_path) == tmp_path / ".cache" / "headrace" / "sim"
+    assert build_cache.folder("sim", tmp_path) == tmp_path / ".cache" / "headrace" / "sim"
 
 
 @pytest.mark.parametrize("path", USERS)

@@ -6,7 +6,7 @@ import errno
 import numba
 import pytest
 
-from sw_ref.kept import keep
+from sw_ref.jit_cache import keep
 
 
 def increment(x):
