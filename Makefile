@@ -35,9 +35,14 @@ test: $(VENV)/.test
 
 # Run the linter, the type checker and every test that builds nothing, in a minute.
 # sim.tools refuses under HEADRACE_CHECK: a test that builds says how many `seconds` it takes.
-check: lint
-	HEADRACE_CHECK=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not seconds" --durations=5 \
-	    --durations-min=2 $(TESTS)
+# The type checker runs beside them, and has the last word.
+check: $(VENV)/.check
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	@mkdir -p build; $(BIN)/basedpyright >build/types.log 2>&1 & types=$$!; \
+	    HEADRACE_CHECK=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not seconds" \
+	        --durations=5 --durations-min=2 $(TESTS); tests=$$?; \
+	    wait $$types; types=$$?; cat build/types.log; exit $$((tests | types))
 
 # Run the linter and the type checker.
 lint: $(VENV)/.check
