@@ -2,7 +2,8 @@
 
 yosys maps a design to the cells of a family of FPGAs; nextpnr places and routes it on a Lattice
 ECP5 with 84 k LUTs. Both come as wheels, the same program everywhere, so figures can be compared
-between machines. Results are kept in `build/synthesis` by the digest of all that they depend on.
+between machines. A bitstream's script is Amaranth's own: :mod:`boards.flow`. Results are kept in
+`build/synthesis` by the digest of all that they depend on.
 """
 
 import hashlib

@@ -11,7 +11,7 @@ from host.language.statistics import Statistics
 from host.language.templates import ANSWER, PLAIN, PLAIN_END, QUESTION
 from host.progress import console
 
-from ..chat import Chat
+from ..conversation import Chat
 from ..library.reading import reading
 from ..library.runner import Runner, check_tokens
 from ..options import DeviceOptions, ModelOptions, add_device, add_model, add_sampling, read
@@ -147,6 +147,8 @@ def answer(chat: Chat, question: str, runner: Runner, most: int, sampler: Sample
     finally:
         answering.close()
     print(flush=True)
+    if tokens and chat.session.stopped == "context":
+        console().print("(the context is full: the answer ends here)", style="dim")
     if chat.forgotten > forgotten:
         console().print(
             f"(the context is full: {chat.forgotten} messages are forgotten)", style="dim"

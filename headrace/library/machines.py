@@ -1,4 +1,8 @@
-"""Machines: configurations of the accelerator, by name, from a file, and with values changed."""
+"""Machines: configurations of the accelerator, by name, from a file, and with values changed.
+
+Without a name it is `DEFAULT`. Commands that synthesize, or run many programs, have a smaller one,
+their own `DEFAULT_CONFIG`; bitstreams and exports have the board's.
+"""
 
 from os import PathLike
 from typing import Any

@@ -9,13 +9,13 @@ block are, in order:
 
 Instructions have a head's first unit (``APPEND`` and ``ATTEND``, ``addr`` and ``stride``). The
 mapper lays heads, then layers, one after the other: the key of position p of head h in layer n
-begins, in units, at ::
+and its value begin, in units, at ::
 
-    kv + n * kv_layer_units + h * kv_head_units
-       + p // 32 * kv_block_units + 1 + p % 32 * head_dim / 64
+    block = kv + n * kv_layer_units + h * kv_head_units + p // 32 * kv_block_units
+    key   = block + 1 + p % 32 * head_dim / 64
+    value = block + 1 + (32 + p % 32) * head_dim / 64
 
-with the names of :class:`mapper.dram_layout.MemoryMap`; its value comes ``head_dim / 2`` units
-later.
+with the names of :class:`mapper.dram_layout.MemoryMap`.
 """
 
 from .numbers import KV_BLOCK, UNIT_BYTES

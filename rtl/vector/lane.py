@@ -24,8 +24,8 @@ class Lane(wiring.Component):
     The adder is free for :class:`~rtl.vector.reduce.Reduce` during DOT. Operands may be any
     patterns; no result has the exponent 255.
 
-    Throughput is one element per cycle; it never stalls. Latency is 2 cycles to `simple`, that of
-    the multiplier and the adder (`SUM_LATENCY`) to `sum`.
+    Throughput is one element per cycle; it never stalls. Latency is 2 cycles to `simple`, and to
+    `sum` that of the multiplier and the adder, 4 + 4 (`SUM_LATENCY`).
 
     Members
     -------

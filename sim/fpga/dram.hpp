@@ -206,6 +206,7 @@ private:
         bank.act = std::max(bank.act, now + p.rp);
     }
 
+    // Every `refi` cycles: precharge all banks, then REF, which keeps them for `rfc`.
     void refresh() {
         int64_t ready = now;
         bool open = false;

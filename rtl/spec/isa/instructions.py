@@ -1,4 +1,7 @@
-"""The instructions: each a class that declares its fields, and whose docstring defines it."""
+"""The instructions: each a class that declares its fields, and whose docstring defines it.
+
+docs/isa.md has every bit's place, the fields that all have included.
+"""
 
 from .encoding import Insn, bits, one_of, reg
 from .enums import Dest, Func, Op, Unit, WeightFormat

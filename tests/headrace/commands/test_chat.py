@@ -63,6 +63,15 @@ def test_chat(model, capsys, template, typed):
     assert positions().count(0) == 2
 
 
+def test_an_answer_ends_with_the_context(model, capsys, template, typed):
+    """Not without a word."""
+    typed(b"hello")
+    code, _, err = asked(capsys, model, "--context", 32, "--tokens", 100)
+    assert code == 0 and err == "(the context is full: the answer ends here)\n"
+    typed(b"hello")
+    assert asked(capsys, model, "--context", 32, "--tokens", 2)[2] == ""
+
+
 def test_without_a_template(model, capsys, typed):
     """The plain form is said once, and is what the model reads."""
     typed(b"hello", b"world")

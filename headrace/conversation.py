@@ -1,4 +1,4 @@
-"""A conversation: its history stays in the KV cache."""
+"""A conversation: its history stays in the KV cache. `commands/chat.py` shows it to the user."""
 
 from host.errors import UserError
 from host.language.tokenizer import TextStream

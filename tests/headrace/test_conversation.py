@@ -1,6 +1,6 @@
 import pytest
 
-from headrace.chat import Before, Chat
+from headrace.conversation import Before, Chat
 from host.errors import UserError
 from host.language.generate import Session
 from host.language.tokenizer import Tokenizer
