@@ -21,8 +21,8 @@ from sw_ref.pytorch.interpreter import Float32
 
 
 ORACLE = json.loads((Path(__file__).parent / "data" / "smollm2_oracle.json").read_text())["items"]
-PROMPT = "What is the capital of France?"
-TOKENS = 8
+PROMPT = "The capital of Germany is"  # more tokens than columns: a full run, and one that is not
+TOKENS = 3
 CONTEXT = 96
 
 
