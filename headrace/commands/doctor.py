@@ -61,7 +61,9 @@ def packages():
 def tool(path, *args):
     """First line that a program prints, None when it cannot be run."""
     try:
-        done = subprocess.run([path, *args], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [path, *args], capture_output=True, text=True, errors="replace", timeout=60
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return (done.stdout or done.stderr).strip().split("\n")[0] if done.returncode == 0 else None
@@ -100,7 +102,11 @@ def checks():
     said, good = verilator()
     yield "Verilator", said, None if good else f"must be 5.036 or newer; run: {install()}", True
     done = subprocess.run(
-        [sys.executable, "-m", "sim.known_answer"], capture_output=True, text=True, cwd=ROOT
+        [sys.executable, "-m", "sim.known_answer"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        cwd=ROOT,
     )
     lines = (done.stdout + done.stderr).strip().split("\n")
     yield (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import UnusedElaboratable
 
-from host.errors import run_command
+from host.errors import UserError, run_command
 from rtl.spec import config as configs
 
 from ..harness.build import cases
@@ -109,6 +109,11 @@ def _measure_programs(options, before):
 
 def _measure_python(options, before):
     files = python.entries(python.run(options.tests or python.TESTS, options.jobs))
+    if options.tests:  # they reach less than all tests do
+        for file, (reached, lines, *_, missing) in files.items():
+            if reached:
+                print(f"{file}: {reached} of {lines} lines reached", *filter(None, [missing]))
+        return {"files": files}, []
     return {"files": files}, list(python.worse(before.get("files", {}), files))
 
 
@@ -126,10 +131,16 @@ def command(argv):
         help="rtl: a bench; print what it reaches, and record it with --accept alone",
     )
     parser.add_argument("-n", type=int, default=PROGRAMS, help="programs: how many")
-    parser.add_argument("tests", nargs="*", help="python: tests, whose coverage is not recorded")
+    parser.add_argument("tests", nargs="*", help="python: print what these reach, record nothing")
     parser.add_argument("--accept", action="store_true", help="record it even if it is less")
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count())
     args = parser.parse_args(argv)
+    for option, given, part in ("--unit", args.unit, "rtl"), ("tests", args.tests, "python"):
+        if given and args.part != part:
+            raise UserError(f"{option}: only {part} has any, not {args.part}; leave it out")
+    for option, count in ("-n", args.n), ("--jobs", args.jobs):
+        if count < 1:
+            raise UserError(f"{option}: must be 1 or more, not {count}")
 
     recorded, commit = record.load(), record.commit()
     options = Options(unit=tuple(args.unit), n=args.n, tests=tuple(args.tests), jobs=args.jobs)

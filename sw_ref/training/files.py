@@ -91,8 +91,10 @@ def history(folder):
     """What `training.json` says of the run that wrote a folder."""
     path = Path(folder) / "training.json"
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        about = json.loads(path.read_text("utf-8"))
+        about["curve"][-1]  # one is written when a run ends
+        return about
+    except (OSError, ValueError, LookupError, TypeError):
         raise TrainingError(
             f"{path}: must be what a run that ended left there; run it to its end"
         ) from None

@@ -112,24 +112,29 @@ def train(
     """
     batches, optims = Windows(texts["train"], seed), optimizers(model, peak, decay)
     compiled = torch.compile(loss_of, dynamic=False)
-    step, tokens, recent, began = 0, 0, [], time.monotonic()
-    while (done := budget.done(step, time.monotonic() - began)) < 1:
+    step, tokens, recent, began, done = 0, 0, [], time.monotonic(), 0.0
+    while done < 1:
         window = budget.window if done < LONG else model.shape.context
         for optim in optims:
             for group in optim.param_groups:
                 group["lr"] = peak * rate(done)
                 group["weight_decay"] = group["weight_decay"] if done < 0.5 else 0.0
-        loss = compiled(model, batches.next(budget.tokens // window, window))
+        count = budget.tokens // window
+        loss = compiled(model, batches.next(count, window))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         for optim in optims:
             optim.step()
             optim.zero_grad(set_to_none=True)
-        step, tokens = step + 1, tokens + budget.tokens
+        step, tokens = step + 1, tokens + count * window
         recent = [*recent[-49:], loss.item()]
-        if step % every == 0 or budget.done(step, time.monotonic() - began) >= 1:
+        done = budget.done(step, time.monotonic() - began)
+        if step % every == 0 or done >= 1:
             validation = evaluate(model, texts["validation"], budget.window, limit=64)
             curve.append([step, tokens, round(sum(recent) / len(recent), 4), round(validation, 4)])
-            progress(done, f"step {step}: train {curve[-1][2]:.3f}, validation {validation:.3f}")
+            progress(
+                min(done, 1.0),
+                f"step {step}: train {curve[-1][2]:.3f}, validation {validation:.3f}",
+            )
             checkpoint()
     return time.monotonic() - began

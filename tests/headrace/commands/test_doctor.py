@@ -78,3 +78,101 @@ def test_tool_that_is_missing(monkeypatch, missing, mend):
     assert checks[missing] == ("not found", f"run: {mend}")
     assert checks["Verilator"] == ("5.0", "must be 5.036 or newer; run: make install")
     assert sum(mend is not None for _, mend in checks.values()) == 2
+
+
+def test_not_installed(monkeypatch):
+    """Run from a checkout alone, it says what to do instead of ending with a traceback."""
+
+    def requires(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", requires)
+    assert list(doctor.packages()) == [("headrace", "not installed", "run: make install", True)]
+
+
+def program(path, script):
+    """A program, in the place of a tool."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "script, said",
+    [
+        ("echo first; echo second", "first"),
+        ("echo; echo '  second'", "second"),
+        ("echo on stderr >&2", "on stderr"),
+        ("echo some; exit 1", None),
+        ("kill -9 $$", None),
+        ("printf 'caf\\351'", "caf\ufffd"),
+    ],
+)
+def test_tool(tmp_path, script, said):
+    """If not, doctor calls a tool good that does not work, or ends with a traceback."""
+    assert doctor.tool(program(tmp_path / "tool", script)) == said
+
+
+def test_tool_that_cannot_be_started(tmp_path):
+    (tmp_path / "text").write_text("no program")
+    assert doctor.tool(str(tmp_path / "text")) is None
+    assert doctor.tool(str(tmp_path / "nothing")) is None
+
+
+def test_tool_that_hangs(monkeypatch):
+    def hang(args, **options):
+        raise doctor.subprocess.TimeoutExpired(args, options["timeout"])
+
+    monkeypatch.setattr(doctor.subprocess, "run", hang)
+    assert doctor.tool("some") is None
+
+
+@pytest.mark.parametrize(
+    "said, good",
+    [
+        ("Verilator 5.036 2025-04-27 rev v5.036", True),
+        ("Verilator 5.100.1 2030-01-01", True),
+        ("Verilator 6.000 2030-01-01", True),
+        ("Verilator 5.006 2023-01-22", False),
+        ("Verilator 4.999", False),
+        ("Verilator", False),
+        ("Verilator new", False),
+        ("Verilator 5.x", False),
+        ("Verilator 6", True),
+    ],
+)
+def test_verilator(tmp_path, monkeypatch, said, good):
+    """If not, doctor takes one that computes wrong values silently, or stumbles over what it
+    says.
+    """
+    monkeypatch.setattr(doctor.sysconfig, "get_path", lambda name: str(tmp_path))
+    program(tmp_path / "verilator" / "bin" / "verilator", f"echo '{said}'")
+    assert doctor.verilator() == (said, good)
+
+
+def test_verilator_that_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor.sysconfig, "get_path", lambda name: str(tmp_path))
+    assert doctor.verilator() == (f"not at {tmp_path}/verilator/bin/verilator", False)
+
+
+@pytest.mark.parametrize(
+    "stdout, stderr, code, came, wrong",
+    [
+        ("as known\n", "", 0, "as known", False),
+        ("building\n", "Traceback\nValueError: wrong\n", 1, "ValueError: wrong", True),
+        ("", "", 1, "no answer", True),
+    ],
+)
+def test_simulation(monkeypatch, stdout, stderr, code, came, wrong):
+    """If not, a simulation that gives wrong answers is called good."""
+    monkeypatch.setattr(doctor, "packages", lambda: iter([]))
+    monkeypatch.setattr(doctor, "verilator", lambda: ("5.036", True))
+    monkeypatch.setattr(doctor, "tool", lambda *args: "1.0")
+    monkeypatch.setattr(
+        doctor.subprocess,
+        "run",
+        lambda *args, **kwargs: SimpleNamespace(stdout=stdout, stderr=stderr, returncode=code),
+    )
+    *_, (what, said, mend, needed) = doctor.checks()
+    assert (what, said, needed) == ("simulation", came, True) and (mend is not None) == wrong
