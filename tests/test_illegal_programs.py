@@ -83,13 +83,6 @@ def drawn(name):
     return mutants
 
 
-@pytest.mark.seconds(10)
-def test_many_are_drawn():
-    rules = Counter(each.rule for name in CONFIGS for each in drawn(name))
-    assert rules.total() >= 100 and rules[None] >= 40
-    assert rules.total() - rules[None] >= 40 and len(rules) - 1 >= 15
-
-
 class Endless(KeyboardInterrupt):
     """As if someone pressed Ctrl-C."""
 
@@ -103,6 +96,9 @@ def stop(cycles):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_refused_or_the_same(name):
     """What the functional model accepts, the accelerator computes: the same logits, and DRAM."""
+    rules = Counter(each.rule for each in drawn(name))
+    assert rules[None] == ACCEPTED[name]
+    assert rules.total() - rules[None] >= 30 and len(rules) - 1 >= 12
     with SimDevice(CONFIGS[name], watchdog=WATCHDOG, progress=stop) as sim:
         for each in drawn(name):
             if each.rule is not None:

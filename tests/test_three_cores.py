@@ -25,12 +25,12 @@ CONTEXT = 96
 LAYERS = 3
 # Name of the model, the prompt's tokens and how many come after them.
 RUNS = {
-    ("tiny", "small"): ([17, 300, 45, 201, 88], 8),
-    ("tiny", "wide"): ([17, 300, 45, 201, 88], 8),
-    ("tiny-sparse", "small"): ([17, 300, 45, 201, 88], 6),
-    ("tiny-sparse", "wide"): ([17, 300, 45, 201, 88], 6),
-    ("tiny-mixed", "small"): ([17, 300, 45, 201, 88], 6),
-    ("tiny-mixed", "wide"): ([17, 300, 45, 201, 88], 6),
+    ("tiny", "small"): ([17, 300, 45, 201, 88], 4),
+    ("tiny", "wide"): ([17, 300, 45, 201, 88], 4),
+    ("tiny-sparse", "small"): ([17, 300, 45, 201, 88], 3),
+    ("tiny-sparse", "wide"): ([17, 300, 45, 201, 88], 3),
+    ("tiny-mixed", "small"): ([17, 300, 45, 201, 88], 3),
+    ("tiny-mixed", "wide"): ([17, 300, 45, 201, 88], 3),
     ("smollm2", "small"): ([504], 1),
     ("smollm2", "wide"): ([504, 3575, 282, 7762, 314], 2),
 }

@@ -17,6 +17,7 @@ from host.image.digest import sha256
 from sw_ref import build_cache
 
 from ..checkers import rules
+from ..runtime import Runtime
 from ..tools import ROOT, WARNINGS, ToolError, environment, refuse, verilator
 from . import state
 from .dram_params import header
@@ -150,8 +151,16 @@ def _build(folder, digest, build):
     part.rename(folder)
 
 
+def _how(makefile):
+    """What Verilator's runtime depends on: options, tools, and what the model uses of it."""
+    uses = [line for line in makefile.read_text().splitlines() if line.startswith("VM_")]
+    return [*OPTIMIZE, str(verilator()), str(verilator().stat().st_mtime_ns), _machine(), *uses]
+
+
 def compile_model(part, prefix):
     """Compile what Verilator wrote to `part/obj` under a prefix, and keep nothing but libraries."""
+    runtime = Runtime(CACHE / ".runtime", _how(part / "obj" / f"{prefix}_classes.mk"))
+    runtime.give(part / "obj")
     execute(
         [
             "make",
@@ -168,6 +177,7 @@ def compile_model(part, prefix):
         ],
         part,
     )
+    runtime.keep(part / "obj")
     for path in (part / "obj").iterdir():
         if path.suffix in (".o", ".cpp", ".gch", ".d"):
             path.unlink()

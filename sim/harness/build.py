@@ -19,6 +19,7 @@ from host.files import writing
 
 from ..checkers.attach import checked_verilog, plain_verilog
 from ..checkers.rules import PLACES
+from ..runtime import OBJECTS, Runtime
 from ..tools import ROOT, WARNINGS, environment, verilator
 
 
@@ -27,17 +28,6 @@ __all__ = ["BenchError", "Build", "build", "cases", "component", "Runner", "tool
 
 class BenchError(UserError):
     """A bench does not exist, does not build, or failed."""
-
-
-# Verilator's own files, the same for every unit, are three quarters of a small unit's build.
-RUNTIME = (
-    "verilated.o",
-    "verilated_vpi.o",
-    "verilated_threads.o",
-    "verilated_fst_c.o",
-    "verilated_cov.o",
-    "verilated_covergroup.o",
-)
 
 
 # A bench runs mostly Python, and is built for longer than it runs.
@@ -77,22 +67,12 @@ class Runner(Verilator):
         # The copied runtime must look newer than the makefile that Verilator writes.
         return [
             build,
-            ["touch", "-c", *(str(self.build_dir / name) for name in RUNTIME)],
+            ["touch", "-c", *(str(self.build_dir / name) for name in OBJECTS)],
             [*make, *OPTIMIZE],
         ]
 
     def _waves_file(self):
         return "dump.fst"
-
-
-def _copy_runtime(source, target):
-    target.mkdir(parents=True, exist_ok=True)
-    for name in RUNTIME:
-        if (source / name).exists() and not (target / name).exists():
-            # Another run may be doing the same: what has this name is always whole.
-            part = target / f"{name}.{os.getpid()}"
-            shutil.copy(source / name, part)
-            part.replace(target / name)
 
 
 def units():
@@ -201,12 +181,12 @@ def build(unit, case, *, variant="", convert=plain_verilog, rewrite=None, args=(
     ]
     used = [str(verilator()), str(verilator().stat().st_mtime_ns), sys.executable, *args, *OPTIMIZE]
     digest = hashlib.sha256("\n".join([text, *used]).encode()).hexdigest()
-    runtime = folder.parent / ".runtime" / hashlib.sha256("\n".join(used).encode()).hexdigest()[:12]
+    runtime = Runtime(folder.parent / ".runtime", used)
     stamp, source = folder / "digest", folder / f"{unit}.sv"
     if not stamp.exists() or stamp.read_text() != digest:
         with tools(), writing(folder):
             shutil.rmtree(folder, ignore_errors=True)
-            _copy_runtime(runtime, folder)
+            runtime.give(folder)
             source.write_text(text)
             (folder / PLACES).write_text(json.dumps(places))
             try:
@@ -224,6 +204,6 @@ def build(unit, case, *, variant="", convert=plain_verilog, rewrite=None, args=(
                     f"{unit}-{case}: did not build ({error}); see "
                     f"{(folder / 'build.log').relative_to(ROOT)}"
                 ) from error
-            _copy_runtime(folder, runtime)
+            runtime.keep(folder)
             stamp.write_text(digest)
     return Build(unit, case, folder, inputs, waves)

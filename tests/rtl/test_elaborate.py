@@ -11,8 +11,7 @@ from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 import rtl
-from host.configurations import named
-from rtl.spec.config import Config
+from rtl.spec.config import CONFIGS, Config
 from rtl.spec.formats import ROW_SCALED
 from rtl.spec.isa import WeightFormat
 
@@ -44,7 +43,7 @@ CONFIGURATIONS = {
             program_words=4096,
             prefetch_beats=4096,
         ),
-        *named().values(),
+        *CONFIGS.values(),  # those of boards: tests/boards/test_board.py
     ]
 }
 # What constructors take beside `config`.

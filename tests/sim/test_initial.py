@@ -84,7 +84,7 @@ def test_the_seed_decides_what_a_simulation_begins_with():
     "how, limits, message",
     [
         ("cycles", {"cycles": 2000}, "1 of 1 tests failed: hangs: has not ended after 2000 cycles"),
-        ("loop", {"seconds": 15}, "the simulation has not ended after 15 seconds"),
+        ("loop", {"seconds": 6}, "the simulation has not ended after 6 seconds"),
     ],
 )
 def test_what_hangs_is_ended(how, limits, message):

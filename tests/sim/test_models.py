@@ -21,7 +21,7 @@ from sim.models.trials import cases
 from sim.programs.compare import Difference
 
 
-COUNTS = {"small": 8, "wide": 6}
+COUNTS = {"small": 8, "wide": 4}
 SMALL = CONFIGS["small"]
 
 

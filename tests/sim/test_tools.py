@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from threading import Thread
 
 import pytest
 
 from sim import tools
+from sim.tools import execute
 
 
 REFUSED = (
@@ -52,3 +54,37 @@ def test_a_test_that_builds_fails_under_check(tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 1 and REFUSED.format("Verilator") in done.stdout
+
+
+def test_the_first_run_of_a_tool_is_alone(tmp_path, monkeypatch):
+    """It compiles the tool, once; then they run side by side."""
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "tool").write_text(
+        "#!/bin/sh\necho begins >> log; n=0\n"
+        "until [ $n = $(cat most) -o $(grep -c begins log) = 2 ]; do sleep 0.01; n=$((n+1)); done\n"
+        "echo ends >> log\n"
+    )
+    (tmp_path / "tool").chmod(0o755)
+
+    def twice(most):
+        (tmp_path / "most").write_text(
+            str(most)
+        )  # hundredths of a second
+        (tmp_path / "log").unlink(missing_ok=True)
+        threads = [Thread(target=execute, args=([tmp_path / "tool"], tmp_path)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return (tmp_path / "log").read_text().split()
+
+    assert twice(10) == ["begins", "ends"] * 2
+    assert twice(1000) == ["begins"] * 2 + ["ends"] * 2
+    os.utime(tmp_path / "tool", (0, 0))  # another version
+    assert twice(10) == ["begins", "ends"] * 2
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "cache"))
+    assert execute(["/bin/echo", "said"], tmp_path) == (0, ["said"])
