@@ -170,7 +170,7 @@ def compile_model(part, prefix):
             f"{prefix}.mk",
             f"-j{min(2, os.cpu_count() or 1)}",
             f"OPT_FAST={' '.join(OPTIMIZE)}",
-            "OPT_SLOW=-O1",
+            "OPT_SLOW=-O0",
             "OPT_GLOBAL=-O2",
             f"{prefix}__ALL.a",
             "libverilated.a",
