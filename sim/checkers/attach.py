@@ -1,7 +1,9 @@
 """Attaches checkers to all streams and AXI ports of a design, at every level of its hierarchy."""
 
+from contextlib import contextmanager
+
 from amaranth import *
-from amaranth.back import verilog
+from amaranth.back import rtlil, verilog
 from amaranth.hdl import Fragment, Instance
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -12,7 +14,7 @@ from .exceptions import LOOSE, MAY_FALL, ONLY_WHILE, announced, limits_of
 from .rules import package
 
 
-__all__ = ["Checked", "PORTS", "checked_verilog", "plain_verilog"]
+__all__ = ["Checked", "PORTS", "checked_verilog", "memories_unset", "plain_verilog"]
 
 
 ADDRESS = ("id", "addr", "len", "size", "burst")
@@ -33,12 +35,34 @@ def _sources():
     return "\n".join([package(), *(path.read_text() for path in sorted(folder.glob("*.sv")))])
 
 
+@contextmanager
+def memories_unset():
+    """Within it, Amaranth's RTLIL says nothing of memories that begin with zeros.
+
+    Otherwise each bit of each word is an object, and large memories take minutes. Amaranth has no
+    option for it; its version is pinned.
+    """
+    emit_memory = rtlil.ModuleEmitter.emit_memory
+
+    def emit(self, cell_idx, cell):
+        if any(cell.init):
+            emit_memory(self, cell_idx, cell)
+
+    rtlil.ModuleEmitter.emit_memory = emit
+    try:
+        yield
+    finally:
+        rtlil.ModuleEmitter.emit_memory = emit_memory
+
+
 def plain_verilog(component, name):
-    """Verilog of a component, as it is synthesized.
+    """Verilog of a component, as it is synthesized, but for memories that begin with zeros: in
+    Verilator they do so anyway.
 
     Without places in the source, so that it only changes with the hardware, and not with a comment.
     """
-    return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    with memories_unset():
+        return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
 
 
 def checked_verilog(component, name, convert=plain_verilog, rewrite=None):

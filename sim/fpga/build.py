@@ -339,7 +339,7 @@ def accelerator_verilog(config, *, checked=False, say=lambda text: None):
         text, places = (
             checked_verilog(top, "accelerator")
             if checked
-            else (without_zeros(plain_verilog(top, "accelerator")), None)
+            else (plain_verilog(top, "accelerator"), None)
         )
         (part / "accelerator.sv").write_text(text)
         (part / rules.PLACES).write_text(json.dumps(places))

@@ -7,9 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from amaranth.back import verilog
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
 
 from host.device import DeviceError
 from rtl.spec.config import get
+from sim.checkers.attach import memories_unset, plain_verilog
 from sim.fpga import build
 from sim.fpga.build import cached, dram_library
 from sim.fpga.device import SimDevice
@@ -165,6 +171,33 @@ def test_without_zeros():
     for text in ("", kept):
         made = build.without_zeros(memory.format(text) + always + memory.format(""))
         assert made == short.format(text) + always + short.format("")
+
+
+class Table(wiring.Component):
+    """A word of a memory."""
+
+    at: In(2)
+    word: Out(8)
+
+    def __init__(self, init):
+        super().__init__()
+        self.init = init
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=8, depth=4, init=self.init)
+        port = memory.read_port()
+        m.d.comb += [port.addr.eq(self.at), self.word.eq(port.data)]
+        return m
+
+
+def test_memories_of_zeros_begin_with_nothing():
+    """Others begin with their values; and Amaranth is what it was, afterwards."""
+    assert "initial" not in plain_verilog(Table([]), "table")
+    assert "= 8'h12;" in plain_verilog(Table([0, 0x12]), "table")
+    with pytest.raises(ZeroDivisionError), memories_unset():
+        raise ZeroDivisionError
+    assert "= 8'h00;" in verilog.convert(Table([]), name="table")
 
 
 def test_hardware_is_built_once():

@@ -67,9 +67,7 @@ def test_the_first_run_of_a_tool_is_alone(tmp_path, monkeypatch):
     (tmp_path / "tool").chmod(0o755)
 
     def twice(most):
-        (tmp_path / "most").write_text(
-            str(most)
-        )  # hundredths of a second
+        (tmp_path / "most").write_text(str(most))  # hundredths of a second
         (tmp_path / "log").unlink(missing_ok=True)
         threads = [Thread(target=execute, args=([tmp_path / "tool"], tmp_path)) for _ in range(2)]
         for thread in threads:
