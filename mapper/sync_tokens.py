@@ -4,6 +4,8 @@ The program runs without tokens, without values, for two rounds of each loop. Wh
 word that another unit must have left before, and no token says so yet, a token is put: given as
 soon as the other unit's access is complete, taken just before this one. Rules and accesses are the
 verifier's (:mod:`sw_ref.order`), which looks at the result again.
+
+Each token keeps its reason: `headrace compile --dump schedule` prints it.
 """
 
 from dataclasses import dataclass, replace

@@ -73,7 +73,7 @@ REGISTERS = {r.name: r for r in [
     Register("POSITION",      0x030, "rw", "Position of the first column."),
     Register("COLUMNS",       0x034, "rw", "Columns in use."),
     Register("HEAD",          0x038, "rw", "1 when logits are wanted."),
-    Register("FAULT_CODE",    0x040, "r",  "See FaultCode."),
+    Register("FAULT_CODE",    0x040, "r",  "Why the machine stopped: FaultCode."),
     Register("FAULT_PC",      0x044, "r",  "Index of the instruction that faulted."),
     Register("FAULT_INFO",    0x048, "r",  "Depends on the code."),
     Register("CYCLES",        0x050, "r",  "Cycles since the start, low and high word.", 2),

@@ -1,4 +1,4 @@
-"""The factor of an RMS norm."""
+"""The factor of an RMS norm: 1 / rms. :mod:`mapper.lowering.norms` has all of its instructions."""
 
 from .rsqrt import rsqrt
 from .trace import sequence

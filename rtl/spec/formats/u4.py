@@ -1,4 +1,4 @@
-"""U4: four bits per weight.
+"""U4: four bits per weight, on the odd grid of :class:`~.planes.OddGrid`: 2 code - 15.
 
 A beat has a group of N rows, 16 bytes each: element k low, 16 + k high.
 """
