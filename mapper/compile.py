@@ -9,15 +9,15 @@ from host.image.image import Image
 from rtl.spec import limits
 from rtl.spec.config import CONFIGS, GROUP, UNIT_BYTES
 from rtl.spec.formats import sum_bits
-from rtl.spec.isa import WeightFormat
 from rtl.spec.limits import ACC_BITS
 from sw_ref.legal import IllegalProgram
 from sw_ref.numerics import WINDOW
 from sw_ref.verify import verify_image
 
 from .dram_layout import Matrix, MemoryMap
+from .mixtures import alike, as_s8
 from .model import ODD
-from .pack import Packed, check_uniform, stack
+from .pack import Packed, stack
 from .passes import layer_products, lowerable
 from .place import gains_of, place as place_values
 from .quantize import integer_groups
@@ -117,15 +117,13 @@ def _check_formats(config, model, matrices):
             )
 
 
-def plan_of(model, graph):
+def plan_of(layers, graph):
     """Matrices of a layer, the same for all layers, with centre shifts that suit them."""
     plan, sizes = [], {node.name: node.size for node in graph}
-    samples = [layer.linears for layer in model.layers[::8]]
+    samples = [layer.linears for layer in layers[::8]]
     for node in layer_products(graph):
         parts, depth = node.parts, sizes[node.inputs[0]]
         matrix = Matrix(node.matrix, parts, samples[0][parts[0][0]].format, depth // GROUP)
-        for n, linears in enumerate(samples):
-            check_uniform(model, matrix, n, linears)
         if matrix.format in ODD.values():
             shifts = [integer_groups(stack(matrix, s)).centre_shift for s in samples]
             matrix = replace(matrix, centre=max(set(shifts), key=shifts.count))
@@ -160,14 +158,28 @@ class Compilation:
             return lowerable(self.model.graph)
 
     @cached_property
+    def layers(self):
+        """The :class:`~mapper.model.Layer` of the model, each product in one format."""
+        return alike(self.model.layers, layer_products(self.graph))
+
+    @cached_property
+    def embedding(self):
+        """The embedding in ``S8``, whose rows have addresses."""
+        return as_s8(self.model.embedding)
+
+    @cached_property
+    def head(self):
+        """The head in ``S8``, as the embedding that it may be."""
+        return self.embedding if self.model.tied else as_s8(self.model.head)
+
+    @cached_property
     def matrices(self):
-        """The :class:`~mapper.dram_layout.Matrix` of a layer each, in the order of the stream; the
-        head; and the embedding, where it is not the head."""
+        """The :class:`~mapper.dram_layout.Matrix` of a layer each, in the order of the stream, and
+        the head."""
         model, config = self.model, self.config
-        plan = plan_of(model, self.graph)
-        plan.append(self._vocabulary("head", model.head))
-        if not model.tied:
-            self._vocabulary("embedding", model.embedding)
+        plan = plan_of(self.layers, self.graph)
+        head = Matrix("head", (("head", 0, model.vocab),), self.head.format, model.hidden // GROUP)
+        plan.append(head)
         _check_formats(config, model, plan)
         for matrix in plan:
             bits = sum_bits(matrix.format, matrix.groups, matrix.centre, WINDOW)
@@ -177,16 +189,6 @@ class Compilation:
                     f"may need {bits} bits, the accumulators have {ACC_BITS}"
                 )
         return plan
-
-    def _vocabulary(self, name, linear):
-        if linear.format != WeightFormat.S8:
-            raise UserError(
-                f"{self.model.path}: {linear.name} must have 8-bit codes (Q8_0, F16 or F32), "
-                f"not {linear.source}"
-            )
-        return Matrix(
-            name, ((name, 0, self.model.vocab),), linear.format, self.model.hidden // GROUP
-        )
 
     @cached_property
     def values(self):
@@ -279,7 +281,7 @@ class Compilation:
                 "kv_heads": model.kv_heads,
             },
             tokenizer={"json": model.tokenizer, "chat_template": model.chat_template},
-            report=estimate(config, model, memory, self.values, tallies, program),
+            report=estimate(config, model, memory, self.values, self.packed, program),
         )
         with _legal(model):
             return _verify(image, config)

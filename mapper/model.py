@@ -53,6 +53,9 @@ class Linear:
         Within `RANGES`; never rounded again when the file holds codes of the format.
     d : float32 (rows, K / GROUP) or, one for each row, (rows, 1)
     m : float32 (rows, K / GROUP), or None
+    rounding : :class:`float` or None
+        Root of the mean squared difference to the weights of the file, relative to theirs, where
+        those were rounded to codes. None: the codes are the file's.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Linear:
     codes: np.ndarray
     d: np.ndarray
     m: np.ndarray | None = None
+    rounding: float | None = None
 
     @property
     def rows(self):
@@ -107,10 +111,31 @@ class Layer:
 
 
 class Layers(Sequence):
-    """Layers that are read when asked for, so that only the last one lies in memory."""
+    """Layers that are read when asked for, so that only the last one lies in memory.
 
-    def __init__(self, count: int, load: Callable[[int], Layer]):
+    Parameters
+    ----------
+    count : :class:`int`
+    load : function of a number
+        Reads the :class:`Layer`.
+    formats : function of a number, or None
+        Returns the formats of the layer's matrices by name, if that takes less than reading them.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        load: Callable[[int], Layer],
+        formats: Callable[[int], dict[str, WeightFormat]] | None = None,
+    ):
         self._count, self._load = count, lru_cache(maxsize=1)(load)
+        self._formats = formats
+
+    def formats(self, index):
+        """Formats of a layer's matrices by name."""
+        if self._formats is not None:
+            return self._formats(index)
+        return {name: linear.format for name, linear in self._load(index).linears.items()}
 
     def __len__(self):
         return self._count
@@ -261,6 +286,7 @@ def round_s8(name, source, weights):
         format=WeightFormat.S8,
         codes=codes.astype(np.int8).reshape(weights.shape),
         d=d,
+        rounding=rounding(groups, codes, d),
     )
 
 
@@ -285,7 +311,18 @@ def round_u(name, source, weights, bits):
         codes=codes.astype(np.uint8).reshape(weights.shape),
         d=d,
         m=m,
+        rounding=rounding(groups, codes, d, m),
     )
+
+
+def rounding(groups, codes, d, m=None):
+    """Root mean square of what rounding groups of weights to d * code + m changes, relative to
+    theirs."""
+    change = codes * d[..., None] - groups
+    if m is not None:
+        change += m[..., None]
+    power, lost = (np.einsum("rgk,rgk->", x, x, dtype=np.float64) for x in (groups, change))
+    return float(np.sqrt(lost / power)) if power > 0 else 0.0
 
 
 def nearest(groups, d, m, top):

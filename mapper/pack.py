@@ -5,16 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from host.errors import UserError
 from rtl.spec.config import UNIT_BYTES
 from rtl.spec.formats import pack
 
 from .place import gains_of
 from .quantize import integer_groups
-from .report import Tally
+from .report import Tally, roundings
 
 
-__all__ = ["Packed", "check_uniform", "rope_table", "stack"]
+__all__ = ["Packed", "rope_table", "stack"]
 
 
 def rope_table(model, positions):
@@ -42,18 +41,6 @@ def stack(matrix, linears):
     )
 
 
-def check_uniform(model, matrix, n, linears):
-    """Refuse a layer whose formats are not those that the program was made for."""
-    for name, _, _ in matrix.parts:
-        if linears[name].format != matrix.format:
-            raise UserError(
-                f"{model.path}: {linears[name].name} is {linears[name].source}, but all layers' "
-                f"{' and '.join(p for p, _, _ in matrix.parts)} must have {matrix.format.name} "
-                "codes, "
-                f"since one program serves every layer. Quantize them alike"
-            )
-
-
 class Packed:
     """Weights and gains as they come to lie in DRAM.
 
@@ -63,6 +50,8 @@ class Packed:
         Units of each layer's matrices. How long sparse ones are shows when they are packed.
     tallies : list of :class:`~mapper.report.Tally`
         Of the layers' matrices, and of the head, once :meth:`data` was called.
+    roundings : list of :class:`dict`
+        Of each tensor that was rounded, see :func:`~mapper.report.roundings`.
     """
 
     def __init__(self, compilation):
@@ -71,11 +60,13 @@ class Packed:
             name: np.float32(factor) for name, factor in self.model.graph.softmax_factors.items()
         }
         self.tallies = [Tally(matrix=matrix) for matrix in compilation.matrices]
+        self.roundings = []
         body = compilation.values.sections.layers.body
         self.layers, self.gains, count = deque(), [], len(self.model.layers)
-        for n, layer in enumerate(self.model.layers):
+        for n, layer in enumerate(compilation.layers):
             compilation.progress("packing layers", n, count)
-            self.layers.append(self._layer(n, layer))
+            self.layers.append(self._layer(layer))
+            self.roundings += roundings(layer.linears.values())
             self.gains.append(
                 np.concatenate(
                     [self._factor(node.gain) * layer.gains[node.gain] for node in gains_of(body)]
@@ -88,10 +79,8 @@ class Packed:
         """What the tensor, or matrix, of a name is multiplied with."""
         return self.factors.get(name, np.float32(1))
 
-    def _layer(self, n, layer):
+    def _layer(self, layer):
         plan = self.tallies[:-1]
-        for tally in plan:
-            check_uniform(self.model, tally.matrix, n, layer.linears)
         return np.concatenate(
             [
                 self._matrix(tally.matrix, stack(tally.matrix, layer.linears), tally)
@@ -117,7 +106,7 @@ class Packed:
     def data(self, memory, program):
         """DRAM's bytes up to the KV cache. Layers are let go as they are put there: call it
         once."""
-        model, head = self.model, self.tallies[-1]
+        model, tally = self.model, self.tallies[-1]
         data = np.zeros(memory.image_units * UNIT_BYTES, np.uint8)
 
         def place(unit, values):
@@ -130,11 +119,13 @@ class Packed:
         while self.layers:  # memory is touched as they go
             at = place(at, self.layers.popleft())
         place(memory.gains, np.concatenate(self.gains).astype("<f4"))
-        place(memory.head, self._matrix(head.matrix, model.head, head))
+        head, embedding = self.compilation.head, self.compilation.embedding
+        place(memory.head, self._matrix(tally.matrix, head, tally))
+        self.roundings += roundings([head] if model.tied else [head, embedding])
         if not model.tied:
             place(
                 memory.embedding,
-                self._matrix(replace(head.matrix, name="embedding"), model.embedding),
+                self._matrix(replace(tally.matrix, name="embedding"), embedding),
             )
         place(memory.final_gain, model.norm.astype("<f4"))
         place(memory.rope, rope_table(model, self.compilation.context).astype("<f4"))

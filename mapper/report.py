@@ -12,7 +12,7 @@ from rtl.spec.sparse_modes import BLOCK, MODES, SLOTS, Mode
 from .dram_layout import Matrix
 
 
-__all__ = ["Tally", "estimate"]
+__all__ = ["Tally", "estimate", "roundings"]
 
 
 PATTERNS = {Mode.ZERO: "0:16", **{mode: name for name, mode in MODES.items()}, Mode.DENSE: "16:16"}
@@ -114,12 +114,27 @@ def _block_steps(config, fmt, mode):
     return beats * max(-(-rows // TILES), 1 + twice)
 
 
-def estimate(config, model, memory, vector, tallies, program):
-    """`tallies` are the :class:`Tally` of the layers' matrices and of the head.
+def roundings(linears):
+    """Tensors whose weights were rounded to codes, and the relative RMS error of that."""
+    return [
+        {
+            "tensor": linear.name,
+            "source": linear.source,
+            "format": linear.format.name,
+            "error": linear.rounding,
+        }
+        for linear in linears
+        if linear.rounding is not None
+    ]
+
+
+def estimate(config, model, memory, vector, packed, program):
+    """`packed` is the :class:`~mapper.pack.Packed` of the layers' matrices and of the head.
 
     Returns sizes in bytes and cycles, as a JSON-ready dictionary. Cycles are a bound, a beat of
     weights or a step of the core each: they leave out what vector work and DRAM timing add.
     """
+    tallies = packed.tallies
     operations = [tally.row(config) for tally in tallies]
     size = memory.embed_units * UNIT_BYTES
     operations.append(
@@ -149,5 +164,6 @@ def estimate(config, model, memory, vector, tallies, program):
         "scale_error": {
             t.matrix.name: {"mean": sum(t.errors) / t.times, "max": max(t.errors)} for t in tallies
         },
+        **({"roundings": packed.roundings} if packed.roundings else {}),
         "operations": operations,
     }

@@ -85,6 +85,15 @@ class Error(Part, frozen=True):
     max: Amount
 
 
+class Rounding(Part, frozen=True):
+    """A tensor whose weights were rounded to codes; see :func:`mapper.report.roundings`."""
+
+    tensor: Name
+    source: Name
+    format: Format
+    error: Amount
+
+
 class Operation(Part, frozen=True):
     """A matrix, all layers together; see :mod:`mapper.report`."""
 
@@ -115,6 +124,7 @@ class Report(Part, frozen=True):
     layer_units: Annotated[list[Annotated[int, Meta(ge=1, le=STREAM)]], Meta(max_length=4096)]
     scale_error: Annotated[dict[str, Error], Meta(max_length=100)]
     operations: Annotated[list[Operation], Meta(max_length=100)]
+    roundings: Annotated[list[Rounding], Meta(max_length=100_000)] | UnsetType = UNSET
 
 
 def _part(kind, **types):

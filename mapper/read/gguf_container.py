@@ -14,10 +14,10 @@ import numpy as np
 
 from host.errors import UserError
 from rtl.spec.config import GROUP
-from rtl.spec.isa import WeightFormat
 
-from ..model import Linear, round_s8
+from ..model import RANGES, Linear, round_s8
 from .bounds import brief, check_values
+from .gguf_types import REFUSED, TYPES, BlockType, Codes
 
 
 __all__ = ["File", "Tensor"]
@@ -40,46 +40,13 @@ SCALARS = {
 STRING, ARRAY = 8, 9
 LENGTH = struct.Struct("<Q")  # of a string: there are a hundred thousand of them
 
-# Tensor type: name, elements per block, bytes per block.
-TYPES = {
-    0: ("F32", 1, 4),
-    1: ("F16", 1, 2),
-    2: ("Q4_0", 32, 18),
-    3: ("Q4_1", 32, 20),
-    8: ("Q8_0", 32, 34),
-    30: ("BF16", 1, 2),
-}
-FOREIGN = {
-    6: "Q5_0",
-    7: "Q5_1",
-    9: "Q8_1",
-    10: "Q2_K",
-    11: "Q3_K",
-    12: "Q4_K",
-    13: "Q5_K",
-    14: "Q6_K",
-    15: "Q8_K",
-    16: "IQ2_XXS",
-    17: "IQ2_XS",
-    18: "IQ3_XXS",
-    19: "IQ1_S",
-    20: "IQ4_NL",
-    21: "IQ3_S",
-    22: "IQ2_S",
-    23: "IQ4_XS",
-    29: "IQ1_M",
-    34: "TQ1_0",
-    35: "TQ2_0",
-    39: "MXFP4",
-}
-
 
 @dataclass(frozen=True)
 class Tensor:
     """Where a tensor lies: `shape` slowest dimension first, `offset` and `size` in bytes."""
 
     name: str
-    type: str
+    type: BlockType
     shape: tuple[int, ...]
     offset: int
     size: int
@@ -207,25 +174,25 @@ class File:
     def place(self, name, start, shape, kind):
         """The :class:`Tensor` that begins at byte `start`, its header checked against the file."""
         if kind not in TYPES:
-            known = ", ".join(t[0] for t in TYPES.values())
+            known = ", ".join(its.name for its in TYPES.values())
             raise UserError(
                 f"{self.path}: tensor {brief(name)} must be of type {known}, not "
-                f"{FOREIGN.get(kind, kind)}; convert the model to one of these"
+                f"{REFUSED.get(kind, kind)}; convert the model to one of these"
             )
-        type_name, block, block_bytes = TYPES[kind]
+        its = TYPES[kind]
         if 0 in shape:
             self.damaged(f"tensor {brief(name)} has the shape {list(shape)}")
-        if shape[-1] % block:
+        if shape[-1] % its.elements:
             raise UserError(
                 f"{self.path}: the length of tensor {brief(name)} must be a multiple "
-                f"of {block} in {type_name}, not {shape[-1]}"
+                f"of {its.elements} in {its.name}, not {shape[-1]}"
             )
-        size = math.prod(shape) // block * block_bytes
+        size = math.prod(shape) // its.elements * its.size
         if start + size > len(self.data):
             self.damaged(
                 f"tensor {brief(name)} ends at byte {start + size}, the file at {len(self.data)}"
             )
-        return Tensor(name, type_name, shape, start, size)
+        return Tensor(name, its, shape, start, size)
 
     def integer(self, key, low, high, default=None):
         """Metadata that must be an integer from `low` to `high`."""
@@ -261,58 +228,54 @@ class File:
             )
         return tensor
 
+    def decoded(self, tensor, rows=1, order=None):
+        """What a tensor's type makes of it, see :class:`.gguf_types.BlockType`: `rows` rows, in
+        `order`."""
+        raw = np.frombuffer(self.data, np.uint8, tensor.size, tensor.offset)
+        raw = raw.reshape(rows, -1, tensor.type.size)
+        with np.errstate(all="ignore"):  # infinities and NaN are for the checks to refuse
+            return tensor.type.decode(raw if order is None else raw[order])
+
     def floats(self, tensor):
         """The values of an F32, F16 or BF16 tensor as float32."""
-        if tensor.type == "BF16":
-            half = np.frombuffer(self.data, "<u2", tensor.size // 2, tensor.offset)
-            values = (half.astype("<u4") << 16).view("<f4")
-        elif tensor.type in ("F32", "F16"):
-            dtype = np.dtype("<f4" if tensor.type == "F32" else "<f2")
-            values = np.frombuffer(self.data, dtype, tensor.size // dtype.itemsize, tensor.offset)
-        else:
+        if tensor.type.elements != 1:
             raise UserError(
-                f"{self.path}: tensor {tensor.name!r} must be F32, F16 or BF16, not {tensor.type}"
+                f"{self.path}: tensor {tensor.name!r} must be F32, F16 or BF16, not "
+                f"{tensor.type.name}"
             )
-        values = values.astype(np.float32).reshape(tensor.shape)
+        values = self.decoded(tensor).reshape(tensor.shape)
         check_values(self.path, tensor.name, values)
         return values
 
     def linear(self, tensor, order=None):
-        """A matrix, its rows in `order`: 4 and 8-bit codes as they are, floats rounded to S8."""
+        """A matrix, its rows in `order`: codes as they are where the machine has them, else
+        weights rounded to S8."""
         rows, depth = tensor.shape
         if depth % GROUP:
             raise UserError(
                 f"{self.path}: the columns of tensor {tensor.name!r} must be a "
                 f"multiple of {GROUP}, not {depth}"
             )
-        if tensor.type not in ("Q4_0", "Q4_1", "Q8_0"):
-            weights = self.floats(tensor)
-            return round_s8(tensor.name, tensor.type, weights if order is None else weights[order])
-        block = tensor.size // (rows * depth // GROUP)
-        raw = np.frombuffer(self.data, np.uint8, tensor.size, tensor.offset)
-        raw = raw.reshape(rows, -1, block)
-        if order is not None:
-            raw = raw[order]
-        heads = 2 if tensor.type == "Q4_1" else 1
-        params = np.ascontiguousarray(raw[..., : 2 * heads]).view("<f2").astype(np.float32)
-        check_values(self.path, tensor.name, params, order)  # half floats: no product overflows
-        d, body, m = np.ascontiguousarray(params[..., 0]), raw[..., 2 * heads :], None
-        if tensor.type == "Q8_0":
-            codes, fmt = body.view(np.int8), WeightFormat.S8
-            turned = d < 0
-            if turned.any() and (codes[turned] == -128).any():
+        found = self.decoded(tensor, rows, order)
+        if not isinstance(found, Codes):
+            check_values(self.path, tensor.name, found, order)
+            return round_s8(tensor.name, tensor.type.name, found)
+        low, high = RANGES[found.format]
+        with np.errstate(all="ignore"):
+            largest = found.d * np.float32(max(-low, high))
+            largest = largest if found.m is None else np.abs(largest) + np.abs(found.m)
+        check_values(self.path, tensor.name, largest, order)
+        turned = found.d < 0
+        if low == -128 and turned.any():
+            groups = found.codes.reshape(*turned.shape, -1)
+            if (groups[turned] == -128).any():
                 self.damaged(
                     f"tensor {brief(tensor.name)} has -128 times a negative scale, which "
                     "no writer makes"
                 )
-        else:
-            codes, fmt = np.concatenate([body & 15, body >> 4], -1), WeightFormat.U4
-            m = np.ascontiguousarray(params[..., 1]) if heads == 2 else -8 * d
-        return Linear(
-            name=tensor.name,
-            source=tensor.type,
-            format=fmt,
-            d=d,
-            m=m,
-            codes=np.ascontiguousarray(codes).reshape(rows, depth),
-        )
+        return Linear(name=tensor.name, source=tensor.type.name, **vars(found))
+
+    def format(self, tensor):
+        """The :class:`~rtl.spec.isa.WeightFormat` of :meth:`linear`'s result."""
+        fmt = tensor.type.format
+        return self.linear(tensor).format if fmt is None else fmt

@@ -144,6 +144,9 @@ def read(path):
             gains={n: file.floats(t) for n, t in norms.items()},
         )
 
+    def formats(index):
+        return {n: file.format(t) for n, t in found[index][0].items()}
+
     eos, bos = special_tokens(file, vocab)
     return Model(
         name=file.of_type("general.name", str, default=Path(path).stem),
@@ -154,7 +157,7 @@ def read(path):
         bos=bos,
         tokenizer=tokenizer_json(file, vocab),
         chat_template=file.of_type("tokenizer.chat_template", str, default="") or None,
-        layers=Layers(layers, load),
+        layers=Layers(layers, load, formats),
         norm=file.floats(norm),
         load_embedding=lambda: file.linear(embedding),
         load_head=None if head is None else lambda: file.linear(head),

@@ -185,6 +185,10 @@ def read(path, bits=8):
             gains={n: t.floats() for n, t in norms.items()},
         )
 
+    def formats(index):
+        rounded_to = WeightFormat.S8 if bits == 8 else ODD[bits]
+        return dict.fromkeys(family.linears, rounded_to if folder.native is None else folder.native)
+
     about = folder.optional("tokenizer_config.json")
     template = chat_template(folder, about)
     bos, eos = (folder.special(key, vocab) for key in ("bos_token_id", "eos_token_id"))
@@ -199,7 +203,7 @@ def read(path, bits=8):
         bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None,
         chat_template=template,
         tokenizer=tokenizer,
-        layers=Layers(count, load),
+        layers=Layers(count, load, formats),
         norm=norm.floats(),
         load_embedding=lambda: vocabulary(embedding),
         load_head=None if tied else lambda: vocabulary(head),

@@ -7,7 +7,6 @@ import pytest
 
 from host.errors import UserError
 from mapper.compile import compile_model
-from mapper.model import Layer, Layers
 from rtl.spec.config import UNIT_BYTES, get
 from rtl.spec.formats import ROW_SCALED, SPARSE, unpack
 from rtl.spec.isa import MatMul, Stream, WeightFormat, decode
@@ -136,22 +135,6 @@ def test_patterns_that_the_core_lacks():
         assert image.patterns == list(patterns)
         sizes.append(image.weight_bytes)
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
-
-
-def test_mixed_formats():
-    one, other = (toy_model(format=WeightFormat[name]) for name in ("SPARSE4", "SPARSE8"))
-    layers = [
-        one.layers[0],
-        Layer(
-            linears={**one.layers[1].linears, "v": other.layers[1].linears["v"]},
-            gains=one.layers[1].gains,
-        ),
-    ]
-    model = replace(one, layers=Layers(2, layers.__getitem__))
-    with pytest.raises(
-        UserError, match="toy: blk.1.v is toy, but all layers' k and v must have SPARSE4 codes"
-    ):
-        compile_model(model, get("small"), context=32)
 
 
 def test_sums_that_do_not_fit(monkeypatch):

@@ -91,8 +91,10 @@ def test_untied_head(tmp_path):
     [
         (dict(arch="gpt2"), f"the architecture must be {KINDS}, not 'gpt2'"),
         (
-            dict(kind=Type.Q5_1),
-            "tensor 'token_embd.weight' must be of type F32, F16, Q4_0, Q4_1, Q8_0, BF16, not Q5_1",
+            dict(kind=Type.IQ3_S, sizes=synthetic.WIDE),
+            "tensor 'token_embd.weight' must be of type F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, "
+            "Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, BF16, TQ1_0, TQ2_0, MXFP4, NVFP4, Q1_0, "
+            "not IQ3_S; convert the model to one of these",
         ),
         (dict(without=["blk.1.ffn_up.weight"]), "tensor 'blk.1.ffn_up.weight' is missing"),
         (dict(metadata={"llama.block_count": None}), "metadata 'llama.block_count' is missing"),

@@ -56,7 +56,7 @@ def same_as_pytorch(config, model, length=37):
     ids = [int(n) for n in np.random.default_rng(1).integers(0, model.vocab, length)]
     machine, logits = run(image, config, ids)
 
-    plan = plan_of(model, lowerable(model.graph))
+    plan = plan_of(model.layers, lowerable(model.graph))
     centres = {part: m.centre for m in plan for part, _, _ in m.parts if m.format in ODD.values()}
     expected = MachineArithmetic(model, whole_integers(centres))(ids).numpy()
     assert np.isfinite(expected).all() and len(np.unique(expected)) > expected.size // 2

@@ -1,0 +1,52 @@
+"""Tensor types of GGUF files, and what of each the machine keeps.
+
+==============================  =======================================================
+type                            becomes
+==============================  =======================================================
+F32, F16, BF16                  S8, rounded
+Q4_0, Q4_1, Q4_K                U4, the file's codes
+Q5_0, Q8_0                      S8, the file's codes
+IQ4_NL, IQ4_XS, MXFP4           S8, the integers of the type's code book
+TQ1_0, TQ2_0                    TERNARY where a row has one scale, else S8; exact
+Q1_0                            U1, exact
+Q5_1, NVFP4, Q2_K, Q3_K,        S8, rounded: the machine has no groups of 16, and no
+Q5_K, Q6_K                      codes of 5 bits with a minimum
+==============================  =======================================================
+
+Each type is a decoder in a file of this folder (:mod:`~.block_type` says what it must do), which
+nothing else lists. `tests/mapper/read/test_gguf_types.py` finds it, and compares it with the
+library `gguf`.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from .block_type import TYPES, BlockType, Codes
+
+
+__all__ = ["REFUSED", "TYPES", "BlockType", "Codes"]
+
+
+# Types that no decoder is there for, so that they are refused by name.
+REFUSED = {
+    9: "Q8_1",
+    15: "Q8_K",
+    16: "IQ2_XXS",
+    17: "IQ2_XS",
+    18: "IQ3_XXS",
+    19: "IQ1_S",
+    21: "IQ3_S",
+    22: "IQ2_S",
+    24: "I8",
+    25: "I16",
+    26: "I32",
+    27: "I64",
+    28: "F64",
+    29: "IQ1_M",
+}
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+_ordered = sorted(TYPES.items())
+TYPES.clear()
+TYPES.update(_ordered)

@@ -1,0 +1,122 @@
+"""Models in files of every type, and of mixtures, compile and run on the functional machine."""
+
+import gguf
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType as Type
+
+from host.image.image import Image
+from mapper.compile import compile_model
+from mapper.read.gguf_model import read
+from mapper.read.gguf_types import TYPES
+from rtl.spec.config import get
+from rtl.spec.isa import WeightFormat
+from sim.functional import ModelDevice
+from sw_ref.float32 import Float32
+
+from .. import synthetic
+from ..gguf_blocks import dequantize
+from .test_gguf_model import undo
+
+
+CONFIG, IDS = get("small-lut"), [5, 3, 200, 7]
+# What llama-quantize makes of a small Llama as Q4_K_M: more bits for v and down in some layers,
+# and for an embedding that is the head, too.
+Q4_K_M = {
+    "token_embd.weight": Type.Q6_K,
+    "blk.0.attn_v.weight": Type.Q6_K,
+    "blk.0.ffn_down.weight": Type.Q6_K,
+}
+
+
+def run(path):
+    """Compile a file, and compare its logits with float32 ones of the weights as they are read.
+
+    Returns the report, and the relative RMS error.
+    """
+    model = read(path)
+    image = compile_model(model, CONFIG, 32)
+    device = ModelDevice(CONFIG)
+    device.load(image)
+    found = []
+    for position, token in enumerate(IDS):
+        device.step([token], position, True)
+        found.append(device.logits[0].copy())
+    (expected,) = Float32(model)([IDS])
+    error = np.square(np.array(found) - expected).sum() / np.square(expected).sum()
+    return image.report, float(np.sqrt(error))
+
+
+def as_the_library(path):
+    """Compare all matrices with what the library makes of the file: the same, or rounded to bytes
+    of groups."""
+    tensors = {t.name: t for t in gguf.GGUFReader(path).tensors}
+    model = read(path)
+    for linear in (model.embedding, *(x for n in model.layers for x in n.linears.values())):
+        tensor = tensors[linear.name]
+        assert linear.source == tensor.tensor_type.name
+        expected = undo(linear.name, dequantize(tensor.data, tensor.tensor_type))
+        if linear.rounding is None:
+            np.testing.assert_array_equal(linear.float32(), expected)
+        else:
+            assert linear.format == WeightFormat.S8 and linear.rounding < 0.02
+            off = np.abs(linear.float32() - expected).reshape(-1, 32).max(1)
+            assert (off <= np.abs(expected).reshape(-1, 32).max(1) / 250).all()
+
+
+@pytest.mark.seconds(1)
+@pytest.mark.parametrize("its", TYPES.values(), ids=lambda its: its.name)
+def test_runs(tmp_path, its):
+    """A model of one type, its embedding included."""
+    sizes = {} if its.elements <= 64 else synthetic.WIDE
+    path = synthetic.write(tmp_path / "m.gguf", kind=Type(its.number), sizes=sizes)
+    as_the_library(path)
+    report, error = run(path)
+    formats = {op["operation"]: op["format"] for op in report["operations"]}
+    layers = read(path).layers[0].linears
+    assert formats["down"] == layers["down"].format.name and formats["head"] == "S8"
+    assert error < 0.1
+    said = {r["tensor"] for r in report.get("roundings", [])}
+    if layers["down"].rounding is None:
+        assert said <= {"token_embd.weight"}
+    else:
+        assert len(said) == 7 * synthetic.LAYERS + 1
+
+
+@pytest.mark.seconds(1)
+@pytest.mark.parametrize("down, kv", [(Type.Q6_K, "S8"), (Type.Q4_0, "S8"), (Type.Q4_K, "U4")])
+def test_mixture(tmp_path, down, kv):
+    """As Q4_K_M: products are S8 where a layer has more bits, and U4 elsewhere."""
+    kinds = {**Q4_K_M, "blk.0.ffn_down.weight": down}
+    if kv == "U4":
+        del kinds["blk.0.attn_v.weight"]
+    path = synthetic.write(tmp_path / "m.gguf", kind=Type.Q4_K, kinds=kinds, sizes=synthetic.WIDE)
+    as_the_library(path)
+    report, error = run(path)
+    assert error < 0.1
+    assert {op["operation"]: op["format"] for op in report["operations"]} == {
+        "kv": kv,
+        "q": "U4",
+        "o": "U4",
+        **{f"gate_up{n}": "U4" for n in range(3)},
+        "down": "S8" if down == Type.Q6_K else "U4",
+        "head": "S8",
+        "embedding": "S8",
+    }
+    said = {r["tensor"]: (r["source"], r["error"]) for r in report["roundings"]}
+    expected = {"token_embd.weight": "Q6_K"}
+    if down == Type.Q6_K:
+        expected |= {"blk.0.ffn_down.weight": "Q6_K", "blk.1.ffn_down.weight": "Q4_K"}
+    if kv == "S8":
+        expected |= {f"blk.{n}.attn_k.weight": "Q4_K" for n in range(2)}
+        expected |= {"blk.0.attn_v.weight": "Q6_K", "blk.1.attn_v.weight": "Q4_K"}
+    assert {name: source for name, (source, _) in said.items()} == expected
+    assert all(0 < error < 0.01 for _, error in said.values())
+
+
+def test_image_keeps_what_was_rounded(tmp_path):
+    path = synthetic.write(tmp_path / "m.gguf", kind=Type.F16)
+    image = compile_model(read(path), CONFIG, 32)
+    image.save(tmp_path / "m.safetensors")
+    back = Image.load(tmp_path / "m.safetensors").report["roundings"]
+    assert back == image.report["roundings"] and back[0]["source"] == "F16"

@@ -1,0 +1,144 @@
+"""Mixtures of formats become one format for each product."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mapper.compile import Compilation, compile_model
+from mapper.mixtures import alike, as_s8
+from mapper.model import Layer, Layers, Linear
+from mapper.passes import layer_products, lowerable
+from rtl.spec.config import get
+from rtl.spec.formats import FORMATS
+from rtl.spec.isa import WeightFormat
+from sim.models.toy import toy_model
+
+
+def linear(fmt, by_row, rng, m=None):
+    its = FORMATS[fmt]
+    codes = rng.choice(its.every_code, (8, 96))
+    if its.high == 127:
+        codes[codes == -128] = 0
+    d = rng.normal(0, 1, (8, 1 if by_row else 3)).astype(np.float16).astype(np.float32)
+    d[3] = 0
+    return Linear(name="w", source="test", format=fmt, codes=codes, d=d, m=m and m(d))
+
+
+@pytest.mark.parametrize("fmt", WeightFormat, ids=lambda fmt: fmt.name)
+def test_rows_scales_are_exact(fmt):
+    its = linear(fmt, True, np.random.default_rng(fmt.value))
+    found = as_s8(its)
+    assert found.format == WeightFormat.S8 and found.rounding is None
+    np.testing.assert_array_equal(found.float32(), its.float32())
+
+
+@pytest.mark.parametrize("fmt, times", [("U4", -8), ("U4", 0), ("U4", -7.5), ("U1", -0.5)])
+def test_minima_that_are_multiples_are_exact(fmt, times):
+    its = linear(
+        WeightFormat[fmt], False, np.random.default_rng(2), lambda d: d * np.float32(times)
+    )
+    found = as_s8(its)
+    assert found.format == WeightFormat.S8 and found.rounding is None and found.m is None
+    np.testing.assert_array_equal(found.float32(), its.float32())
+
+
+@pytest.mark.parametrize("times", [-7.3, -200, 1e6])
+def test_other_minima_are_rounded(times):
+    its = linear(WeightFormat.U4, False, np.random.default_rng(3), lambda d: d * np.float32(times))
+    found, weights = as_s8(its), its.float32()
+    off = np.sqrt(np.square(found.float32() - weights).sum() / np.square(weights).sum())
+    assert 0 < found.rounding < 0.005 and found.rounding == pytest.approx(off, rel=1e-3)
+
+
+def test_a_minimum_without_a_scale():
+    its = linear(WeightFormat.U4, False, np.random.default_rng(4), lambda d: d + 1)
+    off, weights = np.abs(as_s8(its).float32() - its.float32()), its.float32()
+    assert (off <= np.abs(weights).max(1, keepdims=True) / 250).all()
+
+
+def mixture(first, second, names):
+    """Two toy layers, the second with the matrices `names` in another format."""
+    one, other = toy_model(format=first), toy_model(format=second)
+    layers = [
+        one.layers[0],
+        Layer(
+            linears=one.layers[1].linears | {n: other.layers[1].linears[n] for n in names},
+            gains=one.layers[1].gains,
+        ),
+    ]
+    return replace(one, layers=Layers(2, layers.__getitem__))
+
+
+def formats(layers):
+    return [{name: its.format for name, its in layer.linears.items()} for layer in layers]
+
+
+@pytest.mark.parametrize(
+    "names, become",
+    [
+        ([], set()),
+        (["down"], {"down"}),
+        (["v"], {"k", "v"}),  # which are one product
+        (["gate", "o"], {"gate", "up", "o"}),
+    ],
+)
+def test_alike(names, become):
+    model = mixture(WeightFormat.SPARSE4, WeightFormat.TERNARY, names)
+    layers = alike(model.layers, layer_products(lowerable(model.graph)))
+    for n, found in enumerate(formats(layers)):
+        for name, fmt in found.items():
+            its = model.layers[n].linears[name]
+            assert fmt == (WeightFormat.S8 if name in become else WeightFormat.SPARSE4)
+            np.testing.assert_array_equal(layers[n].linears[name].float32(), its.float32())
+    assert (layers is model.layers) == (not names)
+
+
+def test_read_when_asked_for():
+    """What a file says of its formats is enough to plan; a layer is read when it is its turn."""
+    model, read = mixture(WeightFormat.U4, WeightFormat.S8, ["down"]), []
+
+    def load(n):
+        read.append(n)
+        return source[n]
+
+    source, found = model.layers, formats(model.layers)
+    layers = alike(Layers(2, load, found.__getitem__), layer_products(lowerable(model.graph)))
+    assert read == []
+    assert layers[1].linears["down"].format == WeightFormat.S8 and read == [1]
+
+
+def test_compiles_and_says_what_it_rounded():
+    model = mixture(WeightFormat.U4, WeightFormat.S8, ["down"])
+    image = compile_model(model, get("small"), 32)
+    found = {op["operation"]: op["format"] for op in image.report["operations"]}
+    assert found.pop("down") == found.pop("head") == found.pop("embedding") == "S8"
+    assert set(found.values()) == {"U4"}
+    said = {r["tensor"]: r for r in image.report["roundings"]}
+    assert {name for name, r in said.items() if r["format"] == "S8"} == {
+        "blk.0.down",
+        "blk.1.down",
+        "embedding",
+    }
+    assert 0 < said["blk.0.down"]["error"] < 0.01
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_vocabulary(tied):
+    """An embedding and a head of any format become S8; they are one if the file says so."""
+    model, rng = toy_model(tied=tied, format=WeightFormat.TERNARY), np.random.default_rng(1)
+    shape = model.embedding.codes.shape
+    odd = Linear(
+        name="token_embd",
+        source="Q4_1",
+        format=WeightFormat.U4,
+        codes=rng.integers(0, 16, shape, np.uint8),
+        d=rng.uniform(0.01, 0.02, (shape[0], shape[1] // 32)).astype(np.float32),
+        m=rng.uniform(-0.2, -0.1, (shape[0], shape[1] // 32)).astype(np.float32),
+    )
+    model = replace(model, load_embedding=lambda: odd)
+    compilation = Compilation(model, get("small"), 32)
+    assert compilation.embedding.format == compilation.head.format == WeightFormat.S8
+    assert (compilation.head is compilation.embedding) == tied
+    said = [r["tensor"] for r in compilation.image().report["roundings"]]
+    assert said == (["token_embd"] if tied else ["head", "token_embd"])
