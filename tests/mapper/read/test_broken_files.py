@@ -16,8 +16,10 @@ from gguf import GGMLQuantizationType as Type, GGUFValueType as Value
 
 from host.errors import UserError
 from mapper.read.find import load
+from mapper.read.gguf_types import TYPES
 
 from .. import synthetic
+from ..gguf_blocks import SCALES, dequantize
 from .broken import matrices, run, taken
 from .test_gguf_model import undo
 
@@ -75,12 +77,23 @@ class Pieces:
         )
 
 
-@pytest.fixture(scope="module", params=["Q4_1", "F32"])
+PLAIN = {"F32", "F16", "BF16", "Q4_0", "Q4_1", "Q8_0"}
+OTHERS = [Type(number) for number, its in TYPES.items() if its.name not in PLAIN]
+
+
+# Of tests about what all types share.
+PLAIN_FILES = pytest.mark.parametrize("pieces", ["Q4_1", "F32"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=["Q4_1", "F32", "others"])
 def pieces(request, tmp_path_factory):
-    path = tmp_path_factory.mktemp("good") / "m.gguf"
-    return Pieces(
-        synthetic.write(path, kind=Type[request.param], kinds={"token_embd.weight": Type.Q8_0})
-    )
+    """A good file: of one type, or with a matrix of each of the others."""
+    path, kinds = tmp_path_factory.mktemp("good") / "m.gguf", {"token_embd.weight": Type.Q8_0}
+    if request.param != "others":
+        return Pieces(synthetic.write(path, kind=Type[request.param], kinds=kinds))
+    names = [name for name, w in synthetic.weights().items() if w.ndim == 2 and name not in kinds]
+    kinds |= dict(zip(names, OTHERS, strict=True))
+    return Pieces(synthetic.write(path, kinds=kinds, sizes=synthetic.WIDE))
 
 
 @pytest.fixture
@@ -100,8 +113,8 @@ def as_the_reference_reads(path, model):
     for linear in matrices(model):
         tensor = values[linear.name]
         with np.errstate(all="ignore"):
-            expected = undo(linear.name, gguf.dequantize(tensor.data, tensor.tensor_type))
-        if tensor.tensor_type in (Type.Q4_0, Type.Q4_1, Type.Q8_0):
+            expected = undo(linear.name, dequantize(tensor.data, tensor.tensor_type))
+        if linear.rounding is None:
             np.testing.assert_array_equal(linear.float32(), expected)
         else:  # rounded to bytes of groups
             off = np.abs(linear.float32() - expected).reshape(-1, 32).max(1)
@@ -167,6 +180,7 @@ WRONG = [
 
 
 @pytest.mark.seconds(1)
+@PLAIN_FILES
 def test_wrong_types(pieces, write_gguf):
     """Every field of every type, and keys that a Llama may have besides."""
     optional = [
@@ -256,14 +270,18 @@ def test_structure(pieces, write_gguf):
 def numbers(pieces):
     """Files with NaN, infinities and magnitudes beyond bounds in tensors: all must be refused."""
     for name, at in pieces.places.items():
-        kind, bad = pieces.types[name], [np.nan, np.inf, -np.inf]
+        kind, bad, format = pieces.types[name], [np.nan, np.inf, -np.inf], "<e"
         if kind == Type.F32:
-            bad += [3e38, -3.4e38]
+            bad, format = [*bad, 3e38, -3.4e38], "<f"
+        if kind == Type.MXFP4:  # powers of two, and NaN, which the library takes as 2**128
+            bad, format = [252, 253, 254, 255], "B"
+        if kind == Type.NVFP4:  # every byte is a number
+            continue
         for value in bad:
-            for place in {at, at + 2 if kind == Type.Q4_1 else at}:
+            for place in SCALES.get(kind, {0: 1}):
                 data = bytearray(pieces.data)
-                struct.pack_into("<f" if kind == Type.F32 else "<e", data, place, value)
-                yield f"{name}: {value} at {place - at}", pieces.join(data=bytes(data))
+                struct.pack_into(format, data, at + place, value)
+                yield f"{name}: {value} at {place}", pieces.join(data=bytes(data))
 
 
 @pytest.mark.seconds(1)
@@ -273,6 +291,7 @@ def test_numbers(pieces, write_gguf):
 
 
 @pytest.mark.seconds(2)
+@PLAIN_FILES
 def test_flips_and_truncations(pieces, write_gguf):
     rng, good = Random(7), pieces.join()
     header = len(good) - len(pieces.data)
@@ -290,3 +309,20 @@ def test_flips_and_truncations(pieces, write_gguf):
 
     refused, accepted = run(cases(), as_the_reference_reads, write_gguf)
     assert len(refused) > 80 and len(accepted) > 20
+
+
+@pytest.mark.seconds(1)
+@pytest.mark.parametrize("pieces", ["others"], indirect=True)
+def test_flips_in_blocks(pieces, write_gguf):
+    """Whatever bytes blocks are of, they are numbers, or refused."""
+    rng = Random(8)
+
+    def cases():
+        for n in range(40):
+            broken = bytearray(pieces.data)
+            for at in pieces.places.values():
+                broken[at + rng.randrange(600)] = rng.choice([0, 127, 128, 255])
+            yield f"flips {n}", pieces.join(data=bytes(broken))
+
+    refused, accepted = run(cases(), as_the_reference_reads, write_gguf)
+    assert len(refused) > 5 and len(accepted) > 5
