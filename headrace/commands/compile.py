@@ -1,7 +1,7 @@
 """`headrace compile`: model file to program image, with a report."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -94,6 +94,19 @@ def size(count):
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
+def rounded(roundings):
+    """Lines that say how many tensors of which types were rounded, and how far at most."""
+    found = defaultdict(list)
+    for its in roundings:
+        found[its["source"], its["format"]].append(its["error"])
+    for (source, format), errors in sorted(found.items()):
+        tensors = "tensor" if len(errors) == 1 else "tensors"
+        yield (
+            f"{len(errors)} {tensors} of {source} rounded to {format}: "
+            f"error at most {100 * max(errors):.2f} %"
+        )
+
+
 def show(name, config, image, path):
     """Print the report for people."""
     out, report = console(stderr=False), image.report
@@ -129,6 +142,8 @@ def show(name, config, image, path):
             if count
         )
         out.print(f"blocks of sparse weights: {', '.join(shares)}", soft_wrap=True)
+    for line in rounded(report.get("roundings", [])):
+        out.print(line, soft_wrap=True)
     cycles = report["estimated_cycles_per_token"]
     out.print(
         f"program {report['program_instructions']} instructions, weights "

@@ -76,6 +76,18 @@ def test_compile_then_run(model, capsys, tmp_path):
     assert "this is an image already" in error(capsys, "compile", "--model", image, "-o", image)
 
 
+def test_compile_says_what_it_rounds(capsys, tmp_path):
+    kinds = {"token_embd.weight": synthetic.Type.Q8_0, "blk.0.ffn_down.weight": synthetic.Type.F16}
+    path, image = synthetic.write(tmp_path / "m.gguf", kinds=kinds), tmp_path / "m.safetensors"
+    out = call(capsys, "compile", "--model", path, "-o", image)[1]
+    lines = [line for line in out.splitlines() if "rounded" in line]
+    assert [line.partition(": ")[0] for line in lines] == [
+        "1 tensor of F16 rounded to S8",
+        "1 tensor of Q4_1 rounded to S8",  # the other layer's
+    ]
+    assert all(line.endswith(" %") for line in lines)
+
+
 def test_names_with_brackets(model, capsys, tmp_path):
     """They are no markup, and :bug: is no picture."""
     image = tmp_path / "[/a] [red]:bug:.safetensors"
@@ -281,6 +293,13 @@ def test_other_architecture(capsys, tmp_path):
         f"{path}: the architecture must be {KINDS}, not 'mamba'"
     )
     assert [p.name for p in tmp_path.iterdir()] == ["m.gguf"]
+
+
+def test_other_type(capsys, tmp_path):
+    path = synthetic.write(tmp_path / "m.gguf", kind=synthetic.Type.IQ2_XS, sizes=synthetic.WIDE)
+    found = error(capsys, "compile", "--model", path, "-o", tmp_path / "m.safetensors")
+    assert found.startswith(f"{path}: tensor 'token_embd.weight' must be of type F32, ")
+    assert found.endswith("Q1_0, not IQ2_XS; convert the model to one of these")
 
 
 def test_help(capsys):

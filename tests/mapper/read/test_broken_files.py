@@ -16,7 +16,7 @@ from gguf import GGMLQuantizationType as Type, GGUFValueType as Value
 
 from host.errors import UserError
 from mapper.read.find import load
-from mapper.read.gguf_types import TYPES
+from mapper.read.gguf_types import REFUSED, TYPES
 
 from .. import synthetic
 from ..gguf_blocks import SCALES, dequantize
@@ -259,6 +259,20 @@ def test_messages(pieces, write_gguf, change, message):
     name = "blk.1.ffn_up.weight"
     headers = {**pieces.headers, name: pieces.header(name, **change)}
     with pytest.raises(UserError, match=re.escape(f": the file is damaged: {message}")):
+        load(write_gguf(0, pieces.join(headers=headers)))
+
+
+@pytest.mark.parametrize("number", REFUSED)
+@pytest.mark.parametrize("pieces", ["Q4_1"], indirect=True)
+def test_types_without_a_decoder(pieces, write_gguf, number):
+    name = "blk.1.ffn_up.weight"
+    headers = {**pieces.headers, name: pieces.header(name, kind=number)}
+    known = ", ".join(its.name for its in TYPES.values())
+    message = (
+        f"tensor {name!r} must be of type {known}, not {REFUSED[number]}; convert the model to "
+        "one of these"
+    )
+    with pytest.raises(UserError, match=f": {re.escape(message)}$"):
         load(write_gguf(0, pieces.join(headers=headers)))
 
 
