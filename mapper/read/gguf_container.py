@@ -7,7 +7,7 @@ damaged file names; here every length is checked against the file before it is u
 import math
 import mmap
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -256,10 +256,13 @@ class File:
                 f"{self.path}: the columns of tensor {tensor.name!r} must be a "
                 f"multiple of {GROUP}, not {depth}"
             )
-        found = self.decoded(tensor, rows, order)
+        found, factor = self.decoded(tensor, rows, order), self.factor(tensor)
         if not isinstance(found, Codes):
+            found = found * factor
             check_values(self.path, tensor.name, found, order)
             return round_s8(tensor.name, tensor.type.name, found)
+        m = found.m if found.m is None else found.m * factor
+        found = replace(found, d=found.d * factor, m=m)
         low, high = RANGES[found.format]
         with np.errstate(all="ignore"):
             largest = found.d * np.float32(max(-low, high))
@@ -274,6 +277,17 @@ class File:
                     "no writer makes"
                 )
         return Linear(name=tensor.name, source=tensor.type.name, **vars(found))
+
+    def beside(self, tensor):
+        """Names of the numbers that files in NVFP4 have beside a matrix: what it is multiplied
+        with; and what activations in 4 bits would be, which this machine does not need."""
+        stem = tensor.name.removesuffix("weight")
+        return f"{stem}scale", f"{stem}input_scale"
+
+    def factor(self, tensor):
+        """What a matrix is multiplied with."""
+        name, _ = self.beside(tensor)
+        return self.floats(self.find(name, (1,))) if name in self.tensors else np.float32(1)
 
     def format(self, tensor):
         """The :class:`~rtl.spec.isa.WeightFormat` of :meth:`linear`'s result."""

@@ -127,6 +127,8 @@ def read(path):
     ]
     used = {"token_embd.weight", "output_norm.weight", "output.weight"}
     used |= {t.name for parts in found for part in parts for t in part.values()}
+    products = [t for linears, _ in found for t in linears.values()] + ([head] if head else [])
+    used |= {name for t in products for name in file.beside(t)}
     for name in file.tensors:
         if name not in used:
             raise UserError(

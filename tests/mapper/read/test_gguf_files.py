@@ -1,10 +1,13 @@
 """Models in files of every type, and of mixtures, compile and run on the functional machine."""
 
+import re
+
 import gguf
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
 
+from host.errors import UserError
 from host.image.image import Image
 from mapper.compile import compile_model
 from mapper.read.gguf_model import read
@@ -112,6 +115,41 @@ def test_mixture(tmp_path, down, kv):
         expected |= {"blk.0.attn_v.weight": "Q6_K", "blk.1.attn_v.weight": "Q4_K"}
     assert {name: source for name, (source, _) in said.items()} == expected
     assert all(0 < error < 0.01 for _, error in said.values())
+
+
+@pytest.mark.parametrize("kind", [Type.NVFP4, Type.Q4_1, Type.TQ1_0])
+def test_factors(tmp_path, kind):
+    """NVFP4 has a number beside each matrix, that it is multiplied with."""
+    beside = {
+        "blk.1.ffn_down.scale": np.float32([0.7]),
+        "blk.1.ffn_down.input_scale": np.float32([0.01]),
+    }
+    plain, scaled = (
+        read(synthetic.write(tmp_path / name, kind=kind, sizes=synthetic.WIDE, tensors=more))
+        for name, more in (("plain.gguf", {}), ("scaled.gguf", beside))
+    )
+    for n in range(2):
+        for part, linear in plain.layers[n].linears.items():
+            factor = np.float32(0.7 if (n, part) == (1, "down") else 1)
+            expected, found = linear.float32() * factor, scaled.layers[n].linears[part].float32()
+            step = 1e-7 if linear.rounding is None else np.abs(expected).max() / 100
+            np.testing.assert_allclose(found, expected, rtol=1e-6, atol=step)
+
+
+@pytest.mark.parametrize(
+    "name, values, message",
+    [
+        ("blk.0.ffn_up.scale", [1, 2], "'blk.0.ffn_up.scale' must have the shape [1]"),
+        ("blk.0.ffn_up.scale", [np.nan], "'blk.0.ffn_up.scale' must be finite"),
+        ("blk.0.ffn_up.scale", [1e38], "'blk.0.ffn_up.scale' must be finite, with magnitudes"),
+        ("token_embd.scale", [1], "'token_embd.scale' has no place"),
+        ("blk.0.attn_norm.scale", [1], "'blk.0.attn_norm.scale' has no place"),
+    ],
+)
+def test_factors_that_are_refused(tmp_path, name, values, message):
+    path = synthetic.write(tmp_path / "m.gguf", tensors={name: np.float32(values)})
+    with pytest.raises(UserError, match=re.escape(message)):
+        read(path).layers[0]
 
 
 def test_image_keeps_what_was_rounded(tmp_path):
