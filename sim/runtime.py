@@ -39,6 +39,16 @@ class Runtime:
     def __init__(self, folder, how):
         self.folder = Path(folder) / hashlib.sha256("\n".join(how).encode()).hexdigest()[:12]
 
+    def file(self, name, text):
+        """Path of a file of a text, which is kept beside the objects."""
+        path = self.folder / name
+        if not path.exists() or path.read_text() != text:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f"{name}.{os.getpid()}")
+            part.write_text(text)
+            part.replace(path)
+        return path
+
     def give(self, target):
         """Copy what there is to the folder of a model. Make takes objects only while they are newer
         than the makefile that Verilator writes there.

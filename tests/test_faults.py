@@ -69,9 +69,14 @@ def device(name):
     return SimDevice(CONFIGS[name], watchdog=WATCHDOG, progress=limited)
 
 
+def same_token(sim, model):
+    """Both give the same answer to a token."""
+    same_step(sim, model, [3], 0, True)
+
+
 def works(sim, model):
     """Both give the same answers, from position 0 on."""
-    same_step(sim, model, [3], 0, True)
+    same_token(sim, model)
     same_step(sim, model, [4] * sim.config.columns, 0, True)
 
 
@@ -79,15 +84,15 @@ def goes_wrong(name, program, code, pc, info, text):
     with device(name) as sim:
         model = pair(name)[1]
         sim.load(with_program(toy_image(name), program))
-        works(sim, model)
-        for _ in range(2):
+        same_token(sim, model)
+        for recovers in (works, same_token):
             with pytest.raises(DeviceFault) as caught:
                 sim.step([1], BAD, True)
             fault = caught.value
             assert (fault.code, fault.pc, fault.instruction) == (code, pc, text)
             assert fault.info == info
             assert str(fault) == f"fault {code.name}, info {info:#x}, at instruction {pc}: {text}"
-            works(sim, model)
+            recovers(sim, model)
         sim.load(toy_image(name))
         model.load(toy_image(name))
         works(sim, model)

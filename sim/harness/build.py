@@ -34,6 +34,25 @@ class BenchError(UserError):
 OPTIMIZE = ["OPT_FAST=-O0", "OPT_SLOW=-O0"]
 
 
+# What all C++ of a bench includes. Compiled ahead, it takes a third of the time that it takes as
+# text, which is most of what a small unit takes.
+PRELUDE = """\
+#ifndef PRELUDE
+#define PRELUDE
+#include <memory>
+#include <string>
+#include "verilated.h"
+#include "verilated_vpi.h"
+#endif
+"""
+# Beside the rules of Verilator's makefile, for the same options.
+PRELUDE_RULE = """\
+prelude:
+\t$(CXX) $(OPT_FAST) $(CXXFLAGS) $(CPPFLAGS) -x c++-header -o $(TO).$$$$ $(FROM) \\
+\t    && mv $(TO).$$$$ $(TO)
+"""
+
+
 class Runner(Verilator):
     """cocotb's runner, with ports alone visible: far less to compile, and faster.
 
@@ -41,11 +60,13 @@ class Runner(Verilator):
     ----------
     seconds : :class:`float` or None
         A command that takes longer raises :exc:`subprocess.TimeoutExpired`.
+    prelude : path or None
+        Header that all C++ of a build includes; it is compiled ahead if it has not been.
     """
 
-    def __init__(self, seconds=None):
+    def __init__(self, seconds=None, prelude=None):
         super().__init__()
-        self.seconds = seconds
+        self.seconds, self.prelude = seconds, prelude
 
     def _execute_cmds(self, cmds, cwd, stdout=None):
         for command in cmds:
@@ -64,12 +85,22 @@ class Runner(Verilator):
         build, make = super()._build_command()
         at = build.index("--public-flat-rw")
         build[at : at + 1] = ["--public-depth", "1"]
+        build[1:1] = ["-CFLAGS", f"-include {self.prelude}"]
         # The copied runtime must look newer than the makefile that Verilator writes.
         return [
             build,
             ["touch", "-c", *(str(self.build_dir / name) for name in OBJECTS)],
+            *self._compile_prelude(make),
             [*make, *OPTIMIZE],
         ]
+
+    def _compile_prelude(self, make):
+        compiled = self.prelude.with_name(f"{self.prelude.name}.gch")
+        if not compiled.exists():
+            rule = self.build_dir / "prelude.mk"
+            rule.write_text(PRELUDE_RULE)
+            words = [f"FROM={self.prelude}", f"TO={compiled}", "prelude"]
+            yield [*make, "-f", str(rule), *OPTIMIZE, *words]
 
     def _waves_file(self):
         return "dump.fst"
@@ -179,7 +210,14 @@ def build(unit, case, *, variant="", convert=plain_verilog, rewrite=None, args=(
         *args,
         *(["--trace-fst"] if waves else []),
     ]
-    used = [str(verilator()), str(verilator().stat().st_mtime_ns), sys.executable, *args, *OPTIMIZE]
+    used = [
+        str(verilator()),
+        str(verilator().stat().st_mtime_ns),
+        sys.executable,
+        *args,
+        *OPTIMIZE,
+        PRELUDE,
+    ]
     digest = hashlib.sha256("\n".join([text, *used]).encode()).hexdigest()
     runtime = Runtime(folder.parent / ".runtime", used)
     stamp, source = folder / "digest", folder / f"{unit}.sv"
@@ -190,7 +228,7 @@ def build(unit, case, *, variant="", convert=plain_verilog, rewrite=None, args=(
             source.write_text(text)
             (folder / PLACES).write_text(json.dumps(places))
             try:
-                Runner().build(
+                Runner(prelude=runtime.file("prelude.hpp", PRELUDE)).build(
                     sources=[source],
                     hdl_toplevel=unit,
                     build_dir=folder,

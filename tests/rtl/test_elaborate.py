@@ -80,14 +80,22 @@ def components():
                 )
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        pytest.param(config, id=name, marks=[pytest.mark.seconds(1)] if name != "smallest" else [])
-        for name, config in CONFIGURATIONS.items()
-    ],
-)
-@pytest.mark.parametrize("cls", list(components()))
+# All but what whole models run on: the accelerator with each core, at two sizes.
+RUN = {("Accelerator", name) for name in CONFIGS}
+CASES = [
+    pytest.param(
+        *found.values,
+        config,
+        id=f"{found.id}-{name}",
+        marks=[*found.marks, *([pytest.mark.seconds(1)] if name != "smallest" else [])],
+    )
+    for found in components()
+    for name, config in CONFIGURATIONS.items()
+    if (found.values[0].__name__, name) not in RUN
+]
+
+
+@pytest.mark.parametrize("cls, config", CASES)
 def test_elaborates(cls, config):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -38,10 +38,8 @@ CONFIGS = {
     "wide": get("wide"),
     "plain": config("plain", 256, 3, "systolic", formats=("U4", "S8")),
     "ternary": config("ternary", 128, 2, "systolic", formats=("S8", "TERNARY")),
-    "small-lut": get("small-lut"),
     "odd-lut": config("odd-lut", 256, 2, "lut"),
     "two-bit": config("two-bit", 128, 2, "lut", formats=("U2", "U3", "S8")),
-    "small-dspchain": get("small-dspchain"),
     "odd-dspchain": config("odd-dspchain", 256, 2, "dspchain"),
     "patterns": config(
         "patterns", 128, 2, "dspchain", formats=("S8", "SPARSE4"), patterns=("4:16", "2:4")
