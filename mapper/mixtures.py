@@ -27,8 +27,10 @@ def as_s8(linear: Linear) -> Linear:
         codes, d = grid(linear.format, linear.codes), linear.d
     else:  # an integer times half of d, if m is one, too: Q4_0's is -8 d
         d = linear.d * np.float32(0.5)
-        offset = np.rint(linear.m / np.where(d == 0, 1, d))
-        if (offset * d != linear.m).any() or np.abs(offset).max() > 127:
+        with np.errstate(over="ignore", invalid="ignore"):  # tiny scales beside large minima
+            offset = np.rint(linear.m / np.where(d == 0, 1, d))
+            multiple = (offset * d == linear.m).all() and np.abs(offset).max() <= 127
+        if not multiple:
             return round_s8(linear.name, linear.source, linear.float32())
         codes = 2 * linear.codes.reshape(*d.shape, -1) + offset[..., None].astype(np.int32)
     groups = linear.rows, linear.depth // GROUP

@@ -197,7 +197,12 @@ def prune_layer(run, body, layer, scopes, pattern, bits):
     for name, linear in layer.linears.items():
         codes, scale = prune_matrix(before.matrix(name), hessians[name], pattern, bits)
         linears[name] = replace(
-            linear, format=SPARSE_BY_BITS[bits], codes=codes, d=scale[:, None], m=None
+            linear,
+            format=SPARSE_BY_BITS[bits],
+            codes=codes,
+            d=scale[:, None],
+            m=None,
+            rounding=None,
         )
     layer = replace(layer, linears=linears)
     return layer, list(run.run(body, scopes, Tensors(layer.tensor)))

@@ -60,7 +60,8 @@ def cut(model, name, bits):
             whole, linears={k: cut_linear(v, name, bits) for k, v in whole.linears.items()}
         )
 
-    return replace(model, layers=Layers(len(model.layers), layer))
+    formats = dict.fromkeys(model.layers[0].linears, SPARSE_BY_BITS[bits])
+    return replace(model, layers=Layers(len(model.layers), layer, lambda n: formats))
 
 
 def measure(config, bits, model="smollm2", report=lambda *_: None):

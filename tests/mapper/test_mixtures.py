@@ -51,6 +51,14 @@ def test_other_minima_are_rounded(times):
     assert 0 < found.rounding < 0.005 and found.rounding == pytest.approx(off, rel=1e-3)
 
 
+def test_a_scale_far_below_its_minimum():
+    its = linear(WeightFormat.U4, False, np.random.default_rng(4), lambda d: d + 1)
+    its = replace(its, d=its.d * np.float32(1e-42), m=its.m * np.float32(1e30))
+    with np.errstate(all="raise", under="ignore"):
+        found = as_s8(its)
+    np.testing.assert_allclose(found.float32(), its.float32(), rtol=0.01)
+
+
 def test_a_minimum_without_a_scale():
     its = linear(WeightFormat.U4, False, np.random.default_rng(4), lambda d: d + 1)
     off, weights = np.abs(as_s8(its).float32() - its.float32()), its.float32()

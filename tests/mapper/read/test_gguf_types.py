@@ -1,5 +1,7 @@
 """Every tensor type, compared with the library `gguf` bit by bit; new types are found."""
 
+from dataclasses import replace
+
 import gguf
 import numpy as np
 import pytest
@@ -55,6 +57,17 @@ def same(its, blocks):
 def test_as_the_library(its):
     blocks = edges(its, np.random.default_rng(its.number))
     assert same(its, blocks) > 0.8 * blocks.shape[0] * blocks.shape[1]
+
+
+@ALL
+def test_a_mistake_is_found(its):
+    """Bytes in other places: the comparison can fail."""
+
+    def wrong(blocks):
+        return its.decode(np.roll(blocks, 1, -1))
+
+    with pytest.raises(AssertionError):
+        same(replace(its, decode=wrong), edges(its, np.random.default_rng(1)))
 
 
 @ALL
