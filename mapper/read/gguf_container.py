@@ -258,11 +258,12 @@ class File:
             )
         found, factor = self.decoded(tensor, rows, order), self.factor(tensor)
         if not isinstance(found, Codes):
-            found = found * factor
+            found = found if factor is None else found * factor
             check_values(self.path, tensor.name, found, order)
             return round_s8(tensor.name, tensor.type.name, found)
-        m = found.m if found.m is None else found.m * factor
-        found = replace(found, d=found.d * factor, m=m)
+        if factor is not None:
+            m = found.m if found.m is None else found.m * factor
+            found = replace(found, d=found.d * factor, m=m)
         low, high = RANGES[found.format]
         with np.errstate(all="ignore"):
             largest = found.d * np.float32(max(-low, high))
@@ -285,9 +286,9 @@ class File:
         return f"{stem}scale", f"{stem}input_scale"
 
     def factor(self, tensor):
-        """What a matrix is multiplied with."""
+        """What a matrix is multiplied with, or None."""
         name, _ = self.beside(tensor)
-        return self.floats(self.find(name, (1,))) if name in self.tensors else np.float32(1)
+        return self.floats(self.find(name, (1,))) if name in self.tensors else None
 
     def format(self, tensor):
         """The :class:`~rtl.spec.isa.WeightFormat` of :meth:`linear`'s result."""

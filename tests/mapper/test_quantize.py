@@ -218,3 +218,14 @@ def test_few_bits_are_placed_well(bits):
 def test_half_split():
     assert half_split(1, 4).tolist() == [0, 2, 1, 3]
     assert half_split(2, 4).tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+def test_rounding_says_its_error(bits):
+    weights = np.random.default_rng(bits).normal(0.1, 1, (20, 96)).astype(np.float32)
+    weights[3] = 0
+    found = round_s8("w", "", weights) if bits == 8 else round_u("w", "", weights, bits)
+    assert found.rounding == pytest.approx(relative(found.float32(), weights), rel=1e-4)
+    nothing = np.zeros((2, 32), np.float32)
+    found = round_s8("w", "", nothing) if bits == 8 else round_u("w", "", nothing, bits)
+    assert found.rounding == 0

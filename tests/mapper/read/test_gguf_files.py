@@ -55,6 +55,8 @@ def as_the_library(path):
     of groups."""
     tensors = {t.name: t for t in gguf.GGUFReader(path).tensors}
     model = read(path)
+    for n, layer in enumerate(model.layers):
+        assert model.layers.formats(n) == {k: its.format for k, its in layer.linears.items()}
     for linear in (model.embedding, *(x for n in model.layers for x in n.linears.values())):
         tensor = tensors[linear.name]
         assert linear.source == tensor.tensor_type.name

@@ -19,7 +19,8 @@ from .hf_files import CONFIG, native, tensors, tokenizer, write, write_native
 def test_native_weights(tmp_path, fmt):
     """They are integer * scale, whatever `bits` says."""
     model, made = read(write_native(tmp_path / "m", fmt), bits=4), native(fmt)
-    for layer in model.layers:
+    for n, layer in enumerate(model.layers):
+        assert model.layers.formats(n) == dict.fromkeys(layer.linears, fmt)
         for linear in (*layer.linears.values(), model.embedding):
             expected = made[linear.name] * made[f"{linear.name}_scale"][:, None]
             np.testing.assert_array_equal(linear.float32(), expected)
@@ -129,7 +130,8 @@ def test_bits_refused(tmp_path):
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_weights_are_rounded(tmp_path, bits, dtype):
     model, floats = read(write(tmp_path / "m", dtype=dtype), bits), tensors()
-    for layer in model.layers:
+    for n, layer in enumerate(model.layers):
+        assert model.layers.formats(n) == {k: its.format for k, its in layer.linears.items()}
         for linear in layer.linears.values():
             values = "", "", floats[linear.name].astype(dtype).astype(np.float32)
             expected = round_s8(*values) if bits == 8 else round_u(*values, bits)
