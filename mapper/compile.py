@@ -9,6 +9,7 @@ from host.image.image import Image
 from rtl.spec import limits
 from rtl.spec.config import CONFIGS, GROUP, UNIT_BYTES
 from rtl.spec.formats import sum_bits
+from rtl.spec.isa import WeightFormat
 from rtl.spec.limits import ACC_BITS
 from sw_ref.legal import IllegalProgram
 from sw_ref.numerics import WINDOW
@@ -117,6 +118,10 @@ def _check_formats(config, model, matrices):
             )
 
 
+def _vocabulary(linear):
+    return linear if linear.format == WeightFormat.S8 else as_s8(linear)
+
+
 def plan_of(layers, graph):
     """Matrices of a layer, the same for all layers, with centre shifts that suit them."""
     plan, sizes = [], {node.name: node.size for node in graph}
@@ -165,12 +170,12 @@ class Compilation:
     @cached_property
     def embedding(self):
         """The embedding in ``S8``, whose rows have addresses."""
-        return as_s8(self.model.embedding)
+        return _vocabulary(self.model.embedding)
 
     @cached_property
     def head(self):
         """The head in ``S8``, as the embedding that it may be."""
-        return self.embedding if self.model.tied else as_s8(self.model.head)
+        return self.embedding if self.model.tied else _vocabulary(self.model.head)
 
     @cached_property
     def matrices(self):

@@ -21,7 +21,7 @@ __all__ = ["alike", "as_s8"]
 def as_s8(linear: Linear) -> Linear:
     """A matrix in ``S8``, with scales of groups: its own weights where that can be, else rounded
     ones."""
-    if linear.format == WeightFormat.S8:
+    if linear.format == WeightFormat.S8 and not linear.by_row:
         return linear
     if linear.m is None:
         codes, d = grid(linear.format, linear.codes), linear.d
