@@ -42,6 +42,7 @@ class Quantized:
 
 def tokenizer_metadata(path, model):
     """GGUF's metadata of a folder's tokenizer, and of how conversations are put."""
+    from mapper.read.gguf_model import ENDS
     from mapper.read.hf_folder import Folder
 
     tokenizer = Tokenizer.from_json(model.tokenizer, bos=model.bos)
@@ -58,10 +59,15 @@ def tokenizer_metadata(path, model):
     first = tokenizer.bos if tokenizer.bos is not None else bos[0] if bos else None
     if first is not None:
         about[f"{key}bos_token_id"] = first, UINT32, None
-    if model.eos:
-        about[f"{key}eos_token_id"] = model.eos[0], UINT32, None
-    if len(model.eos) > 1:  # GGUF has two; llama.cpp knows others by their names
-        about[f"{key}eot_token_id"] = model.eos[-1], UINT32, None
+    if len(model.eos) > len(ENDS):
+        raise UserError(
+            f"{path}: at most {len(ENDS)} tokens must end an answer, for which GGUF has keys, not "
+            f"{len(model.eos)}"
+        )
+    # Of two, the second ends a turn: so it is in models that came before messages to tools.
+    keys = (ENDS[0], ENDS[-1]) if len(model.eos) == 2 else ENDS
+    for end, token in zip(keys, model.eos):
+        about[f"{key}{end}"] = token, UINT32, None
     if model.chat_template:
         about["tokenizer.chat_template"] = model.chat_template, STRING, None
     return about

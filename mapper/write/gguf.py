@@ -100,9 +100,9 @@ def file_type(kind):
 
 def rounded(name, source, kind):
     """The bytes of a tensor in a type."""
-    if source.kind == kind.name and source.raw is not None:
-        return source.raw()
     gguf, weights = library(), np.ascontiguousarray(source.weights())
+    if source.kind == kind.name and source.raw is not None:
+        return source.raw()  # which the reader has checked
     with np.errstate(all="ignore"):  # of blocks of zeros, and of what is refused below
         data = np.ascontiguousarray(gguf.quantize(weights, kind))
         # Scales are half floats, which may overflow, if any does, where the largest weight is.

@@ -20,9 +20,10 @@ def source(tmp_path):
     return synthetic.write(tmp_path / "m.gguf", kind=synthetic.Type.F32)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    made = hf_files.write(tmp_path / "m", config={"eos_token_id": [2, 0]})
+@pytest.fixture(params=[2, [2, 0], [2, 0, 5]], ids=str)
+def folder(tmp_path, request):
+    """A folder, with tokens that end an answer."""
+    made = hf_files.write(tmp_path / "m", config={"eos_token_id": request.param})
     template = {"chat_template": "{{ messages }}", "add_bos_token": True}
     (made / "tokenizer_config.json").write_text(json.dumps(template))
     return made
@@ -64,6 +65,15 @@ def test_folder_is_the_same_model(folder, tmp_path, capsys):
 
 def logits(model, ids):
     return next(iter(Float32(model)([ids])))
+
+
+def test_more_ends_than_keys(tmp_path, capsys):
+    folder = hf_files.write(tmp_path / "m", config={"eos_token_id": [2, 0, 5, 6]})
+    out = tmp_path / "out.gguf"
+    assert "at most 3 tokens must end an answer" in error(
+        capsys, "quantize", folder, "--type", "F32", "-o", out
+    )
+    assert not out.exists()
 
 
 def test_mistakes(source, tmp_path, capsys):

@@ -89,6 +89,32 @@ def test_same_file_again(tmp_path, wide):
     assert (tmp_path / "a.gguf").read_bytes() == (tmp_path / "b.gguf").read_bytes()
 
 
+def test_damage_is_not_copied(tmp_path):
+    """Not even where bytes stay as they are."""
+    broken = synthetic.weights()["blk.0.ffn_up.weight"]
+    broken[3, 4] = np.nan
+    source = synthetic.write(
+        tmp_path / "m.gguf", kind=Type.F32, tensors={"blk.0.ffn_up.weight": broken}
+    )
+    with pytest.raises(UserError, match="'blk.0.ffn_up.weight' must be finite, .* in row 3"):
+        write(tmp_path / "out.gguf", source, "F32")
+
+
+@pytest.mark.parametrize("kind", ["TQ1_0", "TQ2_0"])
+def test_ternary_weights_stay(tmp_path, kind):
+    """With scales that are half floats, and a weight in each block that is not zero."""
+    name = "blk.1.ffn_up.weight"
+    signs = np.sign(WEIGHTS[name]) * (np.arange(256) % 3 > 0)
+    ternary = np.float32(signs * (np.arange(1, 257)[:, None] / 1024))
+    source = synthetic.write(
+        tmp_path / "m.gguf", kind=Type.F32, tensors={name: ternary}, sizes=synthetic.WIDE
+    )
+    write(tmp_path / "out.gguf", source, kind)
+    found = load(tmp_path / "out.gguf").layers[1].linears["up"]
+    assert found.format.name == "TERNARY"
+    np.testing.assert_array_equal(found.float32(), ternary)
+
+
 def test_metadata_is_kept(tmp_path, monkeypatch):
     more = {
         "general.name": "someone's",
