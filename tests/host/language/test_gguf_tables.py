@@ -8,6 +8,7 @@ import tokenizers
 from host.errors import UserError
 from host.language.gguf_tables import tables
 from host.language.tokenizer import PRE_TOKENIZERS, Tokenizer
+from mapper.read.find import load
 from tests.mapper import synthetic
 
 
@@ -30,6 +31,14 @@ def test_same_tokens(pre):
     assert [found["types"][n] for n in (0, 2, 3, 287, 288)] == [3, 3, 1, 4, 5]
     again = Tokenizer.from_json(json.dumps({"gguf": {"model": "gpt2", **found}})).inner
     assert again.encode(TEXT).ids == inner(pre).encode(TEXT).ids
+
+
+def test_as_llama_cpp():
+    """The tables that its converter made of SmolLM2's `tokenizer.json`."""
+    model = load("smollm2")
+    expected = json.loads(model.tokenizer)["gguf"]
+    found = tables(Tokenizer.from_json(model.tokenizer).inner, model.vocab)
+    assert {"model": "gpt2", **found} == expected
 
 
 def changed(change):
