@@ -27,7 +27,7 @@ from .block_type import TYPES, BlockType, Codes
 __all__ = ["REFUSED", "TYPES", "BlockType", "Codes"]
 
 
-# Types that no decoder is there for, so that they are refused by name.
+# Types that no decoder is there for: `../gguf_container.py` refuses them by name.
 REFUSED = {
     9: "Q8_1",
     15: "Q8_K",
