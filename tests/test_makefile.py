@@ -67,7 +67,7 @@ def test_install_what_is_not_there(tmp_path):
     done = make("install", "FOR=nope", f"VENV={tmp_path}/venv")
     assert done.returncode == 2 and not list(tmp_path.iterdir())
     assert (
-        "make install: FOR must be run, synth, boards, small, test or check, not 'nope'\n"
+        "make install: FOR must be run, quantize, synth, boards, small, test or check, not 'nope'\n"
         in done.stdout
     )
 

@@ -59,6 +59,8 @@ class File:
     ----------
     metadata : :class:`dict`
         Key to value: int, float, bool, str, or a list of strings, or a numpy array.
+    kinds : :class:`dict`
+        Key to GGUF's numbers of the value's type and, for lists, of the elements' type or None.
     tensors : :class:`dict`
         Name to :class:`Tensor`.
     """
@@ -81,7 +83,7 @@ class File:
         if version not in (2, 3):
             raise UserError(f"{path}: the GGUF version must be 2 or 3, not {version}")
         tensors, keys = self.scalar("<u8"), self.scalar("<u8")
-        self.metadata = {}
+        self.metadata, self.kinds = {}, {}
         for _ in range(keys):
             key = self.string("a metadata key")
             if key in self.metadata:
@@ -138,6 +140,7 @@ class File:
 
     def value(self, key, kind):
         """Read a value of the type numbered `kind`."""
+        self.kinds[key] = kind, None
         if kind == STRING:
             return self.string(key)
         if kind in SCALARS:
@@ -145,6 +148,7 @@ class File:
         if kind != ARRAY:
             self.damaged(f"metadata {brief(key)} must be of a type from 0 to 12, not {kind}")
         kind, count = self.scalar("<u4"), self.scalar("<u8")
+        self.kinds[key] = ARRAY, kind
         if kind == STRING:
             return self.strings(key, count)
         if kind not in SCALARS:
@@ -247,20 +251,15 @@ class File:
         check_values(self.path, tensor.name, values)
         return values
 
-    def linear(self, tensor, order=None):
-        """A matrix, its rows in `order`: codes as they are where the machine has them, else
-        weights rounded to S8."""
+    def unrounded(self, tensor, order=None):
+        """What a matrix' type makes of it, its rows in `order` and its factor multiplied in: codes
+        where the machine has them, else weights."""
         rows, depth = tensor.shape
-        if depth % GROUP:
-            raise UserError(
-                f"{self.path}: the columns of tensor {tensor.name!r} must be a "
-                f"multiple of {GROUP}, not {depth}"
-            )
         found, factor = self.decoded(tensor, rows, order), self.factor(tensor)
         if not isinstance(found, Codes):
             found = found if factor is None else found * factor
             check_values(self.path, tensor.name, found, order)
-            return round_s8(tensor.name, tensor.type.name, found)
+            return found.reshape(rows, depth)
         if factor is not None:
             m = found.m if found.m is None else found.m * factor
             found = replace(found, d=found.d * factor, m=m)
@@ -278,6 +277,25 @@ class File:
                     "no writer makes"
                 )
         return Linear(name=tensor.name, source=tensor.type.name, **vars(found))
+
+    def linear(self, tensor, order=None):
+        """A matrix, its rows in `order`: codes as they are where the machine has them, else
+        weights rounded to S8."""
+        depth = tensor.shape[1]
+        if depth % GROUP:
+            raise UserError(
+                f"{self.path}: the columns of tensor {tensor.name!r} must be a "
+                f"multiple of {GROUP}, not {depth}"
+            )
+        found = self.unrounded(tensor, order)
+        if isinstance(found, Linear):
+            return found
+        return round_s8(tensor.name, tensor.type.name, found)
+
+    def weights(self, tensor):
+        """A matrix in float32, as its type has it."""
+        found = self.unrounded(tensor)
+        return found.float32() if isinstance(found, Linear) else found
 
     def beside(self, tensor):
         """Names of the numbers that files in NVFP4 have beside a matrix: what it is multiplied

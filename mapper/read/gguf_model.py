@@ -16,9 +16,11 @@ from .bounds import brief
 from .gguf_container import File
 
 
-__all__ = ["read"]
+__all__ = ["ENDS", "read"]
 
 
+# Keys of tokens that end an answer, which llama.cpp reads too: of a text, a message, a turn.
+ENDS = ("eos_token_id", "eom_token_id", "eot_token_id")
 ADD_BOS = ("llama-bpe",)  # pre-tokenizers with which llama.cpp adds BOS if the file is silent
 
 
@@ -67,7 +69,7 @@ def special_tokens(file, vocab):
     """(tokens that end an answer, token before every prompt or None)."""
     key, ends = "tokenizer.ggml.", []
     pre = file.of_type(key + "pre", str, default="default")
-    for name in ("eos_token_id", "eot_token_id"):
+    for name in ENDS:
         if key + name in file.metadata:
             ends.append(file.integer(key + name, 0, vocab - 1))
     bos = None

@@ -1,0 +1,110 @@
+"""`headrace quantize`, from the command to a model that answers the same."""
+
+import json
+
+import numpy as np
+import pytest
+
+from host.language.tokenizer import Tokenizer
+from mapper.read.find import load
+from mapper.write import gguf as writer
+from sw_ref.float32 import Float32
+from tests.mapper import synthetic
+from tests.mapper.read import hf_files
+
+from ..command import call, error
+
+
+@pytest.fixture
+def source(tmp_path):
+    return synthetic.write(tmp_path / "m.gguf", kind=synthetic.Type.F32)
+
+
+@pytest.fixture(params=[2, [2, 0], [2, 0, 5]], ids=str)
+def folder(tmp_path, request):
+    """A folder, with tokens that end an answer."""
+    made = hf_files.write(tmp_path / "m", config={"eos_token_id": request.param})
+    template = {"chat_template": "{{ messages }}", "add_bos_token": True}
+    (made / "tokenizer_config.json").write_text(json.dumps(template))
+    return made
+
+
+def test_gguf_file(source, tmp_path, capsys):
+    out = tmp_path / "new" / "out.gguf"
+    assert call(capsys, "quantize", source, "--type", "Q4_0", "-o", out) == (
+        0,
+        f"{out}: m, 15 matrices: layers in Q4_0, embedding and head in Q8_0\n",
+        "",
+    )
+    assert load(out).layers[0].linears["up"].source == "Q4_0"
+    assert [path.name for path in out.parent.iterdir()] == ["out.gguf"]
+
+
+def test_rows_that_fit_no_block(source, tmp_path, capsys):
+    out = tmp_path / "out.gguf"
+    code, said, _ = call(capsys, "quantize", source, "--type", "tq2_0", "--head", "F16", "-o", out)
+    assert code == 0 and said.splitlines() == [
+        f"{out}: m, 15 matrices: layers in TQ2_0, embedding and head in F16",
+        "rows that are no multiple of the type's block: 14 in Q8_0 instead",
+    ]
+
+
+def test_folder_is_the_same_model(folder, tmp_path, capsys):
+    out = tmp_path / "out.gguf"
+    assert call(capsys, "quantize", folder, "--type", "F32", "-o", out)[0] == 0
+    a, b = load(folder), load(out)
+    for name in (
+        "name context eos bos chat_template family hidden heads kv_heads head_dim ffn vocab "
+        "rope_theta rms_eps tied"
+    ).split():
+        assert getattr(a, name) == pytest.approx(getattr(b, name)), name
+    ids = [Tokenizer.from_json(m.tokenizer).encode("hello <|im_end|> w0rld") for m in (a, b)]
+    assert ids[0] == ids[1]
+    np.testing.assert_array_equal(*(logits(model, ids[0]) for model in (a, b)))
+
+
+def logits(model, ids):
+    return next(iter(Float32(model)([ids])))
+
+
+def test_more_ends_than_keys(tmp_path, capsys):
+    folder = hf_files.write(tmp_path / "m", config={"eos_token_id": [2, 0, 5, 6]})
+    out = tmp_path / "out.gguf"
+    assert "at most 3 tokens must end an answer" in error(
+        capsys, "quantize", folder, "--type", "F32", "-o", out
+    )
+    assert not out.exists()
+
+
+def test_mistakes(source, tmp_path, capsys):
+    out, args = tmp_path / "out.gguf", ("--type", "Q4_0", "-o")
+    assert error(capsys, "quantize", source, *args, source) == (
+        f"{source}: exists already; give a new file"
+    )
+    assert error(capsys, "quantize", tmp_path / "x", *args, out).startswith(
+        f"{tmp_path / 'x'}: no such model"
+    )
+    assert error(capsys, "quantize", source, "--type", "Q4_K", "-o", out).startswith(
+        "--type must be one of F32, "
+    )
+    assert "'normalizer' must be null, not Prepend" in error(capsys, "quantize", "tiny", *args, out)
+    assert not out.exists()
+
+
+def test_nothing_is_half_written(source, tmp_path, capsys, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer, "rounded", full)
+    out = tmp_path / "new" / "out.gguf"
+    assert error(capsys, "quantize", source, "--type", "Q4_0", "-o", out) == (
+        f"{out}: cannot be written: No space left on device; make room there"
+    )
+    assert not list(out.parent.iterdir())
+
+
+def test_help_names_the_types(capsys):
+    with pytest.raises(SystemExit):
+        call(capsys, "quantize", "--help")
+    said = capsys.readouterr().out
+    assert all(kind in said for kind in writer.kinds())

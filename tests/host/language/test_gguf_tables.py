@@ -1,0 +1,95 @@
+"""A `tokenizer.json` as GGUF's tables: the same tokens, or refused."""
+
+import json
+
+import pytest
+import tokenizers
+
+from host.errors import UserError
+from host.language.gguf_tables import tables
+from host.language.tokenizer import PRE_TOKENIZERS, Tokenizer
+from mapper.read.find import load
+from tests.mapper import synthetic
+
+
+TEXT = "hello world 123 <|im_start|>don't\n\n  stop<b> \u00e9\u4e2d"
+
+
+def inner(pre="smollm"):
+    names, types = synthetic.tokens()
+    names[-1], types[-1] = "<b>", 4
+    what = {"model": "gpt2", "pre": pre, "tokens": names, "types": types}
+    return Tokenizer.from_json(json.dumps({"gguf": {**what, "merges": synthetic.MERGES}})).inner
+
+
+@pytest.mark.parametrize("pre", PRE_TOKENIZERS)
+def test_same_tokens(pre):
+    found = tables(inner(pre), 300)
+    names, _ = synthetic.tokens()
+    assert found["pre"] == pre and found["merges"] == synthetic.MERGES
+    assert found["tokens"] == [*names[:-1], "<b>", *(f"[PAD{n}]" for n in range(288, 300))]
+    assert [found["types"][n] for n in (0, 2, 3, 287, 288)] == [3, 3, 1, 4, 5]
+    again = Tokenizer.from_json(json.dumps({"gguf": {"model": "gpt2", **found}})).inner
+    assert again.encode(TEXT).ids == inner(pre).encode(TEXT).ids
+
+
+def test_as_llama_cpp():
+    """The tables that its converter made of SmolLM2's `tokenizer.json`."""
+    model = load("smollm2")
+    expected = json.loads(model.tokenizer)["gguf"]
+    found = tables(Tokenizer.from_json(model.tokenizer).inner, model.vocab)
+    assert {"model": "gpt2", **found} == expected
+
+
+def changed(change):
+    about = json.loads(inner().to_str())
+    change(about)
+    return tokenizers.Tokenizer.from_str(json.dumps(about))
+
+
+def test_what_changes_no_token():
+    """Offsets are not asked for."""
+    made = changed(lambda a: a["pre_tokenizer"]["pretokenizers"][1].update(trim_offsets=False))
+    assert tables(made, 288) == tables(inner(), 288)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            lambda a: a.update(normalizer={"type": "Prepend", "prepend": " "}),
+            "'normalizer' must be null, not Prepend",
+        ),
+        (
+            lambda a: a["pre_tokenizer"]["pretokenizers"][1].update(add_prefix_space=True),
+            "its pre-tokenizer must be gpt-2 or smollm or llama-bpe",
+        ),
+        (lambda a: a.update(pre_tokenizer=None), "its pre-tokenizer must be gpt-2 or "),
+        (
+            lambda a: a["model"].update(ignore_merges=True),
+            "'ignore_merges' must be False with smollm",
+        ),
+        (
+            lambda a: a["model"].update(byte_fallback=True),
+            "'byte_fallback' must be off, not True",
+        ),
+        (
+            lambda a: a["added_tokens"][1].update(rstrip=True),
+            "'rstrip' of token '<|im_start|>' must be false",
+        ),
+        (
+            lambda a: a.update(
+                model={"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}, added_tokens=[]
+            ),
+            "its model must be BPE, not WordLevel",
+        ),
+    ],
+)
+def test_refused(change, message):
+    with pytest.raises(UserError, match="^tokenizer: .*byte-level BPE.*" + message):
+        tables(changed(change), 288)
+
+
+def test_more_tokens_than_rows():
+    with pytest.raises(UserError, match="at most the embedding's 287 rows, not 288"):
+        tables(inner(), 287)
