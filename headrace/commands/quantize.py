@@ -27,7 +27,7 @@ def register(commands):
         "quantize",
         help="write a model as a GGUF file, its weights rounded to a type",
         description="Round a model's matrices to a type of GGUF, as llama.cpp's files have it, and "
-        "write a GGUF file that llama.cpp reads too. Needs the library gguf: make install "
+        "write a GGUF file. Needs the library gguf: make install "
         "FOR=quantize. Gains of norms are F32. Rows that are no multiple of the type's block get "
         "Q8_0, or F16. What it costs is measured by: headrace eval --model FILE --text FILE",
     )
