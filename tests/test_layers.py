@@ -46,7 +46,7 @@ SLOW = {"boards", "mapper", "sim", "sw_ref"}
 # But for programs of their own.
 STUDIES = ("headrace/studies/", "headrace/docs/", "headrace/train.py")
 
-FILES = [str(p.relative_to(ROOT)) for d in MAY_IMPORT for p in sorted((ROOT / d).rglob("*.py"))]
+PACKAGES = pytest.mark.parametrize("package", MAY_IMPORT)
 
 
 def imports(path, text):
@@ -91,23 +91,31 @@ def misplaced(path, text):
             yield name
 
 
-@pytest.mark.parametrize("path", FILES)
-def test_imports_point_downwards(path):
-    assert not list(misplaced(path, (ROOT / path).read_text())), f"{path} must not import these"
+def files(package):
+    """Yield (path, text) of a package's files."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        yield str(path.relative_to(ROOT)), path.read_text()
 
 
-@pytest.mark.parametrize("path", FILES)
-def test_external_imports(path):
-    for name, eager in imports(path, (ROOT / path).read_text()):
-        assert (
-            not eager
-            or name.split(".")[0] != "torch"
-            or path in USES_TORCH
-            or path.startswith((TRAINING, ORACLES))
-        ), f"{path} must not import torch"
-        assert name != "amaranth.sim" or path.startswith("tests/"), (
-            f"{path} must import names from amaranth.sim, which would shadow the project's sim"
-        )
+@PACKAGES
+def test_imports_point_downwards(package):
+    for path, text in files(package):
+        assert not list(misplaced(path, text)), f"{path} must not import these"
+
+
+@PACKAGES
+def test_external_imports(package):
+    for path, text in files(package):
+        for name, eager in imports(path, text):
+            assert (
+                not eager
+                or name.split(".")[0] != "torch"
+                or path in USES_TORCH
+                or path.startswith((TRAINING, ORACLES))
+            ), f"{path} must not import torch"
+            assert name != "amaranth.sim" or path.startswith("tests/"), (
+                f"{path} must import names from amaranth.sim, which would shadow the project's sim"
+            )
 
 
 def read_definitions(path, text):

@@ -226,7 +226,7 @@ def test_a_stripe_of_zeros_is_its_first_block(fmt, beat_bytes, patterns):
 
 @BOTH
 @BEATS
-@pytest.mark.parametrize("more", [-1, 0, 1, 2])
+@pytest.mark.parametrize("more", [-1, 1])
 def test_headers(fmt, beat_bytes, more):
     """Matrices on either side of what two headers hold."""
     depth = 2 * 16 * beat_bytes * 2 + 32 * more
