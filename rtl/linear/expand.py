@@ -8,13 +8,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
+from ..cores.among import among
 from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
 from ..spec.numbers import LANE_BYTES
 from ..spec.payloads import WeightStep
 from ..spec.sparse_modes import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
-from .block import among
 
 
 __all__ = ["Expander"]

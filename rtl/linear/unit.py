@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..cores.among import among
 from ..spec.config import GROUP, Config
 from ..spec.csr import BEST
 from ..spec.formats import SPARSE, WeightFormat
@@ -11,7 +12,6 @@ from ..spec.isa import Embed, MatMul, Op
 from ..spec.limits import COLUMN_BITS, ROW_BITS
 from ..spec.payloads import ActivationWrite, Dispatched, Logit, vector_write
 from .best import BestLogits
-from .block import among
 from .combine import Combiner
 from .embed import Embedder
 from .pipeline import LinearPipeline

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..cores.among import among
 from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
@@ -11,7 +12,7 @@ from ..spec.limits import GROUP_BITS, ROW_BITS
 from ..spec.numbers import TILES
 from ..spec.payloads import WeightStep
 from ..spec.sparse_modes import BLOCK
-from .block import BlockWalker, among
+from .block import BlockWalker
 from .stripe import StripeWalker
 from .trits import TritDecoder
 
@@ -208,14 +209,21 @@ class WeightUnpacker(wiring.Component):
         with m.If(free):
             m.d.sync += [
                 self.o.valid.eq(step.valid),
-                self.o.p.format.eq(fmt),
+                self.o.p.format.eq(self._step_format(fmt)),
                 self.o.p.mode.eq(0),
                 self.o.p.beat.eq(0),
             ]
             m.d.sync += [
                 self.o.p[name].eq(step.p[name])
-                for name in ("codes", "scale", "centre", "group", "half", "first", "last")
+                for name in ("codes", "high", "scale", "centre", "group", "half", "first", "last")
             ]
+
+    def _step_format(self, fmt):
+        """Format that steps come to the core as."""
+        for f in self.config.weight_formats:
+            if FORMATS[f].step_format != f:
+                fmt = Mux(fmt == f, FORMATS[f].step_format, fmt)
+        return fmt
 
     def _trits(self, m, fmt, step, free):
         """Steps of TERNARY go by the decoder. Returns whether it holds any."""

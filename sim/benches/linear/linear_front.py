@@ -31,6 +31,7 @@ def config(name, beat_bits, columns, core, **changes):
 
 
 S8 = WeightFormat.S8
+FILES = "U4", "S8", "U5", "S6", "FP4", "FP4_16", "IQ4"
 
 CONFIGS = {
     "small": get("small"),
@@ -41,6 +42,10 @@ CONFIGS = {
     "odd-lut": config("odd-lut", 256, 2, "lut"),
     "two-bit": config("two-bit", 128, 2, "lut", formats=("U2", "U3", "S8")),
     "odd-dspchain": config("odd-dspchain", 256, 2, "dspchain"),
+    "files": config("files", 128, 2, "systolic", formats=FILES),
+    "files-lut": config("files-lut", 128, 1, "lut", formats=(*FILES, "U1", "TERNARY")),
+    "files-dspchain": config("files-dspchain", 256, 2, "dspchain", formats=(*FILES, "SPARSE4")),
+    "books": config("books", 512, 1, "dspchain", formats=("S8", "FP4", "FP4_16", "IQ4")),
     "patterns": config(
         "patterns", 128, 2, "dspchain", formats=("S8", "SPARSE4"), patterns=("4:16", "2:4")
     ),
