@@ -65,7 +65,7 @@ class Expander(wiring.Component):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        self.expanded = set(config.weight_formats) - set(native)
+        self.expanded = {FORMATS[fmt].step_format for fmt in config.weight_formats} - set(native)
         left = sorted(f.name for f in self.expanded if not FORMATS[f].expands)
         if left:
             able = [f.name for f, its in FORMATS.items() if its.expands]

@@ -10,6 +10,7 @@ from rtl.spec.config import Config, get
 from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.spec.limits import ACC_BITS
+from rtl.spec.numbers import GROUP
 from rtl.spec.payloads import ActivationWrite, WeightStep
 from rtl.spec.sparse_modes import BLOCK
 
@@ -173,7 +174,7 @@ async def one_beat_per_cycle(dut):
     commands = await begin(dut, config, gen, groups)
     latency = LinearPipeline(config).latency
     for fmt, its in [(fmt, FORMATS[fmt]) for fmt in config.weight_formats]:
-        if its.sparse or its.gear:
+        if its.sparse or its.gear or its.step_format != fmt:
             continue
         matrix = Matrix.random(config, gen, fmt, 3 * config.block_rows, groups)
         await commands.send(command(matrix))
@@ -192,7 +193,8 @@ async def one_beat_per_cycle(dut):
         for b in range(3):
             for t in range(its.tiles):
                 n = (t + 1) * steps - 1
-                ends.append(b * block + 1 + n + 1 + n // its.scale_run)
+                high = 1 + n // its.high_run if its.high_run else 0
+                ends.append(b * block + 1 + n + 1 + n // its.scale_run + high)
         assert seen == [n + latency + k for n in ends for k in range(slices)]
 
 
@@ -201,7 +203,8 @@ def core_cycles(core, matrix):
     fmt, its, whole = matrix.fmt, FORMATS[matrix.fmt], matrix.fmt in core.native
     if not its.sparse:
         tiles = len(matrix.tiles(matrix.codes)) // its.step_rows
-        return tiles * matrix.groups * its.steps_per_group * (1 if whole else its.step_rows)
+        steps = GROUP // FORMATS[its.step_format].elements  # of a group
+        return tiles * matrix.groups * steps * (1 if whole else its.step_rows)
     count, size = 0, matrix.config.beat_bytes
     packed = b"".join(beat.to_bytes(size, "little") for beat in matrix.beats)
     for _, _, mode, _ in its.walk(packed, matrix.rows, matrix.groups, size):
