@@ -7,9 +7,10 @@ from amaranth.lib.wiring import In, Out
 from ..cores.among import among
 from ..spec.config import GROUP, Config
 from ..spec.csr import BEST
-from ..spec.formats import SPARSE, WeightFormat
+from ..spec.formats import SPARSE
 from ..spec.isa import Embed, MatMul, Op
 from ..spec.limits import COLUMN_BITS, ROW_BITS
+from ..spec.numbers import UNIT_WORDS
 from ..spec.payloads import ActivationWrite, Dispatched, Logit, vector_write
 from .best import BestLogits
 from .combine import Combiner
@@ -102,6 +103,7 @@ class LinearUnit(wiring.Component):
                 "column": 4,
                 "rows": ROW_BITS,
                 "row": ROW_BITS,
+                "centre": 3,
                 "dst": 18,
                 "stride": COLUMN_BITS,
             }
@@ -122,7 +124,8 @@ class LinearUnit(wiring.Component):
             scaler.command.p.sparse.eq(waiting.sparse),
             scaler.top.eq(front.top),
             embedder.command.valid.eq(activate & waiting.embed),
-            embedder.command.payload.eq(waiting.row),
+            embedder.command.p.row.eq(waiting.row),
+            embedder.command.p.centre.eq(waiting.centre),
             search.clear.eq(activate & waiting.best),
         ]
         with m.If(waiting.embed):
@@ -183,8 +186,8 @@ class LinearUnit(wiring.Component):
         with m.If(word[:8] == Op.EMBED):
             m.d.comb += [
                 front.command.p.embed.eq(1),
-                front.command.p.format.eq(WeightFormat.S8),
-                front.command.p.rows.eq(config.block_rows),
+                front.command.p.format.eq(embed.format),
+                front.command.p.rows.eq(UNIT_WORDS),
                 front.command.p.groups.eq(embed.groups),
             ]
         with m.Else():
@@ -205,6 +208,7 @@ class LinearUnit(wiring.Component):
                     waiting.column.eq(0),
                     waiting.rows.eq(embed.groups * GROUP),
                     waiting.row.eq(embed.row),
+                    waiting.centre.eq(embed.centre),
                     waiting.dst.eq(embed.dst),
                 ]
             with m.Else():

@@ -34,9 +34,9 @@ class WeightUnpacker(wiring.Component):
     """Take a packed matrix apart into steps with their scales, and row scales.
 
     Undoes :func:`rtl.spec.formats.pack`, in the formats that the configuration has. All tiles of
-    the last block or stripe come out, padding included; the zeros that fill the matrix, or in S8
-    each block, up to a unit of DRAM are taken and dropped. Steps of TERNARY are decoded; those of a
-    sparse matrix are its code beats.
+    the last block or stripe come out, padding included; the zeros that fill the matrix up to a unit
+    of DRAM are taken and dropped. Steps of TERNARY are decoded, and those of nibbles and more bits
+    (:class:`~.nibbles.NibbleDecoder`); those of a sparse matrix are its code beats.
 
     Latency is one cycle from a beat to its payload, five in TERNARY. Throughput is one beat and one
     step per cycle (see :class:`~.block.BlockWalker` and :class:`~.stripe.StripeWalker`); scale,
@@ -85,13 +85,11 @@ class WeightUnpacker(wiring.Component):
         fmt = Signal(WeightFormat, reset_less=True)
         last_group = Signal(GROUP_BITS, reset_less=True)
         blocks = Signal(ROW_BITS, reset_less=True)  # or stripes, after this one
-        final = Signal(reset_less=True)  # the last block is through
         scale_beat = Signal(range(STRIPE_BEATS), reset_less=True)
         unit = Signal(range(max(2, config.unit_beats)))  # beats of the last unit taken
 
         m.submodules.block = block = BlockWalker(config)
         stripe = StripeWalker(config) if config.sparse else None
-        whole = [f for f, its in block.formats.items() if its.whole_blocks]
         free, sparse, end = Signal(), Signal(), Signal()
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
@@ -137,20 +135,18 @@ class WeightUnpacker(wiring.Component):
                             beat.ready.eq(stripe.beats.ready),
                         ]
                 with m.If(end):
-                    m.d.sync += [blocks.eq(blocks - 1), final.eq(blocks == 0), scale_beat.eq(0)]
+                    m.d.sync += [blocks.eq(blocks - 1), scale_beat.eq(0)]
                     m.next = "ROW_SCALES"
-                    with m.If(blocks == 0):
-                        m.next = "IDLE"
                     # A step without a beat may be the last one.
                     full = unit == Mux(block.o.p.spare, 0, config.unit_beats - 1)
-                    with m.If((among(fmt, whole) | (blocks == 0)) & ~full):
+                    with m.If(blocks == 0):
                         m.next = "PADDING"
+                        with m.If(full):
+                            m.next = "IDLE"
             with m.State("PADDING"):
                 m.d.comb += beat.ready.eq(1)
                 with m.If(beat.valid & (unit == config.unit_beats - 1)):
-                    m.next = "ROW_SCALES"
-                    with m.If(final):
-                        m.next = "IDLE"
+                    m.next = "IDLE"
 
         with m.If(beat.valid & beat.ready):
             m.d.sync += unit.eq(Mux(unit == config.unit_beats - 1, 0, unit + 1))

@@ -7,8 +7,8 @@ A block of `block_rows` (beat_bytes / 4, 4 N) rows is: one beat of fp32 row scal
 rows after tile and group after group, the beats of the steps. A scale beat comes before those of
 every `scale_run` steps: the bytes of the format's `parts`, ordered [group step][row][part]. Where
 codes are longer than their beats hold, a beat with the high bits of `high_run` steps comes next,
-ordered [row][step]. The whole matrix is padded with zeros to `UNIT_BYTES`; with `whole_blocks`,
-each block is.
+ordered [row][step]. The whole matrix is padded with zeros to `UNIT_BYTES`; every 16
+rows, of one to four blocks, are whole units, so that they have an address.
 """
 
 from abc import abstractmethod
@@ -35,15 +35,12 @@ class Dense(Format):
         Steps of a run that one beat fewer carry (:mod:`~.gear`), or 0: each step has its beat.
     high_bits : :class:`int`
         Bits of a code beyond its nibble, which come in beats of their own: 0, 1 or 2.
-    whole_blocks : :class:`bool`
-        Each block is padded to `UNIT_BYTES`, so that it has an address.
     """
 
     step_rows = 1
     steps_per_group = 1
     gear = 0
     high_bits = 0
-    whole_blocks = False
 
     @abstractmethod
     def code_bytes(self, codes):
@@ -105,14 +102,14 @@ class Dense(Format):
         return -(-self.tiles * groups * self.steps_per_group // run) if run else 0
 
     def block_beats(self, groups, beat_bytes):
-        """Beats of one block of rows, padding included."""
+        """Beats of one block of rows."""
         steps = groups * self.steps_per_group
         if self.gear:
             steps -= steps // self.gear
         beats = 1 + self.tiles * steps
-        beats += sum(self._beats_of_runs(run, groups) for run in (self.scale_run, self.high_run))
-        unit_beats = UNIT_BYTES // beat_bytes
-        return -(-beats // unit_beats) * unit_beats if self.whole_blocks else beats
+        return beats + sum(
+            self._beats_of_runs(run, groups) for run in (self.scale_run, self.high_run)
+        )
 
     def stream_units(self, rows, groups, beat_bytes, data=None):
         blocks = -(-rows // (beat_bytes // 4))

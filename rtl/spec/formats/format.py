@@ -67,6 +67,8 @@ class Format(ABC):
         Stripes with blocks of zeros left out (:mod:`~.stripes`), not blocks of whole rows.
     expands : :class:`bool`
         A core that does not take its steps gets them expanded (:mod:`rtl.linear.expand`).
+    embeds : :class:`bool`
+        Embeddings may be in it: its steps have a slice of rows each, and its groups scales.
     step_format : :class:`~rtl.spec.isa.WeightFormat`
         Format of the steps that it is unpacked to: its own, or one that cores know.
     tile_slices : :class:`int`
@@ -99,6 +101,8 @@ class Format(ABC):
     def centred(self):
         """Groups have centres."""
         return "centre" in self.parts
+
+    embeds = False
 
     @property
     def step_format(self):

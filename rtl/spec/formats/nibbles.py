@@ -33,6 +33,8 @@ def of_fields(packed, bits):
 class Nibbles(Dense):
     """A beat has a group of N rows, 16 bytes each: element k low, 16 + k high."""
 
+    embeds = True
+
     def code_bytes(self, codes):
         low = codes & 15
         return low[..., :16] | low[..., 16:] << 4

@@ -25,9 +25,10 @@ def matrix(its, rows, groups, seed=5):
         codes[rng.random(codes.shape) < 0.7] = 0
         codes[:, GROUP // 2 : GROUP] = 0
     codes[0, :2] = its.low, its.high
+    scales = rows, groups * GROUP // its.group
     return (
         codes,
-        rng.integers(0, 256, (rows, groups)).astype(np.uint8),
+        rng.integers(0, 256, scales).astype(np.uint8).view(its.scale_dtype),
         rng.integers(-128, 128, (rows, groups)).astype(np.int8),
         rng.standard_normal(rows).astype(np.float32),
     )
@@ -73,7 +74,8 @@ def test_codes(its):
     assert len(set(every[every != 0].tolist())) == (every != 0).sum()
     if its.code_bits:
         assert its.high - its.low + 1 == 1 << its.code_bits
-    assert its.parts in ((), ("scale",), ("scale", "centre"))
+    assert its.parts in ((), ("scale",), ("scale", "centre"), ("scale", "upper"))
+    assert (its.group == GROUP // 2) == ("upper" in its.parts)
 
 
 @ALL
@@ -95,7 +97,8 @@ def test_integers_and_their_sums_have_room(its, shift):
     """What the exactness of sums rests on: :func:`sw_ref.numerics.linear`."""
     every = np.arange(its.low, its.high + 1).astype(its.dtype)
     codes, count = np.repeat(every[:, None], GROUP, 1), len(every)
-    scale = np.full((count, 1), 255, np.uint8)
+    worst = -128 if its.signed_scale else 255
+    scale = np.full((count, GROUP // its.group), worst).astype(its.scale_dtype)
     most = max(
         int(np.abs(its.integers(codes, scale, np.full((count, 1), centre, np.int8), shift)).max())
         for centre in (-128, 127)
@@ -121,10 +124,20 @@ def test_steps(its, beat_bytes):
     assert its.elements * its.steps_per_group == GROUP
     if its.scaled:
         assert its.scale_run * its.step_rows * len(its.parts) == its.steps_per_group * LANE_BYTES
-    if its.whole_blocks:
-        assert not any(
-            its.block_beats(groups, beat_bytes) * beat_bytes % UNIT_BYTES for groups in range(1, 9)
-        )
+    if its.high_bits:
+        assert its.high_run * its.high_bits * GROUP == 8 * LANE_BYTES
+
+
+@BEATS
+@pytest.mark.parametrize("its", [its for its in FORMATS.values() if its.embeds], ids=str)
+def test_sixteen_rows_have_an_address(its, beat_bytes):
+    """They are packed as a matrix of 16 rows is, and are whole units."""
+    codes, scale, centre, row_scale = matrix(its, 48, 3)
+    data = its.pack(codes, scale, centre, row_scale, beat_bytes)
+    some = slice(16, 32)
+    part = its.pack(codes[some], scale[some], centre[some], row_scale[some], beat_bytes)
+    size = len(data) // 3
+    assert size % UNIT_BYTES == 0 and data[size : 2 * size] == part
 
 
 @ALL
@@ -132,7 +145,7 @@ def test_cores_take_it(its):
     """Some core takes its steps as they are packed; others get them expanded, or none."""
     native = [core for core, names in NATIVE.items() if its.name in names]
     assert {core for core, names in CORES.items() if its.name in names} == set(
-        CORES if its.expands else native
+        CORES if its.expands or its.step_format != its.fmt else native
     )
 
 
