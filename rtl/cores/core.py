@@ -50,9 +50,9 @@ class LinearCore(wiring.Component):
     step does not have are nonsense. Per row and column, a sum is that of weight * activation over
     the step's elements, where the weight is the format's :meth:`~rtl.spec.formats.Format.grid` of
     its code. Where the configuration has formats in groups of 16, sum N + n of a payload of one
-    slice is that of row n over elements 16 to 31 alone. Formats that are not native come a slice of N rows at a time
-    (:mod:`rtl.linear.expand`): ternary codes as nibbles in two's complement, rows of sparse blocks
-    as S8.
+    slice is that of row n over elements 16 to 31 alone. Formats that are not native come a slice of
+    N rows at a time (:mod:`rtl.linear.expand`): ternary codes as nibbles in two's complement, rows
+    of sparse blocks as S8.
 
     A core's pipeline never stops. It takes only steps for whose sums there is room in the queue
     behind it (:meth:`take_steps`), so `valid` never waits for `ready`.

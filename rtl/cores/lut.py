@@ -290,11 +290,12 @@ class LutCore(LinearCore):
             or_, (Mux(self._is(m, stage - 1, *names), -t.value, 0) for t, *names in totals), C(0)
         )
         found = []
-        for name, value, most_ in (("whole", whole, bound), ("upper", -upper.value, upper.bound + 1)):
-            value = Carried(Value.cast(value).as_signed(), C(0), most_ if totals else 0)
+        sums = [(Value.cast(whole).as_signed(), bound), (-upper.value, upper.bound + 1)]
+        for name, (value, largest) in zip(("whole", "upper"), sums):
+            correction = Carried(value, C(0), largest if totals else 0)
             for n in range(3):
-                value = value.registered(m, f"correction_{name}_{column}_{n}")
-            found.append(value)
+                correction = correction.registered(m, f"correction_{name}_{column}_{n}")
+            found.append(correction)
         return found
 
     def _lanes(self, m, name, pairs, correction, six):

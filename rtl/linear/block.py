@@ -108,13 +108,13 @@ class BlockWalker(wiring.Component):
             single.eq(self._choose(lambda its: len(its.parts) == 1)),
             signs.eq(self._choose(lambda its: its.signed_scale)),
             geared.eq(self._choose(lambda its: its.gear > 0)),
-            group_end.eq(half | self._choose(lambda its: FORMATS[its.step_format].elements == GROUP)),
+            group_end.eq(
+                half | self._choose(lambda its: FORMATS[its.step_format].elements == GROUP)
+            ),
             # The beat comes again for its high nibbles.
             twice.eq(self._choose(lambda its: its.step_format != its.fmt) & ~half),
             run_end.eq(
-                scaled
-                & group_end
-                & (run == self._choose(lambda its: max(its.scale_run // its.steps_per_group, 1) - 1))
+                scaled & group_end & (run == self._choose(lambda its: max(its.scale_groups, 1) - 1))
             ),
             gear_end.eq(geared & (gear == self._choose(lambda its: max(its.gear - 1, 0)))),
             high_end.eq(

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..cores.among import among
-from ..cores.core import SIX, six_bits
+from ..cores.core import SIX
 from ..spec.config import GROUP, Config
 from ..spec.formats import FORMATS
 from ..spec.isa import WeightFormat
@@ -104,9 +104,7 @@ class Embedder(wiring.Component):
             picked.eq(weight_tile == pick),
             ends.eq(upper | ~self._whole(self.weights.p)),
             load.eq(self.weights.valid & picked & (weight_tile != tiles) & (chunks == 0)),
-            self.weights.ready.eq(
-                (weight_tile != tiles) & (~picked | (chunks == 0) & ends)
-            ),
+            self.weights.ready.eq((weight_tile != tiles) & (~picked | (chunks == 0) & ends)),
         ]
         with m.If(self.row_scales.valid & self.row_scales.ready):
             m.d.sync += scale_tile.eq(scale_tile + 1)

@@ -217,9 +217,7 @@ class GroupScaler(wiring.Component):
             return act_sum
         i, rows = self.i.p, self.config.rows
         second = Signal(signed(HALF_SUM_BITS), name=f"second_{column}_{row}", reset_less=True)
-        m.d.sync += second.eq(
-            Mux(i.halved, i.sums[column][rows + row], i.act_sums[column])
-        )
+        m.d.sync += second.eq(Mux(i.halved, i.sums[column][rows + row], i.act_sums[column]))
         return second
 
     def _sum(self, column, bank, row):

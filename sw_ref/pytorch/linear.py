@@ -32,8 +32,7 @@ FLOATS = [0, 1, 2, 3, 4, 6, 8, 12]
 BOOKS = {
     WeightFormat.FP4: FLOATS + [-x for x in FLOATS],
     WeightFormat.FP4_16: FLOATS + [-x for x in FLOATS],
-    WeightFormat.IQ4: [-127, -104, -83, -65, -49, -35, -22, -10]
-    + [1, 13, 25, 38, 53, 69, 89, 113],
+    WeightFormat.IQ4: [-127, -104, -83, -65, -49, -35, -22, -10] + [1, 13, 25, 38, 53, 69, 89, 113],
 }
 
 

@@ -93,6 +93,11 @@ class Dense(Format):
         return self.steps_per_group * LANE_BYTES // (len(self.parts) * self.step_rows)
 
     @property
+    def scale_groups(self):
+        """Groups of a tile's rows whose scales fill a beat; 0 without scales."""
+        return self.scale_run // self.steps_per_group
+
+    @property
     def high_run(self):
         """Steps whose high bits fill a beat; 0 without high bits."""
         return 8 * LANE_BYTES // (GROUP * self.high_bits) if self.high_bits else 0

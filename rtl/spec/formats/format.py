@@ -205,8 +205,9 @@ class Format(ABC):
         """Pack a matrix. Returns bytes, a multiple of `UNIT_BYTES`.
 
         `codes` is (rows, K) of :attr:`dtype`; `scale` of :attr:`scale_dtype` is (rows, K /
-        :attr:`group`), `centre` int8 (rows, K / 32); they do not matter where the format has none; `row_scale` is float32 (rows,). Rows are padded
-        with zeros to whole blocks. `patterns` are a sparse matrix's.
+        :attr:`group`), `centre` int8 (rows, K / 32), which do not matter where the format has none;
+        `row_scale` is float32 (rows,). Rows are padded with zeros to whole blocks. `patterns` are a
+        sparse matrix's.
         """
 
     @abstractmethod

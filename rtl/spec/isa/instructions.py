@@ -108,7 +108,7 @@ class MatMul(Insn, op=Op.MATMUL):
 
 class Embed(Insn, op=Op.EMBED):
     """vector[dst + k] = weight[row, k], from the 16 packed rows of which it is one."""
-    format: WeightFormat = one_of(WeightFormat, "Packed format: one that embeddings may be in.", WeightFormat.S8)
+    format: WeightFormat = one_of(WeightFormat, "Packed format.", WeightFormat.S8)
     row:    int = bits(20, "Row of the matrix; its place among the 16 is the row modulo 16.")
     groups: int = bits(10, "Columns of the matrix, in groups of 32.")
     centre: int = bits(3,  "Left shift of the group centres, in bits.")

@@ -69,7 +69,7 @@ def fields(values, bits):
 
 
 def dense(its, native, lanes, gen, edge):
-    """A dense step: the bits of its codes, those beyond nibbles, and its integers (row, element)."""
+    """A dense step: bits of its codes, those beyond nibbles, and its integers (row, element)."""
     rows = its.step_rows * lanes if native else lanes
     codes = draw(gen, its.low, its.high, (rows, its.elements), edge).astype(its.dtype)
     raw = its.step_bytes if native else its.expanded_bytes

@@ -130,7 +130,9 @@ def tile(config, native, gen, fmt, steps, extreme):
             if halved:  # the second scale is in the centre's place
                 zero = np.zeros(n, int)
                 terms = GROUP_SUMS.expect(upper, act_sums, centre[:n], zero, shift)
-                terms = terms + GROUP_SUMS.expect(sums[:, :n] - upper, act_sums, scales, zero, shift)
+                terms = terms + GROUP_SUMS.expect(
+                    sums[:, :n] - upper, act_sums, scales, zero, shift
+                )
             else:
                 terms = GROUP_SUMS.expect(sums[:, rows], act_sums, scales, centres, shift)
             accs[at : at + size] += terms.reshape(config.columns, size, n).swapaxes(0, 1)
