@@ -65,19 +65,28 @@ def q4_k(blocks):
     )
 
 
-@block_type(13, elements=256, size=176)
+@block_type(13, elements=256, size=176, format=WeightFormat.U5)
 def q5_k(blocks):
     """As Q4_K, and fifth bits before the codes."""
     scale, minimum = scales_and_minima(blocks[..., 4:16])
+    rows = len(blocks)
     codes = fields(blocks[..., 48:], 4, 32) | fields(blocks[..., 16:48], 1, 32) << 4
-    return times(half(blocks, 0)[..., None] * scale, codes, half(blocks, 2)[..., None] * minimum)
+    return Codes(
+        format=WeightFormat.U5,
+        codes=codes.reshape(rows, -1),
+        d=(half(blocks, 0)[..., None] * scale).reshape(rows, -1),
+        m=-(half(blocks, 2)[..., None] * minimum).reshape(rows, -1),
+    )
 
 
-@block_type(14, elements=256, size=210)
+@block_type(14, elements=256, size=210, format=WeightFormat.S6)
 def q6_k(blocks):
     """Codes, less 32: nibbles, then 2 bits each; 16 signed bytes of scales; d."""
     codes = fields(blocks[..., :128], 4, 64) | fields(blocks[..., 128:192], 2, 32) << 4
-    scale = np.ascontiguousarray(blocks[..., 192:208]).view(np.int8)
-    return times(
-        half(blocks, 208)[..., None] * scale.astype(f32), codes.astype(np.int8) - np.int8(32)
+    scale = np.ascontiguousarray(blocks[..., 192:208]).view(np.int8).astype(f32)
+    rows = len(blocks)
+    return Codes(
+        format=WeightFormat.S6,
+        codes=(codes.astype(np.int8) - np.int8(32)).reshape(rows, -1),
+        d=(half(blocks, 208)[..., None] * scale).reshape(rows, -1),
     )

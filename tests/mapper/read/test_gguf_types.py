@@ -10,6 +10,7 @@ from gguf.constants import GGML_QUANT_SIZES
 from mapper.model import Linear
 from mapper.read.gguf_types import REFUSED, TYPES, Codes
 from mapper.read.gguf_types.block_type import block_type
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 
 from ..gguf_blocks import dequantize
@@ -83,7 +84,8 @@ def test_format(its):
     if isinstance(found, Codes):
         assert its.format in (None, found.format)
         assert found.codes.shape == (2, DEPTH)
-        assert found.d.shape == ((2, 1) if found.format == WeightFormat.TERNARY else (2, 16))
+        group = DEPTH if found.format == WeightFormat.TERNARY else FORMATS[found.format].group
+        assert found.d.shape == (2, DEPTH // group)
     else:
         assert its.format == WeightFormat.S8 and found.shape == (2, DEPTH)
 
