@@ -14,6 +14,7 @@ import numpy as np
 
 from rtl.spec.config import KV_BLOCK, UNIT_BYTES
 from rtl.spec.csr import BEST
+from rtl.spec.descriptor import Descriptor
 from rtl.spec.formats import unpack
 from rtl.spec.isa import (
     Append,
@@ -82,7 +83,7 @@ class Machine:
         self.best: list = [PADDING] * BEST
         self.logits: Any = None
         self.trace = None
-        self._sequencers, self._sparse = {}, {}
+        self._sequencers, self._matrices = {}, {}
 
     # Program flow
 
@@ -121,7 +122,7 @@ class Machine:
 
     def _followed(self, dispatched, *halt):
         """The same instructions, once it is known that none breaks a rule between them."""
-        order = Order(self.config, self.memory, self._sparse)
+        order = Order(self.config, self.memory, self._matrices)
         try:
             for pc, insn in dispatched:
                 order.weights.follow(insn)
@@ -265,13 +266,16 @@ class Machine:
                 self._words(insn.dst, (columns - 1) * insn.stride + insn.rows),
                 insn.stride,
             )
+        stream = self._front()
+        its = Descriptor.unpack(stream[:UNIT_BYTES])
         self._take(
-            linear(
-                self._front(),
-                insn.format,
+            UNIT_BYTES
+            + linear(
+                stream[UNIT_BYTES:],
+                its.format,
                 insn.rows,
                 self.config.beat_bytes,
-                insn.centre,
+                its.centre,
                 np.ascontiguousarray(self.act[:columns, groups]),
                 np.ascontiguousarray(self.exponents[:columns, groups]),
                 out,

@@ -1,5 +1,6 @@
 """Matrix products, what feeds them, and what the host's tokens and positions look up."""
 
+from rtl.spec.config import GROUP
 from rtl.spec.isa import Dest, Embed, Load, MatMul, Quant, Scalar, Source, Stream, Token
 from sw_ref.graph import Angles, Embedding, Head
 
@@ -24,11 +25,11 @@ class LowerEmbedding(Lowering):
                 shift=to.config.block_rows.bit_length() - 1,
                 factor=memory.embed_units,
             ),
-            Stream(addr=memory.embedding, addr_reg=TEMP, size=memory.embed_units),
+            Stream(addr=memory.embed_rows, addr_reg=TEMP, size=memory.embed_units),
             Embed(
                 row=0,
                 row_reg=POSITION,
-                groups=to.matrix("head").groups,
+                groups=node.size // GROUP,
                 dst=to.at(node.name).start,
                 dst_reg=COLUMN_WORDS,
             ),
@@ -81,23 +82,24 @@ class LowerQuantize(Lowering):
 
 @lowers(Product)
 class LowerProduct(Lowering):
-    """A matrix of the stream times the activations of all columns."""
+    """A matrix of the stream, or one for each of several formats, times the activations of all
+    columns."""
 
     whole = runs_ahead = True
 
     def emit(self, node, to):
-        m = to.matrix(node.matrix)
-        to.emit(
-            MatMul(
-                format=m.format,
-                rows=m.rows,
-                groups=m.groups,
-                centre=m.centre,
-                dst=to.at(node.name).start,
-                stride=to.place.column_words,
-                **LAST_COLUMN,
+        dst = to.at(node.name).start
+        for matrix in to.matrices(node.matrix):
+            to.emit(
+                MatMul(
+                    rows=matrix.rows,
+                    groups=matrix.groups,
+                    dst=dst,
+                    stride=to.place.column_words,
+                    **LAST_COLUMN,
+                )
             )
-        )
+            dst += matrix.rows
 
 
 @lowers(Head)
@@ -110,14 +112,5 @@ class LowerHead(Lowering):
         return 0
 
     def emit(self, node, to):
-        m = to.matrix("head")
-        to.emit(
-            MatMul(
-                format=m.format,
-                rows=m.rows,
-                groups=m.groups,
-                centre=m.centre,
-                best=1,
-                **LAST_COLUMN,
-            )
-        )
+        (m,) = to.matrices("head")
+        to.emit(MatMul(rows=m.rows, groups=m.groups, best=1, **LAST_COLUMN))

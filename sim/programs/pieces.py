@@ -169,20 +169,27 @@ def streamed(matrices):
     return streams
 
 
-def product(made):
-    """Matrices, and the activations that they need: all to the vector memory, all to the search, or
-    any.
-    """
-    random, config = made.random, made.config
-    matrices = chosen(made)
-    groups, last = matrices[0].groups, random.randrange(len(made.tokens))
-    act = made.edge(0, config.act_groups - groups)
+def activated(made, groups):
+    """The last column, the first group, and instructions that write activations up to there."""
+    last, act = (
+        made.random.randrange(len(made.tokens)),
+        made.edge(0, made.config.act_groups - groups),
+    )
     insns = [
         insn
         for column in range(last + 1)
         for insn in calmed(made, quantized(made, column, groups, act))
     ]
-    insns += [*made.sync(Unit.VECTOR, Unit.LINEAR), *streamed(matrices)]
+    return last, act, [*insns, *made.sync(Unit.VECTOR, Unit.LINEAR)]
+
+
+def product(made):
+    """Matrices, and the activations that they need: all to the vector memory, all to the search, or
+    any.
+    """
+    random, matrices = made.random, chosen(made)
+    last, act, insns = activated(made, matrices[0].groups)
+    insns += streamed(matrices)
     odds = random.choice([0, 0.3, 0.3, 1])
     return insns + [multiplied(made, m, act, last, odds) for m in matrices]
 
@@ -201,10 +208,8 @@ def multiplied(made, matrix, act, last, odds):
     stride = random.choice([made.edge(least, most), min(most, least + random.randint(0, 40))])
     dst = made.edge(0, words - 1) if best else made.place(column * stride + matrix.rows, 1)
     return MatMul(
-        format=matrix.format,
         rows=matrix.rows,
         groups=matrix.groups,
-        centre=random.randrange(8),
         act=act,
         best=best,
         column=column,

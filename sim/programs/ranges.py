@@ -83,7 +83,6 @@ LIMITED = {
         lambda c, w: range(min(m.units for m in w.matrices), w.longest + 1),
         "the world's smallest and largest matrix",
     ),
-    (MatMul, "format"): (lambda c, w: [fmt.value for fmt in c.weight_formats], "rule `format`"),
     (MatMul, "rows"): (
         lambda c, w: range(1, w.tall.rows + 1),
         f"{COUNT}; the world's largest matrix: what a million rows take is for "

@@ -13,6 +13,7 @@ from torch import float32, int64
 
 from rtl.spec import formats
 from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
+from rtl.spec.descriptor import Descriptor
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -162,7 +163,9 @@ class TorchMachine:
         return weight, torch.from_numpy(row_scale.copy())
 
     def _matmul(self, insn):
-        weight, row_scale = self.matrix(insn.format, insn.rows, insn.groups, insn.centre)
+        its = Descriptor.unpack(self.streams[0][:UNIT_BYTES])
+        self.streams[0] = self.streams[0][UNIT_BYTES:]
+        weight, row_scale = self.matrix(its.format, its.rows, its.groups, its.centre)
         groups = slice(insn.act, insn.act + insn.groups)
         columns = range(self.columns) if insn.best else range(insn.column + 1)
         for column in columns:

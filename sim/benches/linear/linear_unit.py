@@ -84,8 +84,9 @@ class Harness:
         """Run instructions back to back; returns once the unit is idle."""
 
         async def feed():
-            for matrix in matrices:
-                await self.beats.send_all(matrix.beats)
+            for matrix, insn in zip(matrices, insns, strict=True):
+                embed = isinstance(insn, Embed)
+                await self.beats.send_all(matrix.body if embed else matrix.beats)
 
         feeding = cocotb.start_soon(feed())
         for insn in insns:
@@ -182,11 +183,9 @@ async def executes(dut):
             at, stride = place(config, random, matrix.rows)
             insns.append(
                 MatMul(
-                    format=matrix.fmt,
                     rows=matrix.rows,
                     dst=at,
                     stride=stride,
-                    centre=matrix.centre_shift,
                     **common,
                 )
             )
@@ -209,10 +208,8 @@ async def executes(dut):
             await unit.execute(
                 [
                     MatMul(
-                        format=logits.fmt,
                         rows=rows,
                         best=1,
-                        centre=logits.centre_shift,
                         **common | {"column": column},
                     )
                 ],
@@ -243,9 +240,7 @@ async def busy_until_written(dut):
     config, random, unit, x = await one_group(dut, 0.95)
     for rows in (1, config.lanes, config.lanes + 1):
         matrix = random_matrix(config, random, WeightFormat.U4, rows, 1)
-        await unit.execute(
-            [MatMul(format=matrix.fmt, rows=rows, groups=1, centre=matrix.centre_shift)], [matrix]
-        )
+        await unit.execute([MatMul(rows=rows, groups=1)], [matrix])
         assert np.array_equal(unit.memory[:rows], bits(product_of(matrix, x)[0]))
     unit.stop()
 
@@ -259,10 +254,7 @@ async def back_to_back(dut):
         for rows in random.permutation([1, 1, 1, 2, config.lanes, config.lanes + 1]).tolist()
     ]
     await unit.execute(
-        [
-            MatMul(format=m.fmt, rows=m.rows, groups=1, dst=64 * n, centre=m.centre_shift)
-            for n, m in enumerate(matrices)
-        ],
+        [MatMul(rows=m.rows, groups=1, dst=64 * n) for n, m in enumerate(matrices)],
         matrices,
     )
     for n, matrix in enumerate(matrices):
@@ -281,10 +273,7 @@ async def searches_back_to_back(dut):
         for name in ("codes", "scale", "centre", "row_scale"):
             setattr(matrices[0], name, getattr(matrices[0], name)[order])
         await unit.execute(
-            [
-                MatMul(format=m.fmt, rows=m.rows, groups=1, best=1, centre=m.centre_shift)
-                for m in matrices
-            ],
+            [MatMul(rows=m.rows, groups=1, best=1) for m in matrices],
             matrices,
         )
         values = product_of(matrices[1], x)[0]
@@ -318,7 +307,6 @@ async def keeps_up(dut):
     await unit.execute(
         [
             MatMul(
-                format=m.fmt,
                 rows=m.rows,
                 groups=groups,
                 dst=64 * n,
