@@ -102,14 +102,15 @@ class Matrix:
     def descriptor(self):
         """Beats of the descriptor, as integers."""
         its = Descriptor(self.fmt, self.centre_shift, self.rows, self.groups)
-        return self._as_beats(its.pack())
+        return self.as_beats(its.pack())
 
     @property
     def beats(self):
         """Beats of the stream, as integers."""
         return self.descriptor + self.body
 
-    def _as_beats(self, packed):
+    def as_beats(self, packed):
+        """Bytes as beats."""
         size = self.config.beat_bytes
         return [int.from_bytes(packed[n : n + size], "little") for n in range(0, len(packed), size)]
 
@@ -125,7 +126,7 @@ class Matrix:
             self.config.beat_bytes,
             self.config.patterns,
         )
-        return self._as_beats(packed)
+        return self.as_beats(packed)
 
     def padded(self, array):
         """`array`, whose first axis are rows, with zeros up to whole blocks or stripes."""

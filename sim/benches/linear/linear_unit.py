@@ -1,5 +1,7 @@
 """Linear unit: packed matrices and blocks in, lines of the vector memory and best logits out."""
 
+from dataclasses import replace
+
 import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge
@@ -7,6 +9,7 @@ from cocotb.triggers import FallingEdge
 from rtl.linear.unit import LinearUnit
 from rtl.spec.config import GROUP, Config, get
 from rtl.spec.csr import BEST
+from rtl.spec.descriptor import Descriptor, contradictions, fault_info
 from rtl.spec.isa import Embed, MatMul, WeightFormat
 from rtl.spec.limits import COLUMN_BITS, ROW_BITS
 from rtl.spec.payloads import ActivationWrite, Dispatched, Logit, vector_write
@@ -278,6 +281,46 @@ async def searches_back_to_back(dut):
         )
         values = product_of(matrices[1], x)[0]
         assert await unit.best() == best(values)
+    unit.stop()
+
+
+CHANGES = {
+    "none": {},
+    "rows": {"rows": 9},
+    "groups": {"groups": 2},
+    "format": {"format": WeightFormat.U1},
+    "another matrix": {"rows": 1 << 19, "groups": 1 << 9},
+}
+
+
+@cocotb.test()
+@cocotb.parametrize(what=[*CHANGES, "magic"])
+async def descriptor_that_contradicts(dut, what):
+    """A fault, and nothing of that matrix is taken behind its descriptor."""
+    config, random, unit, x = await one_group(dut, 0)
+    whole, other = (random_matrix(config, random, WeightFormat.S8, 8, 1) for _ in range(2))
+    its = Descriptor(other.fmt, 0, other.rows, other.groups)
+    raw = replace(its, **CHANGES.get(what, {})).pack()
+    raw = bytes(2) + raw[2:] if what == "magic" else raw
+    found = contradictions(raw, other.rows, other.groups, config.weight_formats)
+    assert bool(found) == (what != "none" and (what != "format" or "U1" not in config.formats))
+    beats = [*whole.beats, *other.as_beats(raw), *other.body]
+    unit.beats.limit = 1 << 30
+    feeding = cocotb.start_soon(unit.beats.send_all(beats))
+    for n, matrix in enumerate((whole, other)):
+        insn = MatMul(rows=matrix.rows, groups=1, dst=64 * n)
+        await unit.insns.send({"word": insn.encode(), "pc": 0})
+    await cycles(dut, 200)
+    assert np.array_equal(unit.memory[: whole.rows], bits(product_of(whole, x)[0]))
+    assert int(dut.fault.value) == bool(found)
+    if found:
+        assert int(dut.fault_info.value) == fault_info(raw, found)
+        assert unit.beats.count == len(whole.beats) + config.unit_beats
+        assert (unit.memory[64:] == 0xDEADBEEF).all()
+        feeding.cancel()
+    elif what == "none":
+        await feeding
+        assert np.array_equal(unit.memory[64:][: other.rows], bits(product_of(other, x)[0]))
     unit.stop()
 
 
