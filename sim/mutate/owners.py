@@ -65,6 +65,7 @@ OWNERS = {
     "control": _owner("control/control"),
     "core": _owner("cores/systolic cores/core cores/output", "systolic-small", *_cores()),
     "csr": _owner("control/csr"),
+    "descriptor": _owner("linear/descriptor"),
     "dsp_cell": _owner("cores/dsp"),
     "dspchain": _owner("cores/dspchain cores/slots cores/reduction"),
     "embed": _owner("linear/embed"),

@@ -31,6 +31,7 @@ from rtl.spec.isa import (
 )
 from rtl.spec.limits import LOOP_DEPTH, POSITIONS, ROWS, TOKEN_COUNTERS, TOKENS_AHEAD
 from rtl.top import QUEUE_DEPTHS
+from sw_ref.weight_stream import WeightStream
 
 from .ranges import bin_of, counted, field_bins
 
@@ -70,7 +71,7 @@ UNREACHABLE = {
 def _variant(insn):
     match insn:
         case MatMul():
-            return insn.format.name, "best" if insn.best else "product"
+            return ("best" if insn.best else "product",)
         case Vector():
             return (insn.func.name,)
         case Quant():
@@ -171,8 +172,8 @@ class Coverage:
         """
         self.seen.update(
             {
-                ("instructions", insn.op.name, *_variant(insn), len(program.tokens))
-                for _, insn in executed
+                ("instructions", insn.op.name, *which, *_variant(insn), len(program.tokens))
+                for which, insn in self._formats(world, executed)
             }
             | set(self._fields(world, program, executed))
             | set(self._tokens(executed))
@@ -183,6 +184,13 @@ class Coverage:
                 for each in grown
             }
         )
+
+    def _formats(self, world, executed):
+        """Instructions, and the format of the matrix that each MATMUL meets."""
+        stream = WeightStream(self.config, world.memory)
+        for _, insn in executed:
+            yield ((stream.front().format.name,) if isinstance(insn, MatMul) else ()), insn
+            stream.follow(insn)
 
     def _fields(self, world, program, executed):
         control = [

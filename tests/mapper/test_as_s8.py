@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mapper.mixtures import alike, as_s8
 
 from mapper.compile import Compilation, compile_model
-from mapper.mixtures import alike, as_s8
 from mapper.model import Layer, Layers, Linear
 from mapper.passes import layer_products, lowerable
 from rtl.spec.config import get
