@@ -9,8 +9,10 @@ Q5_0, Q8_0                      S8, the file's codes
 IQ4_NL, IQ4_XS, MXFP4           S8, the integers of the type's code book
 TQ1_0, TQ2_0                    TERNARY where a row has one scale, else S8; exact
 Q1_0                            U1, exact
-Q5_1, NVFP4, Q2_K, Q3_K,        S8, rounded: the machine has no groups of 16, and no
-Q5_K, Q6_K                      codes of 5 bits with a minimum
+Q2_K, Q3_K                      U2 and U3, the file's codes, where groups of 16 have the
+                                same scale and minimum two by two; else S8, rounded
+Q5_1, NVFP4, Q5_K, Q6_K         S8, rounded: the machine has no groups of 16, and no
+                                codes of 5 bits with a minimum
 ==============================  =======================================================
 
 Each type is a decoder in a file of this folder (:mod:`~.block_type` says what it must do), which
