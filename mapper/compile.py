@@ -16,6 +16,7 @@ from sw_ref.numerics import WINDOW
 from sw_ref.verify import verify_image
 
 from .dram_layout import Matrix, MemoryMap
+from .fallback import held
 from .mixtures import alike, as_s8
 from .model import ODD
 from .pack import Packed, stack
@@ -153,8 +154,9 @@ class Compilation:
     """
 
     def __init__(self, model, config, context, progress=lambda what, done, total: None):
-        self.model, self.config, self.context, self.progress = model, config, context, progress
         _check(config, model, context)
+        self.model = held(model, config)
+        self.config, self.context, self.progress = config, context, progress
 
     @cached_property
     def graph(self):
