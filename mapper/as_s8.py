@@ -1,4 +1,4 @@
-"""Matrices of any format in ``S8``, as embeddings and heads must be."""
+"""Matrices of any format in ``S8``, which every configuration takes."""
 
 from dataclasses import replace
 
@@ -19,6 +19,10 @@ def as_s8(linear: Linear) -> Linear:
     ones."""
     if linear.format == WeightFormat.S8 and not linear.by_row:
         return linear
+    if linear.d.shape[1] > linear.depth // GROUP:  # groups of 16
+        if (linear.d[:, ::2] != linear.d[:, 1::2]).any():
+            return round_s8(linear.name, linear.source, linear.float32())
+        linear = replace(linear, d=linear.d[:, ::2])
     if linear.m is None:
         codes, d = grid(linear.format, linear.codes), linear.d
     else:  # an integer times half of d, if m is one, too: Q4_0's is -8 d

@@ -14,6 +14,7 @@ from sw_ref.verify import verify_image
 
 from .as_s8 import as_s8
 from .dram_layout import MemoryMap
+from .fallback import held
 from .pack import Packed
 from .passes import lowerable
 from .place import gains_of, place as place_values
@@ -132,8 +133,9 @@ class Compilation:
     """
 
     def __init__(self, model, config, context, progress=lambda what, done, total: None):
-        self.model, self.config, self.context, self.progress = model, config, context, progress
         _check(config, model, context)
+        self.model = held(model, config)
+        self.config, self.context, self.progress = config, context, progress
 
     @cached_property
     def graph(self):

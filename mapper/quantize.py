@@ -135,14 +135,14 @@ def row_scales(groups, shift, fmt):
 def fit(groups, row_scale, shift):
     """The best scale and centre for a row scale.
 
-    Returns them, and the mean squared error of each row, float64.
+    Returns them, None where there are no centres, and the mean squared error of each row, float64.
     """
     inverse = (1 / np.where(row_scale != 0, row_scale, 1))[:, None]
     a = groups.a * inverse
     scale = np.rint(a).clip(groups.low, groups.high)
     error = a - scale
     if groups.b is None:
-        centre = np.float32(0)
+        centre = None
         squared = error * error * groups.square
     else:
         b, step = groups.b * inverse, np.float32(1 << shift)
@@ -205,7 +205,7 @@ def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
             new_scale, new_centre, error = fit(part, tried, shift)
             better = error < squared[span]
             scale[span][better] = new_scale[better]
-            if its.centred:
+            if new_centre is not None:
                 centre[span][better] = new_centre[better]
             row_scale[span][better], squared[span][better] = tried[better], error[better]
     power = groups.a.astype(np.float64) ** 2 * groups.square

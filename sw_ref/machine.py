@@ -290,8 +290,8 @@ class Machine:
         size = places(stream, insn.format, *shape)[-1]
         *parts, row_scale = unpack(insn.format, stream, *shape)
         self._take(size)
-        row = (part[n : n + 1] for part in parts)
-        values = integers(insn.format, *row, insn.centre, np.int32)[0]
+        codes, scale, centre = (part[n : n + 1] for part in parts)
+        values = integers(insn.format, codes, scale, centre, insn.centre)[0]
         self._words(insn.dst, len(values))[:] = numerics.product(values, row_scale[n])
 
     def cache(self, addr, length):

@@ -12,7 +12,10 @@ IQ4_NL, IQ4_XS                  IQ4, the file's codes
 MXFP4, NVFP4                    FP4, FP4_16, the file's codes
 TQ1_0, TQ2_0                    TERNARY where a row has one scale, else S8; exact
 Q1_0                            U1, exact
-Q2_K, Q3_K                      S8, rounded
+Q2_K                            U2, the file's codes, where groups of 16 have the same
+                                scale and minimum two by two; else S8, rounded
+Q3_K                            U3, the file's codes, where groups of 16 have the same
+                                scale two by two; else S6, the file's codes
 ==============================  =======================================================
 
 Each type is a decoder in a file of this folder (:mod:`~.block_type` says what it must do), which
