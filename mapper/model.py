@@ -56,6 +56,10 @@ class Linear:
     rounding : :class:`float` or None
         Root of the mean squared difference to the weights of the file, relative to theirs, where
         those were rounded to codes. None: the codes are the file's.
+    reason : :class:`str`
+        Why they are not in the file's own form, if that needs to be said.
+    file_bytes : :class:`int`
+        What it takes in the file; 0 where nobody said.
     """
 
     name: str
@@ -65,6 +69,8 @@ class Linear:
     d: np.ndarray
     m: np.ndarray | None = None
     rounding: float | None = None
+    reason: str = ""
+    file_bytes: int = 0
 
     @property
     def rows(self):
