@@ -22,7 +22,6 @@ __all__ = ["Awq"]
 
 BITS = 4
 ORDER = (0, 2, 4, 6, 1, 3, 5, 7)  # column of eight that each field of an int32 has
-KEYS = {"bits": "w_bit", "group_size": "q_group_size"}  # and what AutoAWQ itself calls them
 
 
 def columns(words, count):
@@ -40,8 +39,8 @@ class Awq(Layout):
     )
 
     def configure(self):
-        self.option("bits", (BITS,))
-        self.group_size = self.option("group_size", (-1, *range(32, 1 << 16, 32)), 128)
+        self.choice("bits", (BITS,), self.choice("w_bit", (BITS, None)))
+        self.group_size = self.size("group_size", self.size("q_group_size", 128))
         for key in "version", "format", "checkpoint_format":
             self.choice(key, ("gemm", "GEMM", None))
         self.choice("zero_point", (True, None))
@@ -49,10 +48,6 @@ class Awq(Layout):
         self.choice("pack_dtype", ("int32", None))
         for key in "adapter", "dynamic", "rotation":
             self.absent(key)
-
-    def option(self, key, allowed, default=None):
-        """The value of a key, under either name."""
-        return self.choice(key, allowed, self.choice(KEYS[key], (*allowed, None)) or default)
 
     def packed(self, module, shape):
         rows, depth = shape

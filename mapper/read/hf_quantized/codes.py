@@ -7,6 +7,7 @@ from rtl.spec.config import GROUP
 from rtl.spec.isa import WeightFormat
 
 from ...model import ODD
+from ..bounds import brief
 from ..gguf_types import Codes
 
 
@@ -31,12 +32,12 @@ def unpack(words, bits, count):
 def group_count(layout, key, size, depth):
     """How many groups of `size` weights, -1 for all, the rows of a matrix have; `key` names
     `size`."""
-    size = depth if size == -1 else size
-    if depth % size or size % GROUP:
-        layout.refuse(
-            f"{key!r} must be a multiple of {GROUP} that divides the {depth} columns of each "
-            f"matrix, not {size}"
-        )
+    if depth % GROUP:
+        layout.refuse(f"columns of matrices must be a multiple of {GROUP}, not {depth}")
+    if size == -1:
+        return 1
+    if depth % size:
+        layout.refuse(f"{key!r} must divide the {depth} columns of a matrix, not {brief(size)}")
     return depth // size
 
 

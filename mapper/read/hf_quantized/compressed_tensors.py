@@ -103,11 +103,8 @@ class CompressedTensors(Layout):
         choice("type", ("int",))
         self.absent("block_structure", weights)
         self.absent("dynamic", weights)
-        sizes = tuple(range(32, 1 << 16, 32))
         strategy = choice("strategy", ("group", "channel", "tensor"), self.strategy(weights))
-        size = choice("group_size", (*sizes, -1, None))
-        if strategy == "group" and size not in sizes:
-            choice("group_size", sizes)
+        size = self.size("group_size", -1 if strategy != "group" else None, weights, of)
         layout = self.choice(
             "format", FORMATS, None if layout not in FORMATS else layout, about, of
         )

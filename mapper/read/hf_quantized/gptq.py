@@ -42,7 +42,7 @@ class Gptq(Layout):
 
     def configure(self):
         self.bits = self.choice("bits", BITS)
-        self.group_size = self.choice("group_size", (-1, *range(32, 1 << 16, 32)), 128)
+        self.group_size = self.size("group_size", 128)
         formats = {
             self.choice(key, ("gptq", "gptq_v2", None)) for key in ("checkpoint_format", "format")
         } - {None}

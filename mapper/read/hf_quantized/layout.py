@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from host.errors import UserError
+from rtl.spec.config import GROUP
 from rtl.spec.isa import WeightFormat
 
 from ...model import ODD, RANGES, Linear, round_s8, round_u
@@ -124,6 +125,17 @@ class Layout:
         if not any(value == one and isinstance(value, type(one)) for one in allowed):
             expected = ", ".join(repr(one) for one in allowed if one is not None)
             self.refuse(f"{key!r}{of or ''} must be one of {expected}, not {brief(value)}")
+        return value
+
+    def size(self, key, default=None, about=None, of=None) -> int:
+        """The weights of a group, -1 for those of a row; see :meth:`choice`."""
+        self._asked.add(key)
+        value = (self.about if about is None else about).get(key)
+        value = default if value is None else value
+        if type(value) is not int or value != -1 and (value < GROUP or value % GROUP):
+            self.refuse(
+                f"{key!r}{of or ''} must be -1 or a multiple of {GROUP}, not {brief(value)}"
+            )
         return value
 
     def absent(self, key, about=None):
