@@ -91,9 +91,10 @@ class Linear:
         return weights.reshape(self.codes.shape)
 
     def part(self, rows):
-        """The matrix of some rows, a :class:`slice`."""
-        m = None if self.m is None else self.m[rows]
-        return replace(self, codes=self.codes[rows], d=self.d[rows], m=m)
+        """The matrix of some rows, a :class:`slice`. Its `rounding` is that of all of them."""
+        name, m = f"{self.name}[{rows.start}:{rows.stop}]", self.m
+        m = None if m is None else m[rows]
+        return replace(self, name=name, codes=self.codes[rows], d=self.d[rows], m=m)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

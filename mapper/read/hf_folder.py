@@ -1,6 +1,7 @@
 """A Hugging Face folder: `config.json` and tensors by name, every number checked."""
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,11 @@ class Folder:
                         f"{file}: tensor {brief(tensor.name)} is in {other.path.name} "
                         "too; take one of the files away"
                     )
+
+    @cached_property
+    def modules(self):
+        """Names of modules that have tensors: those without what is behind the last dot."""
+        return {name.rpartition(".")[0] for name in self.tensors}
 
     @property
     def sha256(self):

@@ -59,10 +59,10 @@ def rope_theta(folder):
 def layer_matrices(folder, layout, family, prefix, shapes, bits):
     """The matrices of a layer: pairs of a :class:`~.hf_quantized.Matrix` and the rows of it that
     each of the graph's matrices has, by name."""
-    found, modules = [], {name.rpartition(".")[0] for name in folder.tensors}
+    found = []
     parts = {names.hf: (name,) for name, names in family.linears.items()}
     for module, names in family.fused.items():
-        if prefix + module in modules:
+        if prefix + module in folder.modules:
             parts = {m: its for m, its in parts.items() if its[0] not in names} | {module: names}
     for module, names in parts.items():
         ends = list(accumulate(shapes[name][0] for name in names))
@@ -117,7 +117,7 @@ def read(path, bits=8):
     ]
     embedding = head = layout.matrix("model.embed_tokens", (vocab, hidden), 8)
     tied = folder.flag(folder.config, "tie_word_embeddings")
-    if not tied or any(name.startswith("lm_head.") for name in folder.tensors):
+    if not tied or "lm_head" in folder.modules:
         head = layout.matrix("lm_head", (vocab, hidden), 8)
     if tied and not head.same(embedding):
         raise UserError(

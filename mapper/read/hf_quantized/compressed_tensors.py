@@ -215,7 +215,7 @@ class CompressedTensors(Layout):
                 f"{tensor.path}: tensor {tensor.name!r} must have integers from {-half} to "
                 f"{half - 1}, of {bits} bits, not {values.min()} to {values.max()}"
             )
-        return (values.astype(np.int16) + half).astype(np.uint8)
+        return values.view(np.uint8) + np.uint8(half)  # modulo 256
 
     def codes(self, tensor, bits, depth):
         """Codes plus 2**(bits - 1), uint8 (rows, K)."""

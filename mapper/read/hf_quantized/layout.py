@@ -139,7 +139,7 @@ class Layout:
         return value
 
     def absent(self, key, about=None):
-        """Refuse a key that says anything."""
+        """Refuse a key that says anything but null, false or nothing."""
         self._asked.add(key)
         value = (self.about if about is None else about).get(key)
         if value not in (None, False, {}, []):
@@ -151,7 +151,7 @@ class Layout:
     def find(self, name, shape, dtypes=(*FLOATS,)) -> Tensor:
         """The tensor of a name, shape and one of these types."""
         tensor = self.folder.find(name, shape)
-        tensor.check_type(dtypes, f"as {self.method or 'float'} weights are")
+        tensor.check_type(dtypes, f"as {self.method} has it; get the file again")
         return tensor
 
     def holds(self, module):

@@ -1,10 +1,14 @@
-"""Every layout of quantized folders, compared with packers of its own specification."""
+"""Every layout of quantized folders, compared with packers of its own specification, and with what
+the quantizers' libraries make of folders that they have written (`tests/data/quantized/make.py`).
+"""
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from host.errors import UserError
 from mapper.read.hf_folder import Folder
@@ -16,6 +20,7 @@ from .packers import CASES, bitstream, random_parts, weights_of, write_matrix, w
 from .test_broken_folders import NASTY
 
 
+BY_LIBRARIES = sorted(Path(__file__).parents[2].glob("data/quantized/*/"))
 SHAPE = 72, 256  # 72 rows: packed zero points of 3 bits end within a word
 ALL = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -61,8 +66,20 @@ def test_a_mistake_is_found(tmp_path, case):
         same(case, folder, (codes, *others))
 
 
+@pytest.mark.parametrize("folder", BY_LIBRARIES, ids=lambda folder: folder.name)
+def test_as_the_libraries(folder):
+    with safe_open(folder / "model.safetensors", "numpy") as file:
+        expected = file.get_tensor("expected")
+    matrix = read(folder, expected.shape)
+    np.testing.assert_array_equal(matrix.weights(), expected)
+    rounded = {"gptq_v2-4-order", "gptq_v2-8", "int-quantized-8-zeros"}
+    assert (matrix.load().rounding is not None) == (folder.name in rounded)
+
+
 def test_all_layouts_are_tried():
     assert {case.about["quant_method"] for case in CASES} | {None} == LAYOUTS.keys()
+    libraries = {layout_of(Folder(folder)).method for folder in BY_LIBRARIES}
+    assert libraries | {None, "headrace"} == LAYOUTS.keys()
 
 
 @ALL
