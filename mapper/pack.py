@@ -8,6 +8,7 @@ import numpy as np
 from rtl.spec.config import UNIT_BYTES
 from rtl.spec.formats import pack
 
+from .mixtures import as_s8
 from .place import gains_of
 from .quantize import integer_groups
 from .report import Tally, roundings
@@ -27,6 +28,10 @@ def rope_table(model, positions):
 def stack(matrix, linears):
     """The rows of a matrix's parts, one below the other."""
     parts = [linears[name] for name, _, _ in matrix.parts]
+    if (
+        len({part.by_row for part in parts}) > 1
+    ):  # of S8: only some were rounded when they were read
+        parts = [as_s8(part) for part in parts]
     rows = [slice(start, end) for _, start, end in matrix.parts]
 
     def join(field):

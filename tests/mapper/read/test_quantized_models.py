@@ -155,6 +155,24 @@ def test_runs(tmp_path, name):
     assert len(report["roundings"]) == (5 if "shuffled" in name else 1)
 
 
+@pytest.mark.seconds(1)
+def test_scales_of_rows_beside_those_of_groups(tmp_path):
+    """V, which is rounded, and K, which is not, are one product."""
+    case = case_of("int-quantized 8 0 False")
+
+    def parts(module, shape):
+        codes, zeros, scales = random_parts(case, shape)
+        zeros[:] = 250 if "v_proj" in module else 128
+        return codes, zeros, np.full_like(scales, 0.0005)
+
+    folder = hf_files.write_quantized(tmp_path / "m", case, parts)
+    linears = load(folder).layers[0].linears
+    assert linears["k"].by_row and not linears["v"].by_row
+    logits, _ = run(folder)
+    (expected,) = Float32(load(folder))([IDS])
+    assert np.square(logits - expected).sum() / np.square(expected).sum() < 0.1**2
+
+
 @pytest.mark.parametrize(
     "name", ["gptq 4 32", "awq 32", "pack-quantized 4 32", "int-quantized 8 0"]
 )
