@@ -60,9 +60,7 @@ class Scheme:
 class CompressedTensors(Layout):
     method = "compressed-tensors"
     # `ignore`: see above. `quantization_status`: older versions say "frozen" of packed files, too.
-    notes = frozenset(
-        "config_groups global_compression_ratio ignore quantization_status version".split()
-    )
+    notes = frozenset("global_compression_ratio ignore quantization_status version".split())
 
     def configure(self):
         its = self.choice("format", (*FORMATS, "mixed-precision"))
@@ -70,9 +68,7 @@ class CompressedTensors(Layout):
             self.absent(key)
         self.none_within("sparsity_config", "format", (None, "dense"))
         self.none_within("transform_config", "config_groups", (None, {}))
-        groups = self.about.get("config_groups")
-        if not isinstance(groups, dict) or not groups:
-            self.refuse(f"'config_groups' must be an object of schemes, not {brief(groups)}")
+        groups = self.object("config_groups")
         made = [self.scheme(name, about, its) for name, about in groups.items()]
         self.schemes = [scheme for scheme in made if scheme]
         if not self.schemes:
@@ -80,9 +76,8 @@ class CompressedTensors(Layout):
 
     def none_within(self, key, inner, neutral):
         """Refuse an object that says more than one of `neutral` under the key `inner`."""
-        self._asked.add(key)
-        about = self.about.get(key) or {}
-        if not isinstance(about, dict) or about.get(inner) not in neutral:
+        about = self.object(key)
+        if about.get(inner) not in neutral:
             self.refuse(f"{key!r} must be null, not {brief(about)}")
 
     def scheme(self, name, about, layout):

@@ -51,8 +51,10 @@ class Gptq(Layout):
         self.stored_less = 0 if formats == {"gptq_v2"} else 1
         self.choice("method", ("gptq", None))
         self.choice("pack_dtype", ("int32", None))
-        for key in "adapter", "dynamic", "is_marlin_format", "rotation":
+        for key in "adapter", "is_marlin_format", "rotation":
             self.absent(key)
+        if any(not pattern.startswith("-:") for pattern in self.object("dynamic")):
+            self.refuse("'dynamic' must only have modules that stay floats, which begin with '-:'")
 
     def packed(self, module, shape):
         (rows, depth), bits = shape, self.bits

@@ -94,7 +94,7 @@ class Layout:
         What `quant_method` calls it.
     notes : set of :class:`str`
         Keys of `about` that change nothing here, or that the tensors say as well. Keys that are
-        neither these nor asked for by :meth:`choice` are refused.
+        neither these nor asked for, by :meth:`choice` and the like, are refused.
     """
 
     method: ClassVar[str | None] = None
@@ -144,6 +144,15 @@ class Layout:
         value = (self.about if about is None else about).get(key)
         if value not in (None, False, {}, []):
             self.refuse(f"{key!r} must be null, not {brief(value)}")
+
+    def object(self, key) -> dict[str, Any]:
+        """The object of a key of `about`; one that is missing, or null, is empty."""
+        self._asked.add(key)
+        value = self.about.get(key)
+        value = {} if value is None else value
+        if not isinstance(value, dict):
+            self.refuse(f"{key!r} must be an object, not {brief(value)}")
+        return value
 
     def configure(self):
         """Read `about`, and refuse what cannot be read."""

@@ -161,7 +161,8 @@ def weights_about(**changes):
         ("gptq 4", {"checkpoint_format": "marlin"}, "'checkpoint_format' must be one of 'gptq', "),
         ("gptq 4", {"format": "gptq_v2"}, "'checkpoint_format' and 'format' must be the same"),
         ("gptq 4", {"pack_dtype": "int16"}, "'pack_dtype' must be one of 'int32', not 'int16'"),
-        ("gptq 4", {"dynamic": {"-:.*down": {}}}, "'dynamic' must be null, not {'-:.*down': {}}"),
+        ("gptq 4", {"dynamic": {"-:x": {}, "+:y": {}}}, "'dynamic' must only have modules that s"),
+        ("gptq 4", {"dynamic": 2}, "'dynamic' must be an object, not 2"),
         ("gptq 4", {"adapter": {"rank": 4}}, "'adapter' must be null"),
         ("awq 32", {"version": "gemv"}, "'version' must be one of 'gemm', 'GEMM', not 'gemv'"),
         ("awq 32", {"zero_point": False}, "'zero_point' must be one of True, not False"),
@@ -170,7 +171,12 @@ def weights_about(**changes):
         ("bitnet", {"use_rms_norm": True}, "'use_rms_norm' must be null, not True"),
         ("bitnet", {"linear_class": "x"}, "'linear_class' must be one of 'bitlinear', 'autobitli"),
         ("pack", {"format": "float-quantized"}, "'format' must be one of 'pack-quantized', 'int-q"),
-        ("pack", {"config_groups": {}}, "'config_groups' must be an object of schemes, not {}"),
+        (
+            "pack",
+            {"config_groups": {}},
+            "'config_groups' must have a scheme with 'weights', it has",
+        ),
+        ("pack", {"config_groups": [1]}, "'config_groups' must be an object, not [1]"),
         ("pack", {"config_groups": {"a": ["x"]}}, "'weights' of 'a' must be an object, not ['x']"),
         (
             "pack",
@@ -299,6 +305,14 @@ def test_columns_in_another_order(tmp_path):
     folder = write_matrix(tmp_path / "m", case, parts, {"desc_act": True}, {"g_idx": None})
     with pytest.raises(UserError, match="tensor 'module.g_idx' is missing"):
         read(folder, parts[0].shape)
+
+
+def test_modules_of_other_bits(tmp_path):
+    """`dynamic` that leaves modules as floats changes no others."""
+    case = case_of("gptq 4 128")
+    parts = random_parts(case, shape_of(case))
+    about = {"dynamic": {"-:.*down_proj": {}}}
+    same(case, write_matrix(tmp_path / "m", case, parts, about), parts)
 
 
 def test_matrix_that_stayed_float(tmp_path):
