@@ -108,8 +108,8 @@ def write_native(folder, fmt, *, about={}, changes={}, without=()):
 
 
 def write_quantized(folder, case, parts, *, fused={}, about={}):
-    """Write a folder of a :class:`.packers.Case`: each of the layers' matrices has the codes, zero
-    points and scales that `parts` makes of its name and shape. `fused` names modules that are
+    """Write a folder of a :class:`.quantized.Case`: each of the layers' matrices has the codes,
+    zero points and scales that `parts` makes of its name and shape. `fused` names modules that are
     written one below the other as another, all of them named without ``model.layers.N.``."""
     write(folder, config={"quantization_config": {**case.about, **about}})
     (folder / "model-0.safetensors").unlink()

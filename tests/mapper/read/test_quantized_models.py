@@ -20,7 +20,7 @@ from sw_ref.float32 import Float32
 
 from .. import synthetic
 from . import hf_files
-from .packers import CASES, random_parts, weights_of
+from .quantized import case_of, random_parts, weights_of
 
 
 CONFIG, IDS = get("small-lut"), [5, 3, 200, 7]
@@ -28,10 +28,6 @@ FUSED = {
     "self_attn.qkv_proj": [f"self_attn.{name}_proj" for name in "qkv"],
     "mlp.gate_up_proj": ["mlp.gate_proj", "mlp.up_proj"],
 }
-
-
-def case_of(start):
-    return next(case for case in CASES if case.name.startswith(start))
 
 
 def run(path):
