@@ -1,21 +1,23 @@
-"""Layouts of quantized folders: what the field's quantizers write, and what of it the machine
-keeps.
+"""Layouts of quantized folders: what quantizers write, and what of it the machine keeps.
 
-=====================================================  =========================================
-`quant_method` of `quantization_config`                becomes
-=====================================================  =========================================
-none                                                   S8 or U1 to U4, rounded
-headrace                                               its own format, the file's integers
-gptq, of 2, 3, 4 bits; awq; compressed-tensors         U2, U3, U4, the file's codes, with scales
-(pack-quantized, int-quantized, naive-quantized)       of their groups, each repeated over its 32s
-gptq of 8 bits, compressed-tensors of 5 to 8           S8, the file's codes; rounded where a code
-                                                       less its zero point is no byte
-bitnet                                                 TERNARY, the file's weights
-mxfp4                                                  S8, twice the numbers of E2M1; exact
-=====================================================  =========================================
+=============================  =================================================================
+`quant_method`                 becomes
+=============================  =================================================================
+none                           S8 or U1 to U4, rounded
+headrace                       its own format, the file's integers
+gptq of 2 to 4 bits, awq       U2, U3, U4, the file's codes
+gptq of 8 bits                 S8, the file's codes; rounded where they are no bytes less their
+                               zero points
+compressed-tensors             as gptq: U2 to U4 of up to 4 bits, S8 of more
+bitnet                         TERNARY, the file's weights
+mxfp4                          S8, twice the numbers of E2M1; exact
+=============================  =================================================================
 
-The order of columns that GPTQ's `desc_act` makes has a scale for each column, which the machine
-has not: such matrices become S8, rounded. Activations are rounded by the machine's own rule,
+Scales of larger groups, or of rows, are repeated for each 32 weights. Modules that a quantizer left
+as floats are rounded as without it.
+
+With GPTQ's `desc_act`, neighbouring columns have scales of different groups, which the machine does
+not have: such matrices become S8, rounded. Activations are rounded by the machine's own rule,
 whatever a file says of them.
 
 Each layout is a class in a file of this folder (:class:`~.layout.Layout` says what it must do),

@@ -14,6 +14,7 @@ A weight is scale * (code - zero point).
 import numpy as np
 
 from .codes import affine, format_of, group_count, unpack
+from .gptq import NOTES
 from .layout import Layout, Matrix, register
 
 
@@ -33,9 +34,9 @@ def columns(words, count):
 @register
 class Awq(Layout):
     method = "awq"
-    notes = frozenset(
-        "backend desc_act do_fuse exllama_config fuse_max_seq_len lm_head meta "
-        "modules_to_fuse modules_to_not_convert sym".split()
+    # transformers writes GPTQ's keys, too. Zero points are there without `zero_point` as well.
+    notes = NOTES | frozenset(
+        "do_fuse fuse_max_seq_len modules_to_fuse modules_to_not_convert zero_point".split()
     )
 
     def configure(self):
@@ -43,7 +44,6 @@ class Awq(Layout):
         self.group_size = self.size("group_size", self.size("q_group_size", 128))
         for key in "version", "format", "checkpoint_format":
             self.choice(key, ("gemm", "GEMM", None))
-        self.choice("zero_point", (True, None))
         self.choice("method", ("awq", None))
         self.choice("pack_dtype", ("int32", None))
         for key in "adapter", "dynamic", "rotation":

@@ -21,24 +21,25 @@ from .codes import affine, format_of, group_count, groups_by_column, unpack
 from .layout import Layout, Matrix, register
 
 
-__all__ = ["Gptq"]
+__all__ = ["NOTES", "Gptq"]
 
 
 BITS = (2, 3, 4, 8)  # that GPTQModel packs without planes of bits
+# How codes were found, and what kernels are to run. Tensors say what `desc_act`, `sym`,
+# `static_groups` and `lm_head` do.
+NOTES = frozenset(
+    "act_group_aware backend batch_size block_name_to_quantize cache_block_outputs "
+    "damp_auto_increment damp_percent dataset desc_act disable_exllama exllama_config lm_head "
+    "max_input_length meta model_file_base_name model_name_or_path model_seqlen "
+    "module_name_preceding_first_block modules_in_block_to_quantize mse pad_token_id "
+    "static_groups sym tokenizer true_sequential use_cuda_fp16 use_exllama".split()
+)
 
 
 @register
 class Gptq(Layout):
     method = "gptq"
-    # How codes were found, and what kernels are to run. Tensors say what `desc_act`, `sym`,
-    # `static_groups` and `lm_head` do.
-    notes = frozenset(
-        "act_group_aware backend batch_size block_name_to_quantize cache_block_outputs "
-        "damp_auto_increment damp_percent dataset desc_act disable_exllama exllama_config lm_head "
-        "max_input_length meta model_file_base_name model_name_or_path model_seqlen "
-        "module_name_preceding_first_block modules_in_block_to_quantize mse pad_token_id "
-        "static_groups sym tokenizer true_sequential use_cuda_fp16 use_exllama".split()
-    )
+    notes = NOTES
 
     def configure(self):
         self.bits = self.choice("bits", BITS)

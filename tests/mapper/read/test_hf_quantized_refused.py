@@ -107,7 +107,6 @@ def weights_about(**changes):
         ("gptq 4", {"dynamic": 2}, "'dynamic' must be an object, not 2"),
         ("gptq 4", {"adapter": {"rank": 4}}, "'adapter' must be null"),
         ("awq 32", {"version": "gemv"}, "'version' must be one of 'gemm', 'GEMM', not 'gemv'"),
-        ("awq 32", {"zero_point": False}, "'zero_point' must be one of True, not False"),
         ("awq 32", {"bits": 8}, "'bits' must be one of 4, not 8"),
         ("bitnet", {"quantization_mode": "online"}, "'quantization_mode' must be one of 'offline'"),
         ("bitnet", {"use_rms_norm": True}, "'use_rms_norm' must be null, not True"),
