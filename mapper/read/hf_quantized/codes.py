@@ -32,8 +32,6 @@ def unpack(words, bits, count):
 def group_count(layout, key, size, depth):
     """How many groups of `size` weights, -1 for all, the rows of a matrix have; `key` names
     `size`."""
-    if depth % GROUP:
-        layout.refuse(f"columns of matrices must be a multiple of {GROUP}, not {depth}")
     if size == -1:
         return 1
     if depth % size:

@@ -64,16 +64,20 @@ def awq(module, codes, zeros, scales):
     }
 
 
-def pack_quantized(module, codes, zeros, scales, bits=4, symmetric=False, loose=False, whole=False):
+def pack_quantized(
+    module, codes, zeros, scales, bits=4, symmetric=False, loose=False, whole=False, shuffled=False
+):
     """compressed-tensors: codes with an offset that makes them unsigned; `loose` zero points are
-    bytes, as older versions have them. `whole`: one scale for the matrix."""
-    half = 1 << bits - 1
+    bytes, as older versions have them; so do those have `shuffled` columns. `whole`: one scale for
+    the matrix."""
+    half, index = 1 << bits - 1, group_index(codes.shape[1], scales.shape[1], shuffled)
     packed_zeros = (zeros - half).astype(np.int8) if loose else bitstream(zeros.T, bits).T
     return {
         f"{module}.weight_packed": bitstream(codes, bits),
         f"{module}.weight_scale": (scales[:1, 0] if whole else scales).astype(np.float32),
         f"{module}.weight_shape": np.array(codes.shape, np.int64),
         **({} if symmetric else {f"{module}.weight_zero_point": packed_zeros}),
+        **({f"{module}.weight_g_idx": index.astype(np.int32)} if shuffled else {}),
     }
 
 

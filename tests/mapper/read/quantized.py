@@ -150,6 +150,7 @@ CASES = [
     tensors_case("pack-quantized", 4, -1, "U4", whole=True),
     *(tensors_case("pack-quantized", 4, group, "U4", False) for group in (32, 128, 0)),
     tensors_case("pack-quantized", 4, 32, "U4", False, loose=True),
+    tensors_case("pack-quantized", 4, 64, "~S8", False, shuffled=True),
     *(tensors_case("pack-quantized", bits, 64, f"U{bits}") for bits in (2, 3)),
     *(tensors_case("pack-quantized", bits, 64, "S8", False) for bits in (5, 7)),
     tensors_case("pack-quantized", 8, 64, "S8"),

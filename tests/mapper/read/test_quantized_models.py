@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from host.errors import UserError
 from mapper.compile import compile_model
+from mapper.model import half_split
 from mapper.read.find import load
 from mapper.write import content, gguf as writer
 from rtl.spec.config import get
@@ -260,8 +261,10 @@ def test_quantized_head(tmp_path):
     np.testing.assert_array_equal(load(folder).head.float32(), weights_of(case, *parts))
 
 
-@pytest.mark.parametrize("name", ["gptq 4 64 None shuffled", "awq 32", "bitnet"])
-def test_to_a_gguf(tmp_path, name):
+@pytest.mark.parametrize(
+    "name, fused", [("gptq 4 64 None shuffled", {}), ("awq 32", FUSED), ("bitnet", {})]
+)
+def test_to_a_gguf(tmp_path, name, fused):
     """What `headrace quantize` writes are the folder's weights, also where compiling rounds."""
     case, parts = case_of(name), {}
 
@@ -269,9 +272,14 @@ def test_to_a_gguf(tmp_path, name):
         parts[module] = random_parts(case, shape, seed=len(parts))
         return parts[module]
 
-    folder = hf_files.write_quantized(tmp_path / "m", case, some)
+    folder = hf_files.write_quantized(tmp_path / "m", case, some, fused=fused)
     made = content.of_folder(folder, load(folder))
     writer.write(tmp_path / "out.gguf", made, *writer.chosen("F32"))
     tensors = {t.name: t.data for t in gguf.GGUFReader(tmp_path / "out.gguf").tensors}
-    expected = weights_of(case, *parts["model.layers.1.mlp.down_proj"])
-    np.testing.assert_array_equal(tensors["blk.1.ffn_down.weight"], expected)
+    for n in range(2):
+        for part, names in hf_files.FAMILIES["llama"].linears.items():
+            expected = weights_of(case, *parts[f"model.layers.{n}.{names.hf}"])
+            found = tensors[f"blk.{n}.{names.gguf}.weight"]
+            if part in ("q", "k"):
+                found = found[half_split(len(found) // 64, 64)]
+            np.testing.assert_array_equal(found, expected)
