@@ -1,7 +1,7 @@
 """A language model as the mapper sees it, whichever file it came from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -96,6 +96,12 @@ class Linear:
         if self.m is not None:
             weights += self.m[..., None]
         return weights.reshape(self.codes.shape)
+
+    def part(self, rows):
+        """The matrix of some rows, a :class:`slice`. Its `rounding` is that of all of them."""
+        name, m = f"{self.name}[{rows.start}:{rows.stop}]", self.m
+        m = None if m is None else m[rows]
+        return replace(self, name=name, codes=self.codes[rows], d=self.d[rows], m=m)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from mapper.mixtures import formats_of
 
 from host.errors import UserError
 from mapper.compile import compile_model
 from mapper.fallback import held
 from mapper.model import Layer, Layers
+from mapper.plan import formats_of
 from rtl.spec.config import get
 from rtl.spec.isa import WeightFormat
 from sim.models.toy import toy_model
