@@ -101,7 +101,9 @@ class Linear:
         """The matrix of some rows, a :class:`slice`. Its `rounding` is that of all of them."""
         name, m = f"{self.name}[{rows.start}:{rows.stop}]", self.m
         m = None if m is None else m[rows]
-        return replace(self, name=name, codes=self.codes[rows], d=self.d[rows], m=m)
+        codes, d = self.codes[rows], self.d[rows]
+        share = self.file_bytes * len(codes) // self.rows
+        return replace(self, name=name, codes=codes, d=d, m=m, file_bytes=share)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,7 +15,7 @@ from sw_ref.numerics import WINDOW
 from .place import gains_of
 from .plan import centre_shift, stack
 from .quantize import integer_groups
-from .report import Tally, tensors
+from .report import Tally, add_tensors
 
 
 __all__ = ["Packed", "rope_table"]
@@ -36,9 +36,6 @@ class Packed:
     ----------
     layer_units : list of :class:`int`
         Units of each layer's matrices. How long sparse ones are shows when they are packed.
-    tensors : list of :class:`dict`
-        Of each tensor, see :func:`~mapper.report.tensors`: the layers', and the others', once
-        :meth:`data` was called.
     """
 
     def __init__(self, compilation):
@@ -47,7 +44,7 @@ class Packed:
             name: np.float32(factor) for name, factor in self.model.graph.softmax_factors.items()
         }
         self._tallies = {matrix.name: {} for matrix in compilation.matrices}
-        self.tensors = []
+        self._tensors = {}
         body = compilation.values.sections.layers.body
         self.layers, self.gains, count = deque(), [], len(self.model.layers)
         for n, layer in enumerate(self.model.layers):
@@ -88,7 +85,7 @@ class Packed:
         if counted:
             tallies = self._tallies[matrix.name]
             tallies.setdefault(q.format, Tally(matrix=matrix, format=q.format)).add(config, q, raw)
-        self.tensors += tensors(matrix, linears, q, len(raw))
+        add_tensors(self._tensors, matrix, linears, q, len(raw))
         return np.frombuffer(raw, np.uint8)
 
     def _check_sums(self, matrix, q):
@@ -99,6 +96,12 @@ class Packed:
                 f"{self.model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs "
                 f"may need {bits} bits, the accumulators have {ACC_BITS}"
             )
+
+    @property
+    def tensors(self):
+        """A :class:`dict` of each tensor, see :func:`~mapper.report.add_tensors`: the layers', and
+        the others', once :meth:`data` was called."""
+        return list(self._tensors.values())
 
     @property
     def tallies(self):

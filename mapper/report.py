@@ -13,7 +13,7 @@ from rtl.spec.sparse_modes import BLOCK, MODES, SLOTS, Mode
 from .plan import Matrix
 
 
-__all__ = ["Tally", "estimate", "tensors"]
+__all__ = ["Tally", "add_tensors", "estimate"]
 
 
 PATTERNS = {Mode.ZERO: "0:16", **{mode: name for name, mode in MODES.items()}, Mode.DENSE: "16:16"}
@@ -117,31 +117,36 @@ def _block_steps(config, fmt, mode):
     return beats * max(-(-rows // TILES), 1 + twice)
 
 
-def tensors(matrix, linears, quantized, size):
-    """What the report says of each tensor of a matrix that takes `size` bytes of the stream.
+def add_tensors(found, matrix, linears, quantized, size):
+    """Add what the report says of the tensors of a matrix that takes `size` bytes of the stream.
 
-    Returns dictionaries: `name` and `type` in the file, `format`, bytes in the file and in DRAM,
-    `error`, the relative RMS difference to the file's weights, and, where those were rounded to
-    other codes, `rounding`, what that alone costs, and `reason`. Rounding, and bringing scales to
-    integers, are taken as independent.
+    `found` has dictionaries by the tensors' names: `name` and `type` in the file, `format`, bytes
+    in the file and in DRAM, `error`, the relative RMS difference to the file's weights, and, where
+    those were rounded to other codes, `rounding`, what that alone costs, and `reason`. Rounding,
+    and bringing scales to integers, are taken as independent; parts of a tensor count by their
+    rows.
     """
-    found, at = [], 0
+    at = 0
     for name, start, end in matrix.parts:
         linear, rows = linears[name], end - start
-        scales, rounding = quantized.error_of(slice(at, at + rows)), linear.rounding or 0.0
-        its = {
-            "name": linear.name,
-            "type": linear.source,
-            "format": linear.format.name,
-            "file_bytes": linear.file_bytes * rows // linear.rows,
-            "dram_bytes": size * (at + rows) // matrix.rows - size * at // matrix.rows,
-            "error": math.hypot(scales, rounding),
-        }
-        at += rows
+        rounding = linear.rounding or 0.0
+        its = found.setdefault(
+            linear.name,
+            {
+                "name": linear.name,
+                "type": linear.source,
+                "format": linear.format.name,
+                "file_bytes": linear.file_bytes,
+                "dram_bytes": 0,
+                "error": 0.0,
+            },
+        )
+        error = math.hypot(quantized.error_of(slice(at, at + rows)), rounding)
+        its["error"] = math.hypot(its["error"], error * math.sqrt(rows / linear.rows))
+        its["dram_bytes"] += size * (at + rows) // matrix.rows - size * at // matrix.rows
         if linear.rounding is not None:
-            its |= {"rounding": rounding, "reason": linear.reason}
-        found.append(its)
-    return found
+            its |= {"rounding": rounding, "reason": linear.reason or "as asked for"}
+        at += rows
 
 
 def _errors(tallies):

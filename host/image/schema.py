@@ -86,7 +86,7 @@ class Error(Part, frozen=True):
 
 
 class Tensor(Part, frozen=True):
-    """A tensor of the file; see :func:`mapper.report.tensors`."""
+    """A tensor of the file; see :func:`mapper.report.add_tensors`."""
 
     name: Name
     type: Name

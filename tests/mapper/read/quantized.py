@@ -152,7 +152,8 @@ CASES = [
     tensors_case("pack-quantized", 4, 32, "U4", False, loose=True),
     tensors_case("pack-quantized", 4, 64, "~S8", False, shuffled=True),
     *(tensors_case("pack-quantized", bits, 64, f"U{bits}") for bits in (2, 3)),
-    *(tensors_case("pack-quantized", bits, 64, "S8", False) for bits in (5, 7)),
+    tensors_case("pack-quantized", 5, 64, "U5", False),
+    tensors_case("pack-quantized", 7, 64, "S8", False),
     tensors_case("pack-quantized", 8, 64, "S8"),
     *(tensors_case("int-quantized", 8, group, "S8") for group in (0, 32, 128)),
     tensors_case("int-quantized", 8, -1, "S8", whole=True),
@@ -177,7 +178,7 @@ CASES = [
         about={"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]},
         pack=mxfp4,
         bits=4,
-        becomes="S8",
+        becomes="FP4",
     ),
     Case(
         name="headrace",

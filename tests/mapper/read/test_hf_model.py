@@ -123,11 +123,11 @@ def test_integers_of_unknown_meaning(tmp_path):
 
 
 def test_bits_refused(tmp_path):
-    with pytest.raises(UserError, match="weights must be rounded to 1, 2, 3, 4, 8 bits, not 5$"):
-        read(tmp_path, 5)
+    with pytest.raises(UserError, match="weights must be rounded to 1, 2, 3, 4, 5, 8 bits, not 6$"):
+        read(tmp_path, 6)
 
 
-@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 8])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_weights_are_rounded(tmp_path, bits, dtype):
     model, floats = read(write(tmp_path / "m", dtype=dtype), bits), tensors()
