@@ -145,8 +145,8 @@ def add_model(parser: ArgumentParser) -> None:
         "--model",
         default="smollm2",
         metavar="MODEL",
-        help="smollm2, tiny, tiny-sparse, tiny-mixed, a GGUF file, a folder with "
-        "safetensors, or a program image (default: smollm2)",
+        help="smollm2, tiny, tiny-sparse, tiny-mixed, tiny-q1, tiny-q2, tiny-q3, a GGUF file, "
+        "a folder with safetensors, or a program image (default: smollm2)",
     )
     add_machine(parser, f"{DEFAULT}, or what the image was compiled for")
     parser.add_argument(

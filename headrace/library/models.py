@@ -169,8 +169,8 @@ def load(name: str | os.PathLike[str], *, bits: int = 8) -> Model:
     Parameters
     ----------
     name : :class:`str` or path
-        ``"smollm2"``, ``"tiny"``, ``"tiny-sparse"``, ``"tiny-mixed"``; a GGUF file, a folder with
-        safetensors, or a program image.
+        ``"smollm2"``, ``"tiny"``, ``"tiny-sparse"``, ``"tiny-mixed"``, ``"tiny-q1"``,
+        ``"tiny-q2"``, ``"tiny-q3"``; a GGUF file, a folder with safetensors, or a program image.
     bits : :class:`int`
         1, 2, 3, 4 or 8: what weights are rounded to where a folder has them in float.
 
