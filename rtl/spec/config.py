@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-ISA_VERSION = 4  # Bumped whenever an image of yesterday would compute something else today.
+ISA_VERSION = 5  # Bumped whenever an image of yesterday would compute something else today.
 
 # Linear cores, and the weight formats whose steps each takes as they are packed. They stand here,
 # and not with the components in `rtl/cores/`, since configurations and images are checked by hosts

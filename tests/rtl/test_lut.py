@@ -21,8 +21,8 @@ def test_config_wrong():
 def test_formats_wrong():
     with pytest.raises(
         ValueError,
-        match=r"^Formats must have at least one of U1, U2, U3, U4, S8, "
-        r"TERNARY, not \('SPARSE4',\)$",
+        match=r"^Formats must have at least one of U1, U2, U3, U4, S8, TERNARY, U5, S6, FP4, "
+        r"FP4_16, not \('SPARSE4',\)$",
     ):
         LutCore(CONFIG, formats=("SPARSE4",))
 

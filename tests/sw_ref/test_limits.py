@@ -83,9 +83,8 @@ def test_rule(name):
 def test_groups_of_a_format(fmt):
     """As many as an accumulator holds, and no more, is what the rule asks for."""
     most, shift = limits.GROUPS_OF[fmt], limits.CENTRE * FORMATS[fmt].centred
-    config = replace(
-        CONFIG, act_groups=1024, core="lut" if fmt.name in CORES["lut"] else "dspchain", formats=()
-    )
+    core = "lut" if fmt.name in CORES["lut"] else "dspchain"
+    config = replace(CONFIG, act_groups=1024, core=core, formats=CORES[core])
     matmul = partial(MatMul, format=fmt, rows=1, centre=shift)
     assert sum_bits(fmt, most, shift, WINDOW) <= ACC_BITS
     assert broken(matmul(groups=most), config) is None
