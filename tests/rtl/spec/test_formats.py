@@ -173,8 +173,12 @@ def slow_pack(fmt, codes, scale, centre, row_scale, beat_bytes):
 @BEATS
 @SIZES
 def test_pack_is_as_described(fmt, beat_bytes, rows, groups):
-    parts = matrix(fmt, rows, groups)
-    assert pack(fmt, *parts, beat_bytes) == slow_pack(fmt, *parts, beat_bytes)
+    check_pack(REGISTERED[fmt], beat_bytes, rows, groups)
+
+
+def check_pack(its, beat_bytes, rows, groups):
+    parts = matrix(its.fmt, rows, groups)
+    assert its.pack(*parts, beat_bytes) == slow_pack(its.fmt, *parts, beat_bytes)
 
 
 @DENSE
@@ -308,8 +312,12 @@ def test_padding_is_zero(fmt, beat_bytes):
 @FORMATS
 @pytest.mark.parametrize("shift", range(8))
 def test_integers(fmt, shift):
-    codes, scale, centre, _ = matrix(fmt, 6, 4)
-    got = integers(fmt, codes, scale, centre, shift)
+    check_integers(REGISTERED[fmt], shift)
+
+
+def check_integers(its, shift):
+    codes, scale, centre, _ = matrix(its.fmt, 6, 4)
+    got, fmt = its.integers(codes, scale, centre, shift), its.fmt
     for n, k in np.ndindex(codes.shape):
         c, z = int(codes[n, k]), int(centre[n, k // 32])
         s = int(scale[n, k // (16 if fmt in SIXTEEN else 32)])
@@ -320,6 +328,39 @@ def test_integers(fmt, shift):
         else:
             want = c * s if fmt in (S8, S6) else c
         assert got[n, k] == want
+
+
+class WrongEntry(type(REGISTERED[IQ4])):
+    """90 instead of 89."""
+
+    book = (*IQ4_NL[:14], 90, IQ4_NL[15])
+
+
+class LostBit(type(REGISTERED[S6])):
+    """A code's sixth bit is lost, wherever it is negative."""
+
+    def high_bytes(self, codes):
+        return super().high_bytes(codes & 31)
+
+
+class Swapped(type(REGISTERED[FP4_16])):
+    """The upper half's scale comes first."""
+
+    parts = ("upper", "scale")
+
+
+@pytest.mark.parametrize(
+    "wrong, fmt, check",
+    [
+        (WrongEntry, IQ4, lambda its: check_integers(its, 0)),
+        (LostBit, S6, lambda its: check_pack(its, 16, 5, 3)),
+        (Swapped, FP4_16, lambda its: check_pack(its, 16, 5, 3)),
+    ],
+)
+def test_a_wrong_format_is_found(wrong, fmt, check):
+    check(REGISTERED[fmt])
+    with pytest.raises(AssertionError):
+        check(wrong(fmt))
 
 
 @FORMATS
