@@ -1,34 +1,31 @@
 """Compile a model for a configuration: quantize, tile, lay out, schedule, and pack an image."""
 
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cached_property
 
 from host.errors import UserError
 from host.image.image import Image
 from rtl.spec import limits
 from rtl.spec.config import CONFIGS, GROUP, UNIT_BYTES
-from rtl.spec.formats import sum_bits
-from rtl.spec.isa import WeightFormat
-from rtl.spec.limits import ACC_BITS
+from rtl.spec.formats import FORMATS
 from sw_ref.legal import IllegalProgram
-from sw_ref.numerics import WINDOW
 from sw_ref.verify import verify_image
 
-from .dram_layout import Matrix, MemoryMap
-from .mixtures import alike, as_s8
-from .model import ODD
-from .pack import Packed, stack
-from .passes import layer_products, lowerable
+from .as_s8 import as_s8
+from .dram_layout import MemoryMap
+from .fallback import held
+from .pack import Packed
+from .passes import lowerable
 from .place import gains_of, place as place_values
-from .quantize import integer_groups
+from .plan import Matrix, centre_shift, formats_of, plan_of
 from .report import estimate
 from .schedule import schedule
 from .sequencer_registers import COLUMN_WORDS
 from .unmappable import refused
 
 
-__all__ = ["Compilation", "compile_model", "plan_of"]
+__all__ = ["Compilation", "compile_model"]
 
 
 def _check(config, model, context):
@@ -103,37 +100,20 @@ def _verify(image, config):
     return image
 
 
-def _check_formats(config, model, matrices):
+def _check_formats(config, model, plan, head):
     """Refuse a configuration whose hardware lacks a format."""
-    for matrix in matrices:
-        name = matrix.format.name
-        if name not in config.formats:
+    found = {matrix.name: set() for matrix in plan} | {"head": {head.format}}
+    for formats in (formats_of(model.layers, n) for n in range(len(model.layers))):
+        for matrix in plan:
+            found[matrix.name].add(formats[matrix.parts[0][0]])
+    for matrix, formats in found.items():
+        for name in sorted({fmt.name for fmt in formats} - set(config.formats)):
             able = [c.name for c in CONFIGS.values() if name in c.formats] or ["none"]
             raise UserError(
-                f"{model.path}: {matrix.name} has {name} weights, but configuration "
-                f"{config.name!r}, with core "
-                f"{config.core!r}, takes {', '.join(config.formats)}; configurations that take "
-                f"{name}: "
-                f"{', '.join(able)}"
+                f"{model.path}: {matrix} has {name} weights, but configuration {config.name!r}, "
+                f"with core {config.core!r}, takes {', '.join(config.formats)}; configurations "
+                f"that take {name}: {', '.join(able)}"
             )
-
-
-def _vocabulary(linear):
-    return linear if linear.format == WeightFormat.S8 else as_s8(linear)
-
-
-def plan_of(layers, graph):
-    """Matrices of a layer, the same for all layers, with centre shifts that suit them."""
-    plan, sizes = [], {node.name: node.size for node in graph}
-    samples = [layer.linears for layer in layers[::8]]
-    for node in layer_products(graph):
-        parts, depth = node.parts, sizes[node.inputs[0]]
-        matrix = Matrix(node.matrix, parts, samples[0][parts[0][0]].format, depth // GROUP)
-        if matrix.format in ODD.values():
-            shifts = [integer_groups(stack(matrix, s)).centre_shift for s in samples]
-            matrix = replace(matrix, centre=max(set(shifts), key=shifts.count))
-        plan.append(matrix)
-    return plan
 
 
 class Compilation:
@@ -153,8 +133,9 @@ class Compilation:
     """
 
     def __init__(self, model, config, context, progress=lambda what, done, total: None):
-        self.model, self.config, self.context, self.progress = model, config, context, progress
         _check(config, model, context)
+        self.model = held(model, config)
+        self.config, self.context, self.progress = config, context, progress
 
     @cached_property
     def graph(self):
@@ -163,37 +144,26 @@ class Compilation:
             return lowerable(self.model.graph)
 
     @cached_property
-    def layers(self):
-        """The :class:`~mapper.model.Layer` of the model, each product in one format."""
-        return alike(self.model.layers, layer_products(self.graph))
-
-    @cached_property
     def embedding(self):
-        """The embedding in ``S8``, whose rows have addresses."""
-        return _vocabulary(self.model.embedding)
+        """The embedding, in a format whose rows have addresses."""
+        found = self.model.embedding
+        able = found.format.name in self.config.formats and FORMATS[found.format].embeds
+        return found if able and not found.by_row else as_s8(found)
 
     @cached_property
     def head(self):
-        """The head in ``S8``, as the embedding that it may be."""
-        return self.embedding if self.model.tied else _vocabulary(self.model.head)
+        """The head: the embedding, if it is that."""
+        return self.embedding if self.model.tied else self.model.head
 
     @cached_property
     def matrices(self):
-        """The :class:`~mapper.dram_layout.Matrix` of a layer each, in the order of the stream, and
-        the head."""
-        model, config = self.model, self.config
-        plan = plan_of(self.layers, self.graph)
-        head = Matrix("head", (("head", 0, model.vocab),), self.head.format, model.hidden // GROUP)
-        plan.append(head)
-        _check_formats(config, model, plan)
-        for matrix in plan:
-            bits = sum_bits(matrix.format, matrix.groups, matrix.centre, WINDOW)
-            if bits > ACC_BITS:
-                raise UserError(
-                    f"{model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs "
-                    f"may need {bits} bits, the accumulators have {ACC_BITS}"
-                )
-        return plan
+        """The :class:`~mapper.plan.Matrix` of a layer each, in the order of the stream, and the
+        head."""
+        model = self.model
+        plan = plan_of(model.layers, self.graph)
+        _check_formats(self.config, model, plan, self.head)
+        parts = (("head", 0, model.vocab),)
+        return [*plan, Matrix("head", "head", parts, model.hidden // GROUP)]
 
     @cached_property
     def values(self):
@@ -233,7 +203,8 @@ class Compilation:
             self.context,
             program_units,
             self.packed.layer_units,
-            self.matrices[-1],
+            self.head.format,
+            (self.embedding.format, centre_shift(self.embedding)),
             sum(node.gain_size for node in gains_of(body)),
         )
 
@@ -273,7 +244,7 @@ class Compilation:
             accelerator=asdict(config),
             context=self.context,
             vocab=model.vocab,
-            formats=[f for f in config.formats if f in {t.matrix.format.name for t in tallies}],
+            formats=[f for f in config.formats if f in {t.format.name for t in tallies}],
             patterns=[p for p in config.patterns if any(p in t.blocks for t in tallies)],
             weight_bytes=memory.weight_units * UNIT_BYTES,
             model={

@@ -1,28 +1,12 @@
 """Where everything lies in DRAM; :mod:`mapper.place` is for the vector memory."""
 
-from dataclasses import dataclass
-
-from rtl.spec.config import KV_BLOCK, UNIT_BYTES
+from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
+from rtl.spec.descriptor import matrix_units
 from rtl.spec.formats import stream_units
-from rtl.spec.isa import WeightFormat
+from rtl.spec.numbers import UNIT_WORDS
 
 
-__all__ = ["Matrix", "MemoryMap"]
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A matrix in the weight stream: rows of one or more linears, stacked."""
-
-    name: str
-    parts: tuple  # (linear's name, first row, end row)
-    format: WeightFormat
-    groups: int
-    centre: int = 0
-
-    @property
-    def rows(self):
-        return sum(end - start for _, start, end in self.parts)
+__all__ = ["MemoryMap"]
 
 
 class MemoryMap:
@@ -35,12 +19,24 @@ class MemoryMap:
     layer_units : list of :class:`int`
         Of each layer's matrices, as they are packed: layers of sparse ones differ. One instruction
         streams them all.
-    head : :class:`Matrix`
+    head_format : :class:`~rtl.spec.isa.WeightFormat`
+    embedding : (:class:`~rtl.spec.isa.WeightFormat`, :class:`int`)
+        Its format, and the shift of its centres.
     layer_gains : :class:`int`
         Words of the gains of a layer.
     """
 
-    def __init__(self, config, model, context, program_units, layer_units, head, layer_gains):
+    def __init__(
+        self,
+        config,
+        model,
+        context,
+        program_units,
+        layer_units,
+        head_format,
+        embedding,
+        layer_gains,
+    ):
         def allocate(units):
             start, self.end = self.end, self.end + units
             return start
@@ -49,12 +45,15 @@ class MemoryMap:
         self.program = allocate(program_units)
         self.layer_units, self.layers_units = layer_units, sum(layer_units)
         self.layers = allocate(self.layers_units)
-        self.head_units = stream_units(head.format, head.rows, head.groups, config.beat_bytes)
+        shape = model.vocab, model.hidden // GROUP, config.beat_bytes
+        self.embed_format, self.embed_centre = embedding
+        self.head_units = matrix_units(head_format, *shape)
         self.head = allocate(self.head_units)
-        self.embedding = self.head if model.tied else allocate(self.head_units)
-        self.embed_units = stream_units(
-            WeightFormat.S8, config.block_rows, head.groups, config.beat_bytes
+        self.embedding = (
+            self.head if model.tied else allocate(matrix_units(self.embed_format, *shape))
         )
+        self.embed_rows = self.embedding + 1  # the first ones, behind the descriptor
+        self.embed_units = stream_units(self.embed_format, UNIT_WORDS, *shape[1:])
         self.gain_units = model.hidden * 4 // UNIT_BYTES
         self.layer_gain_units = layer_gains * 4 // UNIT_BYTES
         self.gains = allocate(self.layer_gain_units * len(model.layers))
@@ -88,6 +87,6 @@ class MemoryMap:
 
     @property
     def weight_units(self):
-        """What a decode step reads of the weights: layers, head, and the block of the token's
-        embedding."""
+        """What a decode step reads of the weights: layers, head, and the 16 rows of the embedding
+        of which the token's is one."""
         return self.layers_units + self.head_units + self.embed_units

@@ -1,8 +1,10 @@
 """What a model is after each step of a compilation, as text: ``headrace compile --dump STEP``."""
 
 from rtl.spec.config import GROUP
+from rtl.spec.formats import FORMATS
 
 from .passes import applied_rewrites
+from .plan import centre_shift, stack
 
 
 __all__ = ["STEPS", "dump"]
@@ -19,10 +21,24 @@ def _rewrites(compilation):
 
 
 def _quantize(compilation):
-    yield f"{'matrix':12} {'format':8} {'rows':>8} {'K':>6} {'centre':>6}  rows of tensors"
-    for m in compilation.matrices:
+    *plan, head = compilation.matrices
+    yield "matrices of a layer, and the head"
+    yield f"{'matrix':12} {'rows':>8} {'K':>6}  rows of tensors"
+    for m in (*plan, head):
         parts = ", ".join(f"{name} {start} to {end}" for name, start, end in m.parts)
-        yield f"{m.name:12} {m.format.name:8} {m.rows:8} {m.groups * GROUP:6} {m.centre:6}  {parts}"
+        yield f"{m.name:12} {m.rows:8} {m.groups * GROUP:6}  {parts}"
+    yield ""
+    yield "formats, and shifts of centres, in each layer"
+    yield f"{'layer':>5}  " + " ".join(f"{m.name:12}" for m in plan)
+    for n, layer in enumerate(compilation.model.layers):
+        yield f"{n:5}  " + " ".join(f"{_numbers(stack(m, layer.linears)):12}" for m in plan)
+    yield f" head  {compilation.head.format.name}"
+
+
+def _numbers(linear):
+    """The format of a matrix, and its shift of centres where there is one."""
+    centred = FORMATS[linear.format].centred
+    return linear.format.name + (f" << {centre_shift(linear)}" if centred else "")
 
 
 def _place(compilation):

@@ -35,12 +35,12 @@ REFITS = 8  # of a group's line to its few codes, after which hardly any code ch
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear:
-    """A matrix with the parameters its file gave it, for groups of `GROUP` weights along K or for
-    rows.
+    """A matrix with the parameters its file gave it, for groups of weights along K or for rows.
 
-    A weight is d * code + m in ``U1`` to ``U4``, and d * code in the other formats. ``TERNARY``,
-    ``SPARSE4`` and ``SPARSE8`` have one d per row; the other formats may. Then ``U1`` to ``U4``
-    have no m, and the weight is d * (2 * code - 2**bits + 1): the odd grid about zero.
+    A weight is d * code + m in ``U1`` to ``U5``, and d times the integer of the code
+    (:func:`~rtl.spec.formats.grid`) in the other formats. ``TERNARY``, ``SPARSE4`` and ``SPARSE8``
+    have one d per row; the other formats may. Then ``U1`` to ``U5`` have no m, and the weight is
+    d * (2 * code - 2**bits + 1): the odd grid about zero.
 
     Attributes
     ----------
@@ -49,9 +49,9 @@ class Linear:
     source : :class:`str`
         Type of the tensor in the file.
     format : :class:`rtl.spec.isa.WeightFormat`
-    codes : uint8 (``U1`` to ``U4``) or int8 (rows, K)
+    codes : uint8 or int8 (rows, K)
         Within `RANGES`; never rounded again when the file holds codes of the format.
-    d : float32 (rows, K / GROUP) or, one for each row, (rows, 1)
+    d : float32 (rows, K / :attr:`rtl.spec.formats.Format.group`) or, one for each row, (rows, 1)
     m : float32 (rows, K / GROUP), or None
     rounding : :class:`float` or None
         Root of the mean squared difference to the weights of the file, relative to theirs, where
@@ -83,7 +83,8 @@ class Linear:
 
     def float32(self):
         """The weights, float32 (rows, K), each product and each sum rounded once."""
-        codes = grid(self.format, self.codes) if self.by_row else self.codes
+        centred = FORMATS[self.format].centred and not self.by_row
+        codes = self.codes if centred else grid(self.format, self.codes)
         weights = codes.reshape(*self.d.shape, -1).astype(np.float32)
         weights *= self.d[..., None]
         if self.m is not None:

@@ -5,15 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from rtl.spec.config import UNIT_BYTES
-from rtl.spec.formats import pack
+from host.errors import UserError
+from rtl.spec.config import GROUP, UNIT_BYTES
+from rtl.spec.descriptor import described
+from rtl.spec.formats import sum_bits
+from rtl.spec.limits import ACC_BITS
+from sw_ref.numerics import WINDOW
 
 from .place import gains_of
+from .plan import centre_shift, stack
 from .quantize import integer_groups
 from .report import Tally, roundings
 
 
-__all__ = ["Packed", "rope_table", "stack"]
+__all__ = ["Packed", "rope_table"]
 
 
 def rope_table(model, positions):
@@ -24,23 +29,6 @@ def rope_table(model, positions):
     return np.concatenate([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
 
 
-def stack(matrix, linears):
-    """The rows of a matrix's parts, one below the other."""
-    parts = [linears[name] for name, _, _ in matrix.parts]
-    rows = [slice(start, end) for _, start, end in matrix.parts]
-
-    def join(field):
-        return np.concatenate([getattr(p, field)[r] for p, r in zip(parts, rows)])
-
-    return replace(
-        parts[0],
-        name=matrix.name,
-        codes=join("codes"),
-        d=join("d"),
-        m=None if parts[0].m is None else join("m"),
-    )
-
-
 class Packed:
     """Weights and gains as they come to lie in DRAM.
 
@@ -48,8 +36,6 @@ class Packed:
     ----------
     layer_units : list of :class:`int`
         Units of each layer's matrices. How long sparse ones are shows when they are packed.
-    tallies : list of :class:`~mapper.report.Tally`
-        Of the layers' matrices, and of the head, once :meth:`data` was called.
     roundings : list of :class:`dict`
         Of each tensor that was rounded, see :func:`~mapper.report.roundings`.
     """
@@ -59,11 +45,11 @@ class Packed:
         self.factors = {
             name: np.float32(factor) for name, factor in self.model.graph.softmax_factors.items()
         }
-        self.tallies = [Tally(matrix=matrix) for matrix in compilation.matrices]
+        self._tallies = {matrix.name: {} for matrix in compilation.matrices}
         self.roundings = []
         body = compilation.values.sections.layers.body
         self.layers, self.gains, count = deque(), [], len(self.model.layers)
-        for n, layer in enumerate(compilation.layers):
+        for n, layer in enumerate(self.model.layers):
             compilation.progress("packing layers", n, count)
             self.layers.append(self._layer(layer))
             self.roundings += roundings(layer.linears.values())
@@ -76,37 +62,54 @@ class Packed:
         self.layer_units = [len(raw) // UNIT_BYTES for raw in self.layers]
 
     def _factor(self, name):
-        """What the tensor, or matrix, of a name is multiplied with."""
+        """What the tensor of a name is multiplied with."""
         return self.factors.get(name, np.float32(1))
 
     def _layer(self, layer):
-        plan = self.tallies[:-1]
+        plan = self.compilation.matrices[:-1]
         return np.concatenate(
-            [
-                self._matrix(tally.matrix, stack(tally.matrix, layer.linears), tally)
-                for tally in plan
-            ]
+            [self._matrix(matrix, stack(matrix, layer.linears)) for matrix in plan]
         )
 
-    def _matrix(self, matrix, linear, tally=None):
-        config, q = self.compilation.config, integer_groups(linear, matrix.centre)
-        raw = pack(
+    def _matrix(self, matrix, linear, counted=True):
+        """A matrix as it lies in the stream. Its format and its centres are its layer's own."""
+        config, q = self.compilation.config, integer_groups(linear, centre_shift(linear))
+        self._check_sums(matrix, q)
+        factors = [np.full(end - start, self._factor(name)) for name, start, end in matrix.parts]
+        raw = described(
             q.format,
             q.codes,
             q.scale,
             q.centre,
-            q.row_scale * self._factor(matrix.name),
+            q.row_scale * np.concatenate(factors),
+            q.centre_shift,
             config.beat_bytes,
             config.patterns,
         )
-        if tally:
-            tally.add(config, q, raw)
+        if counted:
+            tallies = self._tallies[matrix.name]
+            tallies.setdefault(q.format, Tally(matrix=matrix, format=q.format)).add(config, q, raw)
         return np.frombuffer(raw, np.uint8)
+
+    def _check_sums(self, matrix, q):
+        """Refuse a matrix whose sums an accumulator cannot hold."""
+        bits = sum_bits(q.format, matrix.groups, q.centre_shift, WINDOW)
+        if bits > ACC_BITS:
+            raise UserError(
+                f"{self.model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs "
+                f"may need {bits} bits, the accumulators have {ACC_BITS}"
+            )
+
+    @property
+    def tallies(self):
+        """A list of :class:`~mapper.report.Tally` of each matrix in each of its formats: the
+        layers', and the head's, once :meth:`data` was called."""
+        return [tally for its in self._tallies.values() for tally in its.values()]
 
     def data(self, memory, program):
         """DRAM's bytes up to the KV cache. Layers are let go as they are put there: call it
         once."""
-        model, tally = self.model, self.tallies[-1]
+        model, matrix = self.model, self.compilation.matrices[-1]
         data = np.zeros(memory.image_units * UNIT_BYTES, np.uint8)
 
         def place(unit, values):
@@ -120,12 +123,12 @@ class Packed:
             at = place(at, self.layers.popleft())
         place(memory.gains, np.concatenate(self.gains).astype("<f4"))
         head, embedding = self.compilation.head, self.compilation.embedding
-        place(memory.head, self._matrix(tally.matrix, head, tally))
+        place(memory.head, self._matrix(matrix, head))
         self.roundings += roundings([head] if model.tied else [head, embedding])
         if not model.tied:
             place(
                 memory.embedding,
-                self._matrix(replace(tally.matrix, name="embedding"), embedding),
+                self._matrix(replace(matrix, name="embedding"), embedding, counted=False),
             )
         place(memory.final_gain, model.norm.astype("<f4"))
         place(memory.rope, rope_table(model, self.compilation.context).astype("<f4"))

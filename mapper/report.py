@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from rtl.spec.config import GROUP, UNIT_BYTES
 from rtl.spec.formats import FORMATS, WeightFormat
 from rtl.spec.isa import INSTRUCTION_BYTES
-from rtl.spec.numbers import TILES
+from rtl.spec.numbers import TILES, UNIT_WORDS
 from rtl.spec.sparse_modes import BLOCK, MODES, SLOTS, Mode
 
-from .dram_layout import Matrix
+from .plan import Matrix
 
 
 __all__ = ["Tally", "estimate", "roundings"]
@@ -20,15 +20,16 @@ PATTERNS = {Mode.ZERO: "0:16", **{mode: name for name, mode in MODES.items()}, M
 
 @dataclass(kw_only=True)
 class Tally:
-    """What a matrix turns out to be once it is packed, all layers together.
+    """What a matrix turns out to be once it is packed, of all layers that have it in a format.
 
     Attributes
     ----------
-    matrix : :class:`~mapper.dram_layout.Matrix`
+    matrix : :class:`~mapper.plan.Matrix`
+    format : :class:`~rtl.spec.isa.WeightFormat`
     times : :class:`int`
         Layers so far.
     size : :class:`int`
-        Bytes in the weight stream.
+        Bytes in the weight stream, descriptors included.
     steps : :class:`int`
         Cycles that the core is busy with it at least.
     nonzero : :class:`int`
@@ -40,6 +41,7 @@ class Tally:
     """
 
     matrix: Matrix
+    format: WeightFormat
     times: int = 0
     size: int = 0
     steps: int = 0
@@ -54,14 +56,14 @@ class Tally:
 
     def add(self, config, quantized, raw):
         """Count one layer's, :class:`~mapper.quantize.Quantized`, that was packed to `raw`."""
-        fmt, its = self.matrix.format, FORMATS[self.matrix.format]
+        fmt, its = self.format, FORMATS[self.format]
         self.times += 1
         self.size += len(raw)
         self.errors.append(quantized.error)
         if not its.scaled:
             self.nonzero += int((quantized.codes != 0).sum())
         if its.sparse:
-            modes = _modes(self.matrix, raw, config.beat_bytes)
+            modes = _modes(its, self.matrix, raw[UNIT_BYTES:], config.beat_bytes)
             self.blocks.update({PATTERNS[mode]: count for mode, count in modes.items()})
             self.steps += sum(
                 count * _block_steps(config, fmt, mode) for mode, count in modes.items()
@@ -75,7 +77,7 @@ class Tally:
         """What the report says of it."""
         about = {
             "operation": self.matrix.name,
-            "format": self.matrix.format.name,
+            "format": self.format.name,
             "rows": self.matrix.rows,
             "depth": self.matrix.groups * GROUP,
             "times": self.times,
@@ -83,16 +85,16 @@ class Tally:
             "bytes": self.size,
             "bits_per_weight": 8 * self.size / self.weights,
         }
-        if not FORMATS[self.matrix.format].scaled:
+        if not FORMATS[self.format].scaled:
             about["density"] = self.nonzero / self.weights
         if self.blocks:
             about["blocks"] = {name: self.blocks[name] for name in PATTERNS.values()}
         return about
 
 
-def _modes(matrix, raw, beat_bytes):
-    """How many blocks of a packed sparse matrix have which mode."""
-    walked = FORMATS[matrix.format].walk(raw, matrix.rows, matrix.groups, beat_bytes)
+def _modes(its, matrix, raw, beat_bytes):
+    """How many blocks of a matrix that was packed in the format `its` have which mode."""
+    walked = its.walk(raw, matrix.rows, matrix.groups, beat_bytes)
     found = Counter(mode for *_, mode, _ in walked if mode is not None)
     stripes = -(-matrix.rows // (BLOCK * beat_bytes // 16))
     found[Mode.ZERO] = stripes * matrix.groups * GROUP // BLOCK - found.total()
@@ -128,6 +130,17 @@ def roundings(linears):
     ]
 
 
+def _errors(tallies):
+    """Relative RMS error of each matrix, by name: the mean over the layers, and the most."""
+    found = {}
+    for tally in tallies:
+        found.setdefault(tally.matrix.name, []).extend(tally.errors)
+    return {
+        name: {"mean": sum(errors) / len(errors), "max": max(errors)}
+        for name, errors in found.items()
+    }
+
+
 def estimate(config, model, memory, vector, packed, program):
     """`packed` is the :class:`~mapper.pack.Packed` of the layers' matrices and of the head.
 
@@ -140,13 +153,13 @@ def estimate(config, model, memory, vector, packed, program):
     operations.append(
         {
             "operation": "embedding",
-            "format": WeightFormat.S8.name,
-            "rows": config.block_rows,
+            "format": memory.embed_format.name,
+            "rows": UNIT_WORDS,
             "depth": model.hidden,
             "times": 1,
             "cycles": size // config.beat_bytes,
             "bytes": size,
-            "bits_per_weight": 8 * size / (config.block_rows * model.hidden),
+            "bits_per_weight": 8 * size / (UNIT_WORDS * model.hidden),
         }
     )
     layers = [t for t in tallies if t.matrix.name != "head"]
@@ -161,9 +174,7 @@ def estimate(config, model, memory, vector, packed, program):
         "estimated_cycles_per_token": sum(o["cycles"] for o in operations),
         "layers_bits_per_weight": 8 * sum(t.size for t in layers) / sum(t.weights for t in layers),
         "layer_units": memory.layer_units,
-        "scale_error": {
-            t.matrix.name: {"mean": sum(t.errors) / t.times, "max": max(t.errors)} for t in tallies
-        },
+        "scale_error": _errors(tallies),
         **({"roundings": packed.roundings} if packed.roundings else {}),
         "operations": operations,
     }

@@ -39,7 +39,7 @@ class Target:
     def __init__(self, config, memory, place, matrices):
         self.config, self.memory, self.place = config, memory, place
         self.asm = Assembler(config.lanes)
-        self._matrices = {m.name: m for m in matrices}
+        self._matrices = matrices
 
     def emit(self, *insns):
         """Emit instructions."""
@@ -53,9 +53,9 @@ class Target:
         """Area of the gain of a node."""
         return self.place.gains[node.name]
 
-    def matrix(self, name):
-        """The :class:`~mapper.dram_layout.Matrix` of a name."""
-        return self._matrices[name]
+    def matrices(self, product):
+        """Each :class:`~mapper.plan.Matrix` of a product, in the order of its rows."""
+        return [matrix for matrix in self._matrices if matrix.product == product]
 
 
 def _groups(nodes):
@@ -180,7 +180,7 @@ def schedule(config, memory, place, matrices, tokens=None):
     ----------
     memory : :class:`~mapper.dram_layout.MemoryMap`
     place : :class:`~mapper.place.Placement`
-    matrices : iterable of :class:`~mapper.dram_layout.Matrix`
+    matrices : iterable of :class:`~mapper.plan.Matrix`
         Of the layers, and the head.
     tokens : :class:`~mapper.sync_tokens.Tokens`
         Those of the same program at other addresses in DRAM, if they are known.

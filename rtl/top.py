@@ -17,7 +17,7 @@ from .memory.reader import ADDR_WIDTH, ID_WIDTH, MemoryReader
 from .memory.stream import StreamUnit
 from .memory.writer import MemoryWriter
 from .spec.config import Config
-from .spec.csr import EVENT_COUNTERS, REGISTER_ADDRESS_BITS
+from .spec.csr import EVENT_COUNTERS, REGISTER_ADDRESS_BITS, FaultCode
 from .spec.isa import Unit
 from .spec.limits import STREAMS_AHEAD
 from .vector.memory import VectorMemory
@@ -85,7 +85,7 @@ class Accelerator(wiring.Component):
             LOAD: LOAD_BEATS,
             FETCH: FETCH_BEATS,
         }
-        control = Control(config, faults=3)
+        control = Control(config, faults=4)
         fetch = Fetch(config)
         sequencer = Sequencer(config)
         tokens = TokenCounters(len(Unit))
@@ -188,7 +188,7 @@ class Accelerator(wiring.Component):
             | (was_busy & ~busy).any()
             | Cat(queue.passed for queue in queues.values()).any()
         )
-        self.report_faults(m, control, sequencer, reader, writer, queues)
+        self.report_faults(m, control, sequencer, reader, writer, linear, queues)
 
         return m
 
@@ -225,9 +225,9 @@ class Accelerator(wiring.Component):
         wiring.connect(core, vector.query, attention.query)
         wiring.connect(core, vector.kv, attention.kv)
 
-    def report_faults(self, m, control, sequencer, reader, writer, queues):
+    def report_faults(self, m, control, sequencer, reader, writer, linear, queues):
         """Name the instruction: a unit's requests are those of the one that it took last."""
-        of_sequencer, of_reader, of_writer = control.faults
+        of_sequencer, of_reader, of_writer, of_linear = control.faults
         with m.If(sequencer.fault):
             m.d.comb += [
                 of_sequencer.code.eq(sequencer.fault_code),
@@ -243,3 +243,9 @@ class Accelerator(wiring.Component):
         with m.If(writer.fault):
             m.d.comb += [of_writer.code.eq(writer.fault_code), of_writer.info.eq(writer.fault_info)]
         m.d.comb += of_writer.pc.eq(queues[Unit.ATTENTION].pc)
+        with m.If(linear.fault):
+            m.d.comb += [
+                of_linear.code.eq(FaultCode.DESCRIPTOR),
+                of_linear.pc.eq(queues[Unit.LINEAR].pc),
+                of_linear.info.eq(linear.fault_info),
+            ]

@@ -5,7 +5,7 @@ added.
 from dataclasses import dataclass
 
 from rtl.spec.config import GROUP, KV_BLOCK
-from rtl.spec.formats import sum_bits
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -17,13 +17,11 @@ from rtl.spec.isa import (
     Quant,
     Stream,
     Vector,
-    WeightFormat,
 )
-from rtl.spec.limits import ACC_BITS, POSITIONS
+from rtl.spec.limits import POSITIONS
 from rtl.spec.rules import REPEATED
 
 from .legal import need
-from .numerics import WINDOW
 
 
 __all__ = ["Bounds", "operands", "check", "kv_units"]
@@ -135,16 +133,9 @@ def _stream(insn, bounds, columns):
     _outside_area(bounds, insn.addr, insn.size)
 
 
-def _format(fmt, config):
-    need(fmt.name in config.formats, "format", f"one of {', '.join(config.formats)}", fmt.name)
-
-
 def _matmul(insn, bounds, columns):
     _positive(insn, "rows", "groups")
-    _format(insn.format, bounds.config)
     need(insn.column < columns, "column", f"`column` below the {columns} in use", insn.column)
-    bits = sum_bits(insn.format, insn.groups, insn.centre, WINDOW)
-    need(bits <= ACC_BITS, "sum", f"sums of at most {ACC_BITS} bits", f"sums of {bits} bits")
     need(
         insn.act + insn.groups <= bounds.config.act_groups,
         "buffer",
@@ -162,8 +153,9 @@ def _matmul(insn, bounds, columns):
 
 
 def _embed(insn, bounds, columns):
+    able = [f.name for f in bounds.config.weight_formats if FORMATS[f].embeds]
+    need(insn.format.name in able, "format", f"an embedding in {', '.join(able)}", insn.format.name)
     _positive(insn, "groups")
-    _format(WeightFormat.S8, bounds.config)
     _in_vector(bounds, "`dst`", insn.dst, GROUP * insn.groups)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from rtl.spec.config import KV_BLOCK, UNIT_BYTES
 from rtl.spec.csr import BEST
-from rtl.spec.formats import unpack
+from rtl.spec.descriptor import Descriptor
+from rtl.spec.formats import integers, unpack
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -27,7 +28,6 @@ from rtl.spec.isa import (
     Sync,
     Unit,
     Vector,
-    WeightFormat,
 )
 from rtl.spec.limits import TOKEN_COUNTERS
 from rtl.spec.numbers import UNIT_WORDS
@@ -82,7 +82,7 @@ class Machine:
         self.best: list = [PADDING] * BEST
         self.logits: Any = None
         self.trace = None
-        self._sequencers, self._sparse = {}, {}
+        self._sequencers, self._matrices = {}, {}
 
     # Program flow
 
@@ -121,7 +121,7 @@ class Machine:
 
     def _followed(self, dispatched, *halt):
         """The same instructions, once it is known that none breaks a rule between them."""
-        order = Order(self.config, self.memory, self._sparse)
+        order = Order(self.config, self.memory, self._matrices)
         try:
             for pc, insn in dispatched:
                 order.weights.follow(insn)
@@ -265,13 +265,16 @@ class Machine:
                 self._words(insn.dst, (columns - 1) * insn.stride + insn.rows),
                 insn.stride,
             )
+        stream = self._front()
+        its = Descriptor.unpack(stream[:UNIT_BYTES])
         self._take(
-            linear(
-                self._front(),
-                insn.format,
+            UNIT_BYTES
+            + linear(
+                stream[UNIT_BYTES:],
+                its.format,
                 insn.rows,
                 self.config.beat_bytes,
-                insn.centre,
+                its.centre,
                 np.ascontiguousarray(self.act[:columns, groups]),
                 np.ascontiguousarray(self.exponents[:columns, groups]),
                 out,
@@ -282,17 +285,13 @@ class Machine:
             self.best = best(self.logits[insn.column])
 
     def _embed(self, insn):
-        block = self.config.block_rows
-        stream = self._front()
-        size = places(stream, WeightFormat.S8, block, insn.groups, self.config.beat_bytes)[-1]
-        codes, scale, _, row_scale = unpack(
-            WeightFormat.S8, stream, block, insn.groups, self.config.beat_bytes
-        )
+        shape = UNIT_WORDS, insn.groups, self.config.beat_bytes
+        stream, n = self._front(), insn.row % UNIT_WORDS
+        size = places(stream, insn.format, *shape)[-1]
+        *parts, row_scale = unpack(insn.format, stream, *shape)
         self._take(size)
-        n = insn.row % block
-        values = (codes[n].reshape(insn.groups, -1) * scale[n].astype(np.int32)[:, None]).reshape(
-            -1
-        )
+        codes, scale, centre = (part[n : n + 1] for part in parts)
+        values = integers(insn.format, codes, scale, centre, insn.centre)[0]
         self._words(insn.dst, len(values))[:] = numerics.product(values, row_scale[n])
 
     def cache(self, addr, length):

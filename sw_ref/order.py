@@ -45,7 +45,7 @@ class Order:
 
     Parameters
     ----------
-    config, memory, sparse
+    config, memory, seen
         Those of :class:`~.weight_stream.WeightStream`.
 
     Attributes
@@ -54,8 +54,8 @@ class Order:
         To be told of every instruction, before :meth:`follow` is.
     """
 
-    def __init__(self, config, memory, sparse=None):
-        self.config, self.weights = config, WeightStream(config, memory, sparse)
+    def __init__(self, config, memory, seen=None):
+        self.config, self.weights = config, WeightStream(config, memory, seen)
         # known[u][v]: how many instructions of unit v are complete, as far as unit u knows.
         self.known = np.zeros((CLOCKS, CLOCKS), np.int64)
         self.writer = np.zeros(config.vector_words, np.uint8)

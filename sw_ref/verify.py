@@ -120,13 +120,13 @@ def verify(config, memory, units, writable, program, context, vocab):
     """
     insns = decoded(program, config.program_words)
     bounds = Bounds(config, units, *writable)
-    sequencers, sparse = {}, {}
+    sequencers, matrices = {}, {}
     for tokens, position, head in corners(config, context, vocab):
         columns = len(tokens)
         if columns not in sequencers:
             sequencers[columns] = Sequencer(insns, bounds, columns)
         sequencer = sequencers[columns]
-        order = Order(config, memory, sparse)
+        order = Order(config, memory, matrices)
         follower, rounds = _Follower(order), 0
         for pc, insn in sequencer.run(tokens, position, head):
             while rounds < sequencer.rounds:

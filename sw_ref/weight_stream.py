@@ -5,17 +5,21 @@ from copy import copy
 from functools import lru_cache
 
 from rtl.spec.config import UNIT_BYTES
-from rtl.spec.formats import SPARSE, stream_units
-from rtl.spec.isa import Embed, MatMul, Stream, WeightFormat
-from rtl.spec.limits import STREAMS_AHEAD
+from rtl.spec.descriptor import Contradiction, Descriptor, contradictions, fields_of, matrix_units
+from rtl.spec.formats import SPARSE, stream_units, sum_bits
+from rtl.spec.isa import Embed, MatMul, Stream
+from rtl.spec.limits import ACC_BITS, STREAMS_AHEAD
+from rtl.spec.numbers import UNIT_WORDS
 
 from .legal import Broken, need
+from .numerics import WINDOW
 
 
 __all__ = ["WeightStream"]
 
 
-_dense_units = lru_cache(maxsize=256)(stream_units)
+_dense_units = lru_cache(maxsize=256)(matrix_units)
+_block_units = lru_cache(maxsize=256)(stream_units)
 
 
 def _sparse_units(fmt, rows, groups, config, stream):
@@ -25,27 +29,27 @@ def _sparse_units(fmt, rows, groups, config, stream):
     from .linear import sound  # compiled when it is first needed, which is not everywhere
 
     try:
-        size = sound(stream, fmt, rows, groups, config)
+        size = sound(stream[UNIT_BYTES:], fmt, rows, groups, config)
     except ValueError as error:
         raise Broken(
             "stream" if "holds less" in str(error) else "weights",
             "a whole sparse matrix",
             str(error),
         ) from None
-    return -(-size // UNIT_BYTES)
+    return 1 - (-size // UNIT_BYTES)
 
 
 class WeightStream:
-    """Follows the weight stream in program order, and refuses what breaks the rule `stream`, or
-    `weights`.
+    """Follows the weight stream in program order, and refuses what breaks one of the rules
+    `stream`, `descriptor`, `format`, `sum` and `weights`.
 
     Parameters
     ----------
     config : :class:`~rtl.spec.config.Config`
     memory : uint8 array
-        DRAM, which is looked at where sparse matrices lie.
-    sparse : :class:`dict`
-        Units of the sparse matrices that were looked at, in whatever run: no run changes them.
+        DRAM, which is looked at where matrices lie.
+    seen : :class:`dict`
+        Units of the matrices that were looked at, in whatever run: no run changes them.
 
     Attributes
     ----------
@@ -53,9 +57,9 @@ class WeightStream:
         STREAMs with weights that no matrix took.
     """
 
-    def __init__(self, config, memory, sparse=None):
+    def __init__(self, config, memory, seen=None):
         self.config, self.memory = config, memory
-        self.sparse = {} if sparse is None else sparse
+        self.seen = {} if seen is None else seen
         self.waiting = deque()
 
     def copy(self):
@@ -107,14 +111,39 @@ class WeightStream:
         `addr`.
         """
         if type(insn) is Embed:
-            return _dense_units(
-                WeightFormat.S8, self.config.block_rows, insn.groups, self.config.beat_bytes
-            )
-        if insn.format not in SPARSE:
-            return _dense_units(insn.format, insn.rows, insn.groups, self.config.beat_bytes)
-        matrix = insn.format, insn.rows, insn.groups
-        key = addr, left, *matrix
-        if key not in self.sparse:
-            stream = self.memory[addr * UNIT_BYTES : (addr + left) * UNIT_BYTES]
-            self.sparse[key] = _sparse_units(*matrix, self.config, stream)
-        return self.sparse[key]
+            return _block_units(insn.format, UNIT_WORDS, insn.groups, self.config.beat_bytes)
+        key = addr, left, insn.rows, insn.groups
+        if key not in self.seen:
+            self.seen[key] = self._matrix(insn, self._bytes(addr, left))
+        return self.seen[key]
+
+    def _bytes(self, addr, units):
+        return self.memory[addr * UNIT_BYTES : (addr + units) * UNIT_BYTES]
+
+    def front(self):
+        """The :class:`~rtl.spec.descriptor.Descriptor` of the matrix that is next. Raises
+        :exc:`ValueError` if there is none."""
+        return Descriptor.unpack(self._bytes(self.waiting[0][0], 1))
+
+    def _matrix(self, insn, stream):
+        """Units of the matrix in front of the bytes of a stream."""
+        config, raw, shape = self.config, stream[:UNIT_BYTES], (insn.rows, insn.groups)
+        wrong = contradictions(raw, *shape, config.weight_formats)
+        need(
+            not wrong & ~Contradiction.FORMAT,
+            "descriptor",
+            f"a descriptor of {insn.rows} rows and {insn.groups} groups",
+            f"one that contradicts: {wrong.name}",
+        )
+        need(
+            not wrong,
+            "format",
+            f"one of {', '.join(config.formats)}",
+            f"the number {fields_of(raw)[0]['format']}",
+        )
+        its = Descriptor.unpack(raw)
+        bits = sum_bits(its.format, insn.groups, its.centre, WINDOW)
+        need(bits <= ACC_BITS, "sum", f"sums of at most {ACC_BITS} bits", f"sums of {bits} bits")
+        if its.format in SPARSE:
+            return _sparse_units(its.format, *shape, config, stream)
+        return _dense_units(its.format, *shape, config.beat_bytes)

@@ -45,7 +45,7 @@ def link(config, divisor=24):
 # What makes each, in the order of the instructions' way.
 PARTS = {
     "link": link,
-    "control, registers": lambda config: Control(config, faults=3),
+    "control, registers": lambda config: Control(config, faults=4),
     "fetch": Fetch,
     "sequencer": Sequencer,
     "tokens": lambda config: TokenCounters(len(Unit)),

@@ -1,6 +1,8 @@
 """Matrix products, what feeds them, and what the host's tokens and positions look up."""
 
+from rtl.spec.config import GROUP
 from rtl.spec.isa import Dest, Embed, Load, MatMul, Quant, Scalar, Source, Stream, Token
+from rtl.spec.numbers import UNIT_WORDS
 from sw_ref.graph import Angles, Embedding, Head
 
 from ..nodes import Product, Quantize
@@ -10,7 +12,7 @@ from . import Lowering, lowers
 
 @lowers(Embedding)
 class LowerEmbedding(Lowering):
-    """The block of the token's row, streamed, and the row of it."""
+    """The 16 rows of which the token's is one, streamed, and that row."""
 
     runs_ahead = begins_early = True
 
@@ -21,14 +23,16 @@ class LowerEmbedding(Lowering):
             Scalar(
                 rd=TEMP,
                 source=POSITION,
-                shift=to.config.block_rows.bit_length() - 1,
+                shift=UNIT_WORDS.bit_length() - 1,
                 factor=memory.embed_units,
             ),
-            Stream(addr=memory.embedding, addr_reg=TEMP, size=memory.embed_units),
+            Stream(addr=memory.embed_rows, addr_reg=TEMP, size=memory.embed_units),
             Embed(
+                format=memory.embed_format,
+                centre=memory.embed_centre,
                 row=0,
                 row_reg=POSITION,
-                groups=to.matrix("head").groups,
+                groups=node.size // GROUP,
                 dst=to.at(node.name).start,
                 dst_reg=COLUMN_WORDS,
             ),
@@ -81,23 +85,24 @@ class LowerQuantize(Lowering):
 
 @lowers(Product)
 class LowerProduct(Lowering):
-    """A matrix of the stream times the activations of all columns."""
+    """A matrix of the stream, or one for each of several formats, times the activations of all
+    columns."""
 
     whole = runs_ahead = True
 
     def emit(self, node, to):
-        m = to.matrix(node.matrix)
-        to.emit(
-            MatMul(
-                format=m.format,
-                rows=m.rows,
-                groups=m.groups,
-                centre=m.centre,
-                dst=to.at(node.name).start,
-                stride=to.place.column_words,
-                **LAST_COLUMN,
+        dst = to.at(node.name).start
+        for matrix in to.matrices(node.matrix):
+            to.emit(
+                MatMul(
+                    rows=matrix.rows,
+                    groups=matrix.groups,
+                    dst=dst,
+                    stride=to.place.column_words,
+                    **LAST_COLUMN,
+                )
             )
-        )
+            dst += matrix.rows
 
 
 @lowers(Head)
@@ -110,14 +115,5 @@ class LowerHead(Lowering):
         return 0
 
     def emit(self, node, to):
-        m = to.matrix("head")
-        to.emit(
-            MatMul(
-                format=m.format,
-                rows=m.rows,
-                groups=m.groups,
-                centre=m.centre,
-                best=1,
-                **LAST_COLUMN,
-            )
-        )
+        (m,) = to.matrices("head")
+        to.emit(MatMul(rows=m.rows, groups=m.groups, best=1, **LAST_COLUMN))

@@ -10,7 +10,7 @@ from ..cores.among import among
 from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
-from ..spec.limits import ACC_BITS, GROUP_BITS, ROW_BITS
+from ..spec.limits import ACC_BITS, CENTRE_BITS, GROUP_BITS, ROW_BITS
 from ..spec.numbers import GROUP
 from ..spec.payloads import ActivationWrite, WeightStep
 from ..spec.sparse_modes import SLOTS, Mode
@@ -18,7 +18,7 @@ from .activations import ActivationBuffer
 from .expand import Expander
 from .group_scale import GroupScaler
 from .slices import WIDEST
-from .unpack import WeightUnpacker
+from .unpack import UNPACK_COMMAND, WeightUnpacker
 
 
 __all__ = ["LINEAR_COMMAND", "LinearPipeline"]
@@ -28,14 +28,13 @@ STORED = [mode for mode in Mode if SLOTS[mode]]  # modes that code beats may hav
 
 LINEAR_COMMAND = data.StructLayout(
     {
-        "format": WeightFormat,
         "rows": ROW_BITS,
         "groups": GROUP_BITS,
-        "centre": 3,  # left shift of the group centres
         "act": GROUP_BITS,  # first group in the activation buffer
-        "embed": 1,
+        "embed": 1,  # hand the steps out rather than multiply them
+        "format": WeightFormat,  # of these
     }
-)  # hand the steps out rather than multiply them
+)
 
 
 class LinearPipeline(wiring.Component):
@@ -45,7 +44,8 @@ class LinearPipeline(wiring.Component):
     (:class:`~.expand.Expander`); some that it takes give several payloads of sums.
 
     Throughput is one beat per cycle where the core keeps up; between two matrices the unpacker runs
-    dry for two cycles, and for those that the expander takes. Backpressure is respected. Sums
+    dry for a cycle, for the beats of a descriptor, and for those that the expander takes.
+    Backpressure is respected. Sums
     follow a tile's last beat by :attr:`latency` cycles, those of its later slices a cycle after
     each other; those of ternary matrices take a few more.
 
@@ -62,7 +62,8 @@ class LinearPipeline(wiring.Component):
     Members
     -------
     command : :py:`In(stream.Signature(LINEAR_COMMAND))`
-        Starts a matrix, or, with `embed`, a block of rows for `embed`.
+        Starts a matrix, or, with `embed`, a block of rows for `embed`. Taken together with the last
+        beat of the matrix' descriptor.
     beats : :py:`In(stream.Signature(config.beat_bits))`
         Packed matrices, as they lie in DRAM.
     write : :py:`In(stream.Signature(ActivationWrite(config)))`
@@ -75,6 +76,10 @@ class LinearPipeline(wiring.Component):
         Steps of `embed` blocks.
     top : :py:`Out(data.ArrayLayout(8, config.columns))`
         Largest biased exponent of each column's activation vector.
+    format : :py:`Out(WeightFormat)`
+        Of the command that is taken in this cycle.
+    fault, fault_info : :py:`Out(1), Out(32)`
+        See :class:`~.unpack.WeightUnpacker`.
     """
 
     def __init__(self, config):
@@ -101,6 +106,9 @@ class LinearPipeline(wiring.Component):
                 "row_scales": Out(stream.Signature(data.ArrayLayout(32, config.rows))),
                 "embed": Out(stream.Signature(WeightStep(config))),
                 "top": Out(data.ArrayLayout(8, config.columns)),
+                "format": Out(WeightFormat),
+                "fault": Out(1),
+                "fault_info": Out(32),
             }
         )
 
@@ -121,10 +129,15 @@ class LinearPipeline(wiring.Component):
         wiring.connect(m, skid.o, expander.i)
         wiring.connect(m, unpacker.row_scales, wiring.flipped(self.row_scales))
         wiring.connect(m, scaler.o, wiring.flipped(self.accs))
-        m.d.comb += self.top.eq(buffer.top)
+        m.d.comb += [
+            self.top.eq(buffer.top),
+            self.format.eq(unpacker.format),
+            self.fault.eq(unpacker.fault),
+            self.fault_info.eq(unpacker.fault_info),
+        ]
 
         # What is held from a command belongs to the steps up to here, the last one included.
-        centre = Signal(3, reset_less=True)
+        centre = Signal(CENTRE_BITS, reset_less=True)
         act = Signal(GROUP_BITS, reset_less=True)
         embed = Signal()
         idle, command = Signal(), self.command.p
@@ -132,12 +145,10 @@ class LinearPipeline(wiring.Component):
             idle.eq(~skid.o.valid & ~expander.busy),
             self.command.ready.eq(unpacker.command.ready & idle),
             unpacker.command.valid.eq(self.command.valid & idle),
-            unpacker.command.p.format.eq(command.format),
-            unpacker.command.p.rows.eq(command.rows),
-            unpacker.command.p.groups.eq(command.groups),
+            *(unpacker.command.p[name].eq(command[name]) for name, _ in UNPACK_COMMAND),
         ]
         with m.If(self.command.valid & self.command.ready):
-            m.d.sync += [centre.eq(command.centre), act.eq(command.act), embed.eq(command.embed)]
+            m.d.sync += [centre.eq(unpacker.centre), act.eq(command.act), embed.eq(command.embed)]
 
         # A step waits here for its activations. There are never more than two, the buffer's
         # registers, and a third that comes as the first leaves: `w_rdy` is always high.
@@ -147,7 +158,7 @@ class LinearPipeline(wiring.Component):
             {
                 "scale": step.shape()["scale"].shape,
                 "centre": step.shape()["centre"].shape,
-                "centre_shift": 3,
+                "centre_shift": CENTRE_BITS,
                 "halved": int(config.halved),
                 "first": 1,
                 "last": 1,

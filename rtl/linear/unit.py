@@ -28,7 +28,7 @@ class LinearUnit(wiring.Component):
     A front takes the weights of one matrix after the other, a back scales and writes the results.
     The next instruction is taken while the back still works on the last, so that the weight stream
     does not wait for results to drain; `busy` falls when the last of all that were taken is
-    complete.
+    complete. A MatMul is taken with the last beat of its descriptor, which says its format.
 
     Throughput is a weight beat per cycle, or a step of the core's for each of the steps that it
     makes of a beat, or the results of N rows in N * M cycles where that is more.
@@ -42,9 +42,9 @@ class LinearUnit(wiring.Component):
     insn : :py:`In(stream.Signature(Dispatched))`
         Instructions. Tokens may be given for an instruction once `busy` is low.
     busy : :py:`Out(1)`
-        From the cycle after an instruction is taken until its results can be read.
+        From when an instruction is offered until its results can be read.
     beats : :py:`In(stream.Signature(config.beat_bits))`
-        Packed weights, see :mod:`rtl.spec.formats`.
+        Matrices, see :mod:`rtl.spec.descriptor`, and blocks, see :mod:`rtl.spec.formats`.
     write_act : :py:`In(stream.Signature(ActivationWrite(config)))`
         Writes to the activation buffer.
     write : :py:`Out(stream.Signature(vector_write(config)))`
@@ -55,6 +55,10 @@ class LinearUnit(wiring.Component):
         Logit at the `best_index` of the cycle before, see :class:`~rtl.linear.best.BestLogits`.
     starved : :py:`Out(1)`
         A weight beat could have been taken in this cycle, but there was none.
+    fault : :py:`Out(1)`
+        The descriptor of the MatMul taken last contradicts. Held until reset, with `fault_info`.
+    fault_info : :py:`Out(32)`
+        See :func:`rtl.spec.descriptor.fault_info`.
     """
 
     def __init__(self, config):
@@ -71,6 +75,8 @@ class LinearUnit(wiring.Component):
                 "best_index": In(range(BEST)),
                 "best": Out(Logit),
                 "starved": Out(1),
+                "fault": Out(1),
+                "fault_info": Out(32),
             }
         )
 
@@ -92,6 +98,8 @@ class LinearUnit(wiring.Component):
             search.index.eq(self.best_index),
             self.best.eq(search.entry),
             self.starved.eq(front.beats.ready & ~self.beats.valid),
+            self.fault.eq(front.fault),
+            self.fault_info.eq(front.fault_info),
         ]
 
         # The front starts an instruction at once; what the back needs of it waits its turn.
@@ -159,7 +167,8 @@ class LinearUnit(wiring.Component):
         settle = Signal()
         m.d.comb += [
             active.eq(
-                pending
+                self.insn.valid
+                | pending
                 | ~scaler.command.ready
                 | ~embedder.command.ready
                 | search.busy
@@ -192,10 +201,8 @@ class LinearUnit(wiring.Component):
             ]
         with m.Else():
             m.d.comb += [
-                front.command.p.format.eq(matmul.format),
                 front.command.p.rows.eq(matmul.rows),
                 front.command.p.groups.eq(matmul.groups),
-                front.command.p.centre.eq(matmul.centre),
                 front.command.p.act.eq(matmul.act),
             ]
         with m.If(self.insn.valid & self.insn.ready):
@@ -215,7 +222,7 @@ class LinearUnit(wiring.Component):
                 m.d.sync += [
                     waiting.embed.eq(0),
                     waiting.best.eq(matmul.best),
-                    waiting.sparse.eq(among(matmul.format, sparse)),
+                    waiting.sparse.eq(among(front.format, sparse)),
                     waiting.column.eq(matmul.column),
                     waiting.rows.eq(matmul.rows),
                     waiting.dst.eq(matmul.dst),

@@ -8,11 +8,12 @@ from ..cores.among import among
 from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
-from ..spec.limits import GROUP_BITS, ROW_BITS
+from ..spec.limits import CENTRE_BITS, GROUP_BITS, ROW_BITS
 from ..spec.numbers import TILES
 from ..spec.payloads import WeightStep
 from ..spec.sparse_modes import BLOCK
 from .block import BlockWalker
+from .descriptor import DescriptorReader
 from .stripe import StripeWalker
 from .trits import TritDecoder
 
@@ -20,7 +21,11 @@ from .trits import TritDecoder
 __all__ = ["UNPACK_COMMAND", "SCALE_BEATS", "WeightUnpacker"]
 
 
-UNPACK_COMMAND = data.StructLayout({"format": WeightFormat, "rows": ROW_BITS, "groups": GROUP_BITS})
+# A matrix to come, or, with `embed`, a block of rows in S8 from within one.
+# `embed`: rows of `format` from within a matrix, which have no descriptor.
+UNPACK_COMMAND = data.StructLayout(
+    {"rows": ROW_BITS, "groups": GROUP_BITS, "embed": 1, "format": WeightFormat}
+)
 
 STRIPE_BEATS = BLOCK // TILES  # beats of row scales of a stripe
 
@@ -33,16 +38,19 @@ def SCALE_BEATS(config):
 class WeightUnpacker(wiring.Component):
     """Take a packed matrix apart into steps with their scales, and row scales.
 
-    Undoes :func:`rtl.spec.formats.pack`, in the formats that the configuration has. All tiles of
-    the last block or stripe come out, padding included; the zeros that fill the matrix up to a unit
-    of DRAM are taken and dropped. Steps of TERNARY are decoded, and those of nibbles and more bits
-    (:class:`~.nibbles.NibbleDecoder`); those of a sparse matrix are its code beats.
+    Undoes :func:`rtl.spec.descriptor.described`, in the formats that the configuration has: it
+    finds the format and the shift of centres in the descriptor in front of the matrix. A descriptor
+    that contradicts the command or the configuration is a fault, after which nothing more is taken
+    until reset. All tiles of the last block or stripe come out, padding included; the zeros that
+    fill the matrix up to a unit of DRAM are taken and dropped. Steps of TERNARY are decoded, and
+    those of nibbles and more bits (:class:`~.nibbles.NibbleDecoder`); those of a sparse matrix are
+    its code beats.
 
     Latency is one cycle from a beat to its payload, five in TERNARY. Throughput is one beat and one
-    step per cycle (see :class:`~.block.BlockWalker` and :class:`~.stripe.StripeWalker`); scale,
-    header and index beats give no output. A command costs one cycle, after TERNARY five.
-    Backpressure is respected: `row_scales` holds up the weights only when :func:`SCALE_BEATS` of it
-    wait already.
+    step per cycle (see :class:`~.block.BlockWalker` and :class:`~.stripe.StripeWalker`);
+    descriptors and scale, header and index beats give no output. A command costs no cycle beyond
+    its descriptor's beats, or one where it has none; after TERNARY, four more. Backpressure is
+    respected: `row_scales` holds up the weights only when :func:`SCALE_BEATS` of it wait already.
 
     Parameters
     ----------
@@ -52,8 +60,9 @@ class WeightUnpacker(wiring.Component):
     Members
     -------
     command : :py:`In(stream.Signature(UNPACK_COMMAND))`
-        Starts a matrix of at least one row and one group of columns. Taken once the last beat of
-        the matrix before is, and all its steps but one that is at `o`.
+        Starts a matrix of at least one row and one group of columns. Looked at once the last beat
+        of the matrix before is taken, and all its steps but one that is at `o`; taken together with
+        the last beat of the descriptor.
     beats : :py:`In(stream.Signature(config.beat_bits))`
         Packed matrices, as they lie in DRAM.
     o : :py:`Out(stream.Signature(WeightStep(config)))`
@@ -62,6 +71,14 @@ class WeightUnpacker(wiring.Component):
         do bits 96-127 of the lanes in U3 and index bits beyond the code beat's.
     row_scales : :py:`Out(stream.Signature(data.ArrayLayout(32, config.rows)))`
         fp32 scales of the rows, N at a time.
+    format : :py:`Out(WeightFormat)`
+        Of the command that is taken in this cycle, and until the next descriptor.
+    centre : :py:`Out(CENTRE_BITS)`
+        Left shift of the group centres, in bits; likewise.
+    fault : :py:`Out(1)`
+        The descriptor of the command taken last contradicts. Held until reset, with `fault_info`.
+    fault_info : :py:`Out(32)`
+        See :func:`rtl.spec.descriptor.fault_info`.
     """
 
     def __init__(self, config):
@@ -74,6 +91,10 @@ class WeightUnpacker(wiring.Component):
                 "beats": In(stream.Signature(config.beat_bits)),
                 "o": Out(stream.Signature(WeightStep(config))),
                 "row_scales": Out(stream.Signature(data.ArrayLayout(32, config.rows))),
+                "format": Out(WeightFormat),
+                "centre": Out(CENTRE_BITS),
+                "fault": Out(1),
+                "fault_info": Out(32),
             }
         )
 
@@ -86,8 +107,9 @@ class WeightUnpacker(wiring.Component):
         last_group = Signal(GROUP_BITS, reset_less=True)
         blocks = Signal(ROW_BITS, reset_less=True)  # or stripes, after this one
         scale_beat = Signal(range(STRIPE_BEATS), reset_less=True)
-        unit = Signal(range(max(2, config.unit_beats)))  # beats of the last unit taken
+        unit = Signal(range(max(2, config.unit_beats)))  # beats of the last unit taken: 0 in IDLE
 
+        descriptor = self._descriptor(m)
         m.submodules.block = block = BlockWalker(config)
         stripe = StripeWalker(config) if config.sparse else None
         free, sparse, end = Signal(), Signal(), Signal()
@@ -100,28 +122,25 @@ class WeightUnpacker(wiring.Component):
             end.eq(block.o.valid & block.o.ready & block.o.p.end),
         ]
         busy = self._outputs(m, fmt, sparse, block.o, stripe, free, end)
-
         with m.FSM():
             with m.State("IDLE"):
-                command = self.command.p
-                m.d.comb += self.command.ready.eq(~busy)
-                with m.If(~busy):
+                self._read_descriptor(m, descriptor, busy)
+                with m.If(self.command.valid & self.command.ready):
                     m.d.sync += [
-                        fmt.eq(WeightFormat(command.format)),
-                        last_group.eq(command.groups - 1),
-                        blocks.eq(self.blocks(command)),
+                        fmt.eq(self.format),
+                        last_group.eq(self.command.p.groups - 1),
+                        blocks.eq(self.blocks()),
                         scale_beat.eq(0),
-                        unit.eq(0),
                     ]
-                    with m.If(self.command.valid):
-                        m.next = "ROW_SCALES"
+                    m.next = "ROW_SCALES"
             with m.State("ROW_SCALES"):
+                taken = beat.valid & scales.w_rdy & ~descriptor.fault
                 m.d.comb += [
                     block.start.eq(1),
-                    beat.ready.eq(scales.w_rdy),
-                    scales.w_en.eq(beat.valid),
+                    beat.ready.eq(scales.w_rdy & ~descriptor.fault),
+                    scales.w_en.eq(taken),
                 ]
-                with m.If(beat.valid & scales.w_rdy):
+                with m.If(taken):
                     m.d.sync += scale_beat.eq(scale_beat + 1)
                     with m.If(~sparse | (scale_beat == STRIPE_BEATS - 1)):
                         m.next = "STEPS"
@@ -153,6 +172,32 @@ class WeightUnpacker(wiring.Component):
 
         return m
 
+    def _read_descriptor(self, m, descriptor, busy):
+        """Take a command together with the last beat of its descriptor."""
+        command, beats = self.command.p, self.beats
+        due = Signal()
+        m.d.comb += [
+            due.eq(self.command.valid & ~busy & ~command.embed),
+            beats.ready.eq(due),
+            descriptor.beats.valid.eq(due & beats.valid),
+            self.command.ready.eq(~busy & (command.embed | beats.valid & descriptor.last)),
+        ]
+
+    def _descriptor(self, m):
+        """The reader of descriptors, and what it says."""
+        m.submodules.descriptor = descriptor = DescriptorReader(self.config)
+        command = self.command.p
+        m.d.comb += [
+            descriptor.rows.eq(command.rows),
+            descriptor.groups.eq(command.groups),
+            descriptor.beats.payload.eq(self.beats.payload),
+            self.format.eq(Mux(command.embed, command.format, descriptor.format)),
+            self.centre.eq(descriptor.centre),
+            self.fault.eq(descriptor.fault),
+            self.fault_info.eq(descriptor.fault_info),
+        ]
+        return descriptor
+
     def keep_scales(self, m):
         """Keep row scales, which leave N at a time. Returns the FIFO, whose head is a whole
         beat.
@@ -173,13 +218,13 @@ class WeightUnpacker(wiring.Component):
             m.d.sync += scale_slice.eq(scale_slice + 1)
         return scales
 
-    def blocks(self, command):
-        """Blocks of a matrix, or stripes, but one."""
-        config, last = self.config, (command.rows - 1)[:20]
+    def blocks(self):
+        """Blocks of the command's matrix, or stripes, but one."""
+        config, last = self.config, (self.command.p.rows - 1)[:ROW_BITS]
         count = last >> (config.block_rows - 1).bit_length()
         if config.sparse:
             of_stripes = last >> (BLOCK * config.rows - 1).bit_length()
-            count = Mux(among(command.format, SPARSE), of_stripes, count)
+            count = Mux(among(self.format, SPARSE), of_stripes, count)
         return count
 
     def _outputs(self, m, fmt, sparse, step, stripe, free, end):

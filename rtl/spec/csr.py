@@ -38,6 +38,7 @@ class FaultCode(enum.IntEnum):
     WATCHDOG = 4  # info: bit per unit that is busy, see rtl.spec.isa.Unit; pc: last dispatched
     PROGRAM = 5  # program counter ran past the program's end; info: program length
     LOOP = 6  # loops nested too deep
+    DESCRIPTOR = 7  # info: bits 4:0 its format, from bit 8 on rtl.spec.descriptor.Contradiction
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ __all__ = [
     "UNITS",
     "ROW_BITS",
     "GROUP_BITS",
+    "CENTRE_BITS",
     "HEAD_BITS",
     "QUERY_BITS",
     "CACHE_BITS",
@@ -128,7 +129,8 @@ ROWS, GROUPS, HEADS, QUERIES, CACHE, REPETITIONS, INNER, COLUMN, STREAM = map(
 LAYERS = largest(width("count", Loop))
 LOAD = largest(width("size", Load))
 
-CENTRE = largest(width("centre", MatMul))  # the largest shift of centres
+CENTRE_BITS = 3  # of a descriptor's shift of centres
+CENTRE = largest(CENTRE_BITS)
 # Most groups along K of each format, at the largest shift of centres, that `ACC_BITS` hold: a sum
 # of n groups is at most n times the largest of one.
 GROUPS_OF = {

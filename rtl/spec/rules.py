@@ -34,13 +34,10 @@ STRUCTURE = {
 }
 INSTRUCTION = {
     "column": "A column is one that the host uses in this run.",
-    "format": "The configuration takes the weights' format.",
     "size": "Counts are at least one: `size`, `rows`, `groups`, `outer`, `inner`, `heads`, "
     "`queries`, `length`. `queries` is at most the configuration's, `outer` times `inner` "
     f"{REPEATED:,}.",
     "positions": f"ATTEND's `length` is at most {POSITIONS:,}, since its sums have no more bits.",
-    "sum": "No sum of MATMUL over `groups` groups of the format can need more than the "
-    f"{ACC_BITS} bits of an accumulator.",
     "align": f"LOAD's `dst` is a multiple of {UNIT_WORDS}. VECTOR's addresses, strides and "
     "`inner`, QUANT's `a` and `stride`, ATTEND's `dst` and `sums` are multiples of the lanes; "
     "QUANT's `inner` is one of its destination's group. Operands that are not read do not matter.",
@@ -57,6 +54,12 @@ ORDER = {
     "stream": "A matrix lies within one STREAM, which comes before it, and matrices take all that "
     f"is streamed, in order. At most {STREAMS_AHEAD} STREAMs have weights that no matrix "
     "before the last of them takes.",
+    "descriptor": "A matrix begins with its descriptor, whose `rows` and `groups` are MATMUL's, "
+    "and whose reserved bits are zero.",
+    "format": "The configuration takes the format that the descriptor names, and that of EMBED, "
+    "which is one of nibbles or bytes.",
+    "sum": "No sum of MATMUL over `groups` groups of the format, at the descriptor's shift of "
+    f"centres, can need more than the {ACC_BITS} bits of an accumulator.",
     "weights": "A sparse matrix has blocks of the modes that the configuration takes, and in each "
     "stripe a last one, which is no block of zeros, and none in the header after it. A "
     "row has an element once, not counting slots with the code 0.",

@@ -8,6 +8,7 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
 from rtl.spec.config import Config, get
 from rtl.spec.csr import BEST, IDENTITY, REGISTERS, FaultCode
+from rtl.spec.descriptor import contradictions, fault_info
 from rtl.spec.formats import WeightFormat, stream_units
 from rtl.spec.isa import (
     Append,
@@ -27,6 +28,7 @@ from rtl.spec.isa import (
     Unit,
     Vector,
 )
+from rtl.spec.numbers import UNIT_WORDS
 from rtl.top import Accelerator
 from sim.harness.bench import case, cycles, rng, start
 from sim.harness.patterns import patterns
@@ -43,6 +45,7 @@ CONFIGS = {
     "dspchain": (get("small-dspchain"), WeightFormat.SPARSE4),
 }
 CASES = {name: lambda config=config: Accelerator(config) for name, (config, _) in CONFIGS.items()}
+U4 = WeightFormat.U4
 UNITS = 1024
 PROGRAM, DATA, WEIGHTS, EMBEDDING, CACHE = 16, 64, 128, 384, 640
 POSITION, TOKEN = 21, 6
@@ -51,14 +54,14 @@ ONE = 0x3F800000
 
 
 def matrices(config, fmt):
-    """Packed weights and packed embedding."""
+    """A matrix of the stream, and an embedding's blocks."""
     gen = generator(rng("matrices"))
+    weights, embedding = (
+        Matrix.random(config, gen, of, ROWS, GROUPS) for of in (fmt, WeightFormat.S8)
+    )
     return [
-        b"".join(
-            beat.to_bytes(config.beat_bytes, "little")
-            for beat in Matrix.random(config, gen, of, ROWS, GROUPS).beats
-        )
-        for of in (fmt, WeightFormat.S8)
+        b"".join(beat.to_bytes(config.beat_bytes, "little") for beat in beats)
+        for beats in (weights.beats, embedding.body)
     ]
 
 
@@ -80,13 +83,13 @@ def program(config, fmt):
     too.
     """
     block = config.kv_block_units
-    embedding = stream_units(WeightFormat.S8, config.block_rows, GROUPS, config.beat_bytes)
+    embedding = stream_units(WeightFormat.S8, UNIT_WORDS, GROUPS, config.beat_bytes)
     weights = len(matrices(config, fmt)[0]) // 64
     append = dict(heads=1, position_reg=7)
     return [
         Scalar(rd=7, source=Source.POSITION.value, factor=1),
         Token(rd=1, source=0),
-        Scalar(rd=2, source=1, shift=(config.block_rows - 1).bit_length(), factor=embedding),
+        Scalar(rd=2, source=1, shift=(UNIT_WORDS - 1).bit_length(), factor=embedding),
         Stream(addr=EMBEDDING, size=embedding, addr_reg=2),
         Embed(groups=GROUPS, dst=128, row_reg=1),
         Sync(unit=Unit.LINEAR, give=6),
@@ -110,9 +113,9 @@ def program(config, fmt):
         Attend(heads=1, queries=2, addr=CACHE, length=1, dst=256, sums=512, length_reg=7),
         Sync(unit=Unit.ATTENTION, give=4),
         Sync(unit=Unit.LINEAR, take=2),
-        MatMul(format=fmt, rows=ROWS, groups=GROUPS, centre=2, dst=768, stride=ROWS),
+        MatMul(rows=ROWS, groups=GROUPS, dst=768, stride=ROWS),
         Sync(unit=Unit.LINEAR, give=5),
-        MatMul(format=fmt, rows=ROWS, groups=GROUPS, centre=2, best=1),
+        MatMul(rows=ROWS, groups=GROUPS, best=1),
         Sync(unit=Unit.VECTOR, take=4),
         Quant(dest=Dest.KV, outer=1, inner=128, a=256),
         Append(addr=CACHE + block, heads=2, stride=block, position_reg=7),
@@ -132,7 +135,7 @@ def handover(config):
     """
     lanes, block, kept = config.lanes, config.kv_block_units, 1024
     rounds = config.head_dim // lanes
-    embedding = stream_units(WeightFormat.S8, config.block_rows, GROUPS, config.beat_bytes)
+    embedding = stream_units(WeightFormat.S8, UNIT_WORDS, GROUPS, config.beat_bytes)
 
     def copy(a, n):
         """Keep a line, as one of the `n`-th unit's."""
@@ -296,6 +299,7 @@ async def announced(dut, pause):
     await host.same_memory(handover(host.config))
 
 
+NOTHING = bytes(64)  # what lies at the start of memory, and is no descriptor
 FAULTS = {
     "load": (
         [Load(addr=UNITS - 1, size=1), Load(addr=UNITS - 1, size=2), Halt()],
@@ -328,6 +332,15 @@ FAULTS = {
     ),
     "end": ([Load(size=1)], [FaultCode.PROGRAM, 1, 1]),
     "token": ([Sync(unit=Unit.VECTOR, take=3), Vector(), Halt()], [FaultCode.WATCHDOG, 1, 1]),
+    "descriptor": (
+        [
+            Stream(addr=1, size=2),
+            Quant(dest=Dest.ACT, outer=1, inner=32),
+            MatMul(rows=16, groups=1),
+            Halt(),
+        ],
+        [FaultCode.DESCRIPTOR, 2, fault_info(NOTHING, contradictions(NOTHING, 16, 1, [U4]))],
+    ),
     "beats": (
         [Quant(dest=Dest.ACT, outer=1, inner=32), MatMul(rows=16, groups=1), Halt()],
         [FaultCode.WATCHDOG, 1, 1 | 1 << Unit.LINEAR.value],

@@ -22,6 +22,10 @@ MAY_FALL = {
         for unit in ("LoadUnit", "StreamUnit", "LinearUnit", "VectorUnit", "AttentionUnit")
     },
     (
+        "LinearPipeline",
+        "command",
+    ): "a MATMUL waits for its descriptor as long as its queue offers it",
+    (
         "Executor",
         "bytes",
     ): "a request that is answered early, or given up, leaves bytes that nobody wants",

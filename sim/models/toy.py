@@ -49,6 +49,17 @@ def round_rows(name, weights, fmt):
     return Linear(name=name, source="toy", format=fmt, codes=codes, d=d.astype(np.float32))
 
 
+def round_groups(name, weights, fmt):
+    """Round to a format with a scale for each of its groups, negative ones among them."""
+    its = FORMATS[fmt]
+    groups = weights.reshape(len(weights), -1, its.group)
+    largest = np.abs(groups).max(-1)
+    d = (np.where(largest > 0, largest, 1) / np.abs(its.grid(its.every_code)).max()).astype("f4")
+    d[::3] *= -1
+    codes = its.nearest(groups / d[..., None]).reshape(weights.shape)
+    return Linear(name=name, source="toy", format=fmt, codes=codes, d=d)
+
+
 def toy_model(
     *,
     layers=2,
@@ -69,8 +80,8 @@ def toy_model(
     """A :class:`~mapper.model.Model` of a family, with matrices in a format and an S8 embedding.
 
     Weights are large enough that attention is sharp and the logits differ. `formats` has those of
-    single matrices, by name, that are not in `format`. With `extremes`, some rows are zeros, and
-    some have weights as small or as large as a file may have.
+    single matrices that are not in `format`: by name, ``down``, or of one layer, ``1.down``. With
+    `extremes`, some rows are zeros, and some have weights as small or as large as a file may have.
     """
     rng = np.random.default_rng(seed)
     sizes = dict(
@@ -103,12 +114,18 @@ def toy_model(
             return round_u(name, "toy", weights, bits)
         if format == WeightFormat.S8:
             return round_s8(name, "toy", weights)
+        if FORMATS[format].scaled:
+            return round_groups(name, weights, format)
         return round_rows(name, prune(rng, weights) if format in SPARSE else weights, format)
 
     made = [
         Layer(
             linears={
-                name: matrix(f"blk.{n}.{name}", shapes[name], formats.get(name, format))
+                name: matrix(
+                    f"blk.{n}.{name}",
+                    shapes[name],
+                    formats.get(f"{n}.{name}", formats.get(name, format)),
+                )
                 for name in its.linears
             },
             gains={

@@ -67,6 +67,7 @@ OWNERS = {
         "cores/systolic cores/core cores/output cores/among", "systolic-small", *_cores()
     ),
     "csr": _owner("control/csr"),
+    "descriptor": _owner("linear/descriptor"),
     "dsp_cell": _owner("cores/dsp"),
     "dspchain": _owner("cores/dspchain cores/slots cores/reduction"),
     "embed": _owner("linear/embed"),

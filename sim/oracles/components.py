@@ -94,6 +94,7 @@ MOVES = {
     "rtl/cores/slots.py": "brings weights to the multipliers of their elements",
     "rtl/linear/block.py": "order of a block's steps",
     "rtl/linear/combine.py": "collects words in lines",
+    "rtl/linear/descriptor.py": "compares a descriptor with a command",
     "rtl/linear/expand.py": "recodes weights, which its bench tells from the matrix",
     "rtl/linear/nibbles.py": "decodes weights: seen by the bench of `unpack`",
     "rtl/linear/slices.py": "names the rows of a tile",

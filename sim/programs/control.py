@@ -3,6 +3,8 @@
 Each function adds to a :class:`~.generator.Growing`.
 """
 
+from itertools import takewhile
+
 from rtl.spec.isa import (
     REGISTERS,
     Append,
@@ -17,6 +19,8 @@ from rtl.spec.isa import (
 )
 from rtl.spec.limits import LAYERS, LOOP_DEPTH
 from sw_ref.legal import Broken
+
+from . import pieces
 
 
 __all__ = ["CONTROL", "counted", "lengthen"]
@@ -133,6 +137,21 @@ def body(made, count):
     made.follow(tokens)
 
 
+def turns(made):
+    """Add a loop around a MATMUL, which meets a matrix of another format in each round."""
+    random, matrices = made.random, made.world.matrices
+    first = random.randrange(len(matrices))
+    shape = matrices[first].rows, matrices[first].groups
+    behind = takewhile(lambda m: (m.rows, m.groups) == shape, matrices[first:])
+    some = list(behind)[: random.randint(2, 5)]
+    start, before, tokens = len(made.insns), made.order, made.barrier()
+    last, act, insns = pieces.activated(made, shape[1])
+    product = pieces.multiplied(made, some[0], act, last, random.choice([0, 0, 1]))
+    round_ = [made.relative(product)]
+    insns = [*tokens, *map(made.relative, (*insns, *pieces.streamed(some)))]
+    made.attempt(start, [*insns, Loop(length=1, **counted(made, len(some))), *round_], before)
+
+
 def skipped(made):
     """A loop of no rounds: its body need only be instructions."""
     insns = [Vector(d=1, a=3), Load(size=0), MatMul(), Attend(), Append(heads=255)]
@@ -148,4 +167,4 @@ def lengthen(made):
     made.insns.insert(0, Loop(length=length, count=1))
 
 
-CONTROL = {scalar: 9, token: 3, loop: 10, skipped: 3}
+CONTROL = {scalar: 9, token: 3, loop: 10, turns: 6, skipped: 3}

@@ -69,8 +69,6 @@ UNREACHABLE = {
 
 def _variant(insn):
     match insn:
-        case MatMul():
-            return insn.format.name, "best" if insn.best else "product"
         case Vector():
             return (insn.func.name,)
         case Quant():
@@ -154,7 +152,7 @@ class Coverage:
         """Count what another has seen, too, of the same configuration."""
         self.seen.update(other.seen)
 
-    def ran(self, world, program, executed, sim, grown=()):
+    def ran(self, world, program, executed, formats, sim, grown=()):
         """Count a program that both devices agree on.
 
         Parameters
@@ -164,6 +162,8 @@ class Coverage:
         executed : list of (:class:`int`, :class:`~rtl.spec.isa.Insn`)
             Index in the program, and instruction with its registers added, of all that units
             executed.
+        formats : list of :class:`str`
+            Of the matrices that their MATMULs met, in order.
         sim : :class:`~sim.fpga.device.SimDevice`
             Has recorded it.
         grown : set of :class:`bool`
@@ -173,7 +173,9 @@ class Coverage:
             {
                 ("instructions", insn.op.name, *_variant(insn), len(program.tokens))
                 for _, insn in executed
+                if not isinstance(insn, MatMul)
             }
+            | set(self._products(program, executed, formats))
             | set(self._fields(world, program, executed))
             | set(self._tokens(executed))
             | set(self._flights(sim.transitions()))
@@ -183,6 +185,12 @@ class Coverage:
                 for each in grown
             }
         )
+
+    def _products(self, program, executed, formats):
+        products = [insn for _, insn in executed if isinstance(insn, MatMul)]
+        for insn, fmt in zip(products, formats, strict=True):
+            what = "best" if insn.best else "product"
+            yield "instructions", "MATMUL", fmt, what, len(program.tokens)
 
     def _fields(self, world, program, executed):
         control = [

@@ -9,19 +9,21 @@ something, it is no hang, and the host stops it.
 
 from collections import Counter
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 
 from host.device import DeviceError, DeviceFault
 from host.progress import progress, steps
 from rtl.spec.config import UNIT_BYTES
+from rtl.spec.csr import FaultCode
 from rtl.spec.isa import Scalar
 from sw_ref.legal import IllegalProgram
 
 from ..fpga.device import SimDevice
 from ..functional import ModelDevice
 from .compare import Difference, Pair, Refused
-from .mistakes import mutant
+from .mistakes import damage, mutant
 
 
 __all__ = ["Illegal", "Mutant", "try_all"]
@@ -29,18 +31,22 @@ __all__ = ["Illegal", "Mutant", "try_all"]
 
 ON = "went on"
 WATCHDOG = 20_000
+DAMAGED = 0.2  # how often it is a descriptor that has the mistake
 LIMIT = 2_000_000  # cycles: far more than a legal program takes
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A program with one mistake, and the step that it is for; `what` says which."""
+    """A program with one mistake, and the step that it is for; `what` says which. Or a legal one,
+    with bits of DRAM that differ, of a descriptor.
+    """
 
     words: tuple
     what: str
     tokens: list
     position: int
     head: bool
+    bits: tuple = ()
 
     @classmethod
     def of(cls, program, seed):
@@ -50,6 +56,16 @@ class Mutant:
             program.insns if len(program.insns) > 1 else (Scalar(), *program.insns), seed
         )
         return cls(tuple(words), what, program.tokens, program.position, program.head)
+
+    @classmethod
+    def any(cls, world, program, seed):
+        """One of :meth:`of`, or, if the program meets a descriptor, a damaged one."""
+        bits = damage(world, program, seed) if Random(seed).random() < DAMAGED else ()
+        if not bits:
+            return cls.of(program, seed)
+        what = f"bits {', '.join(map(str, sorted(bits)))} of DRAM"
+        step = program.tokens, program.position, program.head
+        return cls(tuple(program.words), what, *step, bits)
 
 
 class _Endless(KeyboardInterrupt):
@@ -74,7 +90,7 @@ class Illegal:
     """
 
     def __init__(self, pair):
-        self.pair, self.rules, self.ends = pair, Counter(), Counter()
+        self.pair, self.rules, self.ends, self.fault = pair, Counter(), Counter(), None
         self.sim = SimDevice(pair.config, watchdog=WATCHDOG, progress=self._limited, record=True)
 
     def __enter__(self):
@@ -86,17 +102,27 @@ class Illegal:
     def run(self, world, program, wrong):
         """Try a :class:`Mutant` of a program, which is legal. Raises :exc:`Difference`."""
         # First, because the functional machine would take days as well.
-        end = self._harmless(world, wrong)
+        changed = world.damaged(wrong.bits) if wrong.bits else world
+        end = self._harmless(changed, wrong)
         if end != ON:
             try:
-                self.pair.compare(world, wrong)
+                self.pair.compare(changed, wrong)
             except Refused as error:
                 self.rules[_rule(error)] += 1
+                if wrong.bits:
+                    self._same_fault(error, end)
             else:
                 self.rules[None] += 1
                 return
         self.ends[end] += 1
         self._good(world, program)
+
+    def _same_fault(self, error, end):
+        """See that a damaged descriptor stops both machines at the same instruction."""
+        if _rule(error) not in ("descriptor", "format"):
+            return
+        if end != FaultCode.DESCRIPTOR.name or f"Instruction {self.fault.pc} " not in str(error):
+            raise Difference(f"the accelerator ends otherwise, {end} at {self.fault}: {error}")
 
     def _limited(self, cycles):
         """See that a step ends, or goes on."""
@@ -115,6 +141,7 @@ class Illegal:
             self.sim.step(wrong.tokens, wrong.position, wrong.head)
             end = "done"
         except DeviceFault as fault:
+            self.fault = fault
             end = getattr(fault.code, "name", f"fault {fault.code}")
         except DeviceError as error:
             raise Difference(f"the accelerator stops: {error}") from error
@@ -176,7 +203,7 @@ def try_all(config, count, seed, programs):
     with pair, Illegal(pair) as illegal, progress("programs with a mistake") as report:
         for n, world, program in programs(config, seed, count):
             report(n, count)
-            wrong = Mutant.of(program, f"mistake {seed} {n}")
+            wrong = Mutant.any(world, program, f"mistake {seed} {n}")
             try:
                 illegal.run(world, program, wrong)
             except Difference as difference:

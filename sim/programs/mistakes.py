@@ -1,10 +1,17 @@
-"""Mistakes: legal programs with one change that makes them illegal."""
+"""Mistakes: legal programs with one change that makes them illegal; or one to a descriptor."""
 
 from dataclasses import fields
 from random import Random
 
+from rtl.spec.config import UNIT_BYTES
+from rtl.spec.descriptor import Descriptor
+from rtl.spec.isa import MatMul
+from sw_ref.checks import Bounds
+from sw_ref.sequencer import Sequencer
+from sw_ref.weight_stream import WeightStream
 
-__all__ = ["mutant"]
+
+__all__ = ["damage", "mutant"]
 
 
 def _values(rng, width, value):
@@ -60,3 +67,33 @@ def mutant(insns, seed):
         changed = [*words[:n], *MISTAKES[name](rng, *insns[n : n + 2]), *words[n + 2 :]]
         if changed != words:
             return changed, f"{name} at {n} ({insns[n]})"
+
+
+def _descriptors(world, program):
+    """Yield the units of DRAM whose descriptors a legal program meets."""
+    bounds = Bounds(world.config, world.end, *world.cache)
+    sequencer = Sequencer(program.insns, bounds, len(program.tokens))
+    stream = WeightStream(world.config, world.memory)
+    for _, insn in sequencer.run(program.tokens, program.position, program.head):
+        if isinstance(insn, MatMul):
+            yield stream.waiting[0][0]
+        stream.follow(insn)
+
+
+def damage(world, program, seed):
+    """Bits of DRAM whose change damages a descriptor that a program meets; none if it meets none.
+
+    Parameters
+    ----------
+    world : :class:`~.world.World`
+    program : :class:`~.generator.Program`
+        A legal one.
+    seed : any
+        What chooses.
+    """
+    rng, units = Random(seed), [*_descriptors(world, program)]
+    if not units:
+        return ()
+    first, most = 8 * UNIT_BYTES * rng.choice(units), 8 * UNIT_BYTES
+    size = rng.choice([Descriptor.layout.size, Descriptor.layout.size, most])
+    return tuple(first + bit for bit in rng.sample(range(size), rng.choice([1, 1, 1, 2, 5])))

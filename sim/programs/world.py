@@ -1,13 +1,16 @@
 """Data of random programs: numbers, matrices of all formats, and a KV cache."""
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 
 from host.image.image import Image
 from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
+from rtl.spec.descriptor import described
 from rtl.spec.formats import FORMATS, SPARSE, WeightFormat, pack
-from rtl.spec.limits import GROUPS, POSITIONS
+from rtl.spec.limits import CENTRE, GROUPS, POSITIONS
+from rtl.spec.numbers import UNIT_WORDS
 from rtl.spec.sparse_modes import BLOCK
 
 from ..harness.patterns import EDGES, floats, pattern
@@ -24,8 +27,8 @@ EDGE = 0.1  # how often a number is one at which a definition changes
 
 @dataclass(frozen=True)
 class Matrix:
-    """A packed matrix: where it lies, and what a program must say of it. `addr` and `units` are of
-    DRAM.
+    """A packed matrix: where it lies, its descriptor included, and what a program must say of it.
+    `addr` and `units` are of DRAM.
     """
 
     format: WeightFormat
@@ -63,11 +66,13 @@ class World:
     Attributes
     ----------
     matrices : list of :class:`Matrix`
-        One after the other, so that one STREAM can fetch several.
+        One after the other, those of a shape in all formats, so that one STREAM can fetch several,
+        and one MATMUL in a loop multiply them.
     tall, deep : :class:`Matrix`
         Of as many rows as the vector memory has words, and of as many groups as activations have.
     tables : list of :class:`Matrix`
-        Of format S8: embeddings. The last is as deep as the vector memory takes.
+        Embeddings' rows, in all formats that they may be in, without descriptors. The last is as
+        deep as the vector memory takes.
     longest : :class:`int`
         Units of the largest of all of these.
     numbers : :class:`int`
@@ -92,15 +97,19 @@ class World:
         self.calm = self.end, self.end + self._put(self._numbers(calm, edge=0).tobytes())
         self.numbers = self.end
         self.matrices = [
-            self._matrix(WeightFormat[name], *shape) for name in config.formats for shape in SHAPES
+            self._matrix(fmt, *shape) for shape in SHAPES for fmt in config.weight_formats
         ]
         dense = [fmt for fmt in config.weight_formats if fmt not in SPARSE]
         self.deep = self._matrix(random.choice(dense), random.choice((1, 5, 20)), config.act_groups)
         self.tall = self._matrix(random.choice(dense), config.vector_words, 1)
+        embeds = [fmt for fmt in config.weight_formats if FORMATS[fmt].embeds]
+        most = min(GROUPS, config.vector_words // GROUP)
         self.tables = [
-            self._matrix(WeightFormat.S8, blocks * config.block_rows, groups)
-            for blocks, groups in ((4, 1), (4, 3), (1, min(GROUPS, config.vector_words // GROUP)))
+            self._matrix(fmt, 2 * UNIT_WORDS, groups, blocks=True)
+            for groups in (1, 3)
+            for fmt in embeds
         ]
+        self.tables.append(self._matrix(random.choice(embeds), UNIT_WORDS, most, blocks=True))
         self.longest = max(m.units for m in (*self.matrices, self.deep, self.tall, *self.tables))
         self.program = self.end
         self._put(bytes(config.program_words * 32))
@@ -128,20 +137,20 @@ class World:
             ]
         )
 
-    def _matrix(self, fmt, rows, groups):
+    def _matrix(self, fmt, rows, groups, blocks=False):
+        """Lay a matrix at the end; with `blocks`, without its descriptor."""
         rng = self._rng
         codes = _codes(rng, fmt, rows, groups * GROUP)
-        scale = rng.integers(0, 256, (rows, groups)).astype(np.uint8)
+        its = FORMATS[fmt]
+        scale = rng.integers(0, 256, (rows, groups * GROUP // its.group)).astype(np.uint8)
+        scale = scale.view(its.scale_dtype)
         centre = rng.integers(-128, 128, (rows, groups)).astype(np.int8)
-        raw = pack(
-            fmt,
-            codes,
-            scale,
-            centre,
-            self._numbers(rows),
-            self.config.beat_bytes,
-            self.config.patterns,
-        )
+        parts = fmt, codes, scale, centre, self._numbers(rows)
+        how = self.config.beat_bytes, self.config.patterns
+        if blocks:
+            raw = pack(*parts, *how)
+        else:
+            raw = described(*parts, int(rng.integers(CENTRE + 1)), *how)
         addr = self.end
         return Matrix(fmt, rows, groups, addr, self._put(raw))
 
@@ -157,6 +166,14 @@ class World:
         any_ = (rng.random((blocks, 1)) < 2 * EDGE) & (rng.random((blocks, UNIT_BYTES)) < EDGE)
         cache[:, 0] = np.where(any_, cache[:, 0], near.reshape(blocks, UNIT_BYTES))
         return cache
+
+    def damaged(self, bits):
+        """The same, but for bits of DRAM: the numbers of those that differ."""
+        other, memory = copy(self), self.memory.copy()
+        for bit in bits:
+            memory[bit // 8] ^= 1 << bit % 8
+        other.memory = memory
+        return other
 
     def image(self, words):
         """An :class:`~host.image.image.Image` of a program, of which nothing is known to be

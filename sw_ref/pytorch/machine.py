@@ -13,6 +13,7 @@ from torch import float32, int64
 
 from rtl.spec import formats
 from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
+from rtl.spec.descriptor import Descriptor
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -25,8 +26,8 @@ from rtl.spec.isa import (
     Stream,
     Sync,
     Vector,
-    WeightFormat,
 )
+from rtl.spec.numbers import UNIT_WORDS
 
 from . import attention as torch_attention, linear as torch_linear, ops as torch_ops
 
@@ -88,9 +89,8 @@ class TorchMachine:
             case MatMul():
                 self._matmul(insn)
             case Embed():
-                rows = self.config.block_rows
-                weight, row_scale = self.matrix(WeightFormat.S8, rows, insn.groups, 0)
-                row = insn.row % rows
+                weight, row_scale = self.matrix(insn.format, UNIT_WORDS, insn.groups, insn.centre)
+                row = insn.row % UNIT_WORDS
                 self.write(insn.dst, torch_ops.multiply(weight[row].to(float32), row_scale[row]))
             case Append():
                 for head in range(insn.heads):
@@ -162,7 +162,9 @@ class TorchMachine:
         return weight, torch.from_numpy(row_scale.copy())
 
     def _matmul(self, insn):
-        weight, row_scale = self.matrix(insn.format, insn.rows, insn.groups, insn.centre)
+        its = Descriptor.unpack(self.streams[0][:UNIT_BYTES])
+        self.streams[0] = self.streams[0][UNIT_BYTES:]
+        weight, row_scale = self.matrix(its.format, its.rows, its.groups, its.centre)
         groups = slice(insn.act, insn.act + insn.groups)
         columns = range(self.columns) if insn.best else range(insn.column + 1)
         for column in columns:

@@ -63,7 +63,7 @@ ALL_FORMATS = [
 OTHERS = {
     "MemoryReader": {"depths": [16, 64]},
     "VectorMemory": {"writers": 4},
-    "Control": {"faults": 3},
+    "Control": {"faults": 4},
     "GroupScaler": {"native": {WeightFormat.U4, WeightFormat.S8}},
     "Expander": {"native": set(WeightFormat) - ROW_SCALED},
     "MemoryPort": {"units": 64},

@@ -92,11 +92,12 @@ class Stream(Insn, op=Op.STREAM):
 class MatMul(Insn, op=Op.MATMUL):
     """vector[dst + m * stride + n] = sum over k of weight[n, k] * act[m, k], rounded as
     :func:`sw_ref.numerics.linear`, for every row n and the columns m up to `column`; or, with
-    `best`, offer the products of that column to the best-logits search, which is cleared first."""
-    format: WeightFormat = one_of(WeightFormat, "Packed format of the weights.", WeightFormat.U4)
+    `best`, offer the products of that column to the best-logits search, which is cleared first.
+
+    The matrix in the stream begins with its :class:`rtl.spec.descriptor.Descriptor`, which says its
+    format and its shift of centres, and repeats `rows` and `groups`."""
     rows:   int = bits(20, "Rows of the matrix. The stream is padded to a multiple of the block.")
     groups: int = bits(10, "Columns of the matrix, in groups of 32.")
-    centre: int = bits(3,  "Left shift of the group centres, in bits.")
     act:    int = bits(10, "First group in the activation buffer.")
     dst:    int = bits(18, "Vector memory address.")
     stride: int = bits(16, "Vector memory words from column to column.")
@@ -107,7 +108,8 @@ class MatMul(Insn, op=Op.MATMUL):
 
 
 class Embed(Insn, op=Op.EMBED):
-    """vector[dst + k] = weight[row, k], from the 16 packed rows of which it is one."""
+    """vector[dst + k] = weight[row, k], from the 16 packed rows of which it is one. They come from
+    within a matrix: they have no descriptor."""
     format: WeightFormat = one_of(WeightFormat, "Packed format.", WeightFormat.S8)
     row:    int = bits(20, "Row of the matrix; its place among the 16 is the row modulo 16.")
     groups: int = bits(10, "Columns of the matrix, in groups of 32.")

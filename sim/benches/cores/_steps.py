@@ -58,7 +58,7 @@ class StepMatrix(Matrix):
 
     @property
     def command(self):
-        return {"format": self.fmt.value, "rows": self.rows, "groups": self.groups}
+        return {"rows": self.rows, "groups": self.groups, "embed": 0}
 
     @property
     def steps(self):
@@ -137,7 +137,7 @@ class StepMatrix(Matrix):
         """Code beats of the packed stream, taken apart one by one: (top row of the stripe, block,
         mode, place in the block, codes, index, whether first, whether last block)."""
         n = self.config.rows
-        take = iter(self.beats).__next__
+        take = iter(self.body).__next__
         lane_slots = 32 if self.fmt == SPARSE4 else 16
         for top in range(0, len(self.padded(self.row_scale)), 16 * n):
             for _ in range(4):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtl.spec.config import GROUP, Config
+from rtl.spec.descriptor import Descriptor
 from rtl.spec.formats import FORMATS as BY_FORMAT, SPARSE, pack
 from rtl.spec.isa import WeightFormat
 from rtl.spec.sparse_modes import BLOCK
@@ -103,19 +104,34 @@ class Matrix:
         return WEIGHTS.expect(self.fmt, self.codes, self.scale, self.centre, self.centre_shift)
 
     @property
+    def descriptor(self):
+        """Beats of the descriptor, as integers."""
+        its = Descriptor(self.fmt, self.centre_shift, self.rows, self.groups)
+        return self.as_beats(its.pack())
+
+    @property
     def beats(self):
-        """Beats as integers."""
+        """Beats of the stream, as integers."""
+        return self.descriptor + self.body
+
+    def as_beats(self, packed):
+        """Bytes as beats."""
         size = self.config.beat_bytes
+        return [int.from_bytes(packed[n : n + size], "little") for n in range(0, len(packed), size)]
+
+    @property
+    def body(self):
+        """Beats behind the descriptor; all that a block of an embedding has."""
         packed = pack(
             self.fmt,
             self.codes,
             self.scale,
             self.centre,
             self.row_scale,
-            size,
+            self.config.beat_bytes,
             self.config.patterns,
         )
-        return [int.from_bytes(packed[n : n + size], "little") for n in range(0, len(packed), size)]
+        return self.as_beats(packed)
 
     def padded(self, array):
         """`array`, whose first axis are rows, with zeros up to whole blocks or stripes."""

@@ -80,10 +80,8 @@ def sinks(dut, config, stall):
 
 def command(matrix, act=0, embed=0):
     return {
-        "format": matrix.fmt.value,
         "rows": matrix.rows,
         "groups": matrix.groups,
-        "centre": matrix.centre_shift,
         "act": act,
         "embed": embed,
     }
@@ -127,7 +125,9 @@ async def check(dut, gap, stall, groups, act):
     await write.send_all(activation_writes(config, q, exponents, act))
     tasks = [
         commands.send_all([command(matrix, act, embed) for matrix, embed in work]),
-        beats.send_all([beat for matrix, _ in work for beat in matrix.beats]),
+        beats.send_all(
+            [beat for matrix, embed in work for beat in (matrix.body if embed else matrix.beats)]
+        ),
         scales.expect_all([tile for matrix, _ in work for tile in matrix.row_scale_tiles]),
         expect_embed(rows, [matrix for matrix, embed in work if embed]),
         sums.expect_all(
@@ -177,7 +177,8 @@ async def one_beat_per_cycle(dut):
         if its.sparse or its.gear or its.step_format != fmt:
             continue
         matrix = Matrix.random(config, gen, fmt, 3 * config.block_rows, groups)
-        await commands.send(command(matrix))
+        sending = cocotb.start_soon(commands.send(command(matrix)))
+        await cycles(dut)  # it waits for its descriptor
         ends, seen, slices = [], [], its.step_rows
         for n, beat in enumerate(matrix.beats + [None] * (latency + slices)):
             get_port(dut, "beats.valid").value = beat is not None
@@ -194,7 +195,9 @@ async def one_beat_per_cycle(dut):
             for t in range(its.tiles):
                 n = (t + 1) * steps - 1
                 high = 1 + n // its.high_run if its.high_run else 0
-                ends.append(b * block + 1 + n + 1 + n // its.scale_run + high)
+                scales = 1 + n // its.scale_run
+                ends.append(config.unit_beats + b * block + 1 + n + scales + high)
+        await sending
         assert seen == [n + latency + k for n in ends for k in range(slices)]
 
 
@@ -206,7 +209,7 @@ def core_cycles(core, matrix):
         steps = GROUP // FORMATS[its.step_format].elements  # of a group
         return tiles * matrix.groups * steps * (1 if whole else its.step_rows)
     count, size = 0, matrix.config.beat_bytes
-    packed = b"".join(beat.to_bytes(size, "little") for beat in matrix.beats)
+    packed = b"".join(beat.to_bytes(size, "little") for beat in matrix.body)
     for _, _, mode, _ in its.walk(packed, matrix.rows, matrix.groups, size):
         if mode is not None:
             count += its.code_beats(mode) * core.passes(fmt, mode) if whole else BLOCK
@@ -222,17 +225,19 @@ async def keeps_up(dut):
     pipeline = LinearPipeline(config)
     for fmt in config.weight_formats:
         matrix = Matrix.random(config, gen, fmt, 32 * config.rows, groups)
-        await commands.send(command(matrix))
-        sending = cocotb.start_soon(
-            Source(dut, "beats", config.beat_bits, gap=0).send_all(matrix.beats)
-        )
+        beats = Source(dut, "beats", config.beat_bits, gap=0)
+        sending = [
+            cocotb.start_soon(commands.send(command(matrix))),
+            cocotb.start_soon(beats.send_all(matrix.beats)),
+        ]
         count = wait = 0
         while wait < len(matrix.row_scale_tiles):
             await FallingEdge(dut.clk)
             wait += int(get_port(dut, "accs.valid").value)
             count += 1
         await cycles(dut)
-        await sending
+        for task in sending:
+            await task
         beats, needed = len(matrix.beats), core_cycles(pipeline.core, matrix)
         dut._log.info("%s: %d beats, %d steps, %d cycles", fmt.name, beats, needed, count)
         # Beside them: what is taken of a stripe or block while the core waits.

@@ -1,5 +1,7 @@
 """Linear unit: packed matrices and blocks in, lines of the vector memory and best logits out."""
 
+from dataclasses import replace
+
 import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge
@@ -7,8 +9,11 @@ from cocotb.triggers import FallingEdge
 from rtl.linear.unit import LinearUnit
 from rtl.spec.config import GROUP, Config, get
 from rtl.spec.csr import BEST
+from rtl.spec.descriptor import Descriptor, contradictions, fault_info
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import Embed, MatMul, WeightFormat
 from rtl.spec.limits import COLUMN_BITS, ROW_BITS
+from rtl.spec.numbers import UNIT_WORDS
 from rtl.spec.payloads import ActivationWrite, Dispatched, Logit, vector_write
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
 from sim.harness.patterns import EDGES, floats, is_finite
@@ -84,8 +89,9 @@ class Harness:
         """Run instructions back to back; returns once the unit is idle."""
 
         async def feed():
-            for matrix in matrices:
-                await self.beats.send_all(matrix.beats)
+            for matrix, insn in zip(matrices, insns, strict=True):
+                embed = isinstance(insn, Embed)
+                await self.beats.send_all(matrix.body if embed else matrix.beats)
 
         feeding = cocotb.start_soon(feed())
         for insn in insns:
@@ -173,7 +179,8 @@ async def executes(dut):
             for rows in (5 * config.block_rows + 1, 8 * config.block_rows)
         ]
         matrices = [matrices[n] for n in random.permutation(len(matrices))]
-        e = random_matrix(config, random, WeightFormat.S8, config.block_rows, groups)
+        embeds = [fmt for fmt in config.weight_formats if FORMATS[fmt].embeds]
+        e = random_matrix(config, random, random.choice(embeds), UNIT_WORDS, groups)
         # Each result is written where it may lie over those before.
         common = {"groups": groups, "act": first, "column": config.columns - 1}
         want = np.full_like(unit.memory, 0xDEADBEEF)
@@ -182,11 +189,9 @@ async def executes(dut):
             at, stride = place(config, random, matrix.rows)
             insns.append(
                 MatMul(
-                    format=matrix.fmt,
                     rows=matrix.rows,
                     dst=at,
                     stride=stride,
-                    centre=matrix.centre_shift,
                     **common,
                 )
             )
@@ -194,8 +199,10 @@ async def executes(dut):
                 want[at + column * stride :][: len(values)] = values
             if n == 1:
                 row, at = next(embedded), int(random.integers(config.vector_words - groups * GROUP))
-                insns.append(Embed(row=row, groups=groups, dst=at))
-                r = row % config.block_rows
+                insns.append(
+                    Embed(format=e.fmt, row=row, groups=groups, centre=e.centre_shift, dst=at)
+                )
+                r = row % UNIT_WORDS
                 embedding = bits(EMBEDDING.expect(e.integers, e.row_scale, r))
                 want[at : at + len(embedding)] = embedding
         await unit.execute(insns, matrices[:2] + [e] + matrices[2:])
@@ -209,10 +216,8 @@ async def executes(dut):
             await unit.execute(
                 [
                     MatMul(
-                        format=logits.fmt,
                         rows=rows,
                         best=1,
-                        centre=logits.centre_shift,
                         **common | {"column": column},
                     )
                 ],
@@ -243,9 +248,7 @@ async def busy_until_written(dut):
     config, random, unit, x = await one_group(dut, 0.95)
     for rows in (1, config.lanes, config.lanes + 1):
         matrix = random_matrix(config, random, WeightFormat.U4, rows, 1)
-        await unit.execute(
-            [MatMul(format=matrix.fmt, rows=rows, groups=1, centre=matrix.centre_shift)], [matrix]
-        )
+        await unit.execute([MatMul(rows=rows, groups=1)], [matrix])
         assert np.array_equal(unit.memory[:rows], bits(product_of(matrix, x)[0]))
     unit.stop()
 
@@ -259,10 +262,7 @@ async def back_to_back(dut):
         for rows in random.permutation([1, 1, 1, 2, config.lanes, config.lanes + 1]).tolist()
     ]
     await unit.execute(
-        [
-            MatMul(format=m.fmt, rows=m.rows, groups=1, dst=64 * n, centre=m.centre_shift)
-            for n, m in enumerate(matrices)
-        ],
+        [MatMul(rows=m.rows, groups=1, dst=64 * n) for n, m in enumerate(matrices)],
         matrices,
     )
     for n, matrix in enumerate(matrices):
@@ -281,14 +281,51 @@ async def searches_back_to_back(dut):
         for name in ("codes", "scale", "centre", "row_scale"):
             setattr(matrices[0], name, getattr(matrices[0], name)[order])
         await unit.execute(
-            [
-                MatMul(format=m.fmt, rows=m.rows, groups=1, best=1, centre=m.centre_shift)
-                for m in matrices
-            ],
+            [MatMul(rows=m.rows, groups=1, best=1) for m in matrices],
             matrices,
         )
         values = product_of(matrices[1], x)[0]
         assert await unit.best() == best(values)
+    unit.stop()
+
+
+CHANGES = {
+    "none": {},
+    "rows": {"rows": 9},
+    "groups": {"groups": 2},
+    "format": {"format": WeightFormat.U1},
+    "another matrix": {"rows": 1 << 19, "groups": 1 << 9},
+}
+
+
+@cocotb.test()
+@cocotb.parametrize(what=[*CHANGES, "magic"])
+async def descriptor_that_contradicts(dut, what):
+    """A fault, and nothing of that matrix is taken behind its descriptor."""
+    config, random, unit, x = await one_group(dut, 0)
+    whole, other = (random_matrix(config, random, WeightFormat.S8, 8, 1) for _ in range(2))
+    its = Descriptor(other.fmt, 0, other.rows, other.groups)
+    raw = replace(its, **CHANGES.get(what, {})).pack()
+    raw = bytes(2) + raw[2:] if what == "magic" else raw
+    found = contradictions(raw, other.rows, other.groups, config.weight_formats)
+    assert bool(found) == (what != "none" and (what != "format" or "U1" not in config.formats))
+    beats = [*whole.beats, *other.as_beats(raw), *other.body]
+    unit.beats.limit = 1 << 30
+    feeding = cocotb.start_soon(unit.beats.send_all(beats))
+    for n, matrix in enumerate((whole, other)):
+        insn = MatMul(rows=matrix.rows, groups=1, dst=64 * n)
+        await unit.insns.send({"word": insn.encode(), "pc": 0})
+    await cycles(dut, 200)
+    assert np.array_equal(unit.memory[: whole.rows], bits(product_of(whole, x)[0]))
+    assert int(dut.fault.value) == bool(found)
+    if found:
+        assert int(dut.fault_info.value) == fault_info(raw, found)
+        assert unit.beats.count == len(whole.beats) + config.unit_beats
+        assert (unit.memory[64:] == 0xDEADBEEF).all()
+        feeding.cancel()
+    elif what == "none":
+        await feeding
+        assert np.array_equal(unit.memory[64:][: other.rows], bits(product_of(other, x)[0]))
     unit.stop()
 
 
@@ -318,7 +355,6 @@ async def keeps_up(dut):
     await unit.execute(
         [
             MatMul(
-                format=m.fmt,
                 rows=m.rows,
                 groups=groups,
                 dst=64 * n,

@@ -161,7 +161,8 @@ async def one_beat_per_cycle(dut):
         get_port(dut, "row_scales.ready").value = 1
         await cycles(dut, 4 * SCALE_BEATS(config) + 8)
         get_port(dut, "row_scales.ready").value = 0
-        await commands.send(matrix.command)
+        sending = cocotb.start_soon(commands.send(matrix.command))
+        await cycles(dut)  # it waits for its descriptor
         taken, waited = 0, 0
         beats = matrix.beats
         get_port(dut, "beats.valid").value = 1
@@ -172,5 +173,6 @@ async def one_beat_per_cycle(dut):
             taken, waited = taken + ready, waited + 1
             await cycles(dut)
         get_port(dut, "beats.valid").value = 0
+        await sending
         want = least_cycles(matrix)
         assert waited == want, f"{fmt.name}: {waited} cycles for {len(beats)} beats, not {want}"
