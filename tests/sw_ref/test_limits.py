@@ -83,9 +83,10 @@ def test_rule(name):
 
 def met(config, fmt, groups, shift):
     """The rule that a MATMUL of a row of so many groups breaks, or None."""
-    parts = np.zeros((1, groups), np.uint8)
     codes, row_scale = np.zeros((1, 32 * groups), FORMATS[fmt].dtype), np.ones(1, np.float32)
-    raw = described(fmt, codes, parts, parts, row_scale, shift, config.beat_bytes)
+    scale, centre = np.zeros((1, 32 * groups // FORMATS[fmt].group)), np.zeros((1, groups))
+    scale, centre = scale.astype(FORMATS[fmt].scale_dtype), centre.astype(np.int8)
+    raw = described(fmt, codes, scale, centre, row_scale, shift, config.beat_bytes)
     stream = WeightStream(config, np.frombuffer(raw, np.uint8))
     try:
         stream.follow(Stream(addr=0, size=len(raw) // UNIT_BYTES))
