@@ -159,7 +159,7 @@ def add_model(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--bits",
         type=int,
-        choices=(1, 2, 3, 4, 8),
+        choices=(1, 2, 3, 4, 5, 8),
         default=8,
         help="for models in float: bits to round weights to (default: 8)",
     )

@@ -89,7 +89,7 @@ def find(name) -> Path:
 
 
 def load(name, bits=8) -> Model:
-    """Read a model, see :func:`find`. `bits`, 1 to 4 or 8, is for weights that are floats in a
+    """Read a model, see :func:`find`. `bits`, 1 to 5 or 8, is for weights that are floats in a
     folder.
     """
     path = find(name)
