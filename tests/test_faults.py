@@ -13,6 +13,7 @@ import pytest
 from host.device import DeviceError, DeviceFault
 from rtl.spec.config import UNIT_BYTES
 from rtl.spec.csr import FaultCode
+from rtl.spec.descriptor import contradictions, fault_info
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -99,6 +100,12 @@ def goes_wrong(name, program, code, pc, info, text):
         same_memory(sim, model)
 
 
+def described_as(name):
+    """Info of the fault when the start of a toy's program is taken for a descriptor."""
+    raw = toy_image(name).memory[:UNIT_BYTES]
+    return fault_info(raw, contradictions(raw, 32, 1, CONFIGS[name].weight_formats))
+
+
 # What is done at position `BAD`; what comes of it, at which of these instructions.
 BODIES = {
     "opcode": ([0xEE], FaultCode.OPCODE, 0, 0xEE, "0xee (238 is not a valid Op)"),
@@ -164,6 +171,19 @@ BODIES = {
         1,
         "sync unit=Unit.VECTOR take=9",
     ),
+    # The toy's program lies there.
+    "descriptor": (
+        [
+            Quant(dest=Dest.ACT, outer=1, inner=32),
+            Stream(addr=0, size=20),
+            MatMul(rows=32, groups=1),
+            Halt(),
+        ],
+        FaultCode.DESCRIPTOR,
+        2,
+        described_as,
+        "matmul rows=32 groups=1",
+    ),
     "weights": (
         [Quant(dest=Dest.ACT, outer=1, inner=32), MatMul(rows=32, groups=1), Halt()],
         FaultCode.WATCHDOG,
@@ -194,6 +214,7 @@ def with_body(name, body):
 @pytest.mark.parametrize("body", BODIES)
 def test_fault(name, body):
     _, code, pc, info, text = BODIES[body]
+    info = info(name) if callable(info) else info
     goes_wrong(name, with_body(name, body), code, pc + 1, info, text)
 
 
@@ -209,6 +230,7 @@ RULES = {
     "attend": "memory",
     "deep": "loop",
     "token": "token",
+    "descriptor": "descriptor",
     "weights": "stream",
     "groups": "area",
 }

@@ -16,7 +16,7 @@ import pytest
 from host.device import DeviceError, DeviceFault
 from rtl.spec.config import UNIT_BYTES
 from rtl.spec.csr import FaultCode
-from rtl.spec.formats import pack, stream_units
+from rtl.spec.descriptor import described
 from rtl.spec.isa import Dest, Halt, Load, MatMul, Quant, Stream, Sync, Unit, WeightFormat, decode
 from rtl.spec.limits import STREAMS_AHEAD
 from rtl.spec.rules import RULES
@@ -183,56 +183,64 @@ QUANTIZED = [
     Sync(unit=Unit.VECTOR, give=2),
     Sync(unit=Unit.LINEAR, take=2),
 ]
-UNITS = stream_units(WeightFormat.U4, ROWS, GROUPS, CONFIGS["small"].beat_bytes)
+_zeros = np.zeros((ROWS, GROUPS), np.uint8)
+PACKED = described(
+    WeightFormat.U4,
+    np.zeros((ROWS, 32 * GROUPS), np.uint8),
+    _zeros,
+    _zeros.view(np.int8),
+    np.ones(ROWS, np.float32),
+    0,
+    CONFIGS["small"].beat_bytes,
+)
+UNITS = len(PACKED) // UNIT_BYTES
 STREAM = Stream(addr=WEIGHTS, size=UNITS)
-MATMUL = MatMul(format=WeightFormat.U4, rows=ROWS, groups=GROUPS, dst=1024)
+MATMUL = MatMul(rows=ROWS, groups=GROUPS, dst=1024)
 
 
 def ahead(count):
     """So many STREAMs before their matrices, more than the prefetch buffer holds."""
-    return [*QUANTIZED, *[STREAM] * count, *[MATMUL] * count, Halt()]
+    return built([*QUANTIZED, *[STREAM] * count, *[MATMUL] * count, Halt()])
+
+
+HEADER = 2 * UNIT_BYTES  # behind the descriptor, and four beats of row scales
+INDEX = HEADER + 16
 
 
 def sparse(damage):
     """A sparse matrix whose bytes are changed: {place: value}."""
     codes = np.zeros((16, 32 * GROUPS), np.int8)
     codes[:, 3:5] = 7
-    packed = bytearray(pack(WeightFormat.SPARSE4, codes, None, None, np.ones(16, np.float32), 16))
+    parts = WeightFormat.SPARSE4, codes, None, None, np.ones(16, np.float32)
+    packed = bytearray(described(*parts, 0, 16))
     # The header, and the first two indices.
-    assert packed[64] == 8 | Mode.N2 and packed[80] == 0x43
+    assert packed[HEADER] == 8 | Mode.N2 and packed[INDEX] == 0x43
     for place, value in damage.items():
         packed[place] = value
+    matrix = Stream(addr=WEIGHTS, size=len(packed) // UNIT_BYTES)
+    product = MatMul(rows=16, groups=GROUPS)
+    insns = [*QUANTIZED, matrix, replace(product, best=1), matrix, product, Halt()]
+    return built(insns, packed)
+
+
+def built(insns, packed=PACKED):
+    """The toy's image with another program, and with a matrix in place of its own weights."""
     image = toy_image("small")
     memory = image.memory.copy()
-    memory[WEIGHTS * UNIT_BYTES :][: len(packed)] = packed
-    matrix = Stream(addr=WEIGHTS, size=len(packed) // UNIT_BYTES)
-    return with_program(
-        replace(image, memory=memory),
-        [
-            *QUANTIZED,
-            matrix,
-            MatMul(format=WeightFormat.SPARSE4, rows=16, groups=GROUPS, best=1),
-            matrix,
-            MatMul(format=WeightFormat.SPARSE4, rows=16, groups=GROUPS),
-            Halt(),
-        ],
-    )
-
-
-def built(insns):
-    return with_program(toy_image("small"), insns)
+    memory[WEIGHTS * UNIT_BYTES :][: len(packed)] = np.frombuffer(packed, np.uint8)
+    return with_program(replace(image, memory=memory), insns)
 
 
 STEP = [1], 0, True
 SAME = {
-    "streams": lambda: built(ahead(STREAMS_AHEAD)),
+    "streams": lambda: ahead(STREAMS_AHEAD),
     "sparse": lambda: sparse({}),
-    "slots": lambda: sparse({80: 0x34}),
+    "slots": lambda: sparse({INDEX: 0x34}),
 }
 REFUSED = {
     # More than the queue, the unit and the memory reader hold.
-    "streams": ("stream", lambda: built(ahead(STREAMS_AHEAD + 4))),
-    "ninth": ("stream", lambda: built(ahead(STREAMS_AHEAD + 1))),
+    "streams": ("stream", lambda: ahead(STREAMS_AHEAD + 4)),
+    "ninth": ("stream", lambda: ahead(STREAMS_AHEAD + 1)),
     # STREAM would give it once the second is accepted: after a matrix that comes after the token.
     "token": (
         "tokens",
@@ -247,9 +255,9 @@ REFUSED = {
             ]
         ),
     ),
-    "after": ("weights", lambda: sparse({65: Mode.N2})),
-    "twice": ("weights", lambda: sparse({80: 0x33})),
-    "last": ("weights", lambda: sparse({64: 8})),
+    "after": ("weights", lambda: sparse({HEADER + 1: Mode.N2})),
+    "twice": ("weights", lambda: sparse({INDEX: 0x33})),
+    "last": ("weights", lambda: sparse({HEADER: 8})),
 }
 
 

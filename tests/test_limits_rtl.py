@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rtl.spec.config import KV_BLOCK
-from rtl.spec.formats import pack, stream_units, sum_bits
+from rtl.spec.descriptor import Descriptor, described, matrix_units
+from rtl.spec.formats import pack, sum_bits
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -172,15 +173,16 @@ def test_rows(devices):
     scales = rng.uniform(-1, 1, ROWS + 1).astype("<f4")
     scales[ROWS - 1 :] = 8, 16  # the last row's, and one that no row has
     blocks[:, : CONFIG.beat_bytes] = scales.view(np.uint8).reshape(len(blocks), -1)
-    at = data.put(blocks)
+    at = data.put(np.frombuffer(Descriptor(fmt, 0, ROWS, 1).pack(), np.uint8))
+    data.put(blocks)
     size = data.end - at
-    assert size == stream_units(fmt, ROWS, 1, CONFIG.beat_bytes)
+    assert size == matrix_units(fmt, ROWS, 1, CONFIG.beat_bytes)
     run(
         devices,
         [
             *insns,
             Stream(addr=at, size=size),
-            MatMul(format=fmt, rows=ROWS, groups=1, best=1),
+            MatMul(rows=ROWS, groups=1, best=1),
             Halt(),
         ],
         data,
@@ -215,12 +217,13 @@ def product(data, rng, fmt, groups, rows, centre, dst, stride):
     """A MATMUL in two columns whose sums are as large as they can get, of either sign."""
     count, high = groups * 32, np.arange(rows)[:, None] % 2 > 0
     least, most, kind = (0, 15, np.uint8) if fmt == WeightFormat.U4 else (-128, 127, np.int8)
-    packed = pack(
+    packed = described(
         fmt,
         np.where(high, most, least).astype(kind).repeat(count, 1),
         np.full((rows, groups), 255, np.uint8),
         np.where(high, 127, -128).astype(np.int8).repeat(groups, 1),
         rng.normal(size=rows).astype(np.float32),
+        centre,
         CONFIG.beat_bytes,
     )
     at = data.put(np.frombuffer(packed, np.uint8))
@@ -244,9 +247,7 @@ def product(data, rng, fmt, groups, rows, centre, dst, stride):
         *insns,
         *hand(VECTOR, LINEAR, ACTS),
         Stream(addr=at, size=size),
-        MatMul(
-            format=fmt, rows=rows, groups=groups, centre=centre, dst=dst, stride=stride, column=1
-        ),
+        MatMul(rows=rows, groups=groups, dst=dst, stride=stride, column=1),
         *hand(LINEAR, VECTOR, RESULT),
     ]
 

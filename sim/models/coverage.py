@@ -17,6 +17,7 @@ ENDS = {
     "tied": lambda config, shape, step: shape.tied,
     "untied": lambda config, shape, step: not shape.tied,
     "mixed formats": lambda config, shape, step: len({fmt for _, fmt in shape.formats}) > 1,
+    "formats of single layers": lambda config, shape, step: any("." in n for n, _ in shape.formats),
     "extreme rows": lambda config, shape, step: shape.extremes,
     "several layers": lambda config, shape, step: shape.layers > 1,
     "several KV heads": lambda config, shape, step: shape.kv_heads > 1,

@@ -39,7 +39,7 @@ def _graph(head_dim, **sizes):
     )
 
 
-# Matrices that rewrites stack, which have one format.
+# Matrices that rewrites stack, in one product.
 STACKS = sorted(
     {
         product.tensors
@@ -60,7 +60,8 @@ class Shape:
     tied : :class:`bool`
         Whether the head is the embedding.
     formats : tuple of (:class:`str`, :class:`str`)
-        A matrix's name, one of the family's `linears`, and its format's.
+        A matrix's name, one of the family's `linears`, or, of one layer alone, ``1.NAME``; and its
+        format's.
     extremes : :class:`bool`
         Whether some rows have weights far from 1.
     seed : :class:`int`
@@ -128,13 +129,18 @@ def _few(random, most):
     return random.choice([random.randint(1, most), max(1, round(most ** random.random()))])
 
 
-def _formats(config, random):
-    """A format for all matrices, or one for each stack."""
-    one, mixed = random.choice(config.formats), random.random() < 0.4
+def _formats(config, random, layers):
+    """A format for all matrices, one for each stack, or one for each matrix of each layer."""
+    one, kind = random.choice(config.formats), random.choice(["one", "one", "stacks", "all"])
+    if kind == "all":
+        names = sorted({name for stack in STACKS for name in stack})
+        return tuple(
+            (f"{n}.{name}", random.choice(config.formats)) for n in range(layers) for name in names
+        )
     return tuple(
         (name, fmt)
         for stack in STACKS
-        for fmt in [random.choice(config.formats) if mixed else one]
+        for fmt in [random.choice(config.formats) if kind == "stacks" else one]
         for name in stack
     )
 
@@ -144,17 +150,17 @@ def draw(config, random):
 
     One that is too large gets smaller until it fits, so that many are near the limits.
     """
-    kv_heads = _few(random, KV_HEADS_MOST)
+    kv_heads, layers = _few(random, KV_HEADS_MOST), _few(random, LAYERS_MOST)
     shape = Shape(
         hidden=GROUP * _few(random, HIDDEN_MOST // GROUP),
         kv_heads=kv_heads,
         heads=kv_heads * _few(random, SHARE_MOST),
         ffn=FFN * _few(random, FFN_MOST // FFN),
         vocab=_few(random, VOCAB_MOST),
-        layers=_few(random, LAYERS_MOST),
+        layers=layers,
         context=random.choice([KV_BLOCK, CONTEXT_MOST, _few(random, CONTEXT_MOST)]),
         tied=random.random() < 0.5,
-        formats=_formats(config, random),
+        formats=_formats(config, random, layers),
         extremes=random.random() < 0.3,
         seed=random.getrandbits(32),
     )

@@ -80,8 +80,8 @@ def toy_model(
     """A :class:`~mapper.model.Model` of a family, with matrices in a format and an S8 embedding.
 
     Weights are large enough that attention is sharp and the logits differ. `formats` has those of
-    single matrices, by name, that are not in `format`. With `extremes`, some rows are zeros, and
-    some have weights as small or as large as a file may have.
+    single matrices that are not in `format`: by name, ``down``, or of one layer, ``1.down``. With
+    `extremes`, some rows are zeros, and some have weights as small or as large as a file may have.
     """
     rng = np.random.default_rng(seed)
     sizes = dict(
@@ -121,7 +121,11 @@ def toy_model(
     made = [
         Layer(
             linears={
-                name: matrix(f"blk.{n}.{name}", shapes[name], formats.get(name, format))
+                name: matrix(
+                    f"blk.{n}.{name}",
+                    shapes[name],
+                    formats.get(f"{n}.{name}", formats.get(name, format)),
+                )
                 for name in its.linears
             },
             gains={

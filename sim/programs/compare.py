@@ -5,7 +5,8 @@ leave.
 import numpy as np
 
 from host.device import DeviceError
-from rtl.spec.isa import Stream
+from rtl.spec.isa import MatMul, Stream
+from sw_ref.weight_stream import WeightStream
 
 from ..fpga.device import SimDevice
 from ..functional import ModelDevice
@@ -68,7 +69,7 @@ class Pair:
         """
         image, model = world.image(program.words), ModelDevice(self.config)
         step = program.tokens, program.position, program.head
-        executed = []
+        executed, formats, stream = [], [], WeightStream(self.config, image.memory)
         try:
             model.load(image)
             maxima = Maxima(model.machine)
@@ -76,6 +77,9 @@ class Pair:
             def trace(pc, insn):
                 executed.append((pc, insn))
                 maxima.follow(insn)
+                if isinstance(insn, MatMul):
+                    formats.append(stream.front().format.name)
+                stream.follow(insn)
 
             model.trace = trace
             want = model.step(*step)
@@ -90,7 +94,7 @@ class Pair:
         same_state(self.sim, model.machine)
         plausible(self.config, got, executed, self.sim.cycles)
         if self.coverage is not None:
-            self.coverage.ran(world, program, executed, self.sim, maxima.grown)
+            self.coverage.ran(world, program, executed, formats, self.sim, maxima.grown)
         return got.cycles
 
 

@@ -31,7 +31,6 @@ from rtl.spec.isa import (
 )
 from rtl.spec.limits import LOOP_DEPTH, POSITIONS, ROWS, TOKEN_COUNTERS, TOKENS_AHEAD
 from rtl.top import QUEUE_DEPTHS
-from sw_ref.weight_stream import WeightStream
 
 from .ranges import bin_of, counted, field_bins
 
@@ -70,8 +69,6 @@ UNREACHABLE = {
 
 def _variant(insn):
     match insn:
-        case MatMul():
-            return ("best" if insn.best else "product",)
         case Vector():
             return (insn.func.name,)
         case Quant():
@@ -155,7 +152,7 @@ class Coverage:
         """Count what another has seen, too, of the same configuration."""
         self.seen.update(other.seen)
 
-    def ran(self, world, program, executed, sim, grown=()):
+    def ran(self, world, program, executed, formats, sim, grown=()):
         """Count a program that both devices agree on.
 
         Parameters
@@ -165,6 +162,8 @@ class Coverage:
         executed : list of (:class:`int`, :class:`~rtl.spec.isa.Insn`)
             Index in the program, and instruction with its registers added, of all that units
             executed.
+        formats : list of :class:`str`
+            Of the matrices that their MATMULs met, in order.
         sim : :class:`~sim.fpga.device.SimDevice`
             Has recorded it.
         grown : set of :class:`bool`
@@ -172,9 +171,11 @@ class Coverage:
         """
         self.seen.update(
             {
-                ("instructions", insn.op.name, *which, *_variant(insn), len(program.tokens))
-                for which, insn in self._formats(world, executed)
+                ("instructions", insn.op.name, *_variant(insn), len(program.tokens))
+                for _, insn in executed
+                if not isinstance(insn, MatMul)
             }
+            | set(self._products(program, executed, formats))
             | set(self._fields(world, program, executed))
             | set(self._tokens(executed))
             | set(self._flights(sim.transitions()))
@@ -185,12 +186,11 @@ class Coverage:
             }
         )
 
-    def _formats(self, world, executed):
-        """Instructions, and the format of the matrix that each MATMUL meets."""
-        stream = WeightStream(self.config, world.memory)
-        for _, insn in executed:
-            yield ((stream.front().format.name,) if isinstance(insn, MatMul) else ()), insn
-            stream.follow(insn)
+    def _products(self, program, executed, formats):
+        products = [insn for _, insn in executed if isinstance(insn, MatMul)]
+        for insn, fmt in zip(products, formats, strict=True):
+            what = "best" if insn.best else "product"
+            yield "instructions", "MATMUL", fmt, what, len(program.tokens)
 
     def _fields(self, world, program, executed):
         control = [

@@ -1,14 +1,13 @@
-"""Mixtures of formats become one format for each product."""
+"""Matrices in S8: embeddings and heads of any format."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from mapper.mixtures import alike, as_s8
 
-from mapper.compile import Compilation, compile_model
-from mapper.model import Layer, Layers, Linear
-from mapper.passes import layer_products, lowerable
+from mapper.as_s8 import as_s8
+from mapper.compile import Compilation
+from mapper.model import Linear
 from rtl.spec.config import get
 from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
@@ -63,72 +62,6 @@ def test_a_minimum_without_a_scale():
     its = linear(WeightFormat.U4, False, np.random.default_rng(4), lambda d: d + 1)
     off, weights = np.abs(as_s8(its).float32() - its.float32()), its.float32()
     assert (off <= np.abs(weights).max(1, keepdims=True) / 250).all()
-
-
-def mixture(first, second, names):
-    """Two toy layers, the second with the matrices `names` in another format."""
-    one, other = toy_model(format=first), toy_model(format=second)
-    layers = [
-        one.layers[0],
-        Layer(
-            linears=one.layers[1].linears | {n: other.layers[1].linears[n] for n in names},
-            gains=one.layers[1].gains,
-        ),
-    ]
-    return replace(one, layers=Layers(2, layers.__getitem__))
-
-
-def formats(layers):
-    return [{name: its.format for name, its in layer.linears.items()} for layer in layers]
-
-
-@pytest.mark.parametrize(
-    "names, become",
-    [
-        ([], set()),
-        (["down"], {"down"}),
-        (["v"], {"k", "v"}),  # which are one product
-        (["gate", "o"], {"gate", "up", "o"}),
-    ],
-)
-def test_alike(names, become):
-    model = mixture(WeightFormat.SPARSE4, WeightFormat.TERNARY, names)
-    layers = alike(model.layers, layer_products(lowerable(model.graph)))
-    for n, found in enumerate(formats(layers)):
-        for name, fmt in found.items():
-            its = model.layers[n].linears[name]
-            assert fmt == (WeightFormat.S8 if name in become else WeightFormat.SPARSE4)
-            np.testing.assert_array_equal(layers[n].linears[name].float32(), its.float32())
-    assert (layers is model.layers) == (not names)
-
-
-def test_read_when_asked_for():
-    """What a file says of its formats is enough to plan; a layer is read when it is its turn."""
-    model, read = mixture(WeightFormat.U4, WeightFormat.S8, ["down"]), []
-
-    def load(n):
-        read.append(n)
-        return source[n]
-
-    source, found = model.layers, formats(model.layers)
-    layers = alike(Layers(2, load, found.__getitem__), layer_products(lowerable(model.graph)))
-    assert read == []
-    assert layers[1].linears["down"].format == WeightFormat.S8 and read == [1]
-
-
-def test_compiles_and_says_what_it_rounded():
-    model = mixture(WeightFormat.U4, WeightFormat.S8, ["down"])
-    image = compile_model(model, get("small"), 32)
-    found = {op["operation"]: op["format"] for op in image.report["operations"]}
-    assert found.pop("down") == found.pop("head") == found.pop("embedding") == "S8"
-    assert set(found.values()) == {"U4"}
-    said = {r["tensor"]: r for r in image.report["roundings"]}
-    assert {name for name, r in said.items() if r["format"] == "S8"} == {
-        "blk.0.down",
-        "blk.1.down",
-        "embedding",
-    }
-    assert 0 < said["blk.0.down"]["error"] < 0.01
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -8,6 +8,7 @@ import pytest
 from host.errors import UserError
 from mapper.compile import compile_model
 from rtl.spec.config import UNIT_BYTES, get
+from rtl.spec.descriptor import Descriptor
 from rtl.spec.formats import ROW_SCALED, SPARSE, unpack
 from rtl.spec.isa import MatMul, Stream, WeightFormat, decode
 from sim.models.toy import toy_model
@@ -41,6 +42,9 @@ def test_report(fmt, tied):
                 product.rows,
                 product.groups * 32,
             )
+            its = Descriptor.unpack(image.memory[at : at + UNIT_BYTES])
+            assert (its.format, its.rows, its.groups) == (fmt, product.rows, product.groups)
+            at += UNIT_BYTES
             codes, scale, centre, row_scale = unpack(
                 fmt, image.memory[at:], product.rows, product.groups, 16
             )
@@ -138,7 +142,7 @@ def test_patterns_that_the_core_lacks():
 
 
 def test_sums_that_do_not_fit(monkeypatch):
-    from mapper import compile as module
+    from mapper import pack as module
 
     monkeypatch.setattr(module, "ACC_BITS", 36)
     with pytest.raises(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from rtl.spec.config import Config
+from rtl.spec.descriptor import Descriptor, described
 from rtl.spec.formats import WeightFormat, pack
 from rtl.spec.isa import (
     Append,
@@ -26,7 +27,17 @@ from rtl.spec.isa import (
 from sw_ref.machine import Machine
 
 
-__all__ = ["CONFIG", "DATA", "WEIGHTS", "CACHE", "UNITS", "LEGAL", "machine", "run"]
+__all__ = [
+    "CONFIG",
+    "DATA",
+    "WEIGHTS",
+    "DESCRIPTORS",
+    "CACHE",
+    "UNITS",
+    "LEGAL",
+    "machine",
+    "run",
+]
 
 
 # Without the formats that tests need to be missing.
@@ -46,12 +57,13 @@ ROWS, GROUPS = 8, 2
 
 _rng = np.random.default_rng(12)
 _codes = _rng.integers(-127, 128, (ROWS, 32 * GROUPS)).astype(np.int8)
-_packed = pack(
+_packed = described(
     WeightFormat.S8,
     _codes,
     np.ones((ROWS, GROUPS), np.uint8),
     np.zeros((ROWS, GROUPS), np.int8),
     np.ones(ROWS, np.float32),
+    0,
     CONFIG.beat_bytes,
 )
 MATRIX = len(_packed) // 64
@@ -67,6 +79,19 @@ _table = pack(
 )
 BLOCK = len(_table) // 64
 TABLE = WEIGHTS + MATRIX
+
+# Where matrices may be streamed from whose descriptors are wrong, and those.
+WRONG = {
+    "nothing": bytes(64),
+    "magic": b"MH" + _packed[2:64],
+    "rows": Descriptor(WeightFormat.S8, 0, ROWS + 1, GROUPS).pack(),
+    "groups": Descriptor(WeightFormat.S8, 0, ROWS, GROUPS - 1).pack(),
+    "reserved": _packed[:63] + b"\x80",
+    "U1": Descriptor(WeightFormat.U1, 0, ROWS, GROUPS).pack(),
+    "TERNARY": Descriptor(WeightFormat.TERNARY, 0, ROWS, GROUPS).pack(),
+    "none": _packed[:2] + b"\x1f" + _packed[3:64],  # a format that does not exist
+}
+DESCRIPTORS = {name: 256 + 16 * n for n, name in enumerate(WRONG)}
 
 
 def legal():
@@ -96,9 +121,7 @@ def legal():
         "ready": Sync(unit=Unit.VECTOR, give=3),
         "stream": Stream(addr=WEIGHTS, size=MATRIX),
         "wait": Sync(unit=Unit.LINEAR, take=3),
-        "matmul": MatMul(
-            format=WeightFormat.S8, rows=ROWS, groups=GROUPS, dst=768, stride=16, column_reg=3
-        ),
+        "matmul": MatMul(rows=ROWS, groups=GROUPS, dst=768, stride=16, column_reg=3),
         "done": Sync(unit=Unit.LINEAR, give=4),
         "result": Sync(unit=Unit.VECTOR, take=4),
         "use": Vector(outer=1, inner=8, d=768, a=768, b=768, c=768),
@@ -126,7 +149,8 @@ def memory():
     out[64 * DATA : 64 * DATA + 1024] = (
         np.random.default_rng(3).normal(size=256).astype("<f4").view(np.uint8)
     )
-    for unit, raw in ((WEIGHTS, _packed), (TABLE, _table)):
+    wrong = ((DESCRIPTORS[name], raw) for name, raw in WRONG.items())
+    for unit, raw in ((WEIGHTS, _packed), (TABLE, _table), *wrong):
         out[64 * unit : 64 * unit + len(raw)] = np.frombuffer(raw, np.uint8)
     return out
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rtl.spec.formats import WeightFormat, pack
+from rtl.spec.descriptor import described
+from rtl.spec.formats import WeightFormat
 from rtl.spec.isa import Dest, Halt, Load, Loop, Op, Quant, Scalar, Sync, Token, Unit
 from rtl.spec.limits import POSITIONS
 from rtl.spec.rules import RULES
@@ -19,8 +20,10 @@ from .programs import (
     CACHE,
     CONFIG,
     DATA,
+    DESCRIPTORS,
     LEGAL,
     MATRIX,
+    TABLE,
     UNITS,
     WEIGHTS,
     machine,
@@ -108,10 +111,16 @@ ILLEGAL = {
         changed("matmul", column=1),
         [Scalar(rd=1, offset=2), Token(source=1), Halt()],
     ],
-    "format": [
-        changed("matmul", format=WeightFormat.U1),
-        changed("matmul", format=WeightFormat.TERNARY),
+    "descriptor": [
+        *(
+            changed("stream", addr=DESCRIPTORS[name])
+            for name in ("nothing", "magic", "rows", "groups", "reserved")
+        ),
+        changed("matmul", rows=9),
+        changed("matmul", groups=1),
+        changed("stream", addr=TABLE),
     ],
+    "format": [changed("stream", addr=DESCRIPTORS[name]) for name in ("U1", "TERNARY", "none")],
     "size": [
         changed("load", size=0),
         changed("stream", size=0),
@@ -133,7 +142,7 @@ ILLEGAL = {
         changed("attend", length=POSITIONS + 1, length_reg=0),
         changed("attend", length=POSITIONS),
     ],
-    "sum": [changed("matmul", format=WeightFormat.U4, centre=7, groups=1023)],
+    "sum": [],
     "align": [
         changed("load", dst=4),
         changed("add", d=2),
@@ -202,7 +211,6 @@ ILLEGAL = {
         changed("stream", size=MATRIX - 1),
         changed("stream", size=MATRIX + 1),
         before("halt", LEGAL["stream"]),
-        changed("matmul", rows=9),
     ],
     "weights": [],
     "groups": [
@@ -223,7 +231,7 @@ ILLEGAL = {
         without("others", "more"),
         changed("acts", act=1),
         changed("matmul", act=1),
-        changed("matmul", groups=1),
+        changed("acts", inner=32),
         changed("more", inner=32),
         before("ready", Quant(dest=Dest.ACT, outer=1, inner=32, a=0, act=4)),
     ],
@@ -278,8 +286,8 @@ def test_refused(rule, n, monkeypatch):
 
 def test_every_rule_is_broken():
     assert set(ILLEGAL) == set(RULES)
-    # Weights are data, and have a test of their own.
-    assert all(ILLEGAL[rule] for rule in set(RULES) - {"weights"})
+    # Weights are data, and sums need many groups: they have tests of their own.
+    assert all(ILLEGAL[rule] for rule in set(RULES) - {"weights", "sum"})
 
 
 @pytest.mark.parametrize(
@@ -298,18 +306,22 @@ def test_verify_refuses_the_same(rule, n):
     assert caught.value.rule == rule
 
 
+HEADER = 4 + 4  # the beat of the header, behind the descriptor and the row scales
+
+
 def sparse():
     """A packed sparse matrix of 16 rows."""
     codes = np.zeros((16, 64), np.int8)
     codes[:, ::16] = 5
     ones = np.ones((16, 2), np.uint8)
     return np.frombuffer(
-        pack(
+        described(
             WeightFormat.SPARSE8,
             codes,
             ones,
             ones.astype(np.int8),
             np.ones(16, np.float32),
+            0,
             CONFIG.beat_bytes,
         ),
         np.uint8,
@@ -320,12 +332,12 @@ def sparse():
     "change, rule",
     [
         (lambda raw: raw, None),
-        (lambda raw: raw | 7 * (np.arange(len(raw)) // 16 == 4).astype(np.uint8), "weights"),
+        (lambda raw: raw | 7 * (np.arange(len(raw)) // 16 == HEADER).astype(np.uint8), "weights"),
         (
             lambda raw: (
                 raw
-                & ~(8 * (np.arange(len(raw)) // 16 == 4).astype(np.uint8))
-                & np.where(np.arange(len(raw)) // 16 == 4, 0x77, 0xFF).astype(np.uint8)
+                & ~(8 * (np.arange(len(raw)) // 16 == HEADER).astype(np.uint8))
+                & np.where(np.arange(len(raw)) // 16 == HEADER, 0x77, 0xFF).astype(np.uint8)
             ),
             "weights",
         ),
@@ -338,7 +350,7 @@ def test_sparse_weights(change, rule):
     program = [
         replace(insn, size=len(raw) // 64)
         if insn is LEGAL["stream"]
-        else replace(insn, format=WeightFormat.SPARSE8, rows=16, dst=768, stride=16)
+        else replace(insn, rows=16, dst=768, stride=16)
         if insn is LEGAL["matmul"]
         else insn
         for insn in without("fetch", "embed")

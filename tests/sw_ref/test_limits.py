@@ -1,12 +1,13 @@
 """Programs at the machine's limits, which are legal, and one beyond, which break a rule."""
 
 from dataclasses import replace
-from functools import partial
 
+import numpy as np
 import pytest
 
 from rtl.spec import limits
-from rtl.spec.config import CORES
+from rtl.spec.config import CORES, UNIT_BYTES
+from rtl.spec.descriptor import described
 from rtl.spec.formats import FORMATS, sum_bits
 from rtl.spec.isa import (
     Append,
@@ -27,6 +28,7 @@ from sw_ref.checks import Bounds, check
 from sw_ref.legal import Broken, IllegalProgram, decoded
 from sw_ref.numerics import WINDOW
 from sw_ref.order import Order
+from sw_ref.weight_stream import WeightStream
 from tests.extreme import CONFIG
 
 
@@ -79,6 +81,21 @@ def test_rule(name):
     assert broken(insn(most + 1)) == rule
 
 
+def met(config, fmt, groups, shift):
+    """The rule that a MATMUL of a row of so many groups breaks, or None."""
+    parts = np.zeros((1, groups), np.uint8)
+    codes, row_scale = np.zeros((1, 32 * groups), FORMATS[fmt].dtype), np.ones(1, np.float32)
+    raw = described(fmt, codes, parts, parts, row_scale, shift, config.beat_bytes)
+    stream = WeightStream(config, np.frombuffer(raw, np.uint8))
+    try:
+        stream.follow(Stream(addr=0, size=len(raw) // UNIT_BYTES))
+        stream.follow(MatMul(rows=1, groups=groups))
+        stream.finish()
+    except Broken as error:
+        return error.args[0]
+    return None
+
+
 @pytest.mark.parametrize("fmt", WeightFormat, ids=lambda fmt: fmt.name)
 def test_groups_of_a_format(fmt):
     """As many as an accumulator holds, and no more, is what the rule asks for."""
@@ -86,15 +103,14 @@ def test_groups_of_a_format(fmt):
     config = replace(
         CONFIG, act_groups=1024, core="lut" if fmt.name in CORES["lut"] else "dspchain", formats=()
     )
-    matmul = partial(MatMul, format=fmt, rows=1, centre=shift)
     assert sum_bits(fmt, most, shift, WINDOW) <= ACC_BITS
-    assert broken(matmul(groups=most), config) is None
+    assert met(config, fmt, most, shift) is None
     if most == limits.GROUPS:  # the field's most
         assert f"groups of {fmt.name}" not in limits.LIMITS
     else:
         assert limits.LIMITS[f"groups of {fmt.name}"].most == most
         assert sum_bits(fmt, most + 1, shift, WINDOW) == ACC_BITS + 1
-        assert broken(matmul(groups=most + 1), config) == "sum"
+        assert met(config, fmt, most + 1, shift) == "sum"
 
 
 def test_groups_of_8_bits():

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from rtl.spec.config import GROUP, UNIT_BYTES, get
+from rtl.spec.descriptor import described
 from rtl.spec.formats import FORMATS as BY_FORMAT, SPARSE, WeightFormat, integers, pack
 from rtl.spec.isa import Dest, Embed, Halt, Load, MatMul, Quant, Stream, Sync, Unit
 from rtl.spec.numbers import UNIT_WORDS
@@ -35,7 +36,7 @@ def matrices():
         yield (
             integers(fmt, codes, scale, centre, 0),
             row_scale,
-            pack(fmt, codes, scale, centre, row_scale, CONFIG.beat_bytes),
+            described(fmt, codes, scale, centre, row_scale, 0, CONFIG.beat_bytes),
         )
 
 
@@ -58,9 +59,9 @@ def run(streams):
         for n in range(COLUMNS)
     ]
     program += [Sync(unit=Unit.VECTOR, give=2), Sync(unit=Unit.LINEAR, take=2)]
-    for n, (fmt, rows) in enumerate(FORMATS):
+    for n, (_, rows) in enumerate(FORMATS):
         program += [Stream(addr=addr, size=size) for addr, size in streams[n : n + 1]]
-        program.append(MatMul(format=fmt, rows=rows, groups=GROUPS, dst=dst, stride=1024, column=1))
+        program.append(MatMul(rows=rows, groups=GROUPS, dst=dst, stride=1024, column=1))
         dst += rows
     machine.run([insn.encode() for insn in (*program, Halt())], tokens=[1, 2], position=0)
     return machine

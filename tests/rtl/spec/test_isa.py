@@ -5,6 +5,7 @@ import pytest
 from amaranth.lib import enum
 
 from rtl.spec import isa
+from rtl.spec.descriptor import Descriptor
 from rtl.spec.isa import (
     WORD_BITS,
     Attend,
@@ -140,9 +141,10 @@ def test_unknown_enum_value():
     word = Quant(dest=Dest.ACT).encode() | 3 << Quant.layout["dest"].offset
     with pytest.raises(ValueError, match=r"^3 is not a valid Dest$"):
         decode(word)
-    for cls, field in (MatMul, "format"), (Vector, "func"):
-        with pytest.raises(ValueError, match=r"^31 is not a valid (WeightFormat|Func)$"):
-            decode(cls().encode() | 31 << cls.layout[field].offset)
+    for cls, field in (Quant, "dest"), (Vector, "func"):
+        most = (1 << cls.layout[field].width) - 1
+        with pytest.raises(ValueError, match=rf"^{most} is not a valid (Dest|Func)$"):
+            decode(cls().encode() | most << cls.layout[field].offset)
     with pytest.raises(ValueError, match=r"^0 is not a valid Unit$"):
         decode(Op.SYNC.value)
 
@@ -151,7 +153,7 @@ def test_formats_have_their_numbers():
     # Images hold them.
     known = {"U4": 0, "S8": 1, "U1": 2, "U2": 3, "U3": 4, "TERNARY": 5, "SPARSE4": 6, "SPARSE8": 7}
     assert {name: WeightFormat[name].value for name in known} == known
-    assert MatMul.layout["format"].width == 5
+    assert Descriptor.layout["format"].width == 5
     assert max(f.value for f in WeightFormat) < 32  # bits of the register FORMATS
     assert {f.name: f.value for f in Func} == {
         "MADD": 0,

@@ -21,7 +21,6 @@ from rtl.spec.isa import (
     Token,
     Unit,
     Vector,
-    WeightFormat,
 )
 from sim.programs.compare import Pair
 from sim.programs.generator import generate
@@ -48,7 +47,7 @@ STREAM = Stream(addr=MATRIX.addr, size=MATRIX.units)
 
 
 def product(**fields):
-    return MatMul(**{"format": MATRIX.format, "rows": 1, "groups": 1, **fields})
+    return MatMul(**{"rows": MATRIX.rows, "groups": MATRIX.groups, **fields})
 
 
 def groups(dest, heads=1):
@@ -107,7 +106,12 @@ ATTACKS = {
         [STREAM] * 12,
         [product()],
         [STREAM],
+    ],
+    "descriptor": [
         [STREAM, product(rows=(1 << 18) - 1, best=1)],
+        [STREAM, product(groups=2)],
+        [Stream(addr=TABLE.addr, size=TABLE.units), product()],
+        [Stream(addr=MATRIX.addr + 1, size=MATRIX.units - 1), product()],
     ],
     "groups": [
         [Append(heads=1, addr=FIRST)],
@@ -149,14 +153,6 @@ ATTACKS = {
         [Scalar(rd=1, offset=77), Token(rd=2, source=1), Load(addr_reg=2, size=1)],
     ],
     "buffer": [[Quant(outer=1, inner=320, act=60)]],
-    "format": [[STREAM, product(format=WeightFormat.U1)]],
-    "weights": [
-        [Stream(addr=0, size=200), product(format=WeightFormat.SPARSE4, rows=64, groups=64)],
-        [
-            Stream(addr=FIRST - 90, size=80),
-            product(format=WeightFormat.SPARSE8, rows=640, groups=9),
-        ],
-    ],
 }
 
 

@@ -54,7 +54,8 @@ def ran(*insns, executed=None, sim=recorded(), position=7, head=True, tokens=(5,
     program = Program((*insns, Halt()), list(tokens), position, head)
     if executed is None:
         executed = [(pc, insn) for pc, insn in enumerate(insns) if insn.op.value >= Op.SYNC.value]
-    coverage.ran(WORLD, program, executed, sim, grown)
+    formats = ["U4"] * sum(isinstance(insn, MatMul) for _, insn in executed)
+    coverage.ran(WORLD, program, executed, formats, sim, grown)
     assert set(coverage.seen) <= coverage.reachable
     return coverage.seen
 
@@ -213,3 +214,15 @@ def test_merge_and_table():
     assert [line.split("  ")[0] for line in table] == [*CLASSES, "all"]
     assert table[4].split() == "tokens 2 of 12 bins 16.7 %".split()
     assert "tokens VECTOR LOAD" not in both.missing and "tokens LINEAR LOAD" in both.missing
+
+
+def test_formats():
+    """Of the matrix that a MATMUL meets, not of the MATMUL."""
+    coverage, insns = Coverage(CONFIG), (MatMul(rows=9, groups=1), MatMul(rows=9, groups=1, best=1))
+    program = Program((*insns, Halt()), [5], 0, True)
+    coverage.ran(WORLD, program, [*enumerate(insns)], ["S8", "SPARSE4"], recorded())
+    found = {each for each in coverage.seen if each[:2] == ("instructions", "MATMUL")}
+    assert found == {
+        ("instructions", "MATMUL", "S8", "product", 1),
+        ("instructions", "MATMUL", "SPARSE4", "best", 1),
+    }

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from mapper.compile import compile_model, plan_of
+from mapper.compile import compile_model
 from mapper.families import FAMILIES
-from mapper.model import ODD
 from mapper.passes import lowerable
+from mapper.plan import centre_shift, plan_of, stack
 from mapper.quantize import integer_groups
 from mapper.read.find import load
 from rtl.spec.config import FUNCTIONAL, Config, get
@@ -29,12 +29,29 @@ CONFIGS = {
 }
 
 
-def whole_integers(image_plan):
-    """What the mapper makes of single matrices, where it used the same centre for all of a kind."""
+def whole_integers(model):
+    """What the mapper makes of tensors, whose rows have the shifts of centres of their matrices."""
+    plan = plan_of(model.layers, lowerable(model.graph))
+
+    def rows_of(name, count):
+        """(first row, end, shift) of a layer's tensor, ``3.gate``; of others all rows."""
+        layer, _, tensor = name.rpartition(".")
+        found = [
+            (start, end, centre_shift(stack(matrix, model.layers[int(layer)].linears)))
+            for matrix in plan
+            for each, start, end in matrix.parts
+            if layer and each == tensor
+        ]
+        return found or [(0, count, 0)]
 
     def of(name, linear):
-        q = integer_groups(linear, image_plan.get(name.split(".")[-1]))
-        return integers(q.format, q.codes, q.scale, q.centre, q.centre_shift), q.row_scale
+        weights, row_scales = [], []
+        for start, end, shift in rows_of(name, linear.rows):
+            q = integer_groups(linear, shift)
+            whole = integers(q.format, q.codes, q.scale, q.centre, q.centre_shift)
+            weights.append(whole[start:end])
+            row_scales.append(q.row_scale[start:end])
+        return np.concatenate(weights), np.concatenate(row_scales)
 
     return of
 
@@ -56,9 +73,7 @@ def same_as_pytorch(config, model, length=37):
     ids = [int(n) for n in np.random.default_rng(1).integers(0, model.vocab, length)]
     machine, logits = run(image, config, ids)
 
-    plan = plan_of(model.layers, lowerable(model.graph))
-    centres = {part: m.centre for m in plan for part, _, _ in m.parts if m.format in ODD.values()}
-    expected = MachineArithmetic(model, whole_integers(centres))(ids).numpy()
+    expected = MachineArithmetic(model, whole_integers(model))(ids).numpy()
     assert np.isfinite(expected).all() and len(np.unique(expected)) > expected.size // 2
     for at, got in zip(range(0, len(ids), config.columns), logits):
         np.testing.assert_array_equal(got, expected[at : at + config.columns])
