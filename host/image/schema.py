@@ -94,6 +94,18 @@ class Rounding(Part, frozen=True):
     error: Amount
 
 
+class Head(Part, frozen=True):
+    """A head that was rounded again; see :class:`mapper.head.HeadReport`."""
+
+    tensor: Name
+    source: Name
+    format: Format
+    instead_of: Format
+    error: Amount
+    bytes: Positive
+    bytes_before: Positive
+
+
 class Operation(Part, frozen=True):
     """A matrix, all layers together; see :mod:`mapper.report`."""
 
@@ -125,6 +137,7 @@ class Report(Part, frozen=True):
     scale_error: Annotated[dict[str, Error], Meta(max_length=100)]
     operations: Annotated[list[Operation], Meta(max_length=100)]
     roundings: Annotated[list[Rounding], Meta(max_length=100_000)] | UnsetType = UNSET
+    head: Head | UnsetType = UNSET
 
 
 def _part(kind, **types):
