@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,11 @@ def library() -> ModuleType:
     return gguf
 
 
+def gguf_type(kind: str) -> Any:
+    """What the library calls a type."""
+    return library().GGMLQuantizationType(KINDS[kind])
+
+
 @cache
 def rounder(kind: str) -> Callable[[np.ndarray], np.ndarray]:
     """The function that rounds float32 (rows, K) to a type: of `gguf`, or, where that has none, of
@@ -59,17 +65,18 @@ def rounder(kind: str) -> Callable[[np.ndarray], np.ndarray]:
 
     Raises :exc:`~host.errors.UserError` where the library is not installed.
     """
-    gguf, number = library(), KINDS[kind]
+    gguf, number = library(), gguf_type(kind)
     try:
         gguf.quantize(np.ones((1, TYPES[number].elements), np.float32), number)
     except NotImplementedError:
         llama_cpp.library()
         return partial(llama_cpp.quantize, number=number)
-    return partial(gguf.quantize, qtype=gguf.GGMLQuantizationType(number))
+    return partial(gguf.quantize, qtype=number)
 
 
 def chosen(kind: str, head: str | None = None) -> tuple[str, str | None]:
     """The types of the layers' matrices, and of the embedding and the head, as they are spelt."""
+    library()  # the first thing to install
     spelt = {name.upper(): name for name in (*KINDS, MIXED)}
     for option, name, known in ("--type", kind, (*KINDS, MIXED)), ("--head", head, KINDS):
         if name is not None and spelt.get(name.upper()) not in known:
@@ -154,15 +161,9 @@ def write(path, content: Content, kind, head=None, report=lambda done, total: No
     writer = gguf.GGUFWriter(path, content.arch)
     add_metadata(writer, content, kind)
     for name, source in content.tensors.items():
-        number = KINDS[types[name]]
-        size = int(np.prod(source.shape)) // TYPES[number].elements * TYPES[number].size
-        writer.add_tensor_info(
-            name,
-            source.shape,
-            np.dtype(np.float32),
-            size,
-            raw_dtype=gguf.GGMLQuantizationType(number),
-        )
+        its = gguf_type(types[name])
+        size = int(np.prod(source.shape)) // TYPES[its].elements * TYPES[its].size
+        writer.add_tensor_info(name, source.shape, np.dtype(np.float32), size, raw_dtype=its)
     try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
