@@ -122,6 +122,7 @@ class ModelOptions:
 
     model: str
     bits: int
+    head: str | None
     context: int | None
     machine: MachineOptions
 
@@ -133,10 +134,10 @@ class ModelOptions:
             raise UserError("--model must be a model, it is empty")
         check_context(self.context)
         if images.is_image(self.model):
-            model = load(self.model)
+            model = load(self.model, head=self.head)
             return model, self.machine.machine(model.machine)
         machine = self.machine.machine(default)  # before a model is read
-        return load(self.model, bits=self.bits), machine
+        return load(self.model, bits=self.bits, head=self.head), machine
 
 
 def add_model(parser: ArgumentParser) -> None:
@@ -162,6 +163,12 @@ def add_model(parser: ArgumentParser) -> None:
         choices=(1, 2, 3, 4, 5, 8),
         default=8,
         help="for models in float: bits to round weights to (default: 8)",
+    )
+    parser.add_argument(
+        "--head",
+        metavar="FORMAT",
+        help="round the head, and an embedding that is the head, to S8, U4, U5, S6 or IQ4, if the "
+        "machine has it (default: keep the type of the file)",
     )
 
 

@@ -127,6 +127,16 @@ def rounded(tensors):
         )
 
 
+def head_line(its):
+    """What rounding the head costs, and what it saves."""
+    saved = its["bytes_before"] - its["bytes"]
+    return (
+        f"head: {size(its['bytes'])} in {its['format']} instead of {size(its['bytes_before'])} in "
+        f"{its['instead_of']}: {size(abs(saved))} {'less' if saved >= 0 else 'more'} per token, "
+        f"error {100 * its['error']:.2f} %"
+    )
+
+
 def show(name, config, image, path):
     """Print the report for people."""
     out, report = console(stderr=False), image.report
@@ -165,6 +175,8 @@ def show(name, config, image, path):
     out.print(by_type(report["tensors"]))
     for line in rounded(report["tensors"]):
         out.print(line, soft_wrap=True)
+    if "head" in report:
+        out.print(head_line(report["head"]), soft_wrap=True)
     cycles = report["estimated_cycles_per_token"]
     out.print(
         f"program {report['program_instructions']} instructions, weights "

@@ -44,10 +44,13 @@ class Model:
         What it runs on where nothing else is said.
     source : :class:`mapper.model.Model` or None
         Its weights and sizes; None for a :class:`Program`.
+    bits : :class:`int`
+    head : :class:`str` or None
+        What weights, and the head, are rounded to: see :func:`load`.
     """
 
-    def __init__(self, path: str, source: "Source", bits: int):
-        self.path, self.source, self.bits = path, source, bits
+    def __init__(self, path: str, source: "Source", bits: int, head: str | None = None):
+        self.path, self.source, self.bits, self.head = path, source, bits, head
         self.name, self.machine = source.name, machine_of(DEFAULT)
 
     def __repr__(self):
@@ -68,7 +71,9 @@ class Model:
         :class:`host.image.image.Image`
             Its `report` has sizes in bytes and estimated cycles; its `save(path)` writes it.
         """
-        return images.compile_image(self.source, self._machine(machine), self._context(context))
+        return images.compile_image(
+            self.source, self._machine(machine), self._context(context), self.head
+        )
 
     def dump(
         self, step: str, machine: str | Machine | None = None, *, context: int | None = None
@@ -78,12 +83,19 @@ class Model:
         """
         if step not in STEPS:
             raise UserError(f"step must be one of {', '.join(STEPS)}, not {step!r}")
-        return images.dump(self.source, self._machine(machine), self._context(context), step)
+        return images.dump(
+            self.source, self._machine(machine), self._context(context), step, self.head
+        )
 
     def image(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
         """The same as :meth:`compile`, but compiled only once and then kept in a cache."""
         return images.kept(
-            self.source, self.path, self.bits, self._machine(machine), self._context(context)
+            self.source,
+            self.path,
+            self.bits,
+            self._machine(machine),
+            self._context(context),
+            self.head,
         )
 
     def on(
@@ -163,7 +175,7 @@ class Program(Model):
         return image
 
 
-def load(name: str | os.PathLike[str], *, bits: int = 8) -> Model:
+def load(name: str | os.PathLike[str], *, bits: int = 8, head: str | None = None) -> Model:
     """Read a model.
 
     Parameters
@@ -173,6 +185,10 @@ def load(name: str | os.PathLike[str], *, bits: int = 8) -> Model:
         ``"tiny-q2"``, ``"tiny-q3"``; a GGUF file, a folder with safetensors, or a program image.
     bits : :class:`int`
         1, 2, 3, 4 or 8: what weights are rounded to where a folder has them in float.
+    head : :class:`str`
+        A format that the head, and with it an embedding that is the head, is rounded to again when
+        the model is compiled: ``"S8"``, ``"U4"``, ``"U5"``, ``"S6"`` or ``"IQ4"``, which the
+        machine must have. None: it keeps its type. The report of the image has what it costs.
 
     Raises
     ------
@@ -183,7 +199,12 @@ def load(name: str | os.PathLike[str], *, bits: int = 8) -> Model:
     if not path:
         raise UserError("model must be a model, it is empty")
     if images.is_image(path):
+        if head is not None:
+            raise UserError(
+                f"{path}: an image's head is fixed, head must be left out; compile the model "
+                "again with it"
+            )
         return Program(path, Image.load(path))
     from mapper.read.find import load as read
 
-    return Model(path, read(path, bits), bits)
+    return Model(path, read(path, bits), bits, head)

@@ -98,6 +98,18 @@ class Tensor(Part, frozen=True):
     reason: Name | UnsetType = UNSET
 
 
+class Head(Part, frozen=True):
+    """A head that was rounded again; see :class:`mapper.head.HeadReport`."""
+
+    tensor: Name
+    source: Name
+    format: Format
+    instead_of: Format
+    error: Amount
+    bytes: Positive
+    bytes_before: Positive
+
+
 class Operation(Part, frozen=True):
     """A matrix, all layers together; see :mod:`mapper.report`."""
 
@@ -131,6 +143,7 @@ class Report(Part, frozen=True):
     bytes_per_token: Positive
     file_bytes: Count
     tensors: Annotated[list[Tensor], Meta(max_length=100_000)]
+    head: Head | UnsetType = UNSET
 
 
 def _part(kind, **types):
