@@ -137,7 +137,8 @@ class ModelOptions:
             model = load(self.model, head=self.head)
             return model, self.machine.machine(model.machine)
         machine = self.machine.machine(default)  # before a model is read
-        return load(self.model, bits=self.bits, head=self.head), machine
+        model = load(self.model, bits=self.bits, head=self.head)
+        return model, model.suited(machine)
 
 
 def add_model(parser: ArgumentParser) -> None:

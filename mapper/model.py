@@ -274,6 +274,19 @@ class Model:
         return getattr(self, name) if layer is None else self.layers[layer].tensor(name)
 
     @cached_property
+    def formats(self):
+        """Names of the formats that its matrices are in."""
+        found = {self.embedding.format, self.head.format}
+        for n in range(len(self.layers)):
+            its = self.layers
+            found |= (
+                set(its.formats(n).values())
+                if isinstance(its, Layers)
+                else {linear.format for linear in its[n].linears.values()}
+            )
+        return frozenset(fmt.name for fmt in found)
+
+    @cached_property
     def embedding(self):
         """The embedding, :class:`Linear` (vocab, hidden)."""
         return self.load_embedding()
