@@ -1,9 +1,9 @@
 """What becomes of a file's codes where the configuration has not their format.
 
-``U1`` to ``U4`` become ``S8``, which every configuration has, exactly where the minimum is a
-multiple of half the step, as Q1_0's, Q4_0's and Q3_K's are. They take the bytes of ``S8`` then.
-Formats that were asked for, by rounding floats to them, and those of the machine's own numbers are
-refused instead: somebody chose them for what they take.
+``U1`` to ``U4`` become ``S8``, which every configuration has and whose bytes they take then:
+exactly, where the minimum is a multiple of half the step, as Q1_0's, Q4_0's and Q3_K's are; else
+rounded, which the report says. Formats that were asked for, by rounding floats to them, and those
+of the machine's own numbers are refused instead: somebody chose them for what they take.
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ def held(model, config):
     """The model, its layers in formats that the configuration has, where they can be."""
     lacking = {fmt for fmt in ODD.values() if fmt.name not in config.formats}
     layers, found = model.layers, None
-    for n in range(len(layers)):
+    for n in range(len(layers) if lacking else 0):
         its = next((name for name, fmt in formats_of(layers, n).items() if fmt in lacking), None)
         if its is not None:
             found = layers[n].linears[its]
