@@ -32,7 +32,7 @@ def held(model, config):
         return linear if kept(linear) else as_s8(linear, reason)
 
     layers, found = model.layers, None
-    for n in range(len(layers)):
+    for n in range(len(layers) if lacking else 0):
         its = next((name for name, fmt in formats_of(layers, n).items() if fmt in lacking), None)
         if its is not None:
             found = layers[n].linears[its]

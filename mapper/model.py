@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 
@@ -144,7 +144,7 @@ class Layers(Sequence):
         formats: Callable[[int], dict[str, WeightFormat]] | None = None,
     ):
         self._count, self._load = count, lru_cache(maxsize=1)(load)
-        self._formats = formats
+        self._formats = formats and cache(formats)  # which may look at all blocks of a file
 
     def formats(self, index):
         """Formats of a layer's matrices by name."""

@@ -80,18 +80,18 @@ def write(path, name, model, tokenizer, end):
     writer = gguf.GGUFWriter(path, "llama")
     add_metadata(writer, model, name, gguf.LlamaFileType[FILE_TYPES[form]])
     add_tokenizer(writer, tokenizer, end)
-    for name, p in model.named_parameters():
-        w, its = p.detach().float(), form
+    for its, p in model.named_parameters():
+        w, kind = p.detach().float(), form
         if p.dim() == 1:
-            writer.add_tensor(tensor_name(name), w.numpy())
+            writer.add_tensor(tensor_name(its), w.numpy())
             continue
-        if name == "embed_tokens.weight":
-            its = rounding.vocabulary(form)
-        if name.endswith(("q_proj.weight", "k_proj.weight")):
+        if its == "embed_tokens.weight":
+            kind = rounding.vocabulary(form)
+        if its.endswith(("q_proj.weight", "k_proj.weight")):
             w = interleaved(w, model.shape.head_dim)
-        data = block_bytes.pack(blocks.fit(w, its), its)
-        kind = gguf.GGMLQuantizationType[its.upper()]
-        writer.add_tensor(tensor_name(name), np.ascontiguousarray(data), raw_dtype=kind)
+        data = block_bytes.pack(blocks.fit(w, kind), kind)
+        number = gguf.GGMLQuantizationType[kind.upper()]
+        writer.add_tensor(tensor_name(its), np.ascontiguousarray(data), raw_dtype=number)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
