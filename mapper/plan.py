@@ -11,9 +11,9 @@ from itertools import groupby
 import numpy as np
 
 from rtl.spec.config import GROUP
+from rtl.spec.formats import FORMATS
 
-from .as_s8 import as_s8
-from .model import ODD, Layers
+from .model import ODD, RANGES, Layers
 from .passes import layer_products
 from .quantize import integer_groups
 
@@ -75,8 +75,8 @@ def stack(matrix, linears):
     """The rows of a matrix's parts, one below the other, of a layer's
     :class:`~mapper.model.Linear` by name."""
     parts = [linears[name] for name, _, _ in matrix.parts]
-    if len({part.by_row for part in parts}) > 1:  # only some were rounded when they were read
-        parts = [as_s8(part, "") for part in parts]
+    if len({its.by_row for its in parts}) > 1:
+        parts = [by_groups(its) for its in parts]
     rows = [slice(start, end) for _, start, end in matrix.parts]
 
     def join(field):
@@ -89,6 +89,17 @@ def stack(matrix, linears):
         d=join("d"),
         m=None if parts[0].m is None else join("m"),
     )
+
+
+def by_groups(linear):
+    """The same weights, with a scale for each group, and a minimum where the format has centres."""
+    if not linear.by_row:
+        return linear
+    d = np.repeat(linear.d, linear.depth // FORMATS[linear.format].group, 1)
+    if linear.format not in ODD.values():
+        return replace(linear, d=d)
+    top = np.float32(RANGES[linear.format][1])
+    return replace(linear, d=2 * d, m=-top * d)
 
 
 def centre_shift(linear):

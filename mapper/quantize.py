@@ -20,7 +20,7 @@ from .read.bounds import LEAST_ROW_SCALE
 __all__ = ["Quantized", "integer_groups"]
 
 
-SHIFTS = range(8)  # what the field MatMul.centre can say
+SHIFTS = range(8)  # what the field `centre` of a descriptor can say
 STRETCHES = np.linspace(1.0, 1.08, 9, dtype=np.float32)  # row scales tried, times the least one
 # Where scales are floats, too, such as E8M0 and E4M3: the largest becomes an integer of which many
 # binary fractions are integers.
@@ -195,7 +195,7 @@ def by_row(linear: Linear, shift: int) -> Quantized:
 def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
     """Find scales, centres, row scales and a centre shift that stand for a matrix's d and m.
 
-    A `shift` that is given is kept: one instruction serves a matrix of all layers.
+    A `shift` that is given is kept.
     """
     if linear.by_row:
         return by_row(linear, shift or 0)

@@ -164,9 +164,15 @@ def test_memory(name, monkeypatch):
         assert 2 * limits.STREAM * get("small").unit_beats < most
         monkeypatch.setattr(limits, "STREAM", most)
     model = SimpleNamespace(
-        path="toy", hidden=64, head_dim=64, kv_heads=kv_heads, layers=range(126), tied=True
+        path="toy",
+        hidden=64,
+        vocab=64,
+        head_dim=64,
+        kv_heads=kv_heads,
+        layers=range(126),
+        tied=True,
     )
-    model.vocab, head = 64, WeightFormat.S8
+    head = WeightFormat.S8
     context = limits.POSITIONS if name == "units" else 32
 
     def memory(layer_units):

@@ -81,6 +81,20 @@ def test_shifts_are_each_layers_own():
     assert [found[6], found[13]] == shifts
 
 
+@pytest.mark.parametrize("fmt", [WeightFormat.U2, S8])
+def test_parts_with_scales_of_rows_and_of_groups(fmt):
+    """A matrix of both, in one format, has the weights of both."""
+    model, rng = toy_model(format=fmt), np.random.default_rng(4)
+    linears = dict(model.layers[0].linears)
+    its = linears["k"]
+    d = rng.normal(0, 1, (its.rows, 1)).astype(np.float32)
+    linears["k"] = replace(its, d=d, m=None)
+    matrix = plan_of(model.layers, lowerable(model.graph))[0]
+    want = np.concatenate([linears[name].float32() for name in "kv"])
+    assert linears["k"].by_row and not linears["v"].by_row
+    np.testing.assert_allclose(stack(matrix, linears).float32(), want, rtol=1e-5)
+
+
 def met(image, config):
     """The descriptors that the products of a step meet, in order."""
     machine, found = ModelDevice(config), []
