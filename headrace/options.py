@@ -137,7 +137,8 @@ class ModelOptions:
             model = load(self.model, head=self.head)
             return model, self.machine.machine(model.machine)
         machine = self.machine.machine(default)  # before a model is read
-        return load(self.model, bits=self.bits, head=self.head), machine
+        model = load(self.model, bits=self.bits, head=self.head)
+        return model, model.suited(machine)
 
 
 def add_model(parser: ArgumentParser) -> None:
@@ -146,8 +147,8 @@ def add_model(parser: ArgumentParser) -> None:
         "--model",
         default="smollm2",
         metavar="MODEL",
-        help="smollm2, tiny, tiny-sparse, tiny-mixed, a GGUF file, a folder with "
-        "safetensors, or a program image (default: smollm2)",
+        help="smollm2, tiny, tiny-sparse, tiny-mixed, tiny-q1, tiny-q2, tiny-q3, a GGUF file, "
+        "a folder with safetensors, or a program image (default: smollm2)",
     )
     add_machine(parser, f"{DEFAULT}, or what the image was compiled for")
     parser.add_argument(
@@ -160,7 +161,7 @@ def add_model(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--bits",
         type=int,
-        choices=(1, 2, 3, 4, 8),
+        choices=(1, 2, 3, 4, 5, 8),
         default=8,
         help="for models in float: bits to round weights to (default: 8)",
     )

@@ -14,9 +14,16 @@ from .model import Linear, round_s8
 __all__ = ["as_s8"]
 
 
-def as_s8(linear: Linear) -> Linear:
+def as_s8(linear: Linear, reason: str) -> Linear:
     """A matrix in ``S8``, with scales of groups: its own weights where that can be, else rounded
-    ones."""
+    ones, for that `reason`."""
+    found = _in_s8(linear)
+    if found is linear or found.rounding is None:
+        return found
+    return replace(found, reason=reason, file_bytes=linear.file_bytes)
+
+
+def _in_s8(linear):
     if linear.format == WeightFormat.S8 and not linear.by_row:
         return linear
     if linear.d.shape[1] > linear.depth // GROUP:  # groups of 16

@@ -28,7 +28,8 @@ def held(model, config):
         return linear.format not in lacking or linear.by_row or linear.rounding is not None
 
     def mended(linear):
-        return linear if kept(linear) else as_s8(linear)
+        reason = f"configuration {config.name!r} has no {linear.format.name}"
+        return linear if kept(linear) else as_s8(linear, reason)
 
     layers, found = model.layers, None
     for n in range(len(layers)):

@@ -1,7 +1,7 @@
 """A language model as the mapper sees it, whichever file it came from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -56,6 +56,10 @@ class Linear:
     rounding : :class:`float` or None
         Root of the mean squared difference to the weights of the file, relative to theirs, where
         those were rounded to codes. None: the codes are the file's.
+    reason : :class:`str`
+        Why they are not in the file's own form, if that needs to be said.
+    file_bytes : :class:`int`
+        What it takes in the file; 0 where nobody said.
     """
 
     name: str
@@ -65,6 +69,8 @@ class Linear:
     d: np.ndarray
     m: np.ndarray | None = None
     rounding: float | None = None
+    reason: str = ""
+    file_bytes: int = 0
 
     @property
     def rows(self):
@@ -90,6 +96,14 @@ class Linear:
         if self.m is not None:
             weights += self.m[..., None]
         return weights.reshape(self.codes.shape)
+
+    def part(self, rows):
+        """The matrix of some rows, a :class:`slice`. Its `rounding` is that of all of them."""
+        name, m = f"{self.name}[{rows.start}:{rows.stop}]", self.m
+        m = None if m is None else m[rows]
+        codes, d = self.codes[rows], self.d[rows]
+        share = self.file_bytes * len(codes) // self.rows
+        return replace(self, name=name, codes=codes, d=d, m=m, file_bytes=share)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -258,6 +272,19 @@ class Model:
         gains.
         """
         return getattr(self, name) if layer is None else self.layers[layer].tensor(name)
+
+    @cached_property
+    def formats(self):
+        """Names of the formats that its matrices are in."""
+        found = {self.embedding.format, self.head.format}
+        for n in range(len(self.layers)):
+            its = self.layers
+            found |= (
+                set(its.formats(n).values())
+                if isinstance(its, Layers)
+                else {linear.format for linear in its[n].linears.values()}
+            )
+        return frozenset(fmt.name for fmt in found)
 
     @cached_property
     def embedding(self):

@@ -12,6 +12,7 @@ import numpy as np
 
 from rtl.spec.config import GROUP
 
+from .as_s8 import as_s8
 from .model import ODD, Layers
 from .passes import layer_products
 from .quantize import integer_groups
@@ -74,6 +75,8 @@ def stack(matrix, linears):
     """The rows of a matrix's parts, one below the other, of a layer's
     :class:`~mapper.model.Linear` by name."""
     parts = [linears[name] for name, _, _ in matrix.parts]
+    if len({part.by_row for part in parts}) > 1:  # only some were rounded when they were read
+        parts = [as_s8(part, "") for part in parts]
     rows = [slice(start, end) for _, start, end in matrix.parts]
 
     def join(field):

@@ -44,8 +44,8 @@ class Quantized:
     row_scale : float32 (rows,)
         Zero, or from `LEAST_ROW_SCALE` up in magnitude.
     centre_shift : :class:`int`
-    error : :class:`float`
-        Root of the mean squared difference to the file's weights, relative to theirs.
+    squared, power : float64 (rows,)
+        Mean squared difference to the weights it was made of, and their mean square.
     """
 
     format: WeightFormat
@@ -54,7 +54,18 @@ class Quantized:
     centre: np.ndarray
     row_scale: np.ndarray
     centre_shift: int
-    error: float
+    squared: np.ndarray
+    power: np.ndarray
+
+    @property
+    def error(self):
+        """Root of the mean squared difference, relative to the weights, of all rows."""
+        return self.error_of(slice(None))
+
+    def error_of(self, rows):
+        """The same of some rows."""
+        power = self.power[rows].mean()
+        return float(np.sqrt(max(self.squared[rows].mean(), 0) / power)) if power > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,13 +174,11 @@ def best_shift(groups):
 
 def by_row(linear: Linear, shift: int) -> Quantized:
     """A matrix with a scale per row as it is: its groups' scales are 1."""
-    groups, d, error = linear.depth // GROUP, linear.d[:, 0], 0.0
-    its = FORMATS[linear.format]
-    lost = (np.abs(d) < LEAST_ROW_SCALE) & (d != 0)
+    groups, d, its = linear.depth // GROUP, linear.d[:, 0], FORMATS[linear.format]
+    lost, power = (np.abs(d) < LEAST_ROW_SCALE) & (d != 0), np.ones(linear.rows)
     if lost.any():
         codes = grid(linear.format, linear.codes)
         power = d.astype(np.float64) ** 2 * (codes * codes).mean(1)
-        error = float(np.sqrt(power[lost].sum() / power.sum())) if power.any() else 0.0
         d = np.where(lost, np.float32(0), d)
     return Quantized(
         format=linear.format,
@@ -178,7 +187,8 @@ def by_row(linear: Linear, shift: int) -> Quantized:
         centre=np.zeros((linear.rows, groups), np.int8),
         row_scale=d,
         centre_shift=shift,
-        error=error,
+        squared=np.where(lost, power, 0),
+        power=power,
     )
 
 
@@ -212,8 +222,6 @@ def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
     if groups.b is not None:
         b = groups.b.astype(np.float64)
         power += 2 * groups.a * b * groups.mean + b * b
-    power = power.mean()
-    error = float(np.sqrt(max(squared.mean(), 0) / power)) if power > 0 else 0.0
     return Quantized(
         format=linear.format,
         codes=codes,
@@ -221,5 +229,6 @@ def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
         centre=centre,
         row_scale=row_scale,
         centre_shift=shift,
-        error=error,
+        squared=squared,
+        power=power.mean(1),
     )

@@ -10,8 +10,8 @@ from .float32 import Float32
 __all__ = ["EVALUATION", "windows", "losses", "machine_losses", "float32_losses", "top1_agreement"]
 
 
-# The numbers depend on a configuration's formats alone; this one runs fast on the functional machine,
-# and has every format that its core takes: a file's codes are kept.
+# The numbers depend on a configuration's formats alone; this one runs fast on the functional
+# machine, and has every format that its core takes: a file's codes are kept.
 EVALUATION = Config(
     name="evaluation",
     beat_bits=512,

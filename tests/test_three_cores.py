@@ -17,6 +17,7 @@ from rtl.spec.config import CONFIGS, CORES, get
 from rtl.spec.csr import BEST
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
+from sim.models.toy import mixed_model
 
 
 CONTEXT = 96
@@ -73,9 +74,28 @@ def expected(model, size):
 
 @pytest.mark.parametrize("core, size, model", CASES)
 def test_same_bits(core, size, model):
-    image, want, memory = expected(model, size)
-    ids, count = RUNS[model, size]
-    with SimDevice(named(core, size)) as device:
+    same(named(core, size), RUNS[model, size], *expected(model, size))
+
+
+@pytest.mark.seconds(30)
+@pytest.mark.parametrize("size", ["small", "wide"])
+@pytest.mark.parametrize("core", CORES)
+def test_every_format_in_turn(core, size):
+    """Each matrix has another format in each layer: all that the core is built for."""
+    config = named(core, size)
+    model = mixed_model(config, len(config.formats), vocab=300)
+    image, device = compile_model(model, config, CONTEXT), ModelDevice(config)
+    assert image.formats == list(config.formats)
+    run = [17, 201, 88, 5, 9], 3
+    want = answer(device, image, *run)
+    same(config, run, image, want, device.machine.memory)
+
+
+def same(config, run, image, want, memory):
+    """Run an image on the accelerator, and compare it with the functional model's steps and
+    memory."""
+    ids, count = run
+    with SimDevice(config) as device:
         got = answer(device, image, ids, count)
         for ours, theirs in zip(got, want, strict=True):
             assert ours.id == theirs.id and ours.position == theirs.position

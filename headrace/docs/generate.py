@@ -8,7 +8,7 @@ from pathlib import Path
 
 from host.errors import run_command
 from host.files import replacing
-from rtl.spec import csr, isa, limits, rules
+from rtl.spec import csr, descriptor, isa, limits, rules
 from sim.coverage import document as coverage
 from sim.tools import ROOT
 
@@ -70,6 +70,21 @@ def _isa():
     yield ""
     yield from rules.markdown()
     yield from map(_plain, isa.markdown())
+    yield "## Descriptor"
+    yield ""
+    yield (
+        "The unit of DRAM, 64 bytes, in front of each matrix of the weight stream. One that "
+        "contradicts its MATMUL, or"
+    )
+    yield (
+        "names a format that the configuration does not take, is a fault, whose info has a bit for "
+        "each contradiction"
+    )
+    yield f"from bit {descriptor.INFO_FORMAT_BITS} on, and the format in the bits below."
+    yield ""
+    yield from descriptor.markdown()
+    yield from _table(descriptor.Contradiction)
+    yield ""
     for enumeration in (isa.Unit, isa.Source, isa.Func, isa.Dest, isa.WeightFormat):
         yield f"## {enumeration.__name__}"
         yield ""

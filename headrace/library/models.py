@@ -8,7 +8,7 @@ from host.image.image import Image
 from host.image.schema import configuration
 
 from . import images
-from .machines import DEFAULT, Machine, machine as machine_of
+from .machines import DEFAULT, Machine, machine as machine_of, suited
 from .runner import Runner
 
 
@@ -72,7 +72,7 @@ class Model:
             Its `report` has sizes in bytes and estimated cycles; its `save(path)` writes it.
         """
         return images.compile_image(
-            self.source, self._machine(machine), self._context(context), self.head
+            self.source, self.suited(machine), self._context(context), self.head
         )
 
     def dump(
@@ -84,7 +84,7 @@ class Model:
         if step not in STEPS:
             raise UserError(f"step must be one of {', '.join(STEPS)}, not {step!r}")
         return images.dump(
-            self.source, self._machine(machine), self._context(context), step, self.head
+            self.source, self.suited(machine), self._context(context), step, self.head
         )
 
     def image(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
@@ -93,7 +93,7 @@ class Model:
             self.source,
             self.path,
             self.bits,
-            self._machine(machine),
+            self.suited(machine),
             self._context(context),
             self.head,
         )
@@ -119,11 +119,16 @@ class Model:
         timeline : path
             With ``"sim"``: a file to write what the units do to, for Perfetto.
         """
-        chosen = self._machine(machine)
+        chosen = self.suited(machine)
         return Runner(self.image(chosen, context=context), chosen, device, timeline=timeline)
 
-    def _machine(self, machine):
-        return self.machine if machine is None else machine_of(machine)
+    def suited(self, machine: str | Machine | None = None) -> Machine:
+        """The machine with the weight formats of the model added, if nobody chose any for it: see
+        :func:`.machines.suited`."""
+        found = self.machine if machine is None else machine_of(machine)
+        if self.source is None:
+            return found
+        return suited(found, self.source.formats | ({self.head} if self.head else set()))
 
     def _context(self, context):
         check_context(context)
@@ -160,7 +165,7 @@ class Program(Model):
                 f"{self.path}: an image's context is fixed, context must be left out; "
                 "compile the model again with it"
             )
-        chosen, image = self._machine(machine), self._image
+        chosen, image = self.suited(machine), self._image
         # A device refuses it too, but may take minutes to build first.
         if chosen.digest != image.digest:
             raise UserError(
@@ -181,8 +186,8 @@ def load(name: str | os.PathLike[str], *, bits: int = 8, head: str | None = None
     Parameters
     ----------
     name : :class:`str` or path
-        ``"smollm2"``, ``"tiny"``, ``"tiny-sparse"``, ``"tiny-mixed"``; a GGUF file, a folder with
-        safetensors, or a program image.
+        ``"smollm2"``, ``"tiny"``, ``"tiny-sparse"``, ``"tiny-mixed"``, ``"tiny-q1"``,
+        ``"tiny-q2"``, ``"tiny-q3"``; a GGUF file, a folder with safetensors, or a program image.
     bits : :class:`int`
         1, 2, 3, 4 or 8: what weights are rounded to where a folder has them in float.
     head : :class:`str`

@@ -292,9 +292,10 @@ class File:
                 f"multiple of {GROUP}, not {depth}"
             )
         found = self.unrounded(tensor, order)
-        if isinstance(found, Linear):
-            return found
-        return round_s8(tensor.name, tensor.type.name, found)
+        if not isinstance(found, Linear):
+            reason = f"the machine has no codes for {tensor.type.name}"
+            found = replace(round_s8(tensor.name, tensor.type.name, found), reason=reason)
+        return replace(found, file_bytes=tensor.size)
 
     def weights(self, tensor):
         """A matrix in float32, as its type has it."""

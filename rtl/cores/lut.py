@@ -80,6 +80,11 @@ class LutCore(LinearCore):
             raise ValueError(f"Inputs of a table must be 2 or 4, not {inputs!r}")
         formats = config.formats if formats is None else formats
         native = [WeightFormat[name] for name in formats if name in NATIVE["lut"]]
+        if SIX.intersection(native) - config.native:
+            raise ValueError(
+                f"Formats of six bits must be among {', '.join(config.formats)}, which the "
+                f"configuration has, not {formats!r}"
+            )
         if not native:
             raise ValueError(
                 f"Formats must have at least one of {', '.join(NATIVE['lut'])}, not {formats!r}"

@@ -27,6 +27,7 @@ __all__ = [
     "fault_info",
     "described",
     "matrix_units",
+    "markdown",
 ]
 
 
@@ -133,3 +134,20 @@ def matrix_units(fmt, rows, groups, beat_bytes, data=None):
     descriptor.
     """
     return 1 + stream_units(fmt, rows, groups, beat_bytes, data)
+
+
+def markdown():
+    """Yield the lines that `docs/isa.md` has of descriptors."""
+    meanings = {
+        "magic": f"{MAGIC:#06x}.",
+        "format": "`WeightFormat` of the matrix.",
+        "centre": "Left shift of the group centres, in bits.",
+        "rows": "Rows of the matrix, as MATMUL's.",
+        "groups": "Columns of the matrix, in groups of 32, as MATMUL's.",
+    }
+    yield "| Bits | Field | Meaning |"
+    yield "|--|--|--|"
+    for name, field in Descriptor.layout:
+        yield f"| {field.offset + field.width - 1}:{field.offset} | `{name}` | {meanings[name]} |"
+    yield f"| {8 * UNIT_BYTES - 1}:{Descriptor.layout.size} | | Reserved: zeros. |"
+    yield ""

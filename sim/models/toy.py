@@ -9,7 +9,7 @@ from rtl.spec.isa import WeightFormat
 from rtl.spec.sparse_modes import BLOCK
 
 
-__all__ = ["prune", "round_rows", "toy_model"]
+__all__ = ["mixed_model", "prune", "round_rows", "toy_model"]
 
 
 EXTREMES = 1e-38, 1e-30, 1e30  # sizes of rows beside those near 1
@@ -152,3 +152,15 @@ def toy_model(
         family=family,
         **sizes,
     )
+
+
+def mixed_model(config, layers, **options):
+    """A toy model each matrix of which has another format in each layer: those of a configuration,
+    in turn."""
+    names, formats = FAMILIES["llama"].linears, config.weight_formats
+    turns = {
+        f"{n}.{name}": formats[(n + 3 * m) % len(formats)]
+        for n in range(layers)
+        for m, name in enumerate(names)
+    }
+    return toy_model(layers=layers, formats=turns, **options)

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from mapper.mixtures import formats_of
 
 from host.errors import UserError
 from mapper.compile import compile_model
 from mapper.fallback import held
 from mapper.model import Layer, Layers
+from mapper.plan import formats_of
 from rtl.spec.config import get
 from rtl.spec.isa import WeightFormat
 from sim.models.toy import toy_model
@@ -52,8 +52,9 @@ def test_exact(fmt, minimum, only):
 def test_compiles_and_says_what_it_rounded():
     image = compile_model(of_file(WeightFormat.U2), get("small"), 32)
     assert {op["format"] for op in image.report["operations"]} == {"S8"}
-    said = {r["tensor"]: r["error"] for r in image.report["roundings"]}
-    assert 0 < said["blk.0.down"] < 0.01
+    said = {t["name"]: t for t in image.report["tensors"] if "rounding" in t}
+    assert 0 < said["blk.0.down"]["rounding"] < 0.01
+    assert said["blk.0.down"]["reason"] == "configuration 'small' has no U2"
 
 
 def test_formats_that_are_there_are_kept():

@@ -166,11 +166,11 @@ def test_memory(name, monkeypatch):
     model = SimpleNamespace(
         path="toy", hidden=64, head_dim=64, kv_heads=kv_heads, layers=range(126), tied=True
     )
-    head = SimpleNamespace(format=WeightFormat.S8, rows=64, groups=2)
+    model.vocab, head = 64, WeightFormat.S8
     context = limits.POSITIONS if name == "units" else 32
 
     def memory(layer_units):
-        return MemoryMap(CONFIG, model, context, 4, [layer_units], head, 128)
+        return MemoryMap(CONFIG, model, context, 4, [layer_units], head, (head, 0), 128)
 
     at, beyond = memory(1), memory(1)
     if name == "head":

@@ -16,13 +16,12 @@ from rtl.spec.config import UNIT_BYTES, get
 from rtl.spec.descriptor import Descriptor
 from rtl.spec.isa import MatMul, Stream, WeightFormat, decode
 from sim.functional import ModelDevice
-from sim.models.toy import toy_model
+from sim.models.toy import mixed_model, toy_model
 from sw_ref.pytorch.interpreter import Float32
 from sw_ref.weight_stream import WeightStream
 
 
 U4, S8, TERNARY = WeightFormat.U4, WeightFormat.S8, WeightFormat.TERNARY
-NAMES = ["q", "k", "v", "o", "gate", "up", "down"]
 
 
 def names(model):
@@ -107,26 +106,12 @@ def run(image, config, ids):
     return device.logits[0]
 
 
-def mixed(config, layers, **sizes):
-    """A model with another format for each matrix of each layer, in turn."""
-    formats = config.weight_formats
-    return toy_model(
-        layers=layers,
-        formats={
-            f"{n}.{name}": formats[(n + 3 * m) % len(formats)]
-            for n in range(layers)
-            for m, name in enumerate(NAMES)
-        },
-        **sizes,
-    )
-
-
 @pytest.mark.seconds(4)
 @pytest.mark.parametrize("name", ["small", "wide-lut", "small-dspchain"])
 def test_every_format_in_turn(name):
     """It runs as one of its own weights in float32 does, within what int8 activations cost."""
     config = get(name)
-    model = mixed(config, len(config.formats), vocab=300)
+    model = mixed_model(config, len(config.formats), vocab=300)
     image = compile_model(model, config, context=32)
     assert {its.format for its in met(image, config)} == set(config.weight_formats)
     assert image.formats == list(config.formats)
@@ -141,7 +126,7 @@ def test_program_does_not_grow():
     stacks of several are several products."""
     config = get("small-lut")
     sizes = {"hidden": 32, "heads": 1, "kv_heads": 1, "ffn": 64, "vocab": 16}
-    two, many = (compile_model(mixed(config, n, **sizes), config, 32) for n in (2, 128))
+    two, many = (compile_model(mixed_model(config, n, **sizes), config, 32) for n in (2, 128))
     assert two.length == many.length
     products = [
         sum(isinstance(decode(word), MatMul) for word in image.instructions)

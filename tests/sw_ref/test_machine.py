@@ -121,7 +121,7 @@ def test_load_writes_finite_numbers():
 
 def test_embed_takes_every_row_scale():
     """Subnormal ones are zeros, and those with an exponent field of 255 numbers, as in hardware."""
-    rng, blocks = np.random.default_rng(11), 4
+    rng, blocks = np.random.default_rng(11), 16
     rows = blocks * UNIT_WORDS
     codes = rng.integers(-128, 128, (rows, GROUP)).astype(np.int8)
     scale, row_scale = rng.integers(0, 256, (rows, 1)).astype(np.uint8), all_patterns(rows)

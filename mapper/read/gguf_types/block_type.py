@@ -53,11 +53,25 @@ class BlockType:
 TYPES: dict[int, BlockType] = {}  # by their numbers
 
 
-def block_type(number, *, elements, size, format=WeightFormat.S8):
-    """Decorator: make a function the decoder of the type that has its name, in capitals. `format`
-    is what all its tensors become, or a function, see :class:`BlockType`."""
+def block_type(
+    number,
+    *,
+    elements,
+    size,
+    format: WeightFormat | Callable[[np.ndarray], WeightFormat] | None = WeightFormat.S8,
+):
+    """Decorator: make a function the decoder of the type that has its name, in capitals.
+
+    `format` is what all its tensors become, or a function, see :class:`BlockType`, or None: then
+    what is decoded says it.
+    """
 
     def register(decode):
+        def format_of(blocks):
+            if format is None:
+                return decode(blocks).format
+            return format if isinstance(format, WeightFormat) else format(blocks)
+
         if number in TYPES:
             raise ValueError(f"Types must differ in their numbers, {number} is there already")
         TYPES[number] = BlockType(
@@ -65,7 +79,7 @@ def block_type(number, *, elements, size, format=WeightFormat.S8):
             name=decode.__name__.upper(),
             elements=elements,
             size=size,
-            format=format if callable(format) else lambda blocks: format,
+            format=format_of,
             decode=decode,
         )
         return decode

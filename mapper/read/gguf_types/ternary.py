@@ -34,7 +34,7 @@ def digits(raw, count):
     return (turned.astype(np.uint16) * 3 >> 8).astype(np.int8).reshape(*raw.shape[:-1], -1)
 
 
-@block_type(34, elements=256, size=54, format=lambda blocks: tq1_0(blocks).format)
+@block_type(34, elements=256, size=54, format=None)
 def tq1_0(blocks):
     """Five digits in each of 32 bytes, then of 16; four in each of 4 bytes; d."""
     parts = [(blocks[..., :32], 5), (blocks[..., 32:48], 5), (blocks[..., 48:52], 4)]
@@ -42,7 +42,7 @@ def tq1_0(blocks):
     return kept(codes, half(blocks, 52))
 
 
-@block_type(35, elements=256, size=66, format=lambda blocks: tq2_0(blocks).format)
+@block_type(35, elements=256, size=66, format=None)
 def tq2_0(blocks):
     """Codes of 2 bits, less 1; d."""
     codes = fields(blocks[..., :64], 2, 32).astype(np.int8) - np.int8(1)

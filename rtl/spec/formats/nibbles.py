@@ -11,10 +11,11 @@ from .dense import Dense
 from .format import Verilog
 
 
-__all__ = ["NIBBLE", "Nibbles", "SixBits", "CodeBook", "fields", "of_fields"]
+__all__ = ["NIBBLE", "HIGH", "Nibbles", "SixBits", "CodeBook", "fields", "of_fields"]
 
 
 NIBBLE = "codes[128 * r + 8 * (k % 16) + 4 * (k / 16) +: 4]"  # of element k
+HIGH = "high[64 * r + 2 * k +: 2]"  # and its bits beyond
 
 
 def fields(values, bits):
@@ -52,7 +53,7 @@ class Nibbles(Dense):
 class SixBits(Nibbles):
     """A format whose steps come to a core as integers of six bits."""
 
-    verilog = Verilog(1, GROUP, "q", f"int'($signed({{high[64 * r + 2 * k +: 2], {NIBBLE}}}))")
+    verilog = Verilog(1, GROUP, "q", f"int'($signed({{{HIGH}, {NIBBLE}}}))")
 
     def _integers(self, codes):
         return self.grid(codes.view(self.dtype)).astype(np.uint8) & 63
