@@ -168,8 +168,8 @@ def add_model(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--head",
         metavar="FORMAT",
-        help="round the head, and an embedding that is the head, to S8, U4, U5, S6 or IQ4, if the "
-        "machine has it (default: keep the type of the file)",
+        help="round the head, and an embedding that is the head, to a format of the machine: S8, "
+        "U4, U5, S6, IQ4, FP4 or FP4_16 (default: keep the type of the file)",
     )
 
 

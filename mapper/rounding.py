@@ -8,19 +8,22 @@ from rtl.spec.isa import WeightFormat
 from .model import REFITS, Linear, round_s8, round_u, rounding
 
 
-__all__ = ["round_to"]
+__all__ = ["round_to", "round_weights"]
 
 
 def round_to(linear: Linear, fmt: WeightFormat) -> Linear:
     """A matrix in a format with scales of groups: itself if it has it, else rounded."""
-    its = FORMATS[fmt]
     if linear.format == fmt and not linear.by_row:
         return linear
-    name, source, weights = linear.name, linear.source, linear.float32()
+    return round_weights(linear.name, linear.source, linear.float32(), fmt)
+
+
+def round_weights(name: str, source: str, weights: np.ndarray, fmt: WeightFormat) -> Linear:
+    """Round float32 (rows, K) to a format with scales of groups."""
     if fmt == WeightFormat.S8:
         return round_s8(name, source, weights)
-    if its.centred:
-        return round_u(name, source, weights, its.code_bits)
+    if FORMATS[fmt].centred:
+        return round_u(name, source, weights, FORMATS[fmt].code_bits)
     return round_grid(name, source, weights, fmt)
 
 
@@ -38,8 +41,10 @@ def round_grid(name, source, weights, fmt):
     d = extreme / most if its.signed_scale else np.abs(extreme / most)
     codes, integers = nearest(its, groups, d)
     for _ in range(REFITS):
-        square = np.einsum("rgk,rgk->rg", integers, integers)
-        d = np.einsum("rgk,rgk->rg", groups, integers) / np.where(square > 0, square, 1)
+        product, square = (
+            np.einsum("rgk,rgk->rg", x, integers, dtype=np.float64) for x in (groups, integers)
+        )
+        d = (product / np.where(square > 0, square, 1)).astype(np.float32)
         codes, integers = nearest(its, groups, d)
     return Linear(
         name=name,

@@ -192,8 +192,9 @@ def load(name: str | os.PathLike[str], *, bits: int = 8, head: str | None = None
         1, 2, 3, 4 or 8: what weights are rounded to where a folder has them in float.
     head : :class:`str`
         A format that the head, and with it an embedding that is the head, is rounded to again when
-        the model is compiled: ``"S8"``, ``"U4"``, ``"U5"``, ``"S6"`` or ``"IQ4"``, which the
-        machine must have. None: it keeps its type. The report of the image has what it costs.
+        the model is compiled: ``"S8"``, ``"U4"``, ``"U5"``, ``"S6"``, ``"IQ4"``, ``"FP4"`` or
+        ``"FP4_16"``, which the machine must have. None: it keeps its type. The report of the image
+        has what it costs.
 
     Raises
     ------

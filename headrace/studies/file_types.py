@@ -2,8 +2,9 @@
 
 SmolLM2 is written in each type as `headrace quantize` does it, and compiled for a configuration
 that has all formats. Measured are the bytes that a token takes from DRAM beside those of the file's
-tensors, and the perplexity on a text beside that of float32 with the same file's weights. The table
-goes into docs/files.md; what was measured stays in `build/file_types`, and is not measured again.
+tensors, and the perplexity on a text beside that of float32 with the same file's weights; then
+SmolLM2 as it comes, its head rounded to each format. The tables go into docs/files.md. Perplexities
+stay in `build/file_types`, and are not measured again: remove it to do so.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from ..library.runner import Runner
 from .document import rewrite, table
 
 
-__all__ = ["CONFIG", "TYPES", "block", "measure", "traffic"]
+__all__ = ["CONFIG", "HEADS", "TYPES", "heads_block", "traffic", "types_block"]
 
 
 MODEL = "smollm2"
@@ -40,6 +41,7 @@ TYPES = (
     *("Q4_0", "Q4_1", "Q4_K", "Q5_0", "Q5_K", "Q6_K", "Q8_0"),
     *("IQ4_NL", "MXFP4", "NVFP4", "mixed"),
 )
+HEADS = ("S8", "S6", "U5", "U4", "IQ4")  # the first is the file's
 FORMATS = ("U4", "S8", "U5", "S6", "FP4", "FP4_16", "IQ4")
 CONFIG = replace(get("small"), formats=FORMATS)
 WINDOW = 512  # tokens that perplexity is measured in
@@ -71,52 +73,65 @@ def traffic(path):
     -------
     :class:`dict`
         ``types``, tensors by type; ``formats``, weights' bytes by format; ``file_bytes`` and
-        ``stream_bytes`` of the matrices that a token needs; ``most``, the matrix with the largest
-        ratio of the two, and that ratio; ``scale_error``, the largest that integer scales make;
-        ``roundings``, see :func:`mapper.report.roundings`.
+        ``stream_bytes`` of the matrices that a token needs; ``most``, the largest ratio of the two
+        of a matrix; ``scale_error``, the largest error that integer scales make; ``roundings``,
+        see :func:`mapper.report.roundings`.
     """
     compilation = Compilation(load(path), CONFIG, WINDOW)
     report = compilation.image().report
-    sizes, formats, ratios = file_sizes(path, compilation), Counter(), {}
-    for its in report["operations"]:
-        key = its["operation"], its["format"]
-        if key in sizes:  # not the embedding, of which a token needs a row
-            formats[its["format"]] += its["bytes"]
-            ratios[its["operation"]] = its["bytes"] / sizes[key]
+    sizes = file_sizes(path, compilation)
+    stream = {(its["operation"], its["format"]): its["bytes"] for its in report["operations"]}
+    formats = Counter()
+    for matrix, fmt in sizes:  # not the embedding, of which a token needs a row
+        formats[fmt] += stream[matrix, fmt]
     types = Counter(t.type.name for t in File(path).tensors.values() if len(t.shape) == 2)
     return {
         "types": dict(types.most_common()),
         "formats": dict(formats.most_common()),
         "file_bytes": sizes.total(),
         "stream_bytes": formats.total(),
-        "most": max(ratios.items(), key=lambda its: its[1]),
+        "most": max(stream[key] / size for key, size in sizes.items()),
         "scale_error": max(its["max"] for its in report["scale_error"].values()),
         "roundings": report.get("roundings", []),
     }
 
 
-def perplexity(path, text, tokens):
-    """Perplexity on a text, and that of float32 with the same weights."""
+def perplexity(path, text, tokens, head=None):
+    """Perplexity on a text, and that of float32 with the file's weights."""
     machine = replace(EVALUATION, formats=FORMATS)  # the numbers of `CONFIG`, sooner
-    model = open_model(path)
+    model = open_model(path, head=head)
     with Runner(model.compile(machine, context=WINDOW), machine, "model") as runner:
         ids = runner.tokenizer.encode(text)[:tokens]
         return perplexities(model.source, runner.device, windows(ids, WINDOW))
 
 
-def measure(kind, text, tokens, folder=BUILD):
-    """The figures of SmolLM2 in a type: measured, unless they are in `folder` already."""
-    folder.mkdir(parents=True, exist_ok=True)
-    known, path = folder / f"{kind}-{tokens}.json", folder / f"{kind}.gguf"
-    if known.exists():
-        return json.loads(known.read_text())
+def kept(name, function):
+    """What a function measures, unless it is in `BUILD` already."""
+    path = BUILD / f"{name}.json"
+    if not path.exists():
+        found = function()
+        with replacing(path) as part:
+            part.write_text(json.dumps(found))
+    return json.loads(path.read_text())
+
+
+def measure(kind, text, tokens):
+    """The figures of SmolLM2 in a type."""
+    path = BUILD / f"{kind}.gguf"
     path.unlink(missing_ok=True)
     quantize(MODEL, path, kind)
-    found = {"type": kind, **traffic(path), **perplexity(path, text, tokens)}
-    with replacing(known) as part:
-        part.write_text(json.dumps(found))
+    found = kept(f"{kind}-{tokens}", lambda: perplexity(path, text, tokens))
+    found |= {"type": kind, **traffic(path)}
     path.unlink()
     return found
+
+
+def measure_head(head, text, tokens):
+    """The figures of SmolLM2 as it comes, with its head in a format."""
+    model = open_model(MODEL, head=head)
+    report = model.compile(CONFIG, context=WINDOW).report
+    found = kept(f"head-{head}-{tokens}", lambda: perplexity(MODEL, text, tokens, head))
+    return found | {"weight_bytes": report["weight_bytes"], **report["head"]}
 
 
 def counted(counts):
@@ -124,11 +139,17 @@ def counted(counts):
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def block(results):
-    """Yield the lines of the table."""
+def change(its):
+    """Cells of a perplexity beside float32."""
+    ours, reference = its["perplexity"], its["reference_perplexity"]
+    return f"{ours:.2f}", f"{reference:.2f}", f"{100 * (ours / reference - 1):+.2f} %"
+
+
+def types_block(results):
+    """Yield the lines on types."""
     head = [
         *("`--type`", "Tensors in the file", "Formats here", "Rounded again"),
-        *("File, MB", "Stream, MB", "Ratio", "Largest ratio", "Scales"),
+        *("MB in the file", "MB per token", "Ratio", "Largest", "Scales"),
         *("Perplexity", "float32", "Change"),
     ]
     rows = [
@@ -137,18 +158,35 @@ def block(results):
             counted(its["types"]),
             ", ".join(its["formats"]),
             len(its["roundings"]) or "none",
-            f"{its['file_bytes'] / 1e6:.2f}",
-            f"{its['stream_bytes'] / 1e6:.2f}",
+            f"{its['file_bytes'] / 1e6:.1f}",
+            f"{its['stream_bytes'] / 1e6:.1f}",
             f"{its['stream_bytes'] / its['file_bytes']:.3f}",
-            f"{its['most'][1]:.3f}",
+            f"{its['most']:.3f}",
             f"{100 * its['scale_error']:.2f} %",
-            f"{its['perplexity']:.3f}",
-            f"{its['reference_perplexity']:.3f}",
-            f"{100 * (its['perplexity'] / its['reference_perplexity'] - 1):+.2f} %",
+            *change(its),
         ]
         for its in results
     ]
     yield from table(head, rows, left=4)
+
+
+def heads_block(results):
+    """Yield the lines on heads."""
+    head = [
+        *("`--head`", "Error of weights", "MB of the head", "MB per token"),
+        *("Perplexity", "float32", "Change"),
+    ]
+    rows = [
+        [
+            its["format"],
+            f"{100 * its['error']:.2f} %" if its["error"] else "as in the file",
+            f"{its['bytes'] / 1e6:.1f}",
+            f"{its['weight_bytes'] / 1e6:.1f}",
+            *change(its),
+        ]
+        for its in results
+    ]
+    yield from table(head, rows)
 
 
 def command(argv):
@@ -159,22 +197,20 @@ def command(argv):
     parser.add_argument(
         "--tokens", type=int, default=8192, metavar="N", help="tokens of it (default: 8192)"
     )
-    parser.add_argument(
-        "--type",
-        action="append",
-        choices=TYPES,
-        help="a type to measure, any number of times (default: all)",
-    )
     args = parser.parse_args(argv)
     if args.tokens < 2:
         raise UserError(f"--tokens must be at least 2, not {args.tokens}")
-    text = read_text(args.text)
+    text, types, heads = read_text(args.text), [], []
+    BUILD.mkdir(parents=True, exist_ok=True)
     with steps("measuring") as step:
-        results = []
-        for kind in args.type or TYPES:
+        for kind in TYPES:
             step(kind)
-            results.append(measure(kind, text, args.tokens))
-    page = rewrite(PAGE.read_text(), {"types": block(results)}, "docs/files.md")
+            types.append(measure(kind, text, args.tokens))
+        for name in HEADS:
+            step(f"head in {name}")
+            heads.append(measure_head(name, text, args.tokens))
+    blocks = {"types": types_block(types), "heads": heads_block(heads)}
+    page = rewrite(PAGE.read_text(), blocks, "docs/files.md")
     with replacing(PAGE) as part:
         part.write_text(page)
     print(f"wrote {PAGE.relative_to(ROOT)}")
