@@ -122,6 +122,7 @@ class ModelOptions:
 
     model: str
     bits: int
+    head: str | None
     context: int | None
     machine: MachineOptions
 
@@ -133,10 +134,11 @@ class ModelOptions:
             raise UserError("--model must be a model, it is empty")
         check_context(self.context)
         if images.is_image(self.model):
-            model = load(self.model)
+            model = load(self.model, head=self.head)
             return model, self.machine.machine(model.machine)
         machine = self.machine.machine(default)  # before a model is read
-        return load(self.model, bits=self.bits), machine
+        model = load(self.model, bits=self.bits, head=self.head)
+        return model, model.suited(machine)
 
 
 def add_model(parser: ArgumentParser) -> None:
@@ -145,8 +147,8 @@ def add_model(parser: ArgumentParser) -> None:
         "--model",
         default="smollm2",
         metavar="MODEL",
-        help="smollm2, tiny, tiny-sparse, tiny-mixed, a GGUF file, a folder with "
-        "safetensors, or a program image (default: smollm2)",
+        help="smollm2, tiny, tiny-sparse, tiny-mixed, tiny-q1, tiny-q2, tiny-q3, a GGUF file, "
+        "a folder with safetensors, or a program image (default: smollm2)",
     )
     add_machine(parser, f"{DEFAULT}, or what the image was compiled for")
     parser.add_argument(
@@ -159,9 +161,15 @@ def add_model(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--bits",
         type=int,
-        choices=(1, 2, 3, 4, 8),
+        choices=(1, 2, 3, 4, 5, 8),
         default=8,
         help="for models in float: bits to round weights to (default: 8)",
+    )
+    parser.add_argument(
+        "--head",
+        metavar="FORMAT",
+        help="round the head, and an embedding that is the head, to a format of the machine: S8, "
+        "U4, U5, S6, IQ4, FP4 or FP4_16 (default: keep the type of the file)",
     )
 
 

@@ -1,4 +1,4 @@
-"""Train the small models: ``python -m sw_ref.training {dense,ternary,sparse,chart}``."""
+"""Train the small models: ``python -m sw_ref.training {dense,ternary,sparse,gguf,chart}``."""
 
 import argparse
 import math
@@ -14,13 +14,20 @@ from host.errors import UserError, run_command
 from host.progress import console
 from sw_ref.training import chart, runs
 from sw_ref.training.errors import TrainingError
-from sw_ref.training.llama import Shape
+from sw_ref.training.llama import SHAPES
 from sw_ref.training.loop import Budget
 
 from .options import read
 
 
-SHIPPED = Shape()  # of the models in mapper/models
+# Commands with --format: its choices, and what they are.
+FORMATS = {
+    "sparse": (
+        ("sparse8", "sparse4"),
+        "2 of 4 in 8 bits, or N of 16 for each 16x16 block in 4 bits",
+    ),
+    "gguf": (("q1_0", "q2_k", "q3_k"), "type of the layers' matrices"),
+}
 
 
 def positive(kind):
@@ -65,6 +72,7 @@ def parser():
         ("dense", 0.01, "float weights, to prune"),
         ("ternary", 0.01, "weights -1, 0, 1 and a scale a row"),
         ("sparse", 0.004, "dense weights pruned, 8 or 4 bits and a scale a row"),
+        ("gguf", 0.01, "weights in 1 to 3 bits, in a type of GGUF; needs the library gguf"),
     ):
         one = commands.add_parser(
             name, help=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -85,14 +93,16 @@ def parser():
         one.add_argument("--peak", type=positive(float), default=peak, help="highest learning rate")
         one.add_argument("--decay", type=share, default=0.1, help="weight decay of the first half")
         one.add_argument("--threads", type=positive(int), default=1, help="of torch")
+        one.add_argument(
+            "--shape",
+            choices=SHAPES,
+            default="blocks" if name == "gguf" else "trits",
+            help="what the rows of matrices fill: trits whole bytes, or blocks of 256",
+        )
         one.set_defaults(format=None)
-        if name == "sparse":
-            one.add_argument(
-                "--format",
-                choices=("sparse8", "sparse4"),
-                required=True,
-                help="2 of 4 in 8 bits, or N of 16 for each 16x16 block in 4 bits",
-            )
+        if name in FORMATS:
+            choices, about = FORMATS[name]
+            one.add_argument("--format", choices=choices, required=True, help=about)
     one = commands.add_parser("chart", help="draw the loss curves of folders")
     one.add_argument("folders", type=Path, nargs="+")
     one.add_argument("--output", type=Path, required=True, help="SVG to write")
@@ -115,6 +125,7 @@ class Options:
     peak: float
     decay: float
     threads: int
+    shape: str
     format: str | None
 
 
@@ -127,8 +138,8 @@ def again(options):
     return shlex.join(words)
 
 
-def train(options, shape):
-    """Run a training command, with a progress bar."""
+def train(options, shape=None):
+    """Run a training command, with a progress bar. `shape` replaces the one that it names."""
     options.output.mkdir(parents=True, exist_ok=True)  # refused now, not when the training ends
     torch.set_num_threads(options.threads)
     said = console()
@@ -148,7 +159,7 @@ def train(options, shape):
         settings = runs.Settings(
             command=again(options),
             output=options.output,
-            shape=shape,
+            shape=shape or SHAPES[options.shape],
             seed=options.seed,
             peak=options.peak,
             decay=options.decay,
@@ -162,11 +173,8 @@ def train(options, shape):
                 window=options.window,
             ),
         )
-        about = (
-            runs.sparse(settings, options.format)
-            if options.command == "sparse"
-            else getattr(runs, options.command)(settings)
-        )
+        words = (options.format,) if options.command in FORMATS else ()
+        about = getattr(runs, options.command)(settings, *words)
     said.print(
         f"{options.output}: {about['validation_nats_per_token']} nats per token, "
         f"{about['validation_bits_per_byte']} bits per byte",
@@ -185,8 +193,8 @@ def command(argv, shape):
         raise UserError(str(error)) from None
 
 
-def main(argv=None, shape=SHIPPED):
-    """Run the command, for a model of a shape; return the exit code."""
+def main(argv=None, shape=None):
+    """Run the command; return the exit code. A `shape` replaces the one that --shape names."""
     return run_command("training", lambda: command(argv, shape))
 
 

@@ -1,4 +1,4 @@
-"""Matrices of any format in ``S8``, as embeddings and heads must be."""
+"""Matrices of any format in ``S8``, which every configuration takes."""
 
 from dataclasses import replace
 
@@ -14,11 +14,22 @@ from .model import Linear, round_s8
 __all__ = ["as_s8"]
 
 
-def as_s8(linear: Linear) -> Linear:
+def as_s8(linear: Linear, reason: str) -> Linear:
     """A matrix in ``S8``, with scales of groups: its own weights where that can be, else rounded
-    ones."""
+    ones, for that `reason`."""
+    found = _in_s8(linear)
+    if found is linear or found.rounding is None:
+        return found
+    return replace(found, reason=reason, file_bytes=linear.file_bytes)
+
+
+def _in_s8(linear):
     if linear.format == WeightFormat.S8 and not linear.by_row:
         return linear
+    if linear.d.shape[1] > linear.depth // GROUP:  # groups of 16
+        if (linear.d[:, ::2] != linear.d[:, 1::2]).any():
+            return round_s8(linear.name, linear.source, linear.float32())
+        linear = replace(linear, d=linear.d[:, ::2])
     if linear.m is None:
         codes, d = grid(linear.format, linear.codes), linear.d
     else:  # an integer times half of d, if m is one, too: Q4_0's is -8 d

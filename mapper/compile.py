@@ -8,17 +8,20 @@ from host.errors import UserError
 from host.image.image import Image
 from rtl.spec import limits
 from rtl.spec.config import CONFIGS, GROUP, UNIT_BYTES
-from rtl.spec.isa import WeightFormat
+from rtl.spec.formats import FORMATS
 from sw_ref.legal import IllegalProgram
 from sw_ref.verify import verify_image
 
 from .as_s8 import as_s8
 from .dram_layout import MemoryMap
+from .fallback import held
+from .head import HeadReport, head_format
 from .pack import Packed
 from .passes import lowerable
 from .place import gains_of, place as place_values
-from .plan import Matrix, formats_of, plan_of
+from .plan import Matrix, centre_shift, formats_of, plan_of
 from .report import estimate
+from .rounding import round_to
 from .schedule import schedule
 from .sequencer_registers import COLUMN_WORDS
 from .unmappable import refused
@@ -115,10 +118,6 @@ def _check_formats(config, model, plan, head):
             )
 
 
-def _vocabulary(linear):
-    return linear if linear.format == WeightFormat.S8 else as_s8(linear)
-
-
 class Compilation:
     """What a model becomes on the way to an image, each step when it is asked for.
 
@@ -133,11 +132,16 @@ class Compilation:
         Positions that the KV cache gets.
     progress : function
         Called with a name, a count and the total.
+    head : :class:`str` or None
+        One of :data:`~mapper.head.HEADS` that the head, and with it a tied embedding, is rounded
+        to. None: it keeps its file's type.
     """
 
-    def __init__(self, model, config, context, progress=lambda what, done, total: None):
-        self.model, self.config, self.context, self.progress = model, config, context, progress
+    def __init__(self, model, config, context, progress=lambda what, done, total: None, head=None):
         _check(config, model, context)
+        self.head_format, self.file = head_format(head, config), model
+        self.model = held(model, config)
+        self.config, self.context, self.progress = config, context, progress
 
     @cached_property
     def graph(self):
@@ -146,14 +150,30 @@ class Compilation:
             return lowerable(self.model.graph)
 
     @cached_property
-    def embedding(self):
-        """The embedding in ``S8``, whose rows have addresses."""
-        return _vocabulary(self.model.embedding)
+    def kept_embedding(self):
+        """The file's embedding, in a format whose rows have addresses."""
+        found = self.model.embedding
+        able = found.format.name in self.config.formats and FORMATS[found.format].embeds
+        if able and not found.by_row:
+            return found
+        return as_s8(found, f"embeddings of configuration {self.config.name!r} are S8")
+
+    @property
+    def kept_head(self):
+        """The file's head: the embedding, if it is that."""
+        return self.kept_embedding if self.model.tied else self.model.head
 
     @cached_property
     def head(self):
-        """The head in ``S8``, as the embedding that it may be."""
-        return self.embedding if self.model.tied else _vocabulary(self.model.head)
+        """The head, rounded if that was asked for."""
+        if self.head_format is None:
+            return self.kept_head
+        return round_to(self.file.head, self.head_format)
+
+    @property
+    def embedding(self):
+        """The embedding: the head, if it is that."""
+        return self.head if self.model.tied else self.kept_embedding
 
     @cached_property
     def matrices(self):
@@ -204,6 +224,7 @@ class Compilation:
             program_units,
             self.packed.layer_units,
             self.head.format,
+            (self.embedding.format, centre_shift(self.embedding)),
             sum(node.gain_size for node in gains_of(body)),
         )
 
@@ -226,6 +247,15 @@ class Compilation:
                 f"configuration {self.config.name!r} holds {self.config.program_words}"
             )
         return program
+
+    def report(self):
+        """What :func:`~mapper.report.estimate` says, and what rounding the head again costs."""
+        found = estimate(
+            self.config, self.model, self.memory, self.values, self.packed, self.program
+        )
+        if self.head_format is not None:
+            found["head"] = asdict(HeadReport.of(self.head, self.kept_head, self.config))
+        return found
 
     def image(self):
         """The :class:`~host.image.image.Image`."""
@@ -256,13 +286,13 @@ class Compilation:
                 "kv_heads": model.kv_heads,
             },
             tokenizer={"json": model.tokenizer, "chat_template": model.chat_template},
-            report=estimate(config, model, memory, self.values, self.packed, program),
+            report=self.report(),
         )
         with _legal(model):
             return _verify(image, config)
 
 
-def compile_model(model, config, context, progress=lambda what, done, total: None):
+def compile_model(model, config, context, progress=lambda what, done, total: None, head=None):
     """Compile a model to an :class:`~host.image.image.Image`; :class:`Compilation` has the
     parameters."""
-    return Compilation(model, config, context, progress).image()
+    return Compilation(model, config, context, progress, head).image()

@@ -3,7 +3,7 @@
 from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
 from rtl.spec.descriptor import matrix_units
 from rtl.spec.formats import stream_units
-from rtl.spec.isa import WeightFormat
+from rtl.spec.numbers import UNIT_WORDS
 
 
 __all__ = ["MemoryMap"]
@@ -20,13 +20,22 @@ class MemoryMap:
         Of each layer's matrices, as they are packed: layers of sparse ones differ. One instruction
         streams them all.
     head_format : :class:`~rtl.spec.isa.WeightFormat`
-        Of the head, and of the embedding.
+    embedding : (:class:`~rtl.spec.isa.WeightFormat`, :class:`int`)
+        Its format, and the shift of its centres.
     layer_gains : :class:`int`
         Words of the gains of a layer.
     """
 
     def __init__(
-        self, config, model, context, program_units, layer_units, head_format, layer_gains
+        self,
+        config,
+        model,
+        context,
+        program_units,
+        layer_units,
+        head_format,
+        embedding,
+        layer_gains,
     ):
         def allocate(units):
             start, self.end = self.end, self.end + units
@@ -37,11 +46,14 @@ class MemoryMap:
         self.layer_units, self.layers_units = layer_units, sum(layer_units)
         self.layers = allocate(self.layers_units)
         shape = model.vocab, model.hidden // GROUP, config.beat_bytes
+        self.embed_format, self.embed_centre = embedding
         self.head_units = matrix_units(head_format, *shape)
         self.head = allocate(self.head_units)
-        self.embedding = self.head if model.tied else allocate(self.head_units)
-        self.embed_rows = self.embedding + 1  # the first block, behind the descriptor
-        self.embed_units = stream_units(WeightFormat.S8, config.block_rows, *shape[1:])
+        self.embedding = (
+            self.head if model.tied else allocate(matrix_units(self.embed_format, *shape))
+        )
+        self.embed_rows = self.embedding + 1  # the first ones, behind the descriptor
+        self.embed_units = stream_units(self.embed_format, UNIT_WORDS, *shape[1:])
         self.gain_units = model.hidden * 4 // UNIT_BYTES
         self.layer_gain_units = layer_gains * 4 // UNIT_BYTES
         self.gains = allocate(self.layer_gain_units * len(model.layers))
@@ -75,6 +87,6 @@ class MemoryMap:
 
     @property
     def weight_units(self):
-        """What a decode step reads of the weights: layers, head, and the block of the token's
-        embedding."""
+        """What a decode step reads of the weights: layers, head, and the 16 rows of the embedding
+        of which the token's is one."""
         return self.layers_units + self.head_units + self.embed_units

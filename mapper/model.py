@@ -1,8 +1,8 @@
 """A language model as the mapper sees it, whichever file it came from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 
@@ -35,12 +35,12 @@ REFITS = 8  # of a group's line to its few codes, after which hardly any code ch
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear:
-    """A matrix with the parameters its file gave it, for groups of `GROUP` weights along K or for
-    rows.
+    """A matrix with the parameters its file gave it, for groups of weights along K or for rows.
 
-    A weight is d * code + m in ``U1`` to ``U4``, and d * code in the other formats. ``TERNARY``,
-    ``SPARSE4`` and ``SPARSE8`` have one d per row; the other formats may. Then ``U1`` to ``U4``
-    have no m, and the weight is d * (2 * code - 2**bits + 1): the odd grid about zero.
+    A weight is d * code + m in ``U1`` to ``U5``, and d times the integer of the code
+    (:func:`~rtl.spec.formats.grid`) in the other formats. ``TERNARY``, ``SPARSE4`` and ``SPARSE8``
+    have one d per row; the other formats may. Then ``U1`` to ``U5`` have no m, and the weight is
+    d * (2 * code - 2**bits + 1): the odd grid about zero.
 
     Attributes
     ----------
@@ -49,13 +49,17 @@ class Linear:
     source : :class:`str`
         Type of the tensor in the file.
     format : :class:`rtl.spec.isa.WeightFormat`
-    codes : uint8 (``U1`` to ``U4``) or int8 (rows, K)
+    codes : uint8 or int8 (rows, K)
         Within `RANGES`; never rounded again when the file holds codes of the format.
-    d : float32 (rows, K / GROUP) or, one for each row, (rows, 1)
+    d : float32 (rows, K / :attr:`rtl.spec.formats.Format.group`) or, one for each row, (rows, 1)
     m : float32 (rows, K / GROUP), or None
     rounding : :class:`float` or None
         Root of the mean squared difference to the weights of the file, relative to theirs, where
         those were rounded to codes. None: the codes are the file's.
+    reason : :class:`str`
+        Why they are not in the file's own form, if that needs to be said.
+    file_bytes : :class:`int`
+        What it takes in the file; 0 where nobody said.
     """
 
     name: str
@@ -65,6 +69,8 @@ class Linear:
     d: np.ndarray
     m: np.ndarray | None = None
     rounding: float | None = None
+    reason: str = ""
+    file_bytes: int = 0
 
     @property
     def rows(self):
@@ -83,12 +89,21 @@ class Linear:
 
     def float32(self):
         """The weights, float32 (rows, K), each product and each sum rounded once."""
-        codes = grid(self.format, self.codes) if self.by_row else self.codes
+        centred = FORMATS[self.format].centred and not self.by_row
+        codes = self.codes if centred else grid(self.format, self.codes)
         weights = codes.reshape(*self.d.shape, -1).astype(np.float32)
         weights *= self.d[..., None]
         if self.m is not None:
             weights += self.m[..., None]
         return weights.reshape(self.codes.shape)
+
+    def part(self, rows):
+        """The matrix of some rows, a :class:`slice`. Its `rounding` is that of all of them."""
+        name, m = f"{self.name}[{rows.start}:{rows.stop}]", self.m
+        m = None if m is None else m[rows]
+        codes, d = self.codes[rows], self.d[rows]
+        share = self.file_bytes * len(codes) // self.rows
+        return replace(self, name=name, codes=codes, d=d, m=m, file_bytes=share)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,7 +144,7 @@ class Layers(Sequence):
         formats: Callable[[int], dict[str, WeightFormat]] | None = None,
     ):
         self._count, self._load = count, lru_cache(maxsize=1)(load)
-        self._formats = formats
+        self._formats = formats and cache(formats)  # which may look at all blocks of a file
 
     def formats(self, index):
         """Formats of a layer's matrices by name."""
@@ -257,6 +272,19 @@ class Model:
         gains.
         """
         return getattr(self, name) if layer is None else self.layers[layer].tensor(name)
+
+    @cached_property
+    def formats(self):
+        """Names of the formats that its matrices are in."""
+        found = {self.embedding.format, self.head.format}
+        for n in range(len(self.layers)):
+            its = self.layers
+            found |= (
+                set(its.formats(n).values())
+                if isinstance(its, Layers)
+                else {linear.format for linear in its[n].linears.values()}
+            )
+        return frozenset(fmt.name for fmt in found)
 
     @cached_property
     def embedding(self):

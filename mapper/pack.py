@@ -15,7 +15,7 @@ from sw_ref.numerics import WINDOW
 from .place import gains_of
 from .plan import centre_shift, stack
 from .quantize import integer_groups
-from .report import Tally, roundings
+from .report import Tally, add_tensors
 
 
 __all__ = ["Packed", "rope_table"]
@@ -36,8 +36,6 @@ class Packed:
     ----------
     layer_units : list of :class:`int`
         Units of each layer's matrices. How long sparse ones are shows when they are packed.
-    roundings : list of :class:`dict`
-        Of each tensor that was rounded, see :func:`~mapper.report.roundings`.
     """
 
     def __init__(self, compilation):
@@ -46,13 +44,12 @@ class Packed:
             name: np.float32(factor) for name, factor in self.model.graph.softmax_factors.items()
         }
         self._tallies = {matrix.name: {} for matrix in compilation.matrices}
-        self.roundings = []
+        self._tensors = {}
         body = compilation.values.sections.layers.body
         self.layers, self.gains, count = deque(), [], len(self.model.layers)
         for n, layer in enumerate(self.model.layers):
             compilation.progress("packing layers", n, count)
             self.layers.append(self._layer(layer))
-            self.roundings += roundings(layer.linears.values())
             self.gains.append(
                 np.concatenate(
                     [self._factor(node.gain) * layer.gains[node.gain] for node in gains_of(body)]
@@ -67,13 +64,12 @@ class Packed:
 
     def _layer(self, layer):
         plan = self.compilation.matrices[:-1]
-        return np.concatenate(
-            [self._matrix(matrix, stack(matrix, layer.linears)) for matrix in plan]
-        )
+        return np.concatenate([self._matrix(matrix, layer.linears) for matrix in plan])
 
-    def _matrix(self, matrix, linear, counted=True):
+    def _matrix(self, matrix, linears, counted=True):
         """A matrix as it lies in the stream. Its format and its centres are its layer's own."""
-        config, q = self.compilation.config, integer_groups(linear, centre_shift(linear))
+        linear, config = stack(matrix, linears), self.compilation.config
+        q = integer_groups(linear, centre_shift(linear))
         self._check_sums(matrix, q)
         factors = [np.full(end - start, self._factor(name)) for name, start, end in matrix.parts]
         raw = described(
@@ -89,6 +85,7 @@ class Packed:
         if counted:
             tallies = self._tallies[matrix.name]
             tallies.setdefault(q.format, Tally(matrix=matrix, format=q.format)).add(config, q, raw)
+        add_tensors(self._tensors, matrix, linears, q, len(raw))
         return np.frombuffer(raw, np.uint8)
 
     def _check_sums(self, matrix, q):
@@ -99,6 +96,12 @@ class Packed:
                 f"{self.model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs "
                 f"may need {bits} bits, the accumulators have {ACC_BITS}"
             )
+
+    @property
+    def tensors(self):
+        """A :class:`dict` of each tensor, see :func:`~mapper.report.add_tensors`: the layers', and
+        the others', once :meth:`data` was called."""
+        return list(self._tensors.values())
 
     @property
     def tallies(self):
@@ -123,13 +126,10 @@ class Packed:
             at = place(at, self.layers.popleft())
         place(memory.gains, np.concatenate(self.gains).astype("<f4"))
         head, embedding = self.compilation.head, self.compilation.embedding
-        place(memory.head, self._matrix(matrix, head))
-        self.roundings += roundings([head] if model.tied else [head, embedding])
+        place(memory.head, self._matrix(matrix, {"head": head}))
         if not model.tied:
-            place(
-                memory.embedding,
-                self._matrix(replace(matrix, name="embedding"), embedding, counted=False),
-            )
+            of_embedding = replace(matrix, name="embedding")
+            place(memory.embedding, self._matrix(of_embedding, {"head": embedding}, counted=False))
         place(memory.final_gain, model.norm.astype("<f4"))
         place(memory.rope, rope_table(model, self.compilation.context).astype("<f4"))
         return data

@@ -11,6 +11,7 @@ from itertools import groupby
 import numpy as np
 
 from rtl.spec.config import GROUP
+from rtl.spec.formats import FORMATS
 
 from .model import ODD, RANGES, Layers
 from .passes import layer_products
@@ -94,7 +95,7 @@ def by_groups(linear):
     """The same weights, with a scale for each group, and a minimum where the format has centres."""
     if not linear.by_row:
         return linear
-    d = np.repeat(linear.d, linear.depth // GROUP, 1)
+    d = np.repeat(linear.d, linear.depth // FORMATS[linear.format].group, 1)
     if linear.format not in ODD.values():
         return replace(linear, d=d)
     top = np.float32(RANGES[linear.format][1])

@@ -6,7 +6,7 @@ relative to one fp32 scale per row. What that costs is measured by :meth:`Quanti
 with one scale per row has the machine's form already, and costs nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,10 @@ __all__ = ["Quantized", "integer_groups"]
 
 SHIFTS = range(8)  # what the field `centre` of a descriptor can say
 STRETCHES = np.linspace(1.0, 1.08, 9, dtype=np.float32)  # row scales tried, times the least one
+# Where scales are floats, too, such as E8M0 and E4M3: the largest becomes an integer of which many
+# binary fractions are integers.
+FLOATS = {WeightFormat.FP4, WeightFormat.FP4_16}
+ROUND = np.array([240, 128], np.float32)
 CHUNK = 1 << 18  # groups that are worked on at a time
 
 
@@ -34,14 +38,14 @@ class Quantized:
     format : :class:`rtl.spec.isa.WeightFormat`
     codes : uint8 or int8 (rows, K)
         The file's codes; mirrored in groups whose d is negative.
-    scale : uint8 (rows, K / GROUP)
+    scale : of :attr:`~rtl.spec.formats.Format.scale_dtype` (rows, K / the format's group)
     centre : int8 (rows, K / GROUP)
         Zeros in formats that have none.
     row_scale : float32 (rows,)
         Zero, or from `LEAST_ROW_SCALE` up in magnitude.
     centre_shift : :class:`int`
-    error : :class:`float`
-        Root of the mean squared difference to the file's weights, relative to theirs.
+    squared, power : float64 (rows,)
+        Mean squared difference to the weights it was made of, and their mean square.
     """
 
     format: WeightFormat
@@ -50,75 +54,106 @@ class Quantized:
     centre: np.ndarray
     row_scale: np.ndarray
     centre_shift: int
-    error: float
+    squared: np.ndarray
+    power: np.ndarray
+
+    @property
+    def error(self):
+        """Root of the mean squared difference, relative to the weights, of all rows."""
+        return self.error_of(slice(None))
+
+    def error_of(self, rows):
+        """The same of some rows."""
+        power = self.power[rows].mean()
+        return float(np.sqrt(max(self.squared[rows].mean(), 0) / power)) if power > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Groups:
     """What the choice of scales needs to know of the groups: weight = a * grid + b.
 
-    `grid` is the odd grid 2q - (2**bits - 1) in ``U1`` to ``U4``, the code in ``S8``. `mean` and
-    `square` are its mean and mean square in each group. All are float32 (rows, K / GROUP).
+    `grid` is the integer that a code stands for; `mean` and `square` are its mean and mean square
+    in each group. All are float32 (rows, groups). Scales are from `low` to `high`.
     """
 
     a: np.ndarray
     b: np.ndarray | None
     mean: np.ndarray
     square: np.ndarray
+    low: int
+    high: int
 
     def slice(self, rows):
         """The groups of some rows."""
         b = None if self.b is None else self.b[rows]
-        return Groups(self.a[rows], b, self.mean[rows], self.square[rows])
+        return replace(self, a=self.a[rows], b=b, mean=self.mean[rows], square=self.square[rows])
 
 
 def survey(linear):
-    """Mirror the groups whose d is negative. Returns codes and :class:`Groups`."""
-    flip = linear.d < 0
-    codes, a, b = linear.codes, np.abs(linear.d), None
+    """Mirror the groups whose d is negative, where scales have no sign. Returns codes and
+    :class:`Groups`.
+    """
     its = FORMATS[linear.format]
+    flip = (linear.d < 0) & (not its.signed_scale)
+    codes, a, b = linear.codes, np.where(flip, -linear.d, linear.d), None
     top = its.high
     if its.centred:
         b = linear.m + np.float32(top / 2) * linear.d  # the middle, from whichever end one counts
         a = a * np.float32(0.5)
     if flip.any():
-        groups = codes.reshape(*flip.shape, GROUP).copy()
+        groups = codes.reshape(*flip.shape, its.group).copy()
         groups[flip] = its.mirrored(groups[flip])  # -128 has no mirror: readers refuse it
         codes = groups.reshape(codes.shape)
     # Tables of bytes and one reduction each: a whole model's codes pass through here.
     on_grid = np.zeros(256, np.int16)
     on_grid[its.every_code.view(np.uint8)] = its.grid(its.every_code)
-    index = codes.view(np.uint8).reshape(-1, GROUP)
+    index = codes.view(np.uint8).reshape(-1, its.group)
     mean, square = (
         np.add.reduce(table[index], 1, dtype=table.dtype).reshape(flip.shape).astype(np.float32)
-        / GROUP
+        / its.group
         for table in (on_grid, on_grid.astype(np.int32) ** 2)
     )
-    return codes, Groups(a, b, mean, square)
+    low, high = (-128, 127) if its.signed_scale else (0, 255)
+    return codes, Groups(a, b, mean, square, low, high)
 
 
 def least_row_scale(groups, shift):
     """The least fp32 row scale with which scale and centre fit their bytes.
 
-    Values far below `LEAST_ROW_SCALE` become zeros.
+    Values far below `LEAST_ROW_SCALE` become zeros. Where scales have signs, it has the one that
+    makes the largest of them -128.
     """
-    least = groups.a.max(1) / np.float32(255)
+    if groups.low:
+        extreme = np.take_along_axis(groups.a, np.abs(groups.a).argmax(1)[:, None], 1)[:, 0]
+        least = np.abs(extreme) / np.float32(-groups.low)
+        least = np.where(least > 0, np.maximum(least, LEAST_ROW_SCALE), np.float32(0))
+        return np.copysign(least, -extreme)
+    least = groups.a.max(1) / np.float32(groups.high)
     if groups.b is not None:
         least = np.maximum(least, np.abs(groups.b).max(1) / np.float32(127 << shift))
     return np.where(least > 0, np.maximum(least, LEAST_ROW_SCALE), np.float32(0))
 
 
+def row_scales(groups, shift, fmt):
+    """Row scales to try."""
+    least = least_row_scale(groups, shift)
+    tried = [least * stretch for stretch in STRETCHES]
+    if fmt in FLOATS:
+        tried += [np.maximum(groups.a.max(1) / most, least) for most in ROUND]
+    return tried
+
+
 def fit(groups, row_scale, shift):
     """The best scale and centre for a row scale.
 
-    Returns them, and the mean squared error of each row, float64.
+    Returns them, None where there are no centres, and the mean squared error of each row, float64.
     """
-    inverse = (1 / np.where(row_scale > 0, row_scale, 1))[:, None]
+    inverse = (1 / np.where(row_scale != 0, row_scale, 1))[:, None]
     a = groups.a * inverse
-    scale = np.rint(a).clip(0, 255)
+    scale = np.rint(a).clip(groups.low, groups.high)
     error = a - scale
     if groups.b is None:
-        centre = np.zeros_like(a)
+        centre = None
         squared = error * error * groups.square
     else:
         b, step = groups.b * inverse, np.float32(1 << shift)
@@ -139,21 +174,21 @@ def best_shift(groups):
 
 def by_row(linear: Linear, shift: int) -> Quantized:
     """A matrix with a scale per row as it is: its groups' scales are 1."""
-    groups, d, error = (linear.rows, linear.depth // GROUP), linear.d[:, 0], 0.0
-    lost = (np.abs(d) < LEAST_ROW_SCALE) & (d != 0)
+    groups, d, its = linear.depth // GROUP, linear.d[:, 0], FORMATS[linear.format]
+    lost, power = (np.abs(d) < LEAST_ROW_SCALE) & (d != 0), np.ones(linear.rows)
     if lost.any():
         codes = grid(linear.format, linear.codes)
         power = d.astype(np.float64) ** 2 * (codes * codes).mean(1)
-        error = float(np.sqrt(power[lost].sum() / power.sum())) if power.any() else 0.0
         d = np.where(lost, np.float32(0), d)
     return Quantized(
         format=linear.format,
         codes=linear.codes,
-        scale=np.ones(groups, np.uint8),
-        centre=np.zeros(groups, np.int8),
+        scale=np.ones((linear.rows, linear.depth // its.group), its.scale_dtype),
+        centre=np.zeros((linear.rows, groups), np.int8),
         row_scale=d,
         centre_shift=shift,
-        error=error,
+        squared=np.where(lost, power, 0),
+        power=power,
     )
 
 
@@ -165,29 +200,28 @@ def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
     if linear.by_row:
         return by_row(linear, shift or 0)
     codes, groups = survey(linear)
-    rows, count = linear.d.shape
+    its, (rows, count) = FORMATS[linear.format], linear.d.shape
     step = max(1, CHUNK // count)
     spans = [slice(at, at + step) for at in range(0, rows, step)]
     # Every row of a large matrix says the same about the shift as a few hundred thousand groups.
     if shift is None:
         shift = best_shift(groups.slice(slice(None, None, -(-rows // step))))
-    scale, centre = np.zeros((rows, count), np.uint8), np.zeros((rows, count), np.int8)
+    scale = np.zeros((rows, count), its.scale_dtype)
+    centre = np.zeros((rows, linear.depth // GROUP), np.int8)
     row_scale, squared = np.zeros(rows, np.float32), np.full(rows, np.inf)
     for span in spans:
         part = groups.slice(span)
-        least = least_row_scale(part, shift)
-        for stretch in STRETCHES:
-            tried = least * stretch
+        for tried in row_scales(part, shift, linear.format):
             new_scale, new_centre, error = fit(part, tried, shift)
             better = error < squared[span]
-            scale[span][better], centre[span][better] = new_scale[better], new_centre[better]
+            scale[span][better] = new_scale[better]
+            if new_centre is not None:
+                centre[span][better] = new_centre[better]
             row_scale[span][better], squared[span][better] = tried[better], error[better]
     power = groups.a.astype(np.float64) ** 2 * groups.square
     if groups.b is not None:
         b = groups.b.astype(np.float64)
         power += 2 * groups.a * b * groups.mean + b * b
-    power = power.mean()
-    error = float(np.sqrt(max(squared.mean(), 0) / power)) if power > 0 else 0.0
     return Quantized(
         format=linear.format,
         codes=codes,
@@ -195,5 +229,6 @@ def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
         centre=centre,
         row_scale=row_scale,
         centre_shift=shift,
-        error=error,
+        squared=squared,
+        power=power.mean(1),
     )

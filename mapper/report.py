@@ -1,18 +1,19 @@
 """Report: sizes of an image, and estimated cycles of each operation of a decode step."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
 from rtl.spec.config import GROUP, UNIT_BYTES
 from rtl.spec.formats import FORMATS, WeightFormat
 from rtl.spec.isa import INSTRUCTION_BYTES
-from rtl.spec.numbers import TILES
+from rtl.spec.numbers import TILES, UNIT_WORDS
 from rtl.spec.sparse_modes import BLOCK, MODES, SLOTS, Mode
 
 from .plan import Matrix
 
 
-__all__ = ["Tally", "estimate", "roundings"]
+__all__ = ["Tally", "add_tensors", "estimate"]
 
 
 PATTERNS = {Mode.ZERO: "0:16", **{mode: name for name, mode in MODES.items()}, Mode.DENSE: "16:16"}
@@ -116,18 +117,36 @@ def _block_steps(config, fmt, mode):
     return beats * max(-(-rows // TILES), 1 + twice)
 
 
-def roundings(linears):
-    """Tensors whose weights were rounded to codes, and the relative RMS error of that."""
-    return [
-        {
-            "tensor": linear.name,
-            "source": linear.source,
-            "format": linear.format.name,
-            "error": linear.rounding,
-        }
-        for linear in linears
-        if linear.rounding is not None
-    ]
+def add_tensors(found, matrix, linears, quantized, size):
+    """Add what the report says of the tensors of a matrix that takes `size` bytes of the stream.
+
+    `found` has dictionaries by the tensors' names: `name` and `type` in the file, `format`, bytes
+    in the file and in DRAM, `error`, the relative RMS difference to the file's weights, and, where
+    those were rounded to other codes, `rounding`, what that alone costs, and `reason`. Rounding,
+    and bringing scales to integers, are taken as independent; parts of a tensor count by their
+    rows.
+    """
+    at = 0
+    for name, start, end in matrix.parts:
+        linear, rows = linears[name], end - start
+        rounding = linear.rounding or 0.0
+        its = found.setdefault(
+            linear.name,
+            {
+                "name": linear.name,
+                "type": linear.source,
+                "format": linear.format.name,
+                "file_bytes": linear.file_bytes,
+                "dram_bytes": 0,
+                "error": 0.0,
+            },
+        )
+        error = math.hypot(quantized.error_of(slice(at, at + rows)), rounding)
+        its["error"] = math.hypot(its["error"], error * math.sqrt(rows / linear.rows))
+        its["dram_bytes"] += size * (at + rows) // matrix.rows - size * at // matrix.rows
+        if linear.rounding is not None:
+            its |= {"rounding": rounding, "reason": linear.reason or "as asked for"}
+        at += rows
 
 
 def _errors(tallies):
@@ -153,13 +172,13 @@ def estimate(config, model, memory, vector, packed, program):
     operations.append(
         {
             "operation": "embedding",
-            "format": WeightFormat.S8.name,
-            "rows": config.block_rows,
+            "format": memory.embed_format.name,
+            "rows": UNIT_WORDS,
             "depth": model.hidden,
             "times": 1,
             "cycles": size // config.beat_bytes,
             "bytes": size,
-            "bits_per_weight": 8 * size / (config.block_rows * model.hidden),
+            "bits_per_weight": 8 * size / (UNIT_WORDS * model.hidden),
         }
     )
     layers = [t for t in tallies if t.matrix.name != "head"]
@@ -175,6 +194,8 @@ def estimate(config, model, memory, vector, packed, program):
         "layers_bits_per_weight": 8 * sum(t.size for t in layers) / sum(t.weights for t in layers),
         "layer_units": memory.layer_units,
         "scale_error": _errors(tallies),
-        **({"roundings": packed.roundings} if packed.roundings else {}),
+        "bytes_per_token": memory.weight_units * UNIT_BYTES,
+        "file_bytes": sum(its["file_bytes"] for its in packed.tensors),
+        "tensors": packed.tensors,
         "operations": operations,
     }

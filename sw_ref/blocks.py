@@ -1,9 +1,11 @@
 """Blocks of the packed formats, as :mod:`rtl.spec.formats` lays them out, as the integers that they
 stand for.
 
-U1, U2, U3 and TERNARY; :mod:`sw_ref.linear` takes U4 and S8 as they lie. Integers are in float32,
-which holds them exactly.
+U1, U2, U3, TERNARY, and nibbles with more bits or a book; :mod:`sw_ref.linear` takes U4 and S8 as
+they lie. Integers are in float32, which holds them exactly.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,10 +16,19 @@ from .kernels import kernel
 from .numerics import f32
 
 
-__all__ = ["CODES", "block_of_codes", "block_of_trits"]
+__all__ = [
+    "CODES",
+    "NIBBLES",
+    "Nibbles",
+    "block_of_codes",
+    "block_of_nibbles",
+    "block_of_trits",
+    "nibbles_of",
+]
 
 
 CODES = WeightFormat.U1, WeightFormat.U2, WeightFormat.U3
+NIBBLES = tuple(WeightFormat[name] for name in ("U5", "S6", "FP4", "FP4_16", "IQ4"))
 RUNS = np.array([0, *(FORMATS[fmt].scale_run for fmt in CODES)])  # by the bits of a code
 CODE_GEAR, TRIT_GEAR = FORMATS[WeightFormat.U3].gear, FORMATS[WeightFormat.TERNARY].gear
 PLANE = GROUP // 8  # Bytes of one bit of a group's codes.
@@ -36,6 +47,68 @@ def _trit_table():
 
 
 TRITS = _trit_table()
+
+
+class Nibbles(NamedTuple):
+    """A format of nibbles, for kernels."""
+
+    high_bits: int
+    parts: int  # bytes of a group
+    halved: bool  # the second is the scale of elements 16 to 31, otherwise a centre
+    signed: bool
+    integers: np.ndarray  # float32 (64,), by code
+
+
+def nibbles_of(fmt):
+    """The :class:`Nibbles` of a format; of one that is not among `NIBBLES` an empty one."""
+    its, table = FORMATS[fmt], np.zeros(64, np.float32)
+    if fmt not in NIBBLES:
+        return Nibbles(0, 0, False, False, table)
+    table[its.every_code.view(np.uint8) & 63] = its.grid(its.every_code)
+    return Nibbles(its.high_bits, len(its.parts), its.group < GROUP, its.signed_scale, table)
+
+
+@kernel
+def _high(stream, at, bits, k):
+    """Bits of code k beyond its nibble, in their place; `at` is where the row's lie."""
+    if bits == 1:
+        return (stream[at + (k >> 3)] >> (k & 7) & 1) << 4
+    return (stream[at + (k >> 2)] >> 2 * (k & 3) & 3) << 4 if bits == 2 else 0
+
+
+@kernel
+def block_of_nibbles(stream, at, its, beat_bytes, centre_shift, integers):
+    """Read the block of a :class:`Nibbles` at byte `at` to `integers` (rows, K), float32."""
+    rows, depth = integers.shape
+    values, groups, width = integers.reshape(-1), depth // GROUP, beat_bytes // 16
+    scale_run, high_run = 16 // its.parts, 4 // its.high_bits if its.high_bits else 1
+    scales, highs, at = at, at, at + beat_bytes
+    for step in range(rows // width * groups):
+        tile, group = divmod(step, groups)
+        if step % scale_run == 0:
+            scales, at = at, at + beat_bytes
+        if its.high_bits and step % high_run == 0:
+            highs, at = at, at + beat_bytes
+        for row in range(width):
+            first = (tile * width + row) * depth + group * GROUP
+            more = highs + 16 * row + 4 * its.high_bits * (step % high_run)
+            for i in range(16):
+                byte = stream[at + 16 * row + i]
+                low, high = np.int64(byte & 15), np.int64(byte >> 4)
+                low += _high(stream, more, its.high_bits, i)
+                high += _high(stream, more, its.high_bits, 16 + i)
+                values[first + i], values[first + 16 + i] = its.integers[low], its.integers[high]
+            own = scales + its.parts * (step % scale_run * width + row)
+            scale = f32(np.int8(stream[own]) if its.signed else stream[own])
+            upper, centre = scale, f32(0)
+            if its.halved:
+                upper = f32(np.int8(stream[own + 1]) if its.signed else stream[own + 1])
+            elif its.parts == 2:
+                centre = f32(np.int64(np.int8(stream[own + 1])) << centre_shift)
+            for i in range(first, first + 16):
+                values[i] = values[i] * scale + centre
+                values[i + 16] = values[i + 16] * upper + centre
+        at += beat_bytes
 
 
 @kernel

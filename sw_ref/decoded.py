@@ -5,7 +5,7 @@ import numpy as np
 from rtl.spec.formats import FORMATS, WeightFormat
 from rtl.spec.numbers import GROUP, TILES
 
-from .blocks import CODES, block_of_codes, block_of_trits
+from .blocks import CODES, NIBBLES, block_of_codes, block_of_nibbles, block_of_trits
 from .kernels import exact, kernel, largest, product, shifted, value
 from .numerics import WINDOW, f32
 from .sparse import LANE, ROWS, stripe
@@ -39,8 +39,8 @@ def _aligned(q, exponents):
 
 
 def decodes(fmt):
-    """Whether there is a kernel for a format: U1 to U3, trits, and all that are sparse."""
-    return FORMATS[fmt].sparse or fmt in CODES or fmt == WeightFormat.TERNARY
+    """Whether there is a kernel for a format: U1 to U3, trits, nibbles, and all that are sparse."""
+    return FORMATS[fmt].sparse or fmt in CODES + NIBBLES or fmt == WeightFormat.TERNARY
 
 
 @kernel
@@ -49,6 +49,7 @@ def decoded(
     places,
     code_bits,
     sparse,
+    nibbles,
     begin,
     end,
     rows,
@@ -62,7 +63,8 @@ def decoded(
     """Do blocks `begin` to `end`, which begin at the bytes `places`, of
     :func:`sw_ref.linear.linear`'s.
 
-    `code_bits` and `sparse` are the format's, of which there are those that :func:`decodes` says.
+    `code_bits` and `sparse` are the format's, of which there are those that :func:`decodes` says;
+    `nibbles` are its :class:`~.blocks.Nibbles`.
     """
     columns, groups = exponents.shape
     block_rows = (ROWS if sparse else TILES) * (beat_bytes // LANE)
@@ -72,6 +74,8 @@ def decoded(
         at = places[block]
         if sparse:
             stripe(stream, at, code_bits, beat_bytes, integers)
+        elif nibbles.parts:
+            block_of_nibbles(stream, at, nibbles, beat_bytes, centre_shift, integers)
         elif code_bits:
             block_of_codes(stream, at, code_bits, beat_bytes, centre_shift, integers)
         else:

@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 from rtl.spec.formats import FORMATS, WeightFormat
 from rtl.spec.numbers import GROUP, TILES
 
+from .blocks import nibbles_of
 from .decoded import decoded, decodes
 from .kernels import kernel, largest, product, shifted, value
 from .numerics import WINDOW, f32, linear as define
@@ -119,6 +120,7 @@ def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, strid
                 at,
                 its.code_bits,
                 its.sparse,
+                nibbles_of(fmt),
                 begin,
                 end,
                 rows,

@@ -15,7 +15,7 @@ import numpy as np
 from rtl.spec.config import KV_BLOCK, UNIT_BYTES
 from rtl.spec.csr import BEST
 from rtl.spec.descriptor import Descriptor
-from rtl.spec.formats import unpack
+from rtl.spec.formats import integers, unpack
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -28,7 +28,6 @@ from rtl.spec.isa import (
     Sync,
     Unit,
     Vector,
-    WeightFormat,
 )
 from rtl.spec.limits import TOKEN_COUNTERS
 from rtl.spec.numbers import UNIT_WORDS
@@ -286,17 +285,13 @@ class Machine:
             self.best = best(self.logits[insn.column])
 
     def _embed(self, insn):
-        block = self.config.block_rows
-        stream = self._front()
-        size = places(stream, WeightFormat.S8, block, insn.groups, self.config.beat_bytes)[-1]
-        codes, scale, _, row_scale = unpack(
-            WeightFormat.S8, stream, block, insn.groups, self.config.beat_bytes
-        )
+        shape = UNIT_WORDS, insn.groups, self.config.beat_bytes
+        stream, n = self._front(), insn.row % UNIT_WORDS
+        size = places(stream, insn.format, *shape)[-1]
+        *parts, row_scale = unpack(insn.format, stream, *shape)
         self._take(size)
-        n = insn.row % block
-        values = (codes[n].reshape(insn.groups, -1) * scale[n].astype(np.int32)[:, None]).reshape(
-            -1
-        )
+        codes, scale, centre = (part[n : n + 1] for part in parts)
+        values = integers(insn.format, codes, scale, centre, insn.centre)[0]
         self._words(insn.dst, len(values))[:] = numerics.product(values, row_scale[n])
 
     def cache(self, addr, length):

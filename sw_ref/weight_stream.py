@@ -7,8 +7,9 @@ from functools import lru_cache
 from rtl.spec.config import UNIT_BYTES
 from rtl.spec.descriptor import Contradiction, Descriptor, contradictions, fields_of, matrix_units
 from rtl.spec.formats import SPARSE, stream_units, sum_bits
-from rtl.spec.isa import Embed, MatMul, Stream, WeightFormat
+from rtl.spec.isa import Embed, MatMul, Stream
 from rtl.spec.limits import ACC_BITS, STREAMS_AHEAD
+from rtl.spec.numbers import UNIT_WORDS
 
 from .legal import Broken, need
 from .numerics import WINDOW
@@ -110,9 +111,7 @@ class WeightStream:
         `addr`.
         """
         if type(insn) is Embed:
-            return _block_units(
-                WeightFormat.S8, self.config.block_rows, insn.groups, self.config.beat_bytes
-            )
+            return _block_units(insn.format, UNIT_WORDS, insn.groups, self.config.beat_bytes)
         key = addr, left, insn.rows, insn.groups
         if key not in self.seen:
             self.seen[key] = self._matrix(insn, self._bytes(addr, left))

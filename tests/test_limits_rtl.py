@@ -37,6 +37,7 @@ from rtl.spec.limits import (
     REPETITIONS,
     ROWS,
 )
+from rtl.spec.numbers import UNIT_WORDS
 from sw_ref.attention import EXP2
 from sw_ref.machine import Machine
 from sw_ref.numerics import WINDOW
@@ -194,7 +195,7 @@ def test_rows(devices):
 @pytest.mark.parametrize("row", [ROWS - 1, ROWS])
 def test_embedding_row(devices, row):
     """The last token's row, and the last that the field can name."""
-    rng, data, block = np.random.default_rng(3), Data(), CONFIG.block_rows
+    rng, data, block = np.random.default_rng(3), Data(), UNIT_WORDS
     packed = pack(
         WeightFormat.S8,
         rng.integers(-128, 128, (block, GROUPS * 32)).astype(np.int8),

@@ -62,7 +62,7 @@ def run(args):
     image = model.compile(machine, context=options.model.context)
     images.save(image, options.output)
     if options.json:
-        print(json.dumps(image.report))
+        print(json.dumps(image.report | {"config": image.accelerator}))
     else:
         show(model.name, machine, image, options.output)
 
@@ -94,17 +94,47 @@ def size(count):
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
-def rounded(roundings):
-    """Lines that say how many tensors of which types were rounded, and how far at most."""
+def by_type(tensors):
+    """A table: how many tensors of which type are in which format, and what that costs."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("type", "format"):
+        table.add_column(name)
+    for name in ("tensors", "in the file", "in DRAM", "error at most"):
+        table.add_column(name, justify="right")
     found = defaultdict(list)
-    for its in roundings:
-        found[its["source"], its["format"]].append(its["error"])
-    for (source, format), errors in sorted(found.items()):
-        tensors = "tensor" if len(errors) == 1 else "tensors"
-        yield (
-            f"{len(errors)} {tensors} of {source} rounded to {format}: "
-            f"error at most {100 * max(errors):.2f} %"
+    for its in tensors:
+        found[its["type"], its["format"]].append(its)
+    for (source, format), its in sorted(found.items()):
+        file_bytes, dram_bytes = (sum(t[x] for t in its) for x in ("file_bytes", "dram_bytes"))
+        error = 100 * max(t["error"] for t in its)
+        table.add_row(
+            source, format, str(len(its)), size(file_bytes), size(dram_bytes), f"{error:.2f} %"
         )
+    return table
+
+
+def rounded(tensors):
+    """Lines that say why tensors were rounded, and how far at most."""
+    found = defaultdict(list)
+    for its in tensors:
+        if "rounding" in its:
+            found[its["type"], its["format"], its["reason"]].append(its["rounding"])
+    for (source, format, reason), errors in sorted(found.items()):
+        count = "1 tensor" if len(errors) == 1 else f"{len(errors)} tensors"
+        yield (
+            f"{count} of {source} rounded to {format}, by at most {100 * max(errors):.2f} %: "
+            f"{reason}"
+        )
+
+
+def head_line(its):
+    """What rounding the head costs, and what it saves."""
+    saved = its["bytes_before"] - its["bytes"]
+    return (
+        f"head: {size(its['bytes'])} in {its['format']} instead of {size(its['bytes_before'])} in "
+        f"{its['instead_of']}: {size(abs(saved))} {'less' if saved >= 0 else 'more'} per token, "
+        f"error {100 * its['error']:.2f} %"
+    )
 
 
 def show(name, config, image, path):
@@ -142,8 +172,11 @@ def show(name, config, image, path):
             if count
         )
         out.print(f"blocks of sparse weights: {', '.join(shares)}", soft_wrap=True)
-    for line in rounded(report.get("roundings", [])):
+    out.print(by_type(report["tensors"]))
+    for line in rounded(report["tensors"]):
         out.print(line, soft_wrap=True)
+    if "head" in report:
+        out.print(head_line(report["head"]), soft_wrap=True)
     cycles = report["estimated_cycles_per_token"]
     out.print(
         f"program {report['program_instructions']} instructions, weights "

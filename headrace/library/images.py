@@ -52,18 +52,18 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def compile_image(model: "Model", machine: Machine, context: int) -> Image:
+def compile_image(model: "Model", machine: Machine, context: int, head: str | None = None) -> Image:
     """Compile a model, with a progress bar on terminals."""
     from mapper.compile import compile_model
 
     Tokenizer.from_json(model.tokenizer)  # refuses what cannot be used, before a long compilation
     with progress("compiling") as report:
         return compile_model(
-            model, machine, context, lambda what, done, total: report(done, total, what)
+            model, machine, context, lambda what, done, total: report(done, total, what), head
         )
 
 
-def dump(model: "Model", machine: Machine, context: int, step: str) -> str:
+def dump(model: "Model", machine: Machine, context: int, step: str, head: str | None = None) -> str:
     """What a model is after a step of compiling it, as text."""
     from mapper.compile import Compilation
     from mapper.dump import dump as text_of
@@ -71,7 +71,7 @@ def dump(model: "Model", machine: Machine, context: int, step: str) -> str:
     with progress("compiling") as report:
         return text_of(
             Compilation(
-                model, machine, context, lambda what, done, total: report(done, total, what)
+                model, machine, context, lambda what, done, total: report(done, total, what), head
             ),
             step,
         )
@@ -85,7 +85,14 @@ def save(image: Image, path: str | os.PathLike[str]) -> None:
         raise UserError(f"{path}: cannot be written: {error}") from None
 
 
-def kept(model: "Model", name: str, bits: int, machine: Machine, context: int) -> Image:
+def kept(
+    model: "Model",
+    name: str,
+    bits: int,
+    machine: Machine,
+    context: int,
+    head: str | None = None,
+) -> Image:
     """The image of a model: read if it is kept, else compiled and kept.
 
     `name` is what the user calls the model, `bits` what :func:`mapper.read.find.load` rounded to. A
@@ -95,13 +102,14 @@ def kept(model: "Model", name: str, bits: int, machine: Machine, context: int) -
         FORMAT_VERSION,
         model.sha256,
         bits,
+        head,
         machine.digest,
         machine.patterns,
         context,
         fingerprint(),
     ]
     key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
-    stem = f"{Path(name).stem}-{_file_name(machine)}-{context}"
+    stem = f"{Path(name).stem}-{_file_name(machine)}-{context}{f'-{head}' if head else ''}"
     path = cache() / f"{stem}-{key}{SUFFIX}"
     if os.path.exists(path):
         try:
@@ -111,7 +119,7 @@ def kept(model: "Model", name: str, bits: int, machine: Machine, context: int) -
                 f"headrace: {path}: the kept image is damaged; compiling the model again",
                 file=sys.stderr,
             )
-    image = compile_image(model, machine, context)
+    image = compile_image(model, machine, context, head)
     try:
         save(image, path)
     except UserError as error:  # it would only be there sooner the next time

@@ -4,18 +4,40 @@ Without a name it is `DEFAULT`. Commands that synthesize, or run many programs, 
 their own `DEFAULT_CONFIG`; bitstreams and exports have the board's.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 from host import configurations
-from rtl.spec.config import Config
+from host.boards import descriptions
+from rtl.spec.config import CORES, DEFAULTS, Config
 
 
-__all__ = ["DEFAULT", "Machine", "machine", "names"]
+__all__ = ["DEFAULT", "Machine", "machine", "names", "suited"]
 
 
 Machine = Config
 DEFAULT = "wide"  # answers sooner than `small`, though its cycles are slower to simulate
+
+
+def suited(machine: Machine, formats: Iterable[str]) -> Machine:
+    """The machine with the weight formats of a model added, where nobody chose any.
+
+    A configuration that names no formats, and is no board's, has those that need no wider
+    multipliers; a file of another type would be rounded for it.
+    """
+    free = {*machine.formats} == {*DEFAULTS[machine.core]} and machine.name not in descriptions()
+    more = [
+        name for name in CORES[machine.core] if name in set(formats) and name not in machine.formats
+    ]
+    if not free or not more:
+        return machine
+    return replace(
+        machine,
+        name="+".join([machine.name, *more]),
+        formats=(*machine.formats, *more),
+    )
 
 
 def names() -> list[str]:

@@ -8,7 +8,7 @@ from host.image.image import Image
 from host.image.schema import configuration
 
 from . import images
-from .machines import DEFAULT, Machine, machine as machine_of
+from .machines import DEFAULT, Machine, machine as machine_of, suited
 from .runner import Runner
 
 
@@ -44,10 +44,13 @@ class Model:
         What it runs on where nothing else is said.
     source : :class:`mapper.model.Model` or None
         Its weights and sizes; None for a :class:`Program`.
+    bits : :class:`int`
+    head : :class:`str` or None
+        What weights, and the head, are rounded to: see :func:`load`.
     """
 
-    def __init__(self, path: str, source: "Source", bits: int):
-        self.path, self.source, self.bits = path, source, bits
+    def __init__(self, path: str, source: "Source", bits: int, head: str | None = None):
+        self.path, self.source, self.bits, self.head = path, source, bits, head
         self.name, self.machine = source.name, machine_of(DEFAULT)
 
     def __repr__(self):
@@ -68,7 +71,9 @@ class Model:
         :class:`host.image.image.Image`
             Its `report` has sizes in bytes and estimated cycles; its `save(path)` writes it.
         """
-        return images.compile_image(self.source, self._machine(machine), self._context(context))
+        return images.compile_image(
+            self.source, self.suited(machine), self._context(context), self.head
+        )
 
     def dump(
         self, step: str, machine: str | Machine | None = None, *, context: int | None = None
@@ -78,12 +83,19 @@ class Model:
         """
         if step not in STEPS:
             raise UserError(f"step must be one of {', '.join(STEPS)}, not {step!r}")
-        return images.dump(self.source, self._machine(machine), self._context(context), step)
+        return images.dump(
+            self.source, self.suited(machine), self._context(context), step, self.head
+        )
 
     def image(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
         """The same as :meth:`compile`, but compiled only once and then kept in a cache."""
         return images.kept(
-            self.source, self.path, self.bits, self._machine(machine), self._context(context)
+            self.source,
+            self.path,
+            self.bits,
+            self.suited(machine),
+            self._context(context),
+            self.head,
         )
 
     def on(
@@ -107,11 +119,16 @@ class Model:
         timeline : path
             With ``"sim"``: a file to write what the units do to, for Perfetto.
         """
-        chosen = self._machine(machine)
+        chosen = self.suited(machine)
         return Runner(self.image(chosen, context=context), chosen, device, timeline=timeline)
 
-    def _machine(self, machine):
-        return self.machine if machine is None else machine_of(machine)
+    def suited(self, machine: str | Machine | None = None) -> Machine:
+        """The machine with the weight formats of the model added, if nobody chose any for it: see
+        :func:`.machines.suited`."""
+        found = self.machine if machine is None else machine_of(machine)
+        if self.source is None:
+            return found
+        return suited(found, self.source.formats | ({self.head} if self.head else set()))
 
     def _context(self, context):
         check_context(context)
@@ -148,7 +165,7 @@ class Program(Model):
                 f"{self.path}: an image's context is fixed, context must be left out; "
                 "compile the model again with it"
             )
-        chosen, image = self._machine(machine), self._image
+        chosen, image = self.suited(machine), self._image
         # A device refuses it too, but may take minutes to build first.
         if chosen.digest != image.digest:
             raise UserError(
@@ -163,16 +180,21 @@ class Program(Model):
         return image
 
 
-def load(name: str | os.PathLike[str], *, bits: int = 8) -> Model:
+def load(name: str | os.PathLike[str], *, bits: int = 8, head: str | None = None) -> Model:
     """Read a model.
 
     Parameters
     ----------
     name : :class:`str` or path
-        ``"smollm2"``, ``"tiny"``, ``"tiny-sparse"``, ``"tiny-mixed"``; a GGUF file, a folder with
-        safetensors, or a program image.
+        ``"smollm2"``, ``"tiny"``, ``"tiny-sparse"``, ``"tiny-mixed"``, ``"tiny-q1"``,
+        ``"tiny-q2"``, ``"tiny-q3"``; a GGUF file, a folder with safetensors, or a program image.
     bits : :class:`int`
         1, 2, 3, 4 or 8: what weights are rounded to where a folder has them in float.
+    head : :class:`str`
+        A format that the head, and with it an embedding that is the head, is rounded to again when
+        the model is compiled: ``"S8"``, ``"U4"``, ``"U5"``, ``"S6"``, ``"IQ4"``, ``"FP4"`` or
+        ``"FP4_16"``, which the machine must have. None: it keeps its type. The report of the image
+        has what it costs.
 
     Raises
     ------
@@ -183,7 +205,12 @@ def load(name: str | os.PathLike[str], *, bits: int = 8) -> Model:
     if not path:
         raise UserError("model must be a model, it is empty")
     if images.is_image(path):
+        if head is not None:
+            raise UserError(
+                f"{path}: an image's head is fixed, head must be left out; compile the model "
+                "again with it"
+            )
         return Program(path, Image.load(path))
     from mapper.read.find import load as read
 
-    return Model(path, read(path, bits), bits)
+    return Model(path, read(path, bits), bits, head)

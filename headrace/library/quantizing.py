@@ -25,18 +25,15 @@ class Quantized:
     ----------
     name : :class:`str`
         Of the model.
-    kind, head : :class:`str`
-        Types of the layers' matrices, and of the embedding and the head.
-    matrices : :class:`int`
+    types : :class:`dict` of :class:`str` to :class:`str`
+        Type of each matrix, by name.
     instead : :class:`dict` of :class:`str` to :class:`str`
         Matrices whose rows are no multiple of their type's block, and the types that they have
         instead.
     """
 
     name: str
-    kind: str
-    head: str
-    matrices: int
+    types: dict[str, str]
     instead: dict[str, str]
 
 
@@ -79,7 +76,9 @@ def quantize(
     """Round a model's matrices to a type of GGUF, and write a new GGUF file.
 
     Matrices that have the type already stay as they are. Gains of norms are F32. Rows that are no
-    multiple of the type's block get Q8_0, or F16 where that does not fit either.
+    multiple of the type's block get another type, as llama-quantize has it: Q5_0 for Q4_K, Q5_1
+    for Q5_K, Q8_0 for Q6_K, Q4_0 for Q2_K and Q3_K, IQ4_NL for IQ4_XS. Otherwise they get Q8_0, or
+    F16 where that does not fit either.
 
     Parameters
     ----------
@@ -87,8 +86,9 @@ def quantize(
         A model that ``headrace.load`` takes. Metadata of a GGUF file is copied. The tokenizer of a
         folder must be byte-level BPE.
     kind, head : :class:`str`
-        Types, such as ``"Q4_0"``: of the layers' matrices, and of the embedding and the head, by
-        default Q8_0 where `kind` is none of F32, F16 and BF16.
+        Types, such as ``"Q4_0"``: of the layers' matrices, or ``"mixed"``, llama-quantize's Q4_K_M;
+        and of the embedding and the head, by default `kind` if that is F32, F16 or BF16, Q8_0 if it
+        is Q8_0 or MXFP4, otherwise Q6_K.
     """
     from mapper.read.find import find, load
     from mapper.write import content, gguf
@@ -107,8 +107,6 @@ def quantize(
         written = gguf.write(partial, what, *types, report)
     return Quantized(
         name=what.name,
-        kind=types[0].name,
-        head=types[1].name,
-        matrices=written.matrices,
+        types=written.types,
         instead=written.instead,
     )

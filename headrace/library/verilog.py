@@ -58,7 +58,7 @@ def verilog(
 
 
 def with_core(config: Machine, core: str | None, what: str = "core") -> Machine:
-    """A machine with another linear core, that is built for all of its formats."""
+    """A machine with another linear core, and the formats that this has when none are named."""
     if core is None or core == config.core:
         return config
     if core not in CORES:

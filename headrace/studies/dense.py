@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In
 from rtl.cores.carried import Carried
 from rtl.cores.core import LinearCore
 from rtl.spec.formats import FORMATS
+from rtl.spec.formats.nibbles import CodeBook, SixBits
 from rtl.spec.isa import WeightFormat
 from rtl.spec.numbers import GROUP
 
@@ -14,7 +15,11 @@ from rtl.spec.numbers import GROUP
 __all__ = ["BITS", "SPREAD", "DenseCore", "elements_of", "rows_of"]
 
 
-DENSE = {its.name: its for its in FORMATS.values() if not its.sparse}
+DENSE = {
+    its.name: its
+    for its in FORMATS.values()
+    if not its.sparse and not isinstance(its, (SixBits, CodeBook))
+}
 BITS = {name: its.code_bits or 2 for name, its in DENSE.items()}  # planes of a weight
 SPREAD = {name: 4 // its.step_rows for name, its in DENSE.items()}  # 32-bit words of a row
 

@@ -21,6 +21,7 @@ from .tiles import FORMATS, TILES, WAYS, study
 __all__ = [
     "COMMANDS",
     "rewrite",
+    "table",
     "compare_block",
     "area_block",
     "ratio_block",
@@ -38,12 +39,12 @@ COMMANDS = [
 FAMILIES = {"ecp5": "Lattice ECP5, LUT4", "xcup": "Xilinx UltraScale+, LUT6"}
 
 
-def rewrite(text, blocks):
-    """Replace what lies between the marks of each block."""
+def rewrite(text, blocks, page="docs/cores.md"):
+    """Replace what lies between the marks of each block of the text of a page."""
     for name, lines in blocks.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         if text.count(begin) != 1 or text.count(end) != 1:
-            raise UserError(f"docs/cores.md must have one {begin} and one {end}")
+            raise UserError(f"{page} must have one {begin} and one {end}")
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.S)
         text = pattern.sub(lambda _: "\n".join([begin, *lines, end]), text)
     return text

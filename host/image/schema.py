@@ -85,13 +85,29 @@ class Error(Part, frozen=True):
     max: Amount
 
 
-class Rounding(Part, frozen=True):
-    """A tensor whose weights were rounded to codes; see :func:`mapper.report.roundings`."""
+class Tensor(Part, frozen=True):
+    """A tensor of the file; see :func:`mapper.report.add_tensors`."""
+
+    name: Name
+    type: Name
+    format: Format
+    file_bytes: Count
+    dram_bytes: Count
+    error: Amount
+    rounding: Amount | UnsetType = UNSET
+    reason: Name | UnsetType = UNSET
+
+
+class Head(Part, frozen=True):
+    """A head that was rounded again; see :class:`mapper.head.HeadReport`."""
 
     tensor: Name
     source: Name
     format: Format
+    instead_of: Format
     error: Amount
+    bytes: Positive
+    bytes_before: Positive
 
 
 class Operation(Part, frozen=True):
@@ -124,7 +140,10 @@ class Report(Part, frozen=True):
     layer_units: Annotated[list[Annotated[int, Meta(ge=1, le=STREAM)]], Meta(max_length=4096)]
     scale_error: Annotated[dict[str, Error], Meta(max_length=100)]
     operations: Annotated[list[Operation], Meta(max_length=100)]
-    roundings: Annotated[list[Rounding], Meta(max_length=100_000)] | UnsetType = UNSET
+    bytes_per_token: Positive
+    file_bytes: Count
+    tensors: Annotated[list[Tensor], Meta(max_length=100_000)]
+    head: Head | UnsetType = UNSET
 
 
 def _part(kind, **types):

@@ -55,6 +55,9 @@ class Family:
         Builds the :class:`~sw_ref.graph.Graph`.
     interleaved : tuple of :class:`str`
         Matrices whose heads GGUF has with the two elements of a RoPE pair side by side.
+    fused : mapping of :class:`str` to tuple of :class:`str`
+        Modules that some folders have instead of several matrices, whose rows lie one below the
+        other: Hugging Face's name, and the matrices' names in the graph.
     hf_fields : mapping of :class:`str` to tuple
         Values of fields of a ``config.json`` that its graph stands for, where
         :mod:`mapper.variants` would refuse them.
@@ -67,6 +70,7 @@ class Family:
     norms: Mapping[str, Names]
     graph: Callable[[Hyperparameters], Graph]
     interleaved: tuple[str, ...] = ()
+    fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hf_fields: Mapping[str, tuple] = field(default_factory=dict)
 
     @property

@@ -31,9 +31,10 @@ NORMS = {
     "attn_norm": Names("attn_norm", "input_layernorm"),
     "ffn_norm": Names("ffn_norm", "post_attention_layernorm"),
 }
+FUSED = {"self_attn.qkv_proj": ("q", "k", "v"), "mlp.gate_up_proj": ("gate", "up")}
 
 
-@family(gguf="llama", hf="llama", linears=LINEARS, norms=NORMS, interleaved=("q", "k"))
+@family(gguf="llama", hf="llama", linears=LINEARS, norms=NORMS, interleaved=("q", "k"), fused=FUSED)
 def llama(p: Hyperparameters) -> Graph:
     """The graph of a Llama."""
     heads = {"heads": p.heads, "kv_heads": p.kv_heads, "head_dim": p.head_dim}

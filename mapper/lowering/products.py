@@ -2,6 +2,7 @@
 
 from rtl.spec.config import GROUP
 from rtl.spec.isa import Dest, Embed, Load, MatMul, Quant, Scalar, Source, Stream, Token
+from rtl.spec.numbers import UNIT_WORDS
 from sw_ref.graph import Angles, Embedding, Head
 
 from ..nodes import Product, Quantize
@@ -11,7 +12,7 @@ from . import Lowering, lowers
 
 @lowers(Embedding)
 class LowerEmbedding(Lowering):
-    """The block of the token's row, streamed, and the row of it."""
+    """The 16 rows of which the token's is one, streamed, and that row."""
 
     runs_ahead = begins_early = True
 
@@ -22,11 +23,13 @@ class LowerEmbedding(Lowering):
             Scalar(
                 rd=TEMP,
                 source=POSITION,
-                shift=to.config.block_rows.bit_length() - 1,
+                shift=UNIT_WORDS.bit_length() - 1,
                 factor=memory.embed_units,
             ),
             Stream(addr=memory.embed_rows, addr_reg=TEMP, size=memory.embed_units),
             Embed(
+                format=memory.embed_format,
+                centre=memory.embed_centre,
                 row=0,
                 row_reg=POSITION,
                 groups=node.size // GROUP,

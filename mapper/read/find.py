@@ -49,18 +49,20 @@ class Named:
 
 @dataclass(frozen=True, kw_only=True)
 class Bundled:
-    """A model that comes with this package."""
+    """A model that comes with this package: a folder, or a file in it."""
 
     folder: str
+    file: str | None = None
 
     def find(self):
-        """Path of the folder."""
+        """Path of the folder or file."""
         path = MODELS / self.folder
-        if not (path / "config.json").exists():
+        there = path / (self.file or "config.json")
+        if not there.exists():
             raise UserError(
                 f"{path}: the model must lie there, which comes with headrace; install it again"
             )
-        return path
+        return there if self.file else path
 
 
 NAMED = {
@@ -72,6 +74,7 @@ NAMED = {
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     ),
     **{name: Bundled(folder=name) for name in ("tiny", "tiny-sparse", "tiny-mixed")},
+    **{name: Bundled(folder=name, file="model.gguf") for name in ("tiny-q1", "tiny-q2", "tiny-q3")},
 }
 
 
@@ -89,7 +92,7 @@ def find(name) -> Path:
 
 
 def load(name, bits=8) -> Model:
-    """Read a model, see :func:`find`. `bits`, 1 to 4 or 8, is for weights that are floats in a
+    """Read a model, see :func:`find`. `bits`, 1 to 5 or 8, is for weights that are floats in a
     folder.
     """
     path = find(name)

@@ -232,11 +232,15 @@ class File:
             )
         return tensor
 
+    def blocks(self, tensor, rows):
+        """The blocks of a tensor of `rows` rows, uint8 (rows, blocks, bytes)."""
+        raw = np.frombuffer(self.data, np.uint8, tensor.size, tensor.offset)
+        return raw.reshape(rows, -1, tensor.type.size)
+
     def decoded(self, tensor, rows=1, order=None):
         """What a tensor's type makes of it, see :class:`.gguf_types.BlockType`: `rows` rows, in
         `order`."""
-        raw = np.frombuffer(self.data, np.uint8, tensor.size, tensor.offset)
-        raw = raw.reshape(rows, -1, tensor.type.size)
+        raw = self.blocks(tensor, rows)
         with np.errstate(all="ignore"):  # infinities and NaN are for the checks to refuse
             return tensor.type.decode(raw if order is None else raw[order])
 
@@ -288,9 +292,10 @@ class File:
                 f"multiple of {GROUP}, not {depth}"
             )
         found = self.unrounded(tensor, order)
-        if isinstance(found, Linear):
-            return found
-        return round_s8(tensor.name, tensor.type.name, found)
+        if not isinstance(found, Linear):
+            reason = f"the machine has no codes for {tensor.type.name}"
+            found = replace(round_s8(tensor.name, tensor.type.name, found), reason=reason)
+        return replace(found, file_bytes=tensor.size)
 
     def weights(self, tensor):
         """A matrix in float32, as its type has it."""
@@ -310,5 +315,5 @@ class File:
 
     def format(self, tensor):
         """The :class:`~rtl.spec.isa.WeightFormat` of :meth:`linear`'s result."""
-        fmt = tensor.type.format
-        return self.linear(tensor).format if fmt is None else fmt
+        with np.errstate(all="ignore"):  # see `decoded`
+            return tensor.type.format(self.blocks(tensor, tensor.shape[0]))

@@ -1,23 +1,21 @@
 """A Hugging Face folder: `config.json` and tensors by name, every number checked."""
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from host.errors import UserError
-from rtl.spec.isa import WeightFormat
 
 from . import safetensors_container
 from .bounds import brief
 from .safetensors_container import parse_json
 
 
-__all__ = ["METHOD", "Folder"]
+__all__ = ["Folder"]
 
 
-METHOD = "headrace"  # of quantization, when it is ours
-NATIVE = {fmt.name.lower(): fmt for fmt in WeightFormat}  # its formats
 INTEGER_LIMIT = (1 << 24) - 1  # of sizes in a configuration
 
 
@@ -40,6 +38,11 @@ class Folder:
                         f"{file}: tensor {brief(tensor.name)} is in {other.path.name} "
                         "too; take one of the files away"
                     )
+
+    @cached_property
+    def modules(self):
+        """Names of modules that have tensors: those without what is behind the last dot."""
+        return {name.rpartition(".")[0] for name in self.tensors}
 
     @property
     def sha256(self):
@@ -118,34 +121,6 @@ class Folder:
                 f"config.json, not {list(tensor.shape)}"
             )
         return tensor
-
-    @property
-    def native(self):
-        """Format of the machine's own integers that the weights are in; None when they are
-        floats.
-        """
-        about = self.config.get("quantization_config")
-        if about is None:
-            return None
-        if not isinstance(about, dict) or about.get("quant_method") != METHOD:
-            method = about.get("quant_method") if isinstance(about, dict) else about
-            raise UserError(
-                f"{self.file}: 'quant_method' must be {METHOD!r}, not {brief(method)}; "
-                "take this model's float weights instead"
-            )
-        name = about.get("format")
-        if not isinstance(name, str) or name not in NATIVE:
-            raise UserError(
-                f"{self.file}: 'format' must be one of {', '.join(NATIVE)}, not {brief(name)}"
-            )
-        return NATIVE[name]
-
-    def matrix(self, name, shape):
-        """The tensors of a matrix: one, or integers and their scales."""
-        tensors = [self.find(name, shape)]
-        if self.native is not None:
-            tensors.append(self.find(f"{name}_scale", shape[:1]))
-        return tensors
 
     def special(self, key, vocab, about=None):
         """Token ids under a key of the configuration, or of `about`: none, one or several."""

@@ -1,30 +1,24 @@
 """Read models of all families from a Hugging Face folder: `config.json` and safetensors.
 
-Weights are floats, which are rounded here, or they are in the machine's own numbers, for models
-that were trained in them. Then `config.json` has the entry ``"quantization_config":
-{"quant_method": "headrace", "format": "ternary"}``, with a format of :mod:`rtl.spec.formats` in
-small letters; each matrix is a tensor of int8 integers, and beside `NAME` there is `NAME_scale`,
-one float per row. A weight is integer * scale, in every format: the integers of ``u2``, for one,
-are -3, -1, 1 and 3. The embedding and the head have the integers of ``s8``.
+Weights are floats, which are rounded here, or they are as a quantizer wrote them, which the entry
+``quantization_config`` of `config.json` says: :mod:`.hf_quantized` lists what is read.
 """
 
 import json
+from itertools import accumulate, pairwise
 from typing import Any
 
-import numpy as np
-
 from host.errors import UserError
-from rtl.spec.formats import FORMATS
-from rtl.spec.isa import WeightFormat
 
 from .. import variants
 from ..families import Hyperparameters
-from ..model import ODD, Layer, Layers, Linear, Model, round_s8, round_u
-from .bounds import brief, check_values
+from ..model import ODD, Layer, Layers, Model
+from .bounds import brief
 from .hf_folder import Folder
+from .hf_quantized import layout_of
 
 
-__all__ = ["read"]
+__all__ = ["layer_matrices", "read"]
 
 
 BITS = (*sorted(ODD), 8)  # that floats can be rounded to
@@ -62,43 +56,20 @@ def rope_theta(folder):
     return folder.number("rope_theta", float, 10000.0)
 
 
-def looked_up(table, codes):
-    """What a table has for each of int8 codes, 256 entries of a byte each in the order of uint8.
-
-    A whole model's weights pass through here, and indexing takes several times as long.
-    """
-    found = bytearray(codes.tobytes().translate(table.tobytes()))
-    return np.frombuffer(found, table.dtype).reshape(codes.shape)
-
-
-def integers(tensor, scale, fmt):
-    """A matrix in the machine's own integers of a format."""
-    codes = tensor.raw(["I8"], "weights of this 'quant_method' are integers")
-    its, every = FORMATS[fmt], np.arange(256).astype(np.int8)
-    allowed = np.unique(its.grid(its.every_code))
-    low, high = allowed[0], allowed[-1]
-    outside = looked_up(~np.isin(every, allowed), codes)
-    if outside.any():
-        row, column = np.argwhere(outside)[0]
-        steps = set(np.diff(allowed).tolist())
-        what = {1: f"integers from {low} to {high}", 2: f"odd integers from {low} to {high}"}.get(
-            max(steps) if len(steps) == 1 else 0, f"integers of {', '.join(map(str, allowed))}"
-        )
-        raise UserError(
-            f"{tensor.path}: tensor {tensor.name!r} must have {what}, as "
-            f"{fmt.name.lower()} has, not {codes[row, column]} in row {row}, column {column}"
-        )
-    codes = looked_up(its.nearest(every), codes)
-    d = scale.floats()
-    check_values(scale.path, f"{tensor.name} times its scale", d.astype(np.float64) * low)
-    return Linear(name=tensor.name, source=fmt.name, format=fmt, codes=codes, d=d[:, None])
-
-
-def rounded(tensor, bits):
-    """A matrix of floats, rounded."""
-    if bits == 8:
-        return round_s8(tensor.name, tensor.dtype, tensor.floats())
-    return round_u(tensor.name, tensor.dtype, tensor.floats(), bits)
+def layer_matrices(folder, layout, family, prefix, shapes, bits):
+    """The matrices of a layer: pairs of a :class:`~.hf_quantized.Matrix` and the rows of it that
+    each of the graph's matrices has, by name."""
+    found = []
+    parts = {names.hf: (name,) for name, names in family.linears.items()}
+    for module, names in family.fused.items():
+        if prefix + module in folder.modules:
+            parts = {m: its for m, its in parts.items() if its[0] not in names} | {module: names}
+    for module, names in parts.items():
+        ends = list(accumulate(shapes[name][0] for name in names))
+        shape = ends[-1], shapes[names[0]][1]
+        rows = {name: slice(*span) for name, span in zip(names, pairwise([0, *ends]))}
+        found.append((layout.matrix(prefix + module, shape, bits), rows))
+    return found
 
 
 def read(path, bits=8):
@@ -133,12 +104,10 @@ def read(path, bits=8):
         vocab=vocab, rope_theta=rope_theta(folder), rms_eps=folder.number("rms_norm_eps", float)
     )
     shapes = family.graph(Hyperparameters(layers=count, **shape)).layer_shapes
+    layout = layout_of(folder)
     found = [
         (
-            {
-                n: folder.matrix(f"model.layers.{i}.{names.hf}.weight", shapes[n])
-                for n, names in family.linears.items()
-            },
+            layer_matrices(folder, layout, family, f"model.layers.{i}.", shapes, bits),
             {
                 n: folder.find(f"model.layers.{i}.{names.hf}.weight", shapes[n])
                 for n, names in family.norms.items()
@@ -146,22 +115,21 @@ def read(path, bits=8):
         )
         for i in range(count)
     ]
-    embedding = folder.matrix("model.embed_tokens.weight", (vocab, hidden))
-    tied, head = folder.flag(folder.config, "tie_word_embeddings"), []
-    if not tied or "lm_head.weight" in folder.tensors:
-        head = folder.matrix("lm_head.weight", (vocab, hidden))
-    if tied and not all(a.same(b) for a, b in zip(head, embedding)):
+    embedding = head = layout.matrix("model.embed_tokens", (vocab, hidden), 8)
+    tied = folder.flag(folder.config, "tie_word_embeddings")
+    if not tied or "lm_head" in folder.modules:
+        head = layout.matrix("lm_head", (vocab, hidden), 8)
+    if tied and not head.same(embedding):
         raise UserError(
             f"{folder.file}: 'tie_word_embeddings' must be false, or 'lm_head.weight' "
             "equal to the embedding, not true beside another; correct the one that is "
             "wrong"
         )
     norm = folder.find("model.norm.weight", (hidden,))
-    used = {"model.norm.weight", *(t.name for t in (*embedding, *head))}
+    used = {"model.norm.weight", *(t.name for t in (*embedding.tensors, *head.tensors))}
     for linears, norms in found:
-        used |= {t.name for tensors in linears.values() for t in tensors} | {
-            t.name for t in norms.values()
-        }
+        used |= {t.name for matrix, _ in linears for t in matrix.tensors}
+        used |= {t.name for t in norms.values()}
     for name in folder.tensors:
         if name not in used and not name.endswith("rotary_emb.inv_freq"):
             raise UserError(
@@ -169,25 +137,16 @@ def read(path, bits=8):
                 f"{family.title} of {count} layers without biases; this model cannot be mapped"
             )
 
-    def matrix(tensors, fmt, bits):
-        if fmt is None:
-            return rounded(tensors[0], bits)
-        weight, scale = tensors
-        return integers(weight, scale, fmt)
-
-    def vocabulary(tensors):
-        return matrix(tensors, None if folder.native is None else WeightFormat.S8, 8)
-
     def load(index):
-        linears, norms = found[index]
-        return Layer(
-            linears={n: matrix(t, folder.native, bits) for n, t in linears.items()},
-            gains={n: t.floats() for n, t in norms.items()},
-        )
+        linears, (matrices, norms) = {}, found[index]
+        for matrix, parts in matrices:
+            whole = matrix.load()
+            for name, rows in parts.items():
+                linears[name] = whole if len(parts) == 1 else whole.part(rows)
+        return Layer(linears=linears, gains={n: t.floats() for n, t in norms.items()})
 
     def formats(index):
-        rounded_to = WeightFormat.S8 if bits == 8 else ODD[bits]
-        return dict.fromkeys(family.linears, rounded_to if folder.native is None else folder.native)
+        return {name: matrix.format for matrix, parts in found[index][0] for name in parts}
 
     about = folder.optional("tokenizer_config.json")
     template = chat_template(folder, about)
@@ -205,8 +164,8 @@ def read(path, bits=8):
         tokenizer=tokenizer,
         layers=Layers(count, load, formats),
         norm=norm.floats(),
-        load_embedding=lambda: vocabulary(embedding),
-        load_head=None if tied else lambda: vocabulary(head),
+        load_embedding=embedding.load,
+        load_head=None if tied else head.load,
         family=family.name,
         **shape,
     )

@@ -14,7 +14,7 @@ from host.errors import UserError
 from rtl.spec.isa import WeightFormat
 
 from ..families import FAMILIES
-from .hf_folder import METHOD
+from .hf_quantized.headrace import METHOD
 
 
 __all__ = ["save"]

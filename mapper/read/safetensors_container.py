@@ -18,7 +18,7 @@ __all__ = ["FLOATS", "Tensor", "parse_json", "tensors"]
 
 
 FLOATS = {"F32": ("<f4", 4), "F16": ("<f2", 2), "BF16": ("<u2", 2)}
-DTYPES = FLOATS | {"I8": ("i1", 1)}
+DTYPES = FLOATS | {"I8": ("i1", 1), "U8": ("u1", 1), "I32": ("<i4", 4), "I64": ("<i8", 8)}
 HEADER_LIMIT = 100_000_000  # bytes: the format's own, so that damage cannot ask for all memory
 RANK_LIMIT = 8  # dimensions
 
@@ -35,13 +35,21 @@ class Tensor:
     start: int
     end: int
 
-    def raw(self, dtypes, hint):
-        """The values as they are stored, of one of these types."""
+    def check_type(self, dtypes, hint):
+        """Refuse a type that is none of these."""
         if self.dtype not in dtypes:
             raise UserError(
                 f"{self.path}: tensor {self.name!r} must be {', '.join(dtypes)}, not "
                 f"{self.dtype!r}; {hint}"
             )
+
+    def raw(self, dtypes, hint):
+        """The values as they are stored, of one of these types."""
+        self.check_type(dtypes, hint)
+        return self.values()
+
+    def values(self):
+        """The values as they are stored. BF16 are the upper halves of float32."""
         values = np.frombuffer(self.data, DTYPES[self.dtype][0], math.prod(self.shape), self.start)
         return values.reshape(self.shape)
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from rtl.spec.isa import WeightFormat
-
 from ..families import FAMILIES
 from ..model import Model, half_split
 from ..read.gguf_container import File
 from ..read.hf_folder import Folder
-from ..read.hf_model import integers
+from ..read.hf_model import layer_matrices
+from ..read.hf_quantized import layout_of
 
 
 __all__ = ["Content", "Source", "of_file", "of_folder"]
@@ -102,32 +101,31 @@ def of_folder(path, model: Model) -> Content:
     """The content of a Hugging Face folder, which `model` was read from, but for the tokenizer:
     weights as they are there, Q and K in the order that GGUF has for the family."""
     folder, family, tensors = Folder(path), FAMILIES[model.family], {}
+    layout, shapes = layout_of(folder), model.graph.layer_shapes
 
-    def weights(name, order=None):
-        values = folder.tensors[name]
-        if folder.native is not None and len(values.shape) == 2:
-            vocabulary = name in ("model.embed_tokens.weight", "lm_head.weight")
-            fmt = WeightFormat.S8 if vocabulary else folder.native
-            values = integers(values, folder.tensors[f"{name}_scale"], fmt).float32()
-        else:
-            values = values.floats()
-        return values if order is None else values[order]
+    def add(name, matrix, rows=slice(None), order: Any = slice(None)):
+        count = len(range(*rows.indices(matrix.shape[0])))
+        tensors[name] = Source(
+            shape=(count, matrix.shape[1]), weights=lambda: matrix.weights()[rows][order]
+        )
 
-    def add(name, theirs, interleaved=False):
-        shape, order = folder.tensors[theirs].shape, None
-        if interleaved:
-            order = np.argsort(half_split(shape[0] // model.head_dim, model.head_dim))
-        tensors[name] = Source(shape=shape, weights=lambda: weights(theirs, order))
+    def gains(name, theirs):
+        tensor = folder.tensors[theirs]
+        tensors[name] = Source(shape=tensor.shape, weights=tensor.floats)
 
-    add("token_embd.weight", "model.embed_tokens.weight")
+    add("token_embd.weight", layout.matrix("model.embed_tokens", (model.vocab, model.hidden), 8))
     for n in range(len(model.layers)):
-        for part, names in {**family.norms, **family.linears}.items():
-            add(
-                f"blk.{n}.{names.gguf}.weight",
-                f"model.layers.{n}.{names.hf}.weight",
-                part in family.interleaved,
-            )
-    add("output_norm.weight", "model.norm.weight")
+        prefix = f"model.layers.{n}."
+        for part, names in family.norms.items():
+            gains(f"blk.{n}.{names.gguf}.weight", f"{prefix}{names.hf}.weight")
+        for matrix, parts in layer_matrices(folder, layout, family, prefix, shapes, 8):
+            for part, rows in parts.items():
+                order = slice(None)
+                if part in family.interleaved:
+                    heads = shapes[part][0] // model.head_dim
+                    order = np.argsort(half_split(heads, model.head_dim))
+                add(f"blk.{n}.{family.linears[part].gguf}.weight", matrix, rows, order)
+    gains("output_norm.weight", "model.norm.weight")
     if not model.tied:
-        add("output.weight", "lm_head.weight")
+        add("output.weight", layout.matrix("lm_head", (model.vocab, model.hidden), 8))
     return Content(name=model.name, arch=family.gguf, metadata=metadata_of(model), tensors=tensors)

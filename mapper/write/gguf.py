@@ -1,6 +1,8 @@
-"""Write GGUF files, through the field's library of the same name."""
+"""Write GGUF files, through the field's libraries: `gguf`, and llama.cpp itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -8,16 +10,18 @@ import numpy as np
 
 from host.errors import UserError
 
+from ..model import Linear
 from ..read.bounds import brief
-from ..read.gguf_types import TYPES
+from ..read.gguf_types import TYPES, Codes
+from . import llama_cpp
 from .content import Content
+from .mixture import HEAD, MIXED, MIXTURE, fitting, wanted
 
 
-__all__ = ["Written", "chosen", "kinds", "write"]
+__all__ = ["KINDS", "Written", "chosen", "write"]
 
 
-VOCABULARY = ("token_embd.weight", "output.weight")
-FLOATS = ("F32", "F16", "BF16")
+KINDS = {its.name: number for number, its in TYPES.items()}  # all that are read are written, too
 VERSION = 2  # of ggml's blocks, `general.quantization_version`
 
 
@@ -27,13 +31,13 @@ class Written:
 
     Attributes
     ----------
-    matrices : :class:`int`
-        How many there are.
+    types : :class:`dict` of :class:`str` to :class:`str`
+        Type of each matrix, by name.
     instead : :class:`dict` of :class:`str` to :class:`str`
         Of those whose rows are no multiple of their type's block: what each has instead.
     """
 
-    matrices: int
+    types: dict[str, str]
     instead: dict[str, str]
 
 
@@ -49,68 +53,77 @@ def library() -> ModuleType:
     return gguf
 
 
-def kinds() -> dict[str, Any]:
-    """Types that the library rounds to and the reader reads, by name."""
-    gguf, found = library(), {}
-    for kind in gguf.GGMLQuantizationType:
-        if kind not in TYPES:
-            continue
-        block = np.ones((1, TYPES[kind].elements), np.float32)
-        try:
-            gguf.quantize(block, kind)
-        except NotImplementedError:
-            continue
-        found[kind.name] = kind
-    return found
+def gguf_type(kind: str) -> Any:
+    """What the library calls a type."""
+    return library().GGMLQuantizationType(KINDS[kind])
 
 
-def chosen(kind: str, head: str | None = None) -> tuple[Any, Any]:
-    """The types of the layers' matrices, and of the embedding and the head.
+@cache
+def rounder(kind: str) -> Callable[[np.ndarray], np.ndarray]:
+    """The function that rounds float32 (rows, K) to a type: of `gguf`, or, where that has none, of
+    llama.cpp. They have the same bits where both round.
 
-    llama-quantize rounds a head, and an embedding that is one too, more finely than layers: to
-    Q6_K for most types. The library does not write that, so this takes Q8_0, for every embedding,
-    unless the layers are floats.
+    Raises :exc:`~host.errors.UserError` where the library is not installed.
     """
-    known = kinds()
-    if head is None:
-        head = kind if kind.upper() in FLOATS else "Q8_0"
-    for option, name in ("--type", kind), ("--head", head):
-        if name.upper() not in known:
+    gguf, number = library(), gguf_type(kind)
+    try:
+        gguf.quantize(np.ones((1, TYPES[number].elements), np.float32), number)
+    except NotImplementedError:
+        llama_cpp.library()
+        return partial(llama_cpp.quantize, number=number)
+    return partial(gguf.quantize, qtype=number)
+
+
+def chosen(kind: str, head: str | None = None) -> tuple[str, str | None]:
+    """The types of the layers' matrices, and of the embedding and the head, as they are spelt."""
+    library()  # the first thing to install
+    spelt = {name.upper(): name for name in (*KINDS, MIXED)}
+    for option, name, known in ("--type", kind, (*KINDS, MIXED)), ("--head", head, KINDS):
+        if name is not None and spelt.get(name.upper()) not in known:
             raise UserError(f"{option} must be one of {', '.join(known)}, not {brief(name)}")
-    return known[kind.upper()], known[head.upper()]
+    return spelt[kind.upper()], head and spelt[head.upper()]
 
 
-def fitting(kind, depth):
-    """The type for rows of `depth`: `kind`, or where its blocks do not fit, Q8_0 or F16."""
-    types = library().GGMLQuantizationType
-    for its in (kind, types.Q8_0, types.F16):
-        if depth % TYPES[its].elements == 0:
-            return its
-    raise AssertionError("a block of F16 has one element")
+def types_of(content: Content, kind: str, head: str | None) -> Written:
+    """What each matrix of a content is to have."""
+    matrices = {name: its for name, its in content.tensors.items() if len(its.shape) == 2}
+    layers = content.metadata[f"{content.arch}.block_count"][0]
+    asked = {n: wanted(n, kind, head, layers, HEAD not in matrices) for n in matrices}
+    types = {n: fitting(asked[n], its.shape[-1]) for n, its in matrices.items()}
+    return Written(types=types, instead={n: t for n, t in types.items() if t != asked[n]})
 
 
 def file_type(kind):
     """The number of `general.file_type`, which says what most matrices are."""
-    types = library().LlamaFileType
-    for name in f"MOSTLY_{kind.name}", f"ALL_{kind.name}", f"MOSTLY_{kind.name}_MOE":
+    types, kind = library().LlamaFileType, MIXTURE if kind == MIXED else kind
+    for name in f"MOSTLY_{kind}", f"ALL_{kind}", f"MOSTLY_{kind}_S", f"MOSTLY_{kind}_MOE":
         if name in types.__members__:
             return types[name]
     return types.GUESSED
 
 
+def values(data, kind):
+    """The weights, float32 (rows, K), that rows of a type's bytes stand for, as they are read."""
+    its = TYPES[KINDS[kind]]
+    found = its.decode(data.view(np.uint8).reshape(len(data), -1, its.size))
+    return (
+        Linear(name="", source="", **vars(found)).float32() if isinstance(found, Codes) else found
+    )
+
+
 def rounded(name, source, kind):
     """The bytes of a tensor in a type."""
-    gguf, weights = library(), np.ascontiguousarray(source.weights())
-    if source.kind == kind.name and source.raw is not None:
+    weights = np.ascontiguousarray(source.weights())
+    if source.kind == kind and source.raw is not None:
         return source.raw()  # which the reader has checked
     with np.errstate(all="ignore"):  # of blocks of zeros, and of what is refused below
-        data = np.ascontiguousarray(gguf.quantize(weights, kind))
+        data = np.ascontiguousarray(rounder(kind)(weights))
         # Scales are half floats, which may overflow, if any does, where the largest weight is.
         row = np.abs(weights).reshape(-1, weights.shape[-1]).max(1).argmax()
-        back = gguf.dequantize(data.reshape(-1, data.shape[-1])[row : row + 1], kind)
+        back = values(data.reshape(-1, data.shape[-1])[row : row + 1], kind)
     if not np.isfinite(back).all():
         raise UserError(
-            f"tensor {brief(name)} must have magnitudes that {kind.name} has, not "
+            f"tensor {brief(name)} must have magnitudes that {kind} has, not "
             f"{np.abs(weights).max():.3g}; choose F32 or BF16"
         )
     return data
@@ -135,29 +148,22 @@ def add_metadata(writer, content, kind):
     writer.data_alignment = about.get("general.alignment", (writer.data_alignment,))[0]
 
 
-def write(path, content: Content, kind, head, report=lambda done, total: None) -> Written:
-    """Write a GGUF file: matrices in `kind`, the embedding and the head in `head`, gains of norms
-    in F32.
+def write(path, content: Content, kind, head=None, report=lambda done, total: None) -> Written:
+    """Write a GGUF file: matrices in `kind`, the embedding and the head in `head`, or in what
+    :mod:`.mixture` has for them, gains of norms in F32.
 
     One tensor is in memory at a time. `report` is told how many are done, and of how many.
     """
-    gguf, types, instead, matrices = library(), {}, {}, 0
-    for name, source in content.tensors.items():
-        if len(source.shape) != 2:
-            types[name] = gguf.GGMLQuantizationType.F32
-            continue
-        wanted, matrices = head if name in VOCABULARY else kind, matrices + 1
-        types[name] = fitting(wanted, source.shape[-1])
-        if types[name] != wanted:
-            instead[name] = types[name].name
+    gguf, written = library(), types_of(content, kind, head)
+    types = {name: written.types.get(name, "F32") for name in content.tensors}
+    for its in set(types.values()):
+        rounder(its)  # refuses what is not installed, before a file is begun
     writer = gguf.GGUFWriter(path, content.arch)
     add_metadata(writer, content, kind)
     for name, source in content.tensors.items():
-        its = TYPES[types[name]]
-        size = int(np.prod(source.shape)) // its.elements * its.size
-        writer.add_tensor_info(
-            name, source.shape, np.dtype(np.float32), size, raw_dtype=types[name]
-        )
+        its = gguf_type(types[name])
+        size = int(np.prod(source.shape)) // TYPES[its].elements * TYPES[its].size
+        writer.add_tensor_info(name, source.shape, np.dtype(np.float32), size, raw_dtype=its)
     try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -167,4 +173,4 @@ def write(path, content: Content, kind, head, report=lambda done, total: None) -
             writer.write_tensor_data(rounded(name, source, types[name]))
     finally:
         writer.close()
-    return Written(matrices=matrices, instead=instead)
+    return written

@@ -4,23 +4,31 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.config import NATIVE, Config
+from ..spec.config import NATIVE, SIX_BITS, Config
 from ..spec.isa import WeightFormat
 from ..spec.numbers import GROUP
 from .output import OutputQueue, capacity
 
 
-__all__ = ["CORES", "CORE_WEIGHTS", "SUM_BITS", "LinearCore", "register"]
+__all__ = ["CORES", "CORE_WEIGHTS", "SIX", "SUM_BITS", "LinearCore", "register", "six_bits"]
 
 
 CORES = {}  # name: class
+SIX = frozenset(WeightFormat[name] for name in SIX_BITS)
 SUM_BITS = 20  # 16 products of -128 and -128 are 2**18
 
 
 def CORE_WEIGHTS(config):
     """What a linear core takes of a step; one that multiplies sparse blocks as they are stored
     takes their indices too."""
-    return data.StructLayout({"codes": config.beat_bits, "format": WeightFormat})
+    high = {"high": config.high_bits} if config.high_bits else {}
+    return data.StructLayout({"codes": config.beat_bits, **high, "format": WeightFormat})
+
+
+def six_bits(weights, row, k):
+    """Element k, signed, of a row of a step in a format of six bits."""
+    nibble = weights.codes.word_select(row, 4 * GROUP).word_select(2 * (k % 16) + k // 16, 4)
+    return Cat(nibble, weights.high.word_select(GROUP * row + k, 2)).as_signed()
 
 
 def register(cls):
@@ -41,9 +49,10 @@ class LinearCore(wiring.Component):
     in order; :meth:`passes` cycles after it the next one can be taken. Rows of a payload that a
     step does not have are nonsense. Per row and column, a sum is that of weight * activation over
     the step's elements, where the weight is the format's :meth:`~rtl.spec.formats.Format.grid` of
-    its code. Formats that are not native come a slice of N rows at a time
-    (:mod:`rtl.linear.expand`): ternary codes as nibbles in two's complement, rows of sparse blocks
-    as S8.
+    its code. Where the configuration has formats in groups of 16, sum N + n of a payload of one
+    slice is that of row n over elements 16 to 31 alone. Formats that are not native come a slice of
+    N rows at a time (:mod:`rtl.linear.expand`): ternary codes as nibbles in two's complement, rows
+    of sparse blocks as S8.
 
     A core's pipeline never stops. It takes only steps for whose sums there is room in the queue
     behind it (:meth:`take_steps`), so `valid` never waits for `ready`.

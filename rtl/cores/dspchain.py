@@ -1,7 +1,11 @@
 """Sparse DSP chain linear core."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 
+from ..spec.config import SIX_BITS
 from ..spec.formats import FORMATS
 from ..spec.isa import WeightFormat
 from ..spec.numbers import GROUP
@@ -126,7 +130,7 @@ class DspChainCore(LinearCore):
 
         n4 = is_format("SPARSE4")
         sparse = n4 | is_format("SPARSE8")
-        whole = is_format("U4") | is_format("TERNARY")
+        whole = reduce(or_, map(is_format, ("U4", "TERNARY", *SIX_BITS)))
         two, dense, eight = is_mode(Mode.N2), is_mode(Mode.DENSE), is_mode(Mode.N8, Mode.PAIRS)
 
         part, count, nodes = Signal(2), Signal(range(1, 5)), Signal(NODES)
@@ -156,7 +160,8 @@ class DspChainCore(LinearCore):
             if lanes_of_chain(self.config) == 2:
                 value = self.packing.operand(cell.low, cell.high)
             else:
-                value = cell.low if n % GROUP < BLOCK else cell.low[:5].as_signed()
+                bits = 8 if n % GROUP < BLOCK else 6 if self.config.high_bits else 5
+                value = cell.low[:bits].as_signed()
             operands.append(Signal(signed(len(value)), name=f"operand_{n}", reset_less=True))
             m.d.sync += operands[n].eq(value)
         return operands

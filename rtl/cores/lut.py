@@ -5,19 +5,19 @@ from operator import or_
 
 from amaranth import *
 
-from ..spec.config import NATIVE
+from ..spec.config import NATIVE, SIX_BITS
 from ..spec.formats import FORMATS
 from ..spec.isa import WeightFormat
 from ..spec.numbers import GROUP
 from .carried import Carried
-from .core import SUM_BITS, LinearCore, register
+from .core import SIX, SUM_BITS, LinearCore, register
 from .tables import TABLES, bound, encode, look_up
 
 
 __all__ = ["LutCore"]
 
 
-UNITS = 4  # plane-row units per lane of 128 bits
+PLANES = 4  # plane-row units per lane of 128 bits
 
 
 @register
@@ -42,6 +42,8 @@ class LutCore(LinearCore):
     - U4: (2 * code - 15) * act: units 4 * r to 4 * r + 3, with weights 1, 2, 4 and 8;
     - TERNARY: code * act: units 2 * r and 2 * r + 1, halved; their planes are code >= 0 and code >
       0;
+    - formats of six bits: code * act, of two more units of each lane; as S8 with one plane more or
+      less, over 32 elements, and over 16 to 31 where there are groups of 16;
     - S8: code * act over 16 elements, whose tables must be there twice: the units take planes 4 to
       7 with the upper ones. With the sign's plane inverted the planes make 2 * code + 1: the sum of
       the activations is taken off, and the rest halved.
@@ -78,6 +80,11 @@ class LutCore(LinearCore):
             raise ValueError(f"Inputs of a table must be 2 or 4, not {inputs!r}")
         formats = config.formats if formats is None else formats
         native = [WeightFormat[name] for name in formats if name in NATIVE["lut"]]
+        if SIX.intersection(native) - config.native:
+            raise ValueError(
+                f"Formats of six bits must be among {', '.join(config.formats)}, which the "
+                f"configuration has, not {formats!r}"
+            )
         if not native:
             raise ValueError(
                 f"Formats must have at least one of {', '.join(NATIVE['lut'])}, not {formats!r}"
@@ -90,9 +97,12 @@ class LutCore(LinearCore):
             latency=2 + self.levels + 4 + 1,
             native=native,
             inputs=inputs,
-            lanes=config.rows * max(FORMATS[fmt].step_rows for fmt in native),
+            lanes=config.rows
+            * max(2 if FORMATS[fmt].group < GROUP else FORMATS[fmt].step_rows for fmt in native),
             table=TABLES(inputs),
         )
+        self.units = 6 if self.native & SIX else PLANES
+        self.halved = any(FORMATS[fmt].group < GROUP for fmt in native)
 
     def elaborate(self, platform):
         m = Module()
@@ -132,18 +142,22 @@ class LutCore(LinearCore):
     def _codes(self, m):
         """Selections of entries, per unit and table, and whether they are negated."""
         units = []
-        for unit in range(UNITS * self.config.rows):
-            lane, plane = divmod(unit, UNITS)
+        for unit in range(self.units * self.config.rows):
+            lane, plane = divmod(unit, self.units)
             bits, word = [], Signal(GROUP, name=f"plane_{unit}")
             for k in range(GROUP):
-                bit = self.weights.p.codes[GROUP * unit + k]
-                if self._has("U4", "S8"):
+                if plane >= PLANES:  # the sign's plane is inverted
+                    bit = self.weights.p.high[2 * (GROUP * lane + k) + plane - PLANES]
+                    bits.append(~bit if plane == self.units - 1 else bit)
+                    continue
+                bit = self.weights.p.codes[GROUP * (PLANES * lane + plane) + k]
+                if self._has("U4", "S8", *SIX_BITS):
                     packed = self.weights.p.codes[
                         4 * GROUP * lane + 8 * (k % 16) + 4 * (k // 16) + plane
                     ]
                     if plane == 3 and k >= 16:
                         packed = packed ^ self._is(m, 0, "S8")
-                    bit = Mux(self._is(m, 0, "U4", "S8"), packed, bit)
+                    bit = Mux(self._is(m, 0, "U4", "S8", *SIX_BITS), packed, bit)
                 bits.append(bit)
             m.d.comb += word.eq(Cat(bits))
             lookups = []
@@ -185,7 +199,7 @@ class LutCore(LinearCore):
                 ]
             return terms[0]
 
-        units = []
+        units, uppers = [], []
         for u, lookups in enumerate(codes):
             name = f"unit_{column}_{u}"
             terms = [
@@ -194,35 +208,29 @@ class LutCore(LinearCore):
             ]
             lower = tree(terms[: len(terms) // 2], f"{name}_lower")
             upper = tree(terms[len(terms) // 2 :], f"{name}_upper")
-            if self._has("S8"):
+            if self.halved:
+                uppers.append(upper.registered(m, f"{name}_only"))
+            if self._has("S8") and u % self.units < PLANES:
                 upper = (upper << 4).where(self._is(m, stage, "S8"), upper)
             units.append((lower + upper).registered(m, name))
 
         pairs = []
         for n, (low, high) in enumerate(zip(units[0::2], units[1::2])):
-            doubled = high << 1
-            if self._has("TERNARY"):
+            doubled, place = high << 1, n % (self.units // 2)
+            if self._has("TERNARY") and place < 2:
                 doubled = high.where(self._is(m, stage + 1, "TERNARY"), doubled)
-            if n % 2 and self._has("U3"):
+            if place == 1 and self._has("U3"):
                 doubled = doubled.masked(~self._is(m, stage + 1, "U3"))
             pairs.append((low + doubled).registered(m, f"pair_{column}_{n}"))
 
-        correction = Carried(C(0), C(0), 0)
-        if self._has("S8"):
-            total = tree(
-                [Carried(table[-1], C(0), most) for table in tables[: len(tables) // 2]],
-                f"acts_{column}",
-            )
-            correction = Carried(
-                Mux(self._is(m, stage - 1, "S8"), -total.value, 0), C(0), total.bound + 1
-            )
-            for n in range(4):
-                correction = correction.registered(m, f"correction_{column}_{n}")
-
-        wide = [
-            correction + (low + (high << 2)).registered(m, f"lane_{column}_{n}")
-            for n, (low, high) in enumerate(zip(pairs[0::2], pairs[1::2]))
-        ]
+        whole, upper = self._corrections(m, column, tables, tree, most, stage)
+        wide = self._lanes(m, f"lane_{column}", pairs, whole, self._is(m, stage + 2, *SIX_BITS))
+        if self.halved:
+            halves = [
+                (low + (high << 1)).registered(m, f"half_{column}_{n}")
+                for n, (low, high) in enumerate(zip(uppers[0::2], uppers[1::2]))
+            ]
+            upper = self._lanes(m, f"upper_{column}", halves, upper, C(1))
 
         def later(values, name, cycles):
             for n in range(cycles):
@@ -235,21 +243,30 @@ class LutCore(LinearCore):
             return values
 
         stage += 4
-        choices = []
+        choices, rows = [], self.config.rows
+
+        def planes(values, each):
+            """Those of a lane's 128 bits."""
+            per = self.units // each
+            return [v for n in range(rows) for v in values[n * per : n * per + PLANES // each]]
+
         if self._has("U1"):
-            single = later([u.within(GROUP * 128).total for u in units], "single", 3)
-            choices.append((single, ["U1"], 0))
-        double = later([p.within(3 * GROUP * 128).total for p in pairs], "double", 2)
+            single = [u.within(GROUP * 128).total for u in planes(units, 1)]
+            choices.append((later(single, "single", 3), ["U1"], 0))
+        double = later([p.within(3 * GROUP * 128).total for p in planes(pairs, 2)], "double", 2)
         wide = later([w.total for w in wide], "wide", 1)
+        if self.halved:
+            wide += later([w.total for w in upper], "upper", 1)
         for values, names, shift in [
             (double, ["U2"], 0),
             (double, ["TERNARY"], 1),
-            (wide, ["U3", "U4"], 0),
-            (wide, ["S8"], 1),
+            (wide[:rows], ["U3", "U4"], 0),
+            (wide[:rows], ["S8"], 1),
+            (wide, SIX_BITS, 1),
         ]:
             if self._has(*names):
                 choices.append((values, names, shift))
-        rows = []
+        sums = []
         for r in range(self.lanes):
             terms = [
                 Mux(self._is(m, stage, *names), values[r] >> shift, 0)
@@ -257,5 +274,43 @@ class LutCore(LinearCore):
                 if r < len(values)
             ]
             row = reduce(or_, terms)
-            rows.append(row[: min(len(row), SUM_BITS)])
-        return rows
+            sums.append(row[: min(len(row), SUM_BITS)])
+        return sums
+
+    def _corrections(self, m, column, tables, tree, most, stage):
+        """What is added to a lane's planes as their signs are inverted: the negative sum of the
+        step's activations, or of the upper half's. Both are registered three times."""
+        half = len(tables) // 2
+        lower, upper = (
+            tree([Carried(table[-1], C(0), most) for table in part], f"acts_{column}_{name}")
+            for name, part in (("lower", tables[:half]), ("upper", tables[half:]))
+        )
+        totals = []
+        if self._has("S8"):
+            totals.append((lower, "S8"))
+        if self.native & SIX:
+            totals.append((lower + upper, *SIX_BITS))
+        bound = max((total.bound for total, *_ in totals), default=0) + 1
+        whole = reduce(
+            or_, (Mux(self._is(m, stage - 1, *names), -t.value, 0) for t, *names in totals), C(0)
+        )
+        found = []
+        sums = [(Value.cast(whole).as_signed(), bound), (-upper.value, upper.bound + 1)]
+        for name, (value, largest) in zip(("whole", "upper"), sums):
+            correction = Carried(value, C(0), largest if totals else 0)
+            for n in range(3):
+                correction = correction.registered(m, f"correction_{name}_{column}_{n}")
+            found.append(correction)
+        return found
+
+    def _lanes(self, m, name, pairs, correction, six):
+        """Sums of a row's planes: two pairs, and a third one in formats of six bits."""
+        lanes, each = [], self.units // 2
+        for n in range(0, len(pairs), each):
+            low, high = pairs[n : n + 2]
+            own = correction
+            if each == 3:
+                own = own + (pairs[n + 2] << 4).masked(six)
+            own = own.registered(m, f"{name}_{n}_more")
+            lanes.append(own + (low + (high << 2)).registered(m, f"{name}_{n}"))
+        return lanes

@@ -29,8 +29,8 @@ NODES = data.StructLayout(
 
 
 def row_slices(config):
-    """Rows of a lane that one payload of sums may hold."""
-    return 4 if config.sparse else 1
+    """Rows of a lane that one payload of sums may hold, or a row and its upper half."""
+    return 4 if config.sparse else 2 if config.halved else 1
 
 
 class ReductionTree(wiring.Component):
@@ -134,6 +134,8 @@ class ReductionTree(wiring.Component):
                     row = Mux(nodes2.sixteen, ends[n], row) if config.sparse else ends[n]
                 if n == 0:
                     row = Mux(nodes2.whole, whole, row)
+                if n == 1 and config.halved:
+                    row = Mux(nodes2.whole, [sixteens, high_sixteens][lane][1], row)
                 m.d.sync += rows[lane][n].eq(row)
             m.d.comb += self.rows[lane].as_value().eq(Cat(rows[lane]))
 

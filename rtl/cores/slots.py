@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.config import GROUP, Config
 from ..spec.isa import WeightFormat
 from ..spec.sparse_modes import BLOCK, MODES, Mode
-from .core import CORE_WEIGHTS
+from .core import CORE_WEIGHTS, SIX, six_bits
 
 
 __all__ = ["CHAIN_WEIGHTS", "lanes_of_chain", "has", "elements", "SlotSelect"]
@@ -16,6 +16,8 @@ __all__ = ["CHAIN_WEIGHTS", "lanes_of_chain", "has", "elements", "SlotSelect"]
 U4, S8, TERNARY, SPARSE4, SPARSE8 = (
     WeightFormat[name] for name in ("U4", "S8", "TERNARY", "SPARSE4", "SPARSE8")
 )
+
+WIDE = "U5", "S6"  # six bits; code books of floats have five
 
 
 def CHAIN_WEIGHTS(config):
@@ -26,8 +28,9 @@ def CHAIN_WEIGHTS(config):
 
 
 def lanes_of_chain(config):
-    """Lanes that share a chain of multipliers."""
-    return min(config.rows, 2)
+    """Lanes that share a chain of multipliers: one where weights have six bits, too many for two
+    products of a multiplier."""
+    return 1 if config.has(lambda its: its.name in WIDE) else min(config.rows, 2)
 
 
 def has(config, *patterns):
@@ -53,7 +56,8 @@ class SlotSelect(wiring.Component):
     A chain has :data:`~rtl.spec.config.GROUP` cells. Where it serves two lanes, A and B, a cell may
     have two weights, `low` and `high`, for one activation:
 
-    - U4, TERNARY: cell k has element k of lane A, and of lane B as `high`;
+    - U4, TERNARY, and formats of up to six bits: cell k has element k of lane A, and of lane B as
+      `high`;
     - S8, SPARSE8: cell k < 16 has slot k of lane A, cell 16 + k slot k of lane B (a lane of S8 is
       16 slots, each for its own element);
     - SPARSE4: the same with slots 16 to 31 where `upper` is set; in a dense block, whose rows have
@@ -133,6 +137,9 @@ class SlotSelect(wiring.Component):
             U4: [odd(nibble) for nibble in dense],
             TERNARY: [nibble.as_signed() for nibble in dense],
         }
+        if self.config.high_bits:
+            six = [six_bits(self.weights, self.lanes * chain + n, k) for n in range(self.lanes)]
+            fields |= dict.fromkeys(SIX, six)
         if SPARSE4 in self.formats:
             slot, both = self._slot(codes, cell, 4).as_signed(), []
             if self.lanes == 2:

@@ -4,7 +4,8 @@ from amaranth import *
 
 from ..spec.isa import WeightFormat
 from ..spec.numbers import GROUP
-from .core import SUM_BITS, LinearCore, register
+from .among import among
+from .core import SIX, SUM_BITS, LinearCore, register, six_bits
 
 
 __all__ = ["SystolicCore"]
@@ -37,7 +38,8 @@ class SystolicCore(LinearCore):
     - U4: the sum of (2 * code - 15) * act over the 32 elements of a group;
     - S8: the sum of code * act over the 16 elements of half a group; acts 16 to 31 do not matter;
     - TERNARY: the sum of code * act over the 32 elements of a group, with codes of 4 bits in two's
-      complement, placed as those of U4.
+      complement, placed as those of U4;
+    - formats of six bits: the same, with codes of 6 bits.
 
     Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected: the
     array itself never stops, but takes only steps for whose sums there is room in the queue behind
@@ -55,7 +57,9 @@ class SystolicCore(LinearCore):
         self.check(config)
         # Operands, products, tree; the last column's delay; the queue.
         latency = 2 + (GROUP - 1).bit_length() + config.columns - 1 + 1
-        super().__init__(config, latency=latency, native=config.native, lanes=config.rows)
+        lanes = config.rows * (2 if config.halved else 1)
+        super().__init__(config, latency=latency, native=config.native, lanes=lanes)
+        self.upper_bits = 6 if config.high_bits else 5  # of the weights 16 to 31 of a row
 
     def elaborate(self, platform):
         m = Module()
@@ -63,7 +67,8 @@ class SystolicCore(LinearCore):
         columns, rows = range(self.config.columns), range(self.config.rows)
         acts = [self._acts(m, c) for c in columns]
         sums = [self._row(m, n, acts) for n in rows]
-        self.take_steps(m, [sums[n][c] for c in columns for n in rows])
+        halves = range(self.lanes // self.config.rows)
+        self.take_steps(m, [sums[n][c][half] for c in columns for half in halves for n in rows])
 
         return m
 
@@ -94,16 +99,23 @@ class SystolicCore(LinearCore):
                 operand = Mux(
                     self.weights.p.format == WeightFormat.TERNARY, nibble.as_signed(), operand
                 )
+            if self.config.high_bits:
+                wide = among(self.weights.p.format, self.native & SIX)
+                operand = Mux(wide, six_bits(self.weights.p, row, k), operand)
             operands.append(operand)
         return operands
 
     def _row(self, m, row, acts):
-        """Add the cells of one row. Returns its sums, column by column, all of the same step."""
+        """Add the cells of one row. Returns its sums, and those of its upper halves, column by
+        column, all of the same step.
+        """
         sums, operands = [], self._operands(row)
         for column in range(self.config.columns):
             weights = [
                 Signal(
-                    signed(8 if k < 16 else 5), name=f"weight_{row}_{column}_{k}", reset_less=True
+                    signed(8 if k < 16 else self.upper_bits),
+                    name=f"weight_{row}_{column}_{k}",
+                    reset_less=True,
                 )
                 for k in range(GROUP)
             ]
@@ -113,12 +125,19 @@ class SystolicCore(LinearCore):
             ]
             m.d.sync += [w.eq(o) for w, o in zip(weights, operands)]
             m.d.sync += [p.eq(w * a) for p, w, a in zip(products, weights, acts[column])]
-            total = adder_tree(m, products, f"sum_{row}_{column}")
-            for n in range(self.config.columns - 1 - column):
-                later = Signal.like(total, name=f"later_{row}_{column}_{n}")
-                m.d.sync += later.eq(total)
-                total = later
-            assert len(total) >= SUM_BITS
-            sums.append(total[:SUM_BITS])
+            halves = [
+                adder_tree(m, products[half : half + 16], f"sum_{row}_{column}_{half}")
+                for half in (0, 16)
+            ]
+            found = [sum(halves), halves[1]]
+            for n in range(self.config.columns - column):
+                later = [
+                    Signal(v.shape(), name=f"{name}_{row}_{column}_{n}", reset_less=True)
+                    for name, v in zip(("total", "upper"), found)
+                ]
+                m.d.sync += [a.eq(b) for a, b in zip(later, found)]
+                found = later
+            assert len(found[0]) >= SUM_BITS
+            sums.append([found[0][:SUM_BITS], found[1]])
             operands = weights
         return sums

@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..cores.among import among
 from ..spec.config import Config
 from ..spec.descriptor import INFO_FORMAT_BITS, MAGIC, Contradiction, Descriptor
 from ..spec.isa import WeightFormat
 from ..spec.limits import CENTRE_BITS, GROUP_BITS, ROW_BITS
-from .block import among
 
 
 __all__ = ["DescriptorReader"]

@@ -4,43 +4,52 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..cores.among import among
+from ..cores.core import SIX
 from ..spec.config import GROUP, Config
+from ..spec.formats import FORMATS
+from ..spec.isa import WeightFormat
 from ..spec.limits import ACC_BITS, ROW_BITS
-from ..spec.numbers import TILES
+from ..spec.numbers import UNIT_WORDS
 from ..spec.payloads import WeightStep
 
 
-__all__ = ["Embedder"]
+__all__ = ["EMBED_COMMAND", "Embedder"]
 
 
-HALF = GROUP // 2  # elements that an S8 beat has of each row
+HALF = GROUP // 2  # elements of a row that are worked on at a time
+U4 = WeightFormat.U4
+
+# `centre`: left shift of the centres.
+EMBED_COMMAND = data.StructLayout({"row": ROW_BITS, "centre": 3})
 
 
 class Embedder(wiring.Component):
-    """Pick one row out of a block of weights, as if it were the sums of a matrix product.
+    """Pick one row out of 16 rows of weights, as if it were the sums of a matrix product.
 
-    The row's integers, code * scale, leave in tiles of N sums, each with the row's own scale, N
-    times: to the row scaler they are a matrix with a row per element and a single column, the
-    first.
+    The row's integers, code * scale + centre, leave in tiles of N sums, each with the row's own
+    scale, N times: to the row scaler they are a matrix with a row per element and a single column,
+    the first.
 
-    The other rows of the block pass at a beat per cycle, a beat of the picked row gives 16 / N
-    tiles. Latency is two cycles. Backpressure is respected.
+    The other rows pass at a step per cycle, half a group of the picked row gives 16 / N tiles.
+    Latency is two cycles. Backpressure is respected.
 
     Parameters
     ----------
     config : :class:`~rtl.spec.config.Config`
-        Its `rows` (N) and `columns` (M) are used.
+        Its `rows` (N) and `columns` (M) are used, and its `formats` that embeddings may be in
+        (:attr:`~rtl.spec.formats.Format.embeds`).
 
     Members
     -------
-    command : :py:`In(stream.Signature(ROW_BITS))`
-        Row of the matrix to pick; its place in the block is the row modulo `config.block_rows`.
-        Ready when the block before has passed.
+    command : :py:`In(stream.Signature(EMBED_COMMAND))`
+        Row of the matrix to pick; its place among the 16 is the row modulo 16. Ready when those
+        before have passed.
     weights : :py:`In(stream.Signature(WeightStep(config)))`
-        Beats of one block, format S8.
+        Steps of 16 rows.
     row_scales : :py:`In(stream.Signature(data.ArrayLayout(32, N)))`
-        fp32 scales of the block's rows, a payload per tile. Those of the picked tile must not wait
-        for its weights.
+        fp32 scales of the rows, a payload per tile. Those of the picked tile must not wait for its
+        weights.
     accs : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(52), N), M)))`
         Integers of N consecutive elements, in the first column. The other columns are zero.
     scales : :py:`Out(stream.Signature(data.ArrayLayout(32, N)))`
@@ -54,7 +63,7 @@ class Embedder(wiring.Component):
         n, m = config.rows, config.columns
         super().__init__(
             {
-                "command": In(stream.Signature(ROW_BITS)),
+                "command": In(stream.Signature(EMBED_COMMAND)),
                 "weights": In(stream.Signature(WeightStep(config))),
                 "row_scales": In(stream.Signature(data.ArrayLayout(32, n))),
                 "accs": Out(
@@ -66,31 +75,36 @@ class Embedder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        n = self.config.rows
-        row_bits, tile_bits = (n - 1).bit_length(), (TILES - 1).bit_length()
+        n, tiles = self.config.rows, UNIT_WORDS // self.config.rows
+        row_bits, tile_bits = (n - 1).bit_length(), (tiles - 1).bit_length()
 
         row = Signal(row_bits, reset_less=True)  # the picked row's place in its tile
-        pick = Signal(tile_bits, reset_less=True)  # and that tile's in the block
+        pick = Signal(tile_bits, reset_less=True)  # and that tile's among the 16 rows'
+        shift = Signal(3, reset_less=True)  # of centres
 
         # The tiles of weights and of row scales that passed are counted apart.
-        weight_tile = Signal(range(TILES + 1), init=TILES)
-        scale_tile = Signal(range(TILES + 1), init=TILES)
+        weight_tile = Signal(range(tiles + 1), init=tiles)
+        scale_tile = Signal(range(tiles + 1), init=tiles)
         scale = Signal(32, reset_less=True)
         codes = Signal(data.ArrayLayout(signed(8), HALF), reset_less=True)
-        factor = Signal(8, reset_less=True)
+        factor = Signal(signed(9), reset_less=True)
+        offset = Signal(signed(15), reset_less=True)
         chunks = Signal(range(HALF // n + 1))  # of N `codes` that are left
-        picked = Signal()
+        upper = Signal()  # the step in front is through to its elements 16 to 31
+        picked, ends, load = Signal(), Signal(), Signal()
         m.d.comb += [
             self.command.ready.eq(
-                (weight_tile == TILES)
-                & (scale_tile == TILES)
+                (weight_tile == tiles)
+                & (scale_tile == tiles)
                 & (chunks == 0)
                 & ~self.accs.valid
                 & ~self.scales.valid
             ),
-            self.row_scales.ready.eq(scale_tile != TILES),
+            self.row_scales.ready.eq(scale_tile != tiles),
             picked.eq(weight_tile == pick),
-            self.weights.ready.eq((weight_tile != TILES) & (~picked | (chunks == 0))),
+            ends.eq(upper | ~self._whole(self.weights.p)),
+            load.eq(self.weights.valid & picked & (weight_tile != tiles) & (chunks == 0)),
+            self.weights.ready.eq((weight_tile != tiles) & (~picked | (chunks == 0) & ends)),
         ]
         with m.If(self.row_scales.valid & self.row_scales.ready):
             m.d.sync += scale_tile.eq(scale_tile + 1)
@@ -117,25 +131,65 @@ class Embedder(wiring.Component):
                 codes.as_value().eq(codes.as_value() >> 8 * n),
             ]
             for k in range(n):
-                m.d.sync += self.accs.p[0][k].eq(codes[k] * factor)
-        with m.If(self.weights.valid & self.weights.ready):
-            with m.If(picked):
-                m.d.sync += [
-                    codes.as_value().eq(self.weights.p.codes.word_select(row, 8 * HALF)),
-                    factor.eq(self.weights.p.scale[row]),
-                    chunks.eq(HALF // n),
-                ]
-            with m.If(self.weights.p.last):
-                m.d.sync += weight_tile.eq(weight_tile + 1)
+                m.d.sync += self.accs.p[0][k].eq(codes[k] * factor + offset)
+        with m.If(load):
+            m.d.sync += [
+                codes.as_value().eq(self._half_row(m, row, upper)),
+                chunks.eq(HALF // n),
+                upper.eq(~ends),
+            ]
+            m.d.sync += self._scales(row, upper, shift, factor, offset)
+        with m.If(self.weights.valid & self.weights.ready & self.weights.p.last):
+            m.d.sync += weight_tile.eq(weight_tile + 1)
 
         m.d.comb += [self.scales.payload[k].eq(scale) for k in range(n)]
 
         with m.If(self.command.valid & self.command.ready):
             m.d.sync += [
-                row.eq(self.command.payload),
-                pick.eq(self.command.payload >> row_bits),
+                row.eq(self.command.p.row),
+                pick.eq(self.command.p.row >> row_bits),
+                shift.eq(self.command.p.centre),
                 weight_tile.eq(0),
                 scale_tile.eq(0),
             ]
 
         return m
+
+    def _of(self, step, chosen):
+        """Whether the step is of one of the configuration's formats that a function chooses."""
+        formats = [f for f in self.config.weight_formats if FORMATS[f].embeds]
+        return among(step.format, [f for f in formats if chosen(FORMATS[f])])
+
+    def _whole(self, step):
+        """Whether the step has all 32 elements of a group."""
+        return self._of(step, lambda its: its.step_format == its.fmt and its.elements == GROUP)
+
+    def _half_row(self, m, row, upper):
+        """Integers of half of the picked row's elements, 8 bits each."""
+        step, values = self.weights.p, []
+        lane = step.codes.word_select(row, 8 * HALF)
+        high = step.high.word_select(row, 2 * GROUP) if self.config.high_bits else None
+        for k in range(HALF):
+            byte = lane.word_select(k, 8)
+            nibble = Mux(upper, byte[4:], byte[:4])
+            value = Signal(signed(8), name=f"value_{k}")
+            m.d.comb += value.eq(byte)
+            if U4 in self.config.weight_formats:
+                with m.If(step.format == U4):
+                    m.d.comb += value.eq(Cat(1, nibble[:3], ~nibble[3]).as_signed())
+            if high is not None:
+                pair = Mux(upper, high.word_select(HALF + k, 2), high.word_select(k, 2))
+                with m.If(among(step.format, SIX & set(self.config.weight_formats))):
+                    m.d.comb += value.eq(Cat(nibble, pair).as_signed())
+            values.append(value)
+        return Cat(values)
+
+    def _scales(self, row, upper, shift, factor, offset):
+        """What the integers are multiplied with, and what is added."""
+        step = self.weights.p
+        scale, second = step.scale[row], step.centre[row]
+        halved = self._of(step, lambda its: its.group < GROUP)
+        return [
+            factor.eq(Mux(upper & halved, second, scale)),
+            offset.eq(Mux(self._of(step, lambda its: its.centred), second << shift, 0)),
+        ]

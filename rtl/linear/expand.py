@@ -8,13 +8,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.skid import SkidBuffer
+from ..cores.among import among
 from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
 from ..spec.numbers import LANE_BYTES
 from ..spec.payloads import WeightStep
 from ..spec.sparse_modes import BLOCK, INDEX_BITS, MODES, SLOTS, Mode
-from .block import among
 
 
 __all__ = ["Expander"]
@@ -65,7 +65,7 @@ class Expander(wiring.Component):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
-        self.expanded = set(config.weight_formats) - set(native)
+        self.expanded = {FORMATS[fmt].step_format for fmt in config.weight_formats} - set(native)
         left = sorted(f.name for f in self.expanded if not FORMATS[f].expands)
         if left:
             able = [f.name for f, its in FORMATS.items() if its.expands]

@@ -7,24 +7,25 @@ from amaranth.lib.wiring import In, Out
 from ..bus.delay import delayed
 from ..spec.config import Config
 from ..spec.limits import ACC_BITS
+from ..spec.payloads import group_scales
 from .slices import Banks
 
 
 __all__ = ["GroupStep", "GroupScaler"]
 
 
+HALF_SUM_BITS = 18  # 16 products of 6-bit weights and activations
 TILES_HELD = 8  # a matrix of one group, in which every step ends a tile, is not held up
 
 
 def GroupStep(config, native):
     """Sums of one step of the linear core, or of a part of its rows, and all that scales them."""
     columns, banks = config.columns, Banks.of(config, native)
-    lanes = config.rows * len(banks.depths)
     return data.StructLayout(
         {
-            "sums": data.ArrayLayout(data.ArrayLayout(signed(20), lanes), columns),
-            "scale": data.ArrayLayout(8, config.scaled_rows),
-            "centre": data.ArrayLayout(signed(8), config.scaled_rows),
+            "sums": data.ArrayLayout(data.ArrayLayout(signed(20), banks.lanes(config)), columns),
+            **group_scales(config),
+            "halved": int(config.halved),  # groups of 16
             "act_sums": data.ArrayLayout(signed(13), columns),
             "shift": data.ArrayLayout(signed(6), columns),
             "centre_shift": 3,
@@ -44,6 +45,11 @@ class GroupScaler(wiring.Component):
 
         term = sums[m][n] * scale[n] + (centre[n] << centre_shift) * act_sums[m]
         acc[m][n] = (0 if first else acc[m][n]) + (term << shift[m] if shift[m] >= 0 else 0)
+
+    In groups of 16, where `centre` is the upper half's scale, sums[m][N + n] is that half's part of
+    sums[m][n], and
+
+        term = sums[m][n] * scale[n] + sums[m][N + n] * (centre[n] - scale[n])
 
     A payload has the sums of 1, 2 or 4 slices of N rows of a tile. The accumulators of a slice are
     found as :class:`~.slices.Banks` says: registers, or, where a tile has many slices, small
@@ -169,12 +175,15 @@ class GroupScaler(wiring.Component):
 
         scale, centre = [], []
         for lane in range(config.scaled_rows):
-            scale.append(register(8, f"scale_{lane}"))
+            scale.append(register(i.scale[lane].shape(), f"scale_{lane}"))
             centre.append(register(signed(15), f"centre_{lane}"))
             m.d.sync += [
                 scale[lane].eq(i.scale[lane]),
                 centre[lane].eq(i.centre[lane] << i.centre_shift),
             ]
+            if config.halved:
+                with m.If(i.halved):
+                    m.d.sync += centre[lane].eq(i.centre[lane] - i.scale[lane])
 
         terms = [[] for _ in banks]
         for c in columns:
@@ -192,7 +201,7 @@ class GroupScaler(wiring.Component):
                         term = register(signed(29), f"term_{c}_{lane}")
                         m.d.sync += [
                             scaled.eq(group_sum * scale[lane]),
-                            offset.eq(centre[lane] * act_sum),
+                            offset.eq(centre[lane] * self._second(m, c, bank, n, act_sum)),
                             term.eq(scaled + offset),
                         ]
                     else:
@@ -201,6 +210,15 @@ class GroupScaler(wiring.Component):
                     m.d.sync += shifted.eq(Mux(shift[-1], 0, term << shift[:4]))
                     terms[bank].append(shifted)
         return terms
+
+    def _second(self, m, column, bank, row, act_sum):
+        """What the centre is multiplied with: the sum of the activations, or of an upper half."""
+        if bank or not self.config.halved:
+            return act_sum
+        i, rows = self.i.p, self.config.rows
+        second = Signal(signed(HALF_SUM_BITS), name=f"second_{column}_{row}", reset_less=True)
+        m.d.sync += second.eq(Mux(i.halved, i.sums[column][rows + row], i.act_sums[column]))
+        return second
 
     def _sum(self, column, bank, row):
         """The sum for a lane: a payload's slices begin in the first lanes, wherever they belong."""

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .. import cores
 from ..bus.skid import SkidBuffer
+from ..cores.among import among
 from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
@@ -14,7 +15,6 @@ from ..spec.numbers import GROUP
 from ..spec.payloads import ActivationWrite, WeightStep
 from ..spec.sparse_modes import SLOTS, Mode
 from .activations import ActivationBuffer
-from .block import among
 from .expand import Expander
 from .group_scale import GroupScaler
 from .slices import WIDEST
@@ -31,9 +31,10 @@ LINEAR_COMMAND = data.StructLayout(
         "rows": ROW_BITS,
         "groups": GROUP_BITS,
         "act": GROUP_BITS,  # first group in the activation buffer
-        "embed": 1,
+        "embed": 1,  # hand the steps out rather than multiply them
+        "format": WeightFormat,  # of these
     }
-)  # hand the steps out rather than multiply them
+)
 
 
 class LinearPipeline(wiring.Component):
@@ -158,6 +159,7 @@ class LinearPipeline(wiring.Component):
                 "scale": step.shape()["scale"].shape,
                 "centre": step.shape()["centre"].shape,
                 "centre_shift": CENTRE_BITS,
+                "halved": int(config.halved),
                 "first": 1,
                 "last": 1,
                 "slice": scaler.i.p.shape()["slice"].shape,  # first of the step's
@@ -177,6 +179,9 @@ class LinearPipeline(wiring.Component):
             waiting.w_en.eq(buffer.read.valid & buffer.read.ready),
             expander.o.ready.eq(Mux(embed, self.embed.ready, buffer.read.ready)),
             back.past.centre_shift.eq(centre),
+            back.past.halved.eq(
+                among(step.format, [f for f in config.weight_formats if FORMATS[f].group < GROUP])
+            ),
             # A code beat has no number among slices, and parts of it none among beats: one is zero.
             back.past.slice.eq(step.sub | step.beat << log if whole else step.sub),
             back.past.log.eq(log),
@@ -233,7 +238,7 @@ class LinearPipeline(wiring.Component):
         ]
         m.d.comb += [
             scaler.i.p[name].eq(entry.past[name])
-            for name in ("scale", "centre", "centre_shift", "first", "last")
+            for name in ("scale", "centre", "centre_shift", "halved", "first", "last")
         ]
         with m.If(give):
             m.d.sync += part.eq(Mux(part == more, 0, part + 1))

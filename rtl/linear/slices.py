@@ -60,6 +60,10 @@ class Banks:
             False,
         )
 
+    def lanes(self, config):
+        """Sums of a payload: the banks', and those of groups' upper halves behind a slice's."""
+        return config.rows * max(len(self.depths), 2 if config.halved else 1)
+
     @property
     def slice_bits(self):
         """Bits of the number of a payload's first slice."""

@@ -4,14 +4,15 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..cores.among import among
 from ..spec.config import GROUP, Config
 from ..spec.csr import BEST
 from ..spec.formats import SPARSE
 from ..spec.isa import Embed, MatMul, Op
 from ..spec.limits import COLUMN_BITS, ROW_BITS
+from ..spec.numbers import UNIT_WORDS
 from ..spec.payloads import ActivationWrite, Dispatched, Logit, vector_write
 from .best import BestLogits
-from .block import among
 from .combine import Combiner
 from .embed import Embedder
 from .pipeline import LinearPipeline
@@ -110,6 +111,7 @@ class LinearUnit(wiring.Component):
                 "column": 4,
                 "rows": ROW_BITS,
                 "row": ROW_BITS,
+                "centre": 3,
                 "dst": 18,
                 "stride": COLUMN_BITS,
             }
@@ -130,7 +132,8 @@ class LinearUnit(wiring.Component):
             scaler.command.p.sparse.eq(waiting.sparse),
             scaler.top.eq(front.top),
             embedder.command.valid.eq(activate & waiting.embed),
-            embedder.command.payload.eq(waiting.row),
+            embedder.command.p.row.eq(waiting.row),
+            embedder.command.p.centre.eq(waiting.centre),
             search.clear.eq(activate & waiting.best),
         ]
         with m.If(waiting.embed):
@@ -192,7 +195,8 @@ class LinearUnit(wiring.Component):
         with m.If(word[:8] == Op.EMBED):
             m.d.comb += [
                 front.command.p.embed.eq(1),
-                front.command.p.rows.eq(config.block_rows),
+                front.command.p.format.eq(embed.format),
+                front.command.p.rows.eq(UNIT_WORDS),
                 front.command.p.groups.eq(embed.groups),
             ]
         with m.Else():
@@ -211,6 +215,7 @@ class LinearUnit(wiring.Component):
                     waiting.column.eq(0),
                     waiting.rows.eq(embed.groups * GROUP),
                     waiting.row.eq(embed.row),
+                    waiting.centre.eq(embed.centre),
                     waiting.dst.eq(embed.dst),
                 ]
             with m.Else():

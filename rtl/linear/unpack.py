@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..cores.among import among
 from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
@@ -11,7 +12,7 @@ from ..spec.limits import CENTRE_BITS, GROUP_BITS, ROW_BITS
 from ..spec.numbers import TILES
 from ..spec.payloads import WeightStep
 from ..spec.sparse_modes import BLOCK
-from .block import BlockWalker, among
+from .block import BlockWalker
 from .descriptor import DescriptorReader
 from .stripe import StripeWalker
 from .trits import TritDecoder
@@ -21,7 +22,10 @@ __all__ = ["UNPACK_COMMAND", "SCALE_BEATS", "WeightUnpacker"]
 
 
 # A matrix to come, or, with `embed`, a block of rows in S8 from within one.
-UNPACK_COMMAND = data.StructLayout({"rows": ROW_BITS, "groups": GROUP_BITS, "embed": 1})
+# `embed`: rows of `format` from within a matrix, which have no descriptor.
+UNPACK_COMMAND = data.StructLayout(
+    {"rows": ROW_BITS, "groups": GROUP_BITS, "embed": 1, "format": WeightFormat}
+)
 
 STRIPE_BEATS = BLOCK // TILES  # beats of row scales of a stripe
 
@@ -38,8 +42,9 @@ class WeightUnpacker(wiring.Component):
     finds the format and the shift of centres in the descriptor in front of the matrix. A descriptor
     that contradicts the command or the configuration is a fault, after which nothing more is taken
     until reset. All tiles of the last block or stripe come out, padding included; the zeros that
-    fill the matrix, or in S8 each block, up to a unit of DRAM are taken and dropped. Steps of
-    TERNARY are decoded; those of a sparse matrix are its code beats.
+    fill the matrix up to a unit of DRAM are taken and dropped. Steps of TERNARY are decoded, and
+    those of nibbles and more bits (:class:`~.nibbles.NibbleDecoder`); those of a sparse matrix are
+    its code beats.
 
     Latency is one cycle from a beat to its payload, five in TERNARY. Throughput is one beat and one
     step per cycle (see :class:`~.block.BlockWalker` and :class:`~.stripe.StripeWalker`);
@@ -101,14 +106,12 @@ class WeightUnpacker(wiring.Component):
         fmt = Signal(WeightFormat, reset_less=True)
         last_group = Signal(GROUP_BITS, reset_less=True)
         blocks = Signal(ROW_BITS, reset_less=True)  # or stripes, after this one
-        final = Signal(reset_less=True)  # the last block is through
         scale_beat = Signal(range(STRIPE_BEATS), reset_less=True)
         unit = Signal(range(max(2, config.unit_beats)))  # beats of the last unit taken: 0 in IDLE
 
         descriptor = self._descriptor(m)
         m.submodules.block = block = BlockWalker(config)
         stripe = StripeWalker(config) if config.sparse else None
-        whole = [f for f, its in block.formats.items() if its.whole_blocks]
         free, sparse, end = Signal(), Signal(), Signal()
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
@@ -151,20 +154,18 @@ class WeightUnpacker(wiring.Component):
                             beat.ready.eq(stripe.beats.ready),
                         ]
                 with m.If(end):
-                    m.d.sync += [blocks.eq(blocks - 1), final.eq(blocks == 0), scale_beat.eq(0)]
+                    m.d.sync += [blocks.eq(blocks - 1), scale_beat.eq(0)]
                     m.next = "ROW_SCALES"
-                    with m.If(blocks == 0):
-                        m.next = "IDLE"
                     # A step without a beat may be the last one.
                     full = unit == Mux(block.o.p.spare, 0, config.unit_beats - 1)
-                    with m.If((among(fmt, whole) | (blocks == 0)) & ~full):
+                    with m.If(blocks == 0):
                         m.next = "PADDING"
+                        with m.If(full):
+                            m.next = "IDLE"
             with m.State("PADDING"):
                 m.d.comb += beat.ready.eq(1)
                 with m.If(beat.valid & (unit == config.unit_beats - 1)):
-                    m.next = "ROW_SCALES"
-                    with m.If(final):
-                        m.next = "IDLE"
+                    m.next = "IDLE"
 
         with m.If(beat.valid & beat.ready):
             m.d.sync += unit.eq(Mux(unit == config.unit_beats - 1, 0, unit + 1))
@@ -190,7 +191,7 @@ class WeightUnpacker(wiring.Component):
             descriptor.rows.eq(command.rows),
             descriptor.groups.eq(command.groups),
             descriptor.beats.payload.eq(self.beats.payload),
-            self.format.eq(Mux(command.embed, WeightFormat.S8, descriptor.format)),
+            self.format.eq(Mux(command.embed, command.format, descriptor.format)),
             self.centre.eq(descriptor.centre),
             self.fault.eq(descriptor.fault),
             self.fault_info.eq(descriptor.fault_info),
@@ -249,14 +250,21 @@ class WeightUnpacker(wiring.Component):
         with m.If(free):
             m.d.sync += [
                 self.o.valid.eq(step.valid),
-                self.o.p.format.eq(fmt),
+                self.o.p.format.eq(self._step_format(fmt)),
                 self.o.p.mode.eq(0),
                 self.o.p.beat.eq(0),
             ]
             m.d.sync += [
                 self.o.p[name].eq(step.p[name])
-                for name in ("codes", "scale", "centre", "group", "half", "first", "last")
+                for name in ("codes", "high", "scale", "centre", "group", "half", "first", "last")
             ]
+
+    def _step_format(self, fmt):
+        """Format that steps come to the core as."""
+        for f in self.config.weight_formats:
+            if FORMATS[f].step_format != f:
+                fmt = Mux(fmt == f, FORMATS[f].step_format, fmt)
+        return fmt
 
     def _trits(self, m, fmt, step, free):
         """Steps of TERNARY go by the decoder. Returns whether it holds any."""

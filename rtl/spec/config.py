@@ -20,6 +20,8 @@ __all__ = [
     "HEAD_DIMS",
     "NATIVE",
     "CORES",
+    "DEFAULTS",
+    "SIX_BITS",
     "PATTERNS",
     "Config",
     "CONFIGS",
@@ -32,14 +34,20 @@ ISA_VERSION = 5  # Bumped whenever an image of yesterday would compute something
 # Linear cores, and the weight formats whose steps each takes as they are packed. They stand here,
 # and not with the components in `rtl/cores/`, since configurations and images are checked by hosts
 # that have no components; `rtl.cores` refuses to build a core that does not keep to it.
+SIX_BITS = ("U5", "S6", "FP4", "FP4_16")  # their steps are integers of six bits
 NATIVE = {
-    "systolic": ("U4", "S8"),
-    "lut": ("U1", "U2", "U3", "U4", "S8", "TERNARY"),
-    "dspchain": ("U4", "S8", "SPARSE4", "SPARSE8"),
+    "systolic": ("U4", "S8", *SIX_BITS),
+    "lut": ("U1", "U2", "U3", "U4", "S8", "TERNARY", *SIX_BITS),
+    "dspchain": ("U4", "S8", "SPARSE4", "SPARSE8", *SIX_BITS),
 }
-# The formats that each can be built for: those, and what hardware expands for it.
-EXPANDED = tuple(fmt.name for fmt in WeightFormat if FORMATS[fmt].expands)
+# The formats that each can be built for: those, and what hardware expands, or unpacks to others.
+EXPANDED = tuple(f.name for f, its in FORMATS.items() if its.expands or its.step_format != f)
 CORES = {core: tuple(dict.fromkeys(native + EXPANDED)) for core, native in NATIVE.items()}
+# What a configuration has that names none. The others cost every row wider multipliers.
+ASKED_FOR = (*SIX_BITS, "IQ4")
+DEFAULTS = {
+    core: tuple(name for name in names if name not in ASKED_FOR) for core, names in CORES.items()
+}
 # Formats that no hardware takes: the functional machine does, if a configuration asks for them.
 FUNCTIONAL = tuple(
     fmt.name for fmt in WeightFormat if not any(fmt.name in formats for formats in CORES.values())
@@ -82,8 +90,8 @@ class Config:
         Linear core: one of `CORES`. All give the same bits; a program image runs on any.
     formats : tuple of :class:`str`
         Weight formats that the hardware takes, by their names in
-        :class:`~rtl.spec.isa.WeightFormat`. All that the core can be built for, when none are
-        given.
+        :class:`~rtl.spec.isa.WeightFormat`. When none are given, those of `DEFAULTS`: all that
+        the core can be built for, but the formats of files that have more bits or a code book.
     patterns : tuple of :class:`str`
         Of `PATTERNS`, those that blocks of sparse matrices may have.
     """
@@ -172,7 +180,7 @@ class Config:
                 name,
             )
         # In the order of the enumeration, whatever order they came in.
-        chosen = self.formats or CORES[self.core]
+        chosen = self.formats or DEFAULTS[self.core]
         object.__setattr__(self, "formats", tuple(f.name for f in WeightFormat if f.name in chosen))
         for name in NEEDED:
             check(
@@ -219,7 +227,21 @@ class Config:
     @property
     def sparse(self):
         """Whether the hardware takes sparse matrices."""
-        return any(FORMATS[fmt].sparse for fmt in self.weight_formats)
+        return self.has(lambda its: its.sparse)
+
+    def has(self, of):
+        """Whether a function of a :class:`~rtl.spec.formats.Format` is true of one of them."""
+        return any(of(FORMATS[fmt]) for fmt in self.weight_formats)
+
+    @property
+    def high_bits(self):
+        """Bits of a step's `high`: two for each weight, where steps may have more than nibbles."""
+        return 2 * GROUP * self.rows if self.has(lambda its: its.name in SIX_BITS) else 0
+
+    @property
+    def halved(self):
+        """Whether the hardware takes groups of 16."""
+        return self.has(lambda its: its.group < GROUP)
 
     @property
     def scaled_rows(self):

@@ -15,6 +15,7 @@ __all__ = [
     "vector_write",
     "Quantized",
     "ActivationWrite",
+    "group_scales",
     "WeightStep",
     "Logit",
 ]
@@ -66,20 +67,32 @@ def ActivationWrite(config):
     )
 
 
+def group_scales(config):
+    """Fields of a step's scales and centres: one of each row. In groups of 16 a scale is that of
+    elements 0 to 15, and the centre the scale of elements 16 to 31."""
+    signs = config.has(lambda its: its.signed_scale)
+    unsigned_upper = config.has(lambda its: its.unsigned_upper)
+    return {
+        "scale": data.ArrayLayout(signed(9) if signs else 8, config.scaled_rows),
+        "centre": data.ArrayLayout(signed(9 if unsigned_upper else 8), config.scaled_rows),
+    }
+
+
 def WeightStep(config):
     """A step of a matrix (:mod:`rtl.spec.formats`), or a code beat of a sparse one
     (:mod:`rtl.spec.formats.stripes`), with what belongs to it: scale and centre of each row's
-    group, 1 and 0 where the format has none."""
+    group, 1 and 0 where the format has none. `high` are the bits of codes beyond nibbles
+    (:mod:`rtl.spec.formats.nibbles`)."""
     return data.StructLayout(
         {
             "codes": config.beat_bits,
+            "high": config.high_bits,
             "format": WeightFormat,
             # of a code beat's slots
             "index": config.beat_bits if config.sparse else 0,
             "mode": 3,  # of a code beat's block
             "beat": 4,  # of a code beat: its place in the block
-            "scale": data.ArrayLayout(8, config.scaled_rows),
-            "centre": data.ArrayLayout(signed(8), config.scaled_rows),
+            **group_scales(config),
             "group": GROUP_BITS,  # along K, from 0
             "half": 1,  # elements 16-31 of the group (S8, sparse)
             "sub": 4,  # of the tile's slices of rows, in order, if it has several

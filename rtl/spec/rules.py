@@ -56,7 +56,8 @@ ORDER = {
     "before the last of them takes.",
     "descriptor": "A matrix begins with its descriptor, whose `rows` and `groups` are MATMUL's, "
     "and whose reserved bits are zero.",
-    "format": "The configuration takes the format that the descriptor names.",
+    "format": "The configuration takes the format that the descriptor names, and that of EMBED, "
+    "which is one of nibbles or bytes.",
     "sum": "No sum of MATMUL over `groups` groups of the format, at the descriptor's shift of "
     f"centres, can need more than the {ACC_BITS} bits of an accumulator.",
     "weights": "A sparse matrix has blocks of the modes that the configuration takes, and in each "

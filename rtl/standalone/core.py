@@ -75,6 +75,7 @@ class Standalone(Elaboratable):
     def _weights(self):
         meanings = {
             "codes": "weights, by format",
+            "high": "bits of codes beyond four, in formats of six bits",
             "format": "how to read `codes`",
             "index": "places of the weights of sparse formats",
             "mode": "weights per row of a sparse block",
@@ -112,6 +113,10 @@ class Standalone(Elaboratable):
     def layout(self, fmt):
         """:class:`~rtl.spec.formats.Verilog` of a dense format, as it comes to this core."""
         return FORMATS[fmt].verilog if fmt in self.core.native else FORMATS[fmt].verilog_expanded
+
+    def halved(self, fmt):
+        """Whether a step of a format gives the sums of its rows' upper halves, too."""
+        return FORMATS[fmt].group < GROUP
 
     def kinds(self):
         """Yield every (format, mode) of a step, dense formats once."""

@@ -1,6 +1,7 @@
 """Manual of a linear core by itself: its ports, handshake and codes, in Markdown."""
 
 from ..spec.formats import FORMATS, SPARSE
+from ..spec.formats.nibbles import CodeBook, SixBits
 from ..spec.numbers import GROUP
 from ..spec.sparse_modes import INDEX_BITS, SLOTS
 
@@ -45,7 +46,7 @@ activations of the same k, exactly. `q` is the code of row r and element k:
 
 Weights have no scales here: whoever takes the sums multiplies them. Activations beyond a step's elements, and rows of sums
 beyond its rows, do not matter.
-{sparse}
+{more}{sparse}
 ## Example
 
 ```verilog
@@ -76,6 +77,14 @@ the first slot is lowest in the 128 bits per lane of `weights_index`. A slot not
 {steps}
 
 Payload p has the rows from R * p on.
+"""
+
+SIX_TEXT = """
+Codes of {formats} come decoded, as signed integers; `high` is `weights_high`.{books}
+"""
+
+HALVED_TEXT = """
+Groups of {formats} have 16 elements: row N + r of their sums is that of row r over elements 16 to 31 alone.
 """
 
 
@@ -110,6 +119,24 @@ def sparse_text(core):
     return SPARSE_TEXT.format(modes="\n".join(modes), steps="\n".join(steps))
 
 
+def dense_text(core):
+    """What is to be said of some dense formats beside the table, if the core has any of them."""
+    six = [fmt for fmt in core.formats if isinstance(FORMATS[fmt], SixBits)]
+    books = [
+        f" {fmt.name} has {', '.join(map(str, sorted(set(FORMATS[fmt].book))))} alone."
+        for fmt in six
+        if isinstance(FORMATS[fmt], CodeBook)
+    ]
+    text = SIX_TEXT.format(formats=names(six), books="".join(books)) if six else ""
+    halved = [fmt for fmt in core.formats if core.halved(fmt)]
+    return text + (HALVED_TEXT.format(formats=names(halved)) if halved else "")
+
+
+def names(formats):
+    """Of formats, in a row."""
+    return ", ".join(fmt.name for fmt in formats)
+
+
 def manual(core):
     """Text of the manual of a :class:`~.standalone.Standalone`."""
     dense = []
@@ -135,6 +162,7 @@ def manual(core):
         core=core.core,
         group=GROUP,
         dense="\n".join(dense),
+        more=dense_text(core),
         sparse=sparse_text(core),
         ports="\n".join(
             row(f"`{port.name}`", port.width, "output" if port.output else "input", port.meaning)

@@ -1,6 +1,7 @@
 """Self-checking testbench of a linear core, in SystemVerilog."""
 
 from ..spec.formats import FORMATS, SPARSE
+from ..spec.formats.nibbles import HIGH, NIBBLE, CodeBook, SixBits
 from ..spec.isa import WeightFormat
 from ..spec.sparse_modes import INDEX_BITS, SLOTS
 
@@ -31,9 +32,11 @@ module testbench;
     // that this is multiplied with.
 {functions}
 
-    function automatic int sum(int c, int r);
+    // Of a row, or, behind the step's rows, of the upper half of one.
+    function automatic int sum(int c, int n);
+        int r = n % rows();
         sum = 0;
-        for (int k = 0; k < weights_of_row(); k++)
+        for (int k = n < rows() ? 0 : 16; k < weights_of_row(); k++)
             sum += weight(r, k) * $signed(acts_values[256 * c + 8 * element(r, k) +: 8]);
     endfunction
 
@@ -50,7 +53,7 @@ module testbench;
 {kinds}
         endcase
         for (int n = 0; n < 4 * N; n++) weights_codes[32 * n +: 32] = $random(seed);
-        for (int n = 0; n < 8 * M; n++) acts_values[32 * n +: 32] = $random(seed);
+{high}        for (int n = 0; n < 8 * M; n++) acts_values[32 * n +: 32] = $random(seed);
         // Now and then the ends of the range.
         if (random(8) == 0) weights_codes = random(2) == 0 ? '0 : '1;
         if (random(8) == 0) acts_values = {{(32 * M){{random(2) == 0 ? 8'h80 : 8'h7f}}}};
@@ -69,9 +72,9 @@ module testbench;
 
     always @(posedge clk) if (!rst) begin
         if (weights_valid && weights_ready) begin
-            for (int first = 0; first < rows(); first += R) begin
-                counts.push_back(rows() - first < R ? rows() - first : R);
-                for (int r = first; r < first + R && r < rows(); r++)
+            for (int first = 0; first < sums(); first += R) begin
+                counts.push_back(sums() - first < R ? sums() - first : R);
+                for (int r = first; r < first + R && r < sums(); r++)
                     for (int c = 0; c < M; c++) expected.push_back(sum(c, r));
             end
             given = given + 1;
@@ -107,6 +110,12 @@ endmodule
 """
 
 
+HIGH_DRAWN = """\
+        for (int n = 0; n < 2 * N; n++) weights_high[32 * n +: 32] = $random(seed);
+        if (random(8) == 0) weights_high = {(32 * N){random(2) == 0 ? 2'b10 : 2'b01}};
+"""
+
+
 def function(name, arguments, cases, default, selector="weights_format"):
     """A function that is a choice by format, or by another `selector`."""
     return [
@@ -135,6 +144,8 @@ def functions(core):
         },
         0,
     )
+    halved = {fmt.value: "2 * rows()" for fmt in core.formats if core.halved(fmt)}
+    yield from function("sums", "", halved, "rows()")
     yield from function(
         "weights_of_row",
         "",
@@ -147,7 +158,7 @@ def functions(core):
         "code",
         "int r, int k",
         {
-            **{n: layout.code.replace("codes[", "weights_codes[") for n, layout in dense.items()},
+            **{n: prefixed(layout.code) for n, layout in dense.items()},
             **codes,
         },
         0,
@@ -174,6 +185,20 @@ def functions(core):
     yield from function("element", "int r, int k", dict.fromkeys(sparse, "index(r, k)"), "k")
 
 
+def prefixed(code):
+    """A format's code, of the ports."""
+    return code.replace("codes[", "weights_codes[").replace("high[", "weights_high[")
+
+
+BOOK = """\
+        if (weights_format == {number}) begin
+            int book[16];
+            book = '{{{integers}}};
+            for (int r = 0; r < N; r++) for (int k = 0; k < 32; k++)
+                {{{high}, {nibble}}} = 6'(book[random(16)]);
+        end"""
+
+
 def special(core):
     """Yield the lines that make a random step a legal one."""
     if WeightFormat.TERNARY in core.formats:
@@ -185,6 +210,14 @@ def special(core):
             yield (
                 "            for (int n = 0; n < 32 * N; n++) weights_codes[4 * n +: 4] = "
                 "4'(random(3) - 1);"
+            )
+    for its in (FORMATS[fmt] for fmt in core.formats):
+        if isinstance(its, SixBits) and isinstance(its, CodeBook):
+            yield BOOK.format(
+                number=its.fmt.value,
+                integers=", ".join(map(str, its.book)),
+                high=prefixed(HIGH),
+                nibble=prefixed(NIBBLE),
             )
     if any(fmt in SPARSE for fmt in core.formats):
         yield "        for (int n = 0; n < 4 * N; n++) weights_index[32 * n +: 32] = $random(seed);"
@@ -214,5 +247,6 @@ def testbench(core):
         functions="\n".join(functions(core)),
         count=len(kinds),
         kinds="\n".join(kinds),
+        high=HIGH_DRAWN if "weights_high" in inputs else "",
         special="".join(f"{line}\n" for line in special(core)),
     )

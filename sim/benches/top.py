@@ -28,6 +28,7 @@ from rtl.spec.isa import (
     Unit,
     Vector,
 )
+from rtl.spec.numbers import UNIT_WORDS
 from rtl.top import Accelerator
 from sim.harness.bench import case, cycles, rng, start
 from sim.harness.patterns import patterns
@@ -82,13 +83,13 @@ def program(config, fmt):
     too.
     """
     block = config.kv_block_units
-    embedding = stream_units(WeightFormat.S8, config.block_rows, GROUPS, config.beat_bytes)
+    embedding = stream_units(WeightFormat.S8, UNIT_WORDS, GROUPS, config.beat_bytes)
     weights = len(matrices(config, fmt)[0]) // 64
     append = dict(heads=1, position_reg=7)
     return [
         Scalar(rd=7, source=Source.POSITION.value, factor=1),
         Token(rd=1, source=0),
-        Scalar(rd=2, source=1, shift=(config.block_rows - 1).bit_length(), factor=embedding),
+        Scalar(rd=2, source=1, shift=(UNIT_WORDS - 1).bit_length(), factor=embedding),
         Stream(addr=EMBEDDING, size=embedding, addr_reg=2),
         Embed(groups=GROUPS, dst=128, row_reg=1),
         Sync(unit=Unit.LINEAR, give=6),
@@ -134,7 +135,7 @@ def handover(config):
     """
     lanes, block, kept = config.lanes, config.kv_block_units, 1024
     rounds = config.head_dim // lanes
-    embedding = stream_units(WeightFormat.S8, config.block_rows, GROUPS, config.beat_bytes)
+    embedding = stream_units(WeightFormat.S8, UNIT_WORDS, GROUPS, config.beat_bytes)
 
     def copy(a, n):
         """Keep a line, as one of the `n`-th unit's."""

@@ -49,6 +49,17 @@ def round_rows(name, weights, fmt):
     return Linear(name=name, source="toy", format=fmt, codes=codes, d=d.astype(np.float32))
 
 
+def round_groups(name, weights, fmt):
+    """Round to a format with a scale for each of its groups, negative ones among them."""
+    its = FORMATS[fmt]
+    groups = weights.reshape(len(weights), -1, its.group)
+    largest = np.abs(groups).max(-1)
+    d = (np.where(largest > 0, largest, 1) / np.abs(its.grid(its.every_code)).max()).astype("f4")
+    d[::3] *= -1
+    codes = its.nearest(groups / d[..., None]).reshape(weights.shape)
+    return Linear(name=name, source="toy", format=fmt, codes=codes, d=d)
+
+
 def toy_model(
     *,
     layers=2,
@@ -103,6 +114,8 @@ def toy_model(
             return round_u(name, "toy", weights, bits)
         if format == WeightFormat.S8:
             return round_s8(name, "toy", weights)
+        if FORMATS[format].scaled:
+            return round_groups(name, weights, format)
         return round_rows(name, prune(rng, weights) if format in SPARSE else weights, format)
 
     made = [

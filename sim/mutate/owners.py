@@ -63,7 +63,9 @@ OWNERS = {
     "best": _owner("linear/best"),
     "combine": _owner("linear/combine"),
     "control": _owner("control/control"),
-    "core": _owner("cores/systolic cores/core cores/output", "systolic-small", *_cores()),
+    "core": _owner(
+        "cores/systolic cores/core cores/output cores/among", "systolic-small", *_cores()
+    ),
     "csr": _owner("control/csr"),
     "descriptor": _owner("linear/descriptor"),
     "dsp_cell": _owner("cores/dsp"),
@@ -97,7 +99,11 @@ OWNERS = {
     "softmax": _owner("attention/softmax"),
     "stream": _owner("memory/stream"),
     "top": _owner("top"),
-    "unpack": _owner("linear/unpack linear/block linear/stripe linear/slices linear/trits"),
+    "unpack": _owner(
+        "linear/unpack linear/block linear/stripe linear/slices linear/trits",
+        None,
+        ("files", ("linear/nibbles",)),
+    ),
     "vector_memory": _owner("vector/memory"),
     "vector_unit": _owner("vector/unit vector/datapath vector/lane vector/walk"),
 }

@@ -88,6 +88,7 @@ PARTS = {
 
 # What only moves data, or says where it goes; and why there is nothing to compute.
 MOVES = {
+    "rtl/cores/among.py": "compares formats",
     "rtl/cores/core.py": "contract of the cores, and how they take steps",
     "rtl/cores/output.py": "queue behind a pipeline",
     "rtl/cores/slots.py": "brings weights to the multipliers of their elements",
@@ -95,6 +96,7 @@ MOVES = {
     "rtl/linear/combine.py": "collects words in lines",
     "rtl/linear/descriptor.py": "compares a descriptor with a command",
     "rtl/linear/expand.py": "recodes weights, which its bench tells from the matrix",
+    "rtl/linear/nibbles.py": "decodes weights: seen by the bench of `unpack`",
     "rtl/linear/slices.py": "names the rows of a tile",
     "rtl/linear/stripe.py": "order of a stripe's blocks",
     "rtl/linear/trits.py": "decodes weights: seen by the bench of `unpack`",

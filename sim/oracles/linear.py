@@ -37,13 +37,16 @@ def weights_reference(fmt, codes, scale, centre, centre_shift):
 
 
 def weights(fmt, codes, scale, centre, centre_shift):
-    """`(code - zero_point) * step`, group by group
+    """`(code - zero_point) * step`, or `book[code] * step`, group by group
 
     None.
     """
-    groups = codes.double().unflatten(1, (-1, 32))
-    scale, centre = scale.double()[..., None], centre.double()[..., None]
     its = formats.FORMATS[fmt]
+    values = codes.double()
+    if book := getattr(its, "book", None):
+        values = F.embedding(codes.long(), torch.tensor(book).double()[:, None])[..., 0]
+    groups = values.unflatten(1, (-1, its.group))
+    scale, centre = scale.double()[..., None], centre.double()[..., None]
     if its.centred:
         groups = 2 * scale * (groups - its.high / 2) + centre * 2.0**centre_shift
     elif its.scaled:

@@ -36,7 +36,7 @@ def queue(made):
 def streams(made):
     """As many STREAMs as may be ahead, and more, while LINEAR waits; the first fills the buffer."""
     config, tall, table = made.config, made.world.tall, made.world.tables[0]
-    units = embed_units(config, table.groups)
+    units = embed_units(config, table.format, table.groups)
     last = len(made.tokens) - 1
     insns = [quantized(made, column, tall.groups, 0) for column in range(last + 1)]
     insns += [delay(made), *made.sync(Unit.VECTOR, Unit.LINEAR)]
@@ -44,7 +44,12 @@ def streams(made):
     takers = [
         multiplied(made, tall, 0, last, odds=0.3),
         *(
-            Embed(row=n, groups=table.groups, dst=made.place(32 * table.groups, 1))
+            Embed(
+                format=table.format,
+                row=n,
+                groups=table.groups,
+                dst=made.place(32 * table.groups, 1),
+            )
             for n in range(16)
         ),
     ]

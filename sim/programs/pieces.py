@@ -21,9 +21,9 @@ from rtl.spec.isa import (
     Sync,
     Unit,
     Vector,
-    WeightFormat,
 )
-from rtl.spec.limits import CACHE, COLUMN, HEADS, POSITIONS, REPETITIONS, ROWS
+from rtl.spec.limits import CACHE, CENTRE, COLUMN, HEADS, POSITIONS, REPETITIONS, ROWS
+from rtl.spec.numbers import UNIT_WORDS
 
 from ..harness.patterns import EDGES, pattern
 
@@ -36,9 +36,9 @@ def largest(cls, field, step=1):
     return ((1 << cls.layout[field].width) - 1) // step * step
 
 
-def embed_units(config, groups):
+def embed_units(config, fmt, groups):
     """Units of DRAM that an EMBED of so many groups takes of its stream."""
-    return stream_units(WeightFormat.S8, config.block_rows, groups, config.beat_bytes)
+    return stream_units(fmt, UNIT_WORDS, groups, config.beat_bytes)
 
 
 def load(made):
@@ -222,20 +222,24 @@ def embed(made):
     random, config = made.random, made.config
     *tables, deepest = made.world.tables
     table = deepest if made.rarely() else random.choice(tables)
-    place = random.randrange(config.block_rows)
-    # Only the place within the block counts, which comes from wherever the stream does.
-    row = place + config.block_rows * random.choice(
-        [0, 1, 2, 3, ROWS // config.block_rows, random.randint(0, ROWS // config.block_rows)]
-    )
-    units = embed_units(config, table.groups)
-    addr = table.addr + units * random.randrange(table.rows // config.block_rows)
+    place, most = random.randrange(UNIT_WORDS), ROWS // UNIT_WORDS
+    # Only the place among the 16 counts, which come from wherever the stream does.
+    row = place + UNIT_WORDS * random.choice([0, 1, 2, 3, most, random.randint(0, most)])
+    units = embed_units(config, table.format, table.groups)
+    addr = table.addr + units * random.randrange(table.rows // UNIT_WORDS)
     if random.random() < 0.2:  # any bytes are weights
         addr = random.choice([0, made.world.end - units])
         if addr and addr < made.world.cache[1]:
             return None
     return [
         Stream(addr=addr, size=units),
-        Embed(row=row, groups=table.groups, dst=made.place(GROUP * table.groups, 1)),
+        Embed(
+            format=table.format,
+            row=row,
+            groups=table.groups,
+            centre=random.randint(0, CENTRE),
+            dst=made.place(GROUP * table.groups, 1),
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ A field without an entry here may have all values of its width.
 from dataclasses import fields, replace
 
 from rtl.spec.config import GROUP
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -23,6 +24,7 @@ from rtl.spec.isa import (
     Token,
     Unit,
     Vector,
+    WeightFormat,
 )
 from rtl.spec.limits import HEADS, POSITIONS
 from sw_ref.checks import operands
@@ -78,7 +80,7 @@ LIMITED = {
     (Load, "addr"): (lambda c, w: range(w.end), DRAM),
     (Load, "size"): (lambda c, w: range(1, c.vector_words // 16 + 1), f"{COUNT}; {WORDS}"),
     (Load, "dst"): (lambda c, w: _words(c, w, 16, 16), WORDS),
-    (Stream, "addr"): (lambda c, w: range(w.end - embed_units(c, 1) + 1), DRAM),
+    (Stream, "addr"): (lambda c, w: range(w.end - embed_units(c, WeightFormat.S8, 1) + 1), DRAM),
     (Stream, "size"): (
         lambda c, w: range(min(m.units for m in w.matrices), w.longest + 1),
         "the world's smallest and largest matrix",
@@ -99,6 +101,10 @@ LIMITED = {
         f"{WORDS}; rule `overlap`",
     ),
     (MatMul, "column"): (lambda c, w: range(c.columns), "rule `column`"),
+    (Embed, "format"): (
+        lambda c, w: [f.value for f in c.weight_formats if FORMATS[f].embeds],
+        "rule `format`",
+    ),
     (Embed, "groups"): (lambda c, w: range(1, w.tables[-1].groups + 1), f"{COUNT}; {WORDS}"),
     (Embed, "dst"): (lambda c, w: _words(c, w, GROUP), WORDS),
     (Vector, "outer"): (lambda c, w: range(1, 256), COUNT),

@@ -10,6 +10,7 @@ from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
 from rtl.spec.descriptor import described
 from rtl.spec.formats import FORMATS, SPARSE, WeightFormat, pack
 from rtl.spec.limits import CENTRE, GROUPS, POSITIONS
+from rtl.spec.numbers import UNIT_WORDS
 from rtl.spec.sparse_modes import BLOCK
 
 from ..harness.patterns import EDGES, floats, pattern
@@ -70,8 +71,8 @@ class World:
     tall, deep : :class:`Matrix`
         Of as many rows as the vector memory has words, and of as many groups as activations have.
     tables : list of :class:`Matrix`
-        Of format S8: embeddings' blocks, without descriptors. The last is as deep as the vector
-        memory takes.
+        Embeddings' rows, in all formats that they may be in, without descriptors. The last is as
+        deep as the vector memory takes.
     longest : :class:`int`
         Units of the largest of all of these.
     numbers : :class:`int`
@@ -101,10 +102,14 @@ class World:
         dense = [fmt for fmt in config.weight_formats if fmt not in SPARSE]
         self.deep = self._matrix(random.choice(dense), random.choice((1, 5, 20)), config.act_groups)
         self.tall = self._matrix(random.choice(dense), config.vector_words, 1)
+        embeds = [fmt for fmt in config.weight_formats if FORMATS[fmt].embeds]
+        most = min(GROUPS, config.vector_words // GROUP)
         self.tables = [
-            self._matrix(WeightFormat.S8, blocks * config.block_rows, groups, blocks=True)
-            for blocks, groups in ((4, 1), (4, 3), (1, min(GROUPS, config.vector_words // GROUP)))
+            self._matrix(fmt, 2 * UNIT_WORDS, groups, blocks=True)
+            for groups in (1, 3)
+            for fmt in embeds
         ]
+        self.tables.append(self._matrix(random.choice(embeds), UNIT_WORDS, most, blocks=True))
         self.longest = max(m.units for m in (*self.matrices, self.deep, self.tall, *self.tables))
         self.program = self.end
         self._put(bytes(config.program_words * 32))
@@ -136,7 +141,9 @@ class World:
         """Lay a matrix at the end; with `blocks`, without its descriptor."""
         rng = self._rng
         codes = _codes(rng, fmt, rows, groups * GROUP)
-        scale = rng.integers(0, 256, (rows, groups)).astype(np.uint8)
+        its = FORMATS[fmt]
+        scale = rng.integers(0, 256, (rows, groups * GROUP // its.group)).astype(np.uint8)
+        scale = scale.view(its.scale_dtype)
         centre = rng.integers(-128, 128, (rows, groups)).astype(np.int8)
         parts = fmt, codes, scale, centre, self._numbers(rows)
         how = self.config.beat_bytes, self.config.patterns

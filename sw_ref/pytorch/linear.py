@@ -20,19 +20,36 @@ __all__ = [
 ]
 
 
-ODD_GRIDS = {WeightFormat.U1: 1, WeightFormat.U2: 3, WeightFormat.U3: 7, WeightFormat.U4: 15}
+ODD_GRIDS = {
+    WeightFormat.U1: 1,
+    WeightFormat.U2: 3,
+    WeightFormat.U3: 7,
+    WeightFormat.U4: 15,
+    WeightFormat.U5: 31,
+}
+# Twice the floats of E2M1: sign, two bits of exponent, one of mantissa. llama.cpp's book of IQ4_NL.
+FLOATS = [0, 1, 2, 3, 4, 6, 8, 12]
+BOOKS = {
+    WeightFormat.FP4: FLOATS + [-x for x in FLOATS],
+    WeightFormat.FP4_16: FLOATS + [-x for x in FLOATS],
+    WeightFormat.IQ4: [-127, -104, -83, -65, -49, -35, -22, -10] + [1, 13, 25, 38, 53, 69, 89, 113],
+}
 
 
 def weights(fmt, codes, scale, centre, centre_shift):
-    """Integer weights (rows, K) of codes (rows, K), with scales and centres (rows, K / 32)."""
+    """Integer weights (rows, K) of codes (rows, K), with scales (rows, K / 32 or 16) and centres
+    (rows, K / 32).
+    """
 
     def spread(x):
-        return x.repeat_interleave(32, 1)
+        return x.repeat_interleave(codes.shape[1] // x.shape[1], 1)
 
     if fmt in ODD_GRIDS:
         grid = codes + codes - ODD_GRIDS[fmt]
         return grid * spread(scale) + spread(centre) * 2**centre_shift
-    return codes * spread(scale) if fmt == WeightFormat.S8 else codes
+    if fmt in BOOKS:
+        return torch.tensor(BOOKS[fmt])[codes.long()] * spread(scale)
+    return codes * spread(scale) if fmt in (WeightFormat.S8, WeightFormat.S6) else codes
 
 
 def products(weight, acts):

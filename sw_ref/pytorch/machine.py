@@ -26,8 +26,8 @@ from rtl.spec.isa import (
     Stream,
     Sync,
     Vector,
-    WeightFormat,
 )
+from rtl.spec.numbers import UNIT_WORDS
 
 from . import attention as torch_attention, linear as torch_linear, ops as torch_ops
 
@@ -89,9 +89,8 @@ class TorchMachine:
             case MatMul():
                 self._matmul(insn)
             case Embed():
-                rows = self.config.block_rows
-                weight, row_scale = self.matrix(WeightFormat.S8, rows, insn.groups, 0)
-                row = insn.row % rows
+                weight, row_scale = self.matrix(insn.format, UNIT_WORDS, insn.groups, insn.centre)
+                row = insn.row % UNIT_WORDS
                 self.write(insn.dst, torch_ops.multiply(weight[row].to(float32), row_scale[row]))
             case Append():
                 for head in range(insn.heads):

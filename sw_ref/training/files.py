@@ -6,13 +6,16 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from . import rounding
+from . import blocks, rounding
 from .errors import TrainingError
 from .llama import Llama, Shape
 from .text import EOS
 
 
-__all__ = ["history", "read", "tensors", "write"]
+__all__ = ["GGUF", "history", "read", "tensors", "write"]
+
+
+GGUF = "model.gguf"  # in the folder of a model whose weights are in a type of GGUF
 
 
 def tensors(model):
@@ -64,9 +67,15 @@ def config(model, end):
 
 
 def write(folder, model, tokenizer):
-    """Write the folder that :func:`mapper.read.hf_model.read` takes."""
+    """Write the folder that :func:`mapper.read.hf_model.read` takes; or, where weights are in a
+    type of GGUF, a file for :func:`mapper.read.gguf_model.read` in it."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if model.form in blocks.TYPES:
+        from . import gguf_file  # the only one that needs the library
+
+        gguf_file.write(folder / GGUF, folder.name, model, tokenizer, EOS)
+        return
 
     def as_json(name, value):
         (folder / name).write_text(json.dumps(value, indent=2) + "\n", "utf-8")

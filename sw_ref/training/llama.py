@@ -10,16 +10,12 @@ from torch.nn import functional as F
 from . import rounding
 
 
-__all__ = ["Linear", "Llama", "Shape"]
+__all__ = ["SHAPES", "Linear", "Llama", "Shape"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Sizes of a model, which a 5-trits-a-byte packing of groups of 32 fills when K / 32 is a
-    multiple of 5.
-
-    `hidden` and `ffn` are multiples of 64, and a head is 64 wide.
-    """
+    """Sizes of a model. `hidden` and `ffn` are multiples of 64, and a head is 64 wide."""
 
     vocab: int = 1024
     hidden: int = 320
@@ -43,6 +39,10 @@ class Shape:
             )
 
     asdict = asdict
+
+
+# By what the rows of matrices fill: five trits from five groups of 32 a byte; GGUF's blocks of 256.
+SHAPES = {"trits": Shape(), "blocks": Shape(hidden=256, heads=4, ffn=768)}
 
 
 class Linear(nn.Linear):
@@ -159,7 +159,9 @@ class Llama(nn.Module):
 
     def forward(self, ids):
         table = self.embed_tokens.weight
-        table = table if self.form is None else rounding.weights(table, "sparse8")
+        table = (
+            table if self.form is None else rounding.weights(table, rounding.vocabulary(self.form))
+        )
         x = F.embedding(ids, table)
         cos, sin = self.cos[: ids.shape[1]], self.sin[: ids.shape[1]]
         for layer in self.layers:

@@ -6,8 +6,10 @@ The gradient of a rounding is taken to be one (Bengio et al., arXiv:1308.3432).
 
 import torch
 
+from . import blocks
 
-__all__ = ["FORMATS", "activations", "codes", "scale", "weights"]
+
+__all__ = ["FORMATS", "activations", "codes", "scale", "vocabulary", "weights"]
 
 
 FORMATS = {"ternary": 1, "sparse8": 127, "sparse4": 7}  # largest code of a format of weights
@@ -41,9 +43,16 @@ def codes(w, form):
 
 
 def weights(w, form):
-    """Weights rounded to a format."""
+    """Weights rounded to a format, or to one of `blocks.TYPES`."""
+    if form in blocks.TYPES:
+        return straight_through(w, blocks.weights(w.detach(), form))
     q, s = codes(w.detach(), form)
     return straight_through(w, q * s)
+
+
+def vocabulary(form):
+    """What the embedding, which is the head too, is rounded to where layers are in `form`."""
+    return "q8_0" if form in blocks.TYPES else "sparse8"
 
 
 def activations(x, group=32):

@@ -1,5 +1,6 @@
-"""The three kinds of run: dense, ternary, and pruned from dense."""
+"""The kinds of run: dense, ternary, pruned from dense, and in a tensor type of GGUF."""
 
+import hashlib
 import json
 import math
 from contextlib import contextmanager
@@ -9,12 +10,12 @@ from pathlib import Path
 import tokenizers
 import torch
 
-from . import card, files, loop, sparsity, text
+from . import block_bytes, blocks, card, files, loop, sparsity, text
 from .errors import TrainingError
 from .llama import Llama, Shape
 
 
-__all__ = ["Corpus", "Settings", "dense", "sparse", "ternary"]
+__all__ = ["Corpus", "Settings", "dense", "gguf", "sparse", "ternary"]
 
 
 CALIBRATION = 64  # windows that saliency is measured with
@@ -83,25 +84,30 @@ class Start:
 
 
 class Corpus:
-    """The text as tokens: `ids` by "train" and "validation", and the tokenizer."""
+    """The text as tokens: `ids` by "train" and "validation", and the tokenizer.
 
-    def __init__(self, settings, tokenizer=None):
+    `plain`: no space is put before a text, since GGUF's tables cannot say that.
+    """
+
+    def __init__(self, settings, tokenizer=None, plain=False):
         texts = dict(
             zip(("train", "validation"), text.split(text.addresses(text.fetch(settings.data))))
         )
         self.tokenizer = tokenizer or text.train_tokenizer(texts["train"], settings.shape.vocab)
+        if plain:
+            self.tokenizer.normalizer = None
         self.ids = {name: text.encode(self.tokenizer, part) for name, part in texts.items()}
         self.bytes_per_token = text.bytes_per_token(texts["validation"], self.ids["validation"])
 
 
-def prepare(settings):
+def prepare(settings, plain=False):
     """The model to train, new or as --start left it; the text; and what --start names, or None."""
     start = Start(settings.start) if settings.start else None  # refused before the text is fetched
     torch.manual_seed(settings.seed)
     model = Llama(settings.shape)
     if start is not None:
         start.into(model)
-    return model, Corpus(settings, start and start.tokenizer), start
+    return model, Corpus(settings, start and start.tokenizer, plain), start
 
 
 def run(kind, settings, model, corpus, start):
@@ -145,6 +151,9 @@ def run(kind, settings, model, corpus, start):
     }
     if start is not None:
         about = after(start.history, about)
+    if model.form in blocks.TYPES:
+        written = (settings.output / files.GGUF).read_bytes()
+        about |= {"bytes": len(written), "sha256": hashlib.sha256(written).hexdigest()}
     (settings.output / "training.json").write_text(json.dumps(about) + "\n", "utf-8")
     if model.form is not None:
         card.write(settings.output, model, corpus.tokenizer, about)
@@ -191,5 +200,25 @@ def sparse(settings, form):
     for name, rms in sparsity.input_rms(model, seen).items():
         linear = model.linears[name]
         linear.mask = choose(linear.weight.detach().abs() * rms).float()
+    model.round_to(form)
+    return run(form, settings, model, corpus, start)
+
+
+def gguf(settings, form):
+    """Weights in a tensor type of GGUF, from the start or from a run of the same shape."""
+    try:
+        import gguf  # noqa: F401 - here, and not when the training ends
+    except ImportError:
+        raise TrainingError(
+            "gguf: the library must be installed to write GGUF files; run "
+            "`make install FOR=quantize`, or pip install 'headrace[quantize]'"
+        ) from None
+    shape, (block, _) = settings.shape, block_bytes.SIZES[form]
+    for depth in shape.hidden, shape.heads * shape.head_dim, shape.ffn:
+        if depth % block:
+            raise TrainingError(
+                f"--shape: rows must be multiples of {block} in {form}, not {depth}; take blocks"
+            )
+    model, corpus, start = prepare(settings, plain=True)
     model.round_to(form)
     return run(form, settings, model, corpus, start)

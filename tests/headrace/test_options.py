@@ -86,6 +86,7 @@ def test_read():
     assert read(ModelOptions, given) == ModelOptions(
         model="tiny",
         bits=8,
+        head=None,
         context=64,
         machine=MachineOptions(config=None, set=("lanes=4", "columns=2")),
     )

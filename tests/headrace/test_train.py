@@ -209,6 +209,7 @@ def test_documented_commands():
         "dense",
         "ternary",
         "sparse",
+        "gguf",
         "chart",
     }
 

@@ -12,7 +12,7 @@ from headrace.commands.config import explained
 from headrace.options import MachineOptions, add_machine
 from host.configurations import from_dict, named, read, to_dict, to_toml
 from host.errors import UserError
-from rtl.spec.config import CORES, Config, get
+from rtl.spec.config import CORES, DEFAULTS, Config, get
 from rtl.spec.dram import DRAMS
 
 
@@ -48,7 +48,7 @@ def test_changed_values_round_trip():
 @pytest.mark.parametrize(
     "settings, expected",
     [
-        (["core=lut"], {"core": "lut", "formats": CORES["lut"]}),
+        (["core=lut"], {"core": "lut", "formats": DEFAULTS["lut"]}),
         (["core=lut", "formats=U4,S8"], {"core": "lut", "formats": ("U4", "S8")}),
         (["formats=['U4', 'S8']"], {"formats": ("U4", "S8")}),
         (["dram=ideal"], {"dram": DRAMS["ideal"], "dram_peak": 64 * 300e6}),

@@ -172,10 +172,11 @@ def test_memory(name, monkeypatch):
         layers=range(126),
         tied=True,
     )
+    head = WeightFormat.S8
     context = limits.POSITIONS if name == "units" else 32
 
     def memory(layer_units):
-        return MemoryMap(CONFIG, model, context, 4, [layer_units], WeightFormat.S8, 128)
+        return MemoryMap(CONFIG, model, context, 4, [layer_units], head, (head, 0), 128)
 
     at, beyond = memory(1), memory(1)
     if name == "head":

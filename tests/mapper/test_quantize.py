@@ -4,16 +4,18 @@ import pytest
 from mapper.model import ODD, RANGES, Linear, half_split, round_s8, round_u
 from mapper.quantize import integer_groups
 from mapper.read.bounds import LARGEST, LEAST_ROW_SCALE
-from rtl.spec.formats import integers, pack, unpack
+from rtl.spec.formats import FORMATS, integers, pack, unpack
 from rtl.spec.isa import WeightFormat
+from rtl.spec.numbers import GROUP
 
 
-GROUPED = [*ODD.values(), WeightFormat.S8]  # formats whose groups have scales of their own
+# Formats whose groups have scales of their own.
+GROUPED = [fmt for fmt, its in FORMATS.items() if its.scaled]
 
 
 def random_linear(fmt, seed, rows=40, groups=5, m_spread=1.0, d_sign=1):
     rng = np.random.default_rng(seed)
-    shape = rows, groups
+    shape = rows, groups * GROUP // FORMATS[fmt].group
     d = np.abs(rng.normal(0.01, 0.004, shape)).astype(np.float16).astype(np.float32)
     if d_sign == 0:
         d *= rng.choice([-1, 1], shape)
@@ -22,8 +24,10 @@ def random_linear(fmt, seed, rows=40, groups=5, m_spread=1.0, d_sign=1):
         codes = rng.integers(0, top, (rows, groups * 32), np.uint8, endpoint=True)
         m = (-top / 2 * d + m_spread * rng.normal(0, 0.02, shape)).astype(np.float32)
         return Linear(name="w", source="Q4_1", format=fmt, codes=codes, d=d, m=m)
-    codes = rng.integers(-127, 128, (rows, groups * 32), np.int8)
-    return Linear(name="w", source="Q8_0", format=fmt, codes=codes, d=d)
+    every = FORMATS[fmt].every_code[fmt == WeightFormat.S8 :]  # -128 has no mirror
+    return Linear(
+        name="w", source="Q8_0", format=fmt, codes=rng.choice(every, (rows, groups * 32)), d=d
+    )
 
 
 def exact(q):
@@ -122,12 +126,16 @@ def test_every_magnitude(fmt, by_row, monkeypatch):
     codes = rng.integers(low, high, (len(MAGNITUDES), 160), endpoint=True)
     codes = codes.astype(np.uint8 if low == 0 else np.int8)
     codes[:, 0] = high
-    size = np.array(MAGNITUDES)[:, None] / max(high, -low)
+    its = FORMATS[fmt]
+    largest = max(high, -low) if its.centred else np.abs(its.grid(its.every_code)).max()
+    size = np.array(MAGNITUDES)[:, None] / largest
     if by_row:
         linear = Linear(name="w", source="", format=fmt, codes=codes, d=size.astype(np.float32))
     else:
-        d = (size * rng.uniform(0.5, 1, (len(size), 5))).astype(np.float32)
-        m = (d * np.float32(-high / 2)).astype(np.float32) if low == 0 else None
+        d = (size * rng.uniform(0.5, 1, (len(size), 5 * GROUP // FORMATS[fmt].group))).astype(
+            np.float32
+        )
+        m = (d * np.float32(-high / 2)).astype(np.float32) if its.centred else None
         linear = Linear(name="w", source="", format=fmt, codes=codes, d=d, m=m)
     monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, 77, dtype))
     with np.errstate(all="raise", under="ignore"):
@@ -229,3 +237,24 @@ def test_rounding_says_its_error(bits):
     nothing = np.zeros((2, 32), np.float32)
     found = round_s8("w", "", nothing) if bits == 8 else round_u("w", "", nothing, bits)
     assert found.rounding == 0
+
+
+@pytest.mark.parametrize(
+    "fmt, scales",
+    [
+        (WeightFormat.FP4, 2.0 ** np.arange(-7, 1)),  # E8M0, as MXFP4 has it
+        (WeightFormat.FP4_16, np.arange(8, 16) * 2.0 ** np.arange(-4, 1)[:, None]),  # E4M3: NVFP4
+        (WeightFormat.S6, np.arange(-128, 128) * 0.37),  # integers under one float: Q6_K
+    ],
+    ids=lambda x: getattr(x, "name", ""),
+)
+def test_scales_of_files_are_kept(fmt, scales):
+    """Where the rows' largest are apart as far as that, nothing is rounded."""
+    rng, its = np.random.default_rng(3), FORMATS[fmt]
+    d = rng.choice(scales.reshape(-1), (40, 4 * GROUP // its.group)).astype(np.float32)
+    d[:, 0] = scales.reshape(-1)[np.abs(scales).argmax()]
+    codes = rng.choice(its.every_code, (40, 4 * GROUP))
+    linear = Linear(name="w", source="", format=fmt, codes=codes, d=d)
+    q = integer_groups(linear)
+    assert q.error < 1e-6
+    np.testing.assert_allclose(exact(q), linear.float32(), rtol=1e-6)

@@ -5,6 +5,7 @@ found.
 `sim/benches/cores/` runs them.
 """
 
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -13,7 +14,7 @@ from host.configurations import named
 from rtl.cores import CORES, create, standalone
 from rtl.cores.core import LinearCore, register
 from rtl.cores.systolic import SystolicCore
-from rtl.linear.slices import WIDEST
+from rtl.linear.slices import WIDEST, Banks
 from rtl.spec import config as configs
 from rtl.spec.config import NATIVE
 from rtl.spec.formats import FORMATS
@@ -54,10 +55,33 @@ def test_contract(name):
     check(create(named()[name]), named()[name])
 
 
+def each_format():
+    """Configurations with S8 and one format more, and with all."""
+    for core, formats in configs.CORES.items():
+        for chosen in [*((name,) for name in formats), formats]:
+            name = f"{core}-{chosen[0] if len(chosen) == 1 else 'all'}"
+            yield pytest.param(
+                replace(named()["small"], core=core, formats=("S8", *chosen), beat_bits=256),
+                id=name,
+            )
+
+
+@pytest.mark.parametrize("config", each_format())
+def test_contract_of_each_format(config):
+    core = create(config)
+    check(core, config)
+    assert core.lanes == Banks.of(config, core.native).lanes(config)
+    check_alone(config)
+
+
 @pytest.mark.parametrize("name", named())
 def test_standalone(name):
+    check_alone(named()[name])
+
+
+def check_alone(config):
     """By itself it takes activations as they are, and is as fast."""
-    core, alone = create(named()[name]), standalone(named()[name])
+    core, alone = create(config), standalone(config)
     assert alone.inputs == 1 and alone.what == core.what
     assert alone.native == core.native and alone.lanes == core.lanes
     assert all(

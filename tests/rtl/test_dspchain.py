@@ -5,7 +5,7 @@ import pytest
 from rtl.cores.dsp import DSP48E2, ECP5, Packing
 from rtl.cores.dspchain import DspChainCore
 from rtl.cores.reduction import ReductionTree
-from rtl.cores.slots import SlotSelect, elements
+from rtl.cores.slots import SlotSelect, elements, lanes_of_chain
 from rtl.spec.config import Config
 from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
@@ -55,6 +55,24 @@ def test_cycles_of_a_block(fmt, mode, one_lane, more_lanes):
             DspChainCore(config(beat_bits)).passes(fmt, mode) * FORMATS[fmt].code_beats(mode)
             == cycles
         )
+
+
+@pytest.mark.parametrize(
+    "formats, beat_bits, lanes, slices",
+    [
+        (("S8", "U4"), 128, 1, 1),
+        (("S8", "U4"), 512, 2, 1),
+        (("S8", "FP4"), 512, 2, 1),  # five bits
+        (("S8", "FP4_16"), 512, 2, 2),
+        (("S8", "U5"), 512, 1, 1),  # six, of which a multiplier does one
+        (("S8", "S6"), 512, 1, 2),
+        (("S8", "S6", "SPARSE4"), 512, 1, 4),
+    ],
+)
+def test_lanes_of_a_chain(formats, beat_bits, lanes, slices):
+    of = config(beat_bits, formats=formats)
+    assert lanes_of_chain(of) == ReductionTree(of).lanes == SlotSelect(of).lanes == lanes
+    assert DspChainCore(of).lanes == slices * of.rows
 
 
 # fmt: off

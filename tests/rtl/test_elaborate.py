@@ -11,7 +11,7 @@ from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 import rtl
-from rtl.spec.config import CONFIGS, Config
+from rtl.spec.config import CONFIGS, CORES, Config
 from rtl.spec.formats import ROW_SCALED
 from rtl.spec.isa import WeightFormat
 
@@ -46,6 +46,19 @@ CONFIGURATIONS = {
         *CONFIGS.values(),  # those of boards: tests/boards/test_board.py
     ]
 }
+# All formats that each core can be built for, at both ends of the beat.
+ALL_FORMATS = [
+    Config(
+        name=f"{core}-formats-{beat_bits}",
+        beat_bits=beat_bits,
+        columns=1,
+        lanes=4,
+        core=core,
+        formats=formats,
+    )
+    for core, formats in CORES.items()
+    for beat_bits in (128, 512)
+]
 # What constructors take beside `config`.
 OTHERS = {
     "MemoryReader": {"depths": [16, 64]},
@@ -80,18 +93,27 @@ def components():
                 )
 
 
+def configurations(cls):
+    """Those that a component is tried with. A whole linear unit has all cores within."""
+    yield from CONFIGURATIONS.values()
+    folder, _, name = cls.__module__.removeprefix("rtl.").partition(".")
+    if folder in ("linear", "cores"):
+        cores = CORES if name == "unit" else [name if name in CORES else "lut"]
+        yield from (config for config in ALL_FORMATS if config.core in cores)
+
+
 # All but what whole models run on: the accelerator with each core, at two sizes.
 RUN = {("Accelerator", name) for name in CONFIGS}
 CASES = [
     pytest.param(
         *found.values,
         config,
-        id=f"{found.id}-{name}",
-        marks=[*found.marks, *([pytest.mark.seconds(1)] if name != "smallest" else [])],
+        id=f"{found.id}-{config.name}",
+        marks=[*found.marks, *([pytest.mark.seconds(1)] if config.name != "smallest" else [])],
     )
     for found in components()
-    for name, config in CONFIGURATIONS.items()
-    if (found.values[0].__name__, name) not in RUN
+    for config in configurations(*found.values)
+    if (found.values[0].__name__, config.name) not in RUN
 ]
 
 

@@ -4,7 +4,7 @@ import pytest
 from amaranth.back import rtlil
 
 from rtl.linear.expand import Expander
-from rtl.spec.config import get
+from rtl.spec.config import Config, get
 from rtl.spec.isa import WeightFormat
 
 
@@ -28,6 +28,11 @@ def test_native_too_few():
 @pytest.mark.parametrize("native, latency", [({U4, S8}, 3), (set(WeightFormat), 0)])
 def test_latency(native, latency):
     assert Expander(get("small"), native).latency == latency
+
+
+def test_code_books_of_bytes_come_as_steps_of_s8():
+    of = Config(name="iq4", beat_bits=128, columns=1, lanes=2, formats=("S8", "IQ4"))
+    assert Expander(of, of.native).latency == 0
 
 
 def test_nothing_to_expand():

@@ -6,7 +6,7 @@ import pytest
 from amaranth.hdl import Fragment
 
 from rtl.cores.lut import LutCore
-from rtl.spec.config import Config
+from rtl.spec.config import NATIVE, Config
 from rtl.spec.isa import WeightFormat
 
 
@@ -21,10 +21,20 @@ def test_config_wrong():
 def test_formats_wrong():
     with pytest.raises(
         ValueError,
-        match=r"^Formats must have at least one of U1, U2, U3, U4, S8, "
-        r"TERNARY, not \('SPARSE4',\)$",
+        match=r"^Formats must have at least one of U1, U2, U3, U4, S8, TERNARY, U5, S6, FP4, "
+        r"FP4_16, not \('SPARSE4',\)$",
     ):
         LutCore(CONFIG, formats=("SPARSE4",))
+
+
+def test_formats_of_six_bits_are_the_configurations():
+    """Its steps have bits beyond nibbles, or none."""
+    with pytest.raises(
+        ValueError,
+        match=r"^Formats of six bits must be among U4, S8, which the configuration has, "
+        r"not \('S6',\)$",
+    ):
+        LutCore(replace(CONFIG, formats=("U4", "S8")), formats=("S6",))
 
 
 def test_inputs_wrong():
@@ -40,7 +50,17 @@ def test_attributes():
 
 @pytest.mark.parametrize(
     "formats, lanes",
-    [(("S8",), 2), (("U3", "S8"), 2), (("U2", "S8"), 4), (("S8", "TERNARY"), 4), (("U1", "S8"), 8)],
+    [
+        (("S8",), 2),
+        (("U3", "S8"), 2),
+        (("U2", "S8"), 4),
+        (("S8", "TERNARY"), 4),
+        (("U1", "S8"), 8),
+        (("S8", "U5"), 2),
+        (("S8", "S6"), 4),  # and the upper halves of groups
+        (("S8", "FP4_16"), 4),
+        (("U1", "S8", "S6"), 8),
+    ],
 )
 def test_lanes(formats, lanes):
     core = LutCore(replace(CONFIG, formats=formats))
@@ -56,6 +76,7 @@ def test_capacity_covers_latency(inputs):
 
 @pytest.mark.seconds(1)
 @pytest.mark.parametrize("inputs", [2, 4])
-@pytest.mark.parametrize("fmt", ["U1", "U2", "U3", "U4", "S8", "TERNARY"])
+@pytest.mark.parametrize("fmt", NATIVE["lut"])
 def test_elaborates_for_one_format(fmt, inputs):
-    Fragment.get(LutCore(CONFIG, formats=(fmt,), inputs=inputs), None).prepare()
+    config = replace(CONFIG, formats=(fmt, "S8"))
+    Fragment.get(LutCore(config, formats=(fmt,), inputs=inputs), None).prepare()

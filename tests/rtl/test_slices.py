@@ -62,6 +62,13 @@ def test_banks(formats, native, depths, spread):
     assert Banks.of(config(*formats), native) == Banks(depths, spread)
 
 
+def test_lanes():
+    """Where groups have 16 elements, a payload of one slice has the upper halves' sums behind."""
+    for formats, lanes in [(("S8",), 1), (("S8", "S6"), 2), (("S8", "U2", "S6"), 2)]:
+        of = config(*formats)
+        assert Banks.of(of, of.native).lanes(of) == lanes
+
+
 def test_bits():
     assert (Banks((1,), False).slice_bits, Banks((1,), False).span_bits) == (0, 0)
     assert (Banks((16, 1, 1, 1), False).slice_bits, Banks((16, 1), False).span_bits) == (4, 1)
@@ -71,4 +78,4 @@ def test_bits():
 @pytest.mark.parametrize("name", CONFIGS)
 def test_banks_are_the_lanes_of_the_cores(name):
     core = create(CONFIGS[name])
-    assert len(Banks.of(core.config, core.native).depths) * core.config.rows == core.lanes
+    assert Banks.of(core.config, core.native).lanes(core.config) == core.lanes

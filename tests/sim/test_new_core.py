@@ -21,7 +21,7 @@ def core(monkeypatch):
     """A core that only this test has."""
     cls = type("Abacus", (SystolicCore,), {"__module__": f"rtl.cores.{NAME}"})
     monkeypatch.setitem(CORES, NAME, cls)
-    for known in configs.NATIVE, configs.CORES:
+    for known in configs.NATIVE, configs.CORES, configs.DEFAULTS:
         monkeypatch.setitem(known, NAME, known["systolic"])
     return cls
 
@@ -40,6 +40,8 @@ def test_conformance_bench(core):
         "abacus-small",
         "abacus-odd",
         "abacus-plain",
+        "abacus-files",
+        "abacus-books",
     }
     assert all(type(cases[name]()) is core for name in cases if name.startswith(NAME))
 

@@ -24,6 +24,7 @@ from rtl.spec.isa import (
     Unit,
     Vector,
 )
+from rtl.spec.numbers import UNIT_WORDS
 from sw_ref.machine import Machine
 
 
@@ -67,8 +68,8 @@ _packed = described(
     CONFIG.beat_bytes,
 )
 MATRIX = len(_packed) // 64
-# Blocks of an embedding are as long as one of a matrix of as many rows.
-_rows = CONFIG.block_rows
+# The rows that EMBED takes are packed as a matrix of as many is.
+_rows = UNIT_WORDS
 _table = pack(
     WeightFormat.S8,
     _rng.integers(-127, 128, (_rows, 32 * GROUPS)).astype(np.int8),

@@ -83,9 +83,10 @@ def test_rule(name):
 
 def met(config, fmt, groups, shift):
     """The rule that a MATMUL of a row of so many groups breaks, or None."""
-    parts = np.zeros((1, groups), np.uint8)
     codes, row_scale = np.zeros((1, 32 * groups), FORMATS[fmt].dtype), np.ones(1, np.float32)
-    raw = described(fmt, codes, parts, parts, row_scale, shift, config.beat_bytes)
+    scale, centre = np.zeros((1, 32 * groups // FORMATS[fmt].group)), np.zeros((1, groups))
+    scale, centre = scale.astype(FORMATS[fmt].scale_dtype), centre.astype(np.int8)
+    raw = described(fmt, codes, scale, centre, row_scale, shift, config.beat_bytes)
     stream = WeightStream(config, np.frombuffer(raw, np.uint8))
     try:
         stream.follow(Stream(addr=0, size=len(raw) // UNIT_BYTES))
@@ -100,9 +101,8 @@ def met(config, fmt, groups, shift):
 def test_groups_of_a_format(fmt):
     """As many as an accumulator holds, and no more, is what the rule asks for."""
     most, shift = limits.GROUPS_OF[fmt], limits.CENTRE * FORMATS[fmt].centred
-    config = replace(
-        CONFIG, act_groups=1024, core="lut" if fmt.name in CORES["lut"] else "dspchain", formats=()
-    )
+    core = "lut" if fmt.name in CORES["lut"] else "dspchain"
+    config = replace(CONFIG, act_groups=1024, core=core, formats=CORES[core])
     assert sum_bits(fmt, most, shift, WINDOW) <= ACC_BITS
     assert met(config, fmt, most, shift) is None
     if most == limits.GROUPS:  # the field's most

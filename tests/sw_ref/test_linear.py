@@ -23,9 +23,11 @@ def matrix(rng, fmt, rows, groups):
     codes = rng.integers(low, high, (rows, groups * GROUP)).astype(np.int8 if low else np.uint8)
     if fmt in SPARSE:
         codes = prune(rng, codes)
-    scale = rng.integers(0, 256, (rows, groups)).astype(np.uint8)
+    its = FORMATS[fmt]
+    scale = rng.integers(0, 256, (rows, groups * GROUP // its.group)).astype(np.uint8)
     centre = rng.integers(-128, 128, (rows, groups)).astype(np.int8)
-    codes[0], scale[0], centre[0] = low, 255, -128
+    codes[0], scale[0], centre[0] = low, 128 if its.signed_scale else 255, -128
+    scale = scale.view(its.scale_dtype)
     return codes, scale, centre
 
 

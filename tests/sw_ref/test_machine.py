@@ -8,6 +8,7 @@ from rtl.spec.config import GROUP, UNIT_BYTES, get
 from rtl.spec.descriptor import described
 from rtl.spec.formats import FORMATS as BY_FORMAT, SPARSE, WeightFormat, integers, pack
 from rtl.spec.isa import Dest, Embed, Halt, Load, MatMul, Quant, Stream, Sync, Unit
+from rtl.spec.numbers import UNIT_WORDS
 from sim.harness.patterns import EDGES
 from sim.models.toy import prune
 from sw_ref import numerics
@@ -120,8 +121,8 @@ def test_load_writes_finite_numbers():
 
 def test_embed_takes_every_row_scale():
     """Subnormal ones are zeros, and those with an exponent field of 255 numbers, as in hardware."""
-    rng, blocks = np.random.default_rng(11), 8
-    rows = blocks * CONFIG.block_rows
+    rng, blocks = np.random.default_rng(11), 16
+    rows = blocks * UNIT_WORDS
     codes = rng.integers(-128, 128, (rows, GROUP)).astype(np.int8)
     scale, row_scale = rng.integers(0, 256, (rows, 1)).astype(np.uint8), all_patterns(rows)
     packed = pack(
@@ -131,7 +132,7 @@ def test_embed_takes_every_row_scale():
     units = len(packed) // UNIT_BYTES // blocks
     for row in range(rows):
         program = (
-            Stream(addr=row // CONFIG.block_rows * units, size=units),
+            Stream(addr=row // UNIT_WORDS * units, size=units),
             Embed(row=row, groups=1, dst=0),
             Halt(),
         )

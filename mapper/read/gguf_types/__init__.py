@@ -5,12 +5,17 @@ type                            becomes
 ==============================  =======================================================
 F32, F16, BF16                  S8, rounded
 Q4_0, Q4_1, Q4_K                U4, the file's codes
-Q5_0, Q8_0                      S8, the file's codes
-IQ4_NL, IQ4_XS, MXFP4           S8, the integers of the type's code book
+Q5_0, Q5_1, Q5_K                U5, the file's codes
+Q6_K                            S6, the file's codes
+Q8_0                            S8, the file's codes
+IQ4_NL, IQ4_XS                  IQ4, the file's codes
+MXFP4, NVFP4                    FP4, FP4_16, the file's codes
 TQ1_0, TQ2_0                    TERNARY where a row has one scale, else S8; exact
 Q1_0                            U1, exact
-Q5_1, NVFP4, Q2_K, Q3_K,        S8, rounded: the machine has no groups of 16, and no
-Q5_K, Q6_K                      codes of 5 bits with a minimum
+Q2_K                            U2, the file's codes, where groups of 16 have the same
+                                scale and minimum two by two; else S8, rounded
+Q3_K                            U3, the file's codes, where groups of 16 have the same
+                                scale two by two; else S6, the file's codes
 ==============================  =======================================================
 
 Each type is a decoder in a file of this folder (:mod:`~.block_type` says what it must do), which

@@ -33,8 +33,9 @@ class BlockType:
     name : :class:`str`
     elements, size : :class:`int`
         Weights, and bytes, of a block.
-    format : :class:`~rtl.spec.isa.WeightFormat` or None
-        What its tensors become; None where that depends on the weights.
+    format : function of blocks, uint8 (rows, blocks, size)
+        Returns the :class:`~rtl.spec.isa.WeightFormat` that a tensor becomes: that of what
+        `decode` returns, ``S8`` where those are weights.
     decode : function of blocks, uint8 (rows, blocks, size)
         Returns :class:`Codes`, or, where the machine has no such codes, the weights in float32,
         (rows, K). Both stand for the numbers that the library `gguf` computes, bit by bit.
@@ -45,17 +46,32 @@ class BlockType:
     name: str
     elements: int
     size: int
-    format: WeightFormat | None
+    format: Callable[[np.ndarray], WeightFormat]
     decode: Callable[[np.ndarray], Codes | np.ndarray]
 
 
 TYPES: dict[int, BlockType] = {}  # by their numbers
 
 
-def block_type(number, *, elements, size, format: WeightFormat | None = WeightFormat.S8):
-    """Decorator: make a function the decoder of the type that has its name, in capitals."""
+def block_type(
+    number,
+    *,
+    elements,
+    size,
+    format: WeightFormat | Callable[[np.ndarray], WeightFormat] | None = WeightFormat.S8,
+):
+    """Decorator: make a function the decoder of the type that has its name, in capitals.
+
+    `format` is what all its tensors become, or a function, see :class:`BlockType`, or None: then
+    what is decoded says it.
+    """
 
     def register(decode):
+        def format_of(blocks):
+            if format is None:
+                return decode(blocks).format
+            return format if isinstance(format, WeightFormat) else format(blocks)
+
         if number in TYPES:
             raise ValueError(f"Types must differ in their numbers, {number} is there already")
         TYPES[number] = BlockType(
@@ -63,7 +79,7 @@ def block_type(number, *, elements, size, format: WeightFormat | None = WeightFo
             name=decode.__name__.upper(),
             elements=elements,
             size=size,
-            format=format,
+            format=format_of,
             decode=decode,
         )
         return decode

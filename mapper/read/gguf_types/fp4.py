@@ -10,10 +10,8 @@ import numpy as np
 from rtl.spec.isa import WeightFormat
 
 from .block_type import Codes, block_type, fields
-from .k_quants import times
 
 
-BOOK = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.int8)
 E8M0 = np.ldexp(np.float32(0.5), np.arange(256) - 127)  # by half; exact, below 2**-126, too
 # E4M3 without its sign, by half; GGUF takes NaN as 0.
 _bytes = np.arange(256)
@@ -24,14 +22,19 @@ UE4M3 = np.where(
 UE4M3[[0, 0x7F]] = 0
 
 
-@block_type(39, elements=32, size=17)
+@block_type(39, elements=32, size=17, format=WeightFormat.FP4)
 def mxfp4(blocks):
     """A power of two for each 32."""
-    codes = BOOK[fields(blocks[..., 1:], 4, 16)].reshape(len(blocks), -1)
-    return Codes(format=WeightFormat.S8, codes=codes, d=E8M0[blocks[..., 0]])
+    codes = fields(blocks[..., 1:], 4, 16).reshape(len(blocks), -1)
+    return Codes(format=WeightFormat.FP4, codes=codes, d=E8M0[blocks[..., 0]])
 
 
-@block_type(40, elements=64, size=36)
+@block_type(40, elements=64, size=36, format=WeightFormat.FP4_16)
 def nvfp4(blocks):
     """Four scales, for 16 each, and the codes."""
-    return times(UE4M3[blocks[..., :4]], BOOK[fields(blocks[..., 4:], 4, 8)])
+    codes = fields(blocks[..., 4:], 4, 8)
+    return Codes(
+        format=WeightFormat.FP4_16,
+        codes=codes.reshape(len(blocks), -1),
+        d=UE4M3[blocks[..., :4]].reshape(len(blocks), -1),
+    )

@@ -7,24 +7,19 @@ from rtl.spec.isa import WeightFormat
 from .block_type import Codes, block_type, fields, half
 
 
-BOOK = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8)
-
-
 def kept(raw, d):
     """Codes of nibbles (rows, blocks, n) with a scale for each 32."""
-    codes = BOOK[fields(raw, 4, 16)]
-    return Codes(
-        format=WeightFormat.S8, codes=codes.reshape(len(raw), -1), d=d.reshape(len(raw), -1)
-    )
+    codes = fields(raw, 4, 16).reshape(len(raw), -1)
+    return Codes(format=WeightFormat.IQ4, codes=codes, d=d.reshape(len(raw), -1))
 
 
-@block_type(20, elements=32, size=18)
+@block_type(20, elements=32, size=18, format=WeightFormat.IQ4)
 def iq4_nl(blocks):
     """A half-float scale for each 32."""
     return kept(blocks[..., 2:], half(blocks, 0))
 
 
-@block_type(23, elements=256, size=136)
+@block_type(23, elements=256, size=136, format=WeightFormat.IQ4)
 def iq4_xs(blocks):
     """d; scales, less 32: two upper bits each, then nibbles; codes."""
     scale = fields(blocks[..., 4:8], 4, 1) | fields(blocks[..., 2:4], 2, 1) << 4

@@ -2,18 +2,26 @@
 
 Each format is a class in a file of this folder (:class:`~.format.Format` says what it must have):
 
-========  =====  ========================================  ================================
-format    rows   codes of a row                            beats of a group
-========  =====  ========================================  ================================
-U1        4 N    4 bytes: the 32 codes                     1
-U2        2 N    8 bytes: bits 0, 1 of the 32 codes        1
-U3        N      12 bytes: bits 0, 1, 2 of the 32 codes    3/4
-U4        N      16 bytes: element k low, 16 + k high      1
-S8        N      16 bytes: elements 0-15, then 16-31       2
-TERNARY   2 N    8 bytes of trits                          4/5
-SPARSE4   16 N   non-zero nibbles and their places         as many as it has non-zero weights
-SPARSE8   16 N   non-zero bytes and their places           as many as it has non-zero weights
-========  =====  ========================================  ================================
+=======  ====  ======================================  ==========  ===============================
+format   rows  codes of a row                          parts       beats of a group's codes
+=======  ====  ======================================  ==========  ===============================
+U1       4 N   4 bytes: the 32 codes                   s, c        1
+U2       2 N   8 bytes: bits 0, 1 of the 32 codes      s, c        1
+U3       N     12 bytes: bits 0, 1, 2 of the 32 codes  s, c        3/4
+U4       N     16 bytes: element k low, 16 + k high    s, c        1
+U5       N     the same, and 4 bytes of fifth bits     s, c        1 1/4
+S6       N     the same, and 8 bytes of two bits more  s, upper    1 1/2
+FP4      N     those of U4, of a book of E2M1          s           1
+FP4_16   N     the same                                s, upper    1
+IQ4      N     those of U4, of a book of bytes         s           1
+S8       N     16 bytes: elements 0-15, then 16-31     s           2
+TERNARY  2 N   8 bytes of trits                        none        4/5
+SPARSE4  16 N  non-zero nibbles and their places       none        as it has weights that are not 0
+SPARSE8  16 N  non-zero bytes and their places         none        as it has weights that are not 0
+=======  ====  ======================================  ==========  ===============================
+
+Parts are bytes of a group of 32: a scale (s), a centre (c), and the scale of the group's upper half
+where groups have 16 elements. Those of a row and group take 16 bits of a beat, or 8.
 
 Dense formats are blocks of rows (:mod:`~.dense`), sparse ones stripes (:mod:`~.stripes`). To add
 one: a member of :class:`~rtl.spec.isa.WeightFormat`, which gives it its number in instructions, and

@@ -5,8 +5,10 @@ fewer bits a weight has, the more rows a beat of `beat_bytes` holds (N = beat_by
 
 A block of `block_rows` (beat_bytes / 4, 4 N) rows is: one beat of fp32 row scales; then, tile of
 rows after tile and group after group, the beats of the steps. A scale beat comes before those of
-every `scale_run` steps: the bytes of the format's `parts`, ordered [group step][row][part]. The
-whole matrix is padded with zeros to `UNIT_BYTES`; with `whole_blocks`, each block is.
+every `scale_run` steps: the bytes of the format's `parts`, ordered [group step][row][part]. Where
+codes are longer than their beats hold, a beat with the high bits of `high_run` steps comes next,
+ordered [row][step]. The whole matrix is padded with zeros to `UNIT_BYTES`; every 16
+rows, of one to four blocks, are whole units, so that they have an address.
 """
 
 from abc import abstractmethod
@@ -31,14 +33,14 @@ class Dense(Format):
         Steps of a group of a tile's rows.
     gear : :class:`int`
         Steps of a run that one beat fewer carry (:mod:`~.gear`), or 0: each step has its beat.
-    whole_blocks : :class:`bool`
-        Each block is padded to `UNIT_BYTES`, so that it has an address.
+    high_bits : :class:`int`
+        Bits of a code beyond its nibble, which come in beats of their own: 0, 1 or 2.
     """
 
     step_rows = 1
     steps_per_group = 1
     gear = 0
-    whole_blocks = False
+    high_bits = 0
 
     @abstractmethod
     def code_bytes(self, codes):
@@ -55,6 +57,18 @@ class Dense(Format):
         They are a beat's, unless the format has a gear, whose beats hold more than their own step.
         """
         return self.code_bytes(codes[:, None])[:, 0]
+
+    def high_bytes(self, codes):
+        """High bits of steps: codes, uint8 (..., 32), to (..., 4 * high_bits) bytes."""
+        raise NotImplementedError
+
+    def with_high(self, codes, high):
+        """Codes of nibbles, uint8 (..., 32), and of :meth:`high_bytes`."""
+        raise NotImplementedError
+
+    def step_high(self, codes):
+        """Bytes of a step beyond :meth:`step_bytes`: codes, uint8 (rows, 32), to (rows, 8 or 0)."""
+        return np.zeros((len(codes), 0), np.uint8)
 
     @property
     def tile_slices(self):
@@ -78,36 +92,47 @@ class Dense(Format):
             return 0
         return self.steps_per_group * LANE_BYTES // (len(self.parts) * self.step_rows)
 
-    def _scale_beats(self, groups):
-        """Scale beats of a block."""
-        steps = self.tiles * groups * self.steps_per_group
-        return -(-steps // self.scale_run) if self.scaled else 0
+    @property
+    def scale_groups(self):
+        """Groups of a tile's rows whose scales fill a beat; 0 without scales."""
+        return self.scale_run // self.steps_per_group
+
+    @property
+    def high_run(self):
+        """Steps whose high bits fill a beat; 0 without high bits."""
+        return 8 * LANE_BYTES // (GROUP * self.high_bits) if self.high_bits else 0
+
+    def _beats_of_runs(self, run, groups):
+        """Beats of a block of which each serves a run of so many steps."""
+        return -(-self.tiles * groups * self.steps_per_group // run) if run else 0
 
     def block_beats(self, groups, beat_bytes):
-        """Beats of one block of rows, padding included."""
+        """Beats of one block of rows."""
         steps = groups * self.steps_per_group
         if self.gear:
             steps -= steps // self.gear
-        beats = 1 + self.tiles * steps + self._scale_beats(groups)
-        unit_beats = UNIT_BYTES // beat_bytes
-        return -(-beats // unit_beats) * unit_beats if self.whole_blocks else beats
+        beats = 1 + self.tiles * steps
+        return beats + sum(
+            self._beats_of_runs(run, groups) for run in (self.scale_run, self.high_run)
+        )
 
     def stream_units(self, rows, groups, beat_bytes, data=None):
         blocks = -(-rows // (beat_bytes // 4))
         return -(-blocks * self.block_beats(groups, beat_bytes) * beat_bytes // UNIT_BYTES)
 
     def _places(self, groups):
-        """Beats of a block that are codes, and that are scales."""
-        codes, scales, at = [], [], 1
+        """Beats of a block that are codes, that are scales, and that are high bits."""
+        codes, scales, highs, at = [], [], [], 1
         count = groups * self.steps_per_group
         for index in range(self.tiles * count):
-            if self.scaled and index % self.scale_run == 0:
-                scales.append(at)
-                at += 1
+            for run, places in (self.scale_run, scales), (self.high_run, highs):
+                if run and index % run == 0:
+                    places.append(at)
+                    at += 1
             if not self.gear or index % count % self.gear != self.gear - 1:
                 codes.append(at)
                 at += 1
-        return codes, scales
+        return codes, scales, highs
 
     def pack(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
         self.check(codes)
@@ -116,15 +141,24 @@ class Dense(Format):
         blocks = -(-rows // (beat_bytes // 4))
         grow = blocks * (beat_bytes // 4) - rows
         codes = np.pad(codes.view(np.uint8), [(0, grow), (0, 0)])
-        beats = self.code_bytes(codes.reshape(blocks, tiles, width, groups, GROUP)).swapaxes(-2, -3)
+        codes = codes.reshape(blocks, tiles, width, groups, GROUP)
+        beats = self.code_bytes(codes).swapaxes(-2, -3)
 
         out = np.zeros((blocks, self.block_beats(groups, beat_bytes), beat_bytes), np.uint8)
         row_scale = np.pad(row_scale.astype("<f4"), (0, grow)).view(np.uint8)
         out[:, 0] = row_scale.reshape(blocks, beat_bytes)
-        codes_at, scales_at = self._places(groups)
+        codes_at, scales_at, highs_at = self._places(groups)
         out[:, codes_at] = beats.reshape(blocks, -1, beat_bytes)
+        if self.high_bits:
+            # (block, step, row, byte) -> (block, beat, row, step of the run, byte)
+            highs = self.high_bytes(codes).swapaxes(2, 3).reshape(blocks, tiles * groups, width, -1)
+            highs = np.pad(highs, [(0, 0), (0, -highs.shape[1] % self.high_run), (0, 0), (0, 0)])
+            highs = highs.reshape(blocks, -1, self.high_run, width, highs.shape[-1])
+            out[:, highs_at] = highs.swapaxes(2, 3).reshape(blocks, -1, beat_bytes)
         if self.scaled:
-            given = {"scale": scale, "centre": centre}
+            halves = self.group < GROUP
+            given = {"scale": scale[:, ::2] if halves else scale, "centre": centre}
+            given |= {"upper": scale[:, 1::2]} if halves else {}
             # (block, tile, row, group) -> (block, group step, row)
             parts = np.stack(
                 [
@@ -135,7 +169,7 @@ class Dense(Format):
                 ],
                 -1,
             ).reshape(blocks, -1)
-            runs = self._scale_beats(groups)
+            runs = len(scales_at)
             parts = np.pad(parts, [(0, 0), (0, runs * beat_bytes - parts.shape[1])])
             out[:, scales_at] = parts.reshape(blocks, runs, beat_bytes)
         return whole_units(out.tobytes())
@@ -146,19 +180,28 @@ class Dense(Format):
         beats = np.frombuffer(data, np.uint8, blocks * total * beat_bytes)
         beats = beats.reshape(blocks, total, beat_bytes)
         row_scale = np.ascontiguousarray(beats[:, 0]).view("<f4").reshape(-1)[:rows]
-        codes_at, scales_at = self._places(groups)
+        codes_at, scales_at, highs_at = self._places(groups)
         codes = beats[:, codes_at].reshape(blocks, tiles, -1, width, beat_bytes // width)
         codes = self.codes_of(codes.swapaxes(-2, -3), groups)
+        if self.high_bits:
+            highs = beats[:, highs_at].reshape(blocks, -1, width, self.high_run, 4 * self.high_bits)
+            highs = highs.swapaxes(2, 3).reshape(blocks, -1, width, highs.shape[-1])
+            highs = highs[:, : tiles * groups].reshape(blocks, tiles, groups, width, -1)
+            codes = self.with_high(codes, highs.swapaxes(2, 3))
         codes = codes.reshape(-1, groups * GROUP)[:rows].view(self.dtype)
 
-        scale, centre = np.ones((rows, groups), np.uint8), np.zeros((rows, groups), np.int8)
+        scale = np.ones((rows, groups * GROUP // self.group), self.scale_dtype)
+        centre = np.zeros((rows, groups), np.int8)
         if self.scaled:
             kinds = len(self.parts)
             parts = beats[:, scales_at].reshape(blocks, -1)[:, : tiles * groups * width * kinds]
             parts = parts.reshape(blocks, tiles, groups, width, kinds)
             parts = parts.transpose(4, 0, 1, 3, 2).reshape(kinds, -1, groups)[:, :rows]
             found = dict(zip(self.parts, parts))
-            scale = found["scale"]
+            scale = found["scale"].view(self.scale_dtype)
+            if "upper" in found:
+                scale = np.stack([scale, found["upper"].view(self.scale_dtype)], -1)
+                scale = scale.reshape(rows, -1)
             if self.centred:
                 centre = found["centre"].view(np.int8)
         return codes, scale, centre, row_scale

@@ -57,12 +57,20 @@ class Format(ABC):
     code_bits : :class:`int`
         Bits of a code that is an integer of bits; 0 where codes are packed otherwise.
     parts : tuple of :class:`str`
-        Bytes of a group: ``scale`` (unsigned), ``centre`` (signed), or none where only rows have
-        scales.
+        Bytes of 32 elements of a row: ``scale``, and ``centre`` (signed) or the ``upper`` half's
+        scale; or none where only rows have scales.
+    group : :class:`int`
+        Elements that share a scale: 32, or 16 where the upper half of 32 has its own.
+    signed_scale : :class:`bool`
+        Scales are two's complement, otherwise unsigned.
     sparse : :class:`bool`
         Stripes with blocks of zeros left out (:mod:`~.stripes`), not blocks of whole rows.
     expands : :class:`bool`
         A core that does not take its steps gets them expanded (:mod:`rtl.linear.expand`).
+    embeds : :class:`bool`
+        Embeddings may be in it: its steps have a slice of rows each, and its groups scales.
+    step_format : :class:`~rtl.spec.isa.WeightFormat`
+        Format of the steps that it is unpacked to: its own, or one that cores know.
     tile_slices : :class:`int`
         Slices of N rows, N = beat_bytes / 16, whose sums are complete at the same time.
     verilog, verilog_expanded : :class:`Verilog` or None
@@ -74,6 +82,8 @@ class Format(ABC):
     tile_slices: int
     code_bits = 0
     parts: tuple[str, ...] = ()
+    group = GROUP
+    signed_scale = False
     sparse = False
     expands = False
     verilog: Verilog | None = None
@@ -91,6 +101,28 @@ class Format(ABC):
     def centred(self):
         """Groups have centres."""
         return "centre" in self.parts
+
+    embeds = False
+
+    @property
+    def step_format(self):
+        """Itself."""
+        return self.fmt
+
+    @property
+    def unsigned_upper(self):
+        """The upper half of a group has a scale, which has no sign."""
+        return "upper" in self.parts and not self.signed_scale
+
+    @property
+    def scale_dtype(self):
+        """Of scales."""
+        return np.dtype(np.int8 if self.signed_scale else np.uint8)
+
+    @property
+    def largest_scale(self):
+        """The largest magnitude that a scale may have."""
+        return (128 if self.signed_scale else 255) if self.scaled else 1
 
     @property
     def dtype(self):
@@ -134,7 +166,7 @@ class Format(ABC):
     def bound(self, centre_shift):
         """The largest magnitude of an integer weight."""
         grid = np.abs(self.grid(self.every_code))
-        most = int(grid.max()) * (255 if self.scaled else 1)
+        most = int(grid.max()) * self.largest_scale
         return most + (128 << centre_shift if self.centred else 0)
 
     def largest_sum(self, groups, centre_shift, window):
@@ -150,14 +182,15 @@ class Format(ABC):
         return self.largest_sum(groups, centre_shift, window).bit_length() + 1
 
     def integers(self, codes, scale, centre, centre_shift, dtype=np.float64):
-        """Integer weights (rows, K) of `codes` (rows, K), `scale` and `centre` (rows, K / 32).
+        """Integer weights (rows, K) of `codes` (rows, K), `scale` (rows, K / :attr:`group`) and
+        `centre` (rows, K / 32).
 
         Scale and centre do not matter where the format has none.
         """
         rows, depth = codes.shape
         values = self.grid(codes)
         if self.scaled:
-            values = values.reshape(rows, -1, GROUP) * scale.astype(np.int32)[..., None]
+            values = values.reshape(rows, -1, self.group) * scale.astype(np.int32)[..., None]
         if self.centred:
             values = values + (centre.astype(np.int32) << centre_shift)[..., None]
         return values.reshape(rows, depth).astype(dtype)
@@ -171,9 +204,10 @@ class Format(ABC):
     def pack(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
         """Pack a matrix. Returns bytes, a multiple of `UNIT_BYTES`.
 
-        `codes` is (rows, K) of :attr:`dtype`; `scale` uint8 and `centre` int8 are (rows, K / 32),
-        and do not matter where the format has none; `row_scale` is float32 (rows,). Rows are padded
-        with zeros to whole blocks. `patterns` are a sparse matrix's.
+        `codes` is (rows, K) of :attr:`dtype`; `scale` of :attr:`scale_dtype` is (rows, K /
+        :attr:`group`), `centre` int8 (rows, K / 32), which do not matter where the format has none;
+        `row_scale` is float32 (rows,). Rows are padded with zeros to whole blocks. `patterns` are a
+        sparse matrix's.
         """
 
     @abstractmethod

@@ -1,7 +1,6 @@
 """S8: a signed byte per weight, code * scale.
 
-A beat has half a group of N rows: elements 0-15, then 16-31. Blocks are whole units, so that an
-embedding's row can be found by its block's address.
+A beat has half a group of N rows: elements 0-15, then 16-31.
 """
 
 from ..numbers import GROUP
@@ -17,7 +16,7 @@ class S8(Dense):
     code_bits, steps_per_group = 8, 2
     low, high = -128, 127
     parts = ("scale",)
-    whole_blocks = True
+    embeds = True
     verilog = Verilog(1, GROUP // 2, "q", "int'($signed(codes[128 * r + 8 * k +: 8]))")
 
     def code_bytes(self, codes):

@@ -11,7 +11,7 @@ from ..numbers import GROUP
 from .dense import Dense
 from .format import Verilog, register
 from .gear import runs
-from .u4 import NIBBLE
+from .nibbles import NIBBLE
 
 
 __all__ = ["TERNARY"]

@@ -4,7 +4,7 @@ docs/isa.md has every bit's place, the fields that all have included.
 """
 
 from .encoding import Insn, bits, one_of, reg
-from .enums import Dest, Func, Op, Unit
+from .enums import Dest, Func, Op, Unit, WeightFormat
 
 
 __all__ = [
@@ -108,10 +108,12 @@ class MatMul(Insn, op=Op.MATMUL):
 
 
 class Embed(Insn, op=Op.EMBED):
-    """vector[dst + k] = weight[row, k], from the packed block (format S8) that holds the row.
-    A block comes from within a matrix: it has no descriptor."""
-    row:    int = bits(20, "Row of the matrix; its place in a block is the row modulo block rows.")
+    """vector[dst + k] = weight[row, k], from the 16 packed rows of which it is one. They come from
+    within a matrix: they have no descriptor."""
+    format: WeightFormat = one_of(WeightFormat, "Packed format.", WeightFormat.S8)
+    row:    int = bits(20, "Row of the matrix; its place among the 16 is the row modulo 16.")
     groups: int = bits(10, "Columns of the matrix, in groups of 32.")
+    centre: int = bits(3,  "Left shift of the group centres, in bits.")
     dst:    int = bits(18, "Vector memory address.")
     row_reg: int = reg(target="row")
     dst_reg: int = reg(target="dst")

@@ -69,15 +69,16 @@ def fields(values, bits):
 
 
 def dense(its, native, lanes, gen, edge):
-    """A dense step: the bits of its codes, and its integers (row, element)."""
+    """A dense step: bits of its codes, those beyond nibbles, and its integers (row, element)."""
     rows = its.step_rows * lanes if native else lanes
     codes = draw(gen, its.low, its.high, (rows, its.elements), edge).astype(its.dtype)
     raw = its.step_bytes if native else its.expanded_bytes
     raw = raw(codes.view(np.uint8)).copy()
     # What lies behind a row's codes belongs to another step.
-    used = its.code_bits * its.elements // 8 or raw.shape[1]
+    used = min(its.code_bits * its.elements // 8, raw.shape[1]) or raw.shape[1]
     raw[:, used:] = gen.integers(0, 256, raw[:, used:].shape)
-    return word(raw), its.grid(codes).astype(int)
+    high = its.step_high(codes.view(np.uint8))
+    return word(raw), word(high), its.grid(codes).astype(int)
 
 
 def sparse(its, mode, lanes, gen, edge):
@@ -118,13 +119,17 @@ class Steps:
         acts = draw(gen, -128, 127, (core.config.columns, GROUP), edge)
         if its.sparse:
             codes, index, integers = sparse(its, mode, core.config.rows, gen, edge)
+            high = 0
         else:
-            codes, integers = dense(its, fmt in core.native, core.config.rows, gen, edge)
+            codes, high, integers = dense(its, fmt in core.native, core.config.rows, gen, edge)
             index = int(gen.integers(1 << 62))
         depth = integers.shape[1]
         sums = PRODUCTS.expect(integers, acts[:, :depth])
+        if its.group < GROUP:  # those of the upper halves, too
+            upper = PRODUCTS.expect(integers[:, its.group :], acts[:, its.group :])
+            sums = np.concatenate([sums, upper], 1)
         payloads = np.split(sums, range(core.lanes, sums.shape[1], core.lanes), 1)
-        more = {"index": index, "mode": mode.value}
+        more = {"index": index, "mode": mode.value, "high": high}
         weights = {"codes": codes, "format": fmt.value} | {
             name: more[name] for name in core.weights.p.shape().members if name in more
         }

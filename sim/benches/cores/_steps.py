@@ -6,6 +6,7 @@ out of the stream one by one. What substeps they expand to is told from the code
 
 import numpy as np
 
+from rtl.spec.formats import FORMATS as BY_FORMAT
 from rtl.spec.isa import WeightFormat
 
 from ..linear._matrix import Matrix
@@ -14,10 +15,11 @@ from ..linear._matrix import Matrix
 __all__ = ["StepMatrix", "settle"]
 
 
-U4, S8, U1, U2, U3, TERNARY, SPARSE4, SPARSE8 = (
-    WeightFormat[name] for name in ("U4", "S8", "U1", "U2", "U3", "TERNARY", "SPARSE4", "SPARSE8")
-)
-WIDTH = {U4: 1, S8: 1, U3: 1, U2: 2, TERNARY: 2, U1: 4}  # rows of a step, times N
+NAMES = ("U4", "S8", "U1", "U2", "U3", "TERNARY", "SPARSE4", "SPARSE8")
+U4, S8, U1, U2, U3, TERNARY, SPARSE4, SPARSE8 = (WeightFormat[name] for name in NAMES)
+U5, S6, FP4, FP4_16, IQ4 = (WeightFormat[n] for n in ("U5", "S6", "FP4", "FP4_16", "IQ4"))
+WIDTH = {U2: 2, TERNARY: 2, U1: 4}  # rows of a step, times N; of others one
+SIX = U5, S6, FP4, FP4_16  # steps of signed integers of six bits
 SLOTS = {1: 2, 2: 4, 3: 8, 4: 16, 5: 8}  # of a row, by mode
 INDEX = {1: 4, 2: 4, 3: 4, 4: 0, 5: 2}  # bits of a slot's index
 
@@ -44,6 +46,8 @@ def settle(config, step):
     if fmt in (SPARSE4, SPARSE8):
         used = (32 if fmt == SPARSE4 else 16) * INDEX[step["mode"]]
     step["index"] &= sum((1 << used) - 1 << 128 * lane for lane in lanes)
+    if fmt not in SIX:  # they pass as they come
+        step["high"] = 0
     if fmt == U3:
         step["codes"] &= sum((1 << 96) - 1 << 128 * lane for lane in lanes)
     return step
@@ -64,6 +68,7 @@ class StepMatrix(Matrix):
     def _step(self, **values):
         blank = dict(
             codes=0,
+            high=0,
             format=self.fmt.value,
             index=0,
             mode=0,
@@ -79,23 +84,28 @@ class StepMatrix(Matrix):
         return blank | {k: v if isinstance(v, list) else int(v) for k, v in values.items()}
 
     def _dense(self):
-        rows, unscaled = WIDTH[self.fmt] * self.config.rows, self.fmt == TERNARY
+        rows, unscaled = WIDTH.get(self.fmt, 1) * self.config.rows, self.fmt == TERNARY
+        plain = {TERNARY, S8, FP4, IQ4}  # no centres
         codes, scale, centre = map(self.padded, (self.codes, self.scale, self.centre))
         held = self.config.scaled_rows  # fewer than a step of TERNARY has, or more
-        halves = 2 if self.fmt == S8 else 1
+        halves = 2 if self.fmt in (S8, IQ4) else 1
+        integers = BY_FORMAT[self.fmt].grid(codes)
         for top in range(0, len(codes), rows):
             for g in range(self.groups):
                 part = codes[top : top + rows, 32 * g : 32 * g + 32]
-                scales = [1] * rows if unscaled else scale[top : top + rows, g].tolist()
-                centres = (
-                    [0] * rows
-                    if unscaled or self.fmt == S8
-                    else centre[top : top + rows, g].tolist()
-                )
+                scales, centres = scale[top : top + rows], centre[top : top + rows]
+                if self.fmt in (S6, FP4_16):  # each half has a scale
+                    scales, centres = scales[:, 2 * g].tolist(), scales[:, 2 * g + 1].tolist()
+                else:
+                    scales = [1] * rows if unscaled else scales[:, g].tolist()
+                    centres = [0] * rows if self.fmt in plain else centres[:, g].tolist()
                 scales, centres = ((s + [0] * held)[:held] for s in (scales, centres))
+                whole = integers[top : top + rows, 32 * g : 32 * g + 32]
                 for half in range(halves):
                     yield self._step(
-                        codes=self._dense_codes(part, half),
+                        codes=self._dense_codes(part, whole, half),
+                        high=joined(bits_of(whole >> 4, 2)) if self.fmt in SIX else 0,
+                        format=(S8 if self.fmt == IQ4 else self.fmt).value,
                         group=g,
                         half=half,
                         first=g == half == 0,
@@ -104,9 +114,13 @@ class StepMatrix(Matrix):
                         centre=centres,
                     )
 
-    def _dense_codes(self, part, half):
-        """Codes of a step: `part` is (rows, 32)."""
-        if self.fmt == U4:
+    def _dense_codes(self, part, whole, half):
+        """Codes of a step: `part` is (rows, 32), `whole` the integers that they stand for."""
+        if self.fmt == IQ4:
+            return joined(bits_of(whole[:, 16 * half : 16 * half + 16], 8))
+        if self.fmt in SIX:
+            part = whole & 15
+        if self.fmt == U4 or self.fmt in SIX:
             return joined(
                 [[[bits_of(row[k], 4), bits_of(row[16 + k], 4)] for k in range(16)] for row in part]
             )

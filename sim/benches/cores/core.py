@@ -8,11 +8,15 @@ from rtl.spec.config import NATIVE, get
 from ._conformance import tests
 
 
-# Three columns are no power of two. Of all formats, and of the two that every core has.
+# Three columns are no power of two. Of the usual formats, of the two that every core has, of those
+# of files, and of the code books alone.
+BOOKS = ("FP4", "FP4_16")
 SIZES = {
     "small": {},
     "odd": {"beat_bits": 256, "columns": 3},
     "plain": {"beat_bits": 256, "columns": 2, "formats": ("U4", "S8")},
+    "files": {"columns": 2, "formats": ("U4", "S8", "U5", "S6", *BOOKS)},
+    "books": {"beat_bits": 256, "formats": ("S8", *BOOKS)},
 }
 CONFIGS = {
     f"{core}-{name}": replace(get("small"), name=name, core=core, **{"formats": ()} | values)

@@ -24,6 +24,11 @@ FORMATS = list(WeightFormat)
 RANGES = {fmt: (its.low, its.high + 1) for fmt, its in BY_FORMAT.items()}
 
 
+def scales_of(its):
+    """The least scale of a format, and the one after the largest."""
+    return (-128, 128) if its.signed_scale else (0, 256)
+
+
 def generator(rng):
     """numpy generator that follows from a :class:`random.Random`."""
     return np.random.default_rng(rng.getrandbits(64))
@@ -75,7 +80,7 @@ class Matrix:
                 dtype
             )
 
-        low, high = RANGES[fmt]
+        (low, high), its = RANGES[fmt], BY_FORMAT[fmt]
         codes = draw(low, high, (rows, groups * GROUP), np.int8 if low < 0 else np.uint8)
         if gen.random() < 0.5:
             codes[0] = gen.choice([low, high - 1])
@@ -88,7 +93,7 @@ class Matrix:
             groups,
             int(gen.integers(8)),
             codes,
-            draw(0, 256, (rows, groups), np.uint8),
+            draw(*scales_of(its), (rows, groups * GROUP // its.group), its.scale_dtype),
             draw(-128, 128, (rows, groups), np.int8),
             gen.standard_normal(rows).astype(np.float32),
         )

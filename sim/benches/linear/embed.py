@@ -3,77 +3,59 @@
 import cocotb
 import numpy as np
 
-from rtl.linear.embed import Embedder
-from rtl.spec.config import GROUP, get
-from rtl.spec.formats import TILES, WeightFormat
+from rtl.linear.embed import EMBED_COMMAND, Embedder
+from rtl.spec.config import Config, get
+from rtl.spec.formats import FORMATS
+from rtl.spec.numbers import UNIT_WORDS
 from rtl.spec.payloads import WeightStep
 from sim.harness.bench import Sink, Source, case, rng, start
-from sim.oracles.linear import WEIGHTS
 
+from ..cores._steps import StepMatrix
+from ._matrix import generator
+
+
+FILES = "U4", "S8", "U5", "S6", "FP4", "FP4_16", "IQ4"
 
 CASES = {
     "small": lambda: Embedder(get("small")),
     "wide": lambda: Embedder(get("wide")),
     "lut": lambda: Embedder(get("wide-lut")),  # steps of other formats have more rows
+    "files": lambda: Embedder(
+        Config(name="files", beat_bits=256, columns=2, lanes=4, formats=FILES)
+    ),
+    "books": lambda: Embedder(
+        Config(name="books", beat_bits=128, columns=1, lanes=4, formats=("S8", "FP4_16"))
+    ),
 }
-
-
-def beats(config, codes, scale):
-    """Steps of a block: `codes` (block rows, K), `scale` (block rows, K / 32)."""
-    n, groups, more = config.rows, scale.shape[1], config.scaled_rows - config.rows
-    for tile in range(TILES):
-        rows = slice(tile * n, tile * n + n)
-        for g in range(groups):
-            for half in range(2):
-                at = g * GROUP + half * GROUP // 2
-                yield {
-                    "codes": int.from_bytes(codes[rows, at : at + 16].tobytes(), "little"),
-                    "format": WeightFormat.S8.value,
-                    "index": 0,
-                    "mode": 0,
-                    "beat": 0,
-                    "sub": 0,
-                    "scale": scale[rows, g].tolist() + [5] * more,
-                    "centre": [0] * config.scaled_rows,
-                    "group": g,
-                    "half": half,
-                    "first": int(g == half == 0),
-                    "last": int(g == groups - 1 and half == 1),
-                }
 
 
 @cocotb.test()
 async def picks_the_row(dut):
     design, random = CASES[case()](), rng()
-    config = design.config
-    n, m, block = config.rows, config.columns, config.block_rows
-    numpy_random = np.random.default_rng(random.getrandbits(32))
+    config, gen = design.config, generator(random)
+    n, m = config.rows, config.columns
     await start(dut)
     for gap, stall in [(0, 0), (0.3, 0.3), (0.5, 0), (0, 0.6)]:
-        command = Source(dut, "command", 20)
+        command = Source(dut, "command", EMBED_COMMAND)
         weights = Source(dut, "weights", WeightStep(config), gap=gap)
         row_scales = Source(dut, "row_scales", design.row_scales.payload.shape(), gap=gap)
         accs = Sink(dut, "accs", design.accs.payload.shape(), stall=stall)
         scales = Sink(dut, "scales", design.scales.payload.shape(), stall=stall)
-        for row in [0, block - 1, random.randrange(1 << 20), random.randrange(1 << 20)]:
-            groups = random.randrange(1, 4)
-            codes = numpy_random.integers(-128, 128, (block, groups * GROUP)).astype(np.int8)
-            codes[:, :2] = -128, 127
-            scale = numpy_random.integers(0, 256, (block, groups)).astype(np.uint8)
-            scale[:, 0] = 255
-            row_scale = numpy_random.integers(0, 1 << 32, block)
-            await command.send(row)
+        rows = [0, UNIT_WORDS - 1, random.randrange(1 << 20), random.randrange(1 << 20)]
+        formats = [fmt for fmt in config.weight_formats if FORMATS[fmt].embeds]
+        for row, fmt in ((row, fmt) for row in rows for fmt in formats):
+            matrix = StepMatrix.random(config, gen, fmt, UNIT_WORDS, random.randrange(1, 4))
+            await command.send({"row": row, "centre": matrix.centre_shift})
             sending = [
-                cocotb.start_soon(weights.send_all(list(beats(config, codes, scale)))),
-                cocotb.start_soon(row_scales.send_all(row_scale.reshape(-1, n).tolist())),
+                cocotb.start_soon(weights.send_all(matrix.steps)),
+                cocotb.start_soon(row_scales.send_all(matrix.row_scale_tiles)),
             ]
-            r = row % block
-            centre = np.zeros(scale.shape, np.int8)
-            want = WEIGHTS.expect(WeightFormat.S8, codes, scale, centre, 0)[r]
-            for chunk in want.reshape(-1, n).tolist():
+            r = row % UNIT_WORDS
+            own = int(matrix.row_scale.view(np.uint32)[r])
+            for chunk in matrix.integers[r].reshape(-1, n).tolist():
                 receiving = cocotb.start_soon(scales.receive())
                 got = await accs.receive()
-                assert [list(c) for c in got] == [chunk] + [[0] * n] * (m - 1), (got, chunk)
-                assert list(await receiving) == [int(row_scale[r])] * n
+                assert [list(c) for c in got] == [chunk] + [[0] * n] * (m - 1), (fmt, got, chunk)
+                assert list(await receiving) == [own] * n
             for task in sending:
                 await task

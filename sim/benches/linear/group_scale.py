@@ -11,6 +11,7 @@ from rtl.spec.config import Config, get
 from rtl.spec.formats import FORMATS, ROW_SCALED, SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.spec.limits import ACC_BITS
+from rtl.spec.numbers import GROUP
 
 from ...harness.bench import Sink, Source, case, rng, start
 from ...oracles.linear import GROUP_SUMS
@@ -19,6 +20,9 @@ from ._matrix import ODD, generator
 
 DENSE = {WeightFormat.U4, WeightFormat.S8}
 LUT = get("small-lut").native
+
+FILES = "U4", "S8", "U5", "S6", "FP4"
+BOOKS = "U1", "S8", "FP4_16"
 
 # Configuration, and the formats that its core takes whole.
 CONFIGS = {
@@ -40,6 +44,14 @@ CONFIGS = {
             formats=("U2", "S8", "TERNARY"),
         ),
         LUT,
+    ),
+    "files": (
+        Config(name="files", beat_bits=128, columns=2, lanes=4, formats=FILES),
+        {WeightFormat[name] for name in FILES},
+    ),
+    "books": (
+        Config(name="books", beat_bits=256, columns=1, lanes=4, formats=BOOKS, core="lut"),
+        {WeightFormat[name] for name in BOOKS},
     ),
     "dspchain": (
         Config(name="dspchain", beat_bits=256, columns=3, lanes=8, core="dspchain"),
@@ -76,7 +88,9 @@ def tile(config, native, gen, fmt, steps, extreme):
         for at, size in payloads_of(gen, fmt, native):
             # Lanes that have no sums have something.
             sums = draw(-(2**18), 2**18 + 1, config.columns, lanes)
-            scale = np.abs(draw(-255, 256, config.scaled_rows))
+            scale = draw(-128, 128, config.scaled_rows)
+            if not FORMATS[fmt].signed_scale:
+                scale = np.abs(draw(-255, 256, config.scaled_rows))
             centre = (
                 np.abs(draw(-127, 128, config.scaled_rows))
                 if extreme
@@ -84,13 +98,21 @@ def tile(config, native, gen, fmt, steps, extreme):
             )
             if fmt in ROW_SCALED:
                 scale[:] = 1
-            if fmt in ROW_SCALED or fmt == WeightFormat.S8:
+            halved, upper = FORMATS[fmt].group < GROUP, np.zeros((config.columns, n), int)
+            if halved:
+                upper = draw(-(2**16), 2**16 + 1, config.columns, n)
+                sums[:, n : 2 * n] = upper
+                centre = draw(-128, 128, config.scaled_rows)
+                if not FORMATS[fmt].signed_scale:
+                    centre = np.abs(draw(-255, 256, config.scaled_rows))
+            elif not FORMATS[fmt].centred:
                 centre[:] = 0
             payloads.append(
                 {
                     "sums": sums.tolist(),
                     "scale": scale.tolist(),
                     "centre": centre.tolist(),
+                    "halved": int(halved),
                     "act_sums": act_sums.tolist(),
                     "shift": shift.tolist(),
                     "centre_shift": centre_shift,
@@ -105,7 +127,14 @@ def tile(config, native, gen, fmt, steps, extreme):
                 (1, 0) if fmt in ROW_SCALED else (scale[rows], centre[rows] << centre_shift)
             )
             scales, centres = (np.broadcast_to(x, size * n) for x in (scales, centres))
-            terms = GROUP_SUMS.expect(sums[:, rows], act_sums, scales, centres, shift)
+            if halved:  # the second scale is in the centre's place
+                zero = np.zeros(n, int)
+                terms = GROUP_SUMS.expect(upper, act_sums, centre[:n], zero, shift)
+                terms = terms + GROUP_SUMS.expect(
+                    sums[:, :n] - upper, act_sums, scales, zero, shift
+                )
+            else:
+                terms = GROUP_SUMS.expect(sums[:, rows], act_sums, scales, centres, shift)
             accs[at : at + size] += terms.reshape(config.columns, size, n).swapaxes(0, 1)
     return payloads, accs.tolist()
 

@@ -10,6 +10,7 @@ from rtl.spec.config import Config, get
 from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.spec.limits import ACC_BITS
+from rtl.spec.numbers import GROUP
 from rtl.spec.payloads import ActivationWrite, WeightStep
 from rtl.spec.sparse_modes import BLOCK
 
@@ -31,6 +32,7 @@ def config(name, beat_bits, columns, core, **changes):
 
 
 S8 = WeightFormat.S8
+FILES = "U4", "S8", "U5", "S6", "FP4", "FP4_16", "IQ4"
 
 CONFIGS = {
     "small": get("small"),
@@ -41,6 +43,10 @@ CONFIGS = {
     "odd-lut": config("odd-lut", 256, 2, "lut"),
     "two-bit": config("two-bit", 128, 2, "lut", formats=("U2", "U3", "S8")),
     "odd-dspchain": config("odd-dspchain", 256, 2, "dspchain"),
+    "files": config("files", 128, 2, "systolic", formats=FILES),
+    "files-lut": config("files-lut", 128, 1, "lut", formats=(*FILES, "U1", "TERNARY")),
+    "files-dspchain": config("files-dspchain", 256, 2, "dspchain", formats=(*FILES, "SPARSE4")),
+    "books": config("books", 512, 1, "dspchain", formats=("S8", "FP4", "FP4_16", "IQ4")),
     "patterns": config(
         "patterns", 128, 2, "dspchain", formats=("S8", "SPARSE4"), patterns=("4:16", "2:4")
     ),
@@ -168,7 +174,7 @@ async def one_beat_per_cycle(dut):
     commands = await begin(dut, config, gen, groups)
     latency = LinearPipeline(config).latency
     for fmt, its in [(fmt, FORMATS[fmt]) for fmt in config.weight_formats]:
-        if its.sparse or its.gear:
+        if its.sparse or its.gear or its.step_format != fmt:
             continue
         matrix = Matrix.random(config, gen, fmt, 3 * config.block_rows, groups)
         sending = cocotb.start_soon(commands.send(command(matrix)))
@@ -188,7 +194,9 @@ async def one_beat_per_cycle(dut):
         for b in range(3):
             for t in range(its.tiles):
                 n = (t + 1) * steps - 1
-                ends.append(config.unit_beats + b * block + 1 + n + 1 + n // its.scale_run)
+                high = 1 + n // its.high_run if its.high_run else 0
+                scales = 1 + n // its.scale_run
+                ends.append(config.unit_beats + b * block + 1 + n + scales + high)
         await sending
         assert seen == [n + latency + k for n in ends for k in range(slices)]
 
@@ -198,7 +206,8 @@ def core_cycles(core, matrix):
     fmt, its, whole = matrix.fmt, FORMATS[matrix.fmt], matrix.fmt in core.native
     if not its.sparse:
         tiles = len(matrix.tiles(matrix.codes)) // its.step_rows
-        return tiles * matrix.groups * its.steps_per_group * (1 if whole else its.step_rows)
+        steps = GROUP // FORMATS[its.step_format].elements  # of a group
+        return tiles * matrix.groups * steps * (1 if whole else its.step_rows)
     count, size = 0, matrix.config.beat_bytes
     packed = b"".join(beat.to_bytes(size, "little") for beat in matrix.body)
     for _, _, mode, _ in its.walk(packed, matrix.rows, matrix.groups, size):

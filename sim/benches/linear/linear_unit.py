@@ -10,8 +10,10 @@ from rtl.linear.unit import LinearUnit
 from rtl.spec.config import GROUP, Config, get
 from rtl.spec.csr import BEST
 from rtl.spec.descriptor import Descriptor, contradictions, fault_info
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import Embed, MatMul, WeightFormat
 from rtl.spec.limits import COLUMN_BITS, ROW_BITS
+from rtl.spec.numbers import UNIT_WORDS
 from rtl.spec.payloads import ActivationWrite, Dispatched, Logit, vector_write
 from sim.harness.bench import Sink, Source, case, cycles, rng, start
 from sim.harness.patterns import EDGES, floats, is_finite
@@ -177,7 +179,8 @@ async def executes(dut):
             for rows in (5 * config.block_rows + 1, 8 * config.block_rows)
         ]
         matrices = [matrices[n] for n in random.permutation(len(matrices))]
-        e = random_matrix(config, random, WeightFormat.S8, config.block_rows, groups)
+        embeds = [fmt for fmt in config.weight_formats if FORMATS[fmt].embeds]
+        e = random_matrix(config, random, random.choice(embeds), UNIT_WORDS, groups)
         # Each result is written where it may lie over those before.
         common = {"groups": groups, "act": first, "column": config.columns - 1}
         want = np.full_like(unit.memory, 0xDEADBEEF)
@@ -196,8 +199,10 @@ async def executes(dut):
                 want[at + column * stride :][: len(values)] = values
             if n == 1:
                 row, at = next(embedded), int(random.integers(config.vector_words - groups * GROUP))
-                insns.append(Embed(row=row, groups=groups, dst=at))
-                r = row % config.block_rows
+                insns.append(
+                    Embed(format=e.fmt, row=row, groups=groups, centre=e.centre_shift, dst=at)
+                )
+                r = row % UNIT_WORDS
                 embedding = bits(EMBEDDING.expect(e.integers, e.row_scale, r))
                 want[at : at + len(embedding)] = embedding
         await unit.execute(insns, matrices[:2] + [e] + matrices[2:])

@@ -18,6 +18,7 @@ from ..cores._steps import StepMatrix, settle
 from ._matrix import ODD, generator
 
 
+FILES = "U4", "S8", "U5", "S6", "FP4", "FP4_16", "IQ4"
 CONFIGS = {
     "small": get("small"),
     "odd": ODD,
@@ -33,6 +34,8 @@ CONFIGS = {
         formats=("S8", "U3", "SPARSE8"),
         patterns=("4:16",),
     ),
+    "files": Config(name="files", beat_bits=128, columns=1, lanes=4, formats=FILES),
+    "wide-files": Config(name="wide-files", beat_bits=512, columns=1, lanes=4, formats=FILES),
     "embedding": Config(name="embedding", beat_bits=256, columns=1, lanes=4, formats=("S8",)),
 }
 CASES = {name: lambda config=config: WeightUnpacker(config) for name, config in CONFIGS.items()}
@@ -126,6 +129,8 @@ def least_cycles(matrix):
     total = len(matrix.beats) + (matrix.fmt in SPARSE)
     if matrix.fmt == WeightFormat.TERNARY:
         total += 2 * blocks * (groups // 5)
+    if matrix.fmt == WeightFormat.IQ4:
+        total += 4 * blocks * groups  # a step more of each beat
     if matrix.fmt == WeightFormat.U3:
         # A scale beat comes along when the step ends a run of eight.
         without = [t * groups + g for t in range(4) for g in range(3, groups, 4)]

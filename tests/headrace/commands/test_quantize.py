@@ -2,11 +2,13 @@
 
 import json
 
+import gguf
 import numpy as np
 import pytest
 
 from host.language.tokenizer import Tokenizer
 from mapper.read.find import load
+from mapper.read.gguf_container import File
 from mapper.write import gguf as writer
 from sw_ref.float32 import Float32
 from tests.mapper import synthetic
@@ -33,7 +35,8 @@ def test_gguf_file(source, tmp_path, capsys):
     out = tmp_path / "new" / "out.gguf"
     assert call(capsys, "quantize", source, "--type", "Q4_0", "-o", out) == (
         0,
-        f"{out}: m, 15 matrices: layers in Q4_0, embedding and head in Q8_0\n",
+        f"{out}: m, 15 matrices: 14 in Q4_0, 1 in Q8_0\n"
+        "rows that are no multiple of the type's block: 1 in Q8_0 instead\n",
         "",
     )
     assert load(out).layers[0].linears["up"].source == "Q4_0"
@@ -44,9 +47,25 @@ def test_rows_that_fit_no_block(source, tmp_path, capsys):
     out = tmp_path / "out.gguf"
     code, said, _ = call(capsys, "quantize", source, "--type", "tq2_0", "--head", "F16", "-o", out)
     assert code == 0 and said.splitlines() == [
-        f"{out}: m, 15 matrices: layers in TQ2_0, embedding and head in F16",
+        f"{out}: m, 15 matrices: 14 in Q8_0, 1 in F16",
         "rows that are no multiple of the type's block: 14 in Q8_0 instead",
     ]
+
+
+def test_mixture(tmp_path, capsys):
+    """As llama-quantize's Q4_K_M: of two layers, the second has more bits for v and down."""
+    source = synthetic.write(tmp_path / "m.gguf", kind=synthetic.Type.F32, sizes=synthetic.WIDE)
+    out = tmp_path / "out.gguf"
+    assert call(capsys, "quantize", source, "--type", "Mixed", "-o", out) == (
+        0,
+        f"{out}: m, 15 matrices: 12 in Q4_K, 3 in Q6_K\n",
+        "",
+    )
+    file, model = File(out), load(out)
+    assert file.metadata["general.file_type"] == gguf.LlamaFileType.MOSTLY_Q4_K_M
+    assert model.embedding.source == "Q6_K"
+    for layer, more in zip(model.layers, [(), ("v", "down")]):
+        assert {n for n, its in layer.linears.items() if its.source == "Q6_K"} == set(more)
 
 
 def test_folder_is_the_same_model(folder, tmp_path, capsys):
@@ -84,7 +103,7 @@ def test_mistakes(source, tmp_path, capsys):
     assert error(capsys, "quantize", tmp_path / "x", *args, out).startswith(
         f"{tmp_path / 'x'}: no such model"
     )
-    assert error(capsys, "quantize", source, "--type", "Q4_K", "-o", out).startswith(
+    assert error(capsys, "quantize", source, "--type", "Q4_K_M", "-o", out).startswith(
         "--type must be one of F32, "
     )
     assert "'normalizer' must be null, not Prepend" in error(capsys, "quantize", "tiny", *args, out)
@@ -107,4 +126,4 @@ def test_help_names_the_types(capsys):
     with pytest.raises(SystemExit):
         call(capsys, "quantize", "--help")
     said = capsys.readouterr().out
-    assert all(kind in said for kind in writer.kinds())
+    assert all(kind in said for kind in writer.KINDS)

@@ -8,8 +8,36 @@ from rtl.spec import config as configs
 from sim.tools import WARNINGS, environment, verilator
 
 
-# All that has other widths on ports than the named ones.
-ODD = configs.Config(name="odd", beat_bits=256, columns=3, lanes=8)
+# All that has other widths on ports than the named ones, formats of files, and those of them that
+# two products of a multiplier have room for.
+OWN = {
+    config.name: config
+    for config in [
+        configs.Config(
+            name="odd",
+            beat_bits=256,
+            columns=3,
+            lanes=8,
+            core="lut",
+            formats=("U1", "U3", "U4", "S8", "TERNARY", "S6"),
+        ),
+        configs.Config(
+            name="files",
+            beat_bits=128,
+            columns=1,
+            lanes=4,
+            formats=("U4", "S8", "TERNARY", "U5", "S6", "FP4", "FP4_16"),
+        ),
+        configs.Config(
+            name="books",
+            beat_bits=256,
+            columns=1,
+            lanes=4,
+            core="dspchain",
+            formats=("S8", "FP4", "FP4_16"),
+        ),
+    ]
+}
 FAST = [
     "-CFLAGS",
     "-O0",
@@ -22,6 +50,14 @@ FAST = [
 
 def tool(*command, cwd):
     return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True)
+
+
+def simulated(folder, core):
+    """What a core's testbench says."""
+    sources = "testbench.sv", f"headrace_{core}.v"
+    built = tool(verilator(), "--binary", *WARNINGS, *FAST, *sources, cwd=folder)
+    assert built.returncode == 0, built.stderr
+    return tool("obj_dir/Vtestbench", cwd=folder)
 
 
 def test_files(tmp_path, capsys, monkeypatch):
@@ -38,22 +74,14 @@ def test_files(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.seconds(15)
 @pytest.mark.parametrize(
-    "config, core", [("small", "systolic"), ("odd", "lut"), ("small", "dspchain")]
+    "config, core",
+    [("files", "systolic"), ("odd", "lut"), ("small", "dspchain"), ("books", "dspchain")],
 )
 def test_core_passes_its_testbench(tmp_path, monkeypatch, config, core):
-    monkeypatch.setitem(configs.CONFIGS, "odd", ODD)
+    monkeypatch.setattr(configs, "CONFIGS", configs.CONFIGS | OWN)
+    monkeypatch.setattr("host.configurations.CONFIGS", configs.CONFIGS)
     assert main(["verilog", "--core", core, "--config", config, "-o", str(tmp_path)]) == 0
-    built = tool(
-        verilator(),
-        "--binary",
-        *WARNINGS,
-        *FAST,
-        "testbench.sv",
-        f"headrace_{core}.v",
-        cwd=tmp_path,
-    )
-    assert built.returncode == 0, built.stderr
-    ran = tool("obj_dir/Vtestbench", cwd=tmp_path)
+    ran = simulated(tmp_path, core)
     assert ran.returncode == 0 and "PASS: 1000 steps" in ran.stdout, ran.stdout
 
 
@@ -77,26 +105,37 @@ def test_core_is_explained(tmp_path, capsys):
     )
 
 
+@pytest.mark.seconds(1)
+def test_formats_of_files_are_explained(tmp_path):
+    config = ["--config", "small", "--set", "formats=S8,U5,FP4_16"]
+    assert main(["verilog", "--core", "systolic", *config, "-o", str(tmp_path)]) == 0
+    manual = (tmp_path / "README.md").read_text()
+    assert "| `weights_high` | 64 | input | bits of codes beyond four" in manual
+    assert (
+        "Codes of U5, FP4_16 come decoded, as signed integers; `high` is `weights_high`. FP4_16 "
+        "has -12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12 alone.\n\n"
+        "Groups of FP4_16 have 16 elements: row N + r of their sums is that of row r over" in manual
+    )
+
+
 @pytest.mark.seconds(10)
-def test_testbench_may_fail(tmp_path):
-    assert main(["verilog", "--core", "systolic", "--config", "small", "-o", str(tmp_path)]) == 0
+@pytest.mark.parametrize(
+    "formats, right, wrong, row",
+    [
+        ("U4,S8", "- 15;", "- 13;", 0),
+        ("S8,S6", "? 0 : 16;", "? 0 : 17;", 1),  # the sum of a row's upper half
+    ],
+)
+def test_testbench_may_fail(tmp_path, formats, right, wrong, row):
+    config = ["--config", "small", "--set", f"formats={formats}"]
+    assert main(["verilog", "--core", "systolic", *config, "-o", str(tmp_path)]) == 0
     testbench = tmp_path / "testbench.sv"
     text = testbench.read_text()
-    assert text.count("- 15;") == 1
-    testbench.write_text(text.replace("- 15;", "- 13;"))
-    built = tool(
-        verilator(),
-        "--binary",
-        *WARNINGS,
-        *FAST,
-        testbench.name,
-        "headrace_systolic.v",
-        cwd=tmp_path,
-    )
-    assert built.returncode == 0, built.stderr
-    ran = tool("obj_dir/Vtestbench", cwd=tmp_path)
+    assert text.count(right) == 1
+    testbench.write_text(text.replace(right, wrong))
+    ran = simulated(tmp_path, "systolic")
     assert ran.returncode != 0 and re.search(
-        r"FAIL: payload \d+, row 0, column 0: must be -?\d+, not", ran.stdout
+        rf"FAIL: payload \d+, row {row}, column 0: must be -?\d+, not", ran.stdout
     )
 
 

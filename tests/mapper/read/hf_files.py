@@ -105,3 +105,26 @@ def write_native(folder, fmt, *, about={}, changes={}, without=()):
     made = {k: changes.get(k, lambda v: v)(v) for k, v in native(fmt).items() if k not in without}
     save_file(made, folder / "model.safetensors")
     return folder
+
+
+def write_quantized(folder, case, parts, *, fused={}, about={}):
+    """Write a folder of a :class:`.quantized.Case`: each of the layers' matrices has the codes,
+    zero points and scales that `parts` makes of its name and shape. `fused` names modules that are
+    written one below the other as another, all of them named without ``model.layers.N.``."""
+    write(folder, config={"quantization_config": {**case.about, **about}})
+    (folder / "model-0.safetensors").unlink()
+    found, out = {}, {}
+    for name, values in tensors().items():
+        module = name.removesuffix(".weight")
+        if values.ndim == 2 and "layers" in name:
+            found[module] = parts(module, values.shape)
+        else:
+            out[name] = values
+    for whole, modules in fused.items():
+        for prefix in sorted({module.rpartition(".")[0].rpartition(".")[0] for module in found}):
+            below = [found.pop(f"{prefix}.{module}") for module in modules]
+            found[f"{prefix}.{whole}"] = tuple(np.concatenate(part) for part in zip(*below))
+    for module, its in found.items():
+        out |= {k: np.ascontiguousarray(v) for k, v in case.packed(module, *its).items()}
+    save_file(out, folder / "model.safetensors")
+    return folder

@@ -72,10 +72,19 @@ def test_bundled(tmp_path, monkeypatch):
     assert find.find("tiny") == tmp_path / "tiny"
 
 
+def test_bundled_file(tmp_path, monkeypatch):
+    assert find.find("tiny-q2").name == "model.gguf"
+    monkeypatch.setattr(find, "MODELS", tmp_path)
+    (tmp_path / "tiny-q2").mkdir()
+    (tmp_path / "tiny-q2" / "config.json").touch()
+    with pytest.raises(UserError, match=f"^{tmp_path}/tiny-q2: the model must lie there"):
+        find.find("tiny-q2")
+
+
 def test_no_such_model(tmp_path):
     with pytest.raises(
         UserError,
         match=r"no such model; give a GGUF file, a safetensors folder, a program "
-        r"image, or one of: smollm2, tiny, tiny-sparse, tiny-mixed$",
+        r"image, or one of: smollm2, tiny, tiny-sparse, tiny-mixed, tiny-q1, tiny-q2, tiny-q3$",
     ):
         find.find(tmp_path / "none")

@@ -10,6 +10,7 @@ from gguf.constants import GGML_QUANT_SIZES
 from mapper.model import Linear
 from mapper.read.gguf_types import REFUSED, TYPES, Codes
 from mapper.read.gguf_types.block_type import block_type
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 
 from ..gguf_blocks import dequantize
@@ -79,13 +80,15 @@ def test_sizes(its):
 @ALL
 def test_format(its):
     """What a type says of its tensors beforehand is what becomes of them."""
-    found = its.decode(np.zeros((2, DEPTH // its.elements, its.size), np.uint8))
+    blocks = np.zeros((2, DEPTH // its.elements, its.size), np.uint8)
+    found = its.decode(blocks)
     if isinstance(found, Codes):
-        assert its.format in (None, found.format)
+        assert found.format == its.format(blocks)
         assert found.codes.shape == (2, DEPTH)
-        assert found.d.shape == ((2, 1) if found.format == WeightFormat.TERNARY else (2, 16))
+        group = DEPTH if found.format == WeightFormat.TERNARY else FORMATS[found.format].group
+        assert found.d.shape == (2, DEPTH // group)
     else:
-        assert its.format == WeightFormat.S8 and found.shape == (2, DEPTH)
+        assert its.format(blocks) == WeightFormat.S8 and found.shape == (2, DEPTH)
 
 
 def test_all_numbers_have_names():
@@ -131,3 +134,50 @@ def test_ternary_with_scales_of_zero():
     found = its.decode(blocks)
     assert found.format == WeightFormat.TERNARY and not found.codes[1, :256].any()
     assert same(its, blocks) == 8
+
+
+# Where the second of two groups of 16 has its scale and minimum, and the first.
+SCALES = {
+    "Q2_K": [(slice(1, 16, 2), slice(0, 16, 2))],
+    "Q3_K": [(slice(97, 104, 2), slice(96, 104, 2)), (slice(105, 108, 2), slice(104, 108, 2))],
+}
+PAIRED = pytest.mark.parametrize("name, kept", [("Q2_K", "U2"), ("Q3_K", "U3")])
+
+
+def paired(name):
+    """The type, and blocks whose groups of 16 have the same scales two by two."""
+    its = next(its for its in TYPES.values() if its.name == name)
+    blocks = edges(its, np.random.default_rng(its.number))
+    for second, first in SCALES[name]:
+        blocks[..., second] = blocks[..., first]
+    return its, blocks
+
+
+@PAIRED
+def test_groups_of_16_that_are_paired_keep_their_codes(name, kept):
+    its, blocks = paired(name)
+    with np.errstate(all="ignore"):
+        found = its.decode(blocks)
+    assert isinstance(found, Codes) and found.format == its.format(blocks) == WeightFormat[kept]
+    assert len(np.unique(found.codes)) == {"U2": 4, "U3": 8}[kept]
+    assert same(its, blocks) > 0.8 * blocks.shape[0] * blocks.shape[1]
+
+
+@PAIRED
+@np.errstate(all="ignore")
+def test_one_bit_of_one_scale_decides(name, kept):
+    """Of a whole tensor: every bit of the last block's scales."""
+    its, blocks = paired(name)
+    blocks = blocks[:2]
+    weights = weights_of(its, its.decode(blocks))
+    for second, _ in SCALES[name]:
+        for byte in range(its.size)[second]:
+            for bit in range(8):
+                other = blocks.copy()
+                other[-1, -1, byte] ^= 1 << bit
+                found = its.decode(other)
+                wider = {"Q2_K": WeightFormat.S8, "Q3_K": WeightFormat.S6}[name]
+                assert its.format(other) == wider
+                assert isinstance(found, Codes) == (wider == WeightFormat.S6)
+                found = weights_of(its, found)
+                assert (found != weights).any() and (found[0] == weights[0]).all()

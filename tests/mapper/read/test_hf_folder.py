@@ -52,7 +52,7 @@ from .hf_files import KINDS, tensors, write
         (dict(config={"num_hidden_layers": 1}), "has no place in a Llama of 1 layers"),
         (dict(without=["model.norm.weight"]), "tensor 'model.norm.weight' is missing"),
         (dict(config={"tie_word_embeddings": False}), "tensor 'lm_head.weight' is missing"),
-        (dict(dtype=np.float64), "must be F32, F16, BF16, I8, not 'F64'"),
+        (dict(dtype=np.float64), "must be F32, F16, BF16, I8, U8, I32, I64, not 'F64'"),
     ],
 )
 def test_refused(tmp_path, change, message):

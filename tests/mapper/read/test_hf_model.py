@@ -48,16 +48,17 @@ def put(value):
     [
         (
             "TERNARY",
-            dict(about={"quant_method": "gptq"}),
-            "'quant_method' must be 'headrace', not 'gptq'",
+            dict(about={"quant_method": "fp8"}),
+            "'quant_method' must be one of awq, bitnet, compressed-tensors, gptq, headrace, mxfp4, "
+            "not 'fp8'; take this model's float weights instead",
         ),
         (
             "TERNARY",
             dict(about={"format": "ternery"}),
-            f"'format' must be one of {', '.join(f.name.lower() for f in WeightFormat)}, "
+            f"'format' must be one of {', '.join(repr(f.name.lower()) for f in WeightFormat)}, "
             "not 'ternery'",
         ),
-        ("TERNARY", dict(about={"format": None}), "'format' must be one of u4, "),
+        ("TERNARY", dict(about={"format": None}), "'format' must be one of 'u4', "),
         (
             "TERNARY",
             dict(changes={DOWN: put(2)}),
@@ -103,7 +104,7 @@ def put(value):
         (
             "SPARSE8",
             dict(changes={DOWN: lambda v: v.astype(np.int16)}),
-            "must be F32, F16, BF16, I8, not 'I16'",
+            "must be F32, F16, BF16, I8, U8, I32, I64, not 'I16'",
         ),
     ],
 )
@@ -122,11 +123,11 @@ def test_integers_of_unknown_meaning(tmp_path):
 
 
 def test_bits_refused(tmp_path):
-    with pytest.raises(UserError, match="weights must be rounded to 1, 2, 3, 4, 8 bits, not 5$"):
-        read(tmp_path, 5)
+    with pytest.raises(UserError, match="weights must be rounded to 1, 2, 3, 4, 5, 8 bits, not 6$"):
+        read(tmp_path, 6)
 
 
-@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 8])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_weights_are_rounded(tmp_path, bits, dtype):
     model, floats = read(write(tmp_path / "m", dtype=dtype), bits), tensors()

@@ -1,15 +1,29 @@
 # amaranth: UnusedElaboratable=no
 from dataclasses import FrozenInstanceError, fields, replace
+from itertools import product
 
 import pytest
+from amaranth import Shape, signed, unsigned
 
 from rtl.linear.pipeline import LinearPipeline
 from rtl.spec import config as configs, presets
-from rtl.spec.config import CONFIGS, CORES, GROUP, KV_BLOCK, PATTERNS, UNIT_BYTES, Config, get
+from rtl.spec.config import (
+    CONFIGS,
+    CORES,
+    DEFAULTS,
+    GROUP,
+    KV_BLOCK,
+    PATTERNS,
+    UNIT_BYTES,
+    Config,
+    get,
+)
 from rtl.spec.isa import WeightFormat
+from rtl.spec.payloads import WeightStep
 
 
 SMALL = get("small")
+FILES = ("U5", "S6", "FP4", "FP4_16", "IQ4")  # formats that a configuration has when it asks
 
 
 # fmt: off
@@ -54,23 +68,26 @@ def test_wrong(field, values, text):
         (
             "systolic",
             ("U4", "S8", "U2"),
-            "the formats of core 'systolic' must be of U4, S8, TERNARY, SPARSE4, SPARSE8, not 'U2'",
+            "the formats of core 'systolic' must be of U4, S8, U5, S6, FP4, FP4_16, TERNARY, SPARSE4, "
+            "SPARSE8, IQ4, not 'U2'",
         ),
         (
             "lut",
             ("s8",),
-            "the formats of core 'lut' must be of U1, U2, U3, U4, S8, TERNARY, SPARSE4, SPARSE8, "
-            "not 's8'",
+            "the formats of core 'lut' must be of U1, U2, U3, U4, S8, TERNARY, U5, S6, FP4, FP4_16, "
+            "SPARSE4, SPARSE8, IQ4, not 's8'",
         ),
         (
             "dspchain",
             ("S8", "U1"),
-            "the formats of core 'dspchain' must be of U4, S8, SPARSE4, SPARSE8, TERNARY, not 'U1'",
+            "the formats of core 'dspchain' must be of U4, S8, SPARSE4, SPARSE8, U5, S6, FP4, FP4_16, "
+            "TERNARY, IQ4, not 'U1'",
         ),
         (
             "dspchain",
             (None,),
-            "the formats of core 'dspchain' must be of U4, S8, SPARSE4, SPARSE8, TERNARY, not None",
+            "the formats of core 'dspchain' must be of U4, S8, SPARSE4, SPARSE8, U5, S6, FP4, FP4_16, "
+            "TERNARY, IQ4, not None",
         ),
         (
             "systolic",
@@ -96,21 +113,22 @@ def test_patterns_wrong():
 
 
 def test_formats():
-    """All of the core's when none are given; those that are given, once, in the enumeration's
-    order.
+    """All of the core's but those of files when none are given; those that are given, once, in the
+    enumeration's order.
     """
     for core, known in CORES.items():
         config = replace(SMALL, core=core, formats=())
-        assert sorted(config.formats) == sorted(known)
-        assert list(config.formats) == [f.name for f in WeightFormat if f.name in known]
+        assert set(config.formats) == set(DEFAULTS[core]) == set(known) - set(FILES)
+        assert list(config.formats) == [f.name for f in WeightFormat if f.name in DEFAULTS[core]]
+        assert set(replace(SMALL, core=core, formats=known).formats) == set(known) > set(FILES)
     assert replace(SMALL, formats=("TERNARY", "S8", "TERNARY", "U4")).formats == (
         "U4",
         "S8",
         "TERNARY",
     )
-    assert CORES["lut"] == (*("U1", "U2", "U3", "U4", "S8", "TERNARY"), "SPARSE4", "SPARSE8")
-    assert CORES["systolic"] == ("U4", "S8", "TERNARY", "SPARSE4", "SPARSE8")
-    assert CORES["dspchain"] == ("U4", "S8", "SPARSE4", "SPARSE8", "TERNARY")
+    assert DEFAULTS["lut"] == (*("U1", "U2", "U3", "U4", "S8", "TERNARY"), "SPARSE4", "SPARSE8")
+    assert DEFAULTS["systolic"] == ("U4", "S8", "TERNARY", "SPARSE4", "SPARSE8")
+    assert DEFAULTS["dspchain"] == ("U4", "S8", "SPARSE4", "SPARSE8", "TERNARY")
 
 
 def test_patterns():
@@ -137,6 +155,33 @@ def test_what_follows_from_formats(formats, sparse, scaled):
         config = replace(SMALL, core="lut", beat_bits=beat_bits, formats=formats)
         assert config.sparse is sparse
         assert config.scaled_rows == scaled * config.rows
+
+
+@pytest.mark.parametrize(
+    "formats, wide, halved, signs, unsigned_upper",
+    [
+        (("U4",), False, False, False, False),
+        (("IQ4",), False, False, True, False),
+        (("U5",), True, False, False, False),
+        (("FP4",), True, False, False, False),
+        (("S6",), True, True, True, False),
+        (("FP4_16",), True, True, False, True),
+        (("U5", "S6", "FP4", "FP4_16", "IQ4"), True, True, True, True),
+    ],
+)
+def test_nobody_pays_for_formats_of_files_that_are_not_used(
+    formats, wide, halved, signs, unsigned_upper
+):
+    for core, beat_bits in product(CORES, (128, 512)):
+        config = replace(SMALL, core=core, beat_bits=beat_bits, formats=("S8", *formats))
+        assert config.high_bits == wide * 2 * GROUP * config.rows
+        assert config.halved is halved
+        step = WeightStep(config)
+        assert step["high"].width == config.high_bits
+        scale, centre = step["scale"].shape, step["centre"].shape
+        assert scale.length == centre.length == config.scaled_rows
+        assert Shape.cast(scale.elem_shape) == (signed(9) if signs else unsigned(8))
+        assert Shape.cast(centre.elem_shape) == signed(9 if unsigned_upper else 8)
 
 
 @pytest.mark.parametrize(
@@ -222,12 +267,12 @@ def test_digest_is_128_bits_and_distinct():
 
 
 def test_named_configurations():
-    """Both sizes with each core, and all the formats that it can have."""
+    """Both sizes with each core, and the formats that it has when none are named."""
     assert len(CONFIGS) == 2 * len(CORES)
     for name in CONFIGS:
         config, (size, _, core) = CONFIGS[name], name.partition("-")
         assert config == replace(get(size), name=name, core=core or "systolic", formats=())
-        assert set(config.formats) == set(CORES[config.core])
+        assert set(config.formats) == set(DEFAULTS[config.core])
 
 
 @pytest.mark.parametrize("beat_bits", [128, 256, 512])

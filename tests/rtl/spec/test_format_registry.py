@@ -6,6 +6,7 @@ import pytest
 from rtl.spec import formats
 from rtl.spec.config import CORES, FUNCTIONAL, NATIVE
 from rtl.spec.formats import FORMATS, Verilog, WeightFormat, register
+from rtl.spec.formats.nibbles import SixBits
 from rtl.spec.formats.planes import BitPlanes
 from rtl.spec.formats.u2 import U2
 from rtl.spec.limits import ACC_BITS
@@ -25,9 +26,10 @@ def matrix(its, rows, groups, seed=5):
         codes[rng.random(codes.shape) < 0.7] = 0
         codes[:, GROUP // 2 : GROUP] = 0
     codes[0, :2] = its.low, its.high
+    scales = rows, groups * GROUP // its.group
     return (
         codes,
-        rng.integers(0, 256, (rows, groups)).astype(np.uint8),
+        rng.integers(0, 256, scales).astype(np.uint8).view(its.scale_dtype),
         rng.integers(-128, 128, (rows, groups)).astype(np.int8),
         rng.standard_normal(rows).astype(np.float32),
     )
@@ -73,20 +75,23 @@ def test_codes(its):
     assert len(set(every[every != 0].tolist())) == (every != 0).sum()
     if its.code_bits:
         assert its.high - its.low + 1 == 1 << its.code_bits
-    assert its.parts in ((), ("scale",), ("scale", "centre"))
+    assert its.parts in ((), ("scale",), ("scale", "centre"), ("scale", "upper"))
+    assert (its.group == GROUP // 2) == ("upper" in its.parts)
 
 
 @ALL
 def test_nearest_and_mirrored(its):
-    """Every integer has its code, what lies between goes to the nearest, and signs turn round."""
+    """Every integer has its code, what lies between goes to the nearest, and signs turn round, or
+    as nearly as the codes allow.
+    """
     codes, integers = its.every_code, its.grid(its.every_code)
     assert its.nearest(integers).dtype == its.mirrored(codes).dtype == its.dtype
     np.testing.assert_array_equal(its.grid(its.nearest(integers + 0.4)), integers)
     np.testing.assert_array_equal(its.grid(its.nearest(integers - 0.4)), integers)
     assert its.grid(its.nearest(np.array([-1e9, 1e9]))).tolist() == [min(integers), max(integers)]
-    both = np.isin(-integers, integers)
-    np.testing.assert_array_equal(its.grid(its.mirrored(codes))[both], -integers[both])
-    assert both[integers > 0].all()
+    off = np.abs(its.grid(its.mirrored(codes)) + integers)
+    np.testing.assert_array_equal(off, np.abs(integers[:, None] + integers).min(1))
+    assert its.signed_scale or not off[integers > 0].any()
 
 
 @ALL
@@ -95,7 +100,8 @@ def test_integers_and_their_sums_have_room(its, shift):
     """What the exactness of sums rests on: :func:`sw_ref.numerics.linear`."""
     every = np.arange(its.low, its.high + 1).astype(its.dtype)
     codes, count = np.repeat(every[:, None], GROUP, 1), len(every)
-    scale = np.full((count, 1), 255, np.uint8)
+    worst = -128 if its.signed_scale else 255
+    scale = np.full((count, GROUP // its.group), worst).astype(its.scale_dtype)
     most = max(
         int(np.abs(its.integers(codes, scale, np.full((count, 1), centre, np.int8), shift)).max())
         for centre in (-128, 127)
@@ -121,10 +127,20 @@ def test_steps(its, beat_bytes):
     assert its.elements * its.steps_per_group == GROUP
     if its.scaled:
         assert its.scale_run * its.step_rows * len(its.parts) == its.steps_per_group * LANE_BYTES
-    if its.whole_blocks:
-        assert not any(
-            its.block_beats(groups, beat_bytes) * beat_bytes % UNIT_BYTES for groups in range(1, 9)
-        )
+    if its.high_bits:
+        assert its.high_run * its.high_bits * GROUP == 8 * LANE_BYTES
+
+
+@BEATS
+@pytest.mark.parametrize("its", [its for its in FORMATS.values() if its.embeds], ids=str)
+def test_sixteen_rows_have_an_address(its, beat_bytes):
+    """They are packed as a matrix of 16 rows is, and are whole units."""
+    codes, scale, centre, row_scale = matrix(its, 48, 3)
+    data = its.pack(codes, scale, centre, row_scale, beat_bytes)
+    some = slice(16, 32)
+    part = its.pack(codes[some], scale[some], centre[some], row_scale[some], beat_bytes)
+    size = len(data) // 3
+    assert size % UNIT_BYTES == 0 and data[size : 2 * size] == part
 
 
 @ALL
@@ -132,7 +148,7 @@ def test_cores_take_it(its):
     """Some core takes its steps as they are packed; others get them expanded, or none."""
     native = [core for core, names in NATIVE.items() if its.name in names]
     assert {core for core, names in CORES.items() if its.name in names} == set(
-        CORES if its.expands else native
+        CORES if its.expands or its.step_format != its.fmt else native
     )
 
 
@@ -142,8 +158,8 @@ def test_verilog(its):
     if its.sparse:
         assert its.verilog is its.verilog_expanded is None
         return
-    if its.verilog is None:
-        assert its.name in FUNCTIONAL
+    if its.verilog is None:  # no core ever sees its steps
+        assert its.name in FUNCTIONAL or its.step_format != its.fmt
         return
     assert isinstance(its.verilog, Verilog)
     assert (its.verilog.rows, its.verilog.elements) == (its.step_rows, its.elements)
@@ -163,6 +179,15 @@ def test_step_bytes(its):
     codes = matrix(its, its.step_rows, 1)[0].view(np.uint8)[:, : its.elements]
     found = its.step_bytes(codes)
     assert found.shape == (its.step_rows, LANE_BYTES // its.step_rows) and found.dtype == np.uint8
+    if isinstance(its, SixBits):  # they come as integers
+        nibbles = np.concatenate([found & 15, found >> 4], 1)
+        high = np.unpackbits(its.step_high(codes), axis=-1, bitorder="little").reshape(-1, GROUP, 2)
+        values = nibbles | high[..., 0] << 4 | high[..., 1] << 5
+        np.testing.assert_array_equal(
+            (values.astype(int) ^ 32) - 32, its.grid(codes.view(its.dtype))
+        )
+        return
+    assert not its.step_high(codes).size
     if not its.gear:
         packed = its.code_bytes(np.tile(codes, its.steps_per_group)[:, None])
         np.testing.assert_array_equal(found, packed[:, 0])

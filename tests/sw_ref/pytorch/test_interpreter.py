@@ -105,7 +105,9 @@ def test_formats_equal_pytorch(name, fmt):
 
 
 @pytest.mark.seconds(1)
-@pytest.mark.parametrize("name", ["tiny", "tiny-sparse", "tiny-mixed"])
+@pytest.mark.parametrize(
+    "name", ["tiny", "tiny-sparse", "tiny-mixed", "tiny-q1", "tiny-q2", "tiny-q3"]
+)
 def test_shipped_models_equal_pytorch(name):
     same_as_pytorch(CONFIGS["lut"], load(name), length=5)
 

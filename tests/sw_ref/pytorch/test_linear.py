@@ -17,7 +17,8 @@ def test_linear(fmt):
     rng = np.random.default_rng(6)
     rows, depth = 40, 256
     codes = rng.choice(FORMATS[fmt].every_code, (rows, depth))
-    scale = rng.integers(0, 256, (rows, depth // 32)).astype(np.uint8)
+    its = FORMATS[fmt]
+    scale = rng.integers(0, 256, (rows, depth // its.group)).astype(np.uint8).view(its.scale_dtype)
     centre = rng.integers(-128, 128, (rows, depth // 32)).astype(np.int8)
     weight = integers(fmt, codes, scale, centre, 3)
     ours = (torch.tensor(x).long() for x in (codes, scale, centre))
@@ -35,20 +36,23 @@ def test_linear(fmt):
 @pytest.mark.parametrize("fmt", [fmt for fmt, its in FORMATS.items() if its.scaled])
 def test_group_sums(fmt):
     """Those of the groups add up to the exact sums, in both."""
-    rng, rows, groups = np.random.default_rng(7), 9, 5
-    codes = rng.choice(FORMATS[fmt].every_code, (rows, groups * 32))
-    scale, centre = rng.integers(0, 256, (rows, groups)), rng.integers(-128, 128, (rows, groups))
-    if not FORMATS[fmt].centred:
+    rng, rows, groups, its = np.random.default_rng(7), 9, 5, FORMATS[fmt]
+    codes = rng.choice(its.every_code, (rows, groups * 32))
+    scale = rng.integers(0, 256, (rows, groups * 32 // its.group)).astype(np.uint8)
+    scale = scale.view(its.scale_dtype).astype(int)
+    centre = rng.integers(-128, 128, (rows, groups))
+    if not its.centred:
         centre[:] = 0
     q, exponents = rng.integers(-128, 128, (3, groups * 32)), rng.integers(100, 130, (3, groups))
     weight = integers(fmt, codes, scale, centre, 3, np.int64)
     totals, terms = np.zeros((3, rows), np.int64), torch.zeros(3, rows, dtype=torch.int64)
-    for g in range(groups):
-        part = slice(32 * g, 32 * g + 32)
+    for n in range(scale.shape[1]):  # groups, or halves of them
+        part = slice(its.group * n, its.group * (n + 1))
+        g = part.start // 32
         group = (
             q[:, part] @ grid(fmt, codes[:, part]).T,
             q[:, part].sum(-1),
-            scale[:, g],
+            scale[:, n],
             centre[:, g] << 3,
             numerics.group_shift(exponents)[:, g],
         )
