@@ -1,5 +1,7 @@
 """Round weights to a format that groups have scales in, whichever it is."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from rtl.spec.formats import FORMATS
@@ -15,7 +17,8 @@ def round_to(linear: Linear, fmt: WeightFormat) -> Linear:
     """A matrix in a format with scales of groups: itself if it has it, else rounded."""
     if linear.format == fmt and not linear.by_row:
         return linear
-    return round_weights(linear.name, linear.source, linear.float32(), fmt)
+    found = round_weights(linear.name, linear.source, linear.float32(), fmt)
+    return replace(found, file_bytes=linear.file_bytes)
 
 
 def round_weights(name: str, source: str, weights: np.ndarray, fmt: WeightFormat) -> Linear:
