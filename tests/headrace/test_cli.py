@@ -251,6 +251,7 @@ def test_eval_on_the_functional_model(model, capsys, tmp_path, monkeypatch):
         "top1_agreement",
         "perplexity",
         "reference_perplexity",
+        "change_error",
         "tokens",
     ]
     assert (
@@ -263,6 +264,7 @@ def test_eval_on_the_functional_model(model, capsys, tmp_path, monkeypatch):
         f"perplexity {result['perplexity']:.3f}, in float32 {result['reference_perplexity']:.3f}"
         in out
     )
+    assert f"standard error {100 * result['change_error']:.2f} %" in out
     text.write_text("h")
     assert "must have at least 2 tokens, not 1" in error(
         capsys, "eval", "--model", model, "--text", text
