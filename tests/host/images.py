@@ -31,6 +31,16 @@ def small_image():
         "density": 0.5,
         "blocks": {"2:4": 3},
     }
+    tensor = {
+        "name": "w",
+        "type": "F16",
+        "format": "S8",
+        "file_bytes": 60,
+        "dram_bytes": 64,
+        "error": 0.01,
+        "rounding": 0.01,
+        "reason": "why",
+    }
     report = {
         "configuration": "toy",
         "program_instructions": 2,
@@ -44,6 +54,9 @@ def small_image():
         "layer_units": [1],
         "scale_error": {"head": {"mean": 0.01, "max": 0.02}},
         "operations": [operation],
+        "bytes_per_token": 64,
+        "file_bytes": 60,
+        "tensors": [tensor],
     }
     return Image(
         memory=np.arange(256, dtype=np.uint8),

@@ -21,7 +21,7 @@ from ..images import CONFIG, metadata, sealed, small_image
 
 
 ALLOWED = 8 << 20  # bytes that a refusal may take: libraries import what they need for it
-OPTIONAL = {"density", "blocks"}
+OPTIONAL = {"density", "blocks", "rounding", "reason"}
 NULLABLE = {"bos", "chat_template"}
 OPEN = {"blocks", "scale_error"}  # dictionaries with names of their own
 
