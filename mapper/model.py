@@ -233,13 +233,15 @@ def round_s8(name, source, weights):
     groups = weights.reshape(weights.shape[0], -1, GROUP)
     d = np.abs(groups).max(-1) / np.float32(127)
     codes = np.rint(groups / np.where(d > 0, d, 1)[..., None]).clip(-127, 127)
+    off, squares = rounding(groups, codes, d)
     return Linear(
         name=name,
         source=source,
         format=WeightFormat.S8,
         codes=codes.astype(np.int8).reshape(weights.shape),
         d=d,
-        **rounded(groups, codes, d),
+        rounding=off,
+        squares=squares,
     )
 
 
@@ -257,6 +259,7 @@ def round_u(name, source, weights, bits):
     for _ in range(REFITS if bits < 4 else 0):
         d, m = line(groups, codes)
         codes = nearest(groups, d, m, top)
+    off, squares = rounding(groups, codes, d, m)
     return Linear(
         name=name,
         source=source,
@@ -264,20 +267,21 @@ def round_u(name, source, weights, bits):
         codes=codes.astype(np.uint8).reshape(weights.shape),
         d=d,
         m=m,
-        **rounded(groups, codes, d, m),
+        rounding=off,
+        squares=squares,
     )
 
 
-def rounded(groups, codes, d, m=None):
-    """What a :class:`Linear` says of rounding groups of weights to d * code + m: how many have what
-    squares, and the root mean square of the change, relative to theirs."""
+def rounding(groups, codes, d, m=None):
+    """Root mean square of what rounding groups of weights to d * code + m changes, relative to
+    theirs; and the sum of their squares."""
     change = codes * d[..., None] - groups
     if m is not None:
         change += m[..., None]
     squares, lost = (
         float(np.einsum("rgk,rgk->", x, x, dtype=np.float64)) for x in (groups, change)
     )
-    return {"squares": squares, "rounding": relative(lost, squares)}
+    return relative(lost, squares), squares
 
 
 def nearest(groups, d, m, top):

@@ -6,7 +6,7 @@ from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 
 from .linear import LazyLinear, Linear, mapped
-from .model import REFITS, round_s8, round_u, rounded
+from .model import REFITS, round_s8, round_u, rounding
 
 
 __all__ = ["round_to", "round_weights"]
@@ -51,13 +51,15 @@ def round_grid(name, source, weights, fmt):
         )
         d = (product / np.where(square > 0, square, 1)).astype(np.float32)
         codes, integers = nearest(its, groups, d)
+    off, squares = rounding(groups, integers, d)
     return Linear(
         name=name,
         source=source,
         format=fmt,
         codes=codes.reshape(weights.shape),
         d=d,
-        **rounded(groups, integers, d),
+        rounding=off,
+        squares=squares,
     )
 
 
