@@ -132,7 +132,9 @@ def test_steps(its, beat_bytes):
 
 
 @BEATS
-@pytest.mark.parametrize("its", [its for its in FORMATS.values() if its.embeds], ids=str)
+@pytest.mark.parametrize(
+    "its", [its for its in FORMATS.values() if its.embeds], ids=lambda i: i.name
+)
 def test_sixteen_rows_have_an_address(its, beat_bytes):
     """They are packed as a matrix of 16 rows is, and are whole units."""
     codes, scale, centre, row_scale = matrix(its, 48, 3)
