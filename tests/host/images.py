@@ -31,6 +31,25 @@ def small_image():
         "density": 0.5,
         "blocks": {"2:4": 3},
     }
+    tensor = {
+        "name": "output.weight",
+        "type": "F16",
+        "format": "S8",
+        "file_bytes": 68,
+        "dram_bytes": 64,
+        "error": 0.01,
+        "rounding": 0.005,
+        "reason": "the machine has no codes for F16",
+    }
+    head = {
+        "tensor": "output.weight",
+        "source": "F16",
+        "format": "S8",
+        "instead_of": "S6",
+        "error": 0.01,
+        "bytes": 64,
+        "bytes_before": 128,
+    }
     report = {
         "configuration": "toy",
         "program_instructions": 2,
@@ -44,6 +63,10 @@ def small_image():
         "layer_units": [1],
         "scale_error": {"head": {"mean": 0.01, "max": 0.02}},
         "operations": [operation],
+        "bytes_per_token": 64,
+        "file_bytes": 68,
+        "tensors": [tensor],
+        "head": head,
     }
     return Image(
         memory=np.arange(256, dtype=np.uint8),
