@@ -1,7 +1,7 @@
 """Time and memory to compile a file of 5 GB: ``python -m headrace.studies.large_file``.
 
-A GGUF of random weights is written, of Llama 3.1 8B's shape, Q4_K with the head in Q6_K, and
-compiled to an image for a machine that is large enough; both files are deleted. Two processes do
+A GGUF of random weights is written, of Llama 3.1 8B's shape with three layers more, Q4_K with the
+head in Q6_K, and compiled to an image for a machine that is large enough; both are deleted. Two processes do
 it, as a user's command would do the second. Measured are the seconds on the clock and of the CPUs,
 and the most memory that is no file's: a thread looks at ``RssAnon`` of `/proc/self/status` all the
 time.
@@ -50,7 +50,7 @@ BLOCKS = 1 << 14  # random ones, at most, at a time
 class Shape:
     """Sizes of a Llama: `layers` of Llama 3.1 8B, whose sizes are divided by `divisor`."""
 
-    def __init__(self, layers=32, divisor=1):
+    def __init__(self, layers=35, divisor=1):
         self.layers, self.hidden, self.ffn = layers, 4096 // divisor, 14336 // divisor
         self.heads, self.kv_heads, self.vocab = 32 // divisor, 8 // divisor, 128256 // divisor
 
@@ -193,7 +193,7 @@ def compiled(path, output):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--layers", type=int, default=32)
+    parser.add_argument("--layers", type=int, default=35)
     parser.add_argument("--divisor", type=int, default=1, help="of all sizes: 1, 2 or 4")
     parser.add_argument("--folder", help="where the files go; else the system's temporary folder")
     parser.add_argument("--compile", metavar="FILE", help="compile this file, and write none")
