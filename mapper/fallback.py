@@ -25,7 +25,7 @@ def held(model, config):
     lacking = {f for f, its in FORMATS.items() if its.scaled and f.name not in config.formats}
 
     def kept(linear):
-        return linear.format not in lacking or linear.by_row or linear.rounding is not None
+        return linear.format not in lacking or linear.by_row or linear.rounded
 
     def mended(linear):
         reason = f"configuration {config.name!r} has no {linear.format.name}"

@@ -13,7 +13,7 @@ from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 from rtl.spec.numbers import UNIT_BYTES
 
-from .model import Linear
+from .linear import LazyLinear, Linear
 from .read.bounds import brief
 
 
@@ -68,7 +68,7 @@ class HeadReport:
     bytes_before: int
 
     @classmethod
-    def of(cls, head: Linear, before: Linear, config):
+    def of(cls, head: Linear | LazyLinear, before: Linear | LazyLinear, config):
         """Compare a rounded head with the one that it is instead of."""
 
         def size(linear):

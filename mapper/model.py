@@ -1,21 +1,23 @@
 """A language model as the mapper sees it, whichever file it came from."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cache, cached_property, lru_cache
 
 import numpy as np
 
 from host.errors import UserError
 from rtl.spec.config import GROUP, HEAD_DIMS
-from rtl.spec.formats import FORMATS, WeightFormat, grid
+from rtl.spec.formats import WeightFormat
 
 from .families import FAMILIES, Hyperparameters
+from .linear import ODD, RANGES, LazyLinear, Linear, relative
 
 
 __all__ = [
     "ODD",
     "RANGES",
+    "LazyLinear",
     "Linear",
     "Layer",
     "Layers",
@@ -26,84 +28,7 @@ __all__ = [
 ]
 
 
-# Formats of an odd grid: unsigned codes, and a scale and a minimum for each group.
-ODD = {its.code_bits: fmt for fmt, its in FORMATS.items() if its.centred}  # by bits of a code
-# The least and the largest code of a format.
-RANGES = {fmt: (its.low, its.high) for fmt, its in FORMATS.items()}
 REFITS = 8  # of a group's line to its few codes, after which hardly any code changes
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Linear:
-    """A matrix with the parameters its file gave it, for groups of weights along K or for rows.
-
-    A weight is d * code + m in ``U1`` to ``U5``, and d times the integer of the code
-    (:func:`~rtl.spec.formats.grid`) in the other formats. ``TERNARY``, ``SPARSE4`` and ``SPARSE8``
-    have one d per row; the other formats may. Then ``U1`` to ``U5`` have no m, and the weight is
-    d * (2 * code - 2**bits + 1): the odd grid about zero.
-
-    Attributes
-    ----------
-    name : :class:`str`
-        Name of the tensor in the file.
-    source : :class:`str`
-        Type of the tensor in the file.
-    format : :class:`rtl.spec.isa.WeightFormat`
-    codes : uint8 or int8 (rows, K)
-        Within `RANGES`; never rounded again when the file holds codes of the format.
-    d : float32 (rows, K / :attr:`rtl.spec.formats.Format.group`) or, one for each row, (rows, 1)
-    m : float32 (rows, K / GROUP), or None
-    rounding : :class:`float` or None
-        Root of the mean squared difference to the weights of the file, relative to theirs, where
-        those were rounded to codes. None: the codes are the file's.
-    reason : :class:`str`
-        Why they are not in the file's own form, if that needs to be said.
-    file_bytes : :class:`int`
-        What it takes in the file; 0 where nobody said.
-    """
-
-    name: str
-    source: str
-    format: WeightFormat
-    codes: np.ndarray
-    d: np.ndarray
-    m: np.ndarray | None = None
-    rounding: float | None = None
-    reason: str = ""
-    file_bytes: int = 0
-
-    @property
-    def rows(self):
-        """Rows of the matrix."""
-        return self.codes.shape[0]
-
-    @property
-    def depth(self):
-        """Columns of the matrix (K)."""
-        return self.codes.shape[1]
-
-    @property
-    def by_row(self):
-        """Whether rows have a scale each, rather than their groups: the machine's own form."""
-        return self.m is None and self.d.shape[1] == 1
-
-    def float32(self):
-        """The weights, float32 (rows, K), each product and each sum rounded once."""
-        centred = FORMATS[self.format].centred and not self.by_row
-        codes = self.codes if centred else grid(self.format, self.codes)
-        weights = codes.reshape(*self.d.shape, -1).astype(np.float32)
-        weights *= self.d[..., None]
-        if self.m is not None:
-            weights += self.m[..., None]
-        return weights.reshape(self.codes.shape)
-
-    def part(self, rows):
-        """The matrix of some rows, a :class:`slice`. Its `rounding` is that of all of them."""
-        name, m = f"{self.name}[{rows.start}:{rows.stop}]", self.m
-        m = None if m is None else m[rows]
-        codes, d = self.codes[rows], self.d[rows]
-        share = self.file_bytes * len(codes) // self.rows
-        return replace(self, name=name, codes=codes, d=d, m=m, file_bytes=share)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,12 +37,12 @@ class Layer:
 
     Attributes
     ----------
-    linears : :class:`dict` of :class:`str` to :class:`Linear`
+    linears : :class:`dict` of :class:`str` to :class:`Linear` or :class:`LazyLinear`
     gains : :class:`dict` of :class:`str` to float32 arrays
         Of norms.
     """
 
-    linears: dict[str, Linear]
+    linears: Mapping[str, Linear | LazyLinear]
     gains: dict[str, np.ndarray]
 
     def tensor(self, name):
@@ -213,8 +138,8 @@ class Model:
     chat_template: str | None
     layers: Sequence[Layer]
     norm: np.ndarray
-    load_embedding: Callable[[], Linear] = field(repr=False)
-    load_head: Callable[[], Linear] | None = field(repr=False, default=None)
+    load_embedding: Callable[[], Linear | LazyLinear] = field(repr=False)
+    load_head: Callable[[], Linear | LazyLinear] | None = field(repr=False, default=None)
     family: str = "llama"
 
     def __post_init__(self):
@@ -308,13 +233,15 @@ def round_s8(name, source, weights):
     groups = weights.reshape(weights.shape[0], -1, GROUP)
     d = np.abs(groups).max(-1) / np.float32(127)
     codes = np.rint(groups / np.where(d > 0, d, 1)[..., None]).clip(-127, 127)
+    off, squares = rounding(groups, codes, d)
     return Linear(
         name=name,
         source=source,
         format=WeightFormat.S8,
         codes=codes.astype(np.int8).reshape(weights.shape),
         d=d,
-        rounding=rounding(groups, codes, d),
+        rounding=off,
+        squares=squares,
     )
 
 
@@ -332,6 +259,7 @@ def round_u(name, source, weights, bits):
     for _ in range(REFITS if bits < 4 else 0):
         d, m = line(groups, codes)
         codes = nearest(groups, d, m, top)
+    off, squares = rounding(groups, codes, d, m)
     return Linear(
         name=name,
         source=source,
@@ -339,18 +267,21 @@ def round_u(name, source, weights, bits):
         codes=codes.astype(np.uint8).reshape(weights.shape),
         d=d,
         m=m,
-        rounding=rounding(groups, codes, d, m),
+        rounding=off,
+        squares=squares,
     )
 
 
 def rounding(groups, codes, d, m=None):
     """Root mean square of what rounding groups of weights to d * code + m changes, relative to
-    theirs."""
+    theirs; and the sum of their squares."""
     change = codes * d[..., None] - groups
     if m is not None:
         change += m[..., None]
-    power, lost = (np.einsum("rgk,rgk->", x, x, dtype=np.float64) for x in (groups, change))
-    return float(np.sqrt(lost / power)) if power > 0 else 0.0
+    squares, lost = (
+        float(np.einsum("rgk,rgk->", x, x, dtype=np.float64)) for x in (groups, change)
+    )
+    return relative(lost, squares), squares
 
 
 def nearest(groups, d, m, top):

@@ -1,20 +1,20 @@
 """Pack a model's weights, and put them and the tables where they lie in DRAM."""
 
-from collections import deque
 from dataclasses import replace
 
 import numpy as np
 
 from host.errors import UserError
+from host.files import Spool
 from rtl.spec.config import GROUP, UNIT_BYTES
-from rtl.spec.descriptor import described
 from rtl.spec.formats import sum_bits
+from rtl.spec.isa import INSTRUCTION_BYTES
 from rtl.spec.limits import ACC_BITS
 from sw_ref.numerics import WINDOW
 
+from .pack_matrix import pack_matrix, threads
 from .place import gains_of
 from .plan import centre_shift, stack
-from .quantize import integer_groups
 from .report import Tally, add_tensors
 
 
@@ -30,7 +30,7 @@ def rope_table(model, positions):
 
 
 class Packed:
-    """Weights and gains as they come to lie in DRAM.
+    """Weights and gains as they come to lie in DRAM. They are written to a file without a name.
 
     Attributes
     ----------
@@ -45,52 +45,50 @@ class Packed:
         }
         self._tallies = {matrix.name: {} for matrix in compilation.matrices}
         self._tensors = {}
+        # The program lies in front of the layers, and how long it is is known behind them.
+        self._reserve = compilation.config.program_words * INSTRUCTION_BYTES
+        self._spool = Spool()
+        self._spool.seek(self._reserve)
         body = compilation.values.sections.layers.body
-        self.layers, self.gains, count = deque(), [], len(self.model.layers)
-        for n, layer in enumerate(self.model.layers):
-            compilation.progress("packing layers", n, count)
-            self.layers.append(self._layer(layer))
-            self.gains.append(
-                np.concatenate(
-                    [self._factor(node.gain) * layer.gains[node.gain] for node in gains_of(body)]
+        self.gains, self.layer_units, count = [], [], len(self.model.layers)
+        with threads() as pool:
+            for n, layer in enumerate(self.model.layers):
+                compilation.progress("packing layers", n, count)
+                sizes = [
+                    self._matrix(pool, matrix, layer.linears)
+                    for matrix in compilation.matrices[:-1]
+                ]
+                self.layer_units.append(sum(sizes) // UNIT_BYTES)
+                self.gains.append(
+                    np.concatenate(
+                        [
+                            self._factor(node.gain) * layer.gains[node.gain]
+                            for node in gains_of(body)
+                        ]
+                    )
                 )
-            )
         compilation.progress("packing layers", count, count)
-        self.layer_units = [len(raw) // UNIT_BYTES for raw in self.layers]
 
     def _factor(self, name):
         """What the tensor of a name is multiplied with."""
         return self.factors.get(name, np.float32(1))
 
-    def _layer(self, layer):
-        plan = self.compilation.matrices[:-1]
-        return np.concatenate([self._matrix(matrix, layer.linears) for matrix in plan])
-
-    def _matrix(self, matrix, linears, counted=True):
-        """A matrix as it lies in the stream. Its format and its centres are its layer's own."""
-        linear, config = stack(matrix, linears), self.compilation.config
-        q = integer_groups(linear, centre_shift(linear))
-        self._check_sums(matrix, q)
-        factors = [np.full(end - start, self._factor(name)) for name, start, end in matrix.parts]
-        raw = described(
-            q.format,
-            q.codes,
-            q.scale,
-            q.centre,
-            q.row_scale * np.concatenate(factors),
-            q.centre_shift,
-            config.beat_bytes,
-            config.patterns,
-        )
+    def _matrix(self, pool, matrix, linears, counted=True):
+        """Pack a matrix behind what was packed before, and return its size in bytes. Its format and
+        its centres are its layer's own."""
+        config, linear = self.compilation.config, stack(matrix, linears)
+        shift = centre_shift(linear)
+        self._check_sums(matrix, linear.format, shift)
+        packed = pack_matrix(pool, config, matrix, linears, shift, self._factor, self._spool.write)
         if counted:
-            tallies = self._tallies[matrix.name]
-            tallies.setdefault(q.format, Tally(matrix=matrix, format=q.format)).add(config, q, raw)
-        add_tensors(self._tensors, matrix, linears, q, len(raw))
-        return np.frombuffer(raw, np.uint8)
+            tallies, fmt = self._tallies[matrix.name], packed.format
+            tallies.setdefault(fmt, Tally(matrix=matrix, format=fmt)).add(config, packed)
+        add_tensors(self._tensors, matrix, linears, packed)
+        return packed.size
 
-    def _check_sums(self, matrix, q):
+    def _check_sums(self, matrix, fmt, shift):
         """Refuse a matrix whose sums an accumulator cannot hold."""
-        bits = sum_bits(q.format, matrix.groups, q.centre_shift, WINDOW)
+        bits = sum_bits(fmt, matrix.groups, shift, WINDOW)
         if bits > ACC_BITS:
             raise UserError(
                 f"{self.model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs "
@@ -110,26 +108,22 @@ class Packed:
         return [tally for its in self._tallies.values() for tally in its.values()]
 
     def data(self, memory, program):
-        """DRAM's bytes up to the KV cache. Layers are let go as they are put there: call it
+        """DRAM's bytes up to the KV cache, uint8, read-only: a mapping of the file. Call it
         once."""
-        model, matrix = self.model, self.compilation.matrices[-1]
-        data = np.zeros(memory.image_units * UNIT_BYTES, np.uint8)
-
-        def place(unit, values):
-            raw = values.view(np.uint8).reshape(-1)
-            data[unit * UNIT_BYTES : unit * UNIT_BYTES + len(raw)] = raw
-            return unit + len(raw) // UNIT_BYTES
-
-        place(memory.program, program.words())
-        at = memory.layers
-        while self.layers:  # memory is touched as they go
-            at = place(at, self.layers.popleft())
-        place(memory.gains, np.concatenate(self.gains).astype("<f4"))
+        model, matrix, spool = self.model, self.compilation.matrices[-1], self._spool
         head, embedding = self.compilation.head, self.compilation.embedding
-        place(memory.head, self._matrix(matrix, {"head": head}))
-        if not model.tied:
-            of_embedding = replace(matrix, name="embedding")
-            place(memory.embedding, self._matrix(of_embedding, {"head": embedding}, counted=False))
-        place(memory.final_gain, model.norm.astype("<f4"))
-        place(memory.rope, rope_table(model, self.compilation.context).astype("<f4"))
-        return data
+        with threads() as pool:
+            self._matrix(pool, matrix, {"head": head})
+            if not model.tied:
+                of_embedding = replace(matrix, name="embedding")
+                self._matrix(pool, of_embedding, {"head": embedding}, counted=False)
+        for values in (
+            *self.gains,
+            model.norm,
+            rope_table(model, self.compilation.context),
+        ):
+            spool.write(values.astype("<f4").tobytes())
+        start = self._reserve - memory.layers * UNIT_BYTES
+        spool.seek(start)
+        spool.write(program.words().tobytes())
+        return spool.array(start)

@@ -13,12 +13,13 @@ import numpy as np
 from rtl.spec.config import GROUP
 from rtl.spec.formats import FORMATS
 
-from .model import ODD, RANGES, Layers
+from .linear import ODD, RANGES, LazyLinear
+from .model import Layers
 from .passes import layer_products
 from .quantize import integer_groups
 
 
-__all__ = ["Matrix", "centre_shift", "formats_of", "plan_of", "stack"]
+__all__ = ["Matrix", "centre_shift", "formats_of", "plan_of", "stack", "stack_rows"]
 
 
 SAMPLE = 1 << 15  # groups that a shift of centres is chosen for: more of a matrix say the same
@@ -49,6 +50,19 @@ class Matrix:
         """Rows of all parts."""
         return sum(end - start for _, start, end in self.parts)
 
+    def tensor_rows(self, rows):
+        """Yield which rows of which tensors some rows are: names and slices."""
+        wanted, at = range(self.rows)[rows], 0
+        for name, start, end in self.parts:
+            first, stop = (
+                min(len(wanted), max(0, -(-(bound - wanted.start) // wanted.step)))
+                for bound in (at, at + end - start)
+            )
+            its = wanted[first:stop]
+            if its:
+                yield name, slice(its.start + start - at, its[-1] + 1 + start - at, its.step)
+            at += end - start
+
 
 def formats_of(layers, n):
     """Formats of a layer's tensors by name, without reading them where that can be."""
@@ -72,23 +86,37 @@ def plan_of(layers, graph):
 
 
 def stack(matrix, linears):
-    """The rows of a matrix's parts, one below the other, of a layer's
-    :class:`~mapper.model.Linear` by name."""
-    parts = [linears[name] for name, _, _ in matrix.parts]
-    if len({its.by_row for its in parts}) > 1:
-        parts = [by_groups(its) for its in parts]
-    rows = [slice(start, end) for _, start, end in matrix.parts]
-
-    def join(field):
-        return np.concatenate([getattr(p, field)[r] for p, r in zip(parts, rows)])
-
-    return replace(
-        parts[0],
+    """The rows of a matrix's parts, one below the other, of a layer's tensors by name: a
+    :class:`~mapper.linear.LazyLinear`."""
+    first = linears[matrix.parts[0][0]]
+    return LazyLinear(
         name=matrix.name,
-        codes=join("codes"),
-        d=join("d"),
-        m=None if parts[0].m is None else join("m"),
+        source=first.source,
+        format=first.format,
+        rows=matrix.rows,
+        depth=first.depth,
+        load=lambda rows: stack_rows(matrix, linears, rows)[1],
     )
+
+
+def all_by_row(matrix, linears):
+    """Whether all parts of a matrix have scales of rows: if only some do, it has them of groups."""
+    return all(linears[name].by_row for name, _, _ in matrix.parts)
+
+
+def stack_rows(matrix, linears, rows):
+    """Some rows of a matrix, a slice: pairs of a tensor's name and its rows; and all of them, one
+    below the other."""
+    named = [(name, linears[name].take(its)) for name, its in matrix.tensor_rows(rows)]
+    parts = [its for _, its in named]
+    if not all_by_row(matrix, linears):
+        parts = [by_groups(its) for its in parts]
+    first, *others = parts
+    if not others:
+        return named, first
+    m = None if first.m is None else np.concatenate([its.m for its in parts])
+    codes, d = (np.concatenate([getattr(its, x) for its in parts]) for x in ("codes", "d"))
+    return named, replace(first, codes=codes, d=d, m=m)
 
 
 def by_groups(linear):
@@ -106,7 +134,6 @@ def centre_shift(linear):
     """The shift of centres that suits a matrix best; 0 where its format has none."""
     if linear.format not in ODD.values() or linear.by_row:
         return 0
-    some = slice(None, None, -(-linear.d.size // SAMPLE))
-    m = None if linear.m is None else linear.m[some]
-    sample = replace(linear, codes=linear.codes[some], d=linear.d[some], m=m)
+    count = linear.rows * linear.depth // FORMATS[linear.format].group
+    sample = linear.take(slice(0, linear.rows, -(-count // SAMPLE)))
     return integer_groups(sample).centre_shift

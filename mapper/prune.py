@@ -15,10 +15,11 @@ import numpy as np
 from host.errors import UserError
 from rtl.spec.formats import SPARSE_BY_BITS
 from rtl.spec.sparse_modes import BLOCK, MODES
+from sw_ref import graph
 from sw_ref.float32 import Float32, Tensors
-from sw_ref.graph import Linear
 from sw_ref.interpreter import TOKENS
 
+from .linear import Linear
 from .place import Sections
 
 
@@ -177,7 +178,7 @@ def prune_layer(run, body, layer, scopes, pattern, bits):
     -------
     The layer, and what the body makes of each text with it.
     """
-    products = [node for node in body if isinstance(node, Linear)]
+    products = [node for node in body if isinstance(node, graph.Linear)]
     seen: dict[str, Any] = {node.inputs[0]: 0 for node in products}  # Hessians, by the input
 
     def watch(name, value):
@@ -196,13 +197,13 @@ def prune_layer(run, body, layer, scopes, pattern, bits):
     linears = {}
     for name, linear in layer.linears.items():
         codes, scale = prune_matrix(before.matrix(name), hessians[name], pattern, bits)
-        linears[name] = replace(
-            linear,
+        linears[name] = Linear(
+            name=linear.name,
+            source=linear.source,
             format=SPARSE_BY_BITS[bits],
             codes=codes,
             d=scale[:, None],
-            m=None,
-            rounding=None,
+            file_bytes=linear.file_bytes,
         )
     layer = replace(layer, linears=linears)
     return layer, list(run.run(body, scopes, Tensors(layer.tensor)))

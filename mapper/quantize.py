@@ -13,11 +13,11 @@ import numpy as np
 from rtl.spec.config import GROUP
 from rtl.spec.formats import FORMATS, WeightFormat, grid
 
-from .model import Linear
+from .linear import LazyLinear, Linear
 from .read.bounds import LEAST_ROW_SCALE
 
 
-__all__ = ["Quantized", "integer_groups"]
+__all__ = ["Quantized", "error_of", "integer_groups"]
 
 
 SHIFTS = range(8)  # what the field `centre` of a descriptor can say
@@ -64,8 +64,13 @@ class Quantized:
 
     def error_of(self, rows):
         """The same of some rows."""
-        power = self.power[rows].mean()
-        return float(np.sqrt(max(self.squared[rows].mean(), 0) / power)) if power > 0 else 0.0
+        return error_of(self.squared[rows], self.power[rows])
+
+
+def error_of(squared, power):
+    """Root of the mean of squared differences of rows, relative to the weights' squares."""
+    power = power.mean()
+    return float(np.sqrt(max(squared.mean(), 0) / power)) if power > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,14 +177,13 @@ def best_shift(groups):
     return min(SHIFTS, key=lambda s: fit(groups, least_row_scale(groups, s), s)[2].sum())
 
 
-def by_row(linear: Linear, shift: int) -> Quantized:
+def by_row(linear: Linear | LazyLinear, shift: int) -> Quantized:
     """A matrix with a scale per row as it is: its groups' scales are 1."""
     groups, d, its = linear.depth // GROUP, linear.d[:, 0], FORMATS[linear.format]
-    lost, power = (np.abs(d) < LEAST_ROW_SCALE) & (d != 0), np.ones(linear.rows)
-    if lost.any():
-        codes = grid(linear.format, linear.codes)
-        power = d.astype(np.float64) ** 2 * (codes * codes).mean(1)
-        d = np.where(lost, np.float32(0), d)
+    lost = (np.abs(d) < LEAST_ROW_SCALE) & (d != 0)
+    codes = grid(linear.format, linear.codes)
+    power = d.astype(np.float64) ** 2 * (codes * codes).mean(1)
+    d = np.where(lost, np.float32(0), d)
     return Quantized(
         format=linear.format,
         codes=linear.codes,
@@ -192,7 +196,7 @@ def by_row(linear: Linear, shift: int) -> Quantized:
     )
 
 
-def integer_groups(linear: Linear, shift: int | None = None) -> Quantized:
+def integer_groups(linear: Linear | LazyLinear, shift: int | None = None) -> Quantized:
     """Find scales, centres, row scales and a centre shift that stand for a matrix's d and m.
 
     A `shift` that is given is kept.

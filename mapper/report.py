@@ -13,7 +13,7 @@ from rtl.spec.sparse_modes import BLOCK, MODES, SLOTS, Mode
 from .plan import Matrix
 
 
-__all__ = ["Tally", "add_tensors", "estimate"]
+__all__ = ["Tally", "add_tensors", "block_modes", "estimate"]
 
 
 PATTERNS = {Mode.ZERO: "0:16", **{mode: name for name, mode in MODES.items()}, Mode.DENSE: "16:16"}
@@ -55,19 +55,17 @@ class Tally:
         """Number of weights."""
         return self.matrix.rows * self.matrix.groups * GROUP * self.times
 
-    def add(self, config, quantized, raw):
-        """Count one layer's, :class:`~mapper.quantize.Quantized`, that was packed to `raw`."""
+    def add(self, config, packed):
+        """Count one layer's, :class:`~mapper.pack_matrix.PackedMatrix`."""
         fmt, its = self.format, FORMATS[self.format]
         self.times += 1
-        self.size += len(raw)
-        self.errors.append(quantized.error)
-        if not its.scaled:
-            self.nonzero += int((quantized.codes != 0).sum())
+        self.size += packed.size
+        self.errors.append(packed.error_of())
+        self.nonzero += packed.nonzero
         if its.sparse:
-            modes = _modes(its, self.matrix, raw[UNIT_BYTES:], config.beat_bytes)
-            self.blocks.update({PATTERNS[mode]: count for mode, count in modes.items()})
+            self.blocks.update({PATTERNS[mode]: count for mode, count in packed.modes.items()})
             self.steps += sum(
-                count * _block_steps(config, fmt, mode) for mode, count in modes.items()
+                count * _block_steps(config, fmt, mode) for mode, count in packed.modes.items()
             )
         else:
             tiles = -(-self.matrix.rows // config.block_rows) * its.tiles
@@ -93,12 +91,12 @@ class Tally:
         return about
 
 
-def _modes(its, matrix, raw, beat_bytes):
-    """How many blocks of a matrix that was packed in the format `its` have which mode."""
-    walked = its.walk(raw, matrix.rows, matrix.groups, beat_bytes)
+def block_modes(its, linear, raw, beat_bytes):
+    """How many blocks of rows that were packed to `raw`, in the format `its`, have which mode."""
+    walked = its.walk(raw, linear.rows, linear.depth // GROUP, beat_bytes)
     found = Counter(mode for *_, mode, _ in walked if mode is not None)
-    stripes = -(-matrix.rows // (BLOCK * beat_bytes // 16))
-    found[Mode.ZERO] = stripes * matrix.groups * GROUP // BLOCK - found.total()
+    stripes = -(-linear.rows // its.rows_apart(beat_bytes))
+    found[Mode.ZERO] = stripes * linear.depth // BLOCK - found.total()
     return found
 
 
@@ -117,8 +115,9 @@ def _block_steps(config, fmt, mode):
     return beats * max(-(-rows // TILES), 1 + twice)
 
 
-def add_tensors(found, matrix, linears, quantized, size):
-    """Add what the report says of the tensors of a matrix that takes `size` bytes of the stream.
+def add_tensors(found, matrix, linears, packed):
+    """Add what the report says of a packed matrix's tensors: `packed` is its
+    :class:`~mapper.pack_matrix.PackedMatrix`.
 
     `found` has dictionaries by the tensors' names: `name` and `type` in the file, `format`, bytes
     in the file and in DRAM, `error`, the relative RMS difference to the file's weights, and, where
@@ -128,8 +127,7 @@ def add_tensors(found, matrix, linears, quantized, size):
     """
     at = 0
     for name, start, end in matrix.parts:
-        linear, rows = linears[name], end - start
-        rounding = linear.rounding or 0.0
+        linear, rows, rounding = linears[name], end - start, packed.rounding(name)
         its = found.setdefault(
             linear.name,
             {
@@ -141,10 +139,12 @@ def add_tensors(found, matrix, linears, quantized, size):
                 "error": 0.0,
             },
         )
-        error = math.hypot(quantized.error_of(slice(at, at + rows)), rounding)
+        error = math.hypot(packed.error_of(slice(at, at + rows)), rounding or 0.0)
         its["error"] = math.hypot(its["error"], error * math.sqrt(rows / linear.rows))
-        its["dram_bytes"] += size * (at + rows) // matrix.rows - size * at // matrix.rows
-        if linear.rounding is not None:
+        its["dram_bytes"] += (
+            packed.size * (at + rows) // matrix.rows - packed.size * at // matrix.rows
+        )
+        if rounding is not None:
             its |= {"rounding": rounding, "reason": linear.reason or "as asked for"}
         at += rows
 

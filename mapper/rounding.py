@@ -1,24 +1,26 @@
 """Round weights to a format that groups have scales in, whichever it is."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 
-from .model import REFITS, Linear, round_s8, round_u, rounding
+from .linear import LazyLinear, Linear, mapped
+from .model import REFITS, round_s8, round_u, rounding
 
 
 __all__ = ["round_to", "round_weights"]
 
 
-def round_to(linear: Linear, fmt: WeightFormat) -> Linear:
+def round_to(linear: Linear | LazyLinear, fmt: WeightFormat) -> Linear | LazyLinear:
     """A matrix in a format with scales of groups: itself if it has it, else rounded."""
     if linear.format == fmt and not linear.by_row:
         return linear
-    found = round_weights(linear.name, linear.source, linear.float32(), fmt)
-    return replace(found, file_bytes=linear.file_bytes)
+
+    def round_rows(its):
+        return round_weights(its.name, its.source, its.float32(), fmt)
+
+    return mapped(linear, round_rows, fmt)
 
 
 def round_weights(name: str, source: str, weights: np.ndarray, fmt: WeightFormat) -> Linear:
@@ -49,13 +51,15 @@ def round_grid(name, source, weights, fmt):
         )
         d = (product / np.where(square > 0, square, 1)).astype(np.float32)
         codes, integers = nearest(its, groups, d)
+    off, squares = rounding(groups, integers, d)
     return Linear(
         name=name,
         source=source,
         format=fmt,
         codes=codes.reshape(weights.shape),
         d=d,
-        rounding=rounding(groups, integers, d),
+        rounding=off,
+        squares=squares,
     )
 
 

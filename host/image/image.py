@@ -1,11 +1,11 @@
 """Program image: all that a device needs to run a model, in one safetensors file."""
 
+import json
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from rtl.spec.config import UNIT_BYTES
 
@@ -20,6 +20,7 @@ __all__ = ["FORMAT_VERSION", "Image", "whole_dram"]
 
 
 FORMAT_VERSION = schema.FORMAT_VERSION
+PART = 1 << 24  # bytes that are written at a time
 
 
 def whole_dram(memory, units):
@@ -34,6 +35,17 @@ def whole_dram(memory, units):
         ) from None
     dram[: len(memory)] = memory
     return dram
+
+
+def _content(memory, metadata):
+    """Yield a safetensors file, part by part: its library would copy the memory first."""
+    about = {"dtype": "U8", "shape": [len(memory)], "data_offsets": [0, len(memory)]}
+    header = {"__metadata__": metadata, "memory": about}
+    header = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)
+    yield len(header).to_bytes(8, "little") + header
+    for at in range(0, len(memory), PART):
+        yield memory[at : at + PART].tobytes()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,11 +162,9 @@ class Image:
         except schema.SchemaError as error:
             raise UserError(f"{path}: {error}") from None
         with replacing(path) as partial:
-            save_file(
-                {"memory": np.ascontiguousarray(self.memory)},
-                partial,
-                {"headrace": text, KEY: BLANK},
-            )
+            with open(partial, "wb") as file:
+                for part in _content(self.memory, {"headrace": text, KEY: BLANK}):
+                    file.write(part)
             seal(partial)
 
     @classmethod

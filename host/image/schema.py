@@ -247,6 +247,14 @@ def _relations(about, memory_bytes):
     )
     yield report.weight_bytes == about.weight_bytes, "report.weight_bytes must be weight_bytes"
     yield (
+        report.bytes_per_token == about.weight_bytes,
+        "report.bytes_per_token must be weight_bytes",
+    )
+    yield (
+        report.file_bytes == sum(tensor.file_bytes for tensor in report.tensors),
+        "report.file_bytes must be those of report.tensors",
+    )
+    yield (
         report.memory_bytes == about.memory_units * UNIT_BYTES,
         "report.memory_bytes must be those of memory_units",
     )

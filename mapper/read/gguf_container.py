@@ -15,7 +15,7 @@ import numpy as np
 from host.errors import UserError
 from rtl.spec.config import GROUP
 
-from ..model import RANGES, Linear, round_s8
+from ..model import RANGES, LazyLinear, Linear, round_s8
 from .bounds import brief, check_values
 from .gguf_types import REFUSED, TYPES, BlockType, Codes
 
@@ -78,7 +78,7 @@ class File:
                 self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-        self.at = 4
+        self.at, self.formats = 4, {}
         version = self.scalar("<u4")
         if version not in (2, 3):
             raise UserError(f"{path}: the GGUF version must be 2 or 3, not {version}")
@@ -237,13 +237,6 @@ class File:
         raw = np.frombuffer(self.data, np.uint8, tensor.size, tensor.offset)
         return raw.reshape(rows, -1, tensor.type.size)
 
-    def decoded(self, tensor, rows=1, order=None):
-        """What a tensor's type makes of it, see :class:`.gguf_types.BlockType`: `rows` rows, in
-        `order`."""
-        raw = self.blocks(tensor, rows)
-        with np.errstate(all="ignore"):  # infinities and NaN are for the checks to refuse
-            return tensor.type.decode(raw if order is None else raw[order])
-
     def floats(self, tensor):
         """The values of an F32, F16 or BF16 tensor as float32."""
         if tensor.type.elements != 1:
@@ -251,19 +244,21 @@ class File:
                 f"{self.path}: tensor {tensor.name!r} must be F32, F16 or BF16, not "
                 f"{tensor.type.name}"
             )
-        values = self.decoded(tensor).reshape(tensor.shape)
+        values = tensor.type.decode(self.blocks(tensor, 1)).reshape(tensor.shape)
         check_values(self.path, tensor.name, values)
         return values
 
-    def unrounded(self, tensor, order=None):
-        """What a matrix' type makes of it, its rows in `order` and its factor multiplied in: codes
-        where the machine has them, else weights."""
-        rows, depth = tensor.shape
-        found, factor = self.decoded(tensor, rows, order), self.factor(tensor)
+    def unrounded(self, tensor, rows=slice(None)):
+        """What a matrix' type makes of some of its rows, a slice or their numbers, its factor
+        multiplied in: codes where the machine has them, else weights."""
+        raw, factor = self.blocks(tensor, tensor.shape[0])[rows], self.factor(tensor)
+        numbers = np.arange(tensor.shape[0])[rows]
+        with np.errstate(all="ignore"):  # infinities and NaN are for the checks to refuse
+            found = tensor.type.decode(raw, self.format(tensor))
         if not isinstance(found, Codes):
             found = found if factor is None else found * factor
-            check_values(self.path, tensor.name, found, order)
-            return found.reshape(rows, depth)
+            check_values(self.path, tensor.name, found, numbers)
+            return found.reshape(len(raw), -1)
         if factor is not None:
             m = found.m if found.m is None else found.m * factor
             found = replace(found, d=found.d * factor, m=m)
@@ -271,7 +266,7 @@ class File:
         with np.errstate(all="ignore"):
             largest = found.d * np.float32(max(-low, high))
             largest = largest if found.m is None else np.abs(largest) + np.abs(found.m)
-        check_values(self.path, tensor.name, largest, order)
+        check_values(self.path, tensor.name, largest, numbers)
         turned = found.d < 0
         if low == -128 and turned.any():
             groups = found.codes.reshape(*turned.shape, -1)
@@ -283,19 +278,32 @@ class File:
         return Linear(name=tensor.name, source=tensor.type.name, **vars(found))
 
     def linear(self, tensor, order=None):
-        """A matrix, its rows in `order`: codes as they are where the machine has them, else
-        weights rounded to S8."""
-        depth = tensor.shape[1]
+        """A matrix, its rows in `order`, read when they are asked for: codes as they are where the
+        machine has them, else weights rounded to S8."""
+        rows, depth = tensor.shape
         if depth % GROUP:
             raise UserError(
                 f"{self.path}: the columns of tensor {tensor.name!r} must be a "
                 f"multiple of {GROUP}, not {depth}"
             )
-        found = self.unrounded(tensor, order)
-        if not isinstance(found, Linear):
-            reason = f"the machine has no codes for {tensor.type.name}"
-            found = replace(round_s8(tensor.name, tensor.type.name, found), reason=reason)
-        return replace(found, file_bytes=tensor.size)
+        kind = tensor.type
+
+        def load(wanted):
+            found = self.unrounded(tensor, wanted if order is None else order[wanted])
+            if isinstance(found, Linear):
+                return found
+            found = round_s8(tensor.name, kind.name, found)
+            return replace(found, reason=f"the machine has no codes for {kind.name}")
+
+        return LazyLinear(
+            name=tensor.name,
+            source=kind.name,
+            format=self.format(tensor),
+            rows=rows,
+            depth=depth,
+            load=load,
+            file_bytes=tensor.size,
+        )
 
     def weights(self, tensor):
         """A matrix in float32, as its type has it."""
@@ -315,5 +323,8 @@ class File:
 
     def format(self, tensor):
         """The :class:`~rtl.spec.isa.WeightFormat` of :meth:`linear`'s result."""
-        with np.errstate(all="ignore"):  # see `decoded`
-            return tensor.type.format(self.blocks(tensor, tensor.shape[0]))
+        if tensor.name not in self.formats:
+            with np.errstate(all="ignore"):  # see `unrounded`
+                found = tensor.type.format(self.blocks(tensor, tensor.shape[0]))
+            self.formats[tensor.name] = found
+        return self.formats[tensor.name]

@@ -53,13 +53,13 @@ class Tensor:
         values = np.frombuffer(self.data, DTYPES[self.dtype][0], math.prod(self.shape), self.start)
         return values.reshape(self.shape)
 
-    def floats(self):
-        """The values, float32."""
-        values = self.raw(FLOATS, "convert the model to one of these")
+    def floats(self, rows=slice(None)):
+        """The values, or some rows of them, float32."""
+        values = self.raw(FLOATS, "convert the model to one of these")[rows]
         if self.dtype == "BF16":
             values = (values.astype("<u4") << 16).view("<f4")
         values = values.astype(np.float32)
-        check_values(self.path, self.name, values)
+        check_values(self.path, self.name, values, range(self.shape[0])[rows])
         return values
 
     def same(self, other):

@@ -32,14 +32,23 @@ def small_image():
         "blocks": {"2:4": 3},
     }
     tensor = {
-        "name": "w",
+        "name": "output.weight",
         "type": "F16",
         "format": "S8",
-        "file_bytes": 60,
+        "file_bytes": 68,
         "dram_bytes": 64,
         "error": 0.01,
-        "rounding": 0.01,
-        "reason": "why",
+        "rounding": 0.005,
+        "reason": "the machine has no codes for F16",
+    }
+    head = {
+        "tensor": "output.weight",
+        "source": "F16",
+        "format": "S8",
+        "instead_of": "S6",
+        "error": 0.01,
+        "bytes": 64,
+        "bytes_before": 128,
     }
     report = {
         "configuration": "toy",
@@ -55,8 +64,9 @@ def small_image():
         "scale_error": {"head": {"mean": 0.01, "max": 0.02}},
         "operations": [operation],
         "bytes_per_token": 64,
-        "file_bytes": 60,
+        "file_bytes": 68,
         "tensors": [tensor],
+        "head": head,
     }
     return Image(
         memory=np.arange(256, dtype=np.uint8),

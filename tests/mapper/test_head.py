@@ -63,7 +63,7 @@ def test_error_is_of_the_files_weights():
     """And not of those that the configuration would have had."""
     model = toy_model(tied=False)
     book = round_to(model.head, WeightFormat.FP4)
-    model = replace(model, load_head=lambda: replace(book, rounding=None))
+    model = replace(model, load_head=lambda: replace(book.whole, rounding=None))
     config = replace(get("small"), formats=("U4", "S8", "S6"))  # without FP4: it becomes S8
     compilation = Compilation(model, config, 32, head="S6")
     assert compilation.kept_head.format == WeightFormat.S8

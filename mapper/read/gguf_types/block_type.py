@@ -36,9 +36,10 @@ class BlockType:
     format : function of blocks, uint8 (rows, blocks, size)
         Returns the :class:`~rtl.spec.isa.WeightFormat` that a tensor becomes: that of what
         `decode` returns, ``S8`` where those are weights.
-    decode : function of blocks, uint8 (rows, blocks, size)
-        Returns :class:`Codes`, or, where the machine has no such codes, the weights in float32,
-        (rows, K). Both stand for the numbers that the library `gguf` computes, bit by bit.
+    decode : function of blocks, uint8 (rows, blocks, size), and of a format
+        Rows of a tensor that becomes that format; all of its rows, if none is given. Returns
+        :class:`Codes`, or, where the machine has no such codes, the weights in float32, (rows, K).
+        Both stand for the numbers that the library `gguf` computes, bit by bit.
         Infinities and NaN are let through: who calls it checks the numbers.
     """
 
@@ -47,7 +48,7 @@ class BlockType:
     elements: int
     size: int
     format: Callable[[np.ndarray], WeightFormat]
-    decode: Callable[[np.ndarray], Codes | np.ndarray]
+    decode: Callable[..., Codes | np.ndarray]
 
 
 TYPES: dict[int, BlockType] = {}  # by their numbers
@@ -58,31 +59,34 @@ def block_type(
     *,
     elements,
     size,
-    format: WeightFormat | Callable[[np.ndarray], WeightFormat] | None = WeightFormat.S8,
+    format: WeightFormat | Callable[[np.ndarray], WeightFormat] = WeightFormat.S8,
 ):
     """Decorator: make a function the decoder of the type that has its name, in capitals.
 
-    `format` is what all its tensors become, or a function, see :class:`BlockType`, or None: then
-    what is decoded says it.
+    `format` is what all its tensors become, or a function, see :class:`BlockType`: then the decoder
+    takes the format, too.
     """
 
-    def register(decode):
+    def register(function):
         def format_of(blocks):
-            if format is None:
-                return decode(blocks).format
             return format if isinstance(format, WeightFormat) else format(blocks)
+
+        def decode(blocks, its=None):
+            if isinstance(format, WeightFormat):
+                return function(blocks)
+            return function(blocks, format(blocks) if its is None else its)
 
         if number in TYPES:
             raise ValueError(f"Types must differ in their numbers, {number} is there already")
         TYPES[number] = BlockType(
             number=number,
-            name=decode.__name__.upper(),
+            name=function.__name__.upper(),
             elements=elements,
             size=size,
             format=format_of,
             decode=decode,
         )
-        return decode
+        return function
 
     return register
 

@@ -50,12 +50,12 @@ def q2_k_format(blocks):
 
 
 @block_type(10, elements=256, size=84, format=q2_k_format)
-def q2_k(blocks):
+def q2_k(blocks, format):
     """16 bytes of nibbles, scale and minimum; codes of 2 bits; d and dmin."""
     scale = half(blocks, 80)[..., None] * (blocks[..., :16] & 15).astype(f32)
     minimum = half(blocks, 82)[..., None] * (blocks[..., :16] >> 4).astype(f32)
     codes = fields(blocks[..., 16:80], 2, 32)
-    if q2_k_format(blocks) == WeightFormat.S8:
+    if format == WeightFormat.S8:
         return times(scale, codes, minimum)
     return Codes(
         format=WeightFormat.U2,
@@ -76,12 +76,12 @@ def q3_k_format(blocks):
 
 
 @block_type(11, elements=256, size=110, format=q3_k_format)
-def q3_k(blocks):
+def q3_k(blocks, format):
     """Third bits, 0 for 4 less; codes of 2 bits; scales, less 32: nibbles, then 2 bits each; d."""
     scale = half(blocks, 108)[..., None] * q3_k_scales(blocks).astype(f32)
     codes = fields(blocks[..., 32:96], 2, 32) | fields(blocks[..., :32], 1, 32) << 2
     codes = codes.reshape(len(codes), -1)
-    if q3_k_format(blocks) == WeightFormat.S6:
+    if format == WeightFormat.S6:
         d = scale.reshape(len(codes), -1)
         return Codes(format=WeightFormat.S6, codes=codes.astype(np.int8) - np.int8(4), d=d)
     d = every_other(scale)

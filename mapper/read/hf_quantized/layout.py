@@ -10,7 +10,7 @@ from host.errors import UserError
 from rtl.spec.config import GROUP
 from rtl.spec.isa import WeightFormat
 
-from ...model import ODD, RANGES, Linear, round_s8, round_u
+from ...model import ODD, RANGES, LazyLinear, Linear, round_s8, round_u
 from ..bounds import brief, check_values
 from ..gguf_types import Codes
 from ..safetensors_container import FLOATS, Tensor
@@ -61,15 +61,23 @@ class Matrix:
         check_values(path, self.name, largest)
         return Linear(name=self.name, source=self.source, **vars(found))
 
-    def load(self):
+    def load(self) -> Linear | LazyLinear:
         """The :class:`~mapper.model.Linear`: codes as they are where the machine has them, else
         rounded weights."""
         found = self.unrounded()
-        if not isinstance(found, Linear):
-            about = self.name, self.source, found
-            found = round_s8(*about) if self.bits == 8 else round_u(*about, self.bits)
-            found = replace(found, reason=f"the machine has no codes for {self.source}")
-        return replace(found, file_bytes=sum(t.end - t.start for t in self.tensors))
+        found = found if isinstance(found, Linear) else self.rounded(found)
+        return replace(found, file_bytes=self.file_bytes)
+
+    @property
+    def file_bytes(self):
+        """Bytes of all its tensors."""
+        return sum(its.end - its.start for its in self.tensors)
+
+    def rounded(self, weights):
+        """Weights in float32 that are rounded."""
+        about = self.name, self.source, weights
+        found = round_s8(*about) if self.bits == 8 else round_u(*about, self.bits)
+        return replace(found, reason=f"the machine has no codes for {self.source}")
 
     def weights(self):
         """The weights in float32, as the folder has them."""
@@ -80,6 +88,21 @@ class Matrix:
         """Whether another matrix has the same tensors."""
         return len(self.tensors) == len(other.tensors) and all(
             a.same(b) for a, b in zip(self.tensors, other.tensors)
+        )
+
+
+class Floats(Matrix):
+    """A matrix of floats, whose rows are read when they are asked for."""
+
+    def load(self):
+        return LazyLinear(
+            name=self.name,
+            source=self.source,
+            format=self.format,
+            rows=self.shape[0],
+            depth=self.shape[1],
+            load=lambda rows: self.rounded(self.tensors[0].floats(rows)),
+            file_bytes=self.file_bytes,
         )
 
 
@@ -180,7 +203,7 @@ class Layout:
     def floats(self, module, shape, bits) -> Matrix:
         """The matrix of a module whose weights are floats, to be rounded to `bits` bits."""
         tensor = self.folder.find(f"{module}.weight", shape)
-        return Matrix(
+        return Floats(
             name=tensor.name,
             source=tensor.dtype,
             shape=shape,

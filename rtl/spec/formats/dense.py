@@ -16,7 +16,7 @@ from abc import abstractmethod
 import numpy as np
 
 from ..numbers import GROUP, LANE_BYTES, TILES, UNIT_BYTES
-from .format import Format, whole_units
+from .format import Format
 
 
 __all__ = ["Dense"]
@@ -134,7 +134,10 @@ class Dense(Format):
                 at += 1
         return codes, scales, highs
 
-    def pack(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
+    def rows_apart(self, beat_bytes):
+        return beat_bytes // 4
+
+    def beats(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
         self.check(codes)
         rows, groups = codes.shape[0], codes.shape[1] // GROUP
         tiles, width = self.tiles, self.step_rows * beat_bytes // LANE_BYTES
@@ -172,7 +175,7 @@ class Dense(Format):
             runs = len(scales_at)
             parts = np.pad(parts, [(0, 0), (0, runs * beat_bytes - parts.shape[1])])
             out[:, scales_at] = parts.reshape(blocks, runs, beat_bytes)
-        return whole_units(out.tobytes())
+        return out.tobytes()
 
     def unpack(self, data, rows, groups, beat_bytes):
         tiles, width = self.tiles, self.step_rows * beat_bytes // LANE_BYTES

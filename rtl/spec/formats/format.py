@@ -200,9 +200,17 @@ class Format(ABC):
         if codes.shape[1] % GROUP:
             raise ValueError(f"K must be a multiple of {GROUP}, not {codes.shape[1]}")
 
-    @abstractmethod
     def pack(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
-        """Pack a matrix. Returns bytes, a multiple of `UNIT_BYTES`.
+        """Pack a matrix. Returns bytes, a multiple of `UNIT_BYTES`, see :meth:`beats`."""
+        return whole_units(self.beats(codes, scale, centre, row_scale, beat_bytes, patterns))
+
+    @abstractmethod
+    def rows_apart(self, beat_bytes):
+        """Rows of which multiples can be packed apart: their beats follow each other."""
+
+    @abstractmethod
+    def beats(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
+        """Pack a matrix, or some rows of it, without the zeros behind it. Returns bytes.
 
         `codes` is (rows, K) of :attr:`dtype`; `scale` of :attr:`scale_dtype` is (rows, K /
         :attr:`group`), `centre` int8 (rows, K / 32), which do not matter where the format has none;

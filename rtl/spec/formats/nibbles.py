@@ -20,8 +20,11 @@ HIGH = "high[64 * r + 2 * k +: 2]"  # and its bits beyond
 
 def fields(values, bits):
     """Pack fields of 1 or 2 bits, low ones first: uint8 (..., 32) to (..., 4 * bits) bytes."""
-    split = values[..., None] >> np.arange(bits, dtype=np.uint8) & 1
-    return np.packbits(split.reshape(*values.shape[:-1], -1), -1, bitorder="little")
+    split = (values & (1 << bits) - 1).reshape(*values.shape[:-1], -1, 8 // bits)
+    packed = split[..., 0].copy()
+    for n in range(1, 8 // bits):
+        packed |= split[..., n] << bits * n
+    return packed
 
 
 def of_fields(packed, bits):

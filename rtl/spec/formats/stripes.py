@@ -26,7 +26,7 @@ import numpy as np
 
 from ..numbers import GROUP, LANE_BYTES, UNIT_BYTES
 from ..sparse_modes import BLOCK, INDEX_BITS, MODES, PATTERNS, SLOTS, Mode
-from .format import Format, whole_units
+from .format import Format
 
 
 __all__ = ["Stripes"]
@@ -109,7 +109,10 @@ class Stripes(Format):
         if low < self.low or high > self.high:
             raise ValueError(f"Codes must fit in {self.code_bits} bits, not {low} to {high}")
 
-    def pack(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
+    def rows_apart(self, beat_bytes):
+        return BLOCK * beat_bytes // LANE_BYTES
+
+    def beats(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
         self.check(codes)
         patterns = PATTERNS if patterns is None else patterns
         rows, depth = codes.shape
@@ -120,11 +123,9 @@ class Stripes(Format):
         # (stripe, block, lane, row, element)
         parts = np.pad(codes, [(0, grow), (0, 0)])
         parts = parts.reshape(stripes, BLOCK, lanes, depth // BLOCK, BLOCK).transpose(0, 3, 2, 1, 4)
-        return whole_units(
-            b"".join(
-                scales.tobytes() + self._stripe(blocks, patterns)
-                for scales, blocks in zip(row_scale, parts)
-            )
+        return b"".join(
+            scales.tobytes() + self._stripe(blocks, patterns)
+            for scales, blocks in zip(row_scale, parts)
         )
 
     def _stripe(self, blocks, patterns):

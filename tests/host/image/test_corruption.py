@@ -21,7 +21,7 @@ from ..images import CONFIG, metadata, sealed, small_image
 
 
 ALLOWED = 8 << 20  # bytes that a refusal may take: libraries import what they need for it
-OPTIONAL = {"density", "blocks", "rounding", "reason"}
+OPTIONAL = {"density", "blocks", "rounding", "reason", "head"}
 NULLABLE = {"bos", "chat_template"}
 OPEN = {"blocks", "scale_error"}  # dictionaries with names of their own
 
@@ -153,6 +153,9 @@ RELATIONS = {
     "another program's report": {"report.program_instructions": 3},
     "another program's bytes": {"report.program_bytes": 65},
     "another model's report": {"report.weight_bytes": 65},
+    "another model's bytes of a token": {"report.bytes_per_token": 65},
+    "another file's bytes": {"report.file_bytes": 69},
+    "tensors that are missing": {"report.tensors": []},
     "another context's report": {"report.kv_cache_bytes": 64},
     "another memory's report": {"report.memory_bytes": 64},
     "weights beyond memory": {"weight_bytes": 1 << 20, "report.weight_bytes": 1 << 20},

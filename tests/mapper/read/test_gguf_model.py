@@ -174,7 +174,7 @@ def test_code_that_cannot_be_mirrored(tmp_path):
     raw[tensor.data_offset + 1] |= 0x80
     path.write_bytes(raw)
     with pytest.raises(UserError, match="'blk.0.ffn_up.weight' has -128 times a negative scale"):
-        read(path).layers[0].linears["up"]
+        read(path).layers[0].linears["up"].take(slice(0, 1))
 
 
 @pytest.fixture(scope="module")
