@@ -1,14 +1,11 @@
 import errno
 import os
-import resource
-import signal
 from pathlib import Path
 
 import pytest
 
-from host import files
 from host.errors import UserError
-from host.files import Spool, check_target, replacing
+from host.files import check_target, replacing
 
 
 def test_whole_or_not_at_all(tmp_path):
@@ -128,45 +125,3 @@ def test_refused_before_anything_takes_time(tmp_path, monkeypatch, where, messag
     with pytest.raises(UserError) as info:
         check_target(tmp_path / where)
     assert str(info.value) == f"{tmp_path}/{message.format(tmp_path)}"
-
-
-def test_spool(tmp_path, monkeypatch):
-    """What is written can be read, also what is written later in front of it; nothing is left."""
-    monkeypatch.setattr(files, "scratch_folder", lambda: tmp_path)
-    spool = Spool()
-    spool.seek(5)
-    spool.write(b"behind")
-    spool.seek(2)
-    spool.write(b"of:")
-    found = spool.array(2)
-    assert found.tobytes() == b"of:behind" and not found.flags.writeable
-    del spool
-    assert found.tobytes() == b"of:behind" and not list(tmp_path.iterdir())
-
-
-def test_spool_on_a_full_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "scratch_folder", lambda: tmp_path)
-    spool = Spool()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
-    try:
-        with pytest.raises(UserError, match=f"^{tmp_path}: temporary file: cannot be written: F"):
-            for _ in range(4):
-                spool.write(bytes(1 << 20))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
-    monkeypatch.setattr(files, "scratch_folder", lambda: tmp_path / "none")
-    with pytest.raises(UserError, match="none.*: cannot be written: No such file"):
-        Spool()
-
-
-def test_scratch_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    assert files.scratch_folder() == str(tmp_path)
-    monkeypatch.delenv("TMPDIR")
-    assert files.scratch_folder() in ("/var/tmp", str(tmp_path))
-    monkeypatch.setattr(files.os, "access", lambda path, mode: False)
-    assert files.scratch_folder() == str(tmp_path)
