@@ -1,18 +1,14 @@
 """Atomic file writes: a file is complete, or does not exist."""
 
-import mmap
 import os
 import stat
-import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import numpy as np
 
 from .errors import UserError, reason
 
 
-__all__ = ["Spool", "check_target", "replacing", "writing"]
+__all__ = ["check_target", "replacing", "writing"]
 
 
 def refuse_device(path):
@@ -76,41 +72,3 @@ def replacing(path):
     finally:
         with suppress(OSError):
             partial.unlink()
-
-
-def scratch_folder():
-    """Folder for large temporary files: where users want them, else where the system does, which
-    may have little room in `/tmp`, or have it in memory."""
-    large = "/var/tmp"
-    if "TMPDIR" in os.environ or not os.access(large, os.W_OK | os.X_OK):
-        return tempfile.gettempdir()
-    return large
-
-
-class Spool:
-    """Bytes that are written one after the other, to be an array later, and never lie in memory.
-
-    They are in a temporary file without a name, which goes with the last array, or with the
-    process.
-    """
-
-    def __init__(self):
-        self._folder = scratch_folder()
-        with writing(self._folder):
-            self._file = tempfile.TemporaryFile(dir=self._folder)
-
-    def seek(self, at):
-        """Write on from there."""
-        self._file.seek(at)
-
-    def write(self, data):
-        """Write bytes."""
-        with writing(f"{self._folder}: temporary file"):
-            self._file.write(data)
-
-    def array(self, start):
-        """The bytes from `start` on, a uint8 array that cannot be written."""
-        with writing(f"{self._folder}: temporary file"):
-            self._file.flush()
-            data = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        return np.frombuffer(data, np.uint8)[start:]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from host.errors import UserError
-from host.files import Spool
+from host.image.spool import Spool
 from rtl.spec.config import GROUP, UNIT_BYTES
 from rtl.spec.formats import sum_bits
 from rtl.spec.isa import INSTRUCTION_BYTES
@@ -46,7 +46,8 @@ class Packed:
         self._tallies = {matrix.name: {} for matrix in compilation.matrices}
         self._tensors = {}
         # The program lies in front of the layers, and how long it is is known behind them.
-        self._reserve = compilation.config.program_words * INSTRUCTION_BYTES
+        longest = compilation.config.program_words * INSTRUCTION_BYTES
+        self._reserve = -(-longest // UNIT_BYTES) * UNIT_BYTES
         self._spool = Spool()
         self._spool.seek(self._reserve)
         body = compilation.values.sections.layers.body

@@ -1,10 +1,9 @@
 """Time and memory to compile a file of 5 GB: ``python -m headrace.studies.large_file``.
 
 A GGUF of random weights is written, of Llama 3.1 8B's shape with three layers more, Q4_K with the
-head in Q6_K, and compiled to an image for a machine that is large enough; both are deleted. Two processes do
-it, as a user's command would do the second. Measured are the seconds on the clock and of the CPUs,
-and the most memory that is no file's: a thread looks at ``RssAnon`` of `/proc/self/status` all the
-time.
+head in Q6_K, and compiled to an image for a machine that is large enough; both are deleted. It is
+compiled in a process of its own. Measured are the seconds on the clock and of the CPUs, and the
+most memory that is no file's: a thread looks at ``RssAnon`` of `/proc/self/status` all the time.
 """
 
 import argparse

@@ -36,7 +36,7 @@ LAYOUTS = [
 ]
 FILE = "model.safetensors"
 MEANS = {"checkpoint_format", "linear_class"}  # keys that say something by not being there
-TENSORS = 5  # of a folder that are broken, drawn by chance
+TENSORS = 3  # of a folder that are broken, drawn by chance
 
 
 def write(folder, layout):
@@ -132,8 +132,8 @@ def configurations(good):
 def test_configuration(good, write_folder):
     cases = [*configurations(good)]
     Random(3).shuffle(cases)
-    refused, accepted = run(cases[:32], good.same, write_folder)
-    assert len(refused) > 10 and len(refused) + len(accepted) >= min(32, len(cases))
+    refused, accepted = run(cases[:20], good.same, write_folder)
+    assert len(refused) > 10 and len(refused) + len(accepted) >= min(20, len(cases))
 
 
 def headers(good, random):
@@ -164,7 +164,7 @@ def headers(good, random):
 @pytest.mark.seconds(1)
 def test_headers(good, write_folder):
     refused, accepted = run(headers(good, Random(4)), good.same, write_folder)
-    assert len(refused) > 30 and not accepted, accepted
+    assert len(refused) > 25 and not accepted, accepted
 
 
 def test_every_layout_is_broken():
