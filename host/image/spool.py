@@ -29,22 +29,24 @@ class Spool:
     """
 
     def __init__(self):
-        self._folder = scratch_folder()
-        with writing(self._folder):
-            self._file = tempfile.TemporaryFile(dir=self._folder)
+        folder = scratch_folder()
+        self._where = f"{folder} (temporary files; TMPDIR names another folder)"
+        with writing(folder):
+            self._file = tempfile.TemporaryFile(dir=folder)
 
     def seek(self, at):
         """Write on from there."""
-        self._file.seek(at)
+        with writing(self._where):  # what is written before may reach the disk now
+            self._file.seek(at)
 
     def write(self, data):
         """Write bytes."""
-        with writing(f"{self._folder}: temporary file"):
+        with writing(self._where):
             self._file.write(data)
 
     def array(self, start):
         """The bytes from `start` on, a uint8 array that cannot be written."""
-        with writing(f"{self._folder}: temporary file"):
+        with writing(self._where):
             self._file.flush()
             data = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         return np.frombuffer(data, np.uint8)[start:]

@@ -143,7 +143,8 @@ def test_disk_that_gets_full(tmp_path, args):
         cwd=ROOT,
         preexec_fn=limit,
         # Where coverage is measured, its own file would hit the limit.
-        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        | {"TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
     )
