@@ -154,7 +154,7 @@ class Compilation:
         """The file's embedding, in a format whose rows have addresses."""
         found = self.model.embedding
         able = found.format.name in self.config.formats and FORMATS[found.format].embeds
-        if able and not found.by_row:
+        if able:
             return found
         return as_s8(found, f"embeddings of configuration {self.config.name!r} are S8")
 

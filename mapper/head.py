@@ -14,24 +14,31 @@ from rtl.spec.isa import WeightFormat
 from rtl.spec.numbers import UNIT_BYTES
 
 from .linear import LazyLinear, Linear
+from .read.bounds import brief
 
 
-__all__ = ["HEADS", "HeadReport", "head_format"]
+__all__ = ["HEADS", "HeadReport", "check_head", "head_format"]
 
 
 # Formats that a head can be rounded to: those that a tied embedding may have.
 HEADS = tuple(fmt.name for fmt, its in FORMATS.items() if its.embeds)
 
 
+def check_head(name: str | None) -> None:
+    """Refuse what no head can be rounded to."""
+    if name is not None and name not in HEADS:
+        raise UserError(f"the head's format must be one of {', '.join(HEADS)}, not {brief(name)}")
+
+
 def head_format(name: str | None, config) -> WeightFormat | None:
     """The format of a name, which the configuration must have."""
     if name is None:
         return None
-    able = [known for known in HEADS if known in config.formats]
-    if name not in able:
+    check_head(name)
+    if name not in config.formats:
         raise UserError(
-            f"the head's format must be one of {', '.join(able)}, which configuration "
-            f"{config.name!r} has and heads may have, not {name!r}"
+            f"the head's format must be one that configuration {config.name!r} has, "
+            f"{', '.join(known for known in HEADS if known in config.formats)}, not {name}"
         )
     return WeightFormat[name]
 

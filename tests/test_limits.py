@@ -51,7 +51,7 @@ TESTS = {
     ),
     **{
         f"groups of {name}": (rules("groups_of_a_format"), rules("groups_of_a_format"))
-        for name in ("U4", "U1", "U2", "U3")
+        for name in ("U4", "U1", "U2", "U3", "U5")
     },
     "groups of S8": (
         machine("groups") + rules("groups_of_a_format", "groups_of_8_bits"),

@@ -17,6 +17,7 @@ from rtl.spec.config import CONFIGS, CORES, get
 from rtl.spec.csr import BEST
 from sim.fpga.device import SimDevice
 from sim.functional import ModelDevice
+from sim.models.configs import of_files
 from sim.models.toy import mixed_model
 
 
@@ -89,6 +90,18 @@ def test_every_format_in_turn(core, size):
     run = [17, 201, 88, 5, 9], 3
     want = answer(device, image, *run)
     same(config, run, image, want, device.machine.memory)
+
+
+@pytest.mark.seconds(40)
+@pytest.mark.parametrize("core", CORES)
+def test_formats_of_files(core):
+    """The same, with 5 and 6 bits, groups of 16 and code books."""
+    config = of_files(core)
+    model = mixed_model(config, len(config.formats), vocab=300)
+    image, device = compile_model(model, config, CONTEXT), ModelDevice(config)
+    assert image.formats == list(config.formats)
+    run = [17, 201, 88], 2
+    same(config, run, image, answer(device, image, *run), device.machine.memory)
 
 
 def same(config, run, image, want, memory):

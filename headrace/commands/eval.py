@@ -145,7 +145,8 @@ def show(figures):
         change = figures["perplexity"] / figures["reference_perplexity"] - 1
         out.print(
             f"perplexity {figures['perplexity']:.3f}, in float32 "
-            f"{figures['reference_perplexity']:.3f} ({100 * change:+.2f} %), over "
-            f"{figures['tokens']} tokens in windows of {WINDOW}",
+            f"{figures['reference_perplexity']:.3f} ({100 * change:+.2f} %, standard error "
+            f"{100 * figures['change_error']:.2f} %), over {figures['tokens']} tokens in windows "
+            f"of {WINDOW}",
             soft_wrap=True,
         )

@@ -32,7 +32,11 @@ def agreement(runner: Runner, items: list[dict]) -> dict:
 
 
 def perplexities(model, device, windows):
-    """Perplexity of the machine and of float32 on the same windows."""
+    """Perplexity of the machine and of float32 on the same windows.
+
+    `change_error` is the standard error of the relative change from one to the other: what another
+    text of the same length may say.
+    """
     from sw_ref.evaluation import float32_losses, machine_losses
 
     tokens = sum(len(w) - 1 for w in windows)
@@ -40,8 +44,10 @@ def perplexities(model, device, windows):
         machine = machine_losses(device, windows, lambda done: report(done, tokens))
     with progress("the same in float32") as report:
         reference = float32_losses(model, windows, lambda done: report(done, len(model.layers)))
+    change = machine - reference
     return {
         "perplexity": math.exp(machine.mean()),
         "reference_perplexity": math.exp(reference.mean()),
+        "change_error": float(change.std() / math.sqrt(tokens)),
         "tokens": tokens,
     }

@@ -211,6 +211,8 @@ def load(name: str | os.PathLike[str], *, bits: int = 8, head: str | None = None
                 "again with it"
             )
         return Program(path, Image.load(path))
+    from mapper.head import check_head
     from mapper.read.find import load as read
 
+    check_head(head)
     return Model(path, read(path, bits), bits, head)

@@ -17,11 +17,6 @@ from host.errors import UserError, run_command
 from host.files import replacing
 from host.language.text import read_text
 from host.progress import steps
-from mapper.compile import Compilation
-from mapper.families import FAMILIES
-from mapper.plan import formats_of
-from mapper.read.find import load
-from mapper.read.gguf_container import File
 from rtl.spec.config import get
 from sim.tools import ROOT
 from sw_ref.evaluation import EVALUATION, windows
@@ -49,23 +44,6 @@ PAGE = ROOT / "docs" / "files.md"
 BUILD = ROOT / "build" / "file_types"
 
 
-def file_sizes(path, compilation):
-    """Bytes in the file of the tensors of each matrix, over all layers that have it in a format: by
-    the names of both."""
-    file, model, found = File(path), compilation.model, Counter()
-    names = FAMILIES[model.family].linears
-    for n in range(len(model.layers)):
-        formats = formats_of(model.layers, n)
-        for matrix in compilation.matrices[:-1]:
-            for part, start, end in matrix.parts:
-                tensor = file.tensors[f"blk.{n}.{names[part].gguf}.weight"]
-                size = tensor.size // tensor.shape[0] * (end - start)
-                found[matrix.name, formats[part].name] += size
-    head = file.tensors.get("output.weight", file.tensors["token_embd.weight"])
-    found["head", compilation.head.format.name] += head.size
-    return found
-
-
 def traffic(path):
     """What a token takes from DRAM of a model file, beside what the file has for it.
 
@@ -74,25 +52,21 @@ def traffic(path):
     :class:`dict`
         ``types``, tensors by type; ``formats``, weights' bytes by format; ``file_bytes`` and
         ``stream_bytes`` of the matrices that a token needs; ``most``, the largest ratio of the two
-        of a matrix; ``scale_error``, the largest error that integer scales make; ``roundings``,
-        see :func:`mapper.report.roundings`.
+        of a tensor; ``scale_error``, the largest error that integer scales make; ``rounded``, how
+        many tensors were rounded again.
     """
-    compilation = Compilation(load(path), CONFIG, WINDOW)
-    report = compilation.image().report
-    sizes = file_sizes(path, compilation)
-    stream = {(its["operation"], its["format"]): its["bytes"] for its in report["operations"]}
-    formats = Counter()
-    for matrix, fmt in sizes:  # not the embedding, of which a token needs a row
-        formats[fmt] += stream[matrix, fmt]
-    types = Counter(t.type.name for t in File(path).tensors.values() if len(t.shape) == 2)
+    report = open_model(path).compile(CONFIG, context=WINDOW).report
+    tensors, formats = report["tensors"], Counter()
+    for its in tensors:
+        formats[its["format"]] += its["dram_bytes"]
     return {
-        "types": dict(types.most_common()),
+        "types": dict(Counter(its["type"] for its in tensors).most_common()),
         "formats": dict(formats.most_common()),
-        "file_bytes": sizes.total(),
-        "stream_bytes": formats.total(),
-        "most": max(stream[key] / size for key, size in sizes.items()),
+        "file_bytes": report["file_bytes"],
+        "stream_bytes": report["bytes_per_token"],
+        "most": max(its["dram_bytes"] / its["file_bytes"] for its in tensors),
         "scale_error": max(its["max"] for its in report["scale_error"].values()),
-        "roundings": report.get("roundings", []),
+        "rounded": sum("rounding" in its for its in tensors),
     }
 
 
@@ -131,7 +105,7 @@ def measure_head(head, text, tokens):
     model = open_model(MODEL, head=head)
     report = model.compile(CONFIG, context=WINDOW).report
     found = kept(f"head-{head}-{tokens}", lambda: perplexity(MODEL, text, tokens, head))
-    return found | {"weight_bytes": report["weight_bytes"], **report["head"]}
+    return found | {"weight_bytes": report["bytes_per_token"], **report["head"]}
 
 
 def counted(counts):
@@ -157,7 +131,7 @@ def types_block(results):
             its["type"],
             counted(its["types"]),
             ", ".join(its["formats"]),
-            len(its["roundings"]) or "none",
+            its["rounded"] or "none",
             f"{its['file_bytes'] / 1e6:.1f}",
             f"{its['stream_bytes'] / 1e6:.1f}",
             f"{its['stream_bytes'] / its['file_bytes']:.3f}",

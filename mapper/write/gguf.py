@@ -22,6 +22,7 @@ __all__ = ["KINDS", "Written", "chosen", "write"]
 
 
 KINDS = {its.name: number for number, its in TYPES.items()}  # all that are read are written, too
+LOST = 256  # a block's largest weight is never that many times what any type makes of it
 VERSION = 2  # of ggml's blocks, `general.quantization_version`
 
 
@@ -118,13 +119,15 @@ def rounded(name, source, kind):
         return source.raw()  # which the reader has checked
     with np.errstate(all="ignore"):  # of blocks of zeros, and of what is refused below
         data = np.ascontiguousarray(rounder(kind)(weights))
-        # Scales are half floats, which may overflow, if any does, where the largest weight is.
+        # Scales are mostly half floats, which overflow, if any does, where the largest weight is.
+        # Some types saturate there, or leave zeros, as all do where each weight is too small.
         row = np.abs(weights).reshape(-1, weights.shape[-1]).max(1).argmax()
         back = values(data.reshape(-1, data.shape[-1])[row : row + 1], kind)
-    if not np.isfinite(back).all():
+    largest = np.abs(weights).max()
+    if not np.isfinite(back).all() or np.abs(back).max() < largest / LOST:
         raise UserError(
-            f"tensor {brief(name)} must have magnitudes that {kind} has, not "
-            f"{np.abs(weights).max():.3g}; choose F32 or BF16"
+            f"tensor {brief(name)} must have magnitudes that {kind} has, not {largest:.3g}; "
+            "choose F32 or BF16"
         )
     return data
 

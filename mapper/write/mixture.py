@@ -1,7 +1,8 @@
 """Which type each matrix of a GGUF file gets, by `llama-quantize`'s rules.
 
-They are in `src/llama-quant.cpp` of llama.cpp <https://github.com/ggml-org/llama.cpp>. Where they
-do not fit, which each function says, files are read by llama.cpp all the same.
+They are in `src/llama-quant.cpp` of llama.cpp <https://github.com/ggml-org/llama.cpp>, where models
+of other families and those of 70B have rules of their own. What differs here, each function says;
+llama.cpp reads such files all the same.
 """
 
 import re

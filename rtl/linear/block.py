@@ -205,10 +205,11 @@ class BlockWalker(wiring.Component):
 
     def _next_high(self, high, bits):
         """High bits, with those of the next step lowest in each row's 128."""
-        rows = []
-        for row in range(self.config.rows if len(high) else 0):
+        rows, sizes = [], {its.high_bits for its in self.formats.values()} - {0}
+        for row in range(self.config.rows if sizes else 0):
             own = high.word_select(row, 8 * LANE_BYTES)
-            rows.append(Mux(bits == 1, own >> GROUP, own >> 2 * GROUP))
+            moved = [own >> GROUP * size for size in sorted(sizes)]
+            rows.append(moved[0] if len(moved) == 1 else Mux(bits == 1, *moved))
         return Cat(rows)
 
     def _codes(self, m, step):

@@ -20,6 +20,7 @@ __all__ = [
     "HEAD_DIMS",
     "NATIVE",
     "CORES",
+    "ASKED_FOR",
     "DEFAULTS",
     "SIX_BITS",
     "PATTERNS",

@@ -1,9 +1,18 @@
 """Configurations that random models run on: every parameter of the hardware has several values."""
 
-from rtl.spec.config import Config, get
+from dataclasses import replace
+
+from rtl.spec.config import ASKED_FOR, Config, get
 
 
-__all__ = ["CONFIGS"]
+__all__ = ["CONFIGS", "of_files"]
+
+
+def of_files(core, size="small"):
+    """A configuration of a core with the formats of files, and none of those that it has anyway."""
+    return replace(
+        get(size), name=f"{size}-{core}-files", core=core, formats=("U4", "S8", *ASKED_FOR)
+    )
 
 
 CONFIGS = {

@@ -24,7 +24,6 @@ from rtl.spec.isa import (
     Token,
     Unit,
     Vector,
-    WeightFormat,
 )
 from rtl.spec.limits import HEADS, POSITIONS
 from sw_ref.checks import operands
@@ -60,6 +59,11 @@ def _cache(config, world):
     return world.cache[1] - world.cache[0] - config.kv_block_units
 
 
+def _embeds(config):
+    """Formats that an embedding may be in."""
+    return [fmt for fmt in config.weight_formats if FORMATS[fmt].embeds]
+
+
 # (instruction, field): (the values, of a configuration and a world; why no others).
 LIMITED = {
     (Loop, "length"): (
@@ -80,7 +84,10 @@ LIMITED = {
     (Load, "addr"): (lambda c, w: range(w.end), DRAM),
     (Load, "size"): (lambda c, w: range(1, c.vector_words // 16 + 1), f"{COUNT}; {WORDS}"),
     (Load, "dst"): (lambda c, w: _words(c, w, 16, 16), WORDS),
-    (Stream, "addr"): (lambda c, w: range(w.end - embed_units(c, WeightFormat.S8, 1) + 1), DRAM),
+    (Stream, "addr"): (
+        lambda c, w: range(w.end - min(embed_units(c, f, 1) for f in _embeds(c)) + 1),
+        DRAM,
+    ),
     (Stream, "size"): (
         lambda c, w: range(min(m.units for m in w.matrices), w.longest + 1),
         "the world's smallest and largest matrix",
@@ -102,7 +109,7 @@ LIMITED = {
     ),
     (MatMul, "column"): (lambda c, w: range(c.columns), "rule `column`"),
     (Embed, "format"): (
-        lambda c, w: [f.value for f in c.weight_formats if FORMATS[f].embeds],
+        lambda c, w: [f.value for f in _embeds(c)],
         "rule `format`",
     ),
     (Embed, "groups"): (lambda c, w: range(1, w.tables[-1].groups + 1), f"{COUNT}; {WORDS}"),

@@ -9,10 +9,14 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from gguf import GGMLQuantizationType as Type
 
 import headrace
 from host.configurations import named
 from rtl.spec.dram import DRAMS
+from rtl.spec.isa import WeightFormat
+
+from ..mapper import synthetic
 
 
 ROOT = Path(__file__).parents[2]
@@ -148,6 +152,33 @@ def test_machine_as_the_command_line_has_it(tmp_path):
     path.write_text('base = "small"\nlanes = 8\n')
     typed = MachineOptions(config=str(path), set=("columns=2", "dram.latency=30")).machine()
     assert typed == headrace.machine(path, columns=2, dram={"latency": 30})
+
+
+@pytest.mark.parametrize(
+    "machine, added",
+    [
+        (headrace.machine("wide"), ("U5", "S6")),
+        (headrace.machine("small-lut"), ("U5", "S6")),
+        (headrace.machine("small", formats=["U4", "S8"]), ()),  # chosen
+        (headrace.machine("ecpix5-85f"), ()),  # a bitstream has what it has
+    ],
+    ids=lambda its: getattr(its, "name", ""),
+)
+def test_formats_of_a_file_are_added(tmp_path, machine, added):
+    """Where nobody chose any, and there are ones to add."""
+    kinds = {"blk.0.ffn_down.weight": Type.Q6_K, "blk.1.attn_v.weight": Type.Q5_1}
+    path = synthetic.write(tmp_path / "m.gguf", kind=Type.Q4_K, kinds=kinds, sizes=synthetic.WIDE)
+    found = headrace.load(path).suited(machine)
+    assert found.formats == tuple(f.name for f in WeightFormat if f.name in machine.formats + added)
+    assert found.name == "+".join([machine.name, *added])
+    report = headrace.load(path).compile(machine, context=32).report
+    becomes = {t["type"]: t["format"] for t in report["tensors"]}
+    assert becomes == {
+        "Q4_K": "U4",
+        "Q5_1": "U5" if added else "S8",
+        "Q6_K": "S6" if added else "S8",
+    }
+    assert headrace.load("tiny").suited(machine) == machine
 
 
 @pytest.mark.parametrize(

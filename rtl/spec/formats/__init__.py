@@ -24,7 +24,7 @@ Parts are bytes of a group of 32: a scale (s), a centre (c), and the scale of th
 where groups have 16 elements. Those of a row and group take 16 bits of a beat, or 8.
 
 Dense formats are blocks of rows (:mod:`~.dense`), sparse ones stripes (:mod:`~.stripes`). To add
-one: a member of :class:`~rtl.spec.isa.WeightFormat`, which gives it its number in instructions, and
+one: a member of :class:`~rtl.spec.isa.WeightFormat`, which gives it its number in descriptors, and
 a file here with a class of that name. `tests/rtl/spec/test_formats.py` finds it.
 """
 

@@ -63,9 +63,12 @@ def test_images_are_kept_apart(path, capsys):
 
 def test_mistakes(path, capsys, tmp_path):
     out = tmp_path / "m.safetensors"
-    assert error(capsys, "compile", "--model", path, "-o", out, "--head", "S6") == (
-        "the head's format must be one of U4, S8, which configuration 'wide' has and heads may "
-        "have, not 'S6'"
+    args = "compile", "--model", path, "-o", out, "--head"
+    assert error(capsys, *args, "Q6_K") == (
+        "the head's format must be one of U4, S8, U5, S6, FP4, FP4_16, IQ4, not 'Q6_K'"
+    )
+    assert error(capsys, *args, "S6", "--set", "formats=U4,S8").startswith(
+        "the head's format must be one that configuration 'wide+formats=U4,S8' has, U4, S8, not S6"
     )
     assert not out.exists()
     call(capsys, "compile", "--model", path, "--context", 32, "-o", out)

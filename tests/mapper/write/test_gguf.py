@@ -22,7 +22,7 @@ from ..read import hf_files
 
 KINDS = list(writer.KINDS)
 HEAD = {kind: kind for kind in FLOATS} | {"Q8_0": "Q8_0", "MXFP4": "Q8_0"}  # others: Q6_K
-WIDE_RANGE = ("F32", "BF16", "MXFP4", "NVFP4")  # NVFP4's scales saturate
+WIDE_RANGE = ("F32", "BF16", "MXFP4")
 # The relative error that each type may have of weights with a normal distribution.
 ERRORS = {
     **{"Q2_K": 0.31, "Q3_K": 0.16, "Q4_K": 0.08, "Q5_K": 0.04, "Q6_K": 0.02},
@@ -202,15 +202,41 @@ def test_factor_beside_a_matrix(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in WIDE_RANGE])
-def test_too_large(tmp_path, kind):
+@pytest.mark.parametrize("size", [1e12, 1e37])
+def test_too_large(tmp_path, kind, size):
     large = {"blk.0.attn_q.weight": synthetic.weights(**synthetic.WIDE)["blk.0.attn_q.weight"]}
-    large["blk.0.attn_q.weight"][70, 3] = 1e12
+    large["blk.0.attn_q.weight"][70, 3] = size
     source = synthetic.write(
         tmp_path / "m.gguf", kind=Type.F32, tensors=large, sizes=synthetic.WIDE
     )
     message = f"'blk.0.attn_q.weight' must have magnitudes that {kind} has, not 1e"
     with pytest.raises(UserError, match=message):
         write(tmp_path / "out.gguf", source, kind)
+
+
+@pytest.mark.parametrize("kind", ["Q6_K", "Q8_0", "IQ4_XS", "NVFP4", "F16"])
+def test_too_small(kind):
+    """A matrix that would be zeros."""
+
+    def rounded(factor):
+        weights = factor * WEIGHTS["blk.0.attn_q.weight"]
+        return writer.rounded(
+            "w", content.Source(shape=weights.shape, weights=lambda: weights), kind
+        )
+
+    with pytest.raises(UserError, match=f"'w' must have magnitudes that {kind} has, not 2.*e-11"):
+        rounded(np.float32(1e-10))
+    assert rounded(np.float32(0)).view(np.uint8).shape[0] == 256  # zeros are
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_large_weight(kind):
+    """Is none that is lost, whatever the type makes of a block."""
+    weights = np.zeros((2, 512), np.float32)
+    weights[1, 300] = -1
+    source = content.Source(shape=weights.shape, weights=lambda: weights)
+    back = writer.values(writer.rounded("w", source, kind).reshape(2, -1), kind)
+    assert (back[1, 300] < 0) and not back[0].any()
 
 
 @pytest.mark.parametrize(

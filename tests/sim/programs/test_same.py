@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from host.device import Step
-from rtl.spec.config import get
+from rtl.spec.config import CORES, get
 from rtl.spec.isa import Stream
+from sim.models.configs import of_files
 from sim.programs.compare import Difference, Pair, plausible, same_answer, same_state
 from sim.programs.coverage import Coverage
 from sim.programs.generator import generate
@@ -32,6 +33,19 @@ def test_same(name):
             except Difference as difference:
                 raise AssertionError(f"program {n} of {name}: {difference}") from difference
     assert coverage.share > 0.85, coverage.missing
+
+
+@pytest.mark.seconds(20)
+@pytest.mark.parametrize("core", CORES)
+def test_formats_of_files(core):
+    """Matrices, and rows of embeddings, of 5 and 6 bits, in groups of 16, and of code books."""
+    config = of_files(core)
+    with Pair(config) as pair:
+        for n, world, program in programs(config, 1, 25):
+            try:
+                pair.compare(world, program)
+            except Difference as difference:
+                raise AssertionError(f"program {n} of {config.name}: {difference}") from difference
 
 
 def test_all_are_legal():
