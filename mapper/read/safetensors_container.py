@@ -65,7 +65,9 @@ class Tensor:
     def same(self, other):
         """Whether another tensor has the same values."""
         if (self.dtype, self.shape) == (other.dtype, other.shape):
-            return self.data[self.start : self.end] == other.data[other.start : other.end]
+            # Slices of the mappings themselves would be copies of the tensors.
+            ours, theirs = memoryview(self.data), memoryview(other.data)
+            return ours[self.start : self.end] == theirs[other.start : other.end]
         return {self.dtype, other.dtype} <= FLOATS.keys() and np.array_equal(
             self.floats(), other.floats()
         )
