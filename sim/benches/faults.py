@@ -12,14 +12,14 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 from rtl.bus.axi import AXI4Lite
 from rtl.control.control import Control
 from rtl.spec.config import get
-from rtl.spec.csr import REGISTER_ADDRESS_BITS, REGISTERS
+from rtl.spec.csr import REGISTER_ADDRESS_BITS, REGISTERS, FaultCode
 from rtl.spec.isa import Unit
 from rtl.spec.limits import PC_BITS
 from rtl.top import KV, LOAD, WEIGHTS, Accelerator
 from sim.harness.bench import cycles, rng, start
 
 
-SOURCES = "sequencer", "reader", "writer"  # of simultaneous faults the first counts
+SOURCES = "sequencer", "reader", "writer", "linear"  # of simultaneous faults the first counts
 
 
 class Reports(wiring.Component):
@@ -63,6 +63,7 @@ class Reports(wiring.Component):
             unit("sequencer", fault_pc=self.sequencer_pc),
             unit("reader", fault_client=self.client),
             unit("writer"),
+            unit("linear"),
             {unit: SimpleNamespace(pc=getattr(self, f"{unit.name.lower()}_pc")) for unit in Unit},
         )
         return m
@@ -100,8 +101,11 @@ class Host:
         unit = {
             "sequencer": "sequencer",
             "writer": "attention",
+            "linear": "linear",
             "reader": {WEIGHTS: "stream", KV: "attention", LOAD: "load"}[client],
         }[source]
+        if source == "linear":
+            code = FaultCode.DESCRIPTOR  # the only one that it has
         return [code, self.pcs[unit], info]
 
     def clear(self):

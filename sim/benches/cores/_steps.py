@@ -58,7 +58,13 @@ class StepMatrix(Matrix):
 
     @property
     def command(self):
-        return {"rows": self.rows, "groups": self.groups, "embed": 0}
+        # The format is that of the descriptor, and not this one.
+        return {
+            "rows": self.rows,
+            "groups": self.groups,
+            "embed": 0,
+            "format": (self.fmt.value + 1) % len(WeightFormat),
+        }
 
     @property
     def steps(self):

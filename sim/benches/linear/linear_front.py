@@ -84,6 +84,8 @@ def command(matrix, act=0, embed=0):
         "groups": matrix.groups,
         "act": act,
         "embed": embed,
+        # Of rows without a descriptor; with one it does not count.
+        "format": matrix.fmt.value if embed else (matrix.fmt.value + 1) % len(WeightFormat),
     }
 
 
