@@ -50,10 +50,10 @@ class Model:
 
 
 MODELS = [
-    Model("smollm2", 2048, 1_794_730, 90_228_608, ("U4", "S8")),
-    Model("tiny", 512, 19_334, 889_920, ("S8", "TERNARY")),
-    Model("tiny-mixed", 512, 23_297, 1_143_552, ("S8", "SPARSE4")),
-    Model("tiny-sparse", 512, 36_596, 1_994_688, ("S8", "SPARSE8")),
+    Model("smollm2", 2048, 1_788_857, 89_859_904, ("U4", "S8")),
+    Model("tiny", 512, 19_359, 895_552, ("S8", "TERNARY")),
+    Model("tiny-mixed", 512, 23_322, 1_149_184, ("S8", "SPARSE4")),
+    Model("tiny-sparse", 512, 36_621, 2_000_320, ("S8", "SPARSE8")),
 ]
 
 

@@ -30,7 +30,7 @@ __all__ = ["Illegal", "Mutant", "try_all"]
 
 
 ON = "went on"
-WATCHDOG = 20_000
+WATCHDOG = 40_000  # more than EMBED takes for the longest row, a result a cycle
 DAMAGED = 0.2  # how often it is a descriptor that has the mistake
 LIMIT = 2_000_000  # cycles: far more than a legal program takes
 

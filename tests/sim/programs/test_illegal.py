@@ -65,9 +65,9 @@ def test_hang(tried, monkeypatch):
     illegal.run(world, good, mutant(HANGS))
     assert illegal.ends["WATCHDOG"] == 1
     monkeypatch.setattr(illegal.sim, "watchdog", 1 << 31)
-    monkeypatch.setattr("sim.programs.illegal.LIMIT", 60_000)
+    monkeypatch.setattr("sim.programs.illegal.LIMIT", 120_000)
     with pytest.raises(
-        Difference, match="^the accelerator has not ended after 60000 cycles, and does nothing$"
+        Difference, match="^the accelerator has not ended after 120000 cycles, and does nothing$"
     ):
         illegal.run(world, good, mutant(HANGS))
 
@@ -84,7 +84,7 @@ def test_long_loop(tried, monkeypatch):
         Scalar(),
         Halt(),
     ]
-    monkeypatch.setattr("sim.programs.illegal.LIMIT", 60_000)
+    monkeypatch.setattr("sim.programs.illegal.LIMIT", 120_000)
     before = illegal.rules.total()
     illegal.run(world, good, mutant(Program(tuple(insns), [0], 0, False)))
     assert illegal.ends["went on"] == 1 and illegal.rules.total() == before
