@@ -64,6 +64,11 @@ def _embeds(config):
     return [fmt for fmt in config.weight_formats if FORMATS[fmt].embeds]
 
 
+def _shortest(config):
+    """Units of the shortest rows that an EMBED takes."""
+    return min(embed_units(config, fmt, 1) for fmt in _embeds(config))
+
+
 # (instruction, field): (the values, of a configuration and a world; why no others).
 LIMITED = {
     (Loop, "length"): (
@@ -85,12 +90,12 @@ LIMITED = {
     (Load, "size"): (lambda c, w: range(1, c.vector_words // 16 + 1), f"{COUNT}; {WORDS}"),
     (Load, "dst"): (lambda c, w: _words(c, w, 16, 16), WORDS),
     (Stream, "addr"): (
-        lambda c, w: range(w.end - min(embed_units(c, f, 1) for f in _embeds(c)) + 1),
+        lambda c, w: range(w.end - _shortest(c) + 1),
         DRAM,
     ),
     (Stream, "size"): (
-        lambda c, w: range(min(m.units for m in w.matrices), w.longest + 1),
-        "the world's smallest and largest matrix",
+        lambda c, w: range(min(_shortest(c), *(m.units for m in w.matrices)), w.longest + 1),
+        "the world's smallest and largest matrix, or rows of an embedding",
     ),
     (MatMul, "rows"): (
         lambda c, w: range(1, w.tall.rows + 1),
