@@ -51,7 +51,7 @@ class Format(ABC):
     Attributes
     ----------
     fmt : :class:`~rtl.spec.isa.WeightFormat`
-        Its number in instructions.
+        Its number in descriptors and instructions.
     low, high : :class:`int`
         Least and greatest code.
     code_bits : :class:`int`
