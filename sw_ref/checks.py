@@ -5,7 +5,6 @@ added.
 from dataclasses import dataclass
 
 from rtl.spec.config import GROUP, KV_BLOCK
-from rtl.spec.formats import FORMATS
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -153,7 +152,7 @@ def _matmul(insn, bounds, columns):
 
 
 def _embed(insn, bounds, columns):
-    able = [f.name for f in bounds.config.weight_formats if FORMATS[f].embeds]
+    able = [fmt.name for fmt in bounds.config.embed_formats]
     need(insn.format.name in able, "format", f"an embedding in {', '.join(able)}", insn.format.name)
     _positive(insn, "groups")
     _in_vector(bounds, "`dst`", insn.dst, GROUP * insn.groups)

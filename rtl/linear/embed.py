@@ -157,7 +157,7 @@ class Embedder(wiring.Component):
 
     def _of(self, step, chosen):
         """Whether the step is of one of the configuration's formats that a function chooses."""
-        formats = [f for f in self.config.weight_formats if FORMATS[f].embeds]
+        formats = self.config.embed_formats
         return among(step.format, [f for f in formats if chosen(FORMATS[f])])
 
     def _whole(self, step):

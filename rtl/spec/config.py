@@ -221,6 +221,11 @@ class Config:
         return tuple(WeightFormat[name] for name in self.formats)
 
     @property
+    def embed_formats(self):
+        """Those of them that embeddings may be in."""
+        return tuple(fmt for fmt in self.weight_formats if FORMATS[fmt].embeds)
+
+    @property
     def native(self):
         """Those of them whose steps its core takes as they are packed."""
         return frozenset(fmt for fmt in self.weight_formats if fmt.name in NATIVE[self.core])

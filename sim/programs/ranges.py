@@ -6,7 +6,6 @@ A field without an entry here may have all values of its width.
 from dataclasses import fields, replace
 
 from rtl.spec.config import GROUP
-from rtl.spec.formats import FORMATS
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -59,14 +58,9 @@ def _cache(config, world):
     return world.cache[1] - world.cache[0] - config.kv_block_units
 
 
-def _embeds(config):
-    """Formats that an embedding may be in."""
-    return [fmt for fmt in config.weight_formats if FORMATS[fmt].embeds]
-
-
 def _shortest(config):
     """Units of the shortest rows that an EMBED takes."""
-    return min(embed_units(config, fmt, 1) for fmt in _embeds(config))
+    return min(embed_units(config, fmt, 1) for fmt in config.embed_formats)
 
 
 # (instruction, field): (the values, of a configuration and a world; why no others).
@@ -114,7 +108,7 @@ LIMITED = {
     ),
     (MatMul, "column"): (lambda c, w: range(c.columns), "rule `column`"),
     (Embed, "format"): (
-        lambda c, w: [f.value for f in _embeds(c)],
+        lambda c, w: [f.value for f in c.embed_formats],
         "rule `format`",
     ),
     (Embed, "groups"): (lambda c, w: range(1, w.tables[-1].groups + 1), f"{COUNT}; {WORDS}"),

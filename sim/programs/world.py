@@ -102,14 +102,15 @@ class World:
         dense = [fmt for fmt in config.weight_formats if fmt not in SPARSE]
         self.deep = self._matrix(random.choice(dense), random.choice((1, 5, 20)), config.act_groups)
         self.tall = self._matrix(random.choice(dense), config.vector_words, 1)
-        embeds = [fmt for fmt in config.weight_formats if FORMATS[fmt].embeds]
         most = min(GROUPS, config.vector_words // GROUP)
         self.tables = [
             self._matrix(fmt, 2 * UNIT_WORDS, groups, blocks=True)
             for groups in (1, 3)
-            for fmt in embeds
+            for fmt in config.embed_formats
         ]
-        self.tables.append(self._matrix(random.choice(embeds), UNIT_WORDS, most, blocks=True))
+        self.tables.append(
+            self._matrix(random.choice(config.embed_formats), UNIT_WORDS, most, blocks=True)
+        )
         self.longest = max(m.units for m in (*self.matrices, self.deep, self.tall, *self.tables))
         self.program = self.end
         self._put(bytes(config.program_words * 32))

@@ -5,7 +5,6 @@ import numpy as np
 
 from rtl.linear.embed import EMBED_COMMAND, Embedder
 from rtl.spec.config import Config, get
-from rtl.spec.formats import FORMATS
 from rtl.spec.numbers import UNIT_WORDS
 from rtl.spec.payloads import WeightStep
 from sim.harness.bench import Sink, Source, case, rng, start
@@ -42,8 +41,7 @@ async def picks_the_row(dut):
         accs = Sink(dut, "accs", design.accs.payload.shape(), stall=stall)
         scales = Sink(dut, "scales", design.scales.payload.shape(), stall=stall)
         rows = [0, UNIT_WORDS - 1, random.randrange(1 << 20), random.randrange(1 << 20)]
-        formats = [fmt for fmt in config.weight_formats if FORMATS[fmt].embeds]
-        for row, fmt in ((row, fmt) for row in rows for fmt in formats):
+        for row, fmt in ((row, fmt) for row in rows for fmt in config.embed_formats):
             matrix = StepMatrix.random(config, gen, fmt, UNIT_WORDS, random.randrange(1, 4))
             await command.send({"row": row, "centre": matrix.centre_shift})
             sending = [

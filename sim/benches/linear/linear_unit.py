@@ -10,7 +10,6 @@ from rtl.linear.unit import LinearUnit
 from rtl.spec.config import GROUP, Config, get
 from rtl.spec.csr import BEST
 from rtl.spec.descriptor import Descriptor, contradictions, fault_info
-from rtl.spec.formats import FORMATS
 from rtl.spec.isa import Embed, MatMul, WeightFormat
 from rtl.spec.limits import COLUMN_BITS, ROW_BITS
 from rtl.spec.numbers import UNIT_WORDS
@@ -179,8 +178,7 @@ async def executes(dut):
             for rows in (5 * config.block_rows + 1, 8 * config.block_rows)
         ]
         matrices = [matrices[n] for n in random.permutation(len(matrices))]
-        embeds = [fmt for fmt in config.weight_formats if FORMATS[fmt].embeds]
-        e = random_matrix(config, random, random.choice(embeds), UNIT_WORDS, groups)
+        e = random_matrix(config, random, random.choice(config.embed_formats), UNIT_WORDS, groups)
         # Each result is written where it may lie over those before.
         common = {"groups": groups, "act": first, "column": config.columns - 1}
         want = np.full_like(unit.memory, 0xDEADBEEF)
