@@ -18,7 +18,7 @@ from .fallback import held
 from .head import HeadReport, head_format
 from .pack import Packed
 from .passes import lowerable
-from .place import gains_of, place as place_values
+from .place import place as place_values
 from .plan import Matrix, centre_shift, formats_of, plan_of
 from .report import estimate
 from .rounding import round_to
@@ -55,8 +55,12 @@ def _check(config, model, context):
     groups = max(model.hidden, model.ffn, model.heads * model.head_dim) // GROUP
     at_most(groups, limits.GROUPS, "groups of activations")
     need(
-        model.head_dim == config.head_dim,
+        model.head_dim <= config.head_dim,
         f"head_dim is {model.head_dim}, the attention unit is built for {config.head_dim}",
+    )
+    need(
+        model.head_dim // 2 % config.lanes == 0 or model.shape.rope is None,
+        f"half of head_dim, {model.head_dim}, must be a multiple of the {config.lanes} lanes",
     )
     need(
         model.heads % model.kv_heads == 0,
@@ -74,7 +78,11 @@ def _check_memory(config, model, memory):
     """Refuse what DRAM addresses, or the counters of a step, cannot hold."""
     for what, count, most in (
         ("units of DRAM", memory.end, limits.UNITS),
-        ("units of a head's KV cache", memory.kv_head_units, limits.CACHE),
+        (
+            "units of a head's KV cache",
+            max(cache.head_units for cache in memory.caches.values()),
+            limits.CACHE,
+        ),
         ("units of weights in the layers", memory.layers_units, limits.STREAM),
         ("units of weights in the head", memory.head_units, limits.STREAM),
         ("beats of weights in a step", memory.weight_units * config.unit_beats, limits.EVENTS),
@@ -102,12 +110,13 @@ def _verify(image, config):
     return image
 
 
-def _check_formats(config, model, plan, head):
+def _check_formats(config, model, graph, plan, head):
     """Refuse a configuration whose hardware lacks a format."""
-    found = {matrix.name: set() for matrix in plan} | {"head": {head.format}}
-    for formats in (formats_of(model.layers, n) for n in range(len(model.layers))):
-        for matrix in plan:
-            found[matrix.name].add(formats[matrix.parts[0][0]])
+    found: dict[str, set] = {"head": {head.format}}
+    for n, kind in enumerate(graph.order):
+        formats = formats_of(model.layers, n)
+        for matrix in plan[kind]:
+            found.setdefault(matrix.name, set()).add(formats[matrix.parts[0][0]])
     for matrix, formats in found.items():
         for name in sorted({fmt.name for fmt in formats} - set(config.formats)):
             able = [c.name for c in CONFIGS.values() if name in c.formats] or ["none"]
@@ -147,7 +156,7 @@ class Compilation:
     def graph(self):
         """The rewritten :class:`~sw_ref.graph.Graph`."""
         with refused(self.model):
-            return lowerable(self.model.graph)
+            return lowerable(self.model.graph, self.config.head_dim)
 
     @cached_property
     def kept_embedding(self):
@@ -176,14 +185,32 @@ class Compilation:
         return self.head if self.model.tied else self.kept_embedding
 
     @cached_property
+    def layer_matrices(self):
+        """The :class:`~mapper.plan.Matrix` of a layer of each kind, by its name, in the order of
+        the stream."""
+        plan = plan_of(self.model.layers, self.graph)
+        _check_formats(self.config, self.model, self.graph, plan, self.head)
+        return plan
+
+    @cached_property
+    def head_matrix(self):
+        """The :class:`~mapper.plan.Matrix` of the head."""
+        parts = (("head", 0, self.model.vocab),)
+        return Matrix("head", "head", parts, self.model.hidden // GROUP)
+
+    @property
+    def all_matrices(self):
+        """Each :class:`~mapper.plan.Matrix`, the head's last."""
+        return [*(m for its in self.layer_matrices.values() for m in its), self.head_matrix]
+
+    @property
     def matrices(self):
-        """The :class:`~mapper.plan.Matrix` of a layer each, in the order of the stream, and the
-        head."""
-        model = self.model
-        plan = plan_of(model.layers, self.graph)
-        _check_formats(self.config, model, plan, self.head)
-        parts = (("head", 0, model.vocab),)
-        return [*plan, Matrix("head", "head", parts, model.hidden // GROUP)]
+        """Those of each kind of layer and product, by their names."""
+        found = {("", self.graph.nodes[-1].name): [self.head_matrix]}
+        for kind, its in self.layer_matrices.items():
+            for matrix in its:
+                found.setdefault((kind, matrix.product), []).append(matrix)
+        return found
 
     @cached_property
     def values(self):
@@ -216,7 +243,6 @@ class Compilation:
         return memory
 
     def _memory(self, program_units):
-        body = self.values.sections.layers.body
         return MemoryMap(
             self.config,
             self.model,
@@ -225,7 +251,7 @@ class Compilation:
             self.packed.layer_units,
             self.head.format,
             (self.embedding.format, centre_shift(self.embedding)),
-            sum(node.gain_size for node in gains_of(body)),
+            self.graph,
         )
 
     @cached_property
@@ -284,6 +310,8 @@ class Compilation:
                 "layers": len(model.layers),
                 "hidden": model.hidden,
                 "kv_heads": model.kv_heads,
+                "kv_blocks": memory.kv_blocks,
+                "logit_cap": model.shape.logit_cap,
             },
             tokenizer={"json": model.tokenizer, "chat_template": model.chat_template},
             report=self.report(),
