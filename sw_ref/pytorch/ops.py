@@ -26,7 +26,10 @@ __all__ = [
     "reciprocal",
     "rsqrt_seed",
     "rsqrt",
+    "exp2_negative",
+    "sigmoid",
     "silu_gate",
+    "centred",
     "rms_reciprocal",
     "rotate",
     "quantize",
@@ -158,16 +161,29 @@ def rsqrt(v):
     return r
 
 
-def silu_gate(gate, up):
-    """gate * sigmoid(gate) * up."""
-    limited = clamp(gate, 80.0)
-    t = madd(limited, LOG2E, MAGIC)
-    f = nmadd(limited, LOG2E, madd(t, 1.0, -MAGIC))
+def exp2_negative(x, factor):
+    """2**-(x * factor)."""
+    t = madd(x, factor, MAGIC)
+    f = nmadd(x, factor, madd(t, 1.0, -MAGIC))
     p = madd(f, 1.33979e-3, 9.67069e-3)
     for c in (5.550336e-2, 2.402226e-1, 6.931472e-1, 1.0):
         p = madd(p, f, c)
-    sigmoid = reciprocal(madd(scale(p, t, -1), 1.0, 1.0))
-    return madd(madd(sigmoid, gate, 0.0), up, 0.0)
+    return scale(p, t, -1)
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x))."""
+    return reciprocal(madd(exp2_negative(clamp(x, 80.0), LOG2E), 1.0, 1.0))
+
+
+def silu_gate(gate, up):
+    """gate * sigmoid(gate) * up."""
+    return madd(madd(sigmoid(gate), gate, 0.0), up, 0.0)
+
+
+def centred(x):
+    """x without its mean, over the last axis."""
+    return nmadd(dot(x, torch.ones_like(x))[..., None], 1.0 / x.shape[-1], x)
 
 
 def rms_reciprocal(x, eps):

@@ -15,7 +15,12 @@ from sw_ref.sequences.trace import Word, Words, clamp, sequence
 
 
 # Of the formulas that have any.
-PARAMETERS = {"norm_scale": (576, 1e-5)}
+PARAMETERS = {
+    "norm_scale": (576, 1e-5),
+    "centred": (576,),
+    "exp2_negative": (1.4426950408889634,),
+    "magnitude": (7.5,),
+}
 TRACED = {name: its(*PARAMETERS.get(name, ())) for name, its in SEQUENCES.items()}
 ALL = pytest.mark.parametrize("name", TRACED)
 X = floats(EDGES)
