@@ -148,6 +148,7 @@ class Compilation:
 
     def __init__(self, model, config, context, progress=lambda what, done, total: None, head=None):
         _check(config, model, context)
+        model = model.at(context)
         self.head_format, self.file = head_format(head, config), model
         self.model = held(model, config)
         self.config, self.context, self.progress = config, context, progress

@@ -103,6 +103,7 @@ class Model:
     sha256 : :class:`str`
         Digest of what it was read from.
     shape : :class:`~mapper.hyperparameters.Hyperparameters`
+        Of the whole context, see :meth:`at`.
     context : :class:`int`
         Positions the model was trained for.
     eos : tuple of :class:`int`
@@ -118,6 +119,8 @@ class Model:
         Tensors of no layer, but for the embedding and the head: the last norm's ``norm``.
     family : :class:`str`
         Which of :data:`mapper.families.FAMILIES` it is of.
+    shape_at : function of a number of positions, or None
+        The `shape` where so many are compiled, if it depends on that.
     """
 
     name: str
@@ -134,6 +137,7 @@ class Model:
     load_embedding: Callable[[], Linear | LazyLinear] = field(repr=False)
     load_head: Callable[[], Linear | LazyLinear] | None = field(repr=False, default=None)
     family: str = "llama"
+    shape_at: Callable[[int], Hyperparameters] | None = field(repr=False, default=None)
 
     def __post_init__(self):
         def check(ok, what, value):
@@ -191,6 +195,10 @@ class Model:
         property(lambda self, name=name: getattr(self.shape, name), doc=f"`shape.{name}`.")
         for name in ("hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab")
     )
+
+    def at(self, context):
+        """The model, compiled for `context` positions: some scalings of RoPE depend on it."""
+        return replace(self, shape=self.shape_at(context)) if self.shape_at else self
 
     @property
     def tied(self):

@@ -95,6 +95,9 @@ class Family:
         Whether the head is the embedding where a ``config.json`` does not say.
     rotary : :class:`bool`
         Whether it has rotary embeddings.
+    toy : mapping of :class:`str`
+        :class:`~mapper.hyperparameters.Hyperparameters` of small random models that tests make:
+        every feature turned on.
     """
 
     name: str
@@ -113,6 +116,7 @@ class Family:
     hf_gain_offset: float = 0.0
     tied: bool = False
     rotary: bool = True
+    toy: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self):

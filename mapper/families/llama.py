@@ -6,41 +6,13 @@ from sw_ref.graph import Graph
 from ..decoder import Layer, decoder
 from ..hyperparameters import Hyperparameters
 from ..read.fields import Fields
-from . import Fused, Names, family
+from . import family
+from .common import FUSED, LINEARS, NORMS, activation, biases, windows
 
 
-LINEARS = {
-    "q": Names("attn_q", "self_attn.q_proj"),
-    "k": Names("attn_k", "self_attn.k_proj"),
-    "v": Names("attn_v", "self_attn.v_proj"),
-    "o": Names("attn_output", "self_attn.o_proj"),
-    "gate": Names("ffn_gate", "mlp.gate_proj"),
-    "up": Names("ffn_up", "mlp.up_proj"),
-    "down": Names("ffn_down", "mlp.down_proj"),
-}
-NORMS = {
-    "attn_norm": Names("attn_norm", "input_layernorm"),
-    "ffn_norm": Names("ffn_norm", "post_attention_layernorm"),
-}
-FUSED = (
-    Fused(Names("attn_qkv", "self_attn.qkv_proj"), ("q", "k", "v")),
-    Fused(Names("ffn_gate_up", "mlp.gate_up_proj"), ("gate", "up")),
-)
-
-
-def fields(f: Fields, values) -> dict:
-    """Biases, which few files have."""
-    return {"biased": biased(f)}
-
-
-def biased(f: Fields) -> frozenset[str]:
-    """What `attention_bias` and `mlp_bias` of a `config.json` say."""
-    names = ()
-    if f.flag(None, "attention_bias"):
-        names += ("q", "k", "v", "o")
-    if f.flag(None, "mlp_bias"):
-        names += ("gate", "up", "down")
-    return frozenset(names)
+def fields(f: Fields, values):
+    """Biases and windows, which few files have."""
+    return biases(f) | windows(f, values["layers"]) | activation(f, "silu")
 
 
 def layer(b: Layer, x: str) -> str:

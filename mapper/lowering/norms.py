@@ -2,7 +2,7 @@
 
 from rtl.spec.isa import Func
 from sw_ref.graph import LayerNorm, Norm
-from sw_ref.sequences import norm_scale
+from sw_ref.sequences import centred, norm_scale
 
 from ..nodes import Reciprocal, Weighted
 from . import Lowering, lowers
@@ -95,17 +95,16 @@ class LowerLayerNorm(Lowering):
     begins_early = True
 
     def temporaries(self, node, config):
-        return {"c": node.size, **dict.fromkeys("msvhur", config.lanes)}
+        return {"d": node.size, **dict.fromkeys("msvhur", config.lanes)}
 
     def emit(self, node, to):
         size, (x, normed) = node.size, (to.at(name) for name in (*node.inputs, node.name))
         gain, bias = (to.vector(node, name) for name in (node.gain, node.bias))
-        areas = {name: to.at(node.name, name) for name in "cmsvhur"}
-        c, m, vector = areas["c"], areas["m"], to.asm.vector
+        areas = {name: to.at(node.name, name) for name in "dmsvhur"}
+        d, m, vector = areas["d"], areas["m"], to.asm.vector
         vector(Func.DOT, m, x, 1.0, inner=size)
-        vector(Func.MADD, m, m, 1.0 / size, 0.0, inner=to.config.lanes)
-        vector(Func.NMADD, c, ("fill", m), 1.0, x, inner=size)
-        vector(Func.DOT, areas["s"], c, c, inner=size)
+        to.asm.steps(centred(size), {"d": d, "s": ("fill", m), "x": x}, inner=size)
+        vector(Func.DOT, areas["s"], d, d, inner=size)
         to.asm.steps(norm_scale(size, node.eps), areas, inner=to.config.lanes)
-        vector(Func.MADD, normed, c, gain, 0.0, inner=size)
+        vector(Func.MADD, normed, d, gain, 0.0, inner=size)
         vector(Func.MADD, normed, normed, ("fill", areas["r"]), bias, inner=size)

@@ -19,7 +19,9 @@ def context_of(f: Fields) -> int:
     return f.integer("context_length", ("max_position_embeddings", "n_positions", "n_ctx"))
 
 
-def hyperparameters(family, f: Fields, vocab: int, tensors=None) -> Hyperparameters:
+def hyperparameters(
+    family, f: Fields, vocab: int, context: int | None = None, tensors=None
+) -> Hyperparameters:
     """The :class:`~mapper.hyperparameters.Hyperparameters` of a file of a family.
 
     Parameters
@@ -27,8 +29,10 @@ def hyperparameters(family, f: Fields, vocab: int, tensors=None) -> Hyperparamet
     family : :class:`~mapper.families.Family`
     f : :class:`~mapper.read.fields.Fields`
     vocab : :class:`int`
-    tensors : function of a name
-        Returns the values of a tensor of a GGUF file that scales RoPE, or None.
+    context : :class:`int`
+        Positions that are compiled, which some scalings of RoPE depend on; by default all.
+    tensors : mapping
+        See :func:`~mapper.read.rotary.rotary`.
     """
     hidden = f.integer("embedding_length", ("hidden_size", "n_embd"), high=1 << 20)
     heads = f.integer("attention.head_count", ("num_attention_heads", "n_head"), high=4096)
@@ -58,5 +62,6 @@ def hyperparameters(family, f: Fields, vocab: int, tensors=None) -> Hyperparamet
         ),
     )
     if family.rotary:
-        values["rope"] = rotary(f, head_dim, context_of(f), tensors)
+        context = context_of(f) if context is None else context
+        values["rope"] = rotary(f, head_dim, context, tensors)
     return Hyperparameters(**values | family.fields(f, values))

@@ -193,8 +193,7 @@ def rms_reciprocal(x, eps):
 
 def centred(x):
     """x less its mean, over the last axis."""
-    mean = madd(dot(x, torch.ones_like(x)), 1.0 / x.shape[-1], 0.0)
-    return nmadd(mean[..., None], 1.0, x)
+    return nmadd(dot(x, torch.ones_like(x))[..., None], 1.0 / x.shape[-1], x)
 
 
 def rotate(low, high, cos, sin):
