@@ -9,6 +9,7 @@ from .dram import DRAMS, Dram
 from .formats import FORMATS
 from .isa import WeightFormat
 from .numbers import GROUP, KV_BLOCK, UNIT_BYTES
+from .score_cap import MAX_CAP, MIN_CAP
 from .sparse_modes import PATTERNS
 
 
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 
-ISA_VERSION = 5  # Bumped whenever an image of yesterday would compute something else today.
+ISA_VERSION = 6  # Bumped whenever an image of yesterday would compute something else today.
 
 # Linear cores, and the weight formats whose steps each takes as they are packed. They stand here,
 # and not with the components in `rtl/cores/`, since configurations and images are checked by hosts
@@ -75,6 +76,9 @@ class Config:
         Query heads that one pass over a KV head serves.
     head_dim : :class:`int`
         Elements of an attention head: a multiple of 64.
+    score_cap : :class:`float`
+        Cap of attention's scores, in natural units, as models state it: a score s may become
+        cap * tanh(s / cap). 0: none is built.
     vector_words : :class:`int`
         fp32 words of the vector memory.
     act_groups : :class:`int`
@@ -103,6 +107,7 @@ class Config:
     lanes: int
     queries: int = 3
     head_dim: int = 64
+    score_cap: float = 0.0
     vector_words: int = 8192
     act_groups: int = 64
     program_words: int = 1024
@@ -144,6 +149,13 @@ class Config:
             f"head_dim must be {' or '.join(map(str, HEAD_DIMS))}",
             self.head_dim,
         )
+        check(
+            isinstance(self.score_cap, (int, float))
+            and (not self.score_cap or MIN_CAP <= self.score_cap <= MAX_CAP),
+            f"score_cap must be 0, or from {MIN_CAP} to {MAX_CAP}",
+            self.score_cap,
+        )
+        object.__setattr__(self, "score_cap", float(self.score_cap))  # one digest of 50 and 50.0
         check(
             power_of_two(self.vector_words, 64, 1 << 18),
             "vector_words must be a power of two from 64 to 262144",

@@ -182,17 +182,29 @@ class Attend(Insn, op=Op.ATTEND):
     to the `length` first positions of the KV head at addr + h * stride, as
     :func:`sw_ref.attention.attend`.
 
+    With a `window`, to the last `window` of them, if there are more. A head's cache is a ring
+    then: `stride` units of blocks, of which that at newest + h * stride holds position
+    `length` - 1, and the one before it in the ring the 32 positions before
+    (:func:`rtl.spec.kv.blocks`). Takes eight cycles more.
+
+    With `cap`, scores are capped at the configuration's `score_cap`, as
+    :func:`sw_ref.attention.capped`.
+
     Numerators of query head q = h * queries + g go to vector[dst + q * head_dim :], the
     denominator fills the line vector[sums + q * lanes :].
     """
     heads:   int = bits(8,  "KV heads.")
     queries: int = bits(4,  "Query heads per KV head, at most the configuration's `queries`.")
     addr:    int = bits(32, "DRAM address of the first head's first block.")
-    stride:  int = bits(24, "Units from head to head.")
+    stride:  int = bits(24, "Units from head to head; with a window, of a head's ring.")
     length:  int = bits(20, "Positions, at least one.")
     dst:     int = bits(18, "Vector memory address of the numerators.")
     sums:    int = bits(18, "Vector memory address of the denominators.")
+    window:  int = bits(20, "At most so many of the last positions; 0: all.")
+    newest:  int = bits(32, "With a window, DRAM address of the first head's newest block.")
+    cap:     int = bits(1,  "Cap scores.")
     addr_reg:   int = reg(target="addr")
     length_reg: int = reg(target="length")
     dst_reg:    int = reg(target="dst")
     sums_reg:   int = reg(target="sums")
+    newest_reg: int = reg(target="newest")

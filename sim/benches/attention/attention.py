@@ -26,17 +26,25 @@ CASES = {
             queries=1,
             head_dim=128,
             vector_words=4096,
+            score_cap=30,
         )
     ),
 }
 LENGTHS = [1, 2, 31, 32, 33, 64, 65, 100]
+WINDOWS = [1, 31, 32, 33, 100]
+MORE = [-1, 0, 1, 31, 32, 63]  # positions than a window
 
 
 class Cache:
-    """Queries, keys and values of some heads, with the exponents that `style` names."""
+    """Queries, keys and values of some heads, with the exponents that `style` names.
 
-    def __init__(self, config, numbers, heads, queries, length, style):
-        self.heads, self.queries, self.length = heads, queries, length
+    With a `window`, the last positions of them count.
+    """
+
+    def __init__(self, config, numbers, heads, queries, length, style, window=0):
+        self.heads, self.queries, self.length, self.window = heads, queries, length, window
+        self.start = length - min(length, window or length)
+        self.score_cap = config.score_cap
         d = config.head_dim
 
         def group(bits, *shape):
@@ -64,17 +72,20 @@ class Cache:
         self.k_exponent = exponents(128, 3, heads, length)
         self.v_exponent = exponents(125, 20, heads, length)
 
-    def expected(self):
+    def expected(self, cap=0):
         """Lines that Attend writes: numerators by head and query, and denominators."""
+        its = slice(self.start, None)
         numerators, denominators = zip(
             *(
                 ATTEND.expect(
                     self.q[h],
                     self.q_exponent[h],
-                    self.k[h],
-                    self.k_exponent[h],
-                    self.v[h],
-                    self.v_exponent[h],
+                    self.k[h, its],
+                    self.k_exponent[h, its],
+                    self.v[h, its],
+                    self.v_exponent[h, its],
+                    self.start,
+                    self.score_cap * cap,
                 )
                 for h in range(self.heads)
             )
@@ -117,17 +128,23 @@ class Bench:
                 return n
         raise AssertionError("busy for ever")
 
-    def place(self, cache):
-        """Registers of an Attend, at random."""
-        c = self.config
+    def place(self, cache, turn=0):
+        """Fields of an Attend, at random. With a window, `turn` is the newest block's place."""
+        c, units = self.config, self.config.kv_block_units
         room = c.vector_words - cache.heads * cache.queries * (c.head_dim + c.lanes)
         dst = self.random.randrange(room // c.lanes) * c.lanes
         least = (cache.length + 31) // 32 * c.kv_block_units
         stride = self.random.choice(
             [least, least + 1, least + 2, CACHE, self.random.randrange(least, 1 << 24)]
         )
+        if cache.window:
+            least = (min(cache.window + 31, cache.length) + 31) // 32
+            stride = (least + self.random.choice([0, 0, 0, 1, 3])) * units
         addr = self.random.randrange((1 << 32) - cache.heads * stride)
         return Attend(
+            window=cache.window,
+            newest=addr + turn * units % stride if cache.window else self.random.getrandbits(32),
+            cap=self.random.getrandbits(1) if c.score_cap else 0,
             heads=cache.heads,
             queries=cache.queries,
             addr=addr,
@@ -137,12 +154,20 @@ class Bench:
             sums=dst + cache.heads * cache.queries * c.head_dim,
         )
 
+    def block(self, insn, head, position):
+        """The block of a position: with a window, counted from the newest around the ring."""
+        units, base = self.config.kv_block_units, insn.addr + head * insn.stride
+        if not insn.window:
+            return base + position // 32 * units
+        back = (insn.length - 1) // 32 - position // 32
+        return base + (insn.newest - insn.addr - back * units) % insn.stride
+
     def store(self, cache, insn, positions):
         for h in range(cache.heads):
             for p in positions:
-                base = insn.addr + h * insn.stride
-                self.memory.store(base, p, 0, cache.k[h, p], cache.k_exponent[h, p])
-                self.memory.store(base, p, 1, cache.v[h, p], cache.v_exponent[h, p])
+                block = self.block(insn, h, p)
+                self.memory.store(block, p, 0, cache.k[h, p], cache.k_exponent[h, p])
+                self.memory.store(block, p, 1, cache.v[h, p], cache.v_exponent[h, p])
 
     async def attend(self, cache, insn):
         """Execute the instruction and check all that it writes; returns the cycles it was busy."""
@@ -150,7 +175,7 @@ class Bench:
         sending = cocotb.start_soon(self.send_groups(self.query, cache.q, cache.q_exponent))
         await self.send(insn)
         waiting = cocotb.start_soon(self.idle())
-        numerators, denominators = cache.expected()
+        numerators, denominators = cache.expected(insn.cap)
         got = {}
         for _ in range(len(denominators) * (c.head_dim // c.lanes + 1)):
             write = await self.write.receive()
@@ -182,6 +207,29 @@ async def attends(dut):
             cache = Cache(config, bench.numbers, heads, queries, length, style)
             insn = bench.place(cache)
             bench.store(cache, insn, range(length))
+            dut._log.info("latency %d, stall %.1f: %s, %s", latency, stall, style, insn)
+            await bench.attend(cache, insn)
+        bench.stop()
+
+
+@cocotb.test()
+async def attends_to_windows(dut):
+    """Windows and lengths around blocks' ends; rings that turn at each of their blocks. What lies
+    before a window is noise.
+    """
+    config = CASES[case()]().config
+    await start(dut)
+    for latency, stall in [(0, 0), (20, 0.3)]:
+        bench = Bench(dut, config, latency=latency, stall=stall)
+        bench.start()
+        about = [(window, window + more) for window in WINDOWS for more in MORE if window + more]
+        turns = [(WINDOWS[-1], 2 * WINDOWS[-1])] * 8  # more than the ring has blocks
+        for n, (window, length) in enumerate([*about, *turns]):
+            style = ["real", "leap", "real", "wild"][n % 4]
+            heads = 3 if window < 3 else 2
+            cache = Cache(config, bench.numbers, heads, config.queries, length, style, window)
+            insn = bench.place(cache, n)
+            bench.store(cache, insn, range(cache.start, length))
             dut._log.info("latency %d, stall %.1f: %s, %s", latency, stall, style, insn)
             await bench.attend(cache, insn)
         bench.stop()
@@ -232,7 +280,7 @@ async def appends_then_attends(dut):
                         heads=cache.heads,
                         stride=insn.stride,
                         position=last,
-                        addr=insn.addr + last // 32 * config.kv_block_units,
+                        addr=bench.block(insn, 0, last),
                     )
                 )
                 await sending
