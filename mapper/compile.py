@@ -196,11 +196,6 @@ class Compilation:
                 f"{path}: needs {values.words} words of vector memory, configuration "
                 f"{self.config.name!r} has {self.config.vector_words}"
             )
-        if values.column_words > limits.COLUMN:
-            raise UserError(
-                f"{path}: needs {values.column_words} words of vector memory a column, the "
-                f"machine takes {limits.COLUMN}"
-            )
         return values
 
     @cached_property

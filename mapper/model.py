@@ -156,7 +156,7 @@ class Model:
         check(1 <= len(self.layers) <= 1024, "layers must be from 1 to 1024", len(self.layers))
         check(
             self.head_dim in HEAD_DIMS,
-            f"head_dim must be {' or '.join(map(str, HEAD_DIMS))}",
+            f"head_dim must be one of {', '.join(map(str, HEAD_DIMS))}",
             self.head_dim,
         )
         check(

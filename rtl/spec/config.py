@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-ISA_VERSION = 5  # Bumped whenever an image of yesterday would compute something else today.
+ISA_VERSION = 6  # Bumped whenever an image of yesterday would compute something else today.
 
 # Linear cores, and the weight formats whose steps each takes as they are packed. They stand here,
 # and not with the components in `rtl/cores/`, since configurations and images are checked by hosts
@@ -53,7 +53,7 @@ DEFAULTS = {
 FUNCTIONAL = tuple(
     fmt.name for fmt in WeightFormat if not any(fmt.name in formats for formats in CORES.values())
 )
-HEAD_DIMS = (64, 128)  # elements of a head that attention can be built for
+HEAD_DIMS = (64, 128, 256)  # elements of a head that attention can be built for
 # What the weights of embeddings, and of most heads, are in.
 NEEDED = ("S8",)
 
@@ -74,7 +74,7 @@ class Config:
     queries : :class:`int`
         Query heads that one pass over a KV head serves.
     head_dim : :class:`int`
-        Elements of an attention head: a multiple of 64.
+        Elements of an attention head: one of `HEAD_DIMS`.
     vector_words : :class:`int`
         fp32 words of the vector memory.
     act_groups : :class:`int`
@@ -141,7 +141,7 @@ class Config:
         )
         check(
             self.head_dim in HEAD_DIMS,
-            f"head_dim must be {' or '.join(map(str, HEAD_DIMS))}",
+            f"head_dim must be one of {', '.join(map(str, HEAD_DIMS))}",
             self.head_dim,
         )
         check(

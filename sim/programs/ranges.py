@@ -24,7 +24,7 @@ from rtl.spec.isa import (
     Unit,
     Vector,
 )
-from rtl.spec.limits import HEADS, POSITIONS
+from rtl.spec.limits import COLUMN, GROUPS, HEADS, POSITIONS
 from sw_ref.checks import operands
 
 from .pieces import embed_units, largest, most_heads
@@ -97,13 +97,15 @@ LIMITED = {
         "tests/test_limits_rtl.py",
     ),
     (MatMul, "groups"): (
-        lambda c, w: range(1, c.act_groups + 1),
+        lambda c, w: range(1, min(GROUPS, c.act_groups) + 1),
         f"{COUNT}; the activation buffer",
     ),
     (MatMul, "act"): (lambda c, w: range(c.act_groups), "the activation buffer"),
     (MatMul, "dst"): (lambda c, w: _words(c, w, 1), WORDS),
     (MatMul, "stride"): (
-        lambda c, w: range(1, min(1 << 16, c.vector_words)) if c.columns > 1 else range(1 << 16),
+        lambda c, w: (
+            range(1, min(COLUMN + 1, c.vector_words)) if c.columns > 1 else range(COLUMN + 1)
+        ),
         f"{WORDS}; rule `overlap`",
     ),
     (MatMul, "column"): (lambda c, w: range(c.columns), "rule `column`"),
