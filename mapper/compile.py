@@ -186,17 +186,22 @@ class Compilation:
         return [*plan, Matrix("head", "head", parts, model.hidden // GROUP)]
 
     @cached_property
-    def values(self):
-        """Where values lie in the vector memory, a :class:`~mapper.place.Placement`."""
-        path = self.model.path
+    def placement(self):
+        """Where values would lie in a vector memory of any size, a
+        :class:`~mapper.place.Placement`."""
         with refused(self.model):
-            values = place_values(self.graph, self.config, COLUMN_WORDS)
-        if values.words > self.config.vector_words:
+            return place_values(self.graph, self.config, COLUMN_WORDS)
+
+    @property
+    def values(self):
+        """The placement, if the vector memory has room for it."""
+        needed, config = self.placement.words, self.config
+        if needed > config.vector_words:
             raise UserError(
-                f"{path}: needs {values.words} words of vector memory, configuration "
-                f"{self.config.name!r} has {self.config.vector_words}"
+                f"{self.model.path}: needs {needed} words of vector memory, configuration "
+                f"{config.name!r} has {config.vector_words}"
             )
-        return values
+        return self.placement
 
     @cached_property
     def packed(self):
@@ -206,27 +211,32 @@ class Compilation:
     @cached_property
     def memory(self):
         """Where all lies in DRAM, a :class:`~mapper.dram_layout.MemoryMap`."""
-        memory = self._memory(self._draft[0].units)
+        memory = self._memory(self.draft.units, self.packed.layer_units)
         _check_memory(self.config, self.model, memory)
         return memory
 
-    def _memory(self, program_units):
+    def _memory(self, program_units, layer_units):
         body = self.values.sections.layers.body
         return MemoryMap(
             self.config,
             self.model,
             self.context,
             program_units,
-            self.packed.layer_units,
+            layer_units,
             self.head.format,
             (self.embedding.format, centre_shift(self.embedding)),
             sum(node.gain_size for node in gains_of(body)),
         )
 
+    @property
+    def draft(self):
+        """The program before anything is packed: its size and its tokens depend on no address in
+        DRAM."""
+        return self._draft[0]
+
     @cached_property
     def _draft(self):
-        """The program as if it took no DRAM: its size and its tokens depend on no address there."""
-        return self._schedule(self._memory(0), None)
+        return self._schedule(self._memory(0, [1] * len(self.model.layers)), None)
 
     def _schedule(self, memory, tokens):
         with _legal(self.model):

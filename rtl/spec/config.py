@@ -8,6 +8,7 @@ from . import kv, presets
 from .dram import DRAMS, Dram
 from .formats import FORMATS
 from .isa import WeightFormat
+from .limits import COLUMN, GROUPS, PROGRAM_WORDS
 from .numbers import GROUP, KV_BLOCK, UNIT_BYTES
 from .sparse_modes import PATTERNS
 
@@ -18,6 +19,7 @@ __all__ = [
     "UNIT_BYTES",
     "ISA_VERSION",
     "HEAD_DIMS",
+    "MOST",
     "NATIVE",
     "CORES",
     "ASKED_FOR",
@@ -54,6 +56,8 @@ FUNCTIONAL = tuple(
     fmt.name for fmt in WeightFormat if not any(fmt.name in formats for formats in CORES.values())
 )
 HEAD_DIMS = (64, 128, 256)  # elements of a head that attention can be built for
+# The most that instructions can address.
+MOST = {"vector_words": COLUMN + 1, "act_groups": GROUPS + 1, "program_words": PROGRAM_WORDS}
 # What the weights of embeddings, and of most heads, are in.
 NEEDED = ("S8",)
 
@@ -145,18 +149,18 @@ class Config:
             self.head_dim,
         )
         check(
-            power_of_two(self.vector_words, 64, 1 << 18),
-            "vector_words must be a power of two from 64 to 262144",
+            power_of_two(self.vector_words, 64, MOST["vector_words"]),
+            f"vector_words must be a power of two from 64 to {MOST['vector_words']}",
             self.vector_words,
         )
         check(
-            power_of_two(self.act_groups, 2, 1024),
-            "act_groups must be a power of two from 2 to 1024",
+            power_of_two(self.act_groups, 2, MOST["act_groups"]),
+            f"act_groups must be a power of two from 2 to {MOST['act_groups']}",
             self.act_groups,
         )
         check(
-            power_of_two(self.program_words, 16, 4096),
-            "program_words must be a power of two from 16 to 4096",
+            power_of_two(self.program_words, 16, MOST["program_words"]),
+            f"program_words must be a power of two from 16 to {MOST['program_words']}",
             self.program_words,
         )
         check(

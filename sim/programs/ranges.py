@@ -63,6 +63,12 @@ def _shortest(config):
     return min(embed_units(config, fmt, 1) for fmt in config.embed_formats)
 
 
+def _longest(config):
+    """Words of the longest QUANT: of heads, or of activations."""
+    groups = min(GROUPS, config.act_groups)
+    return max(largest(Quant, "inner", config.head_dim), groups * GROUP)
+
+
 # (instruction, field): (the values, of a configuration and a world; why no others).
 LIMITED = {
     (Loop, "length"): (
@@ -133,9 +139,7 @@ LIMITED = {
     },
     (Quant, "outer"): (lambda c, w: range(1, 256), COUNT),
     (Quant, "inner"): (
-        lambda c, w: range(
-            GROUP, min(largest(Quant, "inner", c.head_dim), c.vector_words) + 1, GROUP
-        ),
+        lambda c, w: range(GROUP, min(_longest(c), c.vector_words) + 1, GROUP),
         f"{COUNT}; {WORDS}; rule `align`",
     ),
     (Quant, "a"): (lambda c, w: _words(c, w, GROUP, c.lanes), f"{WORDS}; rule `align`"),

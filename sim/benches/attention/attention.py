@@ -261,6 +261,8 @@ async def keeps_up_with_memory(dut):
     cycles, beats = await bench.attend(cache, insn), bench.memory.beats
     dut._log.info("%d beats took %d cycles", beats, cycles)
     lines = config.queries * (config.head_dim // config.lanes + 1)
-    bound = 80 + beats + lines + config.queries * config.head_dim // config.lanes + 60
+    # The last block's rescaling, of at least one shift by a few bits, waits for no keys.
+    rescaling = 4 * config.head_dim // config.beat_bytes
+    bound = 124 + beats + lines + config.queries * config.head_dim // config.lanes + rescaling
     assert cycles < bound, f"{beats} beats must take less than {bound} cycles, not {cycles}"
     bench.stop()
