@@ -66,6 +66,12 @@ def _check(config, model, context):
         model.heads % model.kv_heads == 0,
         f"{model.heads} query heads do not share {model.kv_heads} KV heads evenly",
     )
+    cap = model.shape.attention_cap
+    need(
+        not cap or cap == config.score_cap,
+        f"scores are capped at {cap:g}, the attention unit is built for a score_cap of "
+        f"{config.score_cap:g}",
+    )
     need(
         groups <= config.act_groups,
         f"{groups * GROUP} activations, the buffer holds {config.act_groups * GROUP}",
@@ -214,22 +220,22 @@ class Compilation:
         return found
 
     @cached_property
-    def values(self):
-        """Where values lie in the vector memory, a :class:`~mapper.place.Placement`."""
-        path = self.model.path
+    def placement(self):
+        """Where values would lie in a vector memory of any size, a
+        :class:`~mapper.place.Placement`."""
         with refused(self.model):
-            values = place_values(self.graph, self.config, COLUMN_WORDS)
-        if values.words > self.config.vector_words:
+            return place_values(self.graph, self.config, COLUMN_WORDS)
+
+    @property
+    def values(self):
+        """The placement, if the vector memory has room for it."""
+        needed, config = self.placement.words, self.config
+        if needed > config.vector_words:
             raise UserError(
-                f"{path}: needs {values.words} words of vector memory, configuration "
-                f"{self.config.name!r} has {self.config.vector_words}"
+                f"{self.model.path}: needs {needed} words of vector memory, configuration "
+                f"{config.name!r} has {config.vector_words}"
             )
-        if values.column_words > limits.COLUMN:
-            raise UserError(
-                f"{path}: needs {values.column_words} words of vector memory a column, the "
-                f"machine takes {limits.COLUMN}"
-            )
-        return values
+        return self.placement
 
     @cached_property
     def packed(self):
@@ -239,26 +245,31 @@ class Compilation:
     @cached_property
     def memory(self):
         """Where all lies in DRAM, a :class:`~mapper.dram_layout.MemoryMap`."""
-        memory = self._memory(self._draft[0].units)
+        memory = self._memory(self.draft.units, self.packed.layer_units)
         _check_memory(self.config, self.model, memory)
         return memory
 
-    def _memory(self, program_units):
+    def _memory(self, program_units, layer_units):
         return MemoryMap(
             self.config,
             self.model,
             self.context,
             program_units,
-            self.packed.layer_units,
+            layer_units,
             self.head.format,
             (self.embedding.format, centre_shift(self.embedding)),
             self.graph,
         )
 
+    @property
+    def draft(self):
+        """The program before anything is packed: its size and its tokens depend on no address in
+        DRAM."""
+        return self._draft[0]
+
     @cached_property
     def _draft(self):
-        """The program as if it took no DRAM: its size and its tokens depend on no address there."""
-        return self._schedule(self._memory(0), None)
+        return self._schedule(self._memory(0, [1] * len(self.model.layers)), None)
 
     def _schedule(self, memory, tokens):
         with _legal(self.model):

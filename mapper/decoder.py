@@ -234,9 +234,7 @@ def decoder(
     def repeat(name, kind, count, x):
         made = Layer(p, name, kind)
         assert layer(made, name) == made.nodes[-1].name
-        return Repeat(
-            name=name, inputs=(x,), size=p.hidden, body=tuple(made.nodes), count=count
-        )
+        return Repeat(name=name, inputs=(x,), size=p.hidden, body=tuple(made.nodes), count=count)
 
     def chain(x, counted, prefix=""):
         nodes = []
@@ -265,9 +263,7 @@ def decoder(
     x = norm(end, "norm", layers[-1].name, "norm")
     behind = list(end.nodes)
     if p.logit_scale != 1:
-        behind.append(
-            Scale(name="norm / scale", inputs=(x,), size=p.hidden, factor=p.logit_scale)
-        )
+        behind.append(Scale(name="norm / scale", inputs=(x,), size=p.hidden, factor=p.logit_scale))
         x = behind[-1].name
     behind.append(Head(name="head", inputs=(x,), size=p.vocab, weight="head", cap=p.logit_cap))
     return Graph((*before, *layers, *behind))

@@ -35,9 +35,7 @@ def _quantize(compilation):
     for n, (kind, layer) in enumerate(zip(order, compilation.model.layers)):
         if n == 0 or kind != order[n - 1]:
             yield f"{kind:12} " + " ".join(f"{m.name:12}" for m in plans[kind])
-        yield f"{n:12} " + " ".join(
-            f"{_numbers(stack(m, layer.linears)):12}" for m in plans[kind]
-        )
+        yield f"{n:12} " + " ".join(f"{_numbers(stack(m, layer.linears)):12}" for m in plans[kind])
     yield f"{'head':12} {compilation.head.format.name}"
 
 

@@ -4,15 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from host.errors import UserError
 from host.image.spool import Spool
-from rtl.spec.config import GROUP, UNIT_BYTES
-from rtl.spec.formats import sum_bits
+from rtl.spec.config import UNIT_BYTES
 from rtl.spec.isa import INSTRUCTION_BYTES
-from rtl.spec.limits import ACC_BITS
 from sw_ref.float32 import angles
 from sw_ref.graph import Angles
-from sw_ref.numerics import WINDOW
 
 from .pack_matrix import pack_matrix, threads
 from .place import vectors_of
@@ -81,22 +77,12 @@ class Packed:
         its centres are its layer's own."""
         config, linear = self.compilation.config, stack(matrix, linears)
         shift = centre_shift(linear)
-        self._check_sums(matrix, linear.format, shift)
         packed = pack_matrix(pool, config, matrix, linears, shift, self._factor, self._spool.write)
         if counted:
             tallies, fmt = self._tallies[matrix.name], packed.format
             tallies.setdefault(fmt, Tally(matrix=matrix, format=fmt)).add(config, packed)
         add_tensors(self._tensors, matrix, linears, packed)
         return packed.size
-
-    def _check_sums(self, matrix, fmt, shift):
-        """Refuse a matrix whose sums an accumulator cannot hold."""
-        bits = sum_bits(fmt, matrix.groups, shift, WINDOW)
-        if bits > ACC_BITS:
-            raise UserError(
-                f"{self.model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs "
-                f"may need {bits} bits, the accumulators have {ACC_BITS}"
-            )
 
     @property
     def tensors(self):

@@ -46,9 +46,7 @@ def fields(f, values):
     linears=LINEARS,
     norms=NORMS,
     outside=OUTSIDE,
-    fused=(
-        Fused(Names("attn_qkv", "attention.query_key_value"), ("q", "k", "v"), by_head=True),
-    ),
+    fused=(Fused(Names("attn_qkv", "attention.query_key_value"), ("q", "k", "v"), by_head=True),),
     fields=fields,
     hf_layers="gpt_neox.layers",
     toy={

@@ -23,7 +23,15 @@ def layer(b: Layer, x: str) -> str:
     return b.add("ffn / add", x, y)
 
 
-@family(gguf="llama", hf="llama", linears=LINEARS, norms=NORMS, fields=fields, interleaved=("q", "k"), fused=FUSED)
+@family(
+    gguf="llama",
+    hf="llama",
+    linears=LINEARS,
+    norms=NORMS,
+    fields=fields,
+    interleaved=("q", "k"),
+    fused=FUSED,
+)
 def llama(p: Hyperparameters) -> Graph:
     """The graph of a Llama."""
     return decoder(p, layer)

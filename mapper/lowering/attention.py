@@ -137,6 +137,7 @@ class LowerAttendCache(Lowering):
                     dst_reg=COLUMN_WORDS,
                     sums=d.start + query * lanes,
                     sums_reg=COLUMN_WORDS,
+                    cap=int(node.cap),
                     **self.window(to.cache, addr),
                 )
             )

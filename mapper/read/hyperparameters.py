@@ -50,7 +50,10 @@ def hyperparameters(
         ),
         head_dim=head_dim,
         ffn=f.integer(
-            "feed_forward_length", ("intermediate_size", "n_inner"), high=1 << 20, default=4 * hidden
+            "feed_forward_length",
+            ("intermediate_size", "n_inner"),
+            high=1 << 20,
+            default=4 * hidden,
         ),
         vocab=vocab,
         layers=f.integer("block_count", ("num_hidden_layers", "n_layer"), high=LAYERS_MOST),

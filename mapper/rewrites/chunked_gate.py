@@ -45,10 +45,7 @@ class ChunkedGate:
             return False
         gate, up = (body.maker(value) for value in node.inputs[:2])
         return (
-            all(
-                isinstance(each, Linear) and len(body.users(each.name)) == 1
-                for each in (gate, up)
-            )
+            all(isinstance(each, Linear) and len(body.users(each.name)) == 1 for each in (gate, up))
             and gate.inputs == up.inputs
         )
 

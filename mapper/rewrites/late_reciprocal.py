@@ -29,8 +29,7 @@ class LateReciprocal:
             return False
         products = body.users(node.name)
         return bool(products) and all(
-            isinstance(product, Linear) and not body.leaves(product.name)
-            for product in products
+            isinstance(product, Linear) and not body.leaves(product.name) for product in products
         )
 
     def apply(self, body, node):

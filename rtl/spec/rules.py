@@ -4,7 +4,7 @@ A rule has a name, by which the functional machine, `headrace verify` and tests 
 it. On a legal program the hardware and the functional machine agree in every bit.
 """
 
-from .limits import ACC_BITS, LOOP_DEPTH, POSITIONS, STREAMS_AHEAD, TOKENS_AHEAD
+from .limits import LOOP_DEPTH, POSITIONS, STREAMS_AHEAD, TOKENS_AHEAD
 from .numbers import KV_BLOCK, UNIT_WORDS
 
 
@@ -62,8 +62,6 @@ ORDER = {
     "and whose reserved bits are zero.",
     "format": "The configuration takes the format that the descriptor names, and that of EMBED, "
     "which is one of nibbles or bytes.",
-    "sum": "No sum of MATMUL over `groups` groups of the format, at the descriptor's shift of "
-    f"centres, can need more than the {ACC_BITS} bits of an accumulator.",
     "weights": "A sparse matrix has blocks of the modes that the configuration takes, and in each "
     "stripe a last one, which is no block of zeros, and none in the header after it. A "
     "row has an element once, not counting slots with the code 0.",

@@ -98,12 +98,16 @@ def attend_quantized(q, q_exponent, k, k_exponent, v, v_exponent, start=0, cap=0
     return torch.stack(numerators), torch.stack(denominators)
 
 
-def attend(q, k, v):
-    """Attention of float32 heads (queries, head_dim) to keys and values (positions, head_dim).
+def attend(q, k, v, start=0, cap=0.0):
+    """Attention of float32 heads (queries, head_dim) to keys and values (positions, head_dim), the
+    first of which is of position `start`.
 
-    q is scaled by log2(e) / sqrt(head_dim) already. Returns numerators and denominators, float32.
+    q is scaled by log2(e) / sqrt(head_dim) already. Scores are capped, unless `cap` is 0. Returns
+    numerators and denominators, float32.
     """
     parts = quantize(q, q.shape[-1], 16), quantize(k, k.shape[-1]), quantize(v, v.shape[-1])
     return attend_quantized(
-        *(x.to(int64) for values, exponent in parts for x in (values, exponent[:, 0]))
+        *(x.to(int64) for values, exponent in parts for x in (values, exponent[:, 0])),
+        start=start,
+        cap=cap,
     )

@@ -197,7 +197,7 @@ class MachineArithmetic(Float32):
                 group = slice(head * shared, (head + 1) * shared)
                 start = max(0, t + 1 - node.window) if node.window else 0
                 numerators, denominators = attend(
-                    q[t, group], k[start : t + 1, head], v[start : t + 1, head]
+                    q[t, group], k[start : t + 1, head], v[start : t + 1, head], start, node.cap
                 )
                 out[t, group] = ops.madd(numerators, ops.reciprocal(denominators)[:, None], 0.0)
         return out.flatten(1)

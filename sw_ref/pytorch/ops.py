@@ -191,11 +191,6 @@ def rms_reciprocal(x, eps):
     return rsqrt(madd(dot(x, x), 1.0 / x.shape[-1], eps))
 
 
-def centred(x):
-    """x less its mean, over the last axis."""
-    return nmadd(dot(x, torch.ones_like(x))[..., None], 1.0 / x.shape[-1], x)
-
-
 def rotate(low, high, cos, sin):
     """Halves of heads, turned by the angles of which the cosines and sines are given."""
     return (madd(low, cos, nmadd(high, sin, 0.0)), madd(high, cos, madd(low, sin, 0.0)))

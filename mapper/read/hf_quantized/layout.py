@@ -118,8 +118,7 @@ class Floats(Matrix):
 
     def transposed(self):
         return Transposed(
-            **vars(self)
-            | {"shape": self.shape[::-1], "decode": lambda: self.tensors[0].floats().T}
+            **vars(self) | {"shape": self.shape[::-1], "decode": lambda: self.tensors[0].floats().T}
         )
 
 
