@@ -131,9 +131,15 @@ class _Schedule:
         self.asm.node = repeat.name
         with self.asm.loop(count=repeat.count):
             for inner in repeat.inner:
-                self.repeat(inner)
+                if inner.count == 1 and not inner.inner:
+                    self.layer(inner)
+                else:
+                    self.repeat(inner)
             if not repeat.inner:
                 self.layer(repeat)
+            elif repeat.inner[-1].count > 1:
+                self.asm.node = repeat.name
+                self.to.emit(Scalar(rd=TEMP))  # two loops may not end in one instruction
 
     def layer(self, kind):
         """A layer; registers have where its gains and biases, and its KV cache, lie in DRAM."""

@@ -62,6 +62,8 @@ def activation(f: Fields, default: str, key: str | tuple[str, ...] = "hidden_act
 def biases(f: Fields):
     """Products with biases: those that `attention_bias` and `mlp_bias` of a `config.json` say, or
     that a GGUF file has."""
+    if f.is_gguf:
+        return {"biased": f.biased}
     found: tuple[str, ...] = ()
     if f.flag(None, "attention_bias"):
         found += ("q", "k", "v", "o")

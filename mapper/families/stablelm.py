@@ -20,11 +20,11 @@ def layer(b: Layer, x: str) -> str:
 
 def fields(f, values):
     """Biases of queries, keys and values, and whether layers are parallel."""
-    biased = f.flag(None, "use_qkv_bias")
+    biased = f.biased if f.is_gguf else ("q", "k", "v") if f.flag(None, "use_qkv_bias") else ()
     if f.flag(None, "qk_layernorm"):
         f.refuse("qk_layernorm", "false", True)
     return activation(f, "silu") | {
-        "biased": frozenset(("q", "k", "v") if biased else ()),
+        "biased": frozenset(biased),
         "parallel": f.flag("use_parallel_residual", "use_parallel_residual"),
     }
 

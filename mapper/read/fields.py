@@ -30,10 +30,18 @@ class Fields:
     values : :class:`dict`
     prefix : :class:`str` or None
         What GGUF's keys begin with, ``llama.``; None if it is a `config.json`.
+    biased : frozenset of :class:`str`
+        Of a GGUF file, the matrices that have a bias there, by their names in the graph.
     """
 
-    def __init__(self, path, values: dict[str, Any], prefix: str | None = None):
-        self.path, self.values, self.prefix = path, values, prefix
+    def __init__(
+        self,
+        path,
+        values: dict[str, Any],
+        prefix: str | None = None,
+        biased: frozenset[str] = frozenset(),
+    ):
+        self.path, self.values, self.prefix, self.biased = path, values, prefix, biased
         self.asked: set[str] = set()
 
     @property

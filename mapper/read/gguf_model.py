@@ -158,7 +158,12 @@ def read(path):
     """Read the :class:`Model` in a GGUF file. Matrices are read when they are asked for."""
     file = File(path)
     family = family_of(file)
-    f = Fields(path, file.metadata, f"{file.of_type('general.architecture', str)}.")
+    biased = frozenset(
+        name
+        for name, its in family.linears.items()
+        if f"blk.0.{its.gguf}.bias" in file.tensors
+    )
+    f = Fields(path, file.metadata, f"{file.of_type('general.architecture', str)}.", biased)
     context = context_of(f)
     embedding = file.tensors.get("token_embd.weight")
     vocab = f.integer(

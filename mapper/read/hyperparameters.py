@@ -66,5 +66,5 @@ def hyperparameters(
     )
     if family.rotary:
         context = context_of(f) if context is None else context
-        values["rope"] = rotary(f, head_dim, context, tensors)
+        values["rope"] = rotary(f, head_dim, context, tensors, "full_attention")
     return Hyperparameters(**values | family.fields(f, values))

@@ -160,7 +160,7 @@ def toy_model(
         bos=None,
         tokenizer="{}",
         chat_template=None,
-        layers=Layers(layers, made.__getitem__),
+        layers=Layers(shape.layers, made.__getitem__),
         outside=outside,
         shape=shape,
         load_embedding=lambda: embedding,
