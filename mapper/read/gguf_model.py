@@ -159,9 +159,7 @@ def read(path):
     file = File(path)
     family = family_of(file)
     biased = frozenset(
-        name
-        for name, its in family.linears.items()
-        if f"blk.0.{its.gguf}.bias" in file.tensors
+        name for name, its in family.linears.items() if f"blk.0.{its.gguf}.bias" in file.tensors
     )
     f = Fields(path, file.metadata, f"{file.of_type('general.architecture', str)}.", biased)
     context = context_of(f)
