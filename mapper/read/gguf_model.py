@@ -122,8 +122,14 @@ class Tensors:
         """The :class:`~mapper.families.Fused` that has a tensor, its first row there, and how many
         rows that has; None where it is by itself."""
         part = name.removesuffix("_bias")
+
+        def there(names):
+            return f"{prefix}{names.gguf}.weight" in self.file.tensors
+
         for its in self.family.fused:
-            if part in its.parts and f"{prefix}{its.names.gguf}.weight" in self.file.tensors:
+            # Phi-3's `ffn_up` has the gate's rows, too.
+            apart = all(there(self.family.linears[each]) for each in its.parts)
+            if part in its.parts and there(its.names) and not apart:
                 rows = [self.sizes[each] for each in its.parts]
                 at = its.parts.index(part)
                 return its, sum(rows[:at]), sum(rows)
@@ -159,9 +165,7 @@ def read(path):
     file = File(path)
     family = family_of(file)
     biased = frozenset(
-        name
-        for name, its in family.linears.items()
-        if f"blk.0.{its.gguf}.bias" in file.tensors
+        name for name, its in family.linears.items() if f"blk.0.{its.gguf}.bias" in file.tensors
     )
     f = Fields(path, file.metadata, f"{file.of_type('general.architecture', str)}.", biased)
     context = context_of(f)
