@@ -69,6 +69,7 @@ class Tensors:
         self.folder, self.family, self.shape, self.bits = folder, family, shape, bits
         self.layout, self.used = layout_of(folder), set()
         self.graph = family.graph(shape)
+        self.gains = {*family.norms, "norm"}  # of norms, which have an offset in some families
 
     def name(self, tensor):
         """The folder's name for a tensor, without that of its layer."""
@@ -182,9 +183,7 @@ def read(path, bits=8):
     def vector(name, tensor, rows=None):
         values = tensor.floats()
         values = values if rows is None else values[rows]
-        return values + offset if name in gains else values
-
-    gains = {*family.norms, "norm"}
+        return values + offset if name in tensors.gains else values
 
     def load(index):
         its = found[index].items()
