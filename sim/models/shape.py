@@ -174,13 +174,8 @@ def draw(config, random):
 
 def smaller(shape):
     """Yield shapes that are smaller, or simpler, in one way."""
-    for name, step in (
-        ("layers", 1),
-        ("ffn", GROUP),
-        ("hidden", GROUP),
-        ("vocab", 1),
-        ("context", 1),
-    ):
+    for name in ("layers", "ffn", "hidden", "vocab", "context"):
+        step = GROUP if name in ("ffn", "hidden") else 1
         value = getattr(shape, name)
         if value > step:
             yield replace(shape, **{name: step * (value // step // 2)})
