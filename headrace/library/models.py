@@ -209,6 +209,12 @@ class Program(Model):
         """Refuse to: this is compiled already."""
         raise UserError(f"{self.path}: must be a model, this is an image already")
 
+    def fitting(
+        self, base: Machine | None = None, fixed: Collection[str] = ()
+    ) -> tuple[Machine, str | None]:
+        """What it was compiled for."""
+        return self.machine, None
+
     def image(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
         """The image, if it runs on the machine."""
         if context is not None:

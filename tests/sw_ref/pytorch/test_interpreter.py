@@ -8,6 +8,7 @@ import torch
 
 from mapper.compile import compile_model
 from mapper.families import FAMILIES
+from mapper.needs import needs
 from mapper.passes import lowerable
 from mapper.plan import centre_shift, plan_of, stack
 from mapper.quantize import integer_groups
@@ -94,6 +95,22 @@ def same_as_pytorch(config, model, length=37):
 @pytest.mark.parametrize("tied", [True, False])
 def test_program_equals_pytorch(name, tied):
     same_as_pytorch(CONFIGS[name], toy_model(tied=tied, heads=6, kv_heads=2))
+
+
+@pytest.mark.seconds(5)
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        dict(ffn=96),
+        dict(hidden=32, ffn=32 * 1023, layers=1, kv_heads=1),  # as many groups as there can be
+        dict(heads=4, kv_heads=2, head_dim=256),
+    ],
+    ids=["odd", "deep", "long heads"],
+)
+def test_sizes_equal_pytorch(sizes):
+    model = toy_model(**sizes)
+    need = needs(model, CONFIGS["odd"])
+    same_as_pytorch(replace(CONFIGS["odd"], **need.values(need.lacking(CONFIGS["odd"]))), model, 4)
 
 
 @pytest.mark.seconds(1)
