@@ -254,9 +254,7 @@ def _ring(insn, units):
         within,
     )
     least = kv.ring_blocks(insn.length, insn.window)
-    need(
-        insn.stride >= least * units, "ring", f"`stride` of {least} blocks", insn.stride // units
-    )
+    need(insn.stride >= least * units, "ring", f"`stride` of {least} blocks", insn.stride // units)
 
 
 def _attend(insn, bounds, columns):
