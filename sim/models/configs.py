@@ -9,9 +9,15 @@ __all__ = ["CONFIGS", "of_files"]
 
 
 def of_files(core, size="small"):
-    """A configuration of a core with the formats of files, and none of those that it has anyway."""
+    """A configuration of a core with the formats of files, none of those that it has anyway, and
+    Gemma 2's cap of scores.
+    """
     return replace(
-        get(size), name=f"{size}-{core}-files", core=core, formats=("U4", "S8", *ASKED_FOR)
+        get(size),
+        name=f"{size}-{core}-files",
+        core=core,
+        formats=("U4", "S8", *ASKED_FOR),
+        score_cap=50.0,
     )
 
 
