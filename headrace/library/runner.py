@@ -12,7 +12,8 @@ from host.language import generate as generation
 from host.language.generate import Session
 from host.language.sampling import Sampler, Sampling
 from host.language.statistics import Statistics
-from host.language.tokenizer import TextStream, Tokenizer
+from host.language.text_stream import TextStream
+from host.language.tokenizer import Tokenizer
 from host.progress import steps
 
 from .. import devices
@@ -166,7 +167,7 @@ class Runner:
         run.
         """
         text = self.tokenizer.chat([{"role": "user", "content": prompt}]) if chat else prompt
-        ids = self.tokenizer.encode(text)
+        ids = self.tokenizer.encode(text, end=not chat)
         self.check(ids)
         return ids
 

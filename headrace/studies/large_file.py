@@ -113,7 +113,9 @@ def write(path, shape, seed=1):
     writer.add_float32("llama.attention.layer_norm_rms_epsilon", 1e-5)
     writer.add_string("tokenizer.ggml.model", "gpt2")
     writer.add_string("tokenizer.ggml.pre", "llama-bpe")
-    writer.add_array("tokenizer.ggml.tokens", [f"t{n}" for n in range(shape.vocab)])
+    writer.add_array(
+        "tokenizer.ggml.tokens", ["t", "0", *(f"t{n}" for n in range(shape.vocab - 2))]
+    )
     writer.add_array("tokenizer.ggml.merges", ["t 0"])
     writer.add_bool("tokenizer.ggml.add_bos_token", False)
     for name, rows, columns, kind in shape.matrices():
