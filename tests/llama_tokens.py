@@ -1,8 +1,8 @@
-"""llama.cpp's tokens: ``python -m tests.llama_tokens FILE``, with a JSON list of texts on stdin.
+"""llama.cpp's tokens: ``python -m tests.llama_tokens FILE ...``, with texts, a JSON list, on stdin.
 
-A program of its own, since llama.cpp ends the process where it finds a file wrong. It prints a JSON
-object: ``ids``, the tokens of each text, with BOS and EOS where the file adds them, and ``ends``,
-the tokens that end an answer.
+A program of its own, since llama.cpp ends the process where it finds a file wrong. For each GGUF
+file it prints a line of JSON, an object: ``ids``, the tokens of each text, with BOS and EOS where
+the file adds them, and ``ends``, the tokens that end an answer.
 """
 
 import ctypes
@@ -17,17 +17,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def answers(path, texts):
-    """What llama.cpp makes of texts with the tokenizer in a GGUF file."""
+def answers(paths, texts):
+    """What llama.cpp makes of texts with the tokenizers in GGUF files: an object for each."""
     done = subprocess.run(
-        [sys.executable, "-m", __name__, str(path)],
+        [sys.executable, "-m", __name__, *map(str, paths)],
         cwd=ROOT,
         input=json.dumps(texts),
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 class Parameters(ctypes.Structure):
@@ -45,6 +45,7 @@ def library():
         ("llama_model_default_params", Parameters),
         ("llama_model_load_from_file", pointer, ctypes.c_char_p, Parameters),
         ("llama_model_get_vocab", pointer, pointer),
+        ("llama_model_free", None, pointer),
         ("llama_vocab_n_tokens", ctypes.c_int32, pointer),
         ("llama_vocab_is_eog", ctypes.c_bool, pointer, ctypes.c_int32),
         (
@@ -59,22 +60,28 @@ def library():
     return llama
 
 
-def main(path):
-    llama = library()
-    quiet = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
-    llama.llama_log_set(quiet, None)
+def tokens(llama, path, texts):
+    """The object that is printed for a file."""
     model = llama.llama_model_load_from_file(path.encode(), llama.llama_model_default_params())
-    vocab = llama.llama_model_get_vocab(model)
-    found = []
-    for text in json.load(sys.stdin):
+    vocab, found = llama.llama_model_get_vocab(model), []
+    for text in texts:
         data = text.encode()
         space = (ctypes.c_int32 * (len(data) + 8))()
         count = llama.llama_tokenize(vocab, data, len(data), space, len(space), True, True)
         found.append(space[:count])
     count = llama.llama_vocab_n_tokens(vocab)
     ends = [n for n in range(count) if llama.llama_vocab_is_eog(vocab, n)]
-    print(json.dumps({"ids": found, "ends": ends}))
+    llama.llama_model_free(model)
+    return {"ids": found, "ends": ends}
+
+
+def main(paths):
+    llama, texts = library(), json.load(sys.stdin)
+    quiet = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
+    llama.llama_log_set(quiet, None)
+    for path in paths:
+        print(json.dumps(tokens(llama, path, texts)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

@@ -118,6 +118,8 @@ def tables(file, vocab):
             out[key] = file.of_type(KEY + key, bool, default=silent)
     if model == "t5":
         out["charsmap"] = charsmap(file)
+        # llama.cpp puts a space before each word where it merges spaces, the first one included.
+        out["add_space_prefix"] |= out["remove_extra_whitespaces"]
     else:
         out.pop("remove_extra_whitespaces", None)  # llama.cpp keeps them
     # llama.cpp, too, knows by the name alone that this family's tokens take the spaces behind them.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from .pre_tokenizers import PRE_TOKENIZERS
 
 
-__all__ = ["Defaults", "defaults", "ends", "hidden", "shown"]
+__all__ = ["Defaults", "defaults", "ends", "hidden", "plain", "shown"]
 
 
 # Names that end an answer, whatever the file says of them.
@@ -60,9 +60,13 @@ def ends(ids):
         found |= {next((name for name in same if name in ids), "")} - {""}
     if _without_end(ids):
         found.discard("<|end|>")
-    if "<|tool_response>" in ids:
-        found.discard("</s>")
+    found -= plain(ids)
     return sorted(ids[name] for name in found)
+
+
+def plain(ids):
+    """Names that are normal tokens, whatever their types."""
+    return {"</s>"} & ids.keys() if "<|tool_response>" in ids else set()
 
 
 def hidden(ids):

@@ -9,7 +9,7 @@ from tokenizers import AddedToken
 
 from host.errors import UserError
 
-from .special import hidden, shown
+from .special import hidden, plain, shown
 
 
 __all__ = ["Type", "Vocabulary", "check_scores", "refuse"]
@@ -71,11 +71,14 @@ class Vocabulary:
             twice = next(name for name in names if name in seen or seen.add(name))
             refuse(f"every token must appear once, {twice[:40]!r} appears again")
         ids = {name: n for n, name in enumerate(names)}
-        control, user = hidden(ids), shown(ids)
-        types: list[int] = [
-            Type.CONTROL if n in control else Type.USER_DEFINED if n in user else its
-            for n, its in enumerate(types)
-        ]
+        types: list[int] = list(types)
+        for its, found in (
+            (Type.CONTROL, hidden(ids)),
+            (Type.USER_DEFINED, shown(ids)),
+            (Type.NORMAL, (ids[name] for name in plain(ids))),
+        ):
+            for n in found:
+                types[n] = its
         return cls(names, types, [float(score) for score in scores])
 
     @property
