@@ -94,7 +94,7 @@ def quantize(
     ----------
     name : :class:`str` or :class:`~pathlib.Path`
         A model that ``headrace.load`` takes. Metadata of a GGUF file is copied. The tokenizer of a
-        folder must be byte-level BPE.
+        folder must be one that GGUF describes: byte-level BPE, SentencePiece BPE or unigram.
     kind, head : :class:`str`
         Types, such as ``"Q4_0"``: of the layers' matrices, or ``"mixed"``, llama-quantize's Q4_K_M;
         and of the embedding and the head, by default `kind` if that is F32, F16 or BF16, Q8_0 if it

@@ -59,7 +59,11 @@ def fields(data):
 def message(data, **names):
     """The last value of each field that `names` has a number and a default of."""
     found = dict(fields(data))
-    return {name: found.get(number, default) for name, (number, default) in names.items()}
+    out = {name: found.get(number, default) for name, (number, default) in names.items()}
+    for name, (_, default) in names.items():
+        if not isinstance(out[name], type(default)):
+            raise ValueError(f"a field {name} of another type")
+    return out
 
 
 def piece(data):

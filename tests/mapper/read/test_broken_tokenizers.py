@@ -214,7 +214,7 @@ def test_tokenizer_json(tmp_path, what):
 def test_commands(tmp_path, capsys, command):
     """Every command that reads a model refuses it at once, with exit code 2."""
     path = families.write(tmp_path / "m.gguf", "gpt2", pre="unheard")
-    out, text = tmp_path / "out", tmp_path / "text"
+    out, text = tmp_path / "out.safetensors", tmp_path / "text"
     text.write_text("hello")
     more = {
         "compile": ["--output", out],
