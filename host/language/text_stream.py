@@ -13,15 +13,16 @@ class TextStream:
     ----------
     tokenizer : :class:`host.language.tokenizer.Tokenizer`
     before : sequence of :class:`int`
-        Tokens that the text goes on from. Without, it begins: SentencePiece's space in front of a
-        text's first word is none of the text.
+        Tokens that the text goes on from. Without, and behind a special token, it begins:
+        SentencePiece's space in front of a text's first word is none of the text.
     """
 
     def __init__(self, tokenizer, before=()):
         self.tokenizer = tokenizer
         # What is decoded next, whose first `shown` characters are out already. Spacing depends on
         # what came before, and so do bytes: they make characters only with all of these.
-        self.ids, self.shown = self.context(list(before[-CONTEXT:]))
+        before = list(before[-CONTEXT:]) if tokenizer.within(before) else []
+        self.ids, self.shown = self.context(before)
         self.new = 0  # tokens that have given no text yet
 
     def context(self, ids):

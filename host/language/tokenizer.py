@@ -128,16 +128,23 @@ class Tokenizer:
         before = [] if self.bos is None or ids[:1] == [self.bos] else [self.bos]
         return [*before, *ids, *(self.suffix if end else ())]
 
+    def within(self, ids):
+        """Whether a text goes on behind some tokens: at first, and behind a special one, it begins
+        anew."""
+        return len(ids) > 0 and ids[-1] not in self._added
+
     def continuation(self, text, after=()):
         """Tokens of a text that goes on where the tokens `after` ended; without, it begins."""
         try:
             text.encode()
         except UnicodeEncodeError:
             raise UserError("prompt: must be UTF-8 text, not bytes that are none") from None
-        # Behind a special token, a text begins anew.
-        within = len(after) > 0 and after[-1] not in self.inner.get_added_tokens_decoder()
-        inner = self._continuing if within else self.inner
+        inner = self._continuing if self.within(after) else self.inner
         return inner.encode(text, add_special_tokens=False).ids
+
+    @cached_property
+    def _added(self):
+        return frozenset(self.inner.get_added_tokens_decoder())
 
     @cached_property
     def _continuing(self):

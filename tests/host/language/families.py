@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-VOCAB = 3000
+VOCAB = 1500
 SPECIAL = ("<unk>", *corpus.SPECIAL)
 USER = ("<tool>", "<br>")  # tokens that are matched whole, and shown
 BYTES = [f"<0x{b:02X}>" for b in range(256)]
@@ -196,6 +196,7 @@ def small(name):
     return sentencepiece_bpe(name == "llama2")
 
 
+@cache
 def metadata(name):
     """Metadata of a GGUF file with a family's tokenizer, as llama.cpp's converter writes it."""
     about, key = json.loads(small(name).to_str()), "tokenizer.ggml."

@@ -122,9 +122,10 @@ def test_streams(written, name):
 
 @SMALL
 def test_streams_go_on(written, name):
-    """A text is the same wherever it is cut into a prompt and its continuation."""
+    """A text is the same wherever it is cut into a prompt and its continuation, but for the space
+    in front of a word that begins anew, behind a special token."""
     ours = of_file(written[name])
-    for text in STRINGS[::19]:
+    for text in STRINGS[::23]:
         ids = ours.encode(text)
         whole = ours.decode(ids)
         for at in range(1, len(ids)):
@@ -132,5 +133,30 @@ def test_streams_go_on(written, name):
             if "\ufffd" in before:
                 continue
             stream = TextStream(ours, ids[:at])
-            said = [stream.add(n) for n in ids[at:]]
-            assert before + "".join([*said, stream.finish()]) == whole, (text, at)
+            said = "".join([*(stream.add(n) for n in ids[at:]), stream.finish()])
+            anew = ids[at - 1] in ours.inner.get_added_tokens_decoder()
+            rest = whole.removeprefix(before)
+            assert before + rest == whole
+            assert said == rest or anew and said == rest.removeprefix(" "), (text, at)
+
+
+def test_space_in_front(written):
+    """SentencePiece's space in front of a text is put, and taken away, where the text begins."""
+    ours = of_file(written["llama2"])
+    word = ours.encode("hello")
+    begin, stop = ours.encode("<s>"), ours.encode("</s>")
+    assert ours.decode(word) == "hello" and ours.inner.id_to_token(word[0]).startswith("\u2581")
+    assert ours.continuation("hello") == ours.continuation("hello", begin) == word
+    assert ours.continuation(" hello", word) == word
+    assert ours.decode([*word, *ours.continuation("hello", word)]) == "hellohello"
+    for before, text in (
+        ((), "hello"),
+        (begin, "hello"),
+        ([*word, *stop], "hello"),
+        (word, " hello"),
+    ):
+        stream = TextStream(ours, before)
+        assert "".join(stream.add(n) for n in word) == text
+    gemma = of_file(written["gemma"])
+    word = gemma.encode(" hello")
+    assert gemma.continuation(" hello", word) == word and gemma.decode(word) == " hello"
