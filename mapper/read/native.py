@@ -14,7 +14,10 @@ from host.errors import UserError
 from rtl.spec.isa import WeightFormat
 
 from ..families import FAMILIES
+from .bounds import brief
+from .fields import Fields
 from .hf_quantized.headrace import METHOD
+from .hyperparameters import differing, hyperparameters
 
 
 __all__ = ["save"]
@@ -43,12 +46,13 @@ def tensors(model):
         for part, names in family.linears.items():
             formats.add(layer.linears[part].format)
             add(f"model.layers.{n}.{names.hf}.weight", layer.linears[part])
-        for part, names in family.norms.items():
-            out[f"model.layers.{n}.{names.hf}.weight"] = layer.vectors[part]
+        for part, values in layer.vectors.items():
+            names, suffix = family.file_names(part)
+            out[f"model.layers.{n}.{names.hf}.{suffix}"] = values
     add("model.embed_tokens.weight", model.embedding)
     if not model.tied:
         add("lm_head.weight", model.head)
-    out["model.norm.weight"] = model.norm
+    out["model.norm.weight"] = model.outside["norm"]
     if len(formats) != 1:
         raise UserError(
             f"{model.path}: layers must have one format, not "
@@ -58,13 +62,15 @@ def tensors(model):
 
 
 def configuration(model, fmt: WeightFormat):
-    """What `config.json` says."""
-    family = FAMILIES[model.family]
-    return {
+    """What `config.json` says.
+
+    Raises :exc:`~host.errors.UserError` for a model of which it does not say all: what has other
+    hyperparameters than a Llama's.
+    """
+    family, shape = FAMILIES[model.family], model.shape
+    found = {
         "architectures": [f"{family.title}ForCausalLM"],
-        "model_type": family.hf,
-        "hidden_act": "silu",
-        **{key: values[0] for key, values in family.hf_fields.items()},
+        "model_type": family.called("hf")[0],
         "hidden_size": model.hidden,
         "intermediate_size": model.ffn,
         "num_hidden_layers": len(model.layers),
@@ -73,13 +79,21 @@ def configuration(model, fmt: WeightFormat):
         "head_dim": model.head_dim,
         "vocab_size": model.vocab,
         "max_position_embeddings": model.context,
-        "rms_norm_eps": model.rms_eps,
-        "rope_theta": model.rope_theta,
+        "rms_norm_eps": shape.norm_eps,
+        "rope_theta": shape.rope.theta if shape.rope else None,
         "tie_word_embeddings": model.tied,
         "bos_token_id": model.bos,
         "eos_token_id": list(model.eos),
         "quantization_config": {"quant_method": METHOD, "format": fmt.name.lower()},
     }
+    said = hyperparameters(family, Fields(model.path, found), model.vocab)
+    name = differing(shape, said)
+    if name is not None:
+        raise UserError(
+            f"{model.path}: a folder in the machine's own numbers cannot say that {name} is "
+            f"{brief(getattr(shape, name))}; take a model without it"
+        )
+    return found
 
 
 def save(model, folder, tokenizer_json):

@@ -144,13 +144,13 @@ def toy_model(
         )
 
     made = [layer(n, graph.layer_shapes[kind]) for n, kind in enumerate(graph.order)]
+    embedding = round_s8("embedding", "toy", normal(vocab, hidden, 3.0))
+    head = round_s8("head", "toy", normal(vocab, hidden))
     outside = {
         name: vector(name, *size) if len(size) == 1 else normal(*size, 3.0)
         for name, size in graph.shapes.items()
         if name not in ("embedding", "head")
     }
-    embedding = round_s8("embedding", "toy", normal(vocab, hidden, 3.0))
-    head = round_s8("head", "toy", normal(vocab, hidden))
     return Model(
         name="toy",
         path="toy",

@@ -18,7 +18,7 @@ EXPECTED = {
         "layer / attention / attend: keys and values before queries",
         "layer / ffn / silu: gate and up in chunks",
     ],
-    "quantize": ["down              128    192  down 0 to 128", " head  S8"],
+    "quantize": ["down              128    192  down 0 to 128", "head         S8"],
     "place": ["         0  program", "   256    128     1 to    2  embedding"],
     "schedule": ["   0  scalar rd=3  # embedding"],
 }

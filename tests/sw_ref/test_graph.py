@@ -28,8 +28,8 @@ def test_listing_and_order():
         "x = Linear(weight=wx, bias=None): 8",
         "layer = Repeat(x, count=3): 8",
         "    a = Linear(layer, weight=wa, bias=ba): 8",
-        "    b = Add(layer, a): 8",
-        "norm = Norm(layer, gain=gain, eps=0.5): 8",
+        "    b = Add(layer, a, factor=1.0): 8",
+        "norm = Norm(layer, gain=gain, eps=0.5, heads=1): 8",
     ]
 
 
@@ -65,15 +65,31 @@ def test_refused(nodes, message):
 def test_shapes_of_a_layers_tensors():
     linear = Linear(name="a", inputs=("norm",), size=4, weight="wa", bias="ba")
     graph = Graph((SOURCE, Repeat(name="x2", inputs=("x",), size=8, body=(), count=1)))
-    assert graph.layer_shapes == {}
+    assert graph.layer_shapes == {"x2": {}}
     body = (Norm(name="norm", inputs=("layer",), size=8, gain="gain", eps=0.5), linear)
     graph = Graph((SOURCE, Repeat(name="layer", inputs=("x",), size=8, body=body, count=3)))
-    assert graph.layer_shapes == {"gain": (8,), "wa": (4, 8), "ba": (4,)}
+    assert graph.layer_shapes == {"layer": {"gain": (8,), "wa": (4, 8), "ba": (4,)}}
+
+
+def test_layers_in_a_pattern():
+    """Kinds of layers, which of them each layer is of, and its tensors."""
+
+    def layer(name, x, count):
+        body = (Norm(name=f"{name} / norm", inputs=(name,), size=8, gain=f"g{name}", eps=0.5),)
+        return Repeat(name=name, inputs=(x,), size=8, body=body, count=count)
+
+    body = (layer("a", "both", 2), layer("b", "a", 1))
+    both = Repeat(name="both", inputs=("x",), size=8, body=body, count=2)
+    graph = Graph((SOURCE, both, layer("c", "both", 1)))
+    assert graph.order == ["a", "a", "b", "a", "a", "b", "c"]
+    assert list(graph.kinds) == ["a", "b", "c"] and both.layers == 6
+    assert graph.layer_shapes == {name: {f"g{name}": (8,)} for name in "abc"}
+    assert graph.repeats == (both, graph.kinds["c"])
 
 
 def attending(*queries):
     """A graph whose queries, called q, come of some nodes."""
-    heads = {"heads": 1, "kv_heads": 1, "head_dim": 64}
+    heads = {"heads": 1, "kv_heads": 1, "head_dim": 64, "scale": 1 / 8}
     return Graph(
         (SOURCE, *queries, Attend(name="attend", inputs=("q", "x", "x"), size=64, **heads))
     )

@@ -8,6 +8,7 @@ import torch
 
 from mapper.compile import compile_model
 from mapper.families import FAMILIES
+from mapper.needs import needs
 from mapper.passes import lowerable
 from mapper.plan import centre_shift, plan_of, stack
 from mapper.quantize import integer_groups
@@ -27,6 +28,11 @@ CONFIGS = {
     "odd": Config(name="odd", beat_bits=256, columns=3, lanes=16, queries=2, vector_words=16384),
     "lut": get("wide-lut"),
 }
+
+
+def roomy(config):
+    """The configuration with more vector memory and program words, which other families need."""
+    return replace(config, vector_words=1 << 17, program_words=4096)
 
 
 def whole_integers(model):
@@ -91,6 +97,22 @@ def test_program_equals_pytorch(name, tied):
     same_as_pytorch(CONFIGS[name], toy_model(tied=tied, heads=6, kv_heads=2))
 
 
+@pytest.mark.seconds(5)
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        dict(ffn=96),
+        dict(hidden=32, ffn=32 * 1023, layers=1, kv_heads=1),  # as many groups as there can be
+        dict(heads=4, kv_heads=2, head_dim=256),
+    ],
+    ids=["odd", "deep", "long heads"],
+)
+def test_sizes_equal_pytorch(sizes):
+    model = toy_model(**sizes)
+    need = needs(model, CONFIGS["odd"])
+    same_as_pytorch(replace(CONFIGS["odd"], **need.values(need.lacking(CONFIGS["odd"]))), model, 4)
+
+
 @pytest.mark.seconds(1)
 @pytest.mark.parametrize("name", ["small", "wide"])
 @pytest.mark.parametrize("fmt", [*get("small-lut").formats, *FUNCTIONAL])
@@ -116,7 +138,7 @@ def test_shipped_models_equal_pytorch(name):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families_equal_pytorch(family):
     model = toy_model(heads=6, kv_heads=2, family=family)
-    config = replace(CONFIGS["odd"], lanes=8, score_cap=model.shape.attention_cap)
+    config = replace(roomy(CONFIGS["odd"]), lanes=8, score_cap=model.shape.attention_cap)
     same_as_pytorch(config, model, length=50 if model.shape.window else 9)
 
 
@@ -208,10 +230,11 @@ def test_machine_arithmetic_is_near_float32(family):
 
 @pytest.mark.seconds(1)
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("family", ["llama", "gemma3", "gptneox"])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_tokens_order_every_hazard(name, seed):
+def test_tokens_order_every_hazard(name, family, seed):
     """Units that run in any order between the tokens give the same bits."""
-    config, model = CONFIGS[name], toy_model()
+    config, model = roomy(CONFIGS[name]), toy_model(family=family)
     image = compile_model(model, config, context=64)
     ids = [1, 2, 3, 4, 5, 6, 7]
     _, expected = run(image, config, ids)

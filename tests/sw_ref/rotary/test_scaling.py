@@ -11,7 +11,7 @@ from sw_ref.rotary import KINDS, RopeScaling, frequencies, table
 @pytest.mark.parametrize("dim, theta", [(64, 1e4), (128, 5e5), (96, 1e6), (32, 10000)])
 def test_default_is_what_evaluation_computes(dim, theta):
     both = np.concatenate(table(dim, theta, RopeScaling(), 200), -1)
-    expected = angles(Angles(name="angles", size=dim, theta=theta), 200)
+    expected = angles(Angles(name="angles", size=dim, dim=dim, theta=theta), 200)
     np.testing.assert_array_equal(both.view(np.uint32), expected.view(np.uint32))
 
 
