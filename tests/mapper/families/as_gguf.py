@@ -33,6 +33,8 @@ ARCHITECTURES = {
     "gpt_neox": "gptneox",
     "bitnet": "bitnet",
 }
+# What the library's table knows by the names of the first files alone.
+RENAMED = {"attn_sub_norm": "inner_attn_ln", "ffn_sub_norm": "ffn_layernorm"}
 SIDE_BY_SIDE = ("llama", "smollm3", "granite")  # pairs of RoPE, in what ggml calls NORM
 TOKENIZER = {k: v for k, v in synthetic.metadata_of().items() if k.startswith("tokenizer")}
 
@@ -98,8 +100,11 @@ def rope(writer, c, head_dim, dim):
 
 def keys(writer, c):
     """The keys of all architectures, where a configuration has what they say."""
-    arch, get = ARCHITECTURES[c.model_type], lambda *names: next(
-        (v for v in (getattr(c, name, None) for name in names) if v is not None), None
+    arch, get = (
+        ARCHITECTURES[c.model_type],
+        lambda *names: next(
+            (v for v in (getattr(c, name, None) for name in names) if v is not None), None
+        ),
     )
     heads = c.num_attention_heads
     head_dim = get("head_dim") or c.hidden_size // heads
@@ -148,7 +153,10 @@ def write(path, model):
     for name, values in model.state_dict().items():
         if name in ("lm_head.weight", "embed_out.weight") and c.tie_word_embeddings:
             continue
-        theirs = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        known = name
+        for new, old in RENAMED.items():
+            known = known.replace(new, old)
+        theirs = names.get_name(known, try_suffixes=(".weight", ".bias"))
         assert theirs is not None, f"{name} must have a name in GGUF"
         writer.add_tensor(theirs, np.ascontiguousarray(tensor(name, values.numpy(), c)))
     writer.write_header_to_file()

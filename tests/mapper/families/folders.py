@@ -2,6 +2,7 @@
 
 import os
 
+import gguf
 import numpy as np
 import torch
 import transformers
@@ -17,6 +18,7 @@ transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
 
 # Weights large enough that attention is sharp: with small ones it is a mean, and hides everything.
+Q8_0 = gguf.GGMLQuantizationType.Q8_0
 SIZES = dict(
     vocab_size=288,
     hidden_size=128,
@@ -34,9 +36,15 @@ POSITIONS = 60
 IDS = [int(n) for n in np.random.default_rng(5).integers(3, 288, POSITIONS)]
 
 
+def on_grid(weights):
+    """Weights, (rows, K), rounded as Q8_0 has them, so that to round them again changes nothing."""
+    return gguf.dequantize(gguf.quantize(np.ascontiguousarray(weights), Q8_0), Q8_0)
+
+
 def model_of(config, options, bias=1.0, seed=0):
     """A model of a configuration's class, in float32. What norms have is
-    a bit off what does nothing, and biases of products are of the size `bias`."""
+    a bit off what does nothing, biases of products are of the size `bias`, and weights are of Q8_0:
+    a reader keeps them, so that an error is that of activations."""
     torch.manual_seed(seed)
     options = {key: value for key, value in (SIZES | options).items() if value is not None}
     config = getattr(transformers, config)(
@@ -44,11 +52,16 @@ def model_of(config, options, bias=1.0, seed=0):
     )
     model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
-        for module in model.modules():
+        for name, module in model.named_modules():
             for parameter in module.parameters(recurse=False):
                 if parameter.ndim == 1:
                     size = GAINS if "Norm" in type(module).__name__ else bias
                     parameter.add_(torch.randn_like(parameter) * size)
+                elif "wpe" not in name:  # positions stay floats
+                    turned = type(module).__name__ == "Conv1D"
+                    values = parameter.T if turned else parameter
+                    values = torch.from_numpy(on_grid(values.numpy()))
+                    parameter.copy_(values.T if turned else values)
     return model
 
 
