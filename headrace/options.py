@@ -5,6 +5,7 @@ makes such a value of what argparse found, so that nothing but a command's own `
 """
 
 import shlex
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -127,8 +128,8 @@ class ModelOptions:
     machine: MachineOptions
 
     def load(self, default: str | Config = DEFAULT) -> tuple[Model, Config]:
-        """The model, and its machine: `default` where none is named, or what an image was compiled
-        for.
+        """The model, and its machine: what an image was compiled for; where none is named, what
+        fits the model, which is `default` if that does.
         """
         if not self.model:
             raise UserError("--model must be a model, it is empty")
@@ -138,7 +139,13 @@ class ModelOptions:
             return model, self.machine.machine(model.machine)
         machine = self.machine.machine(default)  # before a model is read
         model = load(self.model, bits=self.bits, head=self.head)
-        return model, model.suited(machine)
+        if self.machine.config is not None:
+            return model, model.suited(machine)
+        base = None if default == DEFAULT and not self.machine.set else machine
+        machine, why = model.fitting(base, configurations.settings(self.machine.set))
+        if why is not None:
+            print(f"headrace: {why}", file=sys.stderr)
+        return model, machine
 
 
 def add_model(parser: ArgumentParser) -> None:
@@ -150,7 +157,7 @@ def add_model(parser: ArgumentParser) -> None:
         help="smollm2, tiny, tiny-sparse, tiny-mixed, tiny-q1, tiny-q2, tiny-q3, a GGUF file, "
         "a folder with safetensors, or a program image (default: smollm2)",
     )
-    add_machine(parser, f"{DEFAULT}, or what the image was compiled for")
+    add_machine(parser, f"{DEFAULT} if the model fits it, or what the image was compiled for")
     parser.add_argument(
         "--context",
         type=int,

@@ -18,7 +18,7 @@ from .fallback import held
 from .head import HeadReport, head_format
 from .pack import Packed
 from .passes import lowerable
-from .place import gains_of, place as place_values
+from .place import place as place_values
 from .plan import Matrix, centre_shift, formats_of, plan_of
 from .report import estimate
 from .rounding import round_to
@@ -55,12 +55,22 @@ def _check(config, model, context):
     groups = max(model.hidden, model.ffn, model.heads * model.head_dim) // GROUP
     at_most(groups, limits.GROUPS, "groups of activations")
     need(
-        model.head_dim == config.head_dim,
+        model.head_dim <= config.head_dim,
         f"head_dim is {model.head_dim}, the attention unit is built for {config.head_dim}",
+    )
+    need(
+        model.head_dim // 2 % config.lanes == 0 or model.shape.rope is None,
+        f"half of head_dim, {model.head_dim}, must be a multiple of the {config.lanes} lanes",
     )
     need(
         model.heads % model.kv_heads == 0,
         f"{model.heads} query heads do not share {model.kv_heads} KV heads evenly",
+    )
+    cap = model.shape.attention_cap
+    need(
+        not cap or cap == config.score_cap,
+        f"scores are capped at {cap:g}, the attention unit is built for a score_cap of "
+        f"{config.score_cap:g}",
     )
     need(
         groups <= config.act_groups,
@@ -74,7 +84,11 @@ def _check_memory(config, model, memory):
     """Refuse what DRAM addresses, or the counters of a step, cannot hold."""
     for what, count, most in (
         ("units of DRAM", memory.end, limits.UNITS),
-        ("units of a head's KV cache", memory.kv_head_units, limits.CACHE),
+        (
+            "units of a head's KV cache",
+            max(cache.head_units for cache in memory.caches.values()),
+            limits.CACHE,
+        ),
         ("units of weights in the layers", memory.layers_units, limits.STREAM),
         ("units of weights in the head", memory.head_units, limits.STREAM),
         ("beats of weights in a step", memory.weight_units * config.unit_beats, limits.EVENTS),
@@ -102,12 +116,13 @@ def _verify(image, config):
     return image
 
 
-def _check_formats(config, model, plan, head):
+def _check_formats(config, model, graph, plan, head):
     """Refuse a configuration whose hardware lacks a format."""
-    found = {matrix.name: set() for matrix in plan} | {"head": {head.format}}
-    for formats in (formats_of(model.layers, n) for n in range(len(model.layers))):
-        for matrix in plan:
-            found[matrix.name].add(formats[matrix.parts[0][0]])
+    found: dict[str, set] = {"head": {head.format}}
+    for n, kind in enumerate(graph.order):
+        formats = formats_of(model.layers, n)
+        for matrix in plan[kind]:
+            found.setdefault(matrix.name, set()).add(formats[matrix.parts[0][0]])
     for matrix, formats in found.items():
         for name in sorted({fmt.name for fmt in formats} - set(config.formats)):
             able = [c.name for c in CONFIGS.values() if name in c.formats] or ["none"]
@@ -139,6 +154,7 @@ class Compilation:
 
     def __init__(self, model, config, context, progress=lambda what, done, total: None, head=None):
         _check(config, model, context)
+        model = model.at(context)
         self.head_format, self.file = head_format(head, config), model
         self.model = held(model, config)
         self.config, self.context, self.progress = config, context, progress
@@ -147,7 +163,7 @@ class Compilation:
     def graph(self):
         """The rewritten :class:`~sw_ref.graph.Graph`."""
         with refused(self.model):
-            return lowerable(self.model.graph)
+            return lowerable(self.model.graph, self.config.head_dim)
 
     @cached_property
     def kept_embedding(self):
@@ -176,32 +192,50 @@ class Compilation:
         return self.head if self.model.tied else self.kept_embedding
 
     @cached_property
-    def matrices(self):
-        """The :class:`~mapper.plan.Matrix` of a layer each, in the order of the stream, and the
-        head."""
-        model = self.model
-        plan = plan_of(model.layers, self.graph)
-        _check_formats(self.config, model, plan, self.head)
-        parts = (("head", 0, model.vocab),)
-        return [*plan, Matrix("head", "head", parts, model.hidden // GROUP)]
+    def layer_matrices(self):
+        """The :class:`~mapper.plan.Matrix` of a layer of each kind, by its name, in the order of
+        the stream."""
+        plan = plan_of(self.model.layers, self.graph)
+        _check_formats(self.config, self.model, self.graph, plan, self.head)
+        return plan
 
     @cached_property
-    def values(self):
-        """Where values lie in the vector memory, a :class:`~mapper.place.Placement`."""
-        path = self.model.path
+    def head_matrix(self):
+        """The :class:`~mapper.plan.Matrix` of the head."""
+        parts = (("head", 0, self.model.vocab),)
+        return Matrix("head", "head", parts, self.model.hidden // GROUP)
+
+    @property
+    def all_matrices(self):
+        """Each :class:`~mapper.plan.Matrix`, the head's last."""
+        return [*(m for its in self.layer_matrices.values() for m in its), self.head_matrix]
+
+    @property
+    def matrices(self):
+        """Those of each kind of layer and product, by their names."""
+        found = {("", self.graph.nodes[-1].name): [self.head_matrix]}
+        for kind, its in self.layer_matrices.items():
+            for matrix in its:
+                found.setdefault((kind, matrix.product), []).append(matrix)
+        return found
+
+    @cached_property
+    def placement(self):
+        """Where values would lie in a vector memory of any size, a
+        :class:`~mapper.place.Placement`."""
         with refused(self.model):
-            values = place_values(self.graph, self.config, COLUMN_WORDS)
-        if values.words > self.config.vector_words:
+            return place_values(self.graph, self.config, COLUMN_WORDS)
+
+    @property
+    def values(self):
+        """The placement, if the vector memory has room for it."""
+        needed, config = self.placement.words, self.config
+        if needed > config.vector_words:
             raise UserError(
-                f"{path}: needs {values.words} words of vector memory, configuration "
-                f"{self.config.name!r} has {self.config.vector_words}"
+                f"{self.model.path}: needs {needed} words of vector memory, configuration "
+                f"{config.name!r} has {config.vector_words}"
             )
-        if values.column_words > limits.COLUMN:
-            raise UserError(
-                f"{path}: needs {values.column_words} words of vector memory a column, the "
-                f"machine takes {limits.COLUMN}"
-            )
-        return values
+        return self.placement
 
     @cached_property
     def packed(self):
@@ -211,27 +245,31 @@ class Compilation:
     @cached_property
     def memory(self):
         """Where all lies in DRAM, a :class:`~mapper.dram_layout.MemoryMap`."""
-        memory = self._memory(self._draft[0].units)
+        memory = self._memory(self.draft.units, self.packed.layer_units)
         _check_memory(self.config, self.model, memory)
         return memory
 
-    def _memory(self, program_units):
-        body = self.values.sections.layers.body
+    def _memory(self, program_units, layer_units):
         return MemoryMap(
             self.config,
             self.model,
             self.context,
             program_units,
-            self.packed.layer_units,
+            layer_units,
             self.head.format,
             (self.embedding.format, centre_shift(self.embedding)),
-            sum(node.gain_size for node in gains_of(body)),
+            self.graph,
         )
+
+    @property
+    def draft(self):
+        """The program before anything is packed: its size and its tokens depend on no address in
+        DRAM."""
+        return self._draft[0]
 
     @cached_property
     def _draft(self):
-        """The program as if it took no DRAM: its size and its tokens depend on no address there."""
-        return self._schedule(self._memory(0), None)
+        return self._schedule(self._memory(0, [1] * len(self.model.layers)), None)
 
     def _schedule(self, memory, tokens):
         with _legal(self.model):
@@ -284,6 +322,8 @@ class Compilation:
                 "layers": len(model.layers),
                 "hidden": model.hidden,
                 "kv_heads": model.kv_heads,
+                "kv_blocks": memory.kv_blocks,
+                "logit_cap": model.shape.logit_cap,
             },
             tokenizer={"json": model.tokenizer, "chat_template": model.chat_template},
             report=self.report(),

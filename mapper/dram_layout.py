@@ -1,12 +1,56 @@
 """Where everything lies in DRAM; :mod:`mapper.place` is for the vector memory."""
 
-from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
+from dataclasses import dataclass
+from itertools import groupby
+
+from rtl.spec.config import GROUP, KV_BLOCK
 from rtl.spec.descriptor import matrix_units
 from rtl.spec.formats import stream_units
 from rtl.spec.numbers import UNIT_WORDS
+from sw_ref.graph import Angles, PositionRow
+
+from .nodes import AttendCache
+from .place import Sections, vectors_of
 
 
-__all__ = ["MemoryMap"]
+__all__ = ["INVERSE_BITS", "Cache", "MemoryMap"]
+
+
+INVERSE_BITS = 22  # after the point, of 1 / blocks: exact for block numbers below 2**11
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The KV cache of a layer: its blocks of positions, of each head.
+
+    With a `window` they are a ring: block n of positions lies in place n modulo `blocks`, and takes
+    that of positions that nothing sees any more.
+    """
+
+    head_units: int
+    layer_units: int
+    blocks: int
+    window: int
+
+    @classmethod
+    def of(cls, config, kv_heads, context, window):
+        """The cache of a layer, whose `window` is 0 if it sees all positions.
+
+        A step writes the positions of all columns before it reads those of the first.
+        """
+        blocks = -(-context // KV_BLOCK)
+        ring = -(-(window + config.columns - 1 + KV_BLOCK - 1) // KV_BLOCK)
+        if window and ring < blocks:
+            blocks = ring
+        else:
+            window = 0 if window >= context else window
+        head_units = blocks * config.kv_block_units
+        return cls(head_units, head_units * kv_heads, blocks, window)
+
+    @property
+    def inverse(self):
+        """1 / blocks, rounded up."""
+        return -(-(1 << INVERSE_BITS) // self.blocks)
 
 
 class MemoryMap:
@@ -14,6 +58,9 @@ class MemoryMap:
 
     Parameters
     ----------
+    model : :class:`~mapper.model.Model`
+    context : :class:`int`
+        Positions.
     program_units : :class:`int`
         Of the program.
     layer_units : list of :class:`int`
@@ -22,8 +69,15 @@ class MemoryMap:
     head_format : :class:`~rtl.spec.isa.WeightFormat`
     embedding : (:class:`~rtl.spec.isa.WeightFormat`, :class:`int`)
         Its format, and the shift of its centres.
-    layer_gains : :class:`int`
-        Words of the gains of a layer.
+    graph : :class:`~sw_ref.graph.Graph`
+        As it is scheduled.
+
+    Attributes
+    ----------
+    tables : :class:`dict` of :class:`str` to :class:`int`
+        Where the table of a node lies, by its name: a row for each position.
+    caches : :class:`dict` of :class:`str` to :class:`Cache`
+        Of a layer of each kind, by its name.
     """
 
     def __init__(
@@ -35,13 +89,14 @@ class MemoryMap:
         layer_units,
         head_format,
         embedding,
-        layer_gains,
+        graph,
     ):
         def allocate(units):
             start, self.end = self.end, self.end + units
             return start
 
         self.end = 0
+        sections, kinds = Sections.of(graph), graph.kinds
         self.program = allocate(program_units)
         self.layer_units, self.layers_units = layer_units, sum(layer_units)
         self.layers = allocate(self.layers_units)
@@ -54,32 +109,33 @@ class MemoryMap:
         )
         self.embed_rows = self.embedding + 1  # the first ones, behind the descriptor
         self.embed_units = stream_units(self.embed_format, UNIT_WORDS, *shape[1:])
-        self.gain_units = model.hidden * 4 // UNIT_BYTES
-        self.layer_gain_units = layer_gains * 4 // UNIT_BYTES
-        self.gains = allocate(self.layer_gain_units * len(model.layers))
-        self.final_gain = allocate(self.gain_units)
-        self.rope_units = model.head_dim * 4 // UNIT_BYTES
-        self.rope = allocate(self.rope_units * context)
+        units = {name: _units(vectors_of(kind.body)) for name, kind in kinds.items()}
+        self.vectors = allocate(sum(units[name] for name in graph.order))
+        self.final_vectors = allocate(_units(vectors_of(sections.behind)))
+        self.tables = {
+            node.name: allocate(node.size // UNIT_WORDS * context)
+            for node in sections.before
+            if isinstance(node, (Angles, PositionRow))
+        }
         self.image_units = self.end
-        self.kv_head_units = -(-context // KV_BLOCK) * config.kv_block_units
-        self.kv_layer_units = self.kv_head_units * model.kv_heads
-        self.kv = allocate(self.kv_layer_units * len(model.layers))
+        self.caches = {
+            name: Cache.of(config, model.kv_heads, context, window_of(kind))
+            for name, kind in kinds.items()
+        }
+        # Of layers that follow each other: how many, and the blocks that each head has.
+        self.kv_blocks = [
+            (len(list(its)), blocks)
+            for blocks, its in groupby(self.caches[name].blocks for name in graph.order)
+        ]
+        self.kv = allocate(sum(self.caches[name].layer_units for name in graph.order))
 
     def __str__(self):
         """Areas, in order."""
         areas = {
             name: getattr(self, name)
-            for name in (
-                "program",
-                "layers",
-                "head",
-                "embedding",
-                "gains",
-                "final_gain",
-                "rope",
-                "kv",
-            )
+            for name in ("program", "layers", "head", "embedding", "vectors", "final_vectors", "kv")
         }
+        areas |= self.tables
         return "\n".join(
             f"{start:10}  {name}"
             for name, start in sorted((*areas.items(), ("end", self.end)), key=lambda item: item[1])
@@ -90,3 +146,13 @@ class MemoryMap:
         """What a decode step reads of the weights: layers, head, and the 16 rows of the embedding
         of which the token's is one."""
         return self.layers_units + self.head_units + self.embed_units
+
+
+def _units(vectors):
+    return sum(vectors.values()) // UNIT_WORDS
+
+
+def window_of(kind):
+    """The window of a kind of layer: the largest, or 0 if one of its nodes sees all positions."""
+    windows = [node.window for node in kind.body if isinstance(node, AttendCache)]
+    return max(windows) if all(windows) else 0

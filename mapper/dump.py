@@ -15,24 +15,28 @@ def _graph(compilation):
 
 
 def _rewrites(compilation):
-    yield from map(str, applied_rewrites(compilation.model.graph))
+    yield from map(str, applied_rewrites(compilation.model.graph, compilation.config.head_dim))
     yield ""
     yield str(compilation.graph)
 
 
 def _quantize(compilation):
-    *plan, head = compilation.matrices
-    yield "matrices of a layer, and the head"
+    yield "matrices of a layer of each kind, and the head"
     yield f"{'matrix':12} {'rows':>8} {'K':>6}  rows of tensors"
-    for m in (*plan, head):
-        parts = ", ".join(f"{name} {start} to {end}" for name, start, end in m.parts)
-        yield f"{m.name:12} {m.rows:8} {m.groups * GROUP:6}  {parts}"
+    plans = compilation.layer_matrices
+    for kind, plan in (*plans.items(), ("head", [compilation.head_matrix])):
+        yield f"{kind}:"
+        for m in plan:
+            parts = ", ".join(f"{name} {start} to {end}" for name, start, end in m.parts)
+            yield f"{m.name:12} {m.rows:8} {m.groups * GROUP:6}  {parts}"
     yield ""
     yield "formats, and shifts of centres, in each layer"
-    yield f"{'layer':>5}  " + " ".join(f"{m.name:12}" for m in plan)
-    for n, layer in enumerate(compilation.model.layers):
-        yield f"{n:5}  " + " ".join(f"{_numbers(stack(m, layer.linears)):12}" for m in plan)
-    yield f" head  {compilation.head.format.name}"
+    order = compilation.graph.order
+    for n, (kind, layer) in enumerate(zip(order, compilation.model.layers)):
+        if n == 0 or kind != order[n - 1]:
+            yield f"{kind:12} " + " ".join(f"{m.name:12}" for m in plans[kind])
+        yield f"{n:12} " + " ".join(f"{_numbers(stack(m, layer.linears)):12}" for m in plans[kind])
+    yield f"{'head':12} {compilation.head.format.name}"
 
 
 def _numbers(linear):

@@ -45,7 +45,8 @@ def held(model, config):
     def load(n):
         layer = layers[n]
         return Layer(
-            linears={name: mended(its) for name, its in layer.linears.items()}, gains=layer.gains
+            linears={name: mended(its) for name, its in layer.linears.items()},
+            vectors=layer.vectors,
         )
 
     def formats(n):

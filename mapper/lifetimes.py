@@ -35,10 +35,15 @@ class Lifetimes:
         self.sections, self.config = sections, config
         self.at, self.storages, self.sizes = {}, [], {}
         self.uses, self.times, self.handed = {}, {}, {}
-        order = [*sections.before, *sections.layers.body, *sections.behind]
+        order = [node for nodes in sections for node in nodes]
         self.times = {node.name: n + 1 for n, node in enumerate(order)}
-        self.first = len(sections.before) + 1
-        self.last = len(sections.before) + len(sections.layers.body)
+        # Of each kind of layer, its first and its last time.
+        self.spans = {
+            kind.name: (self.times[kind.body[0].name], self.times[kind.body[-1].name])
+            for kind in sections.kinds
+        }
+        self.last = self.times[sections.kinds[-1].body[-1].name]
+        self.carried = {node.name for node in sections.loops}
         self._count_uses(order)
         self._joins = {
             part: (node, sum(self.sizes[p] for p in node.inputs[:n]))
@@ -49,36 +54,38 @@ class Lifetimes:
         for node in sections.before:
             self._make(node)
         self._carry()
-        for node in (*sections.layers.body, *sections.behind):
+        for node in order[len(sections.before) :]:
             self._make(node)
         self._add_pieces(order)
 
     def _count_uses(self, order):
         """The last time at which each value is read, by name."""
-        carried = self.sections.layers
-        self.sizes = {node.name: node.size for node in (*order, carried)}
+        self.sizes = {node.name: node.size for node in (*order, *self.sections.loops)}
         outside = {node.name for node in self.sections.before}
+        behind = len(self.sections.before)
         for node in order:
             for n, name in enumerate(node.inputs):
                 time = 2 * self.times[node.name] - (n in lowering_of(node).early)
-                if name in outside and self.first <= self.times[node.name] <= self.last:
+                if name in outside and behind < self.times[node.name] <= self.last:
                     time = 2 * self.last + 1  # read again in the next round
                 self.uses[name] = max(self.uses.get(name, 0), time)
-        self.uses[carried.name] = max(self.uses.get(carried.name, 0), 2 * self.last)
+        for name, (_, last) in self.spans.items():
+            self.uses[name] = max(self.uses.get(name, 0), 2 * last)
 
     def _storage(self, name):
         self.storages.append(Storage())
         self.at[name] = self.storages[-1], 0
 
     def _carry(self):
-        """The value that goes from round to round lies where its first one did."""
-        carried = self.sections.layers
-        (first,) = carried.inputs
+        """The value that goes from layer to layer lies where the first one's did."""
+        (first,) = self.sections.repeats[0].inputs
         if self.uses.get(first):
             raise Unmappable(
-                f"{first!r} must be read by nothing but {carried.name!r}, which changes it"
+                f"{first!r} must be read by nothing but {self.sections.repeats[0].name!r}, which "
+                "changes it"
             )
-        self.at[carried.name] = self.at[first]
+        for name in self.carried:
+            self.at[name] = self.at[first]
 
     def _make(self, node):
         """Say where the value of a node comes to lie."""
@@ -99,15 +106,13 @@ class Lifetimes:
             self.handed[node.inputs[0]] = 2 * self.times[node.name] + 1
 
     def _dies(self, value, node):
-        carried = self.sections.layers.name
         last = self.times[node.name] * 2
-        if value == carried and last <= 2 * self.last:
-            readers = [self.times[n.name] for n in self.sections.layers.body if value in n.inputs]
-            return max(readers) * 2 == last
+        for kind in self.sections.kinds:
+            if value == kind.name and last <= 2 * self.spans[value][1]:
+                return max(self.times[n.name] for n in kind.body if value in n.inputs) * 2 == last
         return self.uses[value] == last
 
     def _add_pieces(self, order):
-        carried = self.sections.layers.name
         for node in order:
             lowering, time = lowering_of(node), 2 * self.times[node.name]
             if node.name in self.at and not isinstance(node, Rows):
@@ -130,12 +135,11 @@ class Lifetimes:
             if isinstance(node, Rows):
                 start = self.handed[next(n for n in order if n.name == node.inputs[0]).inputs[0]]
                 self._piece(node.name, node.size, start, self.uses[node.name])
-        self._piece(
-            carried,
-            self.sizes[carried],
-            2 * self.first - 1,
-            max(self.uses[carried], 2 * self.last + 1),
-        )
+        for name, (first, last) in self.spans.items():
+            self._piece(name, self.sizes[name], 2 * first - 1, max(self.uses[name], 2 * last + 1))
+        # What comes out of the last layer may be called as a Repeat around it.
+        name = self.sections.repeats[-1].name
+        self._piece(name, self.sizes[name], 2 * self.last, self.uses.get(name, 2 * self.last + 1))
 
     def _piece(self, name, words, start, end):
         storage, offset = self.at[name]

@@ -92,7 +92,7 @@ class Linear:
         return weights.reshape(self.codes.shape)
 
     def take(self, rows):
-        """The matrix of some rows, a :class:`slice`. Its `rounding` is that of all of them."""
+        """The matrix of some rows, a :class:`slice` or their numbers. Its `rounding` is that of all of them."""
         m = None if self.m is None else self.m[rows]
         return replace(self, codes=self.codes[rows], d=self.d[rows], m=m)
 
@@ -150,13 +150,10 @@ class LazyLinear:
 
     def part(self, rows: slice) -> "LazyLinear":
         """The same as a tensor of its own, which the name says; its rows are not read yet."""
-        own = range(self.rows)[rows]
-
-        def load(inner):
-            its = own[inner]
-            return self.load(slice(its.start, its.stop, its.step))
-
-        return replace(self, rows=len(own), load=load, **part_of(self, rows))
+        own = np.arange(self.rows)[rows]
+        return replace(
+            self, rows=len(own), load=lambda inner: self.load(own[inner]), **part_of(self, rows)
+        )
 
     @cached_property
     def whole(self) -> Linear:
@@ -189,8 +186,9 @@ class LazyLinear:
 
 def part_of(linear, rows):
     """What differs in a part of a matrix: its name, and what it has of the file."""
-    share = linear.file_bytes * len(range(linear.rows)[rows]) // linear.rows
-    return {"name": f"{linear.name}[{rows.start}:{rows.stop}]", "file_bytes": share}
+    its = np.arange(linear.rows)[rows]
+    share = linear.file_bytes * len(its) // linear.rows
+    return {"name": f"{linear.name}[{its.min()}:{its.max() + 1}]", "file_bytes": share}
 
 
 def spans(linear, multiple=1) -> Iterator[slice]:

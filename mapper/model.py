@@ -1,7 +1,7 @@
 """A language model as the mapper sees it, whichever file it came from."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
 
 import numpy as np
@@ -10,7 +10,8 @@ from host.errors import UserError
 from rtl.spec.config import GROUP, HEAD_DIMS
 from rtl.spec.formats import WeightFormat
 
-from .families import FAMILIES, Hyperparameters
+from .families import FAMILIES
+from .hyperparameters import Hyperparameters
 from .linear import ODD, RANGES, LazyLinear, Linear, relative
 
 
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 
+HEAD_MULTIPLE = 16  # elements of a head come in whole lines of the vector memory
 REFITS = 8  # of a group's line to its few codes, after which hardly any code changes
 
 
@@ -38,16 +40,16 @@ class Layer:
     Attributes
     ----------
     linears : :class:`dict` of :class:`str` to :class:`Linear` or :class:`LazyLinear`
-    gains : :class:`dict` of :class:`str` to float32 arrays
-        Of norms.
+    vectors : :class:`dict` of :class:`str` to float32 arrays
+        Gains and biases.
     """
 
     linears: Mapping[str, Linear | LazyLinear]
-    gains: dict[str, np.ndarray]
+    vectors: dict[str, np.ndarray]
 
     def tensor(self, name):
         """The tensor of a name."""
-        return self.linears[name] if name in self.linears else self.gains[name]
+        return self.linears[name] if name in self.linears else self.vectors[name]
 
 
 class Layers(Sequence):
@@ -100,11 +102,10 @@ class Model:
         Where it was read from, for messages.
     sha256 : :class:`str`
         Digest of what it was read from.
-    hidden, heads, kv_heads, head_dim, ffn, vocab : :class:`int`
-        Shape. The number of layers is ``len(model.layers)``.
+    shape : :class:`~mapper.hyperparameters.Hyperparameters`
+        Of the whole context, see :meth:`at`.
     context : :class:`int`
         Positions the model was trained for.
-    rope_theta, rms_eps : :class:`float`
     eos : tuple of :class:`int`
         Tokens that end an answer.
     bos : :class:`int` or None
@@ -114,49 +115,46 @@ class Model:
     chat_template : :class:`str` or None
         Jinja template of the model's conversations.
     layers : sequence of :class:`Layer`
-    norm : float32 (hidden,)
-        The last norm.
+    outside : :class:`dict` of :class:`str` to float32 arrays
+        Tensors of no layer, but for the embedding and the head: the last norm's ``norm``.
     family : :class:`str`
         Which of :data:`mapper.families.FAMILIES` it is of.
+    shape_at : function of a number of positions, or None
+        The `shape` where so many are compiled, if it depends on that.
     """
 
     name: str
     path: str
     sha256: str
-    hidden: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    ffn: int
-    vocab: int
+    shape: Hyperparameters
     context: int
-    rope_theta: float
-    rms_eps: float
     eos: tuple[int, ...]
     bos: int | None
     tokenizer: str
     chat_template: str | None
     layers: Sequence[Layer]
-    norm: np.ndarray
+    outside: Mapping[str, np.ndarray]
     load_embedding: Callable[[], Linear | LazyLinear] = field(repr=False)
     load_head: Callable[[], Linear | LazyLinear] | None = field(repr=False, default=None)
     family: str = "llama"
+    shape_at: Callable[[int], Hyperparameters] | None = field(repr=False, default=None)
 
     def __post_init__(self):
         def check(ok, what, value):
             if not ok:
                 raise UserError(f"{self.path}: {what}, not {value!r}; this model cannot be mapped")
 
-        for name in ("hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context"):
+        for name in ("hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab"):
             check(
                 1 <= getattr(self, name) < 1 << 24,
                 f"{name} must be from 1 to 16777215",
                 getattr(self, name),
             )
+        check(1 <= self.context < 1 << 24, "context must be from 1 to 16777215", self.context)
         check(1 <= len(self.layers) <= 1024, "layers must be from 1 to 1024", len(self.layers))
         check(
-            self.head_dim in HEAD_DIMS,
-            f"head_dim must be {' or '.join(map(str, HEAD_DIMS))}",
+            self.head_dim % HEAD_MULTIPLE == 0 and self.head_dim <= HEAD_DIMS[-1],
+            f"head_dim must be a multiple of {HEAD_MULTIPLE} up to {HEAD_DIMS[-1]}",
             self.head_dim,
         )
         check(
@@ -170,16 +168,37 @@ class Model:
                 f"{name} must be a multiple of {GROUP}",
                 getattr(self, name),
             )
-        fp32 = np.finfo(np.float32)
+        queries = self.heads * self.head_dim
+        check(queries % GROUP == 0, f"heads times head_dim must be a multiple of {GROUP}", queries)
+        fp32, shape = np.finfo(np.float32), self.shape
         # A base below 1 has frequencies that grow; no smaller eps keeps the norm of zeros finite.
-        for name, low, high in (
-            ("rope_theta", 1.0, float(fp32.max)),
-            ("rms_eps", float(fp32.tiny), 1.0),
+        for name, value, low, high in (
+            *(
+                ("RoPE's theta", rotary.theta, 1.0, float(fp32.max))
+                for rotary in (shape.rope, shape.local_rope)
+                if rotary is not None
+            ),
+            ("norm_eps", shape.norm_eps, float(fp32.tiny), 1.0),
         ):
-            value = getattr(self, name)
             check(low <= value <= high, f"{name} must be from {low:.8g} to {high:.8g}", value)
+        for rotary in (shape.rope, shape.local_rope):
+            if rotary is not None:
+                check(
+                    rotary.dim % 2 == 0 and rotary.dim <= self.head_dim,
+                    f"the rotated part of a head must be even, and at most {self.head_dim}",
+                    rotary.dim,
+                )
         for token in (*self.eos, *([] if self.bos is None else [self.bos])):
             check(0 <= token < self.vocab, f"special tokens must be below {self.vocab}", token)
+
+    hidden, heads, kv_heads, head_dim, ffn, vocab = (
+        property(lambda self, name=name: getattr(self.shape, name), doc=f"`shape.{name}`.")
+        for name in ("hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab")
+    )
+
+    def at(self, context):
+        """The model, compiled for `context` positions: some scalings of RoPE depend on it."""
+        return replace(self, shape=self.shape_at(context)) if self.shape_at else self
 
     @property
     def tied(self):
@@ -189,14 +208,15 @@ class Model:
     @cached_property
     def graph(self):
         """What it computes, a :class:`~sw_ref.graph.Graph`."""
-        values = {f.name: getattr(self, f.name) for f in fields(Hyperparameters)}
-        return FAMILIES[self.family].graph(Hyperparameters(**values | {"layers": len(self.layers)}))
+        return FAMILIES[self.family].graph(replace(self.shape, layers=len(self.layers)))
 
     def tensor(self, name, layer=None):
         """What the graph calls `name`, of a layer or of none: a :class:`Linear`, or float32
         gains.
         """
-        return getattr(self, name) if layer is None else self.layers[layer].tensor(name)
+        if layer is not None:
+            return self.layers[layer].tensor(name)
+        return self.outside[name] if name in self.outside else getattr(self, name)
 
     @cached_property
     def formats(self):
@@ -222,10 +242,15 @@ class Model:
         return self.embedding if self.load_head is None else self.load_head()
 
 
-def half_split(heads, head_dim):
-    """Row order that turns GGUF's interleaved-RoPE Q and K into half-split order."""
-    rows = np.arange(heads * head_dim).reshape(heads, head_dim // 2, 2)
-    return rows.swapaxes(1, 2).reshape(-1)
+def half_split(heads, head_dim, dim=None, interleaved=True):
+    """Row order that turns a file's Q or K into that of the graph: elements i and i + head_dim / 2
+    of a head are a pair. Of a file's head the first `dim` elements are rotated, by default all: in
+    pairs side by side, if `interleaved`, else those of each pair dim / 2 apart."""
+    dim = head_dim if dim is None else dim
+    rotated, rest = np.arange(dim), np.arange(dim, head_dim).reshape(2, -1)
+    pairs = rotated.reshape(-1, 2).T if interleaved else rotated.reshape(2, -1)
+    order = np.concatenate([pairs, rest], 1).reshape(-1)
+    return (np.arange(heads)[:, None] * head_dim + order).reshape(-1)
 
 
 def round_s8(name, source, weights):

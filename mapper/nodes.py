@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
-from sw_ref.graph import Gained, Node
+from sw_ref.graph import Gained, Node, tensor
 
 
 __all__ = [
     "Append",
     "AttendCache",
+    "Biased",
     "Join",
+    "Pad",
     "Product",
     "Quantize",
     "Reciprocal",
@@ -33,6 +35,26 @@ class Reciprocal(Node):
 @dataclass(frozen=True, kw_only=True)
 class Times(Node):
     """x times one number, the second input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Biased(Node):
+    """x plus a bias, after x was multiplied with the second input, one number, if there is one."""
+
+    bias: str = tensor()
+
+    @property
+    def vectors(self):
+        return {self.bias: self.size}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pad(Node):
+    """Heads of `head_dim` elements with zeros behind them, up to the `padded` that attention is
+    built for."""
+
+    head_dim: int
+    padded: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +98,16 @@ class Append(Node):
     """Quantize keys and values, the inputs, and append them to the KV cache. Has no value."""
 
     kv_heads: int
-    head_dim: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttendCache(Node):
     """Attention of queries to the KV cache; inputs are the queries and the :class:`Append`
-    before."""
+    before. The value has the first `head_dim` elements of each head of `padded` ones."""
 
     heads: int
     kv_heads: int
     head_dim: int
+    padded: int
+    window: int
+    cap: bool

@@ -4,33 +4,30 @@ from dataclasses import replace
 
 import numpy as np
 
-from host.errors import UserError
 from host.image.spool import Spool
-from rtl.spec.config import GROUP, UNIT_BYTES
-from rtl.spec.formats import sum_bits
+from rtl.spec.config import UNIT_BYTES
 from rtl.spec.isa import INSTRUCTION_BYTES
-from rtl.spec.limits import ACC_BITS
-from sw_ref.numerics import WINDOW
+from sw_ref.float32 import angles
+from sw_ref.graph import Angles
 
 from .pack_matrix import pack_matrix, threads
-from .place import gains_of
+from .place import vectors_of
 from .plan import centre_shift, stack
 from .report import Tally, add_tensors
 
 
-__all__ = ["Packed", "rope_table"]
+__all__ = ["Packed"]
 
 
-def rope_table(model, positions):
-    """Cosines, then sines, of each position's angles: float32 (positions, head_dim)."""
-    half = np.arange(0, model.head_dim, 2, dtype=np.float32) / np.float32(model.head_dim)
-    frequency = (1 / np.float64(model.rope_theta) ** half).astype(np.float32)
-    angles = (np.arange(positions, dtype=np.float32)[:, None] * frequency).astype(np.float64)
-    return np.concatenate([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+def rows_of(node, model, positions):
+    """The table of a node: a row for each position, float32."""
+    if isinstance(node, Angles):
+        return angles(node, positions)
+    return model.tensor(node.weight)[:positions]
 
 
 class Packed:
-    """Weights and gains as they come to lie in DRAM. They are written to a file without a name.
+    """Weights, gains and biases as they come to lie in DRAM. They are written to a file without a name.
 
     Attributes
     ----------
@@ -43,58 +40,49 @@ class Packed:
         self.factors = {
             name: np.float32(factor) for name, factor in self.model.graph.softmax_factors.items()
         }
-        self._tallies = {matrix.name: {} for matrix in compilation.matrices}
+        self._tallies = {matrix.name: {} for matrix in compilation.all_matrices}
         self._tensors = {}
         # The program lies in front of the layers, and how long it is is known behind them.
         longest = compilation.config.program_words * INSTRUCTION_BYTES
         self._reserve = -(-longest // UNIT_BYTES) * UNIT_BYTES
         self._spool = Spool()
         self._spool.seek(self._reserve)
-        body = compilation.values.sections.layers.body
-        self.gains, self.layer_units, count = [], [], len(self.model.layers)
+        self.sections, graph = compilation.values.sections, compilation.graph
+        kinds = graph.kinds
+        self.vectors, self.layer_units, count = [], [], len(self.model.layers)
         with threads() as pool:
-            for n, layer in enumerate(self.model.layers):
+            for n, (kind, layer) in enumerate(zip(graph.order, self.model.layers)):
                 compilation.progress("packing layers", n, count)
                 sizes = [
                     self._matrix(pool, matrix, layer.linears)
-                    for matrix in compilation.matrices[:-1]
+                    for matrix in compilation.layer_matrices[kind]
                 ]
                 self.layer_units.append(sum(sizes) // UNIT_BYTES)
-                self.gains.append(
-                    np.concatenate(
-                        [
-                            self._factor(node.gain) * layer.gains[node.gain]
-                            for node in gains_of(body)
-                        ]
-                    )
-                )
+                self.vectors += self._vectors(kinds[kind].body, layer.vectors)
         compilation.progress("packing layers", count, count)
 
     def _factor(self, name):
         """What the tensor of a name is multiplied with."""
         return self.factors.get(name, np.float32(1))
 
+    def _vectors(self, nodes, vectors):
+        """The gains and biases of nodes, each in whole units."""
+        return [
+            np.pad(self._factor(name) * vectors[name], (0, words - len(vectors[name])))
+            for (_, name), words in vectors_of(nodes).items()
+        ]
+
     def _matrix(self, pool, matrix, linears, counted=True):
         """Pack a matrix behind what was packed before, and return its size in bytes. Its format and
         its centres are its layer's own."""
         config, linear = self.compilation.config, stack(matrix, linears)
         shift = centre_shift(linear)
-        self._check_sums(matrix, linear.format, shift)
         packed = pack_matrix(pool, config, matrix, linears, shift, self._factor, self._spool.write)
         if counted:
             tallies, fmt = self._tallies[matrix.name], packed.format
             tallies.setdefault(fmt, Tally(matrix=matrix, format=fmt)).add(config, packed)
         add_tensors(self._tensors, matrix, linears, packed)
         return packed.size
-
-    def _check_sums(self, matrix, fmt, shift):
-        """Refuse a matrix whose sums an accumulator cannot hold."""
-        bits = sum_bits(fmt, matrix.groups, shift, WINDOW)
-        if bits > ACC_BITS:
-            raise UserError(
-                f"{self.model.path}: sums of {matrix.name} over {matrix.groups * GROUP} inputs "
-                f"may need {bits} bits, the accumulators have {ACC_BITS}"
-            )
 
     @property
     def tensors(self):
@@ -111,7 +99,7 @@ class Packed:
     def data(self, memory, program):
         """DRAM's bytes up to the KV cache, uint8, read-only: a mapping of the file. Call it
         once."""
-        model, matrix, spool = self.model, self.compilation.matrices[-1], self._spool
+        model, matrix, spool = self.model, self.compilation.head_matrix, self._spool
         head, embedding = self.compilation.head, self.compilation.embedding
         with threads() as pool:
             self._matrix(pool, matrix, {"head": head})
@@ -119,9 +107,13 @@ class Packed:
                 of_embedding = replace(matrix, name="embedding")
                 self._matrix(pool, of_embedding, {"head": embedding}, counted=False)
         for values in (
-            *self.gains,
-            model.norm,
-            rope_table(model, self.compilation.context),
+            *self.vectors,
+            *self._vectors(self.sections.behind, model.outside),
+            *(
+                rows_of(node, model, self.compilation.context)
+                for node in self.sections.before
+                if node.name in memory.tables
+            ),
         ):
             spool.write(values.astype("<f4").tobytes())
         start = self._reserve - memory.layers * UNIT_BYTES

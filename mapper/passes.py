@@ -1,6 +1,6 @@
 """The passes between a family's graph and the graph that is placed and scheduled."""
 
-from sw_ref.graph import Angles, Attend, Embedding, Gained, Gate, Head, Linear
+from sw_ref.graph import Attend, Embedding, Gate, Head, Linear
 from sw_ref.sequences import gate
 
 from .nodes import Product
@@ -14,8 +14,7 @@ __all__ = ["applied_rewrites", "layer_products", "lowerable"]
 
 
 LAYERS_ONLY = (Linear, Attend)  # whose matrices and caches are those of layers
-# Of which DRAM has one table, one matrix, or one area in each layer.
-SINGLE = (Embedding, Angles, Attend, Head)
+SINGLE = (Embedding, Head)  # of which DRAM has one matrix
 
 
 def _check(graph):
@@ -31,12 +30,9 @@ def _check(graph):
             raise Unmappable(
                 f"{other.name!r} must not be a second {kind.__name__}, beside {found[0].name!r}"
             )
-    final = [node for node in sections.behind if isinstance(node, Gained)][:1]
-    for node in outside:
-        if isinstance(node, Gained) and node not in final:
-            raise Unmappable(
-                f"{node.name!r} must be in a layer, or the only norm behind the layers"
-            )
+    for node in sections.before:
+        if node.vectors:
+            raise Unmappable(f"{node.name!r} must be in a layer, or behind the layers")
     try:
         graph.softmax_factors
         for node in graph:
@@ -46,20 +42,25 @@ def _check(graph):
         raise Unmappable(str(error)) from None
 
 
-def lowerable(graph):
+def lowerable(graph, head_dim):
     """The graph that is placed and scheduled: rewritten, with its products and quantizers.
 
-    Raises :exc:`~mapper.unmappable.Unmappable` for what there is no program for.
+    `head_dim` is that of the machine. Raises :exc:`~mapper.unmappable.Unmappable` for what there is
+    no program for.
     """
     _check(graph)
-    return with_products(rewritten(graph)[0])
+    return with_products(rewritten(graph, head_dim)[0])
 
 
-def applied_rewrites(graph):
+def applied_rewrites(graph, head_dim):
     """What was :class:`~mapper.rewrites.Applied` to a graph, in order."""
-    return rewritten(graph)[1]
+    return rewritten(graph, head_dim)[1]
 
 
 def layer_products(graph):
-    """The :class:`~mapper.nodes.Product` of a layer, in the order of the stream."""
-    return [node for node in Sections.of(graph).layers.body if isinstance(node, Product)]
+    """The :class:`~mapper.nodes.Product` of a layer of each kind, by its name, in the order of the
+    stream."""
+    return {
+        name: [node for node in kind.body if isinstance(node, Product)]
+        for name, kind in graph.kinds.items()
+    }

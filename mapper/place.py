@@ -1,12 +1,12 @@
-"""Place gains and values in the vector memory: :mod:`.lifetimes` says how long each value lives,
+"""Place vectors and values in the vector memory: :mod:`.lifetimes` says how long each value lives,
 :mod:`.allocate` where.
 
-What all columns share, a section's gains, lies first; then one set of areas per column, all alike.
+What all columns share, a section's gains and biases, lies first; then one set of areas per column, all alike.
 """
 
 from dataclasses import dataclass
 
-from sw_ref.graph import Gained, Repeat
+from rtl.spec.numbers import UNIT_WORDS
 
 from .allocate import allocate, check
 from .assembler import Area
@@ -14,40 +14,62 @@ from .lifetimes import Lifetimes
 from .unmappable import Unmappable
 
 
-__all__ = ["Placement", "Sections", "gains_of", "place"]
+__all__ = ["Placement", "Sections", "place", "vectors_of"]
 
 
 @dataclass(frozen=True)
 class Sections:
     """A graph cut where its program is: before the layers, the layers, and behind them.
 
-    Raises :exc:`~mapper.unmappable.Unmappable` for graphs of another shape.
+    `repeats` are the outermost Repeats, and `kinds` those whose bodies are layers, in order. Raises
+    :exc:`~mapper.unmappable.Unmappable` for graphs of another shape.
     """
 
     before: tuple
-    layers: Repeat
+    repeats: tuple
     behind: tuple
 
     @classmethod
     def of(cls, graph):
-        found = [node for node in graph if isinstance(node, Repeat)]
+        found = graph.repeats
         if not found:
             raise Unmappable(f"{graph.nodes[-1].name!r} must come behind a Repeat, there is none")
-        first, *others = found
-        for other in others:
-            where = "in" if other in first.body else "beside"
-            raise Unmappable(f"{other.name!r} must not be a Repeat {where} another, {first.name!r}")
-        at = graph.nodes.index(first)
-        return cls(graph.nodes[:at], first, graph.nodes[at + 1 :])
+        at = graph.nodes.index(found[0])
+        end = at + len(found)
+        if graph.nodes[at:end] != found:
+            raise Unmappable(f"{found[-1].name!r} must come right behind the other Repeats")
+        for repeat in found:
+            for node in cls._within(repeat):
+                if node.inner and len(node.inner) != len(node.body):
+                    raise Unmappable(f"{node.name!r} must have nodes, or Repeats, and not both")
+        return cls(graph.nodes[:at], found, graph.nodes[end:])
+
+    @classmethod
+    def _within(cls, repeat):
+        return [repeat, *(node for inner in repeat.inner for node in cls._within(inner))]
+
+    @property
+    def kinds(self):
+        return tuple(kind for repeat in self.repeats for kind in repeat.kinds)
+
+    @property
+    def loops(self):
+        """All Repeats, outer ones first."""
+        return tuple(node for repeat in self.repeats for node in self._within(repeat))
 
     def __iter__(self):
         """The nodes of each section."""
-        return iter((self.before, self.layers.body, self.behind))
+        return iter((self.before, *(kind.body for kind in self.kinds), self.behind))
 
 
-def gains_of(nodes):
-    """Those of `nodes` that read gains, in the order in which these lie in DRAM."""
-    return [node for node in nodes if isinstance(node, Gained)]
+def vectors_of(nodes):
+    """Pairs of a node and the name of a vector that it reads, in the order in which these lie in
+    DRAM, and how many words that takes: whole units."""
+    return {
+        (node.name, name): -(-size // UNIT_WORDS) * UNIT_WORDS
+        for node in nodes
+        for name, size in node.vectors.items()
+    }
 
 
 class Placement:
@@ -55,9 +77,9 @@ class Placement:
 
     Attributes
     ----------
-    gains : :class:`dict` of :class:`str` to :class:`~mapper.assembler.Area`
-        Where the gain of a node lies, in all columns the same.
-    areas : the same
+    vectors : :class:`dict` of (:class:`str`, :class:`str`) to :class:`~mapper.assembler.Area`
+        Where a vector of a node lies, a gain or a bias, in all columns the same.
+    areas : :class:`dict` of :class:`str` to :class:`~mapper.assembler.Area`
         Where the value of a node lies; of a temporary ``NODE: NAME``.
     column_words : :class:`int`
         Words of a column's areas.
@@ -67,12 +89,12 @@ class Placement:
 
     def __init__(self, graph, config, column_reg):
         self.sections = Sections.of(graph)
-        self.gains, shared = {}, 0
+        self.vectors, shared = {}, 0
         for nodes in self.sections:
             at = 0
-            for node in gains_of(nodes):
-                self.gains[node.name] = Area(at, node.gain_size)
-                at += node.gain_size
+            for name, words in vectors_of(nodes).items():
+                self.vectors[name] = Area(at, words)
+                at += words
             shared = max(shared, at)
         base = -(-shared // 64) * 64
         self.storages = Lifetimes(self.sections, config).storages
@@ -88,8 +110,8 @@ class Placement:
 
     def __str__(self):
         lines = [
-            f"{area.start:6} {area.size:6}  all columns  gain of {name}"
-            for name, area in self.gains.items()
+            f"{area.start:6} {area.size:6}  all columns  {name} of {node}"
+            for (node, name), area in self.vectors.items()
         ]
         base = min(area.start for area in self.areas.values())
         for storage in sorted(self.storages, key=lambda s: s.start):

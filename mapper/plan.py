@@ -34,7 +34,7 @@ class Matrix:
     name : :class:`str`
         What reports call it.
     product : :class:`str`
-        The :class:`~mapper.nodes.Product`, by its own name for its matrix.
+        The name of its :class:`~mapper.nodes.Product`.
     parts : tuple of (tensor's name, first row, end row)
     groups : :class:`int`
         Columns, in groups of 32.
@@ -72,17 +72,26 @@ def formats_of(layers, n):
 
 
 def plan_of(layers, graph):
-    """Each :class:`Matrix` of a layer, the same in all layers, in the order of the stream."""
-    plan, sizes = [], {node.name: node.size for node in graph}
-    formats = [formats_of(layers, n) for n in range(len(layers))]
-    for node in layer_products(graph):
-        alike = groupby(node.parts, lambda part: [of[part[0]] for of in formats])
-        parts = [tuple(its) for _, its in alike]
-        for each in parts:
-            tensors = ", ".join(name for name, _, _ in each)
-            name = node.matrix if len(parts) == 1 else f"{node.matrix}: {tensors}"
-            plan.append(Matrix(name, node.matrix, each, sizes[node.inputs[0]] // GROUP))
-    return plan
+    """Each :class:`Matrix` of a layer of each kind, by its name, in the order of the stream. They
+    are the same in all layers of a kind."""
+    sizes = {node.name: node.size for node in graph}
+    formats: dict[str, list] = {name: [] for name in graph.kinds}
+    for n, kind in enumerate(graph.order):
+        formats[kind].append(formats_of(layers, n))
+    return {
+        kind: [matrix for node in products for matrix in _matrices(node, formats[kind], sizes)]
+        for kind, products in layer_products(graph).items()
+    }
+
+
+def _matrices(node, formats, sizes):
+    """Each :class:`Matrix` of a product; `formats` are those of tensors, in each layer."""
+    alike = groupby(node.parts, lambda part: [of[part[0]] for of in formats])
+    parts = [tuple(its) for _, its in alike]
+    for each in parts:
+        tensors = ", ".join(name for name, _, _ in each)
+        name = node.matrix if len(parts) == 1 else f"{node.matrix}: {tensors}"
+        yield Matrix(name, node.name, each, sizes[node.inputs[0]] // GROUP)
 
 
 def stack(matrix, linears):

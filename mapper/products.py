@@ -6,7 +6,6 @@ from dataclasses import replace
 from sw_ref.graph import Graph, Head, Linear, Repeat
 
 from .nodes import Product, Quantize
-from .unmappable import Unmappable
 
 
 __all__ = ["with_products"]
@@ -15,8 +14,6 @@ __all__ = ["with_products"]
 def _product(node):
     if not isinstance(node, Linear):
         return node
-    if node.bias is not None:
-        raise Unmappable(f"{node.name!r} must have no bias, not {node.bias!r}")
     return Product(
         name=node.name,
         inputs=node.inputs,
@@ -52,8 +49,5 @@ def _body(nodes, sizes):
 
 def with_products(graph):
     """A graph in which every matrix is a :class:`~mapper.nodes.Product` or a head, and every vector
-    that one reads is quantized.
-
-    Raises :exc:`~mapper.unmappable.Unmappable` where a matrix has a bias.
-    """
+    that one reads is quantized. Biases are apart already (:mod:`mapper.rewrites.bias_apart`)."""
     return Graph(_body(graph.nodes, {node.name: node.size for node in graph}))

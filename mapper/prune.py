@@ -234,7 +234,7 @@ def prune(model, texts, pattern, bits=8, progress=lambda done, total: None):
         raise UserError(f"a sparse matrix's codes must have 4 or 8 bits, not {bits}")
     sections = Sections.of(model.graph)
     pruning = _Pruning(model, pattern, bits, lambda done: progress(done, len(model.layers)))
-    nodes, scopes = (*sections.before, sections.layers), [{TOKENS: ids} for ids in texts]
+    nodes, scopes = (*sections.before, *sections.repeats), [{TOKENS: ids} for ids in texts]
     for _ in pruning.run(nodes, scopes, pruning.tensors(None)):
         pass
     name = f"{model.name}-{pattern.name.replace(':', '-')}"

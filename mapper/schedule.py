@@ -17,8 +17,17 @@ from rtl.spec.numbers import UNIT_WORDS
 from .assembler import Assembler
 from .lowering import lowering_of
 from .nodes import Rows
-from .place import gains_of
-from .sequencer_registers import COLUMN, COLUMN_WORDS, GAINS, KV_BLOCK_AT, KV_LAYER, POSITION
+from .dram_layout import INVERSE_BITS
+from .place import vectors_of
+from .sequencer_registers import (
+    COLUMN,
+    COLUMN_WORDS,
+    GAINS,
+    KV_BLOCK_AT,
+    KV_LAYER,
+    POSITION,
+    TEMP,
+)
 from .sync_tokens import Tokens
 
 
@@ -34,11 +43,14 @@ class Target:
     asm : :class:`~mapper.assembler.Assembler`
     memory : :class:`~mapper.dram_layout.MemoryMap`
     place : :class:`~mapper.place.Placement`
+    kind : :class:`str`
+        Of the layer that is emitted, by its name; empty outside of layers.
     """
 
     def __init__(self, config, memory, place, matrices):
         self.config, self.memory, self.place = config, memory, place
         self.asm = Assembler(config.lanes)
+        self.kind = ""
         self._matrices = matrices
 
     def emit(self, *insns):
@@ -49,13 +61,18 @@ class Target:
         """The :class:`~mapper.assembler.Area` of a value, or of a node's temporary."""
         return self.place.areas[value if temporary is None else f"{value}: {temporary}"]
 
-    def gain(self, node):
-        """Area of the gain of a node."""
-        return self.place.gains[node.name]
+    def vector(self, node, name):
+        """Area of a gain or a bias of a node."""
+        return self.place.vectors[node.name, name]
+
+    @property
+    def cache(self):
+        """The :class:`~mapper.dram_layout.Cache` of a layer of this kind."""
+        return self.memory.caches[self.kind]
 
     def matrices(self, product):
         """Each :class:`~mapper.plan.Matrix` of a product, in the order of its rows."""
-        return [matrix for matrix in self._matrices if matrix.product == product]
+        return self._matrices[self.kind, product]
 
 
 def _groups(nodes):
@@ -91,38 +108,62 @@ class _Schedule:
 
     def program(self):
         sections = self.to.place.sections
-        before, layers, behind = sections.before, sections.layers, sections.behind
-        memory, emit = self.to.memory, self.to.emit
-        self.nodes(before)
-        self.asm.node = layers.name
+        behind, memory, emit = sections.behind, self.to.memory, self.to.emit
+        self.nodes(sections.before)
+        self.asm.node = sections.repeats[0].name
         emit(
             Stream(addr=memory.layers, size=memory.layers_units),
             Scalar(rd=GAINS),
             Scalar(rd=KV_LAYER),
         )
-        with self.asm.loop(count=layers.count):
-            self.gains(layers.body, memory.gains, GAINS)
-            self.nodes(layers.body)
-            self.asm.node = layers.name
-            self.carry(layers)
-            emit(
-                Scalar(rd=GAINS, source=GAINS, factor=1, offset=memory.layer_gain_units),
-                Scalar(rd=KV_LAYER, source=KV_LAYER, factor=1, offset=memory.kv_layer_units),
-            )
+        for repeat in sections.repeats:
+            self.repeat(repeat)
         self.asm.node = behind[-1].name
         with self.asm.loop(source=Source.HEAD.value):
             emit(Stream(addr=memory.head, size=memory.head_units))
-            self.gains(behind, memory.final_gain, 0)
+            self.vectors(behind, memory.final_vectors, 0)
             self.nodes(behind)
         emit(Halt())
         return self.asm
 
-    def gains(self, nodes, addr, reg):
-        """Load the gains of a section, all at once."""
-        areas = [self.to.gain(node) for node in gains_of(nodes)]
-        words = sum(area.size for area in areas)
-        self.asm.node = gains_of(nodes)[0].name
-        self.to.emit(Load(addr=addr, addr_reg=reg, size=words // UNIT_WORDS, dst=areas[0].start))
+    def repeat(self, repeat):
+        """Layers of a kind, or of several in a pattern."""
+        self.asm.node = repeat.name
+        with self.asm.loop(count=repeat.count):
+            for inner in repeat.inner:
+                if inner.count == 1 and not inner.inner:
+                    self.layer(inner)
+                else:
+                    self.repeat(inner)
+            if not repeat.inner:
+                self.layer(repeat)
+            elif repeat.inner[-1].count > 1:
+                self.asm.node = repeat.name
+                self.to.emit(Scalar(rd=TEMP))  # two loops may not end in one instruction
+
+    def layer(self, kind):
+        """A layer; registers have where its gains and biases, and its KV cache, lie in DRAM."""
+        self.to.kind = kind.name
+        words = self.vectors(kind.body, self.to.memory.vectors, GAINS)
+        self.nodes(kind.body)
+        self.asm.node = kind.name
+        self.carry(kind)
+        self.to.emit(
+            Scalar(rd=GAINS, source=GAINS, factor=1, offset=words // UNIT_WORDS),
+            Scalar(rd=KV_LAYER, source=KV_LAYER, factor=1, offset=self.to.cache.layer_units),
+        )
+        self.to.kind = ""
+
+    def vectors(self, nodes, addr, reg):
+        """Load the gains and biases of a section, all at once. Returns how many words they are."""
+        found = vectors_of(nodes)
+        words = sum(found.values())
+        if found:
+            first = next(iter(found))
+            self.asm.node = first[0]
+            dst = self.to.place.vectors[first].start
+            self.to.emit(Load(addr=addr, addr_reg=reg, size=words // UNIT_WORDS, dst=dst))
+        return words
 
     def nodes(self, nodes):
         for group in _groups(nodes):
@@ -148,15 +189,27 @@ class _Schedule:
             self.to.emit(Scalar(rd=COLUMN, source=COLUMN, factor=1, offset=1))
 
     def position(self):
+        """Registers of the column's position, and of its block of the KV cache."""
+        units, cache = self.to.config.kv_block_units, self.to.cache
+        shift = KV_BLOCK.bit_length() - 1
+        self.to.emit(Scalar(rd=POSITION, source=COLUMN, factor=1, plus=Source.POSITION.value))
+        if not cache.window:
+            self.to.emit(
+                Scalar(rd=KV_BLOCK_AT, source=POSITION, shift=shift, factor=units, plus=KV_LAYER)
+            )
+            return
+        # The block's number modulo the ring's blocks: as many are taken away as the quotient says.
         self.to.emit(
-            Scalar(rd=POSITION, source=COLUMN, factor=1, plus=Source.POSITION.value),
+            Scalar(rd=TEMP, source=POSITION, shift=shift, factor=1),
+            Scalar(rd=KV_BLOCK_AT, source=TEMP, factor=cache.inverse),
             Scalar(
                 rd=KV_BLOCK_AT,
-                source=POSITION,
-                shift=KV_BLOCK.bit_length() - 1,
-                factor=self.to.config.kv_block_units,
-                plus=KV_LAYER,
+                source=KV_BLOCK_AT,
+                shift=INVERSE_BITS,
+                factor=(1 << 32) - cache.blocks,
+                plus=TEMP,
             ),
+            Scalar(rd=KV_BLOCK_AT, source=KV_BLOCK_AT, factor=units, plus=KV_LAYER),
         )
 
     def carry(self, layers):
@@ -180,8 +233,8 @@ def schedule(config, memory, place, matrices, tokens=None):
     ----------
     memory : :class:`~mapper.dram_layout.MemoryMap`
     place : :class:`~mapper.place.Placement`
-    matrices : iterable of :class:`~mapper.plan.Matrix`
-        Of the layers, and the head.
+    matrices : mapping of (:class:`str`, :class:`str`) to a list of :class:`~mapper.plan.Matrix`
+        Of each kind of layer and product, by their names.
     tokens : :class:`~mapper.sync_tokens.Tokens`
         Those of the same program at other addresses in DRAM, if they are known.
     """

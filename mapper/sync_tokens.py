@@ -103,13 +103,11 @@ class _Finder(Order):
         self._add(self.behind, give, Sync(unit=Unit(other), give=counter), why)
         self._add(self.before, take, Sync(unit=Unit(unit), take=counter), why)
         if again:  # the first round finds a token that nobody gave
-            if depth > 1:
-                raise ValueError(
-                    "Rounds of an inner loop must not depend on each other; "
-                    f"those at {loop.node!r} do"
-                )
             first = "nothing yet, for the first round to take"
             self._add(self.before, loop, Sync(unit=Unit(other), give=counter), first)
+            if depth > 1:  # or there would be one more each time that the inner loop begins
+                last = "what the last round gave, which no round takes"
+                self._add(self.behind, loop, Sync(unit=Unit(unit), take=counter), last)
         # It is given when all of `give`, a loop maybe, is done.
         outside = trail[:depth]
         last = max(

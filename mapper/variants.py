@@ -6,36 +6,30 @@ Hugging Face configuration is full of notes that change nothing; there, the fiel
 matter are refused.
 """
 
+import re
 from typing import NoReturn
 
 from host.errors import UserError
 
-from .families import FAMILIES
+from .families import called
 from .read.bounds import brief
+from .read.fields import Fields
 
 
-__all__ = ["gguf_family", "gguf_metadata", "hf_config", "hf_family", "hf_window"]
+__all__ = ["check_rest", "gguf_family", "hf_family"]
 
 
 # GGUF's keys without `llama.`: what the reader reads, and what has no effect.
 KNOWN = {
-    "block_count",
-    "context_length",
-    "embedding_length",
-    "feed_forward_length",
-    "vocab_size",
-    "attention.head_count",
-    "attention.head_count_kv",
-    "attention.key_length",
-    "attention.value_length",
-    "attention.layer_norm_rms_epsilon",
-    "rope.dimension_count",
-    "rope.freq_base",
-    "attention.sliding_window",
     "tensor_data_layout",
     "rope.scaling.original_context_length",
     "rope.scaling.finetuned",
+    "vocab_size",
     "attention.layer_norm_epsilon",
+    "attention.layer_norm_rms_epsilon",
+    "attention.key_length_swa",
+    "attention.value_length_swa",
+    "rope.dimension_count_swa",
 }
 
 # Values with which a key does nothing. llama.cpp takes a factor without a type as linear scaling.
@@ -112,7 +106,33 @@ HF_NEUTRAL = {
     },
 }
 
-ROPE_FIELDS = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
+# Fields of a `config.json` that the readers see to, or that say nothing of what is computed.
+HF_KNOWN = {
+    "architectures",
+    "auto_map",
+    "bos_token_id",
+    "chunk_size_feed_forward",
+    "dtype",
+    "eos_token_id",
+    "is_decoder",
+    "is_llama_config",
+    "model_type",
+    "pad_token_id",
+    "quantization_config",
+    "sep_token_id",
+    "tie_word_embeddings",
+    "tokenizer_class",
+    "torch_dtype",
+    "transformers_version",
+    "transformers.js_config",
+    "use_cache",
+    "vocab_size",
+}
+# Those of training, of generating, and of a library's own.
+HF_NOTES = re.compile(
+    "^_|dropout|drop$|initializer|_token_id$|^output_|^return_|^unsloth|^summary_|^task_|label"
+    "|^attn_implementation|^torch|gradient|^finetuning|^problem_type|^max_window_layers$"
+)
 
 
 def refuse(path, key, expected, value) -> NoReturn:
@@ -122,24 +142,10 @@ def refuse(path, key, expected, value) -> NoReturn:
     )
 
 
-def check_neutral(path, fields, neutral, prefix=""):
-    """Refuse fields that do something."""
-    for key, values in neutral.items():
-        value = fields.get(prefix + key, values[0])
-        if not isinstance(value, (str, int, float, type(None))) or value not in values:
-            refuse(path, prefix + key, repr(values[0]), value)
-
-
-def check_window(path, key, window, context):
-    """Refuse a sliding window below the context: here, every position sees all before it."""
-    if isinstance(window, bool) or not isinstance(window, int) or window < context:
-        refuse(path, key, f"at least the context, {context}", window)
-
-
 def family_of(kind, value):
     """The family that files call `value` in the attribute `kind`, None if there is none; and what
     the known ones are called."""
-    known = {getattr(its, kind): its for its in FAMILIES.values()}
+    known = called(kind)
     return known.get(value) if isinstance(value, str) else None, " or ".join(map(repr, known))
 
 
@@ -162,45 +168,27 @@ def hf_family(path, config):
     return family
 
 
-def gguf_metadata(path, metadata, context, family):
-    """Refuse metadata of a GGUF of a family; `context` is its trained one."""
-    prefix = f"{family.gguf}."
-    check_neutral(path, metadata, GGUF_NEUTRAL, prefix)
-    window = metadata.get(f"{prefix}attention.sliding_window", 0)
-    if not isinstance(window, int) or window != 0:
-        check_window(path, f"{prefix}attention.sliding_window", window, context)
-    for key in metadata:
-        name = key.removeprefix(prefix)
-        if name != key and name not in KNOWN and name not in GGUF_NEUTRAL:
+def check_rest(f: Fields):
+    """Refuse fields that nobody asked for and that may change what the model computes."""
+    if f.is_gguf:
+        rest = {
+            key.removeprefix(f.prefix): value
+            for key, value in f.values.items()
+            if key.startswith(f.prefix)
+        }
+        known, neutral = KNOWN, GGUF_NEUTRAL
+    else:
+        rest, known, neutral = f.values, HF_KNOWN, HF_NEUTRAL
+    for key, value in rest.items():
+        if key in f.asked or key in known or not f.is_gguf and HF_NOTES.search(key):
+            continue
+        if key in neutral:
+            values = neutral[key]
+            if not isinstance(value, (str, int, float, type(None))) or value not in values:
+                refuse(f.path, f.called(key), repr(values[0]), value)
+        elif f.is_gguf or value not in (None, False, [], {}):
+            what = "metadata " if f.is_gguf else "field "
             raise UserError(
-                f"{path}: metadata {brief(key)} is not known, and may change what the "
+                f"{f.path}: {what}{brief(f.called(key))} is not known, and may change what the "
                 "model computes; this model cannot be mapped yet"
             )
-
-
-def hf_window(path, config, context):
-    """Refuse the sliding window of a `config.json`; `context` is the trained one."""
-    if config.get("sliding_window") is not None and config.get("use_sliding_window") is not False:
-        check_window(path, "sliding_window", config["sliding_window"], context)
-
-
-def hf_config(path, config, family):
-    """Refuse fields of a `config.json` of a family."""
-    check_neutral(path, config, {**HF_NEUTRAL, **family.hf_fields})
-    layers = config.get("layer_types")
-    full = isinstance(layers, list) and all(kind == "full_attention" for kind in layers)
-    if layers is not None and not full:
-        refuse(path, "layer_types", "'full_attention' for all layers", layers)
-    for name in "rope_scaling", "rope_parameters":  # the older and the newer name of one thing
-        rope = config.get(name)
-        if rope is None:
-            continue
-        if not isinstance(rope, dict):
-            refuse(path, name, "a JSON object", rope)
-        for key in "rope_type", "type":
-            if rope.get(key, "default") != "default":
-                refuse(path, key, "'default'", rope[key])
-        check_neutral(path, rope, {"partial_rotary_factor": (1.0, None)})
-        for key in rope:
-            if key not in ROPE_FIELDS:
-                refuse(path, name, f"without {brief(key)}", rope)

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from rtl.spec import score_cap
 from rtl.spec.numbers import FRACTION, KV_BLOCK as BLOCK, SCORE_BITS
 
 from .numerics import f32, shifted
 
 
-__all__ = ["FRACTION", "BLOCK", "EXP2", "scores", "weights", "accumulate", "attend"]
+__all__ = ["FRACTION", "BLOCK", "EXP2", "scores", "capped", "weights", "accumulate", "attend"]
 
 
 EMPTY = -(1 << 15)
@@ -39,10 +40,24 @@ def scores(q, q_exponent, k, k_exponent):
     return np.clip(shifted, -limit, limit - 1)
 
 
-def weights(score, v_exponent) -> Iterator[tuple[Any, Any, Any]]:
+def capped(score, cap):
+    """Scores capped at `cap`, in natural units: the integer closest to cap * tanh(score / cap) on
+    the curve's straight pieces (:mod:`rtl.spec.score_cap`). Within 0.7 steps of 2**-FRACTION of
+    the hyperbolic tangent for a cap of 50, and 1.15 for any.
+    """
+    curve = score_cap.curve(cap)
+    nodes = np.array(curve.nodes)
+    magnitude = np.minimum(np.abs(score), (score_cap.PIECES << curve.shift) - 1)
+    piece, place = magnitude >> curve.shift, magnitude & (1 << curve.shift) - 1
+    exact = nodes[piece] + ((nodes[piece + 1] - nodes[piece]) * place >> curve.shift)
+    return np.sign(score) * (exact + (1 << score_cap.EXTRA - 1) >> score_cap.EXTRA)
+
+
+def weights(score, v_exponent, start=0) -> Iterator[tuple[Any, Any, Any]]:
     """Online softmax of scores (queries, positions), with the values' exponents (positions,).
 
-    Yields, per block of `BLOCK` positions and as pairs of what is for the numerators and what is
+    Blocks end at multiples of `BLOCK` positions, of which the first score's is `start`: so the
+    result does not depend on where a window's blocks lie. Yields, per block and as pairs of what is for the numerators and what is
     for the denominators: right shifts of the sums so far (queries,), and weights (queries,
     positions); then how far the numerators' running maximum is above the denominators' (queries,).
     """
@@ -50,8 +65,7 @@ def weights(score, v_exponent) -> Iterator[tuple[Any, Any, Any]]:
     lifted = whole + v_exponent.astype(np.int64)[None, :]
     top = np.full(len(score), EMPTY, np.int64)  # running maximum of `whole`
     lifted_top = np.full(len(score), EMPTY, np.int64)  # running maximum of `lifted`
-    for start in range(0, score.shape[1], BLOCK):
-        block = slice(start, start + BLOCK)
+    for block in blocks(start, score.shape[1]):
         new_top = np.maximum(top, whole[:, block].max(1))
         new_lifted = np.maximum(lifted_top, lifted[:, block].max(1))
         shifts = (
@@ -69,12 +83,18 @@ def weights(score, v_exponent) -> Iterator[tuple[Any, Any, Any]]:
         )
 
 
+def blocks(start, count):
+    """Slices of `count` positions from `start` on, one for each block of `BLOCK`."""
+    ends = range(BLOCK - start % BLOCK, count + BLOCK, BLOCK)
+    return [slice(max(0, end - BLOCK), min(end, count)) for end in ends]
+
+
 def accumulate(sums, shift, addends):
     """Sums after a block: shifted right, rounding down, and what the block adds."""
     return (sums >> shift) + addends
 
 
-def attend(q, q_exponent, k, k_exponent, v, v_exponent):
+def attend(q, q_exponent, k, k_exponent, v, v_exponent, start=0, cap=0.0):
     """Attend to all given positions.
 
     Parameters
@@ -83,6 +103,10 @@ def attend(q, q_exponent, k, k_exponent, v, v_exponent):
         :func:`~sw_ref.numerics.quantize` with 16 bits, one group per head.
     k, k_exponent, v, v_exponent : int8 (positions, head_dim), uint8 (positions,)
         :func:`~sw_ref.numerics.quantize` with 8 bits, one group per head.
+    start : :class:`int`
+        Position of the first of them: more than 0 where a window begins.
+    cap : :class:`float`
+        Cap of the scores in natural units, see :func:`capped`. 0: none.
 
     Returns
     -------
@@ -93,10 +117,11 @@ def attend(q, q_exponent, k, k_exponent, v, v_exponent):
     v = v.astype(np.int64)
     numerator, denominator = np.zeros(q.shape, np.int64), np.zeros(len(q), np.int64)
     lift: Any = None  # the last block's
-    blocks = weights(scores(q, q_exponent, k, k_exponent), v_exponent)
-    for n, (shifts, (factors, shares), lift) in enumerate(blocks):
-        block = v[n * BLOCK :][:BLOCK]
-        numerator = accumulate(numerator, shifts[0][:, None], factors @ block)
+    score = scores(q, q_exponent, k, k_exponent)
+    score = capped(score, cap) if cap else score
+    parts = weights(score, v_exponent, start)
+    for block, (shifts, (factors, shares), lift) in zip(blocks(start, len(v)), parts):
+        numerator = accumulate(numerator, shifts[0][:, None], factors @ v[block])
         denominator = accumulate(denominator, shifts[1], shares.sum(1))
 
     # numerator * 2**(lifted_top - 15) * 2**-133 over denominator * 2**(top - 15)

@@ -4,6 +4,7 @@ added.
 
 from dataclasses import dataclass
 
+from rtl.spec import kv
 from rtl.spec.config import GROUP, KV_BLOCK
 from rtl.spec.isa import (
     Append,
@@ -62,6 +63,8 @@ def kv_units(config, insn):
     """Units of DRAM, from its `addr` on, that each head of an Append or Attend reaches over."""
     if isinstance(insn, Append):
         return config.kv_block_units
+    if insn.window:
+        return insn.stride
     return -(-insn.length // KV_BLOCK) * config.kv_block_units
 
 
@@ -238,6 +241,22 @@ def _append(insn, bounds, columns):
     )
 
 
+def _ring(insn, units):
+    """Check that the ring of an Attend with a window has whole blocks, and enough of them."""
+    if not insn.window:
+        return
+    need(insn.stride % units == 0, "ring", f"`stride` a multiple of {units}", insn.stride)
+    within = insn.newest - insn.addr
+    need(
+        0 <= within < insn.stride and within % units == 0,
+        "ring",
+        f"`newest` a multiple of {units} behind `addr`, and less than {insn.stride}",
+        within,
+    )
+    least = kv.ring_blocks(insn.length, insn.window)
+    need(insn.stride >= least * units, "ring", f"`stride` of {least} blocks", insn.stride // units)
+
+
 def _attend(insn, bounds, columns):
     config = bounds.config
     _positive(insn, "heads", "queries", "length")
@@ -245,6 +264,8 @@ def _attend(insn, bounds, columns):
         insn.queries <= config.queries, "size", f"at most {config.queries} `queries`", insn.queries
     )
     need(insn.length <= POSITIONS, "positions", f"`length` of at most {POSITIONS}", insn.length)
+    need(config.score_cap or not insn.cap, "cap", "a configuration with a `score_cap`", "none")
+    _ring(insn, config.kv_block_units)
     _aligned(insn, config.lanes, "dst", "sums")
     _in_memory(bounds, insn.addr, (insn.heads - 1) * insn.stride + kv_units(config, insn))
     count = insn.heads * insn.queries

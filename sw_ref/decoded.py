@@ -16,7 +16,7 @@ __all__ = ["decoded", "decodes"]
 
 @exact
 def _dot(weights, activations):
-    """Sum of products: integers that stay below 2**51, see :func:`rtl.spec.formats.sum_bits`."""
+    """Sum of products: integers that stay below 2**52, see :func:`rtl.spec.formats.sum_bits`."""
     total = 0.0
     for i in range(len(weights)):
         total += np.float64(weights[i]) * activations[i]

@@ -9,10 +9,11 @@ from functools import lru_cache
 import numpy as np
 
 from .interpreter import TOKENS, Interpreter
+from .rotary import table
 from .sequences import GATES
 
 
-__all__ = ["Float32", "Tensors"]
+__all__ = ["Float32", "Tensors", "angles", "capped"]
 
 
 f32 = np.float32
@@ -21,10 +22,15 @@ f32 = np.float32
 @lru_cache(maxsize=8)  # texts are mostly as long as the context
 def angles(node, positions):
     """Cosines, then sines, of the first positions, of an :class:`~sw_ref.graph.Angles`."""
-    exponent = np.arange(0, node.size, 2, dtype=f32) / f32(node.size)
-    frequency = (1 / np.float64(node.theta) ** exponent).astype(f32)
-    angles = (np.arange(positions, dtype=f32)[:, None] * frequency).astype(np.float64)
-    return np.concatenate([np.cos(angles), np.sin(angles)], -1).astype(f32)
+    rotated = table(node.dim, node.theta, node.scaling, positions)
+    still = np.ones((positions, (node.size - node.dim) // 2), f32)
+    cosines, sines = rotated
+    return np.concatenate([cosines, still, sines, np.zeros_like(still)], -1)
+
+
+def capped(x, cap):
+    """cap * tanh(x / cap); x where there is no cap."""
+    return f32(cap) * np.tanh(x / f32(cap)) if cap else x
 
 
 class Tensors:
@@ -47,7 +53,7 @@ class Tensors:
         return self._matrices[linear]
 
     def vector(self, name):
-        """A gain or a bias, float32."""
+        """A gain, a bias, or a table, float32."""
         return self.find(name)
 
 
@@ -87,15 +93,26 @@ class Float32(Interpreter):
         return angles(node, len(ids))
 
     def norm(self, node, tensors, x):
+        x = x.reshape(len(x), node.heads, -1)
         mean = (x * x).mean(-1, keepdims=True)
-        return x / np.sqrt(mean + f32(node.eps)) * tensors.vector(node.gain)
+        x = x / np.sqrt(mean + f32(node.eps)) * tensors.vector(node.gain)
+        return x.reshape(len(x), -1)
+
+    def layernorm(self, node, tensors, x):
+        x = x - x.mean(-1, keepdims=True)
+        variance = (x * x).mean(-1, keepdims=True)
+        x = x / np.sqrt(variance + f32(node.eps))
+        return x * tensors.vector(node.gain) + tensors.vector(node.bias)
 
     def linear(self, node, tensors, x):
         y = x @ tensors.matrix(node.weight).T
         return y if node.bias is None else y + tensors.vector(node.bias)
 
     def head(self, node, tensors, x):
-        return x @ tensors.matrix(node.weight).T
+        return capped(x @ tensors.matrix(node.weight).T, node.cap)
+
+    def positionrow(self, node, tensors, ids):
+        return tensors.vector(node.weight)[: len(ids)]
 
     def rope(self, node, tensors, x, angles):
         half, heads = node.head_dim // 2, x.reshape(len(x), -1, node.head_dim)
@@ -109,17 +126,21 @@ class Float32(Interpreter):
         q, k, v = (
             x.transpose(1, 0, 2) for x in (q, np.repeat(k, shared, 1), np.repeat(v, shared, 1))
         )
-        scores = q @ k.transpose(0, 2, 1) / f32(np.sqrt(node.head_dim))
-        scores += np.triu(np.full(scores.shape[1:], -np.inf, f32), 1)
+        scores = capped(q @ k.transpose(0, 2, 1) * f32(node.scale), node.cap)
+        hidden = np.full(scores.shape[1:], -np.inf, f32)
+        scores += np.triu(hidden, 1)
+        if node.window:
+            scores += np.tril(hidden, -node.window)
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         weights /= weights.sum(-1, keepdims=True)
         return (weights @ v).transpose(1, 0, 2).reshape(q.shape[1], -1)
 
-    def gate(self, node, tensors, gate, up):
-        return GATES[node.function](gate) * up
+    def gate(self, node, tensors, gate, *up):
+        gate = GATES[node.function](gate)
+        return gate * up[0] if up else gate
 
     def add(self, node, tensors, x, y):
-        return x + y
+        return x + y * f32(node.factor)
 
     def scale(self, node, tensors, x):
         return x * f32(node.factor)

@@ -9,14 +9,19 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from functools import cached_property
+
+from .rotary import RopeScaling
 
 
 __all__ = [
     "Node",
     "Embedding",
+    "PositionRow",
     "Angles",
     "Gained",
     "Norm",
+    "LayerNorm",
     "Linear",
     "Rope",
     "Attend",
@@ -53,9 +58,14 @@ class Node:
     inputs: tuple[str, ...] = ()
     size: int
 
+    @property
+    def vectors(self):
+        """Numbers of those of its tensors that lie in the vector memory, by name."""
+        return {}
+
     def shapes(self, sizes):
         """Shapes of its tensors, by name; `sizes` are those of all values."""
-        return {}
+        return {name: (size,) for name, size in self.vectors.items()}
 
     @property
     def tensors(self):
@@ -79,10 +89,27 @@ class Embedding(Node):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Angles(Node):
-    """Cosines, then sines, of the position times theta ** (-2 i / size), for i below size / 2."""
+class PositionRow(Node):
+    """The row of a matrix that the position names: a learned embedding of positions."""
 
+    weight: str = tensor()
+    positions: int
+
+    def shapes(self, sizes):
+        return {self.weight: (self.positions, self.size)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Angles(Node):
+    """Cosines, then sines, of size / 2 angles: the position times dim / 2 frequencies, which are
+    theta ** (-2 i / dim) where there is no `scaling` (:func:`sw_ref.rotary.table`), and zeros.
+
+    So a head of which only `dim` elements are rotated is like all others, once its elements are in
+    an order that makes pairs of those that are not rotated."""
+
+    dim: int
     theta: float
+    scaling: RopeScaling = RopeScaling()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +123,34 @@ class Gained(Node):
         """Numbers of the gain."""
         return self.size
 
-    def shapes(self, sizes):
-        return {self.gain: (self.gain_size,)}
+    @property
+    def vectors(self):
+        return {self.gain: self.gain_size}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Norm(Gained):
-    """RMS norm: x / sqrt(mean(x * x) + eps) * gain."""
+    """RMS norm: x / sqrt(mean(x * x) + eps) * gain; of each of `heads` parts by itself, with the
+    same gain."""
 
     eps: float
+    heads: int = 1
+
+    @property
+    def gain_size(self):
+        return self.size // self.heads
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerNorm(Gained):
+    """(x - mean(x)) / sqrt(variance(x) + eps) * gain + bias (arXiv:1607.06450)."""
+
+    bias: str = tensor()
+    eps: float
+
+    @property
+    def vectors(self):
+        return {self.gain: self.size, self.bias: self.size}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +160,12 @@ class Linear(Node):
     weight: str = tensor()
     bias: str | None = tensor(default=None)
 
+    @property
+    def vectors(self):
+        return {} if self.bias is None else {self.bias: self.size}
+
     def shapes(self, sizes):
-        matrix = {self.weight: (self.size, sizes[self.inputs[0]])}
-        return matrix if self.bias is None else matrix | {self.bias: (self.size,)}
+        return {self.weight: (self.size, sizes[self.inputs[0]]), **super().shapes(sizes)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,30 +178,38 @@ class Rope(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Attend(Node):
-    """Causal attention of queries to all keys and values so far: softmax(q k / sqrt(head_dim)) v.
+    """Causal attention of queries to keys and values so far: softmax(scale * q k) v.
 
-    Inputs are queries, keys and values. `heads` / `kv_heads` query heads share a KV head.
+    Inputs are queries, keys and values. `heads` / `kv_heads` query heads share a KV head. With a
+    `window` a position sees that many, itself included. With a `cap` scores s become
+    cap * tanh(s / cap), scaled as they are.
     """
 
     heads: int
     kv_heads: int
     head_dim: int
+    scale: float
+    window: int = 0
+    cap: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gate(Node):
-    """function(gate) * up; inputs are gate and up.
+    """function(gate) * up; inputs are gate and up. `alone` there is no up: function(gate).
 
     ``silu`` is the sequence `silu_gate` (:func:`sw_ref.sequences.gate`), and an entry of
     :mod:`sw_ref.pytorch.gates`.
     """
 
     function: str
+    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Add(Node):
-    """The sum of two values."""
+    """The first value, plus `factor` times the second."""
+
+    factor: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,9 +221,11 @@ class Scale(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Head(Node):
-    """Logits: the product of a matrix with x."""
+    """Logits: the product of a matrix with x. With a `cap` they become cap * tanh(x / cap), which
+    changes no order: the host does it to those that it gets."""
 
     weight: str = tensor()
+    cap: float = 0.0
 
     def shapes(self, sizes):
         return {self.weight: (self.size, sizes[self.inputs[0]])}
@@ -174,7 +233,8 @@ class Head(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Repeat(Node):
-    """A body of nodes, `count` times. Tensors of the body are those of the round.
+    """A body of nodes, `count` times: a layer, whose tensors are those of the round, or several
+    that repeat in a pattern, as Repeats, and nothing else.
 
     In the body, the node's own name is the value that goes in: the input in the first round, and
     what the body's last node made in those that follow. After it, it is what came out.
@@ -182,6 +242,27 @@ class Repeat(Node):
 
     body: tuple[Node, ...] = field(repr=False)
     count: int
+
+    @property
+    def inner(self):
+        """The Repeats in its body; none if that is a layer."""
+        return tuple(node for node in self.body if isinstance(node, Repeat))
+
+    @property
+    def layers(self):
+        """Layers that all rounds have."""
+        return self.count * (sum(inner.layers for inner in self.inner) or 1)
+
+    @property
+    def kinds(self):
+        """Those Repeats whose bodies are layers, in order: itself, or some within."""
+        return tuple(kind for inner in self.inner for kind in inner.kinds) or (self,)
+
+    @property
+    def order(self):
+        """Which of its :attr:`kinds` each of its layers is of, by name."""
+        one = [name for inner in self.inner for name in inner.order] or [self.name]
+        return one * self.count
 
     def __str__(self):
         return f"{self.name} = Repeat({self.inputs[0]}, count={self.count}): {self.size}"
@@ -233,20 +314,44 @@ class Graph:
         return "\n".join(text_of(self.nodes))
 
     @property
-    def layer_shapes(self):
-        """Shapes of a layer's tensors, by name: (rows, K) of matrices, (size,) of gains."""
-        sizes, found = {node.name: node.size for node in self}, {}
-        for repeat in (node for node in self if isinstance(node, Repeat)):
-            for node in repeat.body:
-                found |= node.shapes(sizes)
-        return found
+    def repeats(self):
+        """The Repeats that no other has."""
+        return tuple(node for node in self.nodes if isinstance(node, Repeat))
 
     @property
+    def kinds(self):
+        """The Repeats whose bodies are layers, by name, in the order of the program."""
+        return {kind.name: kind for repeat in self.repeats for kind in repeat.kinds}
+
+    @property
+    def order(self):
+        """The kind of each layer, by name."""
+        return [name for repeat in self.repeats for name in repeat.order]
+
+    @cached_property
+    def layer_shapes(self):
+        """Shapes of the tensors of each kind of layer, by its name: (rows, K) of matrices, (size,)
+        of vectors, by name."""
+        sizes = {node.name: node.size for node in self}
+        return {
+            name: {k: v for node in kind.body for k, v in node.shapes(sizes).items()}
+            for name, kind in self.kinds.items()
+        }
+
+    @cached_property
+    def shapes(self):
+        """Shapes of the tensors that are of no layer, but of the embedding's, by name."""
+        sizes, found = {node.name: node.size for node in self}, {}
+        for node in self.nodes:
+            found |= node.shapes(sizes)
+        return found
+
+    @cached_property
     def softmax_factors(self):
         """What tensors are multiplied with, since the machine's attention takes powers of 2 of q k:
-        log2(e) / sqrt(head_dim), by the tensor that the queries' lengths depend on.
+        log2(e) * scale, by the tensors that the queries' lengths depend on.
 
-        Raises :exc:`ValueError` where they depend on none.
+        Raises :exc:`ValueError` where they depend on none, or kinds of layers differ.
         """
         makers, factors = {node.name: node for node in self}, {}
         for node in self:
@@ -254,11 +359,15 @@ class Graph:
                 query = makers[node.inputs[0]]
                 while isinstance(query, Rope):  # which keeps lengths
                     query = makers[query.inputs[0]]
-                if not isinstance(query, (Gained, Linear)):
+                if not isinstance(query, (Norm, Linear)):
                     raise ValueError(
                         f"{node.name!r} must have queries of a product or a norm, rotated or not, "
                         f"not {query.name!r}"
                     )
-                tensor = query.weight if isinstance(query, Linear) else query.gain
-                factors[tensor] = math.log2(math.e) / math.sqrt(node.head_dim)
+                factor = math.log2(math.e) * node.scale
+                for tensor in query.tensors:
+                    if factors.setdefault(tensor, factor) != factor:
+                        raise ValueError(
+                            f"{node.name!r} must have the scale of other layers, not {node.scale}"
+                        )
         return factors

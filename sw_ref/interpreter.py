@@ -36,7 +36,7 @@ class Interpreter:
         """What methods look tensors up in, in a round; None for outside of all rounds."""
         return lambda name: self.model.tensor(name, layer)
 
-    def run(self, nodes, scopes, tensors, trace=None) -> Iterator[Any]:
+    def run(self, nodes, scopes, tensors, trace=None, layer=0) -> Iterator[Any]:
         """Yield the value of the last of `nodes` for each text.
 
         All texts finish a round before the next one begins, so that each layer is read once. What
@@ -50,8 +50,10 @@ class Interpreter:
             :data:`TOKENS`.
         tensors : what :meth:`tensors` returns
         trace : function
-            `trace(name, value)` sees the value of each node; ``layer / q`` in round 3 of the
-            repetition ``layer`` is ``layer 3 / q``.
+            `trace(name, value)` sees the value of each node; ``window layer / q`` in layer 3 is
+            ``layer 3 / q``.
+        layer : :class:`int`
+            The first layer of these nodes.
         """
         repeats = [n for n, node in enumerate(nodes) if isinstance(node, Repeat)]
         start = repeats[-1] + 1 if repeats else 0
@@ -59,7 +61,8 @@ class Interpreter:
             scopes = [dict(values) for values in scopes]
         for node in nodes[:start]:
             if isinstance(node, Repeat):
-                self._repeat(node, scopes, trace)
+                self._repeat(node, scopes, trace, layer)
+                layer += node.layers
             else:
                 for values in scopes:
                     self._compute(node, values, tensors, trace)
@@ -68,17 +71,22 @@ class Interpreter:
                 self._compute(node, values, tensors, trace)
             yield values[nodes[-1].name]
 
-    def _repeat(self, node, scopes, trace):
+    def _repeat(self, node, scopes, trace, layer):
         states = [values[node.inputs[0]] for values in scopes]
-        for n in range(node.count):
+        for n in range(layer, layer + node.layers, node.layers // node.count):
             inside = ({**values, node.name: x} for values, x in zip(scopes, states))
-            for i, x in enumerate(self.round(node, n, inside, named(trace, node, n))):
+            if node.inner:
+                inside = list(inside)
+                found = self.run(node.body, inside, self.tensors(None), trace, n)
+            else:
+                found = self.round(node, n, inside, named(trace, node, n))
+            for i, x in enumerate(found):
                 states[i] = x
         for values, x in zip(scopes, states):
             values[node.name] = x
 
     def round(self, node, n, scopes, trace=None) -> Iterable[Any]:
-        """What round `n` of a :class:`~sw_ref.graph.Repeat` makes of each text."""
+        """What layer `n`, a round of a :class:`~sw_ref.graph.Repeat`, makes of each text."""
         return self.run(node.body, scopes, self.tensors(n), trace)
 
     def _compute(self, node, values, tensors, trace):
@@ -90,7 +98,7 @@ class Interpreter:
 
 
 def named(trace, repeat, n):
-    """A trace whose names have the number of the round."""
+    """A trace whose names have the number of the layer instead of its kind."""
     if trace is None:
         return None
-    return lambda name, value: trace(name.replace(repeat.name, f"{repeat.name} {n}", 1), value)
+    return lambda name, value: trace(name.replace(repeat.name, f"layer {n}", 1), value)

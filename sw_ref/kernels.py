@@ -15,8 +15,10 @@ from typing import Any
 import numba
 import numpy as np
 
+from rtl.spec import score_cap
 from rtl.spec.config import KV_BLOCK, UNIT_BYTES
 from rtl.spec.isa import Func
+from rtl.spec.score_cap import EXTRA, PIECES
 
 from . import build_cache
 from .attention import BLOCK, EMPTY, EXP2, FRACTION, SCORE_BITS, SHIFT_LIMIT
@@ -34,6 +36,9 @@ __all__ = [
     "largest",
     "vector",
     "quantize",
+    "NO_CURVE",
+    "curve",
+    "capped",
     "attend",
 ]
 
@@ -41,6 +46,7 @@ __all__ = [
 # Patterns of files, since what they say is in the machine code.
 CONSTANTS_OF = (
     "rtl/spec/numbers.py",
+    "rtl/spec/score_cap.py",
     "rtl/spec/config.py",
     "rtl/spec/isa/*.py",
     "rtl/spec/sparse_modes.py",
@@ -304,10 +310,31 @@ def quantize(memory, outer, inner, a, stride, group, bits):
     return q, exponents
 
 
-@kernel
-def attend(memory, at, length, q, exponents):
-    """Attend to the `length` first positions of the KV head at byte `at` of DRAM.
+NO_CURVE = np.zeros(0, np.int64), 0
 
+
+def curve(cap):
+    """Nodes of the curve of a cap, and its shift, as :func:`attend` takes them."""
+    its = score_cap.curve(cap)
+    return np.array(its.nodes), its.shift
+
+
+@kernel
+def capped(score, nodes, shift):
+    """As :func:`sw_ref.attention.capped`, of one score, on a curve's nodes."""
+    magnitude = min(abs(score), (PIECES << shift) - 1)
+    piece, place = magnitude >> shift, magnitude & (1 << shift) - 1
+    exact = nodes[piece] + ((nodes[piece + 1] - nodes[piece]) * place >> shift)
+    result = (exact + (1 << EXTRA - 1)) >> EXTRA
+    return -result if score < 0 else result
+
+
+@kernel
+def attend(memory, blocks, start, length, q, exponents, nodes, shift):
+    """Attend to the positions from `start` to below `length` of a KV head.
+
+    `blocks` are the bytes of DRAM, int64, at which its blocks begin, from that of `start` on.
+    `nodes`, int64, and `shift` are those of the curve that caps scores, `NO_CURVE` if none does.
     `q` and `exponents`, and the results, are :func:`sw_ref.attention.attend`'s.
     """
     queries, dim = q.shape
@@ -323,19 +350,22 @@ def attend(memory, at, length, q, exponents):
     for n in range(queries):
         top, lifted_top, denominator = EMPTY, EMPTY, 0
         numerator[:] = 0
-        for start in range(0, length, BLOCK):
-            block = memory[at + start // KV_BLOCK * block_bytes :][:block_bytes]
+        for which, at in enumerate(blocks):
+            first = (start // BLOCK + which) * BLOCK
+            low, high = max(start - first, 0), min(BLOCK, length - first)
+            block = memory[at:][:block_bytes]
             scale = block[:UNIT_BYTES].reshape(2, KV_BLOCK)
             lines = block[UNIT_BYTES:].view(np.int8).reshape(2, KV_BLOCK, dim)
-            count = min(BLOCK, length - start)
             new_top, new_lifted = top, lifted_top
-            for p in range(count):
+            for p in range(low, high):
                 dot = 0
                 for i in range(dim):
                     dot += q[n, i] * lines[0, p, i]
-                shift = np.int64(exponents[n]) + scale[0, p] - 264
-                score = (dot << min(max(shift, 0), 24)) >> min(max(-shift, 0), 40)
+                left = np.int64(exponents[n]) + scale[0, p] - 264
+                score = (dot << min(max(left, 0), 24)) >> min(max(-left, 0), 40)
                 score = min(max(score, -limit), limit - 1)
+                if len(nodes):
+                    score = capped(score, nodes, shift)
                 table[p], whole[p] = EXP2[score & (1 << FRACTION) - 1], score >> FRACTION
                 lifted[p] = whole[p] + scale[1, p]
                 new_top, new_lifted = max(new_top, whole[p]), max(new_lifted, lifted[p])
@@ -344,7 +374,7 @@ def attend(memory, at, length, q, exponents):
                 numerator[i] >>= min(new_lifted - lifted_top, SHIFT_LIMIT)
             top, lifted_top = new_top, new_lifted
             added[:] = 0  # 32 bits hold a block's sums.
-            for p in range(count):
+            for p in range(low, high):
                 denominator += table[p] >> min(top - whole[p], SHIFT_LIMIT)
                 weight = np.int32(table[p] >> min(lifted_top - lifted[p], SHIFT_LIMIT))
                 for i in range(dim):

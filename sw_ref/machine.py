@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rtl.spec import kv
 from rtl.spec.config import KV_BLOCK, UNIT_BYTES
 from rtl.spec.csr import BEST
 from rtl.spec.descriptor import Descriptor
@@ -83,6 +84,7 @@ class Machine:
         self.logits: Any = None
         self.trace = None
         self._sequencers, self._matrices = {}, {}
+        self._curve = kernels.curve(config.score_cap) if config.score_cap else kernels.NO_CURVE
 
     # Program flow
 
@@ -315,13 +317,22 @@ class Machine:
 
     def _attend(self, insn):
         dim, lanes = self.config.head_dim, self.config.lanes
-        size = -(-insn.length // KV_BLOCK) * self.config.kv_block_units
+        walk = insn.addr, insn.stride, insn.length, insn.window, insn.newest
+        blocks = np.array(kv.blocks(self.config.kv_block_units, *walk))
+        start = kv.first_position(insn.length, insn.window)
+        curve = self._curve if insn.cap else kernels.NO_CURVE
         for head in range(insn.heads):
             q, exponents = zip(*(self.queries.popleft() for _ in range(insn.queries)))
-            addr = insn.addr + head * insn.stride
-            self._dram(addr, size)
+            own = blocks + head * insn.stride
+            self._dram(int(own.max()), self.config.kv_block_units)
             numerators, denominators = kernels.attend(
-                self.memory, addr * UNIT_BYTES, insn.length, np.array(q), np.array(exponents)
+                self.memory,
+                own * UNIT_BYTES,
+                start,
+                insn.length,
+                np.array(q),
+                np.array(exponents),
+                *curve,
             )
             first = head * insn.queries
             self._words(insn.dst + first * dim, numerators.size)[:] = numerators.reshape(-1)

@@ -257,8 +257,8 @@ def linear(weight, row_scale, q, exponents):
     q : int16 (M, K)
     exponents : uint8 (M, K / 32)
 
-    Returns float32 (M, rows). Sums are exact: they stay below 2**51 for K up to 16384, which 52
-    bits with a sign hold. Beyond, :data:`rtl.spec.limits.GROUPS_OF` says how far for each format.
+    Returns float32 (M, rows). Sums are exact: they stay below 2**52 for K up to 32736, which is
+    all that there is, and which :data:`rtl.spec.limits.ACC_BITS` and a float64 hold.
     """
     acc = exact_sums(weight, q, exponents)
     return linear_scale(acc, row_scale, exponents.max(-1)[..., None])

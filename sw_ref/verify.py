@@ -20,7 +20,7 @@ __all__ = ["verify", "verify_image", "corners"]
 
 
 OF_STREAM = {Stream, MatMul, Embed}  # what WeightStream looks at
-DRAM_FIELDS = {"addr", "position", "length"}  # which no other unit's words depend on
+DRAM_FIELDS = {"addr", "position", "length", "newest"}  # which no other unit's words depend on
 
 
 @cache

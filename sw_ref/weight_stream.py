@@ -6,13 +6,12 @@ from functools import lru_cache
 
 from rtl.spec.config import UNIT_BYTES
 from rtl.spec.descriptor import Contradiction, Descriptor, contradictions, fields_of, matrix_units
-from rtl.spec.formats import SPARSE, stream_units, sum_bits
+from rtl.spec.formats import SPARSE, stream_units
 from rtl.spec.isa import Embed, MatMul, Stream
-from rtl.spec.limits import ACC_BITS, STREAMS_AHEAD
+from rtl.spec.limits import STREAMS_AHEAD
 from rtl.spec.numbers import UNIT_WORDS
 
 from .legal import Broken, need
-from .numerics import WINDOW
 
 
 __all__ = ["WeightStream"]
@@ -142,8 +141,6 @@ class WeightStream:
             f"the number {fields_of(raw)[0]['format']}",
         )
         its = Descriptor.unpack(raw)
-        bits = sum_bits(its.format, insn.groups, its.centre, WINDOW)
-        need(bits <= ACC_BITS, "sum", f"sums of at most {ACC_BITS} bits", f"sums of {bits} bits")
         if its.format in SPARSE:
             return _sparse_units(its.format, *shape, config, stream)
         return _dense_units(its.format, *shape, config.beat_bytes)

@@ -46,16 +46,8 @@ TESTS = {
         mapper("compile") + fields("field"),
     ),
     "groups": (
-        machine("groups") + mapper("groups") + rules("rule"),
+        machine("groups") + mapper("groups") + rules("rule", "sums_of_all_groups"),
         mapper("groups") + fields("field") + rules("rule"),
-    ),
-    **{
-        f"groups of {name}": (rules("groups_of_a_format"), rules("groups_of_a_format"))
-        for name in ("U4", "U1", "U2", "U3", "U5")
-    },
-    "groups of S8": (
-        machine("groups") + rules("groups_of_a_format", "groups_of_8_bits"),
-        rules("groups_of_a_format", "groups_of_8_bits"),
     ),
     "heads": (machine("heads") + mapper("heads"), mapper("heads") + fields("field")),
     "queries": (
@@ -76,10 +68,7 @@ TESTS = {
         machine("repetitions_and_inner") + mapper("compile"),
         mapper("compile", "inner_of_other_vectors") + fields("field"),
     ),
-    "column": (
-        machine("column") + mapper("capacity") + rules("rule"),
-        mapper("capacity") + fields("field") + rules("rule"),
-    ),
+    "column": (machine("column") + rules("rule"), fields("field") + rules("rule")),
     "layers": (program("loops") + mapper("compile"), mapper("compile") + fields("field")),
     "tokens": (program("tokens") + rules("tokens"), program("tokens") + rules("tokens")),
     "streams": (

@@ -27,9 +27,9 @@ from rtl.spec.isa import (
 )
 from rtl.spec.limits import (
     ACC_BITS,
+    CENTRE,
     COLUMN,
     GROUPS,
-    GROUPS_OF,
     HEADS,
     INNER,
     POSITIONS,
@@ -231,17 +231,9 @@ def product(data, rng, fmt, groups, rows, centre, dst, stride):
     size = data.end - at
     insns = []
     for column, value in enumerate((127 / 64, -127 / 64)):
-        repetitions = next(n for n in range(1, 4) if groups % n == 0 and count // n <= INNER)
         insns += [
             *loaded(data, np.full(count, value), MIDDLE),
-            Quant(
-                dest=Dest.ACT,
-                outer=repetitions,
-                inner=count // repetitions,
-                a=MIDDLE,
-                stride=count // repetitions,
-                column=column,
-            ),
+            Quant(dest=Dest.ACT, outer=1, inner=count, a=MIDDLE, column=column),
             *hand(VECTOR, LOAD, ATTENDED),
         ]
     return [
@@ -253,23 +245,27 @@ def product(data, rng, fmt, groups, rows, centre, dst, stride):
     ]
 
 
-@pytest.mark.parametrize(
-    "fmt, groups, centre",
-    [(WeightFormat.U4, GROUPS, 6), (WeightFormat.S8, GROUPS_OF[WeightFormat.S8], 0)],
-)
-def test_groups(devices, fmt, groups, centre):
-    """As many groups as there can be, and as many of 8-bit weights as an accumulator takes."""
-    assert sum_bits(fmt, groups, centre, WINDOW) == ACC_BITS
+@pytest.mark.parametrize("fmt, centre", [(WeightFormat.U4, CENTRE), (WeightFormat.S8, 0)])
+def test_groups(devices, fmt, centre):
+    """As many groups as there can be: their sums fill an accumulator."""
+    assert sum_bits(fmt, GROUPS, centre, WINDOW) == ACC_BITS
     rng, data = np.random.default_rng(4), Data()
-    insns = product(data, rng, fmt, groups, 64, centre, 0, 64)
+    insns = product(data, rng, fmt, GROUPS, 64, centre, 0, 64)
     same(devices, insns, data, [(0, 128)], scratch=END - SCRATCH, tokens=(1, 2))
 
 
-def test_column(devices):
-    """Columns as far apart as they can be, across lines."""
+@pytest.mark.parametrize("rows, dst, stride", [(1, 0, COLUMN), (68, 61, COLUMN - 300)])
+def test_column(devices, rows, dst, stride):
+    """Columns as far apart as they can be: single words, and rows across lines."""
     rng, data = np.random.default_rng(5), Data()
-    insns = product(data, rng, WeightFormat.U4, 3, 68, 0, 61, COLUMN)
-    same(devices, insns, data, [(64, 64), (61 + COLUMN, 64)], scratch=END - SCRATCH, tokens=(1, 2))
+    second = (dst + stride) // 64 * 64
+    insns = [
+        *loaded(data, rng.normal(size=128), 0),
+        *loaded(data, rng.normal(size=min(192, END - second)), second),
+        *product(data, rng, WeightFormat.U4, 3, rows, 0, dst, stride),
+    ]
+    shown = [(0, 128), (second, min(192, END - second))]
+    same(devices, insns, data, shown, scratch=MIDDLE, tokens=(1, 2))
 
 
 def test_heads(devices):
@@ -317,7 +313,7 @@ def test_repetitions_and_inner(devices):
     insns = loaded(data, rng.normal(size=inner), 0)
     a, b = MIDDLE, MIDDLE + 64 * REPETITIONS
     insns += [
-        Vector(outer=1, inner=inner, d=16384, a=0, b=0, c_const=1, c_value=ONE),
+        Vector(outer=1, inner=inner, d=1 << 15, a=0, b=0, c_const=1, c_value=ONE),
         Vector(
             outer=REPETITIONS,
             inner=64,
@@ -338,14 +334,15 @@ def test_repetitions_and_inner(devices):
             d_stride=LANES,
             a=0,
             a_stride=60,
-            b=16384,
+            b=1 << 15,
             b_stride=64,
         ),
-        Vector(func=Func.DOT, outer=1, inner=inner, d=b + LANES * REPETITIONS, a=0, b=16384),
+        Vector(func=Func.DOT, outer=1, inner=inner, d=b + LANES * REPETITIONS, a=0, b=1 << 15),
         Quant(dest=Dest.ACT, outer=1, inner=INNER // 32 * 32, a=0),
         Quant(dest=Dest.ACT, outer=REPETITIONS, inner=4 * 32, stride=60, a=0),
+        Quant(dest=Dest.ACT, outer=2, inner=4 * 32, stride=inner, a=0),
     ]
-    shown = [(16384, inner // 64 * 64), (a, 64 * REPETITIONS), (b, LANES * (REPETITIONS + 1))]
+    shown = [(1 << 15, inner // 64 * 64), (a, 64 * REPETITIONS), (b, LANES * (REPETITIONS + 1))]
     same(devices, insns, data, shown, scratch=END - SCRATCH)
 
 

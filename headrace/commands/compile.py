@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from host.configurations import to_toml
 from host.errors import UserError
 from host.files import check_target
 from host.progress import console
 
 from ..library import images
+from ..library.machines import names
 from ..library.models import STEPS
 from ..options import ModelOptions, add_model, read
 
@@ -63,8 +65,16 @@ def run(args):
     images.save(image, options.output)
     if options.json:
         print(json.dumps(image.report | {"config": image.accelerator}))
-    else:
-        show(model.name, machine, image, options.output)
+        return
+    show(model.name, machine, image, options.output)
+    if derived(options.model.machine, model, machine):
+        print(f"\n# The configuration, for --config FILE:\n{to_toml(machine)}", end="")
+
+
+def derived(asked, model, machine):
+    """Whether nobody named the machine, and it is none that one could name."""
+    known = asked.config is not None or machine.name in names()
+    return not known and machine != model.suited(asked.machine())
 
 
 def check_model(model):

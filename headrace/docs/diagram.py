@@ -107,7 +107,7 @@ BOXES = {
     "acts": Box(310, 280, 130, 58, "linear", "Activations", ("int8, 32 a group",)),
     "unpack": Box(184, 380, 102, 74, "linear", "Unpack", ("codes, scales,", "centres")),
     "core": Box(310, 380, 130, 74, "linear", "Systolic core", ("N × 32 × M cells,", "exact sums")),
-    "groups": Box(464, 380, 120, 74, "linear", "Group scale", ("exact, 52 bits",)),
+    "groups": Box(464, 380, 120, 74, "linear", "Group scale", ("exact, 53 bits",)),
     "embed": Box(184, 494, 102, 54, "linear", "Embed", ("one row",)),
     "best": Box(310, 494, 130, 54, "linear", "Best logits", ("64 best, sorted",)),
     "rows": Box(464, 494, 120, 54, "linear", "Row scale", ("to fp32",)),

@@ -4,17 +4,22 @@ Without a name it is `DEFAULT`. Commands that synthesize, or run many programs, 
 their own `DEFAULT_CONFIG`; bitstreams and exports have the board's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from host import configurations
 from host.boards import descriptions
-from rtl.spec.config import CORES, DEFAULTS, Config
+from host.errors import UserError
+from rtl.spec.config import CONFIGS, CORES, DEFAULTS, Config
 
 
-__all__ = ["DEFAULT", "Machine", "machine", "names", "suited"]
+if TYPE_CHECKING:
+    from mapper.model import Model as Source
+
+
+__all__ = ["DEFAULT", "Machine", "fitting", "machine", "names", "suited"]
 
 
 Machine = Config
@@ -38,6 +43,60 @@ def suited(machine: Machine, formats: Iterable[str]) -> Machine:
         name="+".join([machine.name, *more]),
         formats=(*machine.formats, *more),
     )
+
+
+def fitting(
+    source: "Source",
+    head: str | None = None,
+    base: Machine | None = None,
+    fixed: Collection[str] = (),
+) -> tuple[Machine, str | None]:
+    """The machine for a model where nobody named one, and why it is not the default, or None.
+
+    It is the default if the model fits it; else the first of :data:`~rtl.spec.config.CONFIGS` that
+    the model fits; else the default with those values changed that the model needs.
+
+    Parameters
+    ----------
+    source : :class:`mapper.model.Model`
+    head : :class:`str` or None
+        The format that its head is rounded to.
+    base : :class:`Machine` or None
+        Another default, instead of which none with a name is taken.
+    fixed
+        Names of fields of `base` that somebody chose: where the model needs others, it is returned
+        as it is, for the compiler to refuse.
+
+    Raises
+    ------
+    :exc:`headrace.Error`
+        If the model is beyond the limits of every machine.
+    """
+    from mapper.needs import needs
+
+    formats = source.formats | ({head} if head else set())
+    default = CONFIGS[DEFAULT] if base is None else base
+    others = () if base is not None else [it for it in CONFIGS.values() if it is not default]
+    others = sorted(others, key=lambda it: it.beat_bits != default.beat_bits)  # as wide ones first
+    derived = why = refusal = None
+    for candidate in (default, *others):
+        able = suited(candidate, formats)
+        try:
+            need = needs(source, able, head)
+        except UserError as error:  # of its formats, or of what no machine has
+            why = refusal = refusal or error
+            continue
+        lacking = need.lacking(able)
+        if not lacking:
+            return able, why and f"{why}: took {able.name!r}"
+        if {*lacking} & {*fixed}:
+            return able, None
+        if derived is None:
+            derived = configurations.changed(able, need.values(lacking), "machine")
+            why = why or f"configuration {able.name!r} has {'; '.join(lacking.values())}"
+    if derived is None:
+        raise refusal or AssertionError("there is a default")
+    return derived, f"{why}: derived {derived.name!r}"
 
 
 def names() -> list[str]:

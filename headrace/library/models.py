@@ -1,7 +1,8 @@
 """Models: language models from files, and program images that they were compiled to."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from host.errors import UserError
@@ -9,7 +10,7 @@ from host.image.image import Image
 from host.image.schema import configuration
 
 from . import images
-from .machines import DEFAULT, Machine, machine as machine_of, suited
+from .machines import Machine, fitting, machine as machine_of, suited
 from .runner import Runner
 
 
@@ -43,8 +44,6 @@ class Model:
         What the user calls it: a name, or the path of a file or a folder.
     name : :class:`str`
         What its makers call it.
-    machine : :class:`Machine`
-        What it runs on where nothing else is said.
     source : :class:`mapper.model.Model` or None
         Its weights and sizes; None for a :class:`Program`.
     bits : :class:`int`
@@ -54,7 +53,12 @@ class Model:
 
     def __init__(self, path: str, source: "Source", bits: int, head: str | None = None):
         self.path, self.source, self.bits, self.head = path, source, bits, head
-        self.name, self.machine = source.name, machine_of(DEFAULT)
+        self.name = source.name
+
+    @cached_property
+    def machine(self) -> Machine:
+        """What it runs on where nothing else is said: see :func:`.machines.fitting`."""
+        return self.fitting()[0]
 
     def __repr__(self):
         return f"<{type(self).__name__} {self.name!r} from {self.path!r}>"
@@ -153,7 +157,7 @@ class Model:
         found = evaluation.checked_ids(ids, self.source.vocab, limit)
         if reference:
             return evaluation.reference_logits(self.source, found)
-        machine = evaluation.machine_for(self.source, limit, self.head)
+        machine = evaluation.machine_for(self.source, self.head)
         return self._best(found, machine, limit)
 
     def _best(self, ids, machine, context):
@@ -169,6 +173,13 @@ class Model:
         if self.source is None:
             return found
         return suited(found, self.source.formats | ({self.head} if self.head else set()))
+
+    def fitting(
+        self, base: Machine | None = None, fixed: Collection[str] = ()
+    ) -> tuple[Machine, str | None]:
+        """The machine where nobody named one, and why it is not the default, or None: see
+        :func:`.machines.fitting`."""
+        return fitting(self.source, self.head, base, fixed)
 
     def _context(self, context):
         check_context(context)

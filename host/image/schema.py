@@ -32,7 +32,7 @@ __all__ = [
 # Types that are made of other files' declarations, which checkers take for variables.
 # pyright: reportInvalidTypeForm=false
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
@@ -58,7 +58,11 @@ class Part(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Model(Part, frozen=True):
-    """What was compiled; see :class:`mapper.model.Model`."""
+    """What was compiled; see :class:`mapper.model.Model`.
+
+    `kv_blocks` has, of layers that follow each other, how many they are and how many blocks of
+    positions each head's cache has.
+    """
 
     name: str
     sha256: Sha256
@@ -67,6 +71,8 @@ class Model(Part, frozen=True):
     layers: Annotated[int, Meta(ge=1, le=4096)]
     hidden: Annotated[int, Meta(ge=1, le=INNER)]
     kv_heads: Annotated[int, Meta(ge=1, le=HEADS)]
+    kv_blocks: Annotated[list[tuple[Positive, Positive]], Meta(max_length=4096)]
+    logit_cap: Annotated[float, Meta(ge=0)]
 
 
 class Tokenizer(Part, frozen=True):
@@ -207,7 +213,8 @@ def _relations(about, memory_bytes):
     """Yield what must hold between fields, and what to call it: pairs of a bool and a text."""
     model, report = about.model, about.report
     first, end = about.writable
-    blocks = model.layers * model.kv_heads * -(-about.context // KV_BLOCK)
+    most = -(-about.context // KV_BLOCK)
+    blocks = model.kv_heads * sum(layers * each for layers, each in model.kv_blocks)
     tokens = [*model.eos, *([] if model.bos is None else [model.bos])]
 
     yield memory_bytes % UNIT_BYTES == 0, f"memory must be units of {UNIT_BYTES} bytes"
@@ -221,7 +228,15 @@ def _relations(about, memory_bytes):
     yield config.digest == about.digest, "digest must be the accelerator's"
     yield (
         end - first == blocks * config.kv_block_units,
-        "writable must be the KV cache of model.layers, model.kv_heads and context",
+        "writable must be the KV cache of model.kv_blocks and model.kv_heads",
+    )
+    yield (
+        sum(layers for layers, _ in model.kv_blocks) == model.layers,
+        "model.kv_blocks must be those of model.layers",
+    )
+    yield (
+        all(each <= most for _, each in model.kv_blocks),
+        "model.kv_blocks must be at most those of the context",
     )
     yield (
         about.program * UNIT_BYTES + about.length * INSTRUCTION_BYTES <= memory_bytes,

@@ -2,10 +2,10 @@
 
 from rtl.spec.isa import Append as AppendInsn, Attend as AttendInsn, Dest, Func, Quant
 from rtl.spec.limits import QUERIES
-from sw_ref.graph import Attend, Rope
+from sw_ref.graph import Rope
 from sw_ref.sequences import RECIPROCAL
 
-from ..nodes import Append, AttendCache
+from ..nodes import Append, AttendCache, Pad
 from ..sequencer_registers import COLUMN_WORDS, KV_BLOCK_AT, KV_LAYER, POSITION
 from . import Lowering, lowers
 
@@ -37,78 +37,34 @@ class LowerRope(Lowering):
             to.asm.vector(func, d, a, b, c, inner=half, outer=node.size // dim, strides=strides)
 
 
-def append(node, to, inputs):
-    """Quantize and append keys, then values: at once, where they lie side by side."""
-    keys, values = (to.at(name) for name in inputs)
-    together = keys.start + keys.size == values.start
-    if together:
-        quantize_heads(to, Dest.KV, keys.with_next(values))
-    for value, area in enumerate((keys, values)):
-        if not together:
-            quantize_heads(to, Dest.KV, area)
-        to.emit(
-            AppendInsn(
-                value=value,
-                heads=node.kv_heads,
-                addr=to.memory.kv,
-                addr_reg=KV_BLOCK_AT,
-                stride=to.memory.kv_head_units,
-                position_reg=POSITION,
-            )
+@lowers(Pad)
+class LowerPad(Lowering):
+    """Heads, each with zeros behind it."""
+
+    begins_early = True
+
+    def emit(self, node, to):
+        x, out, dim = to.at(*node.inputs), to.at(node.name), node.head_dim
+        heads, rest = node.size // node.padded, node.padded - dim
+        strides = {"d": node.padded, "a": dim}
+        to.asm.vector(Func.MADD, out, x, 1.0, 0.0, inner=dim, outer=heads, strides=strides)
+        # Whatever is finite, times zero. No padding is longer than a head.
+        to.asm.vector(
+            Func.MADD,
+            out[dim:],
+            x,
+            0.0,
+            0.0,
+            inner=rest,
+            outer=heads,
+            strides={"d": node.padded, "a": dim},
         )
-
-
-def attend(node, to):
-    """Quantize the queries, attend, and divide by the denominators.
-
-    One pass over each KV head, or several where more queries share it than fit.
-    """
-    dim, lanes, out = node.head_dim, to.config.lanes, to.at(node.name)
-    d, r, u = (to.at(node.name, name) for name in ("d", "r", "u"))
-    shared, units = node.heads // node.kv_heads, to.memory.kv_head_units
-    most = min(to.config.queries, QUERIES)
-    quantize_heads(to, Dest.QUERY, to.at(node.inputs[0]))
-    if shared <= most:
-        passes = [(0, node.kv_heads, 0, shared)]
-    else:
-        passes = [
-            (head, 1, first, min(most, shared - first))
-            for head in range(node.kv_heads)
-            for first in range(0, shared, most)
-        ]
-    for head, heads, first, queries in passes:
-        query = head * shared + first
-        to.emit(
-            AttendInsn(
-                heads=heads,
-                queries=queries,
-                stride=units,
-                addr=to.memory.kv + head * units,
-                addr_reg=KV_LAYER,
-                length=1,
-                length_reg=POSITION,
-                dst=out.start + query * dim,
-                dst_reg=COLUMN_WORDS,
-                sums=d.start + query * lanes,
-                sums_reg=COLUMN_WORDS,
-            )
-        )
-    to.asm.steps(RECIPROCAL, {"d": d, "r": r, "u": u}, inner=node.heads * lanes)
-    to.asm.vector(
-        Func.MADD,
-        out,
-        out,
-        ("fill", r),
-        0.0,
-        inner=dim,
-        outer=node.heads,
-        strides={"d": dim, "a": dim, "b": lanes},
-    )
 
 
 @lowers(Append)
 class LowerAppend(Lowering):
-    """Quantize keys and values, and append them to the KV cache."""
+    """Quantize keys and values, and append them to the KV cache: at once, where they lie side by
+    side."""
 
     position = True
 
@@ -116,26 +72,89 @@ class LowerAppend(Lowering):
         return 0
 
     def emit(self, node, to):
-        append(node, to, node.inputs)
+        keys, values = (to.at(name) for name in node.inputs)
+        together = keys.start + keys.size == values.start
+        if together:
+            quantize_heads(to, Dest.KV, keys.with_next(values))
+        for value, area in enumerate((keys, values)):
+            if not together:
+                quantize_heads(to, Dest.KV, area)
+            to.emit(
+                AppendInsn(
+                    value=value,
+                    heads=node.kv_heads,
+                    addr=to.memory.kv,
+                    addr_reg=KV_BLOCK_AT,
+                    stride=to.cache.head_units,
+                    position_reg=POSITION,
+                )
+            )
 
 
 @lowers(AttendCache)
 class LowerAttendCache(Lowering):
-    """Attention to what is in the KV cache."""
+    """Quantize the queries, attend to what is in the KV cache, and divide by the denominators.
+
+    One pass over each KV head, or several where more queries share it than fit.
+    """
 
     position = begins_early = True
 
     def temporaries(self, node, config):
-        return dict.fromkeys("dru", node.heads * config.lanes)
+        found = dict.fromkeys("dru", node.heads * config.lanes)
+        if node.padded > node.head_dim:
+            found["n"] = node.heads * node.padded
+        return found
 
     def emit(self, node, to):
-        attend(node, to)
+        padded, lanes, out = node.padded, to.config.lanes, to.at(node.name)
+        d, r, u = (to.at(node.name, name) for name in ("d", "r", "u"))
+        n = to.at(node.name, "n") if padded > node.head_dim else out
+        shared, units = node.heads // node.kv_heads, to.cache.head_units
+        most = min(to.config.queries, QUERIES)
+        quantize_heads(to, Dest.QUERY, to.at(node.inputs[0]))
+        if shared <= most:
+            passes = [(0, node.kv_heads, 0, shared)]
+        else:
+            passes = [
+                (head, 1, first, min(most, shared - first))
+                for head in range(node.kv_heads)
+                for first in range(0, shared, most)
+            ]
+        for head, heads, first, queries in passes:
+            query = head * shared + first
+            addr = to.memory.kv + head * units
+            to.emit(
+                AttendInsn(
+                    heads=heads,
+                    queries=queries,
+                    stride=units,
+                    addr=addr,
+                    addr_reg=KV_LAYER,
+                    length=1,
+                    length_reg=POSITION,
+                    dst=n.start + query * padded,
+                    dst_reg=COLUMN_WORDS,
+                    sums=d.start + query * lanes,
+                    sums_reg=COLUMN_WORDS,
+                    cap=int(node.cap),
+                    **self.window(to.cache, addr),
+                )
+            )
+        to.asm.steps(RECIPROCAL, {"d": d, "r": r, "u": u}, inner=node.heads * lanes)
+        to.asm.vector(
+            Func.MADD,
+            out,
+            n,
+            ("fill", r),
+            0.0,
+            inner=node.head_dim,
+            outer=node.heads,
+            strides={"d": node.head_dim, "a": padded, "b": lanes},
+        )
 
-
-@lowers(Attend)
-class LowerAttend(LowerAttendCache):
-    """Keys and values into the KV cache, then attention to what is there."""
-
-    def emit(self, node, to):
-        append(node, to, node.inputs[1:])
-        attend(node, to)
+    def window(self, cache, addr):
+        """Fields for a window: the last of its positions are in the block that KV_BLOCK_AT says."""
+        if not cache.window:
+            return {}
+        return {"window": cache.window, "newest": addr, "newest_reg": KV_BLOCK_AT}

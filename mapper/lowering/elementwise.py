@@ -4,19 +4,20 @@ from rtl.spec.isa import Func
 from sw_ref.graph import Add, Gate, Scale
 from sw_ref.sequences import gate
 
-from ..nodes import Join, Rows, Times
+from ..nodes import Biased, Join, Rows, Times
 from . import Lowering, lowers
 
 
 @lowers(Add)
 class LowerAdd(Lowering):
-    """x + y, into x where it may."""
+    """x + y times a factor, into x where it may."""
 
     in_place = True
 
     def emit(self, node, to):
-        x, y = (to.at(name) for name in node.inputs)
-        to.asm.vector(Func.MADD, to.at(node.name), y, 1.0, x, inner=node.size)
+        x, y, *late = (to.at(name) for name in node.inputs)
+        factor = ("fill", *late) if late else node.factor
+        to.asm.vector(Func.MADD, to.at(node.name), y, factor, x, inner=node.size)
 
 
 @lowers(Scale)
@@ -42,6 +43,19 @@ class LowerTimes(Lowering):
         to.asm.vector(Func.MADD, to.at(node.name), x, ("fill", factor), 0.0, inner=node.size)
 
 
+@lowers(Biased)
+class LowerBiased(Lowering):
+    """x, times one number if there is one, plus the bias."""
+
+    in_place = True
+
+    def emit(self, node, to):
+        x, *late = (to.at(name) for name in node.inputs)
+        factor = ("fill", *late) if late else 1.0
+        bias = to.vector(node, node.bias)
+        to.asm.vector(Func.MADD, to.at(node.name), x, factor, bias, inner=node.size)
+
+
 @lowers(Gate)
 class LowerGate(Lowering):
     """A gate, as the sequence of its function: the gate and up rows are used up, and the last step,
@@ -54,14 +68,19 @@ class LowerGate(Lowering):
         return dict.fromkeys(sorted(written - {"g", "up"}), node.size)
 
     def emit(self, node, to):
-        g, up, *factor = (to.at(name) for name in node.inputs)
+        g, *rest = (to.at(name) for name in node.inputs)
+        up, *factor = [1.0, *rest] if node.alone else rest
         scratch = {name: to.at(node.name, name) for name in self.temporaries(node, to.config)}
         areas = {"g": g, "up": up, **scratch}
         *steps, last = gate(node.function)
         if factor:
             areas["s"] = "fill", *factor
-        else:
-            steps = [step for step in steps if "s" not in step]
+        # What is not there is not multiplied.
+        steps = [
+            step
+            for step in steps
+            if (factor or "s" not in step) and not (node.alone and step[1] == "up")
+        ]
         to.asm.steps(steps, areas, inner=node.size)
         to.asm.steps([last], areas | {"g": to.at(node.name)}, inner=node.size)
 

@@ -1,8 +1,8 @@
 """Norms, whole and in halves."""
 
 from rtl.spec.isa import Func
-from sw_ref.graph import Norm
-from sw_ref.sequences import norm_scale
+from sw_ref.graph import LayerNorm, Norm
+from sw_ref.sequences import centred, norm_scale
 
 from ..nodes import Reciprocal, Weighted
 from . import Lowering, lowers
@@ -11,7 +11,12 @@ from . import Lowering, lowers
 def weigh(node, to):
     """x times the gain."""
     to.asm.vector(
-        Func.MADD, to.at(node.name), to.at(*node.inputs), to.gain(node), 0.0, inner=node.size
+        Func.MADD,
+        to.at(node.name),
+        to.at(*node.inputs),
+        to.vector(node, node.gain),
+        0.0,
+        inner=node.size,
     )
 
 
@@ -47,15 +52,59 @@ class LowerReciprocal(Lowering):
 
 @lowers(Norm)
 class LowerNorm(Lowering):
-    """x times the gain, times 1 / rms(x)."""
+    """x times the gain, times 1 / rms(x), of each part."""
 
     begins_early = True
 
     def temporaries(self, node, config):
-        return dict.fromkeys("svhur", config.lanes)
+        return dict.fromkeys("svhur", node.heads * config.lanes)
 
     def emit(self, node, to):
-        weigh(node, to)
-        rms, normed = to.at(node.name, "r"), to.at(node.name)
-        reciprocal(node, to, rms, node.size)
-        to.asm.vector(Func.MADD, normed, normed, ("fill", rms), 0.0, inner=node.size)
+        lanes, size = to.config.lanes, node.gain_size
+        x, normed = (to.at(name) for name in (*node.inputs, node.name))
+        areas = {name: to.at(node.name, name) for name in "svhur"}
+        parts = {"inner": size, "outer": node.heads}
+        to.asm.vector(
+            Func.MADD,
+            normed,
+            x,
+            to.vector(node, node.gain),
+            0.0,
+            **parts,
+            strides={"d": size, "a": size},
+        )
+        to.asm.vector(
+            Func.DOT, areas["s"], x, x, **parts, strides={"d": lanes, "a": size, "b": size}
+        )
+        to.asm.steps(norm_scale(size, node.eps), areas, inner=node.heads * lanes)
+        to.asm.vector(
+            Func.MADD,
+            normed,
+            normed,
+            ("fill", areas["r"]),
+            0.0,
+            **parts,
+            strides={"d": size, "a": size, "b": lanes},
+        )
+
+
+@lowers(LayerNorm)
+class LowerLayerNorm(Lowering):
+    """x less its mean, times the gain, times 1 / its deviation, plus the bias."""
+
+    begins_early = True
+
+    def temporaries(self, node, config):
+        return {"d": node.size, **dict.fromkeys("msvhur", config.lanes)}
+
+    def emit(self, node, to):
+        size, (x, normed) = node.size, (to.at(name) for name in (*node.inputs, node.name))
+        gain, bias = (to.vector(node, name) for name in (node.gain, node.bias))
+        areas = {name: to.at(node.name, name) for name in "dmsvhur"}
+        d, m, vector = areas["d"], areas["m"], to.asm.vector
+        vector(Func.DOT, m, x, 1.0, inner=size)
+        to.asm.steps(centred(size), {"d": d, "s": ("fill", m), "x": x}, inner=size)
+        vector(Func.DOT, areas["s"], d, d, inner=size)
+        to.asm.steps(norm_scale(size, node.eps), areas, inner=to.config.lanes)
+        vector(Func.MADD, normed, d, gain, 0.0, inner=size)
+        vector(Func.MADD, normed, normed, ("fill", areas["r"]), bias, inner=size)

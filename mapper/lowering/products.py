@@ -3,7 +3,7 @@
 from rtl.spec.config import GROUP
 from rtl.spec.isa import Dest, Embed, Load, MatMul, Quant, Scalar, Source, Stream, Token
 from rtl.spec.numbers import UNIT_WORDS
-from sw_ref.graph import Angles, Embedding, Head
+from sw_ref.graph import Angles, Embedding, Head, PositionRow
 
 from ..nodes import Product, Quantize
 from ..sequencer_registers import COLUMN, COLUMN_WORDS, LAST_COLUMN, POSITION, TEMP
@@ -40,18 +40,19 @@ class LowerEmbedding(Lowering):
 
 
 @lowers(Angles)
-class LowerAngles(Lowering):
-    """The position's line of a table."""
+@lowers(PositionRow)
+class LowerTable(Lowering):
+    """The position's row of a table."""
 
     runs_ahead = begins_early = True
 
     def emit(self, node, to):
-        units = to.memory.rope_units
+        units = node.size // UNIT_WORDS
         to.emit(
             Scalar(rd=TEMP, source=COLUMN, factor=1, plus=Source.POSITION.value),
             Scalar(rd=TEMP, source=TEMP, factor=units),
             Load(
-                addr=to.memory.rope,
+                addr=to.memory.tables[node.name],
                 addr_reg=TEMP,
                 size=units,
                 dst=to.at(node.name).start,
@@ -92,7 +93,7 @@ class LowerProduct(Lowering):
 
     def emit(self, node, to):
         dst = to.at(node.name).start
-        for matrix in to.matrices(node.matrix):
+        for matrix in to.matrices(node.name):
             to.emit(
                 MatMul(
                     rows=matrix.rows,
@@ -115,5 +116,5 @@ class LowerHead(Lowering):
         return 0
 
     def emit(self, node, to):
-        (m,) = to.matrices("head")
+        (m,) = to.matrices(node.name)
         to.emit(MatMul(rows=m.rows, groups=m.groups, best=1, **LAST_COLUMN))

@@ -281,6 +281,9 @@ class File:
         """A matrix, its rows in `order`, read when they are asked for: codes as they are where the
         machine has them, else weights rounded to S8."""
         rows, depth = tensor.shape
+        share = tensor.size
+        if order is not None:
+            share, rows = tensor.size * len(order) // rows, len(order)
         if depth % GROUP:
             raise UserError(
                 f"{self.path}: the columns of tensor {tensor.name!r} must be a "
@@ -302,7 +305,7 @@ class File:
             rows=rows,
             depth=depth,
             load=load,
-            file_bytes=tensor.size,
+            file_bytes=share,
         )
 
     def weights(self, tensor):

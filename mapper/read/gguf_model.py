@@ -2,21 +2,23 @@
 
 import hashlib
 import json
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from host.errors import UserError
 
 from .. import variants
-from ..families import Hyperparameters
 from ..model import Layer, Layers, Model, half_split
 from .bounds import brief
+from .fields import Fields
 from .gguf_container import File
+from .hyperparameters import context_of, hyperparameters
+from .rotary import FACTORS
 
 
-__all__ = ["ENDS", "read"]
+__all__ = ["ENDS", "read", "row_order"]
 
 
 # Keys of tokens that end an answer, which llama.cpp reads too: of a text, a message, a turn.
@@ -78,93 +80,155 @@ def special_tokens(file, vocab):
     return tuple(dict.fromkeys(ends)), bos
 
 
+class Tensors:
+    """Where a file has the tensors of a family's graph.
+
+    Parameters
+    ----------
+    file : :class:`~.gguf_container.File`
+    family : :class:`~mapper.families.Family`
+    shape : :class:`~mapper.hyperparameters.Hyperparameters`
+
+    Attributes
+    ----------
+    used : :class:`set` of :class:`str`
+        Names in the file of those that were asked for.
+    """
+
+    def __init__(self, file, family, shape):
+        self.file, self.family, self.shape = file, family, shape
+        self.used: set[str] = set()
+
+    def find(self, name, shape, prefix=""):
+        """The file's tensor of a name of the graph, and the rows of it that are that, or None for
+        all in turn. `prefix` is that of a layer."""
+        names, suffix = self.family.file_names(name)
+        fused = self._fused(name, prefix)
+        if fused is None:
+            tensor = self.file.find(f"{prefix}{names.gguf}.{suffix}", shape)
+            rows = None
+        else:
+            its, start, total = fused
+            whole = (total, *shape[1:])
+            tensor = self.file.find(f"{prefix}{its.names.gguf}.{suffix}", whole)
+            rows = np.arange(start, start + shape[0])
+        self.used.add(tensor.name)
+        order = self.order(name)
+        if order is not None:
+            rows = order if rows is None else rows[order]
+        return tensor, rows
+
+    def _fused(self, name, prefix):
+        """The :class:`~mapper.families.Fused` that has a tensor, its first row there, and how many
+        rows that has; None where it is by itself."""
+        part = name.removesuffix("_bias")
+        for its in self.family.fused:
+            if part in its.parts and f"{prefix}{its.names.gguf}.weight" in self.file.tensors:
+                rows = [self.sizes[each] for each in its.parts]
+                at = its.parts.index(part)
+                return its, sum(rows[:at]), sum(rows)
+        return None
+
+    @cached_property
+    def sizes(self):
+        """Rows of the matrices of layers."""
+        shapes = self.family.graph(self.shape).layer_shapes
+        return {name: shape[0] for its in shapes.values() for name, shape in its.items()}
+
+    def order(self, name):
+        """The order of a tensor's rows in the graph, None where it is the file's."""
+        return row_order(self.family, self.shape, name, self.family.interleaved)
+
+
+def row_order(family, shape, name, interleaved):
+    """The order that a file's rows of a tensor have in the graph, or None where it is the same:
+    elements of heads that are rotated as pairs lie half a head apart. `interleaved` are the
+    matrices whose pairs lie side by side in the file."""
+    dim, part = shape.head_dim, name.removesuffix("_bias")
+    if shape.rope is None or part not in ("q", "k", "q_norm", "k_norm"):
+        return None
+    turned, partly = part[0] in interleaved, shape.rope.dim < dim
+    if not turned and not partly:
+        return None
+    heads = {"q": shape.heads, "k": shape.kv_heads}.get(part, 1)
+    return half_split(heads, dim, shape.rope.dim, turned)
+
+
 def read(path):
     """Read the :class:`Model` in a GGUF file. Matrices are read when they are asked for."""
     file = File(path)
     family = family_of(file)
-    arch = family.gguf
-    context = file.integer(f"{arch}.context_length", 1, (1 << 24) - 1)
-    variants.gguf_metadata(path, file.metadata, context, family)
-    heads = file.integer(f"{arch}.attention.head_count", 1, 4096)
-    hidden = file.integer(f"{arch}.embedding_length", 1, 1 << 20)
-    head_dim = file.integer(
-        f"{arch}.attention.key_length", 1, 4096, default=max(1, hidden // heads)
+    biased = frozenset(
+        name
+        for name, its in family.linears.items()
+        if f"blk.0.{its.gguf}.bias" in file.tensors
     )
-    rope = file.integer(f"{arch}.rope.dimension_count", 1, 4096, default=head_dim)
-    shape: dict[str, Any]
-    shape = dict(
-        hidden=hidden,
-        heads=heads,
-        head_dim=head_dim,
-        kv_heads=file.integer(f"{arch}.attention.head_count_kv", 1, heads, default=heads),
-        ffn=file.integer(f"{arch}.feed_forward_length", 1, 1 << 20),
-    )
-    value = file.integer(f"{arch}.attention.value_length", 1, 4096, default=head_dim)
-    if (rope, value) != (head_dim, head_dim):
-        raise UserError(
-            f"{path}: RoPE and value dimensions must be the head's {head_dim}, not "
-            f"{rope} and {value}; this model cannot be mapped yet"
-        )
-    layers = file.integer(f"{arch}.block_count", 1, 1024)
+    f = Fields(path, file.metadata, f"{file.of_type('general.architecture', str)}.", biased)
+    context = context_of(f)
     embedding = file.tensors.get("token_embd.weight")
-    vocab = file.integer(
-        f"{arch}.vocab_size", 1, 1 << 20, default=embedding.shape[0] if embedding else 1
+    vocab = f.integer(
+        "vocab_size", None, high=1 << 20, default=embedding.shape[0] if embedding else 1
     )
-
-    embedding = file.find("token_embd.weight", (vocab, hidden))
-    norm = file.find("output_norm.weight", (hidden,))
-    head = file.find("output.weight", (vocab, hidden)) if "output.weight" in file.tensors else None
-    shape |= dict(
-        vocab=vocab,
-        rope_theta=file.of_type(f"{arch}.rope.freq_base", float, default=10000.0),
-        rms_eps=file.of_type(f"{arch}.attention.layer_norm_rms_epsilon", float),
-    )
-    shapes = family.graph(Hyperparameters(layers=layers, **shape)).layer_shapes
+    factors = {name: file.floats(file.tensors[name]) for name in FACTORS if name in file.tensors}
+    shape = hyperparameters(family, f, vocab, context, factors)
+    variants.check_rest(f)
+    graph = family.graph(shape)
+    tensors = Tensors(file, family, shape)
+    tensors.used |= factors.keys()
+    kinds = graph.layer_shapes
     found = [
-        tuple(
-            {n: file.find(f"blk.{i}.{names.gguf}.weight", shapes[n]) for n, names in kind.items()}
-            for kind in (family.linears, family.norms)
-        )
-        for i in range(layers)
+        {name: tensors.find(name, its, f"blk.{n}.") for name, its in kinds[kind].items()}
+        for n, kind in enumerate(graph.order)
     ]
-    used = {"token_embd.weight", "output_norm.weight", "output.weight"}
-    used |= {t.name for parts in found for part in parts for t in part.values()}
-    products = [t for linears, _ in found for t in linears.values()] + ([head] if head else [])
-    used |= {name for t in products for name in file.beside(t)}
+    outside = {
+        name: tensors.find(name, its)[0]
+        for name, its in graph.shapes.items()
+        if name not in ("embedding", "head")
+    }
+    matrix = vocab, shape.hidden
+    embedding, _ = tensors.find("embedding", matrix)
+    head = None
+    if f"{family.outside['head'].gguf}.weight" in file.tensors:
+        head, _ = tensors.find("head", matrix)
+    products = [t for its in found for t, _ in its.values() if len(t.shape) == 2]
+    products += [head] if head else []
+    used = tensors.used | {name for t in products for name in file.beside(t)}
     for name in file.tensors:
         if name not in used:
             raise UserError(
-                f"{path}: tensor {brief(name)} has no place in a {family.title} of {layers} "
-                "layers without biases and with unscaled RoPE; this model cannot be "
-                "mapped"
+                f"{path}: tensor {brief(name)} has no place in a {family.title} of {shape.layers} "
+                "layers as the file describes it; this model cannot be mapped"
             )
 
-    order = {n: half_split(shapes[n][0] // head_dim, head_dim) for n in family.interleaved}
-
     def load(index):
-        linears, norms = found[index]
+        its = found[index].items()
         return Layer(
-            linears={n: file.linear(t, order.get(n)) for n, t in linears.items()},
-            gains={n: file.floats(t) for n, t in norms.items()},
+            linears={n: file.linear(t, rows) for n, (t, rows) in its if len(t.shape) == 2},
+            vectors={
+                n: file.floats(t) if rows is None else file.floats(t)[rows]
+                for n, (t, rows) in its
+                if len(t.shape) == 1
+            },
         )
 
     def formats(index):
-        return {n: file.format(t) for n, t in found[index][0].items()}
+        return {n: file.format(t) for n, (t, _) in found[index].items() if len(t.shape) == 2}
 
     eos, bos = special_tokens(file, vocab)
     return Model(
         name=file.of_type("general.name", str, default=Path(path).stem),
         path=str(path),
         sha256=hashlib.sha256(file.data).hexdigest(),
+        shape=shape,
+        shape_at=lambda context: hyperparameters(family, f, vocab, context, factors),
         context=context,
         eos=eos,
         bos=bos,
         tokenizer=tokenizer_json(file, vocab),
         chat_template=file.of_type("tokenizer.chat_template", str, default="") or None,
-        layers=Layers(layers, load, formats),
-        norm=file.floats(norm),
+        layers=Layers(shape.layers, load, formats),
+        outside={name: file.floats(tensor) for name, tensor in outside.items()},
         load_embedding=lambda: file.linear(embedding),
         load_head=None if head is None else lambda: file.linear(head),
         family=family.name,
-        **shape,
     )

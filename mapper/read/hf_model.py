@@ -5,23 +5,29 @@ Weights are floats, which are rounded here, or they are as a quantizer wrote the
 """
 
 import json
-from itertools import accumulate, pairwise
-from typing import Any
+import re
+from itertools import accumulate
+
+import numpy as np
 
 from host.errors import UserError
 
 from .. import variants
-from ..families import Hyperparameters
 from ..model import ODD, Layer, Layers, Model
 from .bounds import brief
+from .fields import Fields
+from .gguf_model import row_order
 from .hf_folder import Folder
 from .hf_quantized import layout_of
+from .hyperparameters import context_of, hyperparameters
 
 
-__all__ = ["layer_matrices", "read"]
+__all__ = ["Tensors", "read"]
 
 
 BITS = (*sorted(ODD), 8)  # that floats can be rounded to
+# Tensors that the code of a model makes anew: masks, and frequencies of RoPE.
+NOTES = re.compile(r"rotary_emb\.inv_freq$|attn\.(masked_)?bias$|attention\.(masked_)?bias$")
 
 
 def chat_template(folder, about):
@@ -42,34 +48,90 @@ def chat_template(folder, about):
     return template
 
 
-def rope_theta(folder):
-    """RoPE's base, from either place that configurations have it in."""
-    config = folder.config
-    for name in "rope_parameters", "rope_scaling":
-        inner, outer = (config.get(name) or {}).get("rope_theta"), config.get("rope_theta")
-        if inner is not None and outer not in (None, inner):
-            raise UserError(
-                f"{folder.file}: 'rope_theta' must be one number, not {brief(outer)} "
-                f"and, in {name!r}, {brief(inner)}"
-            )
-        config["rope_theta"] = outer if inner is None else inner
-    return folder.number("rope_theta", float, 10000.0)
+class Tensors:
+    """Where a folder has the tensors of a family's graph.
+
+    Parameters
+    ----------
+    folder : :class:`~.hf_folder.Folder`
+    family : :class:`~mapper.families.Family`
+    shape : :class:`~mapper.hyperparameters.Hyperparameters`
+    bits : :class:`int`
+        What floats of layers are rounded to.
+
+    Attributes
+    ----------
+    used : :class:`set` of :class:`str`
+        Names in the folder of those that were asked for.
+    """
+
+    def __init__(self, folder, family, shape, bits):
+        self.folder, self.family, self.shape, self.bits = folder, family, shape, bits
+        self.layout, self.used = layout_of(folder), set()
+        self.graph = family.graph(shape)
+
+    def name(self, tensor):
+        """The folder's name for a tensor, without that of its layer."""
+        names, suffix = self.family.file_names(tensor)
+        return f"{names.hf}.{suffix}"
+
+    def matrix(self, module, shape, bits):
+        """The :class:`~.hf_quantized.Matrix` of a module."""
+        found = self.layout.matrix(module, shape, bits)
+        self.used |= {tensor.name for tensor in found.tensors}
+        return found
+
+    def layer(self, n, shapes):
+        """The tensors of a layer by name: a matrix or a vector, and the rows of it that are the
+        tensor, or None for all in turn. `shapes` are theirs."""
+        prefix, found = f"{self.family.hf_layers}.{n}.", {}
+        fused = [f for f in self.family.fused if prefix + f.names.hf in self.folder.modules]
+        modules = {
+            (its.names.hf, ending): ([part + ending for part in its.parts], its.by_head)
+            for its in fused
+            for ending in ("", "_bias")
+        }
+        together = {name for names, _ in modules.values() for name in names}
+        for name in shapes:
+            if name not in together:
+                names, suffix = self.family.file_names(name)
+                modules[names.hf, "" if suffix == "weight" else "_bias"] = [name], False
+        for (module, ending), (names, by_head) in modules.items():
+            if not all(name in shapes for name in names):
+                continue
+            found |= self._module(prefix + module, ending, names, by_head, shapes)
+        return found
+
+    def _module(self, module, ending, names, by_head, shapes):
+        sizes = [shapes[name][0] for name in names]
+        shape = (sum(sizes), *shapes[names[0]][1:])
+        ends = list(accumulate(sizes, initial=0))
+        if len(shape) == 2:
+            turned = names[0] in self.family.hf_transposed
+            bits = self.bits
+            file = self.matrix(module, shape[::-1] if turned else shape, bits)
+            file = file.transposed() if turned else file
+        else:
+            suffix = "bias" if ending else "weight"
+            file = self.folder.find(f"{module}.{suffix}", shape)
+            self.used.add(file.name)
+        rows = {}
+        for name, start, end in zip(names, ends, ends[1:]):
+            its = np.arange(start, end)
+            if by_head:
+                its = heads_apart(self.shape, len(names))[start:end]
+            order = row_order(self.family, self.shape, name, self.family.hf_interleaved)
+            if order is not None:
+                its = its[order]
+            rows[name] = None if len(names) == 1 and order is None else its
+        return {name: (file, its) for name, its in rows.items()}
 
 
-def layer_matrices(folder, layout, family, prefix, shapes, bits):
-    """The matrices of a layer: pairs of a :class:`~.hf_quantized.Matrix` and the rows of it that
-    each of the graph's matrices has, by name."""
-    found = []
-    parts = {names.hf: (name,) for name, names in family.linears.items()}
-    for module, names in family.fused.items():
-        if prefix + module in folder.modules:
-            parts = {m: its for m, its in parts.items() if its[0] not in names} | {module: names}
-    for module, names in parts.items():
-        ends = list(accumulate(shapes[name][0] for name in names))
-        shape = ends[-1], shapes[names[0]][1]
-        rows = {name: slice(*span) for name, span in zip(names, pairwise([0, *ends]))}
-        found.append((layout.matrix(prefix + module, shape, bits), rows))
-    return found
+def heads_apart(shape, parts):
+    """The order of rows that puts each part's heads together, where a folder has head after head,
+    the parts of each one below the other."""
+    rows = np.arange(parts * shape.heads * shape.head_dim)
+    return rows.reshape(shape.heads, parts, shape.head_dim).swapaxes(0, 1).reshape(-1)
 
 
 def read(path, bits=8):
@@ -84,69 +146,62 @@ def read(path, bits=8):
         )
     folder = Folder(path)
     family = variants.hf_family(folder.file, folder.config)
-    variants.hf_config(folder.file, folder.config, family)
-    context = folder.number("max_position_embeddings")
-    variants.hf_window(folder.file, folder.config, context)
-    hidden, heads = folder.number("hidden_size"), folder.number("num_attention_heads")
-    shape: dict[str, Any]
-    shape = dict(
-        hidden=hidden,
-        heads=heads,
-        ffn=folder.number("intermediate_size"),
-        kv_heads=folder.number("num_key_value_heads", default=heads),
-        head_dim=folder.number("head_dim", default=max(1, hidden // heads)),
-    )
-    vocab, count = folder.number("vocab_size"), folder.number("num_hidden_layers")
-    if count > 1024:
-        raise UserError(f"{folder.file}: 'num_hidden_layers' must be at most 1024, not {count}")
-
-    shape |= dict(
-        vocab=vocab, rope_theta=rope_theta(folder), rms_eps=folder.number("rms_norm_eps", float)
-    )
-    shapes = family.graph(Hyperparameters(layers=count, **shape)).layer_shapes
-    layout = layout_of(folder)
-    found = [
-        (
-            layer_matrices(folder, layout, family, f"model.layers.{i}.", shapes, bits),
-            {
-                n: folder.find(f"model.layers.{i}.{names.hf}.weight", shapes[n])
-                for n, names in family.norms.items()
-            },
-        )
-        for i in range(count)
-    ]
-    embedding = head = layout.matrix("model.embed_tokens", (vocab, hidden), 8)
-    tied = folder.flag(folder.config, "tie_word_embeddings")
-    if not tied or "lm_head" in folder.modules:
-        head = layout.matrix("lm_head", (vocab, hidden), 8)
+    f = Fields(folder.file, folder.config)
+    context, vocab = context_of(f), f.integer(None, "vocab_size", high=1 << 20)
+    shape = hyperparameters(family, f, vocab)
+    variants.check_rest(f)
+    tensors = Tensors(folder, family, shape, bits)
+    graph, offset = tensors.graph, np.float32(family.hf_gain_offset)
+    kinds = graph.layer_shapes
+    found = [tensors.layer(n, kinds[kind]) for n, kind in enumerate(graph.order)]
+    names, matrix = family.outside, (vocab, shape.hidden)
+    embedding = head = tensors.matrix(names["embedding"].hf, matrix, 8)
+    tied = f.flag(None, "tie_word_embeddings", family.tied)
+    if not tied or names["head"].hf in folder.modules:
+        head = tensors.matrix(names["head"].hf, matrix, 8)
     if tied and not head.same(embedding):
         raise UserError(
-            f"{folder.file}: 'tie_word_embeddings' must be false, or 'lm_head.weight' "
+            f"{folder.file}: 'tie_word_embeddings' must be false, or '{names['head'].hf}.weight' "
             "equal to the embedding, not true beside another; correct the one that is "
             "wrong"
         )
-    norm = folder.find("model.norm.weight", (hidden,))
-    used = {"model.norm.weight", *(t.name for t in (*embedding.tensors, *head.tensors))}
-    for linears, norms in found:
-        used |= {t.name for matrix, _ in linears for t in matrix.tensors}
-        used |= {t.name for t in norms.values()}
+    outside = {
+        name: folder.find(tensors.name(name), its)
+        for name, its in graph.shapes.items()
+        if name not in ("embedding", "head")
+    }
+    used = tensors.used | {t.name for t in outside.values()}
     for name in folder.tensors:
-        if name not in used and not name.endswith("rotary_emb.inv_freq"):
+        if name not in used and not NOTES.search(name):
             raise UserError(
                 f"{folder.tensors[name].path}: tensor {brief(name)} has no place in a "
-                f"{family.title} of {count} layers without biases; this model cannot be mapped"
+                f"{family.title} of {shape.layers} layers as config.json describes it; this model "
+                "cannot be mapped"
             )
 
+    def vector(name, tensor, rows=None):
+        values = tensor.floats()
+        values = values if rows is None else values[rows]
+        return values + offset if name in gains else values
+
+    gains = {*family.norms, "norm"}
+
     def load(index):
-        linears, (matrices, norms) = {}, found[index]
-        for matrix, parts in matrices:
-            whole = matrix.load()
-            for name, rows in parts.items():
-                linears[name] = whole if len(parts) == 1 else whole.part(rows)
-        return Layer(linears=linears, gains={n: t.floats() for n, t in norms.items()})
+        its = found[index].items()
+        wholes = {file.name: file.load() for n, (file, _) in its if n in family.linears}
+        return Layer(
+            linears={
+                n: wholes[file.name] if rows is None else wholes[file.name].part(rows)
+                for n, (file, rows) in its
+                if n in family.linears
+            },
+            vectors={
+                n: vector(n, file, rows) for n, (file, rows) in its if n not in family.linears
+            },
+        )
 
     def formats(index):
-        return {name: matrix.format for matrix, parts in found[index][0] for name in parts}
+        return {n: file.format for n, (file, _) in found[index].items() if n in family.linears}
 
     about = folder.optional("tokenizer_config.json")
     template = chat_template(folder, about)
@@ -157,15 +212,16 @@ def read(path, bits=8):
         name=folder.path.resolve().name,
         path=str(path),
         sha256=folder.sha256,
+        shape=shape,
+        shape_at=lambda context: hyperparameters(family, f, vocab, context),
         context=context,
         eos=eos,
         bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None,
         chat_template=template,
         tokenizer=tokenizer,
-        layers=Layers(count, load, formats),
-        norm=norm.floats(),
+        layers=Layers(shape.layers, load, formats),
+        outside={name: vector(name, tensor) for name, tensor in outside.items()},
         load_embedding=embedding.load,
         load_head=None if tied else head.load,
         family=family.name,
-        **shape,
     )

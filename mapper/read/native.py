@@ -44,7 +44,7 @@ def tensors(model):
             formats.add(layer.linears[part].format)
             add(f"model.layers.{n}.{names.hf}.weight", layer.linears[part])
         for part, names in family.norms.items():
-            out[f"model.layers.{n}.{names.hf}.weight"] = layer.gains[part]
+            out[f"model.layers.{n}.{names.hf}.weight"] = layer.vectors[part]
     add("model.embed_tokens.weight", model.embedding)
     if not model.tied:
         add("lm_head.weight", model.head)

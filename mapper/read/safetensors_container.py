@@ -59,7 +59,7 @@ class Tensor:
         if self.dtype == "BF16":
             values = (values.astype("<u4") << 16).view("<f4")
         values = values.astype(np.float32)
-        check_values(self.path, self.name, values, range(self.shape[0])[rows])
+        check_values(self.path, self.name, values, np.arange(self.shape[0])[rows])
         return values
 
     def same(self, other):

@@ -22,10 +22,12 @@ class Body:
     Parameters
     ----------
     nodes : sequence of :class:`~sw_ref.graph.Node`
+    head_dim : :class:`int`
+        Elements of a head that attention is built for.
     """
 
-    def __init__(self, nodes):
-        self.nodes = tuple(nodes)
+    def __init__(self, nodes, head_dim):
+        self.nodes, self.head_dim = tuple(nodes), head_dim
         self.by_name = {node.name: node for node in self.nodes}
 
     def maker(self, value):
@@ -72,16 +74,16 @@ for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
 
-def _body(given, applied, rewrites):
+def _body(given, head_dim, applied, rewrites):
     nodes: tuple[Node, ...] = tuple(
-        replace(node, body=_body(node.body, applied, rewrites))
+        replace(node, body=_body(node.body, head_dim, applied, rewrites))
         if isinstance(node, Repeat)
         else node
         for node in given
     )
     for each in rewrites:
         for name in [node.name for node in nodes]:
-            body = Body(nodes)
+            body = Body(nodes, head_dim)
             node = body.maker(name)
             if node is not None and each.applies(body, node):
                 nodes = tuple(each.apply(body, node))
@@ -89,11 +91,12 @@ def _body(given, applied, rewrites):
     return nodes
 
 
-def rewritten(graph, names=None):
-    """The graph that is scheduled, and what was :class:`Applied`. `names` are those of the rewrites
-    that may be; all, unless they are given."""
+def rewritten(graph, head_dim, names=None):
+    """The graph that is scheduled on a machine whose attention is built for heads of `head_dim`
+    elements, and what was :class:`Applied`. `names` are those of the rewrites that may be; all,
+    unless they are given."""
     rewrites = sorted(
         (r for r in REWRITES.values() if names is None or r.name in names), key=lambda r: r.order
     )
     applied = []
-    return Graph(_body(graph.nodes, applied, rewrites)), applied
+    return Graph(_body(graph.nodes, head_dim, applied, rewrites)), applied

@@ -33,22 +33,19 @@ class ChunkedGate:
     """Gate and up come in chunks, the rows of a chunk of both as one matrix: the gate runs on a
     chunk while the core streams the next.
 
-    Only where gate and up are products of one vector, without biases, that nothing else reads.
+    Only where gate and up are products of one vector that nothing else reads.
     """
 
     name = "gate and up in chunks"
-    order = 3
+    order = 4
 
     def applies(self, body, node):
         """Whether `node` is a gate that may come in chunks."""
-        if not isinstance(node, Gate) or body.leaves(node.name):
+        if not isinstance(node, Gate) or body.leaves(node.name) or node.alone:
             return False
         gate, up = (body.maker(value) for value in node.inputs[:2])
         return (
-            all(
-                isinstance(each, Linear) and each.bias is None and len(body.users(each.name)) == 1
-                for each in (gate, up)
-            )
+            all(isinstance(each, Linear) and len(body.users(each.name)) == 1 for each in (gate, up))
             and gate.inputs == up.inputs
         )
 

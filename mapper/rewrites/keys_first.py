@@ -1,8 +1,8 @@
 """Keys and values before queries."""
 
-from sw_ref.graph import Attend, Linear
+from sw_ref.graph import Linear
 
-from ..nodes import Append, AttendCache, Product, Rows
+from ..nodes import AttendCache, Product, Rows
 from . import rewrite
 
 
@@ -11,12 +11,12 @@ class KeysFirst:
     """Keys and values are one matrix, which comes before the queries': they are rotated, quantized
     and appended while the queries' rows stream.
 
-    Only where queries, keys and values are products of one vector, without biases, and nothing but
-    attention reads what becomes of them.
+    Only where queries, keys and values are products of one vector, and nothing but attention reads
+    what becomes of them.
     """
 
     name = "keys and values before queries"
-    order = 2
+    order = 3
 
     def _chain(self, body, value):
         """Nodes from a product to `value`, the product first; none if they are no plain chain."""
@@ -24,23 +24,25 @@ class KeysFirst:
         while (node := body.maker(value)) is not None and len(body.users(value)) == 1:
             chain.insert(0, node)
             if isinstance(node, Linear):
-                return chain if node.bias is None else []
+                return chain
             value = node.inputs[0]
         return []
 
     def applies(self, body, node):
         """Whether `node` is attention whose keys and values may come first."""
-        if not isinstance(node, Attend) or body.leaves(node.name):
+        if not isinstance(node, AttendCache):
             return False
-        chains = [self._chain(body, value) for value in node.inputs]
+        append = body.maker(node.inputs[1])
+        chains = [self._chain(body, value) for value in (node.inputs[0], *append.inputs)]
         return all(chains) and len({chain[0].inputs for chain in chains}) == 1
 
     def apply(self, body, node):
-        queries, keys, values = (self._chain(body, value) for value in node.inputs)
+        append = body.maker(node.inputs[1])
+        queries, keys, values = (
+            self._chain(body, value) for value in (node.inputs[0], *append.inputs)
+        )
         q, k, v = queries[0], keys[0], values[0]
-        stem = k.name.rpartition(" / ")[0]
-        both, cache = f"{stem} / kv", f"{stem} / append"
-        heads = {"kv_heads": node.kv_heads, "head_dim": node.head_dim}
+        both = f"{k.name.rpartition(' / ')[0]} / kv"
         products = [
             Product(
                 name=both,
@@ -53,19 +55,7 @@ class KeysFirst:
             Rows(name=k.name, inputs=(both,), size=k.size, start=0),
             Rows(name=v.name, inputs=(both,), size=v.size, start=k.size),
         ]
-        rest = [
-            *keys[1:],
-            *values[1:],
-            Append(name=cache, inputs=node.inputs[1:], size=0, **heads),
-            *queries[1:],
-            AttendCache(
-                name=node.name,
-                inputs=(node.inputs[0], cache),
-                size=node.size,
-                heads=node.heads,
-                **heads,
-            ),
-        ]
+        rest = [*keys[1:], *values[1:], append, *queries[1:], node]
         first = min((q, k, v), key=body.nodes.index)
-        changes = {each.name: [] for each in (*queries, *keys, *values)}
+        changes = {each.name: [] for each in (*queries, *keys, *values, append)}
         return body.replaced(changes | {first.name: products, node.name: rest})

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from sw_ref.graph import Gate, Linear, Norm, Rope
+from sw_ref.graph import Add, Gate, Linear, Norm, Rope
 
-from ..nodes import Reciprocal, Times, Weighted
+from ..nodes import Biased, Reciprocal, Times, Weighted
 from . import rewrite
 
 
@@ -13,11 +13,11 @@ class LateReciprocal:
     """1 / rms(x) of a norm is one number, and products are linear: it comes after them.
 
     x times the gain goes to the core at once. The reciprocal is found while the weights stream. A
-    rotation takes it in its cosines and sines, a gate as a factor; for what else reads a product,
-    the product is multiplied with it.
+    rotation takes it in its cosines and sines, a gate, a bias and a sum as a factor; for what else
+    reads a product, the product is multiplied with it.
 
-    Only where products without a bias are all that reads the norm. A bias would be multiplied too,
-    and logits leave the machine as they are.
+    Only where products are all that reads the norm, and not the head: logits leave the machine as
+    they are.
     """
 
     name = "1/rms behind the product"
@@ -25,12 +25,11 @@ class LateReciprocal:
 
     def applies(self, body, node):
         """Whether `node` is a norm whose reciprocal may come later."""
-        if not isinstance(node, Norm) or body.leaves(node.name):
+        if not isinstance(node, Norm) or node.heads > 1 or body.leaves(node.name):
             return False
         products = body.users(node.name)
         return bool(products) and all(
-            isinstance(product, Linear) and product.bias is None and not body.leaves(product.name)
-            for product in products
+            isinstance(product, Linear) and not body.leaves(product.name) for product in products
         )
 
     def apply(self, body, node):
@@ -54,8 +53,12 @@ class LateReciprocal:
                             Times(name=turned[angles], inputs=(angles, late), size=user.head_dim)
                         )
                     inputs = x, turned[angles]
-                case Gate(inputs=(gate, up)) if {gate, up} <= products.keys():
-                    inputs = gate, up, late
+                case Gate(inputs=gated) if products.keys() >= {*gated}:
+                    inputs = *gated, late
+                case Biased(inputs=(x,)):
+                    inputs = x, late
+                case Add(inputs=(x, y), factor=1.0) if y in products and x not in products:
+                    inputs = x, y, late
                 case _:
                     times = [name for name in user.inputs if name in products]
                     inputs = tuple(f"{x} / rms" if x in times else x for x in user.inputs)

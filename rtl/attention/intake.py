@@ -17,7 +17,8 @@ class Intake(wiring.Component):
     """Accept a beat once its operands are ready, so that the pipelines never stall.
 
     Keys wait for queries, values for weights and for accumulators that are ready. The unit of
-    exponents that leads a block's keys is kept and handed out with the keys.
+    exponents that leads a block's keys is kept and handed out with the keys. Keys that a phase
+    skips are taken, and are nothing to anyone.
 
     Latency is one cycle, throughput one beat per cycle.
 
@@ -128,12 +129,12 @@ class Intake(wiring.Component):
             ]
 
         m.d.sync += [
-            self.tag.key.eq(taken & line & ~phase.value),
+            self.tag.key.eq(taken & line & ~phase.value & (position >= phase.skip)),
             self.tag.value.eq(taken & phase.value),
             self.tag.chunk.eq(chunk),
             self.tag.start.eq(chunk == 0),
             self.tag.end.eq(end),
-            self.tag.open.eq(position == 0),
+            self.tag.open.eq(position == phase.skip),
             self.tag.close.eq(close),
             self.tag.first.eq(phase.first),
             self.tag.last.eq(phase.last),

@@ -8,6 +8,7 @@ from ..spec.isa import Append, Attend, Op
 from ..spec.payloads import Dispatched, Quantized, ReadRequest, WriteLine, vector_write
 from .accumulate import Accumulators
 from .append import KvAppend
+from .cap import ScoreCap
 from .intake import Intake
 from .output import AttentionOutput
 from .products import ProductArray
@@ -97,7 +98,12 @@ class AttentionUnit(wiring.Component):
         wiring.connect(m, wiring.flipped(self.query), queries.i)
         wiring.connect(m, sequence.req, wiring.flipped(self.req))
         wiring.connect(m, wiring.flipped(self.data), intake.data)
-        wiring.connect(m, scorer.o, softmax.i)
+        if config.score_cap:
+            m.submodules.cap = cap = ScoreCap(config)
+            wiring.connect(m, scorer.o, cap.i)
+            wiring.connect(m, cap.o, softmax.i)
+        else:
+            wiring.connect(m, scorer.o, softmax.i)
         wiring.connect(m, softmax.weights, intake.weights)
         wiring.connect(m, softmax.rescale, sums.rescale)
         wiring.connect(m, sums.result, output.result)
@@ -153,6 +159,8 @@ class AttentionUnit(wiring.Component):
             sequence.command.p.addr.eq(to_attend.addr),
             sequence.command.p.stride.eq(to_attend.stride),
             sequence.command.p.length.eq(to_attend.length),
+            sequence.command.p.window.eq(to_attend.window),
+            sequence.command.p.newest.eq(to_attend.newest),
             queries.command.p.heads.eq(to_attend.heads),
             queries.command.p.queries.eq(to_attend.queries),
             output.command.p.heads.eq(to_attend.heads),
@@ -160,6 +168,9 @@ class AttentionUnit(wiring.Component):
             output.command.p.dst.eq(to_attend.dst >> line_shift),
             output.command.p.sums.eq(to_attend.sums >> line_shift),
         ]
+
+        if config.score_cap:
+            m.d.comb += cap.enable.eq(to_attend.cap)
 
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))

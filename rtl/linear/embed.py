@@ -50,7 +50,7 @@ class Embedder(wiring.Component):
     row_scales : :py:`In(stream.Signature(data.ArrayLayout(32, N)))`
         fp32 scales of the rows, a payload per tile. Those of the picked tile must not wait for its
         weights.
-    accs : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(52), N), M)))`
+    accs : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(53), N), M)))`
         Integers of N consecutive elements, in the first column. The other columns are zero.
     scales : :py:`Out(stream.Signature(data.ArrayLayout(32, N)))`
         The row's scale, N times. A payload for each of `accs`.

@@ -81,7 +81,7 @@ class GroupScaler(wiring.Component):
         Sums of each slice of a tile, from `first` to `last`. A payload begins with a slice whose
         number is a multiple of the payload's slices. In formats without scales of groups, `scale`
         is 1 and `centre` 0.
-    o : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(52), N), M)))`
+    o : :py:`Out(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(53), N), M)))`
         Sums of each slice of rows, by column and row, in the order of the `last` payloads.
     """
 

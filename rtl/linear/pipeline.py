@@ -68,7 +68,7 @@ class LinearPipeline(wiring.Component):
         Packed matrices, as they lie in DRAM.
     write : :py:`In(stream.Signature(ActivationWrite(config)))`
         To the activation buffer: see :class:`~.activations.ActivationBuffer`.
-    accs : :py:`Out(stream.Signature(ArrayLayout(ArrayLayout(signed(52), rows), columns)))`
+    accs : :py:`Out(stream.Signature(ArrayLayout(ArrayLayout(signed(53), rows), columns)))`
         Sums of each slice of `config.rows` rows, by column and row.
     row_scales : :py:`Out(stream.Signature(data.ArrayLayout(32, config.rows)))`
         fp32 scales of each slice of rows, including those of `embed` blocks.

@@ -52,7 +52,7 @@ class RowScaler(wiring.Component):
         Matrix to come, of at least one row.
     top : :py:`In(data.ArrayLayout(8, M))`
         Largest biased group exponent of each column's activations. Sampled with `command`.
-    accs : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(52), N), M)))`
+    accs : :py:`In(stream.Signature(data.ArrayLayout(data.ArrayLayout(signed(53), N), M)))`
         Exact sums, a payload per slice.
     row_scales : :py:`In(stream.Signature(data.ArrayLayout(32, N)))`
         fp32 scales of the slice's rows, any patterns, a payload per slice. Taken together with

@@ -8,7 +8,9 @@ from . import kv, presets
 from .dram import DRAMS, Dram
 from .formats import FORMATS
 from .isa import WeightFormat
+from .limits import COLUMN, GROUPS, PROGRAM_WORDS
 from .numbers import GROUP, KV_BLOCK, UNIT_BYTES
+from .score_cap import MAX_CAP, MIN_CAP
 from .sparse_modes import PATTERNS
 
 
@@ -18,6 +20,7 @@ __all__ = [
     "UNIT_BYTES",
     "ISA_VERSION",
     "HEAD_DIMS",
+    "MOST",
     "NATIVE",
     "CORES",
     "ASKED_FOR",
@@ -30,7 +33,7 @@ __all__ = [
 ]
 
 
-ISA_VERSION = 5  # Bumped whenever an image of yesterday would compute something else today.
+ISA_VERSION = 6  # Bumped whenever an image of yesterday would compute something else today.
 
 # Linear cores, and the weight formats whose steps each takes as they are packed. They stand here,
 # and not with the components in `rtl/cores/`, since configurations and images are checked by hosts
@@ -53,7 +56,9 @@ DEFAULTS = {
 FUNCTIONAL = tuple(
     fmt.name for fmt in WeightFormat if not any(fmt.name in formats for formats in CORES.values())
 )
-HEAD_DIMS = (64, 128)  # elements of a head that attention can be built for
+HEAD_DIMS = (64, 128, 256)  # elements of a head that attention can be built for
+# The most that instructions can address.
+MOST = {"vector_words": COLUMN + 1, "act_groups": GROUPS + 1, "program_words": PROGRAM_WORDS}
 # What the weights of embeddings, and of most heads, are in.
 NEEDED = ("S8",)
 
@@ -74,7 +79,10 @@ class Config:
     queries : :class:`int`
         Query heads that one pass over a KV head serves.
     head_dim : :class:`int`
-        Elements of an attention head: a multiple of 64.
+        Elements of an attention head: one of `HEAD_DIMS`.
+    score_cap : :class:`float`
+        Cap of attention's scores, in natural units, as models state it: a score s may become
+        cap * tanh(s / cap). 0: none is built.
     vector_words : :class:`int`
         fp32 words of the vector memory.
     act_groups : :class:`int`
@@ -103,6 +111,7 @@ class Config:
     lanes: int
     queries: int = 3
     head_dim: int = 64
+    score_cap: float = 0.0
     vector_words: int = 8192
     act_groups: int = 64
     program_words: int = 1024
@@ -141,22 +150,29 @@ class Config:
         )
         check(
             self.head_dim in HEAD_DIMS,
-            f"head_dim must be {' or '.join(map(str, HEAD_DIMS))}",
+            f"head_dim must be one of {', '.join(map(str, HEAD_DIMS))}",
             self.head_dim,
         )
         check(
-            power_of_two(self.vector_words, 64, 1 << 18),
-            "vector_words must be a power of two from 64 to 262144",
+            isinstance(self.score_cap, (int, float))
+            and (not self.score_cap or MIN_CAP <= self.score_cap <= MAX_CAP),
+            f"score_cap must be 0, or from {MIN_CAP} to {MAX_CAP}",
+            self.score_cap,
+        )
+        object.__setattr__(self, "score_cap", float(self.score_cap))  # one digest of 50 and 50.0
+        check(
+            power_of_two(self.vector_words, 64, MOST["vector_words"]),
+            f"vector_words must be a power of two from 64 to {MOST['vector_words']}",
             self.vector_words,
         )
         check(
-            power_of_two(self.act_groups, 2, 1024),
-            "act_groups must be a power of two from 2 to 1024",
+            power_of_two(self.act_groups, 2, MOST["act_groups"]),
+            f"act_groups must be a power of two from 2 to {MOST['act_groups']}",
             self.act_groups,
         )
         check(
-            power_of_two(self.program_words, 16, 4096),
-            "program_words must be a power of two from 16 to 4096",
+            power_of_two(self.program_words, 16, MOST["program_words"]),
+            f"program_words must be a power of two from 16 to {MOST['program_words']}",
             self.program_words,
         )
         check(

@@ -6,12 +6,12 @@ A compiler refuses a model beyond them, and tests run the machine at each of the
 
 from dataclasses import dataclass
 
-from .formats import FORMATS
 from .isa import Append, Attend, Embed, Load, Loop, MatMul, Quant, Stream, Vector
 from .numbers import GROUP, UNIT_BYTES, WINDOW
 
 
 __all__ = [
+    "INTEGER_BITS",
     "ACC_BITS",
     "WEIGHT_BITS",
     "NUMERATOR_BITS",
@@ -45,7 +45,6 @@ __all__ = [
     "STREAM_BITS",
     "ROWS",
     "GROUPS",
-    "GROUPS_OF",
     "HEADS",
     "QUERIES",
     "CACHE",
@@ -70,9 +69,6 @@ def largest(bits):
     """The largest number of so many bits."""
     return (1 << bits) - 1
 
-
-# The linear core: no sum of as many groups of a format as `GROUPS_OF` says overflows.
-ACC_BITS = 52  # signed
 
 # Attention: a weight is a table entry below 2**16, a value a byte. No sum over `POSITIONS` of
 # them overflows, since a rescaling only makes what is summed already smaller.
@@ -131,12 +127,11 @@ LOAD = largest(width("size", Load))
 
 CENTRE_BITS = 3  # of a descriptor's shift of centres
 CENTRE = largest(CENTRE_BITS)
-# Most groups along K of each format, at the largest shift of centres, that `ACC_BITS` hold: a sum
-# of n groups is at most n times the largest of one.
-GROUPS_OF = {
-    fmt: min(GROUPS, largest(ACC_BITS - 1) // its.largest_sum(1, CENTRE, WINDOW))
-    for fmt, its in FORMATS.items()
-}
+
+# The linear core: no sum of `GROUPS` groups overflows, of whatever format, at any shift of centres.
+# `Format.sum_bits` says what one format needs. It is less than the 54 bits that a float64 holds.
+INTEGER_BITS = 15  # of the magnitude of a weight's integer, in each format
+ACC_BITS = (GROUPS * GROUP * 127).bit_length() + INTEGER_BITS + WINDOW + 1  # signed
 
 
 @dataclass(frozen=True)
@@ -162,17 +157,7 @@ LIMITS = {
             "groups",
             GROUPS,
             f"`MATMUL.groups`, in groups of {GROUP} activations; a configuration's "
-            "`act_groups` may be less, and an accumulator hold less of a format",
-        ),
-        *(
-            Limit(
-                f"groups of {fmt.name}",
-                most,
-                f"an accumulator's {ACC_BITS} bits"
-                + f"; more where centres are shifted by less than {CENTRE}" * FORMATS[fmt].centred,
-            )
-            for fmt, most in GROUPS_OF.items()
-            if most < GROUPS
+            f"`act_groups` may be less; {ACC_BITS} bits of an accumulator hold any sum of them",
         ),
         Limit("heads", HEADS, "`ATTEND.heads`, `APPEND.heads`: KV heads"),
         Limit(
@@ -184,7 +169,12 @@ LIMITS = {
         Limit("cache", CACHE, "`APPEND.stride`, `ATTEND.stride`: units of one head's KV cache"),
         Limit("repetitions", REPETITIONS, "`VECTOR.outer`: query heads that are rotated at once"),
         Limit("inner", INNER, "`VECTOR.inner`, `QUANT.inner`: words of a vector"),
-        Limit("column", COLUMN, "`MATMUL.stride`: words of the vector memory that a column has"),
+        Limit(
+            "column",
+            COLUMN,
+            "`MATMUL.stride`: words of the vector memory from column to column; no vector memory "
+            "has room for more",
+        ),
         Limit("layers", LAYERS, "`LOOP.count`"),
         Limit("tokens", TOKENS_AHEAD, f"a token counter's {TOKEN_COUNTER_BITS} bits"),
         Limit("streams", STREAMS_AHEAD, "STREAM's queue: so many STREAMs wait for their matrices"),

@@ -4,8 +4,8 @@ A rule has a name, by which the functional machine, `headrace verify` and tests 
 it. On a legal program the hardware and the functional machine agree in every bit.
 """
 
-from .limits import ACC_BITS, LOOP_DEPTH, POSITIONS, STREAMS_AHEAD, TOKENS_AHEAD
-from .numbers import UNIT_WORDS
+from .limits import LOOP_DEPTH, POSITIONS, STREAMS_AHEAD, TOKENS_AHEAD
+from .numbers import KV_BLOCK, UNIT_WORDS
 
 
 __all__ = ["RULES", "LIMIT", "ALONE", "REPEATED", "markdown"]
@@ -38,6 +38,10 @@ INSTRUCTION = {
     "`queries`, `length`. `queries` is at most the configuration's, `outer` times `inner` "
     f"{REPEATED:,}.",
     "positions": f"ATTEND's `length` is at most {POSITIONS:,}, since its sums have no more bits.",
+    "ring": "With a window, ATTEND's `stride` is a multiple of a block's units, and so is "
+    "`newest` less `addr`, which is less than `stride`; and `stride` has blocks for the smaller "
+    f"of `length` and `window` + {KV_BLOCK - 1} positions.",
+    "cap": "ATTEND has `cap` only where the configuration has a `score_cap`.",
     "align": f"LOAD's `dst` is a multiple of {UNIT_WORDS}. VECTOR's addresses, strides and "
     "`inner`, QUANT's `a` and `stride`, ATTEND's `dst` and `sums` are multiples of the lanes; "
     "QUANT's `inner` is one of its destination's group. Operands that are not read do not matter.",
@@ -58,8 +62,6 @@ ORDER = {
     "and whose reserved bits are zero.",
     "format": "The configuration takes the format that the descriptor names, and that of EMBED, "
     "which is one of nibbles or bytes.",
-    "sum": "No sum of MATMUL over `groups` groups of the format, at the descriptor's shift of "
-    f"centres, can need more than the {ACC_BITS} bits of an accumulator.",
     "weights": "A sparse matrix has blocks of the modes that the configuration takes, and in each "
     "stripe a last one, which is no block of zeros, and none in the header after it. A "
     "row has an element once, not counting slots with the code 0.",

@@ -6,7 +6,8 @@ import numpy as np
 
 from host.errors import UserError
 from mapper.compile import compile_model
-from mapper.families import FAMILIES, Hyperparameters
+from mapper.families import FAMILIES
+from mapper.hyperparameters import Hyperparameters, Rotary
 from mapper.passes import layer_products, lowerable
 from mapper.place import place
 from mapper.sequencer_registers import COLUMN_WORDS
@@ -32,20 +33,21 @@ EPSILON, THETA = 1e-5, 10000.0
 
 def _graph(head_dim, **sizes):
     """What is scheduled for a Llama of these sizes."""
-    return lowerable(
-        FAMILIES["llama"].graph(
-            Hyperparameters(head_dim=head_dim, rope_theta=THETA, rms_eps=EPSILON, **sizes)
-        )
+    rope = Rotary(theta=THETA, dim=head_dim)
+    graph = FAMILIES["llama"].graph(
+        Hyperparameters(head_dim=head_dim, rope=rope, norm_eps=EPSILON, **sizes)
     )
+    return lowerable(graph, head_dim)
 
 
 # Matrices that rewrites stack, in one product.
 STACKS = sorted(
     {
         product.tensors
-        for product in layer_products(
+        for products in layer_products(
             _graph(GROUP, hidden=GROUP, heads=1, kv_heads=1, ffn=FFN, vocab=1, layers=1)
-        )
+        ).values()
+        for product in products
     }
 )
 

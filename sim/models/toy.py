@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mapper.families import FAMILIES, Hyperparameters
+from mapper.families import FAMILIES
+from mapper.hyperparameters import Hyperparameters, Rotary
 from mapper.model import ODD, Layer, Layers, Linear, Model, round_s8, round_u
 from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
@@ -76,14 +77,18 @@ def toy_model(
     formats={},
     extremes=False,
     family="llama",
+    **options,
 ):
     """A :class:`~mapper.model.Model` of a family, with matrices in a format and an S8 embedding.
 
     Weights are large enough that attention is sharp and the logits differ. `formats` has those of
     single matrices that are not in `format`: by name, ``down``, or of one layer, ``1.down``. With
     `extremes`, some rows are zeros, and some have weights as small or as large as a file may have.
+    `options` are other :class:`~mapper.hyperparameters.Hyperparameters`; a family has some that
+    turn its features on.
     """
     rng = np.random.default_rng(seed)
+    its = FAMILIES[family]
     sizes = dict(
         hidden=hidden,
         heads=heads,
@@ -91,11 +96,12 @@ def toy_model(
         head_dim=head_dim,
         ffn=ffn,
         vocab=vocab,
-        rope_theta=10000.0,
-        rms_eps=1e-5,
+        layers=layers,
+        norm_eps=1e-5,
+        rope=Rotary(theta=10000.0, dim=head_dim) if its.rotary else None,
     )
-    its = FAMILIES[family]
-    shapes = its.graph(Hyperparameters(layers=layers, **sizes)).layer_shapes
+    shape = Hyperparameters(**sizes | its.toy | dict(options))
+    graph = its.graph(shape)
 
     def normal(rows, depth, gain=1.5):
         # Rows of different sizes, and offsets that give groups a centre off zero.
@@ -118,22 +124,31 @@ def toy_model(
             return round_groups(name, weights, format)
         return round_rows(name, prune(rng, weights) if format in SPARSE else weights, format)
 
-    made = [
-        Layer(
-            linears={
-                name: matrix(
-                    f"blk.{n}.{name}",
-                    shapes[name],
-                    formats.get(f"{n}.{name}", formats.get(name, format)),
-                )
-                for name in its.linears
-            },
-            gains={
-                name: rng.uniform(0.5, 1.5, *shapes[name]).astype(np.float32) for name in its.norms
-            },
+    def vector(name, size):
+        values = rng.uniform(0.5, 1.5, size) if "bias" not in name else rng.normal(0, 0.5, size)
+        return values.astype(np.float32)
+
+    def layer(n, shapes):
+        ordered = sorted(shapes.items(), key=lambda item: (item[0] not in its.linears, 0))
+        made = {
+            name: matrix(
+                f"blk.{n}.{name}", size, formats.get(f"{n}.{name}", formats.get(name, format))
+            )
+            if name in its.linears
+            else vector(name, *size)
+            for name, size in ordered
+        }
+        return Layer(
+            linears={k: v for k, v in made.items() if k in its.linears},
+            vectors={k: v for k, v in made.items() if k not in its.linears},
         )
-        for n in range(layers)
-    ]
+
+    made = [layer(n, graph.layer_shapes[kind]) for n, kind in enumerate(graph.order)]
+    outside = {
+        name: vector(name, *size) if len(size) == 1 else normal(*size, 3.0)
+        for name, size in graph.shapes.items()
+        if name not in ("embedding", "head")
+    }
     embedding = round_s8("embedding", "toy", normal(vocab, hidden, 3.0))
     head = round_s8("head", "toy", normal(vocab, hidden))
     return Model(
@@ -145,12 +160,12 @@ def toy_model(
         bos=None,
         tokenizer="{}",
         chat_template=None,
-        layers=Layers(layers, made.__getitem__),
-        norm=rng.uniform(0.5, 1.5, hidden).astype(np.float32),
+        layers=Layers(shape.layers, made.__getitem__),
+        outside=outside,
+        shape=shape,
         load_embedding=lambda: embedding,
         load_head=None if tied else lambda: head,
         family=family,
-        **sizes,
     )
 
 

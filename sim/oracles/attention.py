@@ -10,14 +10,16 @@ from sw_ref.pytorch import attention as torch_attention
 from .oracle import FLUSH, ROUNDING, Oracle, Within, limited
 
 
-__all__ = ["SCORES", "WEIGHTS", "ACCUMULATE", "ATTEND"]
+__all__ = ["SCORES", "CAPPED", "WEIGHTS", "ACCUMULATE", "ATTEND"]
 
 
 LN2 = float(np.log(2))
 ONE = 1 << 15  # what the weight 1 is as an integer
+STEP = 2.0**-10  # of a score
 # A weight's relative error: the score is rounded down to 2^-10, the table to half of 2^-15.
-OF_SCORE = 2.0**-10 * LN2
+OF_SCORE = STEP * LN2
 OF_TABLE = 2.0**-16
+OF_CAP = 1.35 * STEP
 
 
 def real(values, exponent, bits):
@@ -27,7 +29,7 @@ def real(values, exponent, bits):
 
 def clipped(scores):
     """Scores as 24 bits with ten of fraction hold them."""
-    return scores.clamp(-8192, 8192 - 2.0**-10)
+    return scores.clamp(-8192, 8192 - STEP)
 
 
 def scores(q, q_exponent, k, k_exponent):
@@ -36,12 +38,27 @@ def scores(q, q_exponent, k, k_exponent):
     The last of ten bits of fraction, rounded down: 2^-10.
     """
     value = clipped(real(q, q_exponent, 16) @ real(k, k_exponent, 8).T)
-    return Within(value, torch.full_like(value, 2.0**-10))
+    return Within(value, torch.full_like(value, STEP))
 
 
 def score_values(outputs, *inputs):
     """Scores as numbers."""
-    return tuple(x.double() / (1 << attention.FRACTION) for x in outputs)
+    return tuple(x.double() * STEP for x in outputs)
+
+
+def cap(score, limit):
+    """`limit * tanh(score / limit)` of scores with ten bits of fraction
+
+    Half a step for the result; up to 0.6 for a straight piece, or for the end of the last; an
+    eighth for the ends of pieces, and one for what is rounded down within: 1.35 * 2^-10.
+    """
+    value = capped_to(score.double() * STEP, limit)
+    return Within(value, torch.full_like(value, OF_CAP))
+
+
+def capped_to(score, limit):
+    """log2 of weights, capped; the limit is that of natural logarithms."""
+    return limit / LN2 * torch.tanh(score * LN2 / limit)
 
 
 def weights_reference(score, v_exponent):
@@ -126,19 +143,20 @@ def accumulate(shifts, products):
     return Within(value, torch.full_like(value, len(products) - 1))
 
 
-def attend(q, q_exponent, k, k_exponent, v, v_exponent):
+def attend(q, q_exponent, k, k_exponent, v, v_exponent, start=0, limit=0.0):
     """`scaled_dot_product_attention(q, k, v)` of the dequantized heads, times the denominator; and
     `exp2(scores).sum()`
 
     Weights are off by 2^-10 ln 2 for the score, and 2^-16 for the table. They are integers, of
     which 2^15 stands for the largest score's power of two: each loses less than one by its shift,
-    and the sums one more in each block. In the numerators, one is 2^-15 of the largest weight times
+    and the sums one more in each block. A cap adds 1.35 * 2^-10 to the first of these. In the numerators, one is 2^-15 of the largest weight times
     the scale of a value, and each position's counts as often as its value says. Then both sums are
     rounded to fp32: 2^-24.
     """
     query, key, value = real(q, q_exponent, 16), real(k, k_exponent, 8), real(v, v_exponent, 8)
     score = clipped(query @ key.T)
-    # Of queries with scores that are limited, which attention in PyTorch is not, they are the mask.
+    # Of queries with scores that are limited or capped, which attention in PyTorch is not, they are the mask.
+    score = capped_to(score, limit) if limit else score
     beyond = (score != query @ key.T).any(-1, keepdim=True)
     attended = F.scaled_dot_product_attention(
         torch.where(beyond, 0.0, query),
@@ -151,8 +169,8 @@ def attend(q, q_exponent, k, k_exponent, v, v_exponent):
     top = whole.amax(-1, keepdim=True)
     weight = torch.exp2(score - top) * ONE
     denominator = weight.sum(-1, keepdim=True)
-    count, blocks = len(value), -(-len(value) // attention.BLOCK)
-    relative = OF_SCORE + OF_TABLE
+    count, blocks = len(value), len(attention.blocks(start, len(value)))
+    relative = OF_SCORE + OF_TABLE + (OF_CAP * LN2 if limit else 0)
 
     lost = (relative * denominator + count + blocks) * (1 + ROUNDING) + ROUNDING * denominator
     # One of the numerators' sums, in a number's terms; the maximum is of score and exponent.
@@ -164,6 +182,7 @@ def attend(q, q_exponent, k, k_exponent, v, v_exponent):
 
 
 SCORES = Oracle("attention.SCORES", attention.scores, torch_attention.scores, scores, score_values)
+CAPPED = Oracle("attention.CAPPED", attention.capped, torch_attention.capped, cap, score_values)
 WEIGHTS = Oracle("attention.WEIGHTS", weights_reference, weights_exact, softmax, softmax_values)
 ACCUMULATE = Oracle("attention.ACCUMULATE", accumulate_reference, accumulate_exact, accumulate)
 ATTEND = Oracle("attention.ATTEND", attention.attend, torch_attention.attend_quantized, attend)

@@ -122,7 +122,7 @@ def calmed(made, quant, odds=0.6):
 def quantized(made, column, groups, act):
     """QUANT of activations of a column."""
     random, lanes = made.random, made.config.lanes
-    outer = random.choice([n for n in (1, 2, 3, groups) if groups % n == 0])
+    outer = random.choice([n for n in (1, 2, 3, groups) if groups % n == 0 and n <= REPETITIONS])
     inner = groups // outer * GROUP
     most = min(
         largest(Quant, "stride", lanes),

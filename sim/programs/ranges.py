@@ -24,7 +24,7 @@ from rtl.spec.isa import (
     Unit,
     Vector,
 )
-from rtl.spec.limits import HEADS, POSITIONS
+from rtl.spec.limits import COLUMN, GROUPS, HEADS, POSITIONS
 from sw_ref.checks import operands
 
 from .pieces import embed_units, largest, most_heads
@@ -63,6 +63,12 @@ def _shortest(config):
     return min(embed_units(config, fmt, 1) for fmt in config.embed_formats)
 
 
+def _longest(config):
+    """Words of the longest QUANT: of heads, or of activations."""
+    groups = min(GROUPS, config.act_groups)
+    return max(largest(Quant, "inner", config.head_dim), groups * GROUP)
+
+
 # (instruction, field): (the values, of a configuration and a world; why no others).
 LIMITED = {
     (Loop, "length"): (
@@ -97,13 +103,15 @@ LIMITED = {
         "tests/test_limits_rtl.py",
     ),
     (MatMul, "groups"): (
-        lambda c, w: range(1, c.act_groups + 1),
+        lambda c, w: range(1, min(GROUPS, c.act_groups) + 1),
         f"{COUNT}; the activation buffer",
     ),
     (MatMul, "act"): (lambda c, w: range(c.act_groups), "the activation buffer"),
     (MatMul, "dst"): (lambda c, w: _words(c, w, 1), WORDS),
     (MatMul, "stride"): (
-        lambda c, w: range(1, min(1 << 16, c.vector_words)) if c.columns > 1 else range(1 << 16),
+        lambda c, w: (
+            range(1, min(COLUMN + 1, c.vector_words)) if c.columns > 1 else range(COLUMN + 1)
+        ),
         f"{WORDS}; rule `overlap`",
     ),
     (MatMul, "column"): (lambda c, w: range(c.columns), "rule `column`"),
@@ -131,9 +139,7 @@ LIMITED = {
     },
     (Quant, "outer"): (lambda c, w: range(1, 256), COUNT),
     (Quant, "inner"): (
-        lambda c, w: range(
-            GROUP, min(largest(Quant, "inner", c.head_dim), c.vector_words) + 1, GROUP
-        ),
+        lambda c, w: range(GROUP, min(_longest(c), c.vector_words) + 1, GROUP),
         f"{COUNT}; {WORDS}; rule `align`",
     ),
     (Quant, "a"): (lambda c, w: _words(c, w, GROUP, c.lanes), f"{WORDS}; rule `align`"),

@@ -100,7 +100,8 @@ class World:
             self._matrix(fmt, *shape) for shape in SHAPES for fmt in config.weight_formats
         ]
         dense = [fmt for fmt in config.weight_formats if fmt not in SPARSE]
-        self.deep = self._matrix(random.choice(dense), random.choice((1, 5, 20)), config.act_groups)
+        depth = min(GROUPS, config.act_groups)
+        self.deep = self._matrix(random.choice(dense), random.choice((1, 5, 20)), depth)
         self.tall = self._matrix(random.choice(dense), config.vector_words, 1)
         most = min(GROUPS, config.vector_words // GROUP)
         self.tables = [

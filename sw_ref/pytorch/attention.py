@@ -1,12 +1,14 @@
 """Attention in PyTorch, position by position: see :mod:`sw_ref.pytorch.ops`."""
 
+import math
+
 import torch
 from torch import float32, float64, int64
 
 from .ops import quantize, shift
 
 
-__all__ = ["scores", "weights", "accumulate", "attend", "attend_quantized"]
+__all__ = ["scores", "capped", "weights", "accumulate", "attend", "attend_quantized"]
 
 
 BLOCK = 32
@@ -22,16 +24,47 @@ def scores(q, q_exponent, k, k_exponent):
     return torch.div(up, down, rounding_mode="floor").clamp(-(1 << 23), (1 << 23) - 1)
 
 
-def weights(scores, v_exponent):
-    """Yield what becomes of each block of one query's positions, which are lists.
+def capped(scores, cap):
+    """Scores on straight pieces of cap * tanh(scores / cap): 1024 of them, of as few of them as
+    are a power of two and reach where the curve is flat, to half of one.
+
+    A piece's ends are the curve's, but for a 16th of its second derivative, in eighths.
+    """
+    limit = cap * math.log2(math.e) * 1024
+    size = 1
+    while 1024 * size < limit * math.log(4 * limit) / 2:
+        size *= 2
+    at = torch.arange(1025, dtype=float64) * size / limit
+    lifted = limit * at.tanh() + size * size / 8 * at.tanh() / at.cosh() ** 2 / limit
+    ends = torch.round(lifted * 8).to(int64)
+    distance = scores.abs().clamp(max=1024 * size - 1)
+    piece, rest = distance // size, distance % size
+    value = (ends[piece] + (ends[piece + 1] - ends[piece]) * rest // size + 4) // 8
+    return torch.where(scores < 0, -value, value)
+
+
+def lengths(start, count):
+    """How many of `count` positions from `start` on are in each block of 32."""
+    return [min(at + BLOCK - at % BLOCK, start + count) - at for at in _starts(start, count)]
+
+
+def _starts(start, count):
+    return [start, *range(start - start % BLOCK + BLOCK, start + count, BLOCK)]
+
+
+def weights(scores, v_exponent, start=0):
+    """Yield what becomes of each block of one query's positions, which are lists. The first is
+    position `start`.
 
     That is: shifts of the numerators' and the denominator's sums; weights of the values and of the
     denominator, lists; how far the maximum with the values' exponents is above the other.
     """
     top = lifted_top = EMPTY
-    for at in range(0, len(scores), BLOCK):
-        parts = [divmod(score, 1024) for score in scores[at : at + BLOCK]]
-        lifts = [whole + e for (whole, _), e in zip(parts, v_exponent[at : at + BLOCK])]
+    at = 0
+    for count in lengths(start, len(scores)):
+        parts = [divmod(score, 1024) for score in scores[at : at + count]]
+        lifts = [whole + e for (whole, _), e in zip(parts, v_exponent[at : at + count])]
+        at += count
         before, lifted_before = top, lifted_top
         top = max(top, *(whole for whole, _ in parts))
         lifted_top = max(lifted_top, *lifts)
@@ -48,13 +81,16 @@ def accumulate(sums, right, addends):
     return torch.div(sums, 2**right, rounding_mode="floor") + addends
 
 
-def attend_quantized(q, q_exponent, k, k_exponent, v, v_exponent):
-    """Numerators (queries, head_dim) and denominators, float32, of int64 heads and exponents."""
+def attend_quantized(q, q_exponent, k, k_exponent, v, v_exponent, start=0, cap=0.0):
+    """Numerators (queries, head_dim) and denominators, float32, of int64 heads and exponents, the
+    first of which is of position `start`. Scores are capped, unless `cap` is 0.
+    """
     numerators, denominators = [], []
-    for row in scores(q, q_exponent, k, k_exponent).tolist():
+    table = scores(q, q_exponent, k, k_exponent)
+    for row in (capped(table, cap) if cap else table).tolist():
         numerator, denominator = torch.zeros_like(v[0]), 0
-        blocks = weights(row, v_exponent.tolist())
-        for values, ((right, less), (factors, shares), lift) in zip(v.split(BLOCK), blocks):
+        blocks = zip(v.split(lengths(start, len(v))), weights(row, v_exponent.tolist(), start))
+        for values, ((right, less), (factors, shares), lift) in blocks:
             numerator = accumulate(numerator, right, torch.tensor(factors) @ values)
             denominator = (denominator >> less) + sum(shares)
         numerators.append(shift(numerator.to(float32), lift - 133))
@@ -62,12 +98,16 @@ def attend_quantized(q, q_exponent, k, k_exponent, v, v_exponent):
     return torch.stack(numerators), torch.stack(denominators)
 
 
-def attend(q, k, v):
-    """Attention of float32 heads (queries, head_dim) to keys and values (positions, head_dim).
+def attend(q, k, v, start=0, cap=0.0):
+    """Attention of float32 heads (queries, head_dim) to keys and values (positions, head_dim), the
+    first of which is of position `start`.
 
-    q is scaled by log2(e) / sqrt(head_dim) already. Returns numerators and denominators, float32.
+    q is scaled by log2(e) / sqrt(head_dim) already. Scores are capped, unless `cap` is 0. Returns
+    numerators and denominators, float32.
     """
     parts = quantize(q, q.shape[-1], 16), quantize(k, k.shape[-1]), quantize(v, v.shape[-1])
     return attend_quantized(
-        *(x.to(int64) for values, exponent in parts for x in (values, exponent[:, 0]))
+        *(x.to(int64) for values, exponent in parts for x in (values, exponent[:, 0])),
+        start=start,
+        cap=cap,
     )

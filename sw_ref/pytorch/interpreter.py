@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 
+from ..float32 import angles
 from ..interpreter import TOKENS, Interpreter
 from . import gates, ops
 from .attention import attend
@@ -43,22 +44,27 @@ class Float32(Interpreter):
         return torch.tensor(embedding.float32())[torch.tensor(ids)]
 
     def angles(self, node, tensor, ids):
-        exponent = torch.arange(0, node.size, 2, dtype=torch.float32) / node.size
-        frequency = (1 / torch.tensor(node.theta, dtype=torch.float64) ** exponent.double()).float()
-        positions = torch.arange(len(ids), dtype=torch.float32)
-        angles = (positions[:, None] * frequency).double()
-        return torch.cat([angles.cos().float(), angles.sin().float()], -1)
+        return torch.tensor(angles(node, len(ids)))
+
+    def positionrow(self, node, tensor, ids):
+        return torch.tensor(tensor(node.weight)[1])[: len(ids)]
 
     def norm(self, node, tensor, x):
+        x = x.unflatten(-1, (node.heads, -1))
         variance = x.pow(2).mean(-1, keepdim=True)
-        return x * torch.rsqrt(variance + node.eps) * torch.tensor(tensor(node.gain)[1])
+        x = x * torch.rsqrt(variance + node.eps) * torch.tensor(tensor(node.gain)[1])
+        return x.flatten(1)
+
+    def layernorm(self, node, tensor, x):
+        gain, bias = (torch.tensor(tensor(name)[1]) for name in (node.gain, node.bias))
+        return torch.nn.functional.layer_norm(x, x.shape[-1:], gain, bias, node.eps)
 
     def linear(self, node, tensor, x):
         y = x @ torch.tensor(tensor(node.weight)[1].float32()).T
         return y if node.bias is None else y + torch.tensor(tensor(node.bias)[1])
 
     def head(self, node, tensor, x):
-        return x @ torch.tensor(tensor(node.weight)[1].float32()).T
+        return capped(x @ torch.tensor(tensor(node.weight)[1].float32()).T, node.cap)
 
     def rope(self, node, tensor, x, angles):
         cos, sin = angles[:, None].chunk(2, -1)
@@ -72,17 +78,27 @@ class Float32(Interpreter):
             x.transpose(0, 1)
             for x in (q, k.repeat_interleave(shared, 1), v.repeat_interleave(shared, 1))
         )
-        result = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return result.transpose(0, 1).flatten(1)
+        scores = capped(q @ k.transpose(1, 2) * node.scale, node.cap)
+        positions = torch.arange(scores.shape[-1])
+        back = positions[:, None] - positions
+        seen = (back >= 0) & (back < (node.window or len(positions)))
+        weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
+        return (weights @ v).transpose(0, 1).flatten(1)
 
-    def gate(self, node, tensor, gate, up):
+    def gate(self, node, tensor, gate, up=None):
+        up = torch.ones(()) if up is None else up
         return gates.of(node.function).float32(gate, up)
 
     def add(self, node, tensor, x, y):
-        return x + y
+        return x + node.factor * y
 
     def scale(self, node, tensor, x):
         return x * node.factor
+
+
+def capped(x, cap):
+    """cap * tanh(x / cap); x where there is no cap."""
+    return cap * torch.tanh(x / cap) if cap else x
 
 
 class Late(NamedTuple):
@@ -138,18 +154,29 @@ class MachineArithmetic(Float32):
 
     def norm(self, node, tensor, x):
         x = settled(x)
+        if node.heads > 1:
+            x = x.unflatten(-1, (node.heads, -1))
+            weighted = ops.madd(x, self.gain(node, tensor), 0.0)
+            factor = ops.rms_reciprocal(x.flatten(0, 1), node.eps).unflatten(0, (-1, node.heads))
+            return ops.madd(weighted, factor[..., None], 0.0).flatten(1)
         return Late(
             ops.madd(x, self.gain(node, tensor), 0.0),
             ops.rms_reciprocal(x, node.eps)[:, None],
         )
 
+    def layernorm(self, node, tensor, x):
+        x = ops.centred(settled(x))
+        factor = ops.rms_reciprocal(x, node.eps)[:, None]
+        weighted = ops.madd(x, self.gain(node, tensor), 0.0)
+        return ops.madd(weighted, factor, self.scaled(node.bias, tensor(node.bias)[1]))
+
     def linear(self, node, tensor, x):
+        values, factor = x if isinstance(x, Late) else (x, None)
+        y = self.product(node, tensor, values)
         if node.bias is not None:
-            y = self.product(node, tensor, settled(x))
-            return ops.madd(y, 1.0, torch.tensor(tensor(node.bias)[1]))
-        if isinstance(x, Late):
-            return Late(self.product(node, tensor, x.values), x.factor)
-        return self.product(node, tensor, x)
+            bias = self.scaled(node.bias, tensor(node.bias)[1])
+            return ops.madd(y, 1.0 if factor is None else factor, bias)
+        return y if factor is None else Late(y, factor)
 
     def head(self, node, tensor, x):
         return self.product(node, tensor, settled(x))  # logits leave the machine
@@ -168,15 +195,19 @@ class MachineArithmetic(Float32):
         for t in range(len(q)):
             for head in range(node.kv_heads):
                 group = slice(head * shared, (head + 1) * shared)
-                numerators, denominators = attend(q[t, group], k[: t + 1, head], v[: t + 1, head])
+                start = max(0, t + 1 - node.window) if node.window else 0
+                numerators, denominators = attend(
+                    q[t, group], k[start : t + 1, head], v[start : t + 1, head], start, node.cap
+                )
                 out[t, group] = ops.madd(numerators, ops.reciprocal(denominators)[:, None], 0.0)
         return out.flatten(1)
 
-    def gate(self, node, tensor, gate, up):
-        return gates.of(node.function).machine(settled(gate), settled(up))
+    def gate(self, node, tensor, gate, up=None):
+        up = torch.ones(()) if up is None else settled(up)
+        return gates.of(node.function).machine(settled(gate), up)
 
     def add(self, node, tensor, x, y):
-        return ops.madd(settled(y), 1.0, settled(x))
+        return ops.madd(settled(y), node.factor, settled(x))
 
     def scale(self, node, tensor, x):
         return ops.madd(settled(x), node.factor, 0.0)

@@ -184,6 +184,19 @@ class TorchMachine:
         lines = block[UNIT_BYTES:].reshape(2, KV_BLOCK, -1)
         return [(lines[n, line].view(np.int8), block[n * KV_BLOCK + line :][:1]) for n in range(2)]
 
+    def attended(self, insn, head):
+        """What :meth:`head` gives, of each position that a head attends to."""
+        addr, units = insn.addr + head * insn.stride, self.config.kv_block_units
+        if not insn.window:
+            return [self.head(addr, position) for position in range(insn.length)]
+        cache, block = [], insn.newest - insn.addr
+        # Backwards from the newest, around the ring.
+        for position in range(insn.length - 1, max(0, insn.length - insn.window) - 1, -1):
+            cache.append(self.head(addr + block, position % KV_BLOCK))
+            if position % KV_BLOCK == 0:
+                block = (block or insn.stride) - units
+        return cache[::-1]
+
     def _append(self, addr, insn, values, exponent):
         elements, place = self.head(addr, insn.position % KV_BLOCK)[insn.value]
         elements[:], place[:] = values.numpy(), int(exponent)
@@ -193,14 +206,21 @@ class TorchMachine:
         for head in range(insn.heads):
             queries = [self.queries.popleft() for _ in range(insn.queries)]
             q, q_exponent = map(torch.stack, zip(*queries))
-            cache = [self.head(insn.addr + head * insn.stride, n) for n in range(insn.length)]
+            cache = self.attended(insn, head)
             k, k_exponent, v, v_exponent = (
                 torch.from_numpy(np.stack([pair[which][part] for pair in cache]).astype(np.int64))
                 for which in range(2)
                 for part in range(2)
             )
             numerators, denominators = torch_attention.attend_quantized(
-                q, q_exponent, k, k_exponent[:, 0], v, v_exponent[:, 0]
+                q,
+                q_exponent,
+                k,
+                k_exponent[:, 0],
+                v,
+                v_exponent[:, 0],
+                start=insn.length - len(cache),
+                cap=self.config.score_cap * insn.cap,
             )
             first = head * insn.queries
             self.write(insn.dst + first * dim, numerators)

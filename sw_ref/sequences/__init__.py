@@ -21,6 +21,7 @@ __all__ = [
     "RECIPROCAL",
     "RSQRT",
     "SILU_GATE",
+    "centred",
     "evaluate",
     "gate",
     "inputs",
@@ -34,7 +35,7 @@ for _module in iter_modules(__path__):
 
 # Those without parameters, traced.
 RECIPROCAL, RSQRT, SILU_GATE = (SEQUENCES[name]() for name in ("reciprocal", "rsqrt", "silu_gate"))
-norm_scale = SEQUENCES["norm_scale"]
+norm_scale, centred = SEQUENCES["norm_scale"], SEQUENCES["centred"]
 
 
 def gate(function):

@@ -28,7 +28,7 @@ def of_file(fmt, minimum=None, only=None):
         return replace(linear, rounding=None, d=d, m=m)
 
     made = [
-        Layer(linears={n: codes(its) for n, its in layer.linears.items()}, gains=layer.gains)
+        Layer(linears={n: codes(its) for n, its in layer.linears.items()}, vectors=layer.vectors)
         for layer in model.layers
     ]
     if only:

@@ -45,7 +45,7 @@ COMPILE = {
     "rows": (lambda n: {"vocab": n}, 1048575, "1048576 tokens, the machine takes 1048575"),
     "repetitions": (lambda n: {"heads": n}, 255, "256 query heads, the machine takes 255"),
     "layers": (lambda n: {"layers": range(n)}, 65535, "65536 layers, the machine takes 65535"),
-    "inner": (lambda n: {"hidden": n}, 16383, "the hidden size is 16384, the machine takes 16383"),
+    "inner": (lambda n: {"hidden": n}, 32767, "the hidden size is 32768, the machine takes 32767"),
 }
 
 
@@ -62,33 +62,34 @@ def test_compile(name):
 @pytest.mark.parametrize(
     "sizes, beyond, what",
     [
-        ({"ffn": 255 * 64}, {"ffn": 256 * 64}, "feed-forward size"),
+        ({"ffn": 511 * 64}, {"ffn": 512 * 64}, "feed-forward size"),
         (
-            {"kv_heads": 127, "heads": 127},
-            {"kv_heads": 128, "heads": 128},
+            {"kv_heads": 127, "heads": 127, "head_dim": 128},
+            {"kv_heads": 128, "heads": 128, "head_dim": 128},
             "keys' and values' size",
         ),
     ],
 )
 def test_inner_of_other_vectors(sizes, beyond, what):
-    _check(CONFIG, resized(MODEL, **sizes), 32)
-    text = refusal(resized(MODEL, **beyond))
-    assert text.endswith(f": the {what} is 16384, the machine takes 16383")
+    config = resized(CONFIG, head_dim=sizes.get("head_dim", CONFIG.head_dim))
+    _check(config, resized(MODEL, **sizes), 32)
+    text = refusal(resized(MODEL, **beyond), config)
+    assert text.endswith(f": the {what} is 32768, the machine takes 32767")
 
 
 def test_heads():
-    """Keys and values of as many would be too long for one QUANT, if heads were not shorter."""
-    config, most = resized(CONFIG, head_dim=32), limits.LIMITS["heads"].most
-    _check(config, resized(MODEL, kv_heads=most, heads=most, head_dim=32), 32)
-    model = resized(MODEL, kv_heads=most + 1, heads=most, head_dim=32)
-    assert refusal(model, config).endswith(": 256 KV heads, the machine takes 255")
+    """As many KV heads as query heads."""
+    most = limits.LIMITS["heads"].most
+    _check(CONFIG, resized(MODEL, kv_heads=most, heads=most), 32)
+    model = resized(MODEL, kv_heads=most + 1, heads=most)
+    assert refusal(model).endswith(": 256 KV heads, the machine takes 255")
 
 
 def test_groups(monkeypatch):
-    """Vectors of as many would be too long for one QUANT, if there were not more words in one."""
-    monkeypatch.setattr(limits, "INNER", 1 << 20)
+    """A vector of one more would be too long for VECTOR and QUANT, too."""
     most = limits.LIMITS["groups"].most
     _check(CONFIG, resized(MODEL, hidden=32 * most), 32)
+    monkeypatch.setattr(limits, "INNER", 1 << 20)
     text = refusal(resized(MODEL, hidden=32 * (most + 1)))
     assert text.endswith(": 1024 groups of activations, the machine takes 1023")
 
@@ -106,27 +107,22 @@ CAPACITIES = {
     "vector_words": "needs {} words of vector memory, configuration 'small' has {}",
     "act_groups": "{} activations, the buffer holds {}",
     "program_words": "the program has {} instructions, configuration 'small' holds {}",
-    "COLUMN": "needs {} words of vector memory a column, the machine takes {}",
 }
 
 
 @pytest.mark.parametrize("name", CAPACITIES)
-def test_capacity(name, monkeypatch):
+def test_capacity(name):
     """What a program fills to the last place compiles, and is legal. One place less is refused."""
     config = get("small")
     image, scale = compile_model(MODEL, config, 32), 32 if name == "act_groups" else 1
     words = image.report["vector_words"]
     full = {
         "vector_words": words,
-        "COLUMN": words - 2 * MODEL.hidden,
         "act_groups": MODEL.ffn // 32,
         "program_words": image.length,
     }[name]
     for size in (full, full - 1):
-        if name == "COLUMN":
-            monkeypatch.setattr(limits, name, size)
-        else:
-            config = resized(config, **{name: size})
+        config = resized(config, **{name: size})
         if size == full:
             assert compile_model(MODEL, config, 32).length == image.length
     text = CAPACITIES[name].format(scale * full, scale * (full - 1))

@@ -114,7 +114,7 @@ def test_model_to_folder_and_back(tmp_path, bits, fmt):
             np.testing.assert_array_equal(linear.codes, read.codes)
             np.testing.assert_array_equal(linear.float32(), read.float32())
             assert linear.codes.shape == before.linears[name].codes.shape
-        np.testing.assert_array_equal(ours.gains["attn_norm"], theirs.gains["attn_norm"])
+        np.testing.assert_array_equal(ours.vectors["attn_norm"], theirs.vectors["attn_norm"])
     assert (back.vocab, back.context, back.eos, back.bos) == (
         model.vocab,
         model.context,

@@ -1,14 +1,9 @@
 """Programs at the machine's limits, which are legal, and one beyond, which break a rule."""
 
-from dataclasses import replace
-
-import numpy as np
 import pytest
 
 from rtl.spec import limits
-from rtl.spec.config import CORES, UNIT_BYTES
-from rtl.spec.descriptor import described
-from rtl.spec.formats import FORMATS, sum_bits
+from rtl.spec.formats import FORMATS
 from rtl.spec.isa import (
     Append,
     Attend,
@@ -23,12 +18,10 @@ from rtl.spec.isa import (
     Unit,
     WeightFormat,
 )
-from rtl.spec.limits import ACC_BITS
 from sw_ref.checks import Bounds, check
 from sw_ref.legal import Broken, IllegalProgram, decoded
 from sw_ref.numerics import WINDOW
 from sw_ref.order import Order
-from sw_ref.weight_stream import WeightStream
 from tests.extreme import CONFIG
 
 
@@ -41,9 +34,7 @@ RULES = {
     "groups of QUANT": (lambda n: Quant(outer=1, inner=64, act=n - 2), CONFIG.act_groups, "buffer"),
     "load": (lambda n: Load(size=n), CONFIG.vector_words // 16, "vector"),
     "column": (
-        lambda n: MatMul(
-            rows=2, groups=1, dst=n - limits.COLUMN - 2, stride=limits.COLUMN, column=1
-        ),
+        lambda n: MatMul(rows=n - limits.COLUMN, groups=1, stride=limits.COLUMN, column=1),
         CONFIG.vector_words,
         "vector",
     ),
@@ -81,43 +72,18 @@ def test_rule(name):
     assert broken(insn(most + 1)) == rule
 
 
-def met(config, fmt, groups, shift):
-    """The rule that a MATMUL of a row of so many groups breaks, or None."""
-    codes, row_scale = np.zeros((1, 32 * groups), FORMATS[fmt].dtype), np.ones(1, np.float32)
-    scale, centre = np.zeros((1, 32 * groups // FORMATS[fmt].group)), np.zeros((1, groups))
-    scale, centre = scale.astype(FORMATS[fmt].scale_dtype), centre.astype(np.int8)
-    raw = described(fmt, codes, scale, centre, row_scale, shift, config.beat_bytes)
-    stream = WeightStream(config, np.frombuffer(raw, np.uint8))
-    try:
-        stream.follow(Stream(addr=0, size=len(raw) // UNIT_BYTES))
-        stream.follow(MatMul(rows=1, groups=groups))
-        stream.finish()
-    except Broken as error:
-        return error.args[0]
-    return None
-
-
-@pytest.mark.parametrize("fmt", WeightFormat, ids=lambda fmt: fmt.name)
-def test_groups_of_a_format(fmt):
-    """As many as an accumulator holds, and no more, is what the rule asks for."""
-    most, shift = limits.GROUPS_OF[fmt], limits.CENTRE * FORMATS[fmt].centred
-    core = "lut" if fmt.name in CORES["lut"] else "dspchain"
-    config = replace(CONFIG, act_groups=1024, core=core, formats=CORES[core])
-    assert sum_bits(fmt, most, shift, WINDOW) <= ACC_BITS
-    assert met(config, fmt, most, shift) is None
-    if most == limits.GROUPS:  # the field's most
-        assert f"groups of {fmt.name}" not in limits.LIMITS
-    else:
-        assert limits.LIMITS[f"groups of {fmt.name}"].most == most
-        assert sum_bits(fmt, most + 1, shift, WINDOW) == ACC_BITS + 1
-        assert met(config, fmt, most + 1, shift) == "sum"
-
-
-def test_groups_of_8_bits():
-    """What embeddings have: 32 elements times 127 * 128 * 255, shifted by 15, within 51 bits."""
-    assert (
-        limits.GROUPS_OF[WeightFormat.S8] == ((1 << 51) - 1) // (32 * 127 * 128 * 255 << 15) == 518
-    )
+def test_sums_of_all_groups():
+    """The most of every format, however its centres are shifted, within an accumulator's bits."""
+    bits = {
+        fmt: its.sum_bits(limits.GROUPS, limits.CENTRE * its.centred, WINDOW)
+        for fmt, its in FORMATS.items()
+    }
+    assert max(bits.values()) == bits[WeightFormat.S8] == bits[WeightFormat.U4] == limits.ACC_BITS
+    assert limits.ACC_BITS <= 54  # a float64 holds them, sign included
+    # One group more, and one bit more would be needed.
+    more = 32 * 127 * ((1 << limits.INTEGER_BITS) - 1) << WINDOW
+    assert (limits.GROUPS * more).bit_length() < limits.ACC_BITS
+    assert ((limits.GROUPS + 10) * more).bit_length() == limits.ACC_BITS
 
 
 def refused(insns, program_words=CONFIG.program_words):

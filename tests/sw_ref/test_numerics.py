@@ -127,7 +127,7 @@ def test_linear_scale_is_total():
     for exponent in range(256):
         scales = random.choices(EDGES, k=40) + [random.getrandbits(32) for _ in range(40)]
         sums = [
-            random.choice([0, 1, -1, 2**51 - 1, -(2**51), random.randrange(-(2**51), 2**51)])
+            random.choice([0, 1, -1, 2**52 - 1, -(2**52), random.randrange(-(2**52), 2**52)])
             for _ in scales
         ]
         got = patterns(numerics.linear_scale(np.array(sums, np.float64), floats(scales), exponent))

@@ -110,7 +110,7 @@ def shipped(name):
         for part, names in family.linears.items():
             state[f"layers.{n}.{names.hf}.weight"] = layer.linears[part].float32()
         for part, names in family.norms.items():
-            state[f"layers.{n}.{names.hf}.weight"] = layer.gains[part]
+            state[f"layers.{n}.{names.hf}.weight"] = layer.vectors[part]
     state |= {"embed_tokens.weight": source.embedding.float32(), "norm.weight": source.norm}
     model = Llama(SHAPES["blocks"])
     model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})

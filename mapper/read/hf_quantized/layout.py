@@ -68,6 +68,13 @@ class Matrix:
         found = found if isinstance(found, Linear) else self.rounded(found)
         return replace(found, file_bytes=self.file_bytes)
 
+    def transposed(self) -> "Matrix":
+        """The matrix whose rows are the columns of this one, which must be floats."""
+        raise UserError(
+            f"{self.tensors[0].path}: tensor {brief(self.name)} must be of floats, not "
+            f"{self.source}; this model cannot be mapped"
+        )
+
     @property
     def file_bytes(self):
         """Bytes of all its tensors."""
@@ -95,15 +102,32 @@ class Floats(Matrix):
     """A matrix of floats, whose rows are read when they are asked for."""
 
     def load(self):
+        return self.lazy(self.tensors[0].floats)
+
+    def lazy(self, floats):
+        """The matrix, of which `floats` has some rows."""
         return LazyLinear(
             name=self.name,
             source=self.source,
             format=self.format,
             rows=self.shape[0],
             depth=self.shape[1],
-            load=lambda rows: self.rounded(self.tensors[0].floats(rows)),
+            load=lambda rows: self.rounded(floats(rows)),
             file_bytes=self.file_bytes,
         )
+
+    def transposed(self):
+        return Transposed(
+            **vars(self) | {"shape": self.shape[::-1], "decode": lambda: self.tensors[0].floats().T}
+        )
+
+
+class Transposed(Floats):
+    """A matrix of floats that the folder has as (K, rows)."""
+
+    def load(self):
+        whole = self.decode()
+        return self.lazy(lambda rows: np.ascontiguousarray(whole[rows]))
 
 
 class Layout:

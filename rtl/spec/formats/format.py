@@ -45,8 +45,8 @@ class Format(ABC):
     """A packed weight format: what its codes stand for, and how they lie in the stream.
 
     A matrix of any format stands for row_scale[n] * integer[n, k]. Integers stay below 2**15 in
-    magnitude, so that an accumulator holds the sum of 512 groups of any format; how many it holds
-    of this one, :data:`rtl.spec.limits.GROUPS_OF` says.
+    magnitude (:data:`rtl.spec.limits.INTEGER_BITS`), so that an accumulator holds the sum of as
+    many groups as an instruction can name.
 
     Attributes
     ----------

@@ -100,7 +100,7 @@ class MatMul(Insn, op=Op.MATMUL):
     groups: int = bits(10, "Columns of the matrix, in groups of 32.")
     act:    int = bits(10, "First group in the activation buffer.")
     dst:    int = bits(18, "Vector memory address.")
-    stride: int = bits(16, "Vector memory words from column to column.")
+    stride: int = bits(18, "Vector memory words from column to column.")
     best:   int = bits(1,  "Search the best logits.")
     column: int = bits(4,  "Last column; with `best` the only one.")
     dst_reg:    int = reg(target="dst")
@@ -126,7 +126,7 @@ class Vector(Insn, op=Op.VECTOR):
     DOT writes one line per o, at d + o * d_stride, filled with the sum."""
     func:  Func = one_of(Func, "Function.", Func.MADD)
     outer: int = bits(8,  "Repetitions.")
-    inner: int = bits(14, "Words per repetition.")
+    inner: int = bits(15, "Words per repetition.")
     d: int = bits(18, "Result address.")
     a: int = bits(18, "First operand's address.")
     b: int = bits(18, "Second operand's address.")
@@ -153,9 +153,9 @@ class Quant(Insn, op=Op.QUANT):
     :func:`sw_ref.numerics.quantize`, and send the groups to `dest`."""
     dest:   Dest = one_of(Dest, "Destination.", Dest.ACT)
     outer:  int = bits(8,  "Repetitions.")
-    inner:  int = bits(14, "Words per repetition: a multiple of the destination's group.")
+    inner:  int = bits(15, "Words per repetition: a multiple of the destination's group.")
     a:      int = bits(18, "Vector memory address: a multiple of the lanes.")
-    stride: int = bits(14, "Words from repetition to repetition.")
+    stride: int = bits(15, "Words from repetition to repetition.")
     act:    int = bits(10, "ACT: first group in the activation buffer.")
     column: int = bits(4,  "ACT: column.")
     a_reg:      int = reg(target="a")
@@ -182,17 +182,29 @@ class Attend(Insn, op=Op.ATTEND):
     to the `length` first positions of the KV head at addr + h * stride, as
     :func:`sw_ref.attention.attend`.
 
+    With a `window`, to the last `window` of them, if there are more. A head's cache is a ring
+    then: `stride` units of blocks, of which that at newest + h * stride holds position
+    `length` - 1, and the one before it in the ring the 32 positions before
+    (:func:`rtl.spec.kv.blocks`). Takes eight cycles more.
+
+    With `cap`, scores are capped at the configuration's `score_cap`, as
+    :func:`sw_ref.attention.capped`.
+
     Numerators of query head q = h * queries + g go to vector[dst + q * head_dim :], the
     denominator fills the line vector[sums + q * lanes :].
     """
     heads:   int = bits(8,  "KV heads.")
     queries: int = bits(4,  "Query heads per KV head, at most the configuration's `queries`.")
     addr:    int = bits(32, "DRAM address of the first head's first block.")
-    stride:  int = bits(24, "Units from head to head.")
+    stride:  int = bits(24, "Units from head to head; with a window, of a head's ring.")
     length:  int = bits(20, "Positions, at least one.")
     dst:     int = bits(18, "Vector memory address of the numerators.")
     sums:    int = bits(18, "Vector memory address of the denominators.")
+    window:  int = bits(20, "At most so many of the last positions; 0: all.")
+    newest:  int = bits(32, "With a window, DRAM address of the first head's newest block.")
+    cap:     int = bits(1,  "Cap scores.")
     addr_reg:   int = reg(target="addr")
     length_reg: int = reg(target="length")
     dst_reg:    int = reg(target="dst")
     sums_reg:   int = reg(target="sums")
+    newest_reg: int = reg(target="newest")

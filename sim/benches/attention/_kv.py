@@ -46,16 +46,15 @@ class KvMemory:
             self.units[addr] = bytearray(self.random.randbytes(UNIT_BYTES))
         return self.units[addr]
 
-    def place(self, addr, position, value):
+    def place(self, block, position, value):
         """First unit of a position's elements, and its place in the unit of exponents."""
         line_units = self.config.head_dim // UNIT_BYTES
         line = position % KV_BLOCK + value * KV_BLOCK
-        block = addr + position // KV_BLOCK * self.config.kv_block_units
-        return block, block + 1 + line * line_units, line
+        return block + 1 + line * line_units, line
 
-    def store(self, addr, position, value, elements, exponent):
-        """Write the key or value of a position of the head at `addr`."""
-        block, first, line = self.place(addr, position, value)
+    def store(self, block, position, value, elements, exponent):
+        """Write the key or value of a position, whose block is at the unit `block`."""
+        first, line = self.place(block, position, value)
         self.unit(block)[line] = int(exponent)
         contents = np.asarray(elements).astype(np.int8).tobytes()
         for n in range(0, len(contents), UNIT_BYTES):

@@ -15,7 +15,7 @@ from sim.harness.bench import Source, case, rng, start
 CASES = {
     "small": lambda: KvAppend(get("small")),
     "large": lambda: KvAppend(
-        Config(name="large", beat_bits=512, columns=1, lanes=16, head_dim=128)
+        Config(name="large", beat_bits=512, columns=1, lanes=16, head_dim=256)
     ),
 }
 

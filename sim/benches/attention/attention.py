@@ -14,6 +14,11 @@ from sim.harness.bench import Sink, Source, case, rng, start
 from sim.oracles.attention import ATTEND
 
 
+def long(name, **sizes):
+    """A configuration for the longest heads."""
+    return Config(name=name, columns=1, head_dim=256, **sizes)
+
+
 CASES = {
     "small": lambda: AttentionUnit(get("small")),
     "wide": lambda: AttentionUnit(get("wide")),
@@ -26,17 +31,29 @@ CASES = {
             queries=1,
             head_dim=128,
             vector_words=4096,
+            score_cap=30,
         )
     ),
+    # Sixteen beats, and four, a position.
+    "long": lambda: AttentionUnit(long("long", beat_bits=128, lanes=4, queries=2)),
+    "broad": lambda: AttentionUnit(long("broad", beat_bits=512, lanes=16, queries=1)),
 }
+PATIENCE = 40_000  # cycles
 LENGTHS = [1, 2, 31, 32, 33, 64, 65, 100]
+WINDOWS = [1, 31, 32, 33, 100]
+MORE = [-1, 0, 1, 31, 32, 63]  # positions than a window
 
 
 class Cache:
-    """Queries, keys and values of some heads, with the exponents that `style` names."""
+    """Queries, keys and values of some heads, with the exponents that `style` names.
 
-    def __init__(self, config, numbers, heads, queries, length, style):
-        self.heads, self.queries, self.length = heads, queries, length
+    With a `window`, the last positions of them count.
+    """
+
+    def __init__(self, config, numbers, heads, queries, length, style, window=0):
+        self.heads, self.queries, self.length, self.window = heads, queries, length, window
+        self.start = length - min(length, window or length)
+        self.score_cap = config.score_cap
         d = config.head_dim
 
         def group(bits, *shape):
@@ -64,17 +81,20 @@ class Cache:
         self.k_exponent = exponents(128, 3, heads, length)
         self.v_exponent = exponents(125, 20, heads, length)
 
-    def expected(self):
+    def expected(self, cap=0):
         """Lines that Attend writes: numerators by head and query, and denominators."""
+        its = slice(self.start, None)
         numerators, denominators = zip(
             *(
                 ATTEND.expect(
                     self.q[h],
                     self.q_exponent[h],
-                    self.k[h],
-                    self.k_exponent[h],
-                    self.v[h],
-                    self.v_exponent[h],
+                    self.k[h, its],
+                    self.k_exponent[h, its],
+                    self.v[h, its],
+                    self.v_exponent[h, its],
+                    self.start,
+                    self.score_cap * cap,
                 )
                 for h in range(self.heads)
             )
@@ -110,24 +130,30 @@ class Bench:
 
     async def idle(self):
         """Wait until the unit is; returns the cycles that took."""
-        for n in range(30000):
+        for n in range(PATIENCE):
             await FallingEdge(self.dut.clk)
             if not int(self.dut.busy.value):
                 await RisingEdge(self.dut.clk)
                 return n
         raise AssertionError("busy for ever")
 
-    def place(self, cache):
-        """Registers of an Attend, at random."""
-        c = self.config
+    def place(self, cache, turn=0):
+        """Fields of an Attend, at random. With a window, `turn` is the newest block's place."""
+        c, units = self.config, self.config.kv_block_units
         room = c.vector_words - cache.heads * cache.queries * (c.head_dim + c.lanes)
         dst = self.random.randrange(room // c.lanes) * c.lanes
         least = (cache.length + 31) // 32 * c.kv_block_units
         stride = self.random.choice(
             [least, least + 1, least + 2, CACHE, self.random.randrange(least, 1 << 24)]
         )
+        if cache.window:
+            least = (min(cache.window + 31, cache.length) + 31) // 32
+            stride = (least + self.random.choice([0, 0, 0, 1, 3])) * units
         addr = self.random.randrange((1 << 32) - cache.heads * stride)
         return Attend(
+            window=cache.window,
+            newest=addr + turn * units % stride if cache.window else self.random.getrandbits(32),
+            cap=self.random.getrandbits(1) if c.score_cap else 0,
             heads=cache.heads,
             queries=cache.queries,
             addr=addr,
@@ -137,12 +163,20 @@ class Bench:
             sums=dst + cache.heads * cache.queries * c.head_dim,
         )
 
+    def block(self, insn, head, position):
+        """The block of a position: with a window, counted from the newest around the ring."""
+        units, base = self.config.kv_block_units, insn.addr + head * insn.stride
+        if not insn.window:
+            return base + position // 32 * units
+        back = (insn.length - 1) // 32 - position // 32
+        return base + (insn.newest - insn.addr - back * units) % insn.stride
+
     def store(self, cache, insn, positions):
         for h in range(cache.heads):
             for p in positions:
-                base = insn.addr + h * insn.stride
-                self.memory.store(base, p, 0, cache.k[h, p], cache.k_exponent[h, p])
-                self.memory.store(base, p, 1, cache.v[h, p], cache.v_exponent[h, p])
+                block = self.block(insn, h, p)
+                self.memory.store(block, p, 0, cache.k[h, p], cache.k_exponent[h, p])
+                self.memory.store(block, p, 1, cache.v[h, p], cache.v_exponent[h, p])
 
     async def attend(self, cache, insn):
         """Execute the instruction and check all that it writes; returns the cycles it was busy."""
@@ -150,7 +184,7 @@ class Bench:
         sending = cocotb.start_soon(self.send_groups(self.query, cache.q, cache.q_exponent))
         await self.send(insn)
         waiting = cocotb.start_soon(self.idle())
-        numerators, denominators = cache.expected()
+        numerators, denominators = cache.expected(insn.cap)
         got = {}
         for _ in range(len(denominators) * (c.head_dim // c.lanes + 1)):
             write = await self.write.receive()
@@ -188,13 +222,36 @@ async def attends(dut):
 
 
 @cocotb.test()
+async def attends_to_windows(dut):
+    """Windows and lengths around blocks' ends; rings that turn at each of their blocks. What lies
+    before a window is noise.
+    """
+    config = CASES[case()]().config
+    await start(dut)
+    for latency, stall in [(0, 0), (20, 0.3)]:
+        bench = Bench(dut, config, latency=latency, stall=stall)
+        bench.start()
+        about = [(window, window + more) for window in WINDOWS for more in MORE if window + more]
+        turns = [(WINDOWS[-1], 2 * WINDOWS[-1])] * 8  # more than the ring has blocks
+        for n, (window, length) in enumerate([*about, *turns]):
+            style = ["real", "leap", "real", "wild"][n % 4]
+            heads = 3 if window < 3 else 2
+            cache = Cache(config, bench.numbers, heads, config.queries, length, style, window)
+            insn = bench.place(cache, n)
+            bench.store(cache, insn, range(cache.start, length))
+            dut._log.info("latency %d, stall %.1f: %s, %s", latency, stall, style, insn)
+            await bench.attend(cache, insn)
+        bench.stop()
+
+
+@cocotb.test()
 async def long_context(dut):
     """So many equal scores that a denominator has more than 24 bits, one case with far more
     positions than 12 bits count, and values that make the largest sums."""
     config = CASES[case()]().config
     await start(dut)
     bench = Bench(dut, config)
-    bench.write.limit = 20000
+    bench.write.limit = PATIENCE
     bench.start()
     length = 5000 if case() == "wide" else 1060
     cache = Cache(config, bench.numbers, 1, config.queries, length, "zero")
@@ -232,7 +289,7 @@ async def appends_then_attends(dut):
                         heads=cache.heads,
                         stride=insn.stride,
                         position=last,
-                        addr=insn.addr + last // 32 * config.kv_block_units,
+                        addr=bench.block(insn, 0, last),
                     )
                 )
                 await sending
@@ -252,6 +309,8 @@ async def keeps_up_with_memory(dut):
     cycles, beats = await bench.attend(cache, insn), bench.memory.beats
     dut._log.info("%d beats took %d cycles", beats, cycles)
     lines = config.queries * (config.head_dim // config.lanes + 1)
-    bound = 80 + beats + lines + config.queries * config.head_dim // config.lanes + 60
+    # The last block's rescaling, of at least one shift by a few bits, waits for no keys.
+    rescaling = 4 * config.head_dim // config.beat_bytes
+    bound = 124 + beats + lines + config.queries * config.head_dim // config.lanes + rescaling
     assert cycles < bound, f"{beats} beats must take less than {bound} cycles, not {cycles}"
     bench.stop()

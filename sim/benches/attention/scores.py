@@ -56,7 +56,7 @@ class Ports(wiring.Component):
 CONFIGS = {
     "small": get("small"),  # four beats per key
     "wide": get("wide"),  # one
-    "long": Config(name="long", beat_bits=128, columns=1, lanes=4, queries=1, head_dim=128),
+    "long": Config(name="long", beat_bits=128, columns=1, lanes=4, queries=1, head_dim=256),
 }
 CASES = {name: lambda config=config: Ports(config) for name, config in CONFIGS.items()}
 LATENCY = 4  # from the last sums

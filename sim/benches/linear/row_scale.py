@@ -7,6 +7,7 @@ from cocotb.triggers import FallingEdge
 from rtl.fp.format import MAX
 from rtl.linear.row_scale import BIAS, RowScaler, ScaleCommand, ScaledResult
 from rtl.spec.config import Config, get
+from rtl.spec.limits import ACC_BITS
 from sim.harness.bench import Sink, Source, case, get_port, rng, start
 from sim.harness.patterns import EDGES, floats, patterns
 from sim.oracles.linear import ROW_SCALE
@@ -18,6 +19,7 @@ CASES = {
     "columns": lambda: RowScaler(Config(name="columns", beat_bits=128, columns=16, lanes=4)),
 }
 
+LARGEST = (1 << ACC_BITS - 1) - 1
 EDGE_SUMS = [
     0,
     1,
@@ -26,8 +28,8 @@ EDGE_SUMS = [
     2**24 + 1,
     2**24 + 3,
     -(2**25) - 2,
-    2**51 - 1,
-    -(2**51),
+    LARGEST,
+    -LARGEST - 1,
     2**30 + 2**6,
 ]
 EDGE_TOPS = [0, 1, 20, 21, 22, 127, 146, 147, 148, 149, 254, 255]  # 21: 1.99 to just below 2**-126
@@ -41,7 +43,7 @@ def matrix(random, n, m, rows, pad):
             random.choice(
                 [
                     random.choice(EDGE_SUMS),
-                    random.randrange(-(2**51), 2**51),
+                    random.randrange(-LARGEST - 1, LARGEST + 1),
                     random.randrange(-(2**20), 2**20),
                 ]
             )

@@ -15,7 +15,7 @@ from sim.oracles.vector import QUANTIZE
 
 CASES = {
     "small": lambda: Quantizer(get("small")),
-    "narrow": lambda: Quantizer(replace(get("small"), lanes=2, head_dim=128)),
+    "narrow": lambda: Quantizer(replace(get("small"), lanes=2, head_dim=256)),
     "widest": lambda: Quantizer(replace(get("wide"), lanes=16)),
 }
 

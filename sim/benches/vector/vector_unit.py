@@ -68,7 +68,7 @@ CONFIGS = {
         lanes=16,
         vector_words=1024,
         act_groups=1024,
-        head_dim=128,
+        head_dim=256,
     ),
 }
 CASES = {name: lambda config=config: VectorSystem(config) for name, config in CONFIGS.items()}

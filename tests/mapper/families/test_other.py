@@ -45,7 +45,7 @@ def test_gguf(tmp_path):
             np.testing.assert_array_equal(layer.linears[name].float32(), expected)
         for name, its in OTHER.norms.items():
             np.testing.assert_array_equal(
-                layer.gains[name], tensors[f"blk.{n}.{its.gguf}.weight"].data
+                layer.vectors[name], tensors[f"blk.{n}.{its.gguf}.weight"].data
             )
     same_as_pytorch(get("small"), model, length=3)
 
@@ -69,11 +69,11 @@ def test_folder_and_back(tmp_path):
     back = hf_model.read(tmp_path / "m")
     assert back.family == NAME
     for ours, theirs in zip(model.layers, back.layers, strict=True):
-        assert set(ours.linears) == set(theirs.linears) and set(ours.gains) == set(theirs.gains)
+        assert set(ours.linears) == set(theirs.linears) and set(ours.vectors) == set(theirs.vectors)
         for name in ours.linears:
             np.testing.assert_array_equal(ours.linears[name].codes, theirs.linears[name].codes)
-        for name in ours.gains:
-            np.testing.assert_array_equal(ours.gains[name], theirs.gains[name])
+        for name in ours.vectors:
+            np.testing.assert_array_equal(ours.vectors[name], theirs.vectors[name])
 
 
 @pytest.mark.parametrize(

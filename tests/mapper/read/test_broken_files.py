@@ -31,7 +31,7 @@ def gains(model):
         **{
             f"blk.{n}.{name}.weight": gain
             for n, layer in enumerate(model.layers)
-            for name, gain in layer.gains.items()
+            for name, gain in layer.vectors.items()
         },
     }
 

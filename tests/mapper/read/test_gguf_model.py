@@ -46,10 +46,10 @@ def test_weights_are_the_files(tmp_path, kind):
         assert linear.format == (WeightFormat.S8 if kind == Type.Q8_0 else WeightFormat.U4)
     for n, layer in enumerate(model.layers):
         np.testing.assert_array_equal(
-            layer.gains["attn_norm"], tensors[f"blk.{n}.attn_norm.weight"].data
+            layer.vectors["attn_norm"], tensors[f"blk.{n}.attn_norm.weight"].data
         )
         np.testing.assert_array_equal(
-            layer.gains["ffn_norm"], tensors[f"blk.{n}.ffn_norm.weight"].data
+            layer.vectors["ffn_norm"], tensors[f"blk.{n}.ffn_norm.weight"].data
         )
 
 

@@ -152,8 +152,8 @@ def test_same_as_the_gguf(tmp_path):
     for a, b in zip(ours.layers, other.layers):
         for name in a.linears:
             np.testing.assert_array_equal(a.linears[name].float32(), b.linears[name].float32())
-        np.testing.assert_array_equal(a.gains["attn_norm"], b.gains["attn_norm"])
-        np.testing.assert_array_equal(a.gains["ffn_norm"], b.gains["ffn_norm"])
+        np.testing.assert_array_equal(a.vectors["attn_norm"], b.vectors["attn_norm"])
+        np.testing.assert_array_equal(a.vectors["ffn_norm"], b.vectors["ffn_norm"])
     np.testing.assert_array_equal(ours.norm, other.norm)
     for name in (
         "hidden",

@@ -92,7 +92,9 @@ def test_as_the_library(tmp_path, wide, kind):
             if linear.rounding is not None:
                 weights = round_s8("", "", weights).float32()
             np.testing.assert_array_equal(linear.float32(), weights)
-        np.testing.assert_array_equal(layer.gains["ffn_norm"], WEIGHTS[f"blk.{n}.ffn_norm.weight"])
+        np.testing.assert_array_equal(
+            layer.vectors["ffn_norm"], WEIGHTS[f"blk.{n}.ffn_norm.weight"]
+        )
 
 
 def test_same_file_again(tmp_path, wide):

@@ -12,6 +12,7 @@ from rtl.spec.config import (
     CORES,
     DEFAULTS,
     GROUP,
+    HEAD_DIMS,
     KV_BLOCK,
     PATTERNS,
     UNIT_BYTES,
@@ -32,7 +33,7 @@ WRONG = [
     ("columns",        (0, 17, 1.0),           "columns must be from 1 to 16"),
     ("lanes",          (1, 3, 32, None),       "lanes must be a power of two from 2 to 16"),
     ("queries",        (0, 17, 2.0),           "queries must be from 1 to 16"),
-    ("head_dim",       (32, 96, 256),          "head_dim must be 64 or 128"),
+    ("head_dim",       (32, 96, 512),          "head_dim must be one of 64, 128, 256"),
     ("vector_words",   (32, 8000, 1 << 19),
      "vector_words must be a power of two from 64 to 262144"),
     ("act_groups",     (1, 48, 2048),          "act_groups must be a power of two from 2 to 1024"),
@@ -191,7 +192,7 @@ def test_nobody_pays_for_formats_of_files_that_are_not_used(
         ("columns", 1, 16),
         ("lanes", 2, 16),
         ("queries", 1, 16),
-        ("head_dim", 64, 128),
+        ("head_dim", 64, 256),
         ("vector_words", 64, 1 << 18),
         ("act_groups", 2, 1024),
         ("program_words", 16, 4096),
@@ -276,7 +277,7 @@ def test_named_configurations():
 
 
 @pytest.mark.parametrize("beat_bits", [128, 256, 512])
-@pytest.mark.parametrize("head_dim", [64, 128])
+@pytest.mark.parametrize("head_dim", HEAD_DIMS)
 def test_sizes(beat_bits, head_dim):
     config = replace(SMALL, beat_bits=beat_bits, head_dim=head_dim)
     assert config.beat_bytes * config.unit_beats == UNIT_BYTES

@@ -9,8 +9,8 @@ from rtl.spec.formats import FORMATS, Verilog, WeightFormat, register
 from rtl.spec.formats.nibbles import SixBits
 from rtl.spec.formats.planes import BitPlanes
 from rtl.spec.formats.u2 import U2
-from rtl.spec.limits import ACC_BITS
-from rtl.spec.numbers import GROUP, LANE_BYTES, TILES, UNIT_BYTES
+from rtl.spec.limits import ACC_BITS, GROUPS, INTEGER_BITS
+from rtl.spec.numbers import GROUP, LANE_BYTES, TILES, UNIT_BYTES, WINDOW
 from rtl.spec.sparse_modes import PATTERNS, SLOTS, Mode
 
 
@@ -106,11 +106,12 @@ def test_integers_and_their_sums_have_room(its, shift):
         int(np.abs(its.integers(codes, scale, np.full((count, 1), centre, np.int8), shift)).max())
         for centre in (-128, 127)
     )
-    assert most == its.bound(shift) < 1 << 15
+    assert most == its.bound(shift) < 1 << INTEGER_BITS
     for groups, window in (1, 0), (33, 5), (48, 15):
         worst = groups * GROUP * 127 * most << window
         assert worst < 1 << its.sum_bits(groups, shift, window) - 1 <= 2 * worst
-        assert its.sum_bits(groups, shift, window) <= ACC_BITS
+
+    assert its.sum_bits(GROUPS, shift, WINDOW) <= ACC_BITS
 
 
 @ALL

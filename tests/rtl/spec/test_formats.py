@@ -386,7 +386,7 @@ def test_depth_wrong(fmt):
 # low.
 @pytest.mark.parametrize(
     "groups, shift, window",
-    [(48, 3, 15), (1, 0, 0), (1, 7, 0), (33, 0, 3), (63, 5, 9), (64, 0, 15)],
+    [(48, 3, 15), (1, 0, 0), (1, 7, 0), (33, 0, 3), (63, 5, 9), (64, 0, 15), (1023, 7, 15)],
 )
 def test_worst_sum_fits_the_bits_that_are_said(fmt, groups, shift, window):
     code = np.full((1, groups * 32), WORST.get(fmt, RANGES[fmt][0]))

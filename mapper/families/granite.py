@@ -1,0 +1,43 @@
+"""Granite: Llama with factors of embeddings, scores, what layers add, and logits."""
+
+from sw_ref.graph import Graph
+
+from ..decoder import decoder
+from ..hyperparameters import Hyperparameters
+from . import family
+from .common import FUSED, LINEARS, NORMS, activation, biases
+from .llama import layer
+
+
+def fields(f, values):
+    """Biases and factors. Logits are divided by theirs."""
+    return (
+        biases(f)
+        | activation(f, "silu")
+        | {
+            "embedding_scale": f.number("embedding_scale", "embedding_multiplier", default=1.0),
+            "attention_scale": f.number("attention.scale", "attention_multiplier", default=0.0),
+            "residual_scale": f.number("residual_scale", "residual_multiplier", default=1.0),
+            "logit_scale": 1.0 / f.number("logit_scale", "logits_scaling", default=1.0),
+        }
+    )
+
+
+@family(
+    gguf="granite",
+    hf="granite",
+    linears=LINEARS,
+    norms=NORMS,
+    fused=FUSED,
+    fields=fields,
+    interleaved=("q", "k"),
+    toy={
+        "embedding_scale": 12.0,
+        "attention_scale": 0.25,
+        "residual_scale": 0.22,
+        "logit_scale": 0.125,
+    },
+)
+def granite(p: Hyperparameters) -> Graph:
+    """The graph of a Granite."""
+    return decoder(p, layer)

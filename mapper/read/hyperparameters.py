@@ -1,0 +1,70 @@
+"""Hyperparameters of all families, from the fields of a file."""
+
+import numpy as np
+
+from ..hyperparameters import Hyperparameters
+from .fields import Fields
+from .rotary import rotary
+
+
+__all__ = ["LAYERS_MOST", "context_of", "hyperparameters"]
+
+
+LAYERS_MOST = 1024
+TINY = float(np.finfo(np.float32).tiny)
+
+
+def context_of(f: Fields) -> int:
+    """Positions that a model was trained for."""
+    return f.integer("context_length", ("max_position_embeddings", "n_positions", "n_ctx"))
+
+
+def hyperparameters(
+    family, f: Fields, vocab: int, context: int | None = None, tensors=None
+) -> Hyperparameters:
+    """The :class:`~mapper.hyperparameters.Hyperparameters` of a file of a family.
+
+    Parameters
+    ----------
+    family : :class:`~mapper.families.Family`
+    f : :class:`~mapper.read.fields.Fields`
+    vocab : :class:`int`
+    context : :class:`int`
+        Positions that are compiled, which some scalings of RoPE depend on; by default all.
+    tensors : mapping
+        See :func:`~mapper.read.rotary.rotary`.
+    """
+    hidden = f.integer("embedding_length", ("hidden_size", "n_embd"), high=1 << 20)
+    heads = f.integer("attention.head_count", ("num_attention_heads", "n_head"), high=4096)
+    head_dim = f.integer(
+        "attention.key_length", "head_dim", high=4096, default=max(1, hidden // heads)
+    )
+    value_dim = f.integer("attention.value_length", None, high=4096, default=head_dim)
+    if value_dim != head_dim:
+        f.refuse("attention.value_length", f"attention.key_length's {head_dim}", value_dim)
+    values = dict(
+        hidden=hidden,
+        heads=heads,
+        kv_heads=f.integer(
+            "attention.head_count_kv", "num_key_value_heads", high=heads, default=heads
+        ),
+        head_dim=head_dim,
+        ffn=f.integer(
+            "feed_forward_length",
+            ("intermediate_size", "n_inner"),
+            high=1 << 20,
+            default=4 * hidden,
+        ),
+        vocab=vocab,
+        layers=f.integer("block_count", ("num_hidden_layers", "n_layer"), high=LAYERS_MOST),
+        norm_eps=f.number(
+            ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"),
+            ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon"),
+            low=0.0,
+            high=1.0,
+        ),
+    )
+    if family.rotary:
+        context = context_of(f) if context is None else context
+        values["rope"] = rotary(f, head_dim, context, tensors, "full_attention")
+    return Hyperparameters(**values | family.fields(f, values))

@@ -1,0 +1,79 @@
+"""The table of rotary angles that the fields of a file describe."""
+
+from host.errors import UserError
+from sw_ref.rotary import GGUF_FIELDS, from_gguf, from_hf
+
+from ..hyperparameters import Rotary
+from .fields import Fields
+
+
+__all__ = ["FACTORS", "rotary"]
+
+
+# Tensors of a GGUF file that divide the frequencies, and what `from_gguf` calls them.
+FACTORS = {
+    "rope_freqs.weight": "freqs",
+    "rope_factors_long.weight": "long",
+    "rope_factors_short.weight": "short",
+}
+# Fields of a `config.json` that describe it.
+HF_FIELDS = (
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "rope_local_base_freq",
+    "original_max_position_embeddings",
+    "max_position_embeddings",
+)
+
+
+def rotary(f: Fields, head_dim: int, context: int, tensors=None, layer_type=None) -> Rotary:
+    """The :class:`~mapper.hyperparameters.Rotary` of a file.
+
+    Parameters
+    ----------
+    f : :class:`~mapper.read.fields.Fields`
+    head_dim : :class:`int`
+    context : :class:`int`
+        Positions that are compiled.
+    tensors : mapping of :class:`str` to float32 arrays
+        Those of :data:`FACTORS` that a GGUF file has.
+    layer_type : :class:`str`
+        Hugging Face's name for a kind of layer that may have a table of its own.
+    """
+    dim = rotated(f, head_dim)
+    if f.is_gguf:
+        f.asked |= GGUF_FIELDS
+        keys = (*GGUF_FIELDS, "context_length")
+        values = {k: f.values[f.called(k)] for k in keys if f.called(k) in f.values}
+        factors = {FACTORS[name]: its for name, its in (tensors or {}).items()}
+    else:
+        f.asked |= {*HF_FIELDS, "rotary_emb_base"}
+        values = {k: f.values[k] for k in HF_FIELDS if k in f.values}
+        values.setdefault("rope_theta", f.values.get("rotary_emb_base"))
+    try:
+        if f.is_gguf:
+            theta, scaling = from_gguf(values, dim, context, **factors)
+        else:
+            theta, scaling = from_hf(values, dim, context, layer_type)
+    except ValueError as error:
+        raise UserError(f"{f.path}: {error}; this model cannot be mapped") from None
+    return Rotary(theta=theta, dim=dim, scaling=scaling)
+
+
+def rotated(f: Fields, head_dim: int) -> int:
+    """Elements of a head that are rotated."""
+    if f.is_gguf:
+        return f.integer("rope.dimension_count", None, high=head_dim, default=head_dim)
+    found = [
+        rope["partial_rotary_factor"]
+        for rope in (f.values.get("rope_parameters"), f.values.get("rope_scaling"))
+        if isinstance(rope, dict) and rope.get("partial_rotary_factor") is not None
+    ]
+    key, share = f.get(None, ("partial_rotary_factor", "rotary_pct"), *found[:1] or [1.0])
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
+        f.refuse(key, "above 0, and at most 1", share)
+    dim = int(head_dim * share)
+    if dim < 2:
+        f.refuse(key, f"at least two of a head's {head_dim} elements", share)
+    return dim
