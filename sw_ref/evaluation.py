@@ -7,7 +7,7 @@ import numpy as np
 from rtl.spec.config import CORES, Config
 
 from .best import best
-from .float32 import Float32
+from .float32 import Float32, capped
 from .graph import Repeat
 from .interpreter import TOKENS
 
@@ -70,12 +70,18 @@ def batches(device, ids):
         yield at
 
 
+def all_logits(device, count):
+    """Logits of the last step's first columns, float32, capped where the model's are: hosts do
+    that."""
+    return capped(device.logits[:count], device.image.model["logit_cap"])
+
+
 def best_logits(device, ids):
     """The best of each position of one sequence: ids, int32 (positions, 64), and their logits,
     float32, in the machine's order. Of a smaller vocabulary, as many as it has."""
     rows = []
     for at in batches(device, ids):
-        rows += [best(row)[: len(row)] for row in device.logits[: len(ids) - at]]
+        rows += [best(row)[: len(row)] for row in all_logits(device, len(ids) - at)]
     pairs = np.array(rows, [("id", np.int32), ("logit", np.float32)])
     return pairs["id"], pairs["logit"]
 
@@ -144,7 +150,7 @@ def compared(model, device, texts, progress=lambda what, done, total: None):
     for ids in texts:
         for at in batches(device, ids):
             count = min(device.config.columns, len(ids) - at)
-            machine, exact = map(log_probabilities, (device.logits[:count], next(reference)))
+            machine, exact = map(log_probabilities, (all_logits(device, count), next(reference)))
             following = np.array(ids[at + 1 : at + count + 1], int)
             picked = np.arange(len(following)), following
             rows.append(

@@ -9,7 +9,7 @@ from host.progress import console, progress
 
 from ..library import images
 from ..library.evaluation import agreement, checked_ids, machine_for, perplexities
-from ..library.models import DEFAULT_CONTEXT, check_context, load
+from ..library.models import check_context, load
 from ..library.node_errors import POSITIONS, node_errors
 from ..options import DeviceOptions, ModelOptions, add_device, add_model, read
 
@@ -130,8 +130,7 @@ def load_both(options):
         return its.load()
     check_context(its.context)
     model = load(its.model, bits=its.bits, head=its.head)
-    context = its.context or min(DEFAULT_CONTEXT, model.source.context)
-    return model, machine_for(model.source, context, its.head)
+    return model, machine_for(model.source, its.head)
 
 
 def read_ids(path):

@@ -9,9 +9,8 @@ import numpy as np
 
 from host.errors import UserError
 from host.progress import progress
-from rtl.spec.config import HEAD_DIMS
 
-from .machines import Machine
+from .machines import Machine, fitting
 from .runner import Runner
 
 
@@ -68,27 +67,16 @@ def perplexities(model, device, windows):
     }
 
 
-def machine_for(source: "Source", context: int, head: str | None = None) -> Machine:
+def machine_for(source: "Source", head: str | None = None) -> Machine:
     """The machine that numbers are measured on where nobody names one: they are the same in every
     configuration, so this is the one that is done soonest.
 
-    It has heads as wide as the model's, and as many columns as fit its vector memory.
+    It has what the model needs: heads as wide, a cap of scores, and no more columns than fit.
     """
-    from mapper.compile import Compilation
     from sw_ref.evaluation import EVALUATION
 
-    head_dim = min((dim for dim in HEAD_DIMS if dim >= source.head_dim), default=HEAD_DIMS[-1])
-    columns = EVALUATION.columns
-    while True:
-        found = replace(EVALUATION, head_dim=head_dim, columns=columns)
-        try:
-            _ = Compilation(source, found, context, head=head).values
-        except UserError:
-            if columns == 1:
-                raise
-            columns //= 2
-        else:
-            return found
+    able = replace(EVALUATION, score_cap=source.shape.attention_cap)
+    return fitting(source, head, able)[0]
 
 
 def checked_ids(ids: Iterable[int], vocab: int, context: int, least: int = 1) -> list[int]:

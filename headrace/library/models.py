@@ -157,7 +157,7 @@ class Model:
         found = evaluation.checked_ids(ids, self.source.vocab, limit)
         if reference:
             return evaluation.reference_logits(self.source, found)
-        machine = evaluation.machine_for(self.source, limit, self.head)
+        machine = evaluation.machine_for(self.source, self.head)
         return self._best(found, machine, limit)
 
     def _best(self, ids, machine, context):

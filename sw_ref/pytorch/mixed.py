@@ -1,7 +1,7 @@
 """A model in float32, but for some nodes that compute as the machine does: what each costs."""
 
-from ..graph import Attend
-from .interpreter import Float32, MachineArithmetic, settled
+from ..graph import Attend, Head
+from .interpreter import Float32, MachineArithmetic, capped, settled
 
 
 __all__ = ["Mixed", "rounded_nodes"]
@@ -42,7 +42,8 @@ class Mixed(Float32):
         if isinstance(node, Attend):
             given[node.inputs[0]] = given[node.inputs[0]] * self._softmax_factor(node)
         self.machine._compute(node, given, tensors, None)
-        values[node.name] = settled(given[node.name])
+        value = settled(given[node.name])
+        values[node.name] = capped(value, node.cap) if isinstance(node, Head) else value
         if trace:
             trace(node.name, values[node.name])
 
