@@ -70,7 +70,9 @@ def rotated(f: Fields, head_dim: int) -> int:
         for rope in (f.values.get("rope_parameters"), f.values.get("rope_scaling"))
         if isinstance(rope, dict) and rope.get("partial_rotary_factor") is not None
     ]
-    key, share = f.get(None, ("partial_rotary_factor", "rotary_pct"), *found[:1] or [1.0])
+    key, share = f.get(None, ("partial_rotary_factor", "rotary_pct"), 1.0)
+    if found:
+        share = found[0]
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
         f.refuse(key, "above 0, and at most 1", share)
     dim = int(head_dim * share)

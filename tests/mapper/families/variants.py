@@ -197,7 +197,7 @@ VARIANTS = {
     "gemma3": Variant(
         family="gemma3",
         config="Gemma3TextConfig",
-        options=dict(**HEAD, num_hidden_layers=6, sliding_window=20, query_pre_attn_scalar=16),
+        options=dict(**HEAD, num_hidden_layers=6, sliding_window=20, query_pre_attn_scalar=24),
         features=GEMMA
         | WINDOW
         | PATTERN
@@ -255,16 +255,14 @@ VARIANTS = {
     "gptneox": Variant(
         family="gptneox",
         config="GPTNeoXConfig",
-        options=dict(
-            rotary_pct=0.75, intermediate_size=512, num_key_value_heads=None, initializer_range=0.2
-        ),
+        options=dict(rotary_pct=0.75, num_key_value_heads=None, initializer_range=0.175),
         features={
             "parallel": shape(parallel=False),
             **{f"bias of {n}": biased(n) for n in ("q", "k", "v", "o", "up", "down")},
             **GELU,
             **PARTIAL,
         },
-        bias=1.7,
+        bias=2.0,
     ),
     "gptneox serial": Variant(
         family="gptneox",
