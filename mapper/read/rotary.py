@@ -41,7 +41,7 @@ def rotary(f: Fields, head_dim: int, context: int, tensors=None, layer_type=None
     layer_type : :class:`str`
         Hugging Face's name for a kind of layer that may have a table of its own.
     """
-    dim = rotated(f, head_dim)
+    dim = rotated(f, head_dim, layer_type)
     if f.is_gguf:
         f.asked |= GGUF_FIELDS
         keys = (*GGUF_FIELDS, "context_length")
@@ -61,15 +61,14 @@ def rotary(f: Fields, head_dim: int, context: int, tensors=None, layer_type=None
     return Rotary(theta=theta, dim=dim, scaling=scaling)
 
 
-def rotated(f: Fields, head_dim: int) -> int:
-    """Elements of a head that are rotated."""
+def rotated(f: Fields, head_dim: int, layer_type=None) -> int:
+    """Elements of a head that are rotated, in layers of a kind."""
     if f.is_gguf:
         return f.integer("rope.dimension_count", None, high=head_dim, default=head_dim)
-    found = [
-        rope["partial_rotary_factor"]
-        for rope in (f.values.get("rope_parameters"), f.values.get("rope_scaling"))
-        if isinstance(rope, dict) and rope.get("partial_rotary_factor") is not None
-    ]
+    ropes = [f.values.get(name) for name in ("rope_parameters", "rope_scaling")]
+    ropes = [rope for rope in ropes if isinstance(rope, dict)]
+    ropes += [rope[layer_type] for rope in ropes if isinstance(rope.get(layer_type), dict)]
+    found = [share for rope in ropes if (share := rope.get("partial_rotary_factor")) is not None]
     key, share = f.get(None, ("partial_rotary_factor", "rotary_pct"), 1.0)
     if found:
         share = found[0]
