@@ -74,7 +74,7 @@ def test_folder_is_the_same_model(folder, tmp_path, capsys):
     a, b = load(folder), load(out)
     for name in (
         "name context eos bos chat_template family hidden heads kv_heads head_dim ffn vocab "
-        "rope_theta rms_eps tied"
+        "shape tied"
     ).split():
         assert getattr(a, name) == pytest.approx(getattr(b, name)), name
     ids = [Tokenizer.from_json(m.tokenizer).encode("hello <|im_end|> w0rld") for m in (a, b)]
