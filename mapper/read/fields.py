@@ -84,7 +84,7 @@ class Fields:
         if value is default:
             return value
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            self.refuse(key, f"from {low} to {high}", value)
+            self.refuse(key, f"an integer from {low} to {high}", value)
         return value
 
     def number(self, gguf, hf, low=0.0, high=LARGEST, default: Any = REQUIRED) -> float:
@@ -95,7 +95,7 @@ class Fields:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             self.refuse(key, "a number", value)
         if not low < value <= high:
-            self.refuse(key, f"above {low:.8g}, and at most {high:.8g}", value)
+            self.refuse(key, f"a number above {low:.8g}, and at most {high:.8g}", value)
         return float(value)
 
     def flag(self, gguf, hf, default=False) -> bool:

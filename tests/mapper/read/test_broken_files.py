@@ -27,7 +27,7 @@ from .test_gguf_model import undo
 def gains(model):
     """Every norm by its name in a GGUF."""
     return {
-        "output_norm.weight": model.norm,
+        "output_norm.weight": model.outside["norm"],
         **{
             f"blk.{n}.{name}.weight": gain
             for n, layer in enumerate(model.layers)
@@ -129,8 +129,8 @@ def as_the_reference_reads(path, model):
         "attention.head_count": model.heads,
         "attention.head_count_kv": model.kv_heads,
         "attention.key_length": model.head_dim,
-        "rope.freq_base": model.rope_theta,
-        "attention.layer_norm_rms_epsilon": model.rms_eps,
+        "rope.freq_base": model.shape.rope.theta,
+        "attention.layer_norm_rms_epsilon": model.shape.norm_eps,
     }.items():
         if f"llama.{key}" in reader.fields:
             assert reader.fields[f"llama.{key}"].contents() == ours, key
