@@ -46,11 +46,12 @@ def without_prefix(part):
 
 def continuing(inner):
     """A tokenizer that puts no space before a text, as one does where a text begins."""
-    about = json.loads(inner.to_str())
-    changed = {key: without_prefix(about[key]) for key in ("normalizer", "pre_tokenizer")}
-    if about | changed == about:
+    parts = {"normalizer": inner.normalizer, "pre_tokenizer": inner.pre_tokenizer}
+    about = {key: json.loads(part.__getstate__()) for key, part in parts.items() if part}
+    changed = {key: without_prefix(its) for key, its in about.items()}
+    if changed == about:
         return inner
-    return tokenizers.Tokenizer.from_str(json.dumps(about | changed))
+    return tokenizers.Tokenizer.from_str(json.dumps(json.loads(inner.to_str()) | changed))
 
 
 class Tokenizer:

@@ -116,6 +116,14 @@ def test_spaces_behind_special_tokens(tmp_path, model, strip):
     assert (ours.encode("<|im_end|> a") == ours.encode("<|im_end|>a")) == strip
 
 
+def test_what_has_no_token(tmp_path):
+    """The key says which token stands for it, whatever its type."""
+    types = [1 if its == 2 else its for its in families.metadata("t5")["tokenizer.ggml.token_type"]]
+    path = families.write(tmp_path / "m.gguf", "t5", token_type=types, unknown_token_id=9)
+    assert 9 in read(path).encode("\u1681")
+    agree([path], ["\u1681 a", "a\u1681\u1682"])
+
+
 def test_names_for_templates(tmp_path):
     """Templates get BOS by its name also where no text begins with it."""
     ours = read(families.write(tmp_path / "m.gguf", "llama3"))

@@ -64,7 +64,7 @@ def changes(name):
             "one": 1,
         }.items()
     )
-    for key in IDS:
+    for key in (*IDS, *(("unknown_token_id",) if name != "gpt2" else ())):
         for value in (len(tokens), (1 << 32) - 1, "1", 1.0, True, [1]):
             yield f"{key} {value}", {key: value}
     for key in (*FLAGS, *(SPACES if name != "gpt2" else ())):
