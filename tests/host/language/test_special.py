@@ -151,3 +151,21 @@ def test_ends_of_texts():
         assert (ours.bos, ours.suffix) == (bos, suffix)
         assert ours.encode("hello a") == adding.encode("hello a").ids
         assert ours.encode("hello", end=False)[-1] == small.encode("hello").ids[-1]
+
+
+def test_names_of_what_is_added():
+    """A folder may say by its name alone what a text begins and ends with."""
+    small = families.small("llama3")
+    about = {"huggingface": json.loads(small.to_str())}
+    about |= {"names": {"bos_token": "<s>", "eos_token": "</s>"}}
+    for more, bos, suffix in (
+        ({}, None, ()),
+        ({"add_bos": True}, small.token_to_id("<s>"), ()),
+        ({"add_eos": True, "suffix": [9]}, None, (small.token_to_id("</s>"),)),
+        ({"add_eos": True, "suffix": [9], "names": {}}, None, (9,)),
+    ):
+        ours = Tokenizer.from_json(json.dumps(about | more))
+        assert (ours.bos, ours.suffix) == (bos, suffix)
+    broken = about | {"add_bos": True, "names": {"bos_token": "<none>"}}
+    with pytest.raises(UserError, match="'bos_token' must be one of its tokens, not '<none>'$"):
+        Tokenizer.from_json(json.dumps(broken))

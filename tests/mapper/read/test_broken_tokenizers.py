@@ -96,7 +96,8 @@ def changes(name):
         )
         normal = [1] * len(types)
         names = [f"[{n}]" for n in range(len(tokens))]
-        yield "nothing for what has no token", dict(tokens=names, token_type=normal)
+        lack = dict(tokens=names, token_type=normal, unknown_token_id=None)
+        yield "nothing for what has no token", lack
     if name == "t5":
         table = families.charsmap.table(families.COMPATIBLE)
         yield "no BOS that is added", dict(add_bos_token=True, bos_token_id=None)
