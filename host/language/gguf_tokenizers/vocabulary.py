@@ -72,6 +72,9 @@ class Vocabulary:
             refuse(f"every token must appear once, {twice[:40]!r} appears again")
         ids = {name: n for n, name in enumerate(names)}
         types: list[int] = list(types)
+        if what.get("unknown") is not None:
+            types = [Type.NORMAL if its == Type.UNKNOWN else its for its in types]
+            types[what["unknown"]] = Type.UNKNOWN
         for its, found in (
             (Type.CONTROL, hidden(ids)),
             (Type.USER_DEFINED, shown(ids)),
