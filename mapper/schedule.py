@@ -15,9 +15,9 @@ from rtl.spec.isa import Func, Halt, Load, Scalar, Source, Stream
 from rtl.spec.numbers import UNIT_WORDS
 
 from .assembler import Assembler
+from .dram_layout import INVERSE_BITS
 from .lowering import lowering_of
 from .nodes import Rows
-from .dram_layout import INVERSE_BITS
 from .place import vectors_of
 from .sequencer_registers import (
     COLUMN,

@@ -73,10 +73,11 @@ def test_folder_is_the_same_model(folder, tmp_path, capsys):
     assert call(capsys, "quantize", folder, "--type", "F32", "-o", out)[0] == 0
     a, b = load(folder), load(out)
     for name in (
-        "name context eos bos chat_template family hidden heads kv_heads head_dim ffn vocab "
-        "shape tied"
+        "name context eos bos chat_template family hidden heads kv_heads head_dim ffn vocab tied"
     ).split():
         assert getattr(a, name) == pytest.approx(getattr(b, name)), name
+    assert a.shape.rope.theta == pytest.approx(b.shape.rope.theta)
+    assert a.shape.norm_eps == pytest.approx(b.shape.norm_eps)
     ids = [Tokenizer.from_json(m.tokenizer).encode("hello <|im_end|> w0rld") for m in (a, b)]
     assert ids[0] == ids[1]
     np.testing.assert_array_equal(*(logits(model, ids[0]) for model in (a, b)))

@@ -56,7 +56,9 @@ def test_graph(name):
         assert module in (*found.linears.values(), *found.norms.values(), *found.outside.values())
         assert suffix == ("bias" if tensor.endswith("_bias") else "weight")
     assert isinstance(graph.nodes[-1], Head)
-    assert place(lowerable(graph, 64), get("small"), COLUMN_WORDS).words <= get("small").vector_words
+    assert (
+        place(lowerable(graph, 64), get("small"), COLUMN_WORDS).words <= get("small").vector_words
+    )
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -99,7 +101,6 @@ def test_a_name_is_registered_once():
 def test_files_are_of_their_family(monkeypatch, tmp_path):
     """Readers take a family's names, shapes and order of rows from its file, and no other."""
     llama = FAMILIES["llama"]
-
 
     def fields(f, values):
         return {"activation": f.choice(None, "hidden_act", {"relu2": "relu2"}, "relu2")}

@@ -110,5 +110,7 @@ def test_tensors_of_another_family(tmp_path):
 
 def test_known_architectures(tmp_path):
     path = synthetic.write(tmp_path / "m.gguf", arch="mamba")
-    with pytest.raises(UserError, match="architecture must be .*'llama' or .* or 'other2', not 'mamba'"):
+    with pytest.raises(
+        UserError, match="architecture must be .*'llama' or .* or 'other2', not 'mamba'"
+    ):
         gguf_model.read(path)
