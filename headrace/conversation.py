@@ -1,7 +1,7 @@
 """A conversation: its history stays in the KV cache. `commands/chat.py` shows it to the user."""
 
 from host.errors import UserError
-from host.language.tokenizer import TextStream
+from host.language.text_stream import TextStream
 
 
 __all__ = ["Chat"]
@@ -67,15 +67,16 @@ class Chat:
         text = self.tokenizer.chat(self.messages)
         # What was said keeps its tokens: the tokenizer might cut the same text in another way.
         if self.ids and text.startswith(self.text):
-            ids = [*self.ids, *self.tokenizer.continuation(text[len(self.text) :])]
+            said = text[len(self.text) :]
+            ids = [*self.ids, *self.tokenizer.continuation(said, self.ids)]
         else:
-            ids = self.tokenizer.encode(text)
+            ids = self.tokenizer.encode(text, end=False)
         start = 0 if self.system is None else 1
         while len(ids) + reserve > self.session.context and len(self.messages) > start + 2:
             del self.messages[start : start + 2]  # the oldest question and its answer
             self.forgotten += 2
             text = self.tokenizer.chat(self.messages)
-            ids = self.tokenizer.encode(text)
+            ids = self.tokenizer.encode(text, end=False)
         self.ids, self.text = ids, text
         return list(ids)
 

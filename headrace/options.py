@@ -94,6 +94,14 @@ class MachineOptions:
             config, configurations.settings(self.set), f"--set {' '.join(self.set)}"
         )
 
+    def fitting(self, model: Model, machine: Config) -> Config:
+        """The machine for a model where nobody named one. Says on stderr why, if not `machine`."""
+        base = None if machine == configurations.read(DEFAULT) else machine
+        fitting, why = model.fitting(base, configurations.settings(self.set))
+        if why is not None:
+            print(f"headrace: {why}", file=sys.stderr)
+        return fitting
+
 
 def add_machine(parser: ArgumentParser, default: str) -> None:
     """Options that choose a machine."""
@@ -141,11 +149,7 @@ class ModelOptions:
         model = load(self.model, bits=self.bits, head=self.head)
         if self.machine.config is not None:
             return model, model.suited(machine)
-        base = None if default == DEFAULT and not self.machine.set else machine
-        machine, why = model.fitting(base, configurations.settings(self.machine.set))
-        if why is not None:
-            print(f"headrace: {why}", file=sys.stderr)
-        return model, machine
+        return model, self.machine.fitting(model, machine)
 
 
 def add_model(parser: ArgumentParser) -> None:

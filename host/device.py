@@ -17,6 +17,7 @@ from rtl.spec.csr import (
     FaultCode,
 )
 from rtl.spec.isa import WeightFormat, decode
+from sw_ref.logits import capped
 
 from .errors import UserError
 
@@ -99,7 +100,7 @@ class Step:
         Tokens with the best logits, best first: `BEST` of them, or as many as there are. Empty when
         no logits were asked for.
     logits : float32 array
-        Their logits.
+        Their logits, capped where the model caps them.
     cycles : :class:`int` or None
         Cycles that the device took, where it has any.
     counts : mapping
@@ -294,7 +295,8 @@ class RegisterDevice:
         if not head:
             return Step(**counts)
         best = np.array(self.get_all("BEST"), np.uint32).reshape(-1, 2)[: self.image.vocab]
-        return Step(best[:, 1].astype(np.int64), best[:, 0].copy().view(np.float32), **counts)
+        logits = capped(best[:, 0].copy().view(np.float32), self.image.model["logit_cap"])
+        return Step(best[:, 1].astype(np.int64), logits, **counts)
 
     def settle(self):
         """Wait for the end of a reset: a start before it would be ignored."""

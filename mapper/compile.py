@@ -77,7 +77,6 @@ def _check(config, model, context):
         f"{groups * GROUP} activations, the buffer holds {config.act_groups * GROUP}",
     )
     need(1 <= context <= model.context, f"context must be from 1 to {model.context}, not {context}")
-    need(model.ffn % 64 == 0, f"the feed-forward size must be a multiple of 64, not {model.ffn}")
 
 
 def _check_memory(config, model, memory):

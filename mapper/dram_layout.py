@@ -39,11 +39,11 @@ class Cache:
         A step writes the positions of all columns before it reads those of the first.
         """
         blocks = -(-context // KV_BLOCK)
-        ring = -(-(window + config.columns - 1 + KV_BLOCK - 1) // KV_BLOCK)
-        if window and ring < blocks:
-            blocks = ring
-        else:
-            window = 0 if window >= context else window
+        if window >= context:
+            window = 0
+        if window:
+            seen = window + config.columns - 1  # from whichever place of a block on
+            blocks = min(blocks, -(-(seen + KV_BLOCK - 1) // KV_BLOCK))
         head_units = blocks * config.kv_block_units
         return cls(head_units, head_units * kv_heads, blocks, window)
 
@@ -122,11 +122,9 @@ class MemoryMap:
             name: Cache.of(config, model.kv_heads, context, window_of(kind))
             for name, kind in kinds.items()
         }
-        # Of layers that follow each other: how many, and the blocks that each head has.
-        self.kv_blocks = [
-            (len(list(its)), blocks)
-            for blocks, its in groupby(self.caches[name].blocks for name in graph.order)
-        ]
+        # Of layers that follow each other: how many, the blocks that each head has, its window.
+        found = [(its.blocks, its.window) for its in map(self.caches.get, graph.order)]
+        self.kv_blocks = [(len(list(its)), *cache) for cache, its in groupby(found)]
         self.kv = allocate(sum(self.caches[name].layer_units for name in graph.order))
 
     def __str__(self):

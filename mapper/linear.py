@@ -92,7 +92,8 @@ class Linear:
         return weights.reshape(self.codes.shape)
 
     def take(self, rows):
-        """The matrix of some rows, a :class:`slice` or their numbers. Its `rounding` is that of all of them."""
+        """The matrix of some rows, a :class:`slice` or their numbers. Its `rounding` is that of all
+        of them."""
         m = None if self.m is None else self.m[rows]
         return replace(self, codes=self.codes[rows], d=self.d[rows], m=m)
 

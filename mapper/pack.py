@@ -27,7 +27,8 @@ def rows_of(node, model, positions):
 
 
 class Packed:
-    """Weights, gains and biases as they come to lie in DRAM. They are written to a file without a name.
+    """Weights, gains and biases as they come to lie in DRAM. They are written to a file without a
+    name.
 
     Attributes
     ----------

@@ -1,7 +1,8 @@
-"""Place vectors and values in the vector memory: :mod:`.lifetimes` says how long each value lives,
-:mod:`.allocate` where.
+"""Place gains, biases and values in the vector memory: :mod:`.lifetimes` says how long each value
+lives, :mod:`.allocate` where.
 
-What all columns share, a section's gains and biases, lies first; then one set of areas per column, all alike.
+What all columns share, a section's gains and biases, lies first; then one set of areas per column,
+all alike.
 """
 
 from dataclasses import dataclass

@@ -8,6 +8,7 @@ import numpy as np
 
 from host.device import DeviceError, Step, check_digest
 from sw_ref.legal import MachineError, decoded
+from sw_ref.logits import capped
 from sw_ref.machine import Machine
 
 
@@ -58,7 +59,7 @@ class ModelDevice:
 
     @property
     def logits(self):
-        return self.machine.logits
+        return capped(self.machine.logits, self.image.model["logit_cap"])
 
     def load(self, image):
         """Take an image; see :meth:`host.device.Device.load`."""
@@ -92,7 +93,8 @@ class ModelDevice:
         if not head:
             return Step()
         ids, logits = zip(*self.machine.best[: self.image.vocab])
-        return Step(np.array(ids), np.array(logits, np.float32))
+        logits = np.array(logits, np.float32)
+        return Step(np.array(ids), capped(logits, self.image.model["logit_cap"]))
 
     def vector(self):
         """The vector memory as it is now: float32."""

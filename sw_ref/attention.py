@@ -42,7 +42,7 @@ def scores(q, q_exponent, k, k_exponent):
 
 def capped(score, cap):
     """Scores capped at `cap`, in natural units: the integer closest to cap * tanh(score / cap) on
-    the curve's straight pieces (:mod:`rtl.spec.score_cap`). Within 0.7 steps of 2**-FRACTION of
+    the curve's straight pieces (:mod:`rtl.spec.score_cap`). Within 0.73 steps of 2**-FRACTION of
     the hyperbolic tangent for a cap of 50, and 1.15 for any.
     """
     curve = score_cap.curve(cap)
@@ -57,9 +57,10 @@ def weights(score, v_exponent, start=0) -> Iterator[tuple[Any, Any, Any]]:
     """Online softmax of scores (queries, positions), with the values' exponents (positions,).
 
     Blocks end at multiples of `BLOCK` positions, of which the first score's is `start`: so the
-    result does not depend on where a window's blocks lie. Yields, per block and as pairs of what is for the numerators and what is
-    for the denominators: right shifts of the sums so far (queries,), and weights (queries,
-    positions); then how far the numerators' running maximum is above the denominators' (queries,).
+    result does not depend on where a window's blocks lie. Yields, per block and as pairs of what is
+    for the numerators and what is for the denominators: right shifts of the sums so far (queries,),
+    and weights (queries, positions); then how far the numerators' running maximum is above the
+    denominators' (queries,).
     """
     whole, table = score >> FRACTION, EXP2[score & (1 << FRACTION) - 1]
     lifted = whole + v_exponent.astype(np.int64)[None, :]

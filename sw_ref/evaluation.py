@@ -1,13 +1,27 @@
-"""How good the machine's arithmetic is: perplexity and best tokens, beside float32."""
+"""How good the machine's arithmetic is: divergence, perplexity and best tokens, beside float32."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from rtl.spec.config import CORES, Config
 
-from .float32 import Float32
+from .best import best
+from .float32 import Float32, capped
+from .graph import Repeat
+from .interpreter import TOKENS
 
 
-__all__ = ["EVALUATION", "windows", "losses", "machine_losses", "float32_losses", "top1_agreement"]
+__all__ = [
+    "EVALUATION",
+    "Compared",
+    "best_logits",
+    "compared",
+    "log_probabilities",
+    "losses",
+    "top1_agreement",
+    "windows",
+]
 
 
 # The numbers depend on a configuration's formats alone; this one runs fast on the functional
@@ -18,8 +32,8 @@ EVALUATION = Config(
     columns=16,
     lanes=16,
     queries=16,
-    vector_words=1 << 17,
-    act_groups=256,
+    vector_words=1 << 18,
+    act_groups=1024,
     program_words=4096,
     core="lut",
     formats=CORES["lut"],
@@ -32,12 +46,16 @@ def windows(ids, context):
     return [w for w in cut if len(w) > 1]
 
 
+def log_probabilities(logits):
+    """Natural logarithms of the softmax along the last axis, float64."""
+    below = np.asarray(logits, np.float64)
+    below = below - below.max(-1, keepdims=True)
+    return below - np.log(np.exp(below).sum(-1, keepdims=True))
+
+
 def losses(logits, ids):
     """Negative log-likelihoods, in nats, of each of `ids`, given the logits before it."""
-    logits = np.asarray(logits, np.float64)
-    top = logits.max(-1, keepdims=True)
-    total = np.log(np.exp(logits - top).sum(-1)) + top[:, 0]
-    return total - logits[np.arange(len(logits)), ids]
+    return -log_probabilities(logits)[np.arange(len(logits)), ids]
 
 
 def batches(device, ids):
@@ -52,19 +70,99 @@ def batches(device, ids):
         yield at
 
 
-def machine_losses(device, texts, progress=lambda done: None):
-    """Losses of the machine, over `texts`, lists of ids no longer than the context.
+def all_logits(device, count):
+    """Logits of the last step's first columns, float32, capped where the model's are: hosts do
+    that."""
+    return capped(device.logits[:count], device.image.model["logit_cap"])
 
-    `progress` is told how many losses there are.
+
+def best_logits(device, ids):
+    """The best of each position of one sequence: ids, int32 (positions, 64), and their logits,
+    float32, in the machine's order. Of a smaller vocabulary, as many as it has."""
+    rows = []
+    for at in batches(device, ids):
+        rows += [best(row)[: len(row)] for row in all_logits(device, len(ids) - at)]
+    pairs = np.array(rows, [("id", np.int32), ("logit", np.float32)])
+    return pairs["id"], pairs["logit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """The machine beside float32.
+
+    Attributes
+    ----------
+    kl : float64 (positions,)
+        Kullback-Leibler divergence of the machine's distribution of tokens from float32's, in nats,
+        over the whole vocabulary.
+    agree : bool (positions,)
+        Whether the best token is the same.
+    losses, reference : float64
+        Of the machine and of float32, of every token that has one before it.
     """
-    result, done = [], 0
+
+    kl: np.ndarray
+    agree: np.ndarray
+    losses: np.ndarray
+    reference: np.ndarray
+
+
+class _Chunked(Float32):
+    """Logits of some positions at a time: those of a window would take gigabytes."""
+
+    def __init__(self, model, positions, progress):
+        super().__init__(model, progress)
+        self.positions = positions
+
+    def __call__(self, texts):
+        """Yield the logits, float32 (positions, vocab), of parts of each of `texts` in turn."""
+        nodes, tensors = self.model.graph.nodes, self.tensors(None)
+        behind = 1 + max(n for n, node in enumerate(nodes) if isinstance(node, Repeat))
+        scopes = [{TOKENS: ids} for ids in texts]
+        for x in self.run(nodes[:behind], scopes, tensors):
+            parts = (x[at : at + self.positions] for at in range(0, len(x), self.positions))
+            yield from self.run(
+                nodes[behind:], ({nodes[behind - 1].name: part} for part in parts), tensors
+            )
+
+
+def compared(model, device, texts, progress=lambda what, done, total: None):
+    """Compare the machine with the model in float32 and numpy: a :class:`Compared`.
+
+    :class:`sw_ref.pytorch.interpreter.Float32` is the same in PyTorch, which this does without, so
+    that an evaluation needs no more than a run.
+
+    Parameters
+    ----------
+    model : :class:`~mapper.model.Model`
+    device : :class:`sim.functional.ModelDevice`
+        Of the same model.
+    texts : list of lists of ids
+        Each begins anew, and is no longer than the context.
+    progress : function
+        Told what is done, how much of it, and of how much.
+    """
+    layers, positions = len(model.layers), sum(map(len, texts))
+    reference = _Chunked(
+        model, device.config.columns, lambda done: progress("float32", done, layers)
+    )(texts)
+    rows = []
     for ids in texts:
-        for at in batches(device, ids[:-1]):
-            expected = ids[at + 1 : at + 1 + device.config.columns]
-            result.append(losses(device.logits[: len(expected)], expected))
-            done += len(expected)
-            progress(done)
-    return np.concatenate(result)
+        for at in batches(device, ids):
+            count = min(device.config.columns, len(ids) - at)
+            machine, exact = map(log_probabilities, (all_logits(device, count), next(reference)))
+            following = np.array(ids[at + 1 : at + count + 1], int)
+            picked = np.arange(len(following)), following
+            rows.append(
+                (
+                    (np.exp(exact) * (exact - machine)).sum(-1),
+                    machine.argmax(-1) == exact.argmax(-1),
+                    -machine[picked],
+                    -exact[picked],
+                )
+            )
+            progress("the machine", sum(len(row[0]) for row in rows), positions)
+    return Compared(*map(np.concatenate, zip(*rows)))
 
 
 def top1_agreement(device, items, progress=lambda done: None):
@@ -82,21 +180,3 @@ def top1_agreement(device, items, progress=lambda done: None):
         positions += len(expected)
         progress(positions)
     return positions, agree
-
-
-class _Predictions(Float32):
-    """Without the logits behind the last token, which nothing is compared with."""
-
-    def head(self, node, tensors, x):
-        return super().head(node, tensors, x[:-1])
-
-
-def float32_losses(model, texts, progress=lambda done: None):
-    """Losses of the model in float32, in numpy: layer after layer over all texts.
-
-    `model` is a :class:`~mapper.model.Model`; `progress` is told how many layers are done.
-    :class:`sw_ref.pytorch.interpreter.Float32` is the same in PyTorch, which this does without, so
-    that an evaluation needs no more than a run.
-    """
-    logits = _Predictions(model, progress)(texts)
-    return np.concatenate([losses(found, ids[1:]) for found, ids in zip(logits, texts)])

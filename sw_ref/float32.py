@@ -9,11 +9,12 @@ from functools import lru_cache
 import numpy as np
 
 from .interpreter import TOKENS, Interpreter
+from .logits import capped
 from .rotary import table
 from .sequences import GATES
 
 
-__all__ = ["Float32", "Tensors", "angles", "capped"]
+__all__ = ["Float32", "Tensors", "angles"]
 
 
 f32 = np.float32
@@ -26,11 +27,6 @@ def angles(node, positions):
     still = np.ones((positions, (node.size - node.dim) // 2), f32)
     cosines, sines = rotated
     return np.concatenate([cosines, still, sines, np.zeros_like(still)], -1)
-
-
-def capped(x, cap):
-    """cap * tanh(x / cap); x where there is no cap."""
-    return f32(cap) * np.tanh(x / f32(cap)) if cap else x
 
 
 class Tensors:

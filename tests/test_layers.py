@@ -12,11 +12,13 @@ ROOT = Path(__file__).parent.parent
 ORDER = ["rtl", "sw_ref", "host", "mapper", "sim", "boards", "headrace"]
 # Declarations, which all may import, and which import no other code.
 SPEC = "rtl.spec"
+TOKENIZERS = {"host.language.tokenizer", "host.language.gguf_tokenizers"}
 MAY_IMPORT = {folder: set(ORDER[: n + 1]) for n, folder in enumerate(ORDER)} | {
     "sw_ref": {"sw_ref", SPEC},
     "host": {"host", "sw_ref", SPEC},
-    # The image format belongs to its consumer.
-    "mapper": {"mapper", "sw_ref", "host.errors", "host.image", SPEC},
+    # The image format belongs to its consumer; so do tokenizers, which are tried when a model is
+    # read.
+    "mapper": {"mapper", "sw_ref", "host.errors", "host.image", *TOKENIZERS, SPEC},
 }
 # The second implementation of the machine's arithmetic.
 TORCH_MODEL = {
@@ -166,6 +168,8 @@ RULES = [
     ("host/device.py",           "def f():\n import mapper.compile",           ["mapper.compile"]),
     ("mapper/compile.py",        "from host.image.image import Image",         []),
     ("mapper/compile.py",        "def f():\n from host.device import Device",  ["host.device.Device"]),
+    ("mapper/read/find.py",      "from host.language.tokenizer import Tokenizer", []),
+    ("mapper/read/find.py",      "from host.language.generate import Session", ["host.language.generate.Session"]),
     ("mapper/prune.py",          "from rtl.spec import sparse_modes",                []),
     ("mapper/prune.py",          "from rtl import linear",                     ["rtl.linear"]),
     ("sim/measure.py",           "from mapper import compile",                 []),

@@ -9,6 +9,7 @@ from host import configurations
 from rtl.spec.config import CORES, GROUP, PATTERNS, Config
 
 from ..library.machines import DEFAULT, names
+from ..library.models import load
 from ..options import MachineOptions, add_set, read
 
 
@@ -20,6 +21,7 @@ class Options:
     """What `headrace config` is told."""
 
     machine: MachineOptions
+    model: str | None
     json: bool
 
 
@@ -29,7 +31,8 @@ def register(commands):
         help="show a configuration, or make one",
         description="Print a configuration as TOML, each value with its meaning. Keep it in a "
         "file, change it, and "
-        "give the file to --config of any command. Or change values with --set.",
+        "give the file to --config of any command. Or change values with --set. With --model, it "
+        "is the one that fits a model: other commands take it without --config.",
     )
     parser.add_argument(
         "config",
@@ -39,6 +42,11 @@ def register(commands):
         help=f"{', '.join(names())}, or a TOML file (default: {DEFAULT})",
     )
     add_set(parser)
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="change the values that the model needs, but those of --set",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     parser.set_defaults(run=run)
 
@@ -46,6 +54,8 @@ def register(commands):
 def run(args):
     options = read(Options, args)
     config = options.machine.machine()
+    if options.model is not None:
+        config = options.machine.fitting(load(options.model), config)
     if options.json:
         print(json.dumps({**configurations.to_dict(config), "digest": config.digest}))
         return

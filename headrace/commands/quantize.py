@@ -36,7 +36,7 @@ def register(commands):
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="smollm2, a GGUF file, or a folder with safetensors whose tokenizer is byte-level BPE",
+        help="smollm2, a GGUF file, or a folder with safetensors whose tokenizer GGUF can describe",
     )
     parser.add_argument(
         "--type",

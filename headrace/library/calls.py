@@ -27,7 +27,7 @@ def compile(model: AnyModel, machine: AnyMachine = None, *, context: int | None 
     """Compile a model for a machine: :meth:`Model.compile` in one call.
 
     `model` and `machine` may be what :func:`load` and :func:`machine` take. Without a machine, that
-    is ``"wide"``.
+    is ``"wide"``, or what fits the model if that does not.
     """
     return _model(model).compile(machine, context=context)
 

@@ -12,7 +12,6 @@ from safetensors import SafetensorError
 
 from host.errors import UserError
 from host.image.image import FORMAT_VERSION, Image
-from host.language.tokenizer import Tokenizer
 from host.progress import console, progress
 
 from .machines import Machine
@@ -56,7 +55,6 @@ def compile_image(model: "Model", machine: Machine, context: int, head: str | No
     """Compile a model, with a progress bar on terminals."""
     from mapper.compile import compile_model
 
-    Tokenizer.from_json(model.tokenizer)  # refuses what cannot be used, before a long compilation
     with progress("compiling") as report:
         return compile_model(
             model, machine, context, lambda what, done, total: report(done, total, what), head

@@ -1,7 +1,7 @@
 """Models: language models from files, and program images that they were compiled to."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from .runner import Runner
 
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mapper.model import Model as Source
 
 
@@ -127,6 +129,43 @@ class Model:
         chosen = self.suited(machine)
         return Runner(self.image(chosen, context=context), chosen, device, timeline=timeline)
 
+    def logits(
+        self, ids: Iterable[int], *, reference: bool = False, context: int | None = None
+    ) -> "tuple[np.ndarray, np.ndarray] | np.ndarray":
+        """Logits of every position of one sequence, beginning at position 0; nothing is added.
+
+        Parameters
+        ----------
+        ids : iterable of :class:`int`
+            Tokens, at least one.
+        reference : :class:`bool`
+            Of the model in float32, with the file's own weights.
+        context : :class:`int`
+            See :meth:`compile`.
+
+        Returns
+        -------
+        ids, logits : int32 and float32 (positions, 64)
+            The best tokens, as every machine finds them, the best first; fewer than 64 if the
+            vocabulary is smaller. They come of the functional machine.
+        logits : float32 (positions, vocab)
+            All of them, with `reference`.
+        """
+        from . import evaluation
+
+        limit = self._context(context)
+        found = evaluation.checked_ids(ids, self.source.vocab, limit)
+        if reference:
+            return evaluation.reference_logits(self.source, found)
+        machine = evaluation.machine_for(self.source, self.head)
+        return self._best(found, machine, limit)
+
+    def _best(self, ids, machine, context):
+        from sw_ref.evaluation import best_logits
+
+        with self.on(machine, device="model", context=context) as runner:
+            return best_logits(runner.device, ids)
+
     def suited(self, machine: str | Machine | None = None) -> Machine:
         """The machine with the weight formats of the model added, if nobody chose any for it: see
         :func:`.machines.suited`."""
@@ -170,6 +209,12 @@ class Program(Model):
         """Refuse to: this is compiled already."""
         raise UserError(f"{self.path}: must be a model, this is an image already")
 
+    def fitting(
+        self, base: Machine | None = None, fixed: Collection[str] = ()
+    ) -> tuple[Machine, str | None]:
+        """What it was compiled for."""
+        return self.machine, None
+
     def image(self, machine: str | Machine | None = None, *, context: int | None = None) -> Image:
         """The image, if it runs on the machine."""
         if context is not None:
@@ -190,6 +235,17 @@ class Program(Model):
         if lacking is not None:
             raise UserError(f"{self.path}: {lacking}; compile the model again for it")
         return image
+
+    def logits(
+        self, ids: Iterable[int], *, reference: bool = False, context: int | None = None
+    ) -> "tuple[np.ndarray, np.ndarray] | np.ndarray":
+        """See :meth:`Model.logits`: the best ones alone, since an image has no other weights."""
+        from . import evaluation
+
+        if reference:
+            raise UserError(f"{self.path}: must be a model for its float32, this is an image")
+        found = evaluation.checked_ids(ids, self._image.vocab, self._image.context)
+        return self._best(found, None, context)
 
 
 def load(name: str | os.PathLike[str], *, bits: int = 8, head: str | None = None) -> Model:

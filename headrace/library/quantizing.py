@@ -1,5 +1,6 @@
 """Round a model to a type of GGUF, and write it as a GGUF file."""
 
+import base64
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ __all__ = ["Quantized", "quantize"]
 
 
 # GGUF's numbers of types of metadata.
-UINT32, INT32, BOOL, STRING, ARRAY = 4, 5, 7, 8, 9
+UINT8, UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY = 0, 4, 5, 6, 7, 8, 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +40,28 @@ class Quantized:
 
 def tokenizer_metadata(path, model):
     """GGUF's metadata of a folder's tokenizer, and of how conversations are put."""
-    from mapper.read.gguf_model import ENDS
+    from mapper.read.gguf_tokenizer import ENDS
     from mapper.read.hf_folder import Folder
 
     tokenizer = Tokenizer.from_json(model.tokenizer, bos=model.bos)
     found, key = tables(tokenizer.inner, model.vocab), "tokenizer.ggml."
     about = {
-        f"{key}model": ("gpt2", STRING, None),
-        f"{key}pre": (found["pre"], STRING, None),
+        f"{key}model": (found["model"], STRING, None),
+        f"{key}pre": (found.get("pre", "default"), STRING, None),
         f"{key}tokens": (found["tokens"], ARRAY, STRING),
         f"{key}token_type": (found["types"], ARRAY, INT32),
-        f"{key}merges": (found["merges"], ARRAY, STRING),
         f"{key}add_bos_token": (tokenizer.bos is not None, BOOL, None),
+        f"{key}add_eos_token": (bool(tokenizer.suffix), BOOL, None),
     }
+    for name, kind in ("merges", STRING), ("scores", FLOAT32):
+        if name in found:
+            about[key + name] = found[name], ARRAY, kind
+    for name in "add_space_prefix", "remove_extra_whitespaces":
+        if name in found:
+            about[key + name] = found[name], BOOL, None
+    if found.get("charsmap"):
+        charsmap = list(base64.b64decode(found["charsmap"]))
+        about[f"{key}precompiled_charsmap"] = charsmap, ARRAY, UINT8
     bos = Folder(path).special("bos_token_id", model.vocab)
     first = tokenizer.bos if tokenizer.bos is not None else bos[0] if bos else None
     if first is not None:
@@ -84,7 +94,7 @@ def quantize(
     ----------
     name : :class:`str` or :class:`~pathlib.Path`
         A model that ``headrace.load`` takes. Metadata of a GGUF file is copied. The tokenizer of a
-        folder must be byte-level BPE.
+        folder must be one that GGUF describes: byte-level BPE, SentencePiece BPE or unigram.
     kind, head : :class:`str`
         Types, such as ``"Q4_0"``: of the layers' matrices, or ``"mixed"``, llama-quantize's Q4_K_M;
         and of the embedding and the head, by default `kind` if that is F32, F16 or BF16, Q8_0 if it

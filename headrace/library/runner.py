@@ -12,7 +12,8 @@ from host.language import generate as generation
 from host.language.generate import Session
 from host.language.sampling import Sampler, Sampling
 from host.language.statistics import Statistics
-from host.language.tokenizer import TextStream, Tokenizer
+from host.language.text_stream import TextStream
+from host.language.tokenizer import Tokenizer
 from host.progress import steps
 
 from .. import devices
@@ -166,7 +167,7 @@ class Runner:
         run.
         """
         text = self.tokenizer.chat([{"role": "user", "content": prompt}]) if chat else prompt
-        ids = self.tokenizer.encode(text)
+        ids = self.tokenizer.encode(text, end=not chat)
         self.check(ids)
         return ids
 
@@ -183,7 +184,7 @@ class Runner:
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[Token]:
         """Yield tokens that continue `ids` in a session. See :meth:`Session.generate`."""
-        stream = TextStream(self.tokenizer)
+        stream = TextStream(self.tokenizer, ids)
         for token in session.generate(ids, tokens, sampler, progress):
             text = stream.add(token.id) + (stream.finish() if session.stopped else "")
             yield Token(**vars(token), text=text)
@@ -222,7 +223,7 @@ class Runner:
         """The :class:`Answer` that tokens of :meth:`answer` make."""
         assert session.stopped is not None, "the last token says so"
         return Answer(
-            text=self.tokenizer.decode([token.id for token in tokens]),
+            text="".join(token.text for token in tokens),
             prompt_ids=ids,
             tokens=tokens,
             stopped=session.stopped or "tokens",

@@ -60,8 +60,8 @@ class Part(Struct, forbid_unknown_fields=True, frozen=True):
 class Model(Part, frozen=True):
     """What was compiled; see :class:`mapper.model.Model`.
 
-    `kv_blocks` has, of layers that follow each other, how many they are and how many blocks of
-    positions each head's cache has.
+    `kv_blocks` has, of layers that follow each other, how many they are, how many blocks of
+    positions each head's cache has, and the window that these are a ring for, or 0.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Model(Part, frozen=True):
     layers: Annotated[int, Meta(ge=1, le=4096)]
     hidden: Annotated[int, Meta(ge=1, le=INNER)]
     kv_heads: Annotated[int, Meta(ge=1, le=HEADS)]
-    kv_blocks: Annotated[list[tuple[Positive, Positive]], Meta(max_length=4096)]
+    kv_blocks: Annotated[list[tuple[Positive, Positive, Count]], Meta(max_length=4096)]
     logit_cap: Annotated[float, Meta(ge=0)]
 
 
@@ -214,7 +214,7 @@ def _relations(about, memory_bytes):
     model, report = about.model, about.report
     first, end = about.writable
     most = -(-about.context // KV_BLOCK)
-    blocks = model.kv_heads * sum(layers * each for layers, each in model.kv_blocks)
+    blocks = model.kv_heads * sum(layers * each for layers, each, _ in model.kv_blocks)
     tokens = [*model.eos, *([] if model.bos is None else [model.bos])]
 
     yield memory_bytes % UNIT_BYTES == 0, f"memory must be units of {UNIT_BYTES} bytes"
@@ -231,12 +231,15 @@ def _relations(about, memory_bytes):
         "writable must be the KV cache of model.kv_blocks and model.kv_heads",
     )
     yield (
-        sum(layers for layers, _ in model.kv_blocks) == model.layers,
+        sum(layers for layers, *_ in model.kv_blocks) == model.layers,
         "model.kv_blocks must be those of model.layers",
     )
     yield (
-        all(each <= most for _, each in model.kv_blocks),
-        "model.kv_blocks must be at most those of the context",
+        all(
+            each == most or window and window < each * KV_BLOCK < most * KV_BLOCK
+            for _, each, window in model.kv_blocks
+        ),
+        "model.kv_blocks must be those of the context, or of a window",
     )
     yield (
         about.program * UNIT_BYTES + about.length * INSTRUCTION_BYTES <= memory_bytes,

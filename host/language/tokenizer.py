@@ -1,85 +1,56 @@
 """Text to tokens and back, from what a model file says of its tokenizer.
 
-The library `tokenizers` cuts and merges (:attr:`Tokenizer.inner`); here it is set up, from GGUF's
-tables or Hugging Face's `tokenizer.json`.
+The library `tokenizers` cuts and merges (:attr:`Tokenizer.inner`). It is set up from GGUF's tables
+(:mod:`host.language.gguf_tokenizers`), or from Hugging Face's `tokenizer.json`, as it is.
 """
 
 import json
+from functools import cached_property
 
 import tokenizers
-from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 
 from host.errors import UserError
 
+from . import gguf_tokenizers
 from .templates import Templates
 
 
-__all__ = ["Tokenizer", "TextStream"]
+__all__ = ["Tokenizer"]
 
 
-CONTROL, USER_DEFINED = 3, 4  # GGUF's token types that are matched whole
-
-LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
-    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+PROBE = "a"  # a text that shows what a tokenizer adds
 
 
-def byte_level(use_regex):
-    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)
+def added(inner):
+    """Tokens that a tokenizer puts before every text, and behind."""
+    plain = inner.encode(PROBE, add_special_tokens=False).ids
+    whole = inner.encode(PROBE).ids
+    for start in range(len(whole) - len(plain) + 1):
+        if whole[start : start + len(plain)] == plain:
+            return whole[:start], whole[start + len(plain) :]
+    return [], []
 
 
-# How text is cut before merging, by GGUF's name: as llama.cpp's llama-vocab.cpp.
-PRE_TOKENIZERS = {
-    "gpt-2": lambda: byte_level(True),
-    "smollm": lambda: pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), byte_level(True)]
-    ),
-    "llama-bpe": lambda: pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(LLAMA3), "isolated"), byte_level(False)]
-    ),
-}
-IGNORE_MERGES = ("llama-bpe",)  # with these, a word that is a token is never split
+def without_prefix(part):
+    """A description of normalizers or pre-tokenizers that put no space before a text."""
+    if isinstance(part, list):
+        kept = (without_prefix(its) for its in part)
+        return [its for its in kept if its is not None]
+    if not isinstance(part, dict):
+        return part
+    if part.get("type") == "Prepend":
+        return None
+    changed = {"prepend_scheme": "never"} if part.get("type") == "Metaspace" else {}
+    return {key: without_prefix(its) for key, its in part.items()} | changed
 
 
-def from_gguf(what):
-    """Build a byte-level BPE tokenizer from GGUF's metadata."""
-    if what["model"] != "gpt2":
-        raise UserError(
-            f"tokenizer: its model must be 'gpt2' (byte-level BPE), not "
-            f"{what['model']!r}; use a safetensors folder with a tokenizer.json"
-        )
-    if what["pre"] not in PRE_TOKENIZERS:
-        raise UserError(
-            f"tokenizer: its pre-tokenizer must be {' or '.join(PRE_TOKENIZERS)}, not "
-            f"{what['pre']!r}; use a safetensors folder with a tokenizer.json"
-        )
-    vocab = {token: n for n, token in enumerate(what["tokens"])}
-    if len(vocab) != len(what["tokens"]):
-        raise UserError("tokenizer: every token must appear once; the model file is damaged")
-    merges = [tuple(merge.split(" ")) for merge in what["merges"]]
-    try:
-        model = models.BPE(vocab, merges, ignore_merges=what["pre"] in IGNORE_MERGES)
-    except Exception:  # the library's, which does not always say which merge it is
-        for merge in merges:
-            if len(merge) != 2 or not {*merge, "".join(merge)} <= vocab.keys():
-                raise UserError(
-                    f"tokenizer: a merge must join two tokens to a third, not "
-                    f"{' '.join(merge)!r}; the model file is damaged"
-                ) from None
-        raise
-    out = tokenizers.Tokenizer(model)
-    out.pre_tokenizer = PRE_TOKENIZERS[what["pre"]]()
-    out.decoder = decoders.ByteLevel()
-    for kind, special in (CONTROL, True), (USER_DEFINED, False):
-        out.add_tokens(
-            [
-                AddedToken(t, special=special, normalized=False)
-                for t, n in zip(what["tokens"], what["types"])
-                if n == kind and t
-            ]
-        )
-    return out
+def continuing(inner):
+    """A tokenizer that puts no space before a text, as one does where a text begins."""
+    about = json.loads(inner.to_str())
+    changed = {key: without_prefix(about[key]) for key in ("normalizer", "pre_tokenizer")}
+    if about | changed == about:
+        return inner
+    return tokenizers.Tokenizer.from_str(json.dumps(about | changed))
 
 
 class Tokenizer:
@@ -89,54 +60,95 @@ class Tokenizer:
     ----------
     inner : :class:`tokenizers.Tokenizer`
     bos : :class:`int` or None
-        Token put before every prompt.
+        Token put before every text.
     eos : sequence of :class:`int`
         Tokens that end an answer.
     chat_template : :class:`str` or None
         Jinja template, as in a Hugging Face `tokenizer_config.json`.
+    suffix : sequence of :class:`int`
+        Tokens put behind every text that is not a conversation.
+    names : mapping of :class:`str` to :class:`str`
+        Special tokens by the names that templates have for them, such as ``bos_token``.
     """
 
-    def __init__(self, inner, *, bos=None, eos=(), chat_template=None):
+    def __init__(self, inner, *, bos=None, eos=(), chat_template=None, suffix=(), names={}):
         self.inner, self.bos, self.eos, self.chat_template = inner, bos, tuple(eos), chat_template
+        self.suffix, self.names = tuple(suffix), dict(names)
         self.templates = Templates()
 
     @classmethod
     def from_json(cls, text, **kwargs):
-        """Build from ``{"gguf": metadata}`` or ``{"huggingface": tokenizer.json}``."""
+        """Build from what a reader of model files found: a JSON object.
+
+        It has ``gguf``, tables as :func:`host.language.gguf_tokenizers.build` takes them, or
+        ``huggingface``, a `tokenizer.json`. ``suffix`` and ``names``, which may be missing, are
+        those of :class:`Tokenizer`.
+        """
         try:
             what = json.loads(text)
             inner = (
-                from_gguf(what["gguf"])
+                gguf_tokenizers.build(what["gguf"])
                 if "gguf" in what
                 else tokenizers.Tokenizer.from_str(json.dumps(what["huggingface"]))
             )
+            # A file may keep what its training cut or filled texts to; a prompt is taken as it is.
+            inner.no_truncation()
+            inner.no_padding()
+            before, behind = added(inner)
         except (UserError, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # the library's: bare Exception, and panics, which are none
             line = " ".join(str(error).split())
             raise UserError(f"tokenizer: the model file's description is damaged: {line}") from None
-        # A file may keep what its training cut or filled texts to; a prompt is taken as it is.
-        inner.no_truncation()
-        inner.no_padding()
-        tokenizer = cls(inner, **kwargs)
-        if tokenizer.bos is None and "huggingface" in what:
-            # Newer files say it in the tokenizer alone.
-            added = inner.encode("").ids
-            tokenizer.bos = added[0] if len(added) == 1 else None
+        about = {"suffix": what.get("suffix") or behind, "names": what.get("names") or {}}
+        tokenizer = cls(inner, **about, **kwargs)
+        if tokenizer.bos is None and len(before) == 1:
+            tokenizer.bos = before[0]  # newer files say it in the tokenizer alone
         return tokenizer
 
-    def encode(self, text):
-        """Tokens of a text, in which the names of special tokens stand for these."""
-        ids = self.continuation(text)
-        return ids if self.bos is None or ids[:1] == [self.bos] else [self.bos, *ids]
+    def check(self, vocab):
+        """Refuse a tokenizer whose tokens are no rows of an embedding of `vocab` rows.
 
-    def continuation(self, text):
-        """Tokens of a text that goes on where others ended."""
+        Tokens that were added later may be: some files have one for images, which text has not.
+        """
+        ids = self.inner.get_vocab(with_added_tokens=False).values()
+        if ids and max(ids) >= vocab:
+            raise UserError(
+                f"tokenizer: its tokens must be at most the embedding's {vocab} rows, not "
+                f"{max(ids) + 1}; the files are of different models"
+            )
+
+    def encode(self, text, end=True):
+        """Tokens of a text that begins, in which the names of special tokens stand for these.
+
+        BOS comes first, unless the text begins with it; with `end`, what the model's texts end with
+        comes last.
+        """
+        ids = self.continuation(text)
+        before = [] if self.bos is None or ids[:1] == [self.bos] else [self.bos]
+        return [*before, *ids, *(self.suffix if end else ())]
+
+    def within(self, ids):
+        """Whether a text goes on behind some tokens: at first, and behind a special one, it begins
+        anew."""
+        return len(ids) > 0 and ids[-1] not in self._added
+
+    def continuation(self, text, after=()):
+        """Tokens of a text that goes on where the tokens `after` ended; without, it begins."""
         try:
             text.encode()
         except UnicodeEncodeError:
             raise UserError("prompt: must be UTF-8 text, not bytes that are none") from None
-        return self.inner.encode(text, add_special_tokens=False).ids
+        inner = self._continuing if self.within(after) else self.inner
+        return inner.encode(text, add_special_tokens=False).ids
+
+    @cached_property
+    def _added(self):
+        return frozenset(self.inner.get_added_tokens_decoder())
+
+    @cached_property
+    def _continuing(self):
+        return continuing(self.inner)
 
     def decode(self, ids, special=False):
         """Text of tokens; with `special`, the names of special tokens too."""
@@ -150,35 +162,12 @@ class Tokenizer:
         if not self.chat_template:
             raise UserError("chat: the model file has no chat template")
         name = {"bos_token": self.bos, "eos_token": self.eos[0] if self.eos else None}
+        names = {k: "" if n is None else self.inner.id_to_token(n) for k, n in name.items()}
         return self.templates.render(
             self.chat_template,
             messages=messages,
             add_generation_prompt=answer,
             tools=None,
             documents=None,
-            **{k: "" if n is None else self.inner.id_to_token(n) for k, n in name.items()},
+            **{**names, **self.names},
         )
-
-
-class TextStream:
-    """Text of tokens that come one by one. A character is held until all its bytes are there."""
-
-    def __init__(self, tokenizer):
-        self.tokenizer, self.ids, self.start, self.shown = tokenizer, [], 0, ""
-
-    def add(self, token):
-        """Take a token, return the text that is complete with it."""
-        self.ids.append(token)
-        text = self.tokenizer.decode(self.ids[self.start :])
-        return "" if text.endswith("\ufffd") else self.advance(text)
-
-    def finish(self):
-        """Return the text that is left, with a mark for a character cut short."""
-        return self.advance(self.tokenizer.decode(self.ids[self.start :]))
-
-    def advance(self, text):
-        new = text[len(self.shown) :]
-        # The last token stays in what is decoded next: spacing may depend on what came before.
-        self.start = max(0, len(self.ids) - 1)
-        self.shown = self.tokenizer.decode(self.ids[self.start :])
-        return new

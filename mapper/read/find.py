@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from host.errors import UserError
+from host.language.tokenizer import Tokenizer
 
 from ..model import Model
 from . import gguf_model, hf_model
@@ -94,8 +95,11 @@ def find(name) -> Path:
 def load(name, bits=8) -> Model:
     """Read a model, see :func:`find`. `bits`, 1 to 5 or 8, is for weights that are floats in a
     folder.
+
+    Matrices are read when they are asked for. The tokenizer is tried: what cannot be used is
+    refused here, before anything long begins.
     """
     path = find(name)
-    if path.is_dir():
-        return hf_model.read(path, bits)
-    return gguf_model.read(path)
+    model = hf_model.read(path, bits) if path.is_dir() else gguf_model.read(path)
+    Tokenizer.from_json(model.tokenizer, bos=model.bos).check(model.vocab)
+    return model

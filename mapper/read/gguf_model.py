@@ -1,7 +1,6 @@
 """Read models of all families from GGUF files; the file itself is :mod:`.gguf_container`'s."""
 
 import hashlib
-import json
 from functools import cached_property
 from pathlib import Path
 
@@ -14,16 +13,12 @@ from ..model import Layer, Layers, Model, half_split
 from .bounds import brief
 from .fields import Fields
 from .gguf_container import File
+from .gguf_tokenizer import special_tokens, tokenizer_json
 from .hyperparameters import context_of, hyperparameters
 from .rotary import FACTORS
 
 
-__all__ = ["ENDS", "read", "row_order"]
-
-
-# Keys of tokens that end an answer, which llama.cpp reads too: of a text, a message, a turn.
-ENDS = ("eos_token_id", "eom_token_id", "eot_token_id")
-ADD_BOS = ("llama-bpe",)  # pre-tokenizers with which llama.cpp adds BOS if the file is silent
+__all__ = ["read", "row_order"]
 
 
 def family_of(file):
@@ -36,48 +31,6 @@ def family_of(file):
             "merge them, as llama-gguf-split --merge does"
         )
     return family
-
-
-def tokenizer_json(file, vocab):
-    """What :meth:`host.language.tokenizer.Tokenizer.from_json` needs of the metadata."""
-    key = "tokenizer.ggml."
-    tokens = file.of_type(key + "tokens", list)
-    types = file.of_type(key + "token_type", np.ndarray, default=np.ones(len(tokens), int))
-    if types.dtype.kind not in "iu":
-        raise UserError(
-            f"{file.path}: metadata '{key}token_type' must be integers, not {types.dtype}"
-        )
-    for name, count in ("tokens", len(tokens)), ("token_type", len(types)):
-        if count != vocab:
-            raise UserError(
-                f"{file.path}: metadata '{key}{name}' must be as many as the "
-                f"embedding's {vocab} rows, not {count}"
-            )
-    return json.dumps(
-        {
-            "gguf": {
-                "model": file.of_type(key + "model", str),
-                "pre": file.of_type(key + "pre", str, default="default"),
-                "tokens": tokens,
-                "types": types.tolist(),
-                "merges": file.of_type(key + "merges", list, default=[]),
-            }
-        },
-        ensure_ascii=False,
-    )
-
-
-def special_tokens(file, vocab):
-    """(tokens that end an answer, token before every prompt or None)."""
-    key, ends = "tokenizer.ggml.", []
-    pre = file.of_type(key + "pre", str, default="default")
-    for name in ENDS:
-        if key + name in file.metadata:
-            ends.append(file.integer(key + name, 0, vocab - 1))
-    bos = None
-    if file.of_type(key + "add_bos_token", bool, default=pre in ADD_BOS):
-        bos = file.integer(key + "bos_token_id", 0, vocab - 1)
-    return tuple(dict.fromkeys(ends)), bos
 
 
 class Tensors:

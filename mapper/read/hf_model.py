@@ -4,7 +4,6 @@ Weights are floats, which are rounded here, or they are as a quantizer wrote the
 ``quantization_config`` of `config.json` says: :mod:`.hf_quantized` lists what is read.
 """
 
-import json
 import re
 from itertools import accumulate
 
@@ -19,6 +18,7 @@ from .fields import Fields
 from .gguf_model import row_order
 from .hf_folder import Folder
 from .hf_quantized import layout_of
+from .hf_tokenizer import chat_template, first, tokenizer_json
 from .hyperparameters import context_of, hyperparameters
 
 
@@ -28,24 +28,6 @@ __all__ = ["Tensors", "read"]
 BITS = (*sorted(ODD), 8)  # that floats can be rounded to
 # Tensors that the code of a model makes anew: masks, and frequencies of RoPE.
 NOTES = re.compile(r"rotary_emb\.inv_freq$|attn\.(masked_)?bias$|attention\.(masked_)?bias$")
-
-
-def chat_template(folder, about):
-    """The text of the chat template, or None. `about` is `tokenizer_config.json`, which may hold
-    one or a list of them with names."""
-    if (folder.path / "chat_template.jinja").exists():
-        return folder.content("chat_template.jinja").decode("utf-8", "replace")
-    template = about.get("chat_template")
-    if isinstance(template, list) and all(isinstance(entry, dict) for entry in template):
-        template = next(
-            (entry.get("template") for entry in template if entry.get("name") == "default"), None
-        )
-    if not isinstance(template, str | None):
-        raise UserError(
-            f"{folder.path}: 'chat_template' must be text, or a list of objects with "
-            f"'name' and 'template', not {brief(template)}"
-        )
-    return template
 
 
 class Tensors:
@@ -69,6 +51,7 @@ class Tensors:
         self.folder, self.family, self.shape, self.bits = folder, family, shape, bits
         self.layout, self.used = layout_of(folder), set()
         self.graph = family.graph(shape)
+        self.gains = {*family.norms, "norm"}  # of norms, which have an offset in some families
 
     def name(self, tensor):
         """The folder's name for a tensor, without that of its layer."""
@@ -182,9 +165,7 @@ def read(path, bits=8):
     def vector(name, tensor, rows=None):
         values = tensor.floats()
         values = values if rows is None else values[rows]
-        return values + offset if name in gains else values
-
-    gains = {*family.norms, "norm"}
+        return values + offset if name in tensors.gains else values
 
     def load(index):
         its = found[index].items()
@@ -207,7 +188,7 @@ def read(path, bits=8):
     template = chat_template(folder, about)
     bos, eos = (folder.special(key, vocab) for key in ("bos_token_id", "eos_token_id"))
     eos = folder.special("eos_token_id", vocab, folder.optional("generation_config.json")) or eos
-    tokenizer = json.dumps({"huggingface": folder.json("tokenizer.json")}, ensure_ascii=False)
+    tokenizer = tokenizer_json(folder, about, eos[0] if eos else None)
     return Model(
         name=folder.path.resolve().name,
         path=str(path),
@@ -216,7 +197,7 @@ def read(path, bits=8):
         shape_at=lambda context: hyperparameters(family, f, vocab, context),
         context=context,
         eos=eos,
-        bos=bos[0] if folder.flag(about, "add_bos_token") and bos else None,
+        bos=first(folder, about, bos),
         chat_template=template,
         tokenizer=tokenizer,
         layers=Layers(shape.layers, load, formats),

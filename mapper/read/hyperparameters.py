@@ -1,13 +1,17 @@
 """Hyperparameters of all families, from the fields of a file."""
 
+from dataclasses import fields
+
 import numpy as np
 
-from ..hyperparameters import Hyperparameters
+from sw_ref.rotary import frequencies
+
+from ..hyperparameters import Hyperparameters, Rotary
 from .fields import Fields
 from .rotary import rotary
 
 
-__all__ = ["LAYERS_MOST", "context_of", "hyperparameters"]
+__all__ = ["LAYERS_MOST", "context_of", "differing", "hyperparameters"]
 
 
 LAYERS_MOST = 1024
@@ -68,3 +72,25 @@ def hyperparameters(
         context = context_of(f) if context is None else context
         values["rope"] = rotary(f, head_dim, context, tensors, "full_attention")
     return Hyperparameters(**values | family.fields(f, values))
+
+
+def differing(one: Hyperparameters, other: Hyperparameters) -> str | None:
+    """The name of the first hyperparameter in which two differ, None if there is none. Numbers are
+    compared in float32, tables of angles by their frequencies."""
+    for field in fields(one):
+        ours, theirs = (getattr(each, field.name) for each in (one, other))
+        if ours != theirs and not _alike(ours, theirs):
+            return field.name
+    return None
+
+
+def _alike(one, other):
+    if isinstance(one, float) and isinstance(other, float):
+        return np.float32(one) == np.float32(other)
+    if isinstance(one, Rotary) and isinstance(other, Rotary):
+        tables = (
+            frequencies(its.dim, float(np.float32(its.theta)), its.scaling) * its.scaling.attention
+            for its in (one, other)
+        )
+        return one.dim == other.dim and np.array_equal(*tables)
+    return False

@@ -5,7 +5,6 @@ back as it is.
 import json
 import os
 import shutil
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,14 @@ from safetensors.numpy import save_file
 
 from host.errors import UserError
 from rtl.spec.isa import WeightFormat
-from sw_ref.rotary import table
 
 from ..families import FAMILIES
 from ..families.common import ACTIVATIONS
-from ..hyperparameters import Rotary
 from .bounds import brief
 from .fields import Fields
 from .gguf_model import row_order
 from .hf_quantized.headrace import METHOD
-from .hyperparameters import hyperparameters
+from .hyperparameters import differing, hyperparameters
 
 
 __all__ = ["save"]
@@ -79,14 +76,6 @@ def tensors(model):
     return out, formats.pop()
 
 
-def same(a, b):
-    """Whether hyperparameters are: rotary angles have the same table."""
-    if isinstance(a, Rotary) and isinstance(b, Rotary):
-        one, other = (table(its.dim, its.theta, its.scaling, 2) for its in (a, b))
-        return np.array_equal(one, other)
-    return a == b
-
-
 def configuration(model, fmt: WeightFormat):
     """What `config.json` says. Raises :exc:`~host.errors.UserError` where the model is more than
     that, as one with a window is, since it would be read back as another."""
@@ -113,13 +102,12 @@ def configuration(model, fmt: WeightFormat):
         "quantization_config": {"quant_method": METHOD, "format": fmt.name.lower()},
     }
     found = hyperparameters(family, Fields(model.path, config), model.vocab)
-    for its in fields(model.shape):
-        value, written = getattr(model.shape, its.name), getattr(found, its.name)
-        if not same(value, written):
-            raise UserError(
-                f"{model.path}: {its.name!r} must be {brief(written)} where a {family.title} is "
-                f"written as a folder of integers, not {brief(value)}"
-            )
+    name = differing(model.shape, found)
+    if name is not None:
+        raise UserError(
+            f"{model.path}: {name!r} must be {brief(getattr(found, name))} where a {family.title} "
+            f"is written as a folder of integers, not {brief(getattr(model.shape, name))}"
+        )
     return config
 
 

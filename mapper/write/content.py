@@ -6,18 +6,24 @@ from typing import Any
 
 import numpy as np
 
+from host.errors import UserError
+
 from ..families import FAMILIES
-from ..model import Model, half_split
+from ..model import Model
+from ..read.bounds import brief
+from ..read.fields import Fields
 from ..read.gguf_container import File
+from ..read.gguf_model import row_order
 from ..read.hf_folder import Folder
-from ..read.hf_model import layer_matrices
-from ..read.hf_quantized import layout_of
+from ..read.hf_model import Tensors
+from ..read.hyperparameters import differing, hyperparameters
 
 
 __all__ = ["Content", "Source", "of_file", "of_folder"]
 
 
-UINT32, FLOAT32, STRING = (4, None), (6, None), (8, None)  # GGUF's numbers of types
+# GGUF's numbers of types.
+UINT32, FLOAT32, BOOL, STRING = (4, None), (6, None), (7, None), (8, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +76,7 @@ def of_file(path, model: Model) -> Content:
 
     return Content(
         name=model.name,
-        arch=FAMILIES[model.family].gguf,
+        arch=file.metadata["general.architecture"],
         metadata={key: (value, *file.kinds[key]) for key, value in file.metadata.items()},
         tensors={n: source(tensor) for n, tensor in file.tensors.items() if n not in beside},
     )
@@ -78,54 +84,112 @@ def of_file(path, model: Model) -> Content:
 
 def metadata_of(model: Model):
     """A model's hyperparameters under GGUF's keys."""
-    arch = FAMILIES[model.family].gguf
+    family, shape = FAMILIES[model.family], model.shape
+    arch, layer_normed = family.called("gguf")[0], "attn_norm_bias" in all_vectors(model)
+    norm = "layer_norm_epsilon" if layer_normed else "layer_norm_rms_epsilon"
+    found = {
+        "block_count": (len(model.layers), *UINT32),
+        "context_length": (model.context, *UINT32),
+        "embedding_length": (model.hidden, *UINT32),
+        "feed_forward_length": (model.ffn, *UINT32),
+        "attention.head_count": (model.heads, *UINT32),
+        "attention.head_count_kv": (model.kv_heads, *UINT32),
+        "attention.key_length": (model.head_dim, *UINT32),
+        "attention.value_length": (model.head_dim, *UINT32),
+        f"attention.{norm}": (shape.norm_eps, *FLOAT32),
+        "vocab_size": (model.vocab, *UINT32),
+    }
+    if shape.rope is not None:
+        found |= {
+            "rope.dimension_count": (shape.rope.dim, *UINT32),
+            "rope.freq_base": (shape.rope.theta, *FLOAT32),
+        }
+        if shape.rope.scaling.kind == "linear":
+            found |= {
+                "rope.scaling.type": ("linear", *STRING),
+                "rope.scaling.factor": (shape.rope.scaling.factor, *FLOAT32),
+            }
+    if shape.local_rope is not None:
+        found["rope.freq_base_swa"] = (shape.local_rope.theta, *FLOAT32)
+    if shape.window:
+        found["attention.sliding_window"] = (shape.window, *UINT32)
+    for key, value, neutral in (
+        ("attn_logit_softcapping", shape.attention_cap, 0.0),
+        ("final_logit_softcapping", shape.logit_cap, 0.0),
+        ("residual_scale", shape.residual_scale, 1.0),
+        ("logit_scale", 1 / shape.logit_scale, 1.0),
+    ):
+        if value != neutral:
+            found[key] = (value, *FLOAT32)
+    if model.family == "granite":
+        found["embedding_scale"] = (shape.embedding_scale, *FLOAT32)
+        found["attention.scale"] = (shape.attention_scale, *FLOAT32)
+    if shape.parallel or model.family == "gptneox":
+        found["use_parallel_residual"] = (shape.parallel, *BOOL)
     return {
         "general.type": ("model", *STRING),
         "general.name": (model.name, *STRING),
-        f"{arch}.block_count": (len(model.layers), *UINT32),
-        f"{arch}.context_length": (model.context, *UINT32),
-        f"{arch}.embedding_length": (model.hidden, *UINT32),
-        f"{arch}.feed_forward_length": (model.ffn, *UINT32),
-        f"{arch}.attention.head_count": (model.heads, *UINT32),
-        f"{arch}.attention.head_count_kv": (model.kv_heads, *UINT32),
-        f"{arch}.attention.key_length": (model.head_dim, *UINT32),
-        f"{arch}.attention.value_length": (model.head_dim, *UINT32),
-        f"{arch}.attention.layer_norm_rms_epsilon": (model.rms_eps, *FLOAT32),
-        f"{arch}.rope.dimension_count": (model.head_dim, *UINT32),
-        f"{arch}.rope.freq_base": (model.rope_theta, *FLOAT32),
-        f"{arch}.vocab_size": (model.vocab, *UINT32),
+        **{f"{arch}.{key}": value for key, value in found.items()},
     }
+
+
+def all_vectors(model):
+    """Names of the vectors that its layers have."""
+    return {n for its in model.graph.layer_shapes.values() for n, s in its.items() if len(s) == 1}
+
+
+def check_metadata(path, model, metadata):
+    """Refuse a model of which GGUF's keys do not say all."""
+    family = FAMILIES[model.family]
+    values = {key: value for key, (value, *_) in metadata.items()}
+    f = Fields(path, values, f"{family.called('gguf')[0]}.", model.shape.biased)
+    name = differing(model.shape, hyperparameters(family, f, model.vocab))
+    if name is not None:
+        raise UserError(
+            f"{path}: a GGUF file of a {family.title} cannot say that {name} is "
+            f"{brief(getattr(model.shape, name))}; give a GGUF file instead"
+        )
 
 
 def of_folder(path, model: Model) -> Content:
     """The content of a Hugging Face folder, which `model` was read from, but for the tokenizer:
-    weights as they are there, Q and K in the order that GGUF has for the family."""
-    folder, family, tensors = Folder(path), FAMILIES[model.family], {}
-    layout, shapes = layout_of(folder), model.graph.layer_shapes
+    weights as they are there, Q and K in the order that GGUF has for the family.
 
-    def add(name, matrix, rows=slice(None), order: Any = slice(None)):
-        count = len(range(*rows.indices(matrix.shape[0])))
-        tensors[name] = Source(
-            shape=(count, matrix.shape[1]), weights=lambda: matrix.weights()[rows][order]
+    Raises :exc:`~host.errors.UserError` for a family that GGUF does not have, and for what its
+    keys do not say.
+    """
+    folder, family = Folder(path), FAMILIES[model.family]
+    if not family.called("gguf"):
+        raise UserError(f"{path}: GGUF has no {family.title}; it stays a folder")
+    theirs, found = Tensors(folder, family, model.shape, 8), {}
+    metadata = metadata_of(model)
+    check_metadata(path, model, metadata)
+
+    def name(tensor, prefix=""):
+        names, suffix = family.file_names(tensor)
+        return f"{prefix}{names.gguf}.{suffix}"
+
+    def add(tensor, file, rows, prefix=""):
+        order = row_order(family, model.shape, tensor, family.interleaved)
+        count = file.shape[0] if rows is None else len(rows)
+        rows = np.arange(count) if rows is None else rows
+        rows = rows if order is None else rows[np.argsort(order)]
+        offset = np.float32(family.hf_gain_offset * (tensor in theirs.gains))
+        read = file.weights if len(file.shape) == 2 and hasattr(file, "weights") else file.floats
+        found[name(tensor, prefix)] = Source(
+            shape=(count, *file.shape[1:]), weights=lambda: read()[rows] + offset
         )
 
-    def gains(name, theirs):
-        tensor = folder.tensors[theirs]
-        tensors[name] = Source(shape=tensor.shape, weights=tensor.floats)
-
-    add("token_embd.weight", layout.matrix("model.embed_tokens", (model.vocab, model.hidden), 8))
-    for n in range(len(model.layers)):
-        prefix = f"model.layers.{n}."
-        for part, names in family.norms.items():
-            gains(f"blk.{n}.{names.gguf}.weight", f"{prefix}{names.hf}.weight")
-        for matrix, parts in layer_matrices(folder, layout, family, prefix, shapes, 8):
-            for part, rows in parts.items():
-                order = slice(None)
-                if part in family.interleaved:
-                    heads = shapes[part][0] // model.head_dim
-                    order = np.argsort(half_split(heads, model.head_dim))
-                add(f"blk.{n}.{family.linears[part].gguf}.weight", matrix, rows, order)
-    gains("output_norm.weight", "model.norm.weight")
+    matrix = model.vocab, model.hidden
+    add("embedding", theirs.matrix(family.outside["embedding"].hf, matrix, 8), None)
+    for n, kind in enumerate(model.graph.order):
+        its = theirs.layer(n, model.graph.layer_shapes[kind])
+        for tensor, (file, rows) in its.items():
+            add(tensor, file, rows, f"blk.{n}.")
+    for tensor, shape in model.graph.shapes.items():
+        if tensor not in ("embedding", "head"):
+            add(tensor, folder.find(theirs.name(tensor), shape), None)
     if not model.tied:
-        add("output.weight", layout.matrix("lm_head", (model.vocab, model.hidden), 8))
-    return Content(name=model.name, arch=family.gguf, metadata=metadata_of(model), tensors=tensors)
+        add("head", theirs.matrix(family.outside["head"].hf, matrix, 8), None)
+    arch = family.called("gguf")[0]
+    return Content(name=model.name, arch=arch, metadata=metadata, tensors=found)

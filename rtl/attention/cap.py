@@ -42,7 +42,7 @@ class ScoreCap(wiring.Component):
 
     def __init__(self, config):
         if not config.score_cap:
-            raise ValueError("config must have a score_cap")
+            raise ValueError(f"config must have a score_cap, not {config.score_cap!r}")
         self.config = config
         scores = stream.Signature(Score(config), always_ready=True)
         super().__init__({"enable": In(1), "i": In(scores), "o": Out(scores)})

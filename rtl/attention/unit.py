@@ -146,31 +146,9 @@ class AttentionUnit(wiring.Component):
                 ]
 
         word = Signal(max(Append.layout.size, Attend.layout.size), reset_less=True)
-        to_append = data.View(Append.layout, word[: Append.layout.size])
-        to_attend = data.View(Attend.layout, word[: Attend.layout.size])
-        line_shift = (config.lanes - 1).bit_length()
-        m.d.comb += [
-            append.command.p.value.eq(to_append.value),
-            append.command.p.heads.eq(to_append.heads),
-            append.command.p.addr.eq(to_append.addr),
-            append.command.p.stride.eq(to_append.stride),
-            append.command.p.position.eq(to_append.position),
-            sequence.command.p.heads.eq(to_attend.heads),
-            sequence.command.p.addr.eq(to_attend.addr),
-            sequence.command.p.stride.eq(to_attend.stride),
-            sequence.command.p.length.eq(to_attend.length),
-            sequence.command.p.window.eq(to_attend.window),
-            sequence.command.p.newest.eq(to_attend.newest),
-            queries.command.p.heads.eq(to_attend.heads),
-            queries.command.p.queries.eq(to_attend.queries),
-            output.command.p.heads.eq(to_attend.heads),
-            output.command.p.queries.eq(to_attend.queries),
-            output.command.p.dst.eq(to_attend.dst >> line_shift),
-            output.command.p.sums.eq(to_attend.sums >> line_shift),
-        ]
-
+        self.command(m, word, append, sequence, queries, output)
         if config.score_cap:
-            m.d.comb += cap.enable.eq(to_attend.cap)
+            m.d.comb += cap.enable.eq(data.View(Attend.layout, word[: Attend.layout.size]).cap)
 
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
@@ -198,3 +176,28 @@ class AttentionUnit(wiring.Component):
                     m.next = "IDLE"
 
         return m
+
+    def command(self, m, word, append, sequence, queries, output):
+        """Give the parts the fields of the instruction that `word` is."""
+        to_append = data.View(Append.layout, word[: Append.layout.size])
+        to_attend = data.View(Attend.layout, word[: Attend.layout.size])
+        line_shift = (self.config.lanes - 1).bit_length()
+        m.d.comb += [
+            append.command.p.value.eq(to_append.value),
+            append.command.p.heads.eq(to_append.heads),
+            append.command.p.addr.eq(to_append.addr),
+            append.command.p.stride.eq(to_append.stride),
+            append.command.p.position.eq(to_append.position),
+            sequence.command.p.heads.eq(to_attend.heads),
+            sequence.command.p.addr.eq(to_attend.addr),
+            sequence.command.p.stride.eq(to_attend.stride),
+            sequence.command.p.length.eq(to_attend.length),
+            sequence.command.p.window.eq(to_attend.window),
+            sequence.command.p.newest.eq(to_attend.newest),
+            queries.command.p.heads.eq(to_attend.heads),
+            queries.command.p.queries.eq(to_attend.queries),
+            output.command.p.heads.eq(to_attend.heads),
+            output.command.p.queries.eq(to_attend.queries),
+            output.command.p.dst.eq(to_attend.dst >> line_shift),
+            output.command.p.sums.eq(to_attend.sums >> line_shift),
+        ]

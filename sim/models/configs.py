@@ -9,9 +9,15 @@ __all__ = ["CONFIGS", "of_files"]
 
 
 def of_files(core, size="small"):
-    """A configuration of a core with the formats of files, and none of those that it has anyway."""
+    """A configuration of a core with the formats of files, none of those that it has anyway, and
+    Gemma 2's cap of scores.
+    """
     return replace(
-        get(size), name=f"{size}-{core}-files", core=core, formats=("U4", "S8", *ASKED_FOR)
+        get(size),
+        name=f"{size}-{core}-files",
+        core=core,
+        formats=("U4", "S8", *ASKED_FOR),
+        score_cap=50.0,
     )
 
 
@@ -95,8 +101,8 @@ CONFIGS = {
             columns=2,
             lanes=4,
             queries=3,
-            head_dim=128,
-            vector_words=8192,
+            head_dim=256,
+            vector_words=16384,
             act_groups=32,
             program_words=512,
             prefetch_beats=256,

@@ -20,7 +20,6 @@ from .toy import toy_model
 __all__ = ["Shape", "draw", "smaller"]
 
 
-FFN = 64  # the feed-forward size is a multiple of it
 HIDDEN_MOST = 512  # so that a step takes a fraction of a second
 FFN_MOST = 768
 VOCAB_MOST = 600
@@ -45,7 +44,7 @@ STACKS = sorted(
     {
         product.tensors
         for products in layer_products(
-            _graph(GROUP, hidden=GROUP, heads=1, kv_heads=1, ffn=FFN, vocab=1, layers=1)
+            _graph(GROUP, hidden=GROUP, heads=1, kv_heads=1, ffn=GROUP, vocab=1, layers=1)
         ).values()
         for product in products
     }
@@ -157,7 +156,7 @@ def draw(config, random):
         hidden=GROUP * _few(random, HIDDEN_MOST // GROUP),
         kv_heads=kv_heads,
         heads=kv_heads * _few(random, SHARE_MOST),
-        ffn=FFN * _few(random, FFN_MOST // FFN),
+        ffn=GROUP * _few(random, FFN_MOST // GROUP),
         vocab=_few(random, VOCAB_MOST),
         layers=layers,
         context=random.choice([KV_BLOCK, CONTEXT_MOST, _few(random, CONTEXT_MOST)]),
@@ -177,7 +176,8 @@ def draw(config, random):
 
 def smaller(shape):
     """Yield shapes that are smaller, or simpler, in one way."""
-    for name, step in ("layers", 1), ("ffn", FFN), ("hidden", GROUP), ("vocab", 1), ("context", 1):
+    for name in ("layers", "ffn", "hidden", "vocab", "context"):
+        step = GROUP if name in ("ffn", "hidden") else 1
         value = getattr(shape, name)
         if value > step:
             yield replace(shape, **{name: step * (value // step // 2)})

@@ -57,10 +57,11 @@ OWNERS = {
     "append": _owner("attention/append"),
     "arbiter": _owner("bus/arbiter bus/axi"),
     "attention": _owner(
-        "attention/unit attention/intake attention/output attention/products "
-        "attention/queries attention/sequence attention/tag bus/delay"
+        "attention/unit attention/blocks attention/intake attention/output attention/products "
+        "attention/queries attention/sequence attention/tag attention/window bus/delay"
     ),
     "best": _owner("linear/best"),
+    "cap": _owner("attention/cap"),
     "combine": _owner("linear/combine"),
     "control": _owner("control/control"),
     "core": _owner(

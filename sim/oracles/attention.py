@@ -149,13 +149,14 @@ def attend(q, q_exponent, k, k_exponent, v, v_exponent, start=0, limit=0.0):
 
     Weights are off by 2^-10 ln 2 for the score, and 2^-16 for the table. They are integers, of
     which 2^15 stands for the largest score's power of two: each loses less than one by its shift,
-    and the sums one more in each block. A cap adds 1.35 * 2^-10 to the first of these. In the numerators, one is 2^-15 of the largest weight times
+    and the sums one more in each block. In the numerators, one is 2^-15 of the largest weight times
     the scale of a value, and each position's counts as often as its value says. Then both sums are
-    rounded to fp32: 2^-24.
+    rounded to fp32: 2^-24. A cap puts scores off by 1.35 * 2^-10 more.
     """
     query, key, value = real(q, q_exponent, 16), real(k, k_exponent, 8), real(v, v_exponent, 8)
     score = clipped(query @ key.T)
-    # Of queries with scores that are limited or capped, which attention in PyTorch is not, they are the mask.
+    # Of queries with scores that are limited or capped, which attention in PyTorch is not, they are
+    # the mask.
     score = capped_to(score, limit) if limit else score
     beyond = (score != query @ key.T).any(-1, keepdim=True)
     attended = F.scaled_dot_product_attention(

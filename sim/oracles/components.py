@@ -105,6 +105,7 @@ MOVES = {
     "rtl/vector/memory.py": "memory",
     "rtl/vector/walk.py": "addresses of an operand",
     "rtl/attention/append.py": "writes keys and values as they come",
+    "rtl/attention/blocks.py": "addresses of blocks",
     "rtl/attention/intake.py": "names the beats of the cache",
     "rtl/attention/queries.py": "memory of queries",
     "rtl/attention/sequence.py": "order of the cache's blocks",

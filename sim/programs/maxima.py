@@ -25,8 +25,9 @@ class Maxima:
     Attributes
     ----------
     grown : set of :class:`bool`
-        Of the heads and queries of all ATTENDs: whether the running maximum of the scores grows
-        behind the first block. Nothing is said of a head that has one block.
+        Of the heads and queries of all ATTENDs that have no window and no cap: whether the running
+        maximum of the scores grows behind the first block. Nothing is said of a head that has one
+        block.
     """
 
     def __init__(self, machine):
@@ -43,7 +44,8 @@ class Maxima:
             case Attend():
                 for head in range(insn.heads):
                     groups = [self._queries.popleft() for _ in range(insn.queries)]
-                    self._attend(insn.addr + head * insn.stride, insn.length, groups)
+                    if not (insn.window or insn.cap):
+                        self._attend(insn.addr + head * insn.stride, insn.length, groups)
 
     def _attend(self, addr, length, groups):
         length = min(length, BLOCKS * KV_BLOCK)

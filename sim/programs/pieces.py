@@ -6,6 +6,7 @@ which it is not yet known whether they are legal where they go; or None.
 
 from dataclasses import replace
 
+from rtl.spec import kv
 from rtl.spec.config import GROUP, KV_BLOCK
 from rtl.spec.formats import stream_units
 from rtl.spec.isa import (
@@ -298,7 +299,7 @@ def most_heads(config):
 
 def attend(made):
     random, config, world = made.random, made.config, made.world
-    block, dim, lanes = config.kv_block_units, config.head_dim, config.lanes
+    block = config.kv_block_units
     most = most_heads(config)
     heads, queries = random.randint(1, 3), random.randint(1, min(config.queries, 15))
     length = random.choice(
@@ -308,10 +309,11 @@ def attend(made):
         heads, queries, length = made.edge(1, most), 1, random.randint(1, 2)
     elif world.long and made.rarely(15):
         heads, queries, length = 1, 1, random.choice([POSITIONS, random.randint(1, POSITIONS)])
+    if random.random() < 0.4:
+        return attend_window(made, heads, queries, length)
     # Of a query of usual numbers, and blocks that begin where those of the cache do, scores differ
     # by little; elsewhere exponents are any bytes.
     usual = random.random() < 0.6
-    count = heads * queries
     reach = -(-length // KV_BLOCK) * block
     top = min(CACHE, (world.end - reach) // max(heads - 1, 1))
     stride = random.choice([n for n in ((0, block) if usual else (0, 1, block, top)) if n <= top])
@@ -322,6 +324,39 @@ def attend(made):
     blocks = (world.cache[1] - world.cache[0] - reach) // block
     if usual and blocks >= 0:
         addr = world.cache[0] + block * random.randint(0, blocks)
+    attend = Attend(heads=heads, queries=queries, length=length, stride=stride, addr=addr)
+    return attended(made, replace(attend, newest=random.getrandbits(32)), usual)
+
+
+def attend_window(made, heads, queries, length):
+    """ATTEND to a window, in rings that have as many blocks as it needs, or some more."""
+    random, (first, end), block = made.random, made.world.cache, made.config.kv_block_units
+    most = largest(Attend, "window")
+    window = random.choice([1, 31, 32, 33, length, random.randint(1, 200), made.edge(1, most)])
+    blocks = kv.ring_blocks(length, window) + random.choice([0, 0, 1, 2])
+    stride = blocks * block
+    if heads * stride > made.world.end:
+        return None
+    addr = made.edge(0, made.world.end - heads * stride)
+    usual = heads * stride <= end - first and random.random() < 0.6
+    if usual:
+        addr = first + block * random.randint(0, (end - first - heads * stride) // block)
+    attend = Attend(
+        heads=heads,
+        queries=queries,
+        length=length,
+        window=window,
+        stride=stride,
+        addr=addr,
+        newest=addr + block * made.edge(0, blocks - 1),
+    )
+    return attended(made, attend, usual)
+
+
+def attended(made, attend, usual):
+    """An ATTEND with what it writes, and QUANT of its queries: of `usual` numbers, or of any."""
+    random, config, heads, queries = made.random, made.config, attend.heads, attend.queries
+    dim, lanes, count = config.head_dim, config.lanes, heads * queries
     quant = heads_quantized(made, Dest.QUERY, count)
     numerators, denominators = count * dim, count * lanes
     dst, sums = made.place(numerators, lanes), made.place(denominators, lanes)
@@ -330,15 +365,7 @@ def attend(made):
         quant = Quant(dest=Dest.QUERY, outer=count, inner=dim, a=config.vector_words - dim)
     return quant and [
         *calmed(made, quant, odds=usual),
-        Attend(
-            heads=heads,
-            queries=queries,
-            length=length,
-            stride=stride,
-            addr=addr,
-            dst=dst,
-            sums=sums,
-        ),
+        replace(attend, dst=dst, sums=sums, cap=random.getrandbits(1) if config.score_cap else 0),
     ]
 
 

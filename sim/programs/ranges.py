@@ -163,6 +163,11 @@ LIMITED = {
     (Attend, "addr"): (lambda c, w: range(w.end - c.kv_block_units + 1), DRAM),
     (Attend, "stride"): (lambda c, w: range(w.end - c.kv_block_units + 1), "the world's DRAM"),
     (Attend, "length"): (lambda c, w: range(1, POSITIONS + 1), f"{COUNT}; rule `positions`"),
+    (Attend, "newest"): (lambda c, w: range(w.end - c.kv_block_units + 1), DRAM),
+    (Attend, "cap"): (
+        lambda c, w: range(2 if c.score_cap else 1),
+        "the configuration's `score_cap`",
+    ),
     (Attend, "dst"): (lambda c, w: _words(c, w, c.head_dim, c.lanes), f"{WORDS}; rule `align`"),
     (Attend, "sums"): (lambda c, w: _words(c, w, c.lanes, c.lanes), f"{WORDS}; rule `align`"),
 }
@@ -240,6 +245,8 @@ def counted(insn, config):
             none = ["dst", "stride"] if insn.best else []
             if not insn.column and config.columns > 1:
                 none.append("stride")
-        case Append() | Attend():
+        case Append():
             none = ["stride"] if insn.heads == 1 else []
+        case Attend() if not insn.window:
+            none = ["newest"] + ["stride"] * (insn.heads == 1)
     return {name: value for name, value in out.items() if name not in none}

@@ -25,10 +25,10 @@ def scores(q, q_exponent, k, k_exponent):
 
 
 def capped(scores, cap):
-    """Scores on straight pieces of cap * tanh(scores / cap): 1024 of them, of as few of them as
-    are a power of two and reach where the curve is flat, to half of one.
+    """Scores on 1024 straight pieces of cap * tanh(scores / cap).
 
-    A piece's ends are the curve's, but for a 16th of its second derivative, in eighths.
+    A piece is a power of two long, the least with which they reach where the curve is flat, to half
+    a step. Its ends are the curve's, less a 16th of its second derivative, in eighths of a step.
     """
     limit = cap * math.log2(math.e) * 1024
     size = 1
@@ -106,8 +106,7 @@ def attend(q, k, v, start=0, cap=0.0):
     numerators and denominators, float32.
     """
     parts = quantize(q, q.shape[-1], 16), quantize(k, k.shape[-1]), quantize(v, v.shape[-1])
-    return attend_quantized(
-        *(x.to(int64) for values, exponent in parts for x in (values, exponent[:, 0])),
-        start=start,
-        cap=cap,
+    (q, q_exponent), (k, k_exponent), (v, v_exponent) = (
+        (values.to(int64), exponent[:, 0].to(int64)) for values, exponent in parts
     )
+    return attend_quantized(q, q_exponent, k, k_exponent, v, v_exponent, start, cap)

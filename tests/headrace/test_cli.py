@@ -249,6 +249,7 @@ def test_eval_on_the_functional_model(model, capsys, tmp_path, monkeypatch):
     assert code == 0 and list(result) == [
         "positions",
         "top1_agreement",
+        "kl",
         "perplexity",
         "reference_perplexity",
         "change_error",

@@ -93,6 +93,8 @@ def small_image():
             "layers": 1,
             "hidden": 32,
             "kv_heads": 1,
+            "kv_blocks": [(1, 1, 0)],
+            "logit_cap": 0.0,
         },
     )
 

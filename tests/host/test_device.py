@@ -36,7 +36,7 @@ def test_step_offers_tokens_only(vocab):
     best = np.full((BEST, 2), (0xFF7FFFFF, 0), np.uint32)
     best[:found, 0], best[:found, 1] = 0x40000000 - np.arange(found), np.arange(found)[::-1]
     device = Registers(get("small"), best)
-    device.image = SimpleNamespace(vocab=vocab)
+    device.image = SimpleNamespace(vocab=vocab, model={"logit_cap": 0.0})
     step = device.step([1], 0, True)
     assert step.ids.tolist() == list(range(found))[::-1]
     assert step.logits.view(np.uint32).tolist() == best[:found, 0].tolist()
@@ -77,7 +77,7 @@ def test_cycles_have_two_words(cycles):
         REGISTERS["WEIGHT_BEATS"].address: most,
         REGISTERS["STARVED"].address: most - 1,
     }
-    device.image = SimpleNamespace(vocab=1)
+    device.image = SimpleNamespace(vocab=1, model={"logit_cap": 0.0})
     for head in (False, True):
         step = device.step([1], 0, head)
         assert (step.cycles, step.weight_beats, step.starved) == (cycles, most, most - 1)

@@ -8,7 +8,8 @@ from time import sleep
 import numpy as np
 import pytest
 
-from headrace.studies.large_file import CONFIG, Shape, write
+from headrace.studies.large_file import CONFIG, shape_of
+from headrace.studies.random_weights import write
 from host.errors import UserError
 from mapper import linear as linear_module
 from mapper.compile import compile_model
@@ -155,7 +156,7 @@ def test_errors_come_from_threads():
 def test_memory(tmp_path, monkeypatch):
     """Compiling takes less memory than a matrix, and much less than the image."""
     monkeypatch.setattr(linear_module, "SPAN", 1 << 18)
-    write(path := tmp_path / "m.gguf", Shape(1, 4))
+    write(path := tmp_path / "m.gguf", shape_of(1, 4))
     model = load(path)
     tracemalloc.start()
     try:

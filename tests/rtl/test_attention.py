@@ -5,6 +5,7 @@ import pytest
 
 from host.configurations import named
 from rtl.attention.append import KvAppend
+from rtl.attention.cap import ScoreCap
 from rtl.attention.products import ProductArray, sum_latency
 from rtl.attention.scores import BIAS, MAX_LEFT
 from rtl.attention.softmax import EXP2
@@ -40,3 +41,10 @@ def test_sums(beat_bits, latency):
     config = Config(name="test", beat_bits=beat_bits, columns=1, lanes=4)
     assert sum_latency(config) == latency
     assert len(ProductArray(config).sums[0]) == 24 + (beat_bits // 8 - 1).bit_length()
+
+
+def test_no_cap():
+    """It is not built, and nothing is to be configured without it."""
+    config = Config(name="test", beat_bits=128, columns=1, lanes=4)
+    with pytest.raises(ValueError, match="^config must have a score_cap, not 0.0$"):
+        ScoreCap(config)

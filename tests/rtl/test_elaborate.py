@@ -11,9 +11,11 @@ from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 import rtl
+from rtl.attention.cap import ScoreCap
 from rtl.spec.config import CONFIGS, CORES, Config
 from rtl.spec.formats import ROW_SCALED
 from rtl.spec.isa import WeightFormat
+from rtl.spec.score_cap import MAX_CAP, MIN_CAP
 
 
 CONFIGURATIONS = {
@@ -26,6 +28,7 @@ CONFIGURATIONS = {
             lanes=2,
             queries=1,
             head_dim=64,
+            score_cap=MIN_CAP,
             vector_words=64,
             act_groups=2,
             program_words=16,
@@ -38,6 +41,7 @@ CONFIGURATIONS = {
             lanes=16,
             queries=8,
             head_dim=256,
+            score_cap=MAX_CAP,
             vector_words=1 << 18,
             act_groups=1024,
             program_words=4096,
@@ -94,8 +98,10 @@ def components():
 
 
 def configurations(cls):
-    """Those that a component is tried with. A whole linear unit has all cores within."""
-    yield from CONFIGURATIONS.values()
+    """Those that a component is tried with. A whole linear unit has all cores within; what caps
+    scores needs a cap.
+    """
+    yield from (c for c in CONFIGURATIONS.values() if cls is not ScoreCap or c.score_cap)
     folder, _, name = cls.__module__.removeprefix("rtl.").partition(".")
     if folder in ("linear", "cores"):
         cores = CORES if name == "unit" else [name if name in CORES else "lut"]

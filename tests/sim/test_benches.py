@@ -2,8 +2,9 @@
 
 import pytest
 
+from rtl.attention.sequence import BlockSequence
 from sim.harness import runner
-from sim.harness.build import cases, units
+from sim.harness.build import BenchError, build, cases, units
 
 
 ALL = [(unit, case) for unit in units() for case in cases(unit)]
@@ -13,3 +14,17 @@ ALL = [(unit, case) for unit in units() for case in cases(unit)]
 @pytest.mark.parametrize("unit, case", ALL, ids=[f"{unit}-{case}" for unit, case in ALL])
 def test_bench(unit, case):
     assert runner.run(unit, case) > 0
+
+
+@pytest.mark.seconds(10)
+def test_keys_before_a_window_matter(monkeypatch):
+    """The bench fails if attention takes the keys that it reads of a first block, and must skip."""
+    emit = BlockSequence.emit
+
+    def unskipped(self, *phase):
+        return [*emit(self, *phase), self.phase.p.skip.eq(0)]
+
+    monkeypatch.setattr(BlockSequence, "emit", unskipped)
+    wrong = build("attention", "small", variant="unskipped")
+    with pytest.raises(BenchError, match="attends_to_windows"):
+        runner.simulate(wrong, only="attends_to_windows$")

@@ -48,7 +48,7 @@ def test_configurations():
         "columns": 5,
         "lanes": 4,
         "queries": 5,
-        "head_dim": 2,
+        "head_dim": 3,
         "vector_words": 3,
         "act_groups": 3,
         "prefetch_beats": 5,

@@ -56,6 +56,24 @@ def test_legal():
     verify(CONFIG, made.memory, UNITS, (CACHE, UNITS), words(LEGAL.values()), 64, 4)
 
 
+BLOCK = CONFIG.kv_block_units
+
+
+def in_ring(**fields):
+    """The program with an ATTEND to a window of four positions, in a ring of two blocks."""
+    ring = {"window": 4, "stride": 2 * BLOCK, "newest": CACHE + BLOCK, "length_reg": 0}
+    return changed("attend", **{**ring, "length": 40, **fields})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"newest": CACHE}, {"length": 32, "stride": BLOCK, "newest": CACHE}, {"window": 33}],
+)
+def test_legal_ring(fields):
+    """A window that begins anywhere in a block fits; and a context that is as short as the ring."""
+    run(in_ring(**fields))
+
+
 NOTHING = Scalar()
 
 # Programs by the rule that they break.
@@ -142,6 +160,15 @@ ILLEGAL = {
         changed("attend", length=POSITIONS + 1, length_reg=0),
         changed("attend", length=POSITIONS),
     ],
+    "ring": [
+        in_ring(stride=BLOCK + 1),
+        in_ring(newest=CACHE - BLOCK),
+        in_ring(newest=CACHE + 2 * BLOCK),
+        in_ring(newest=CACHE + 1),
+        in_ring(window=4, stride=BLOCK, length=33),
+        in_ring(stride=0),
+    ],
+    "cap": [changed("attend", cap=1)],
     "align": [
         changed("load", dst=4),
         changed("add", d=2),
@@ -182,6 +209,8 @@ ILLEGAL = {
         changed("append", addr=UNITS),
         changed("attend", addr=UNITS - 64),
         changed("attend", heads=2, queries=1, stride=(1 << 24) - 1),
+        in_ring(addr=UNITS - BLOCK, newest=UNITS - BLOCK),
+        in_ring(heads=4, queries=1, stride=4 * BLOCK),
     ],
     "area": [
         changed("load", addr=CACHE - 15),

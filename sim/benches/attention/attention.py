@@ -1,5 +1,7 @@
 """Attention unit: Append and Attend against a KV cache."""
 
+from dataclasses import replace
+
 import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
@@ -228,12 +230,12 @@ async def attends_to_windows(dut):
     """
     config = CASES[case()]().config
     await start(dut)
-    for latency, stall in [(0, 0), (20, 0.3)]:
+    about = [(window, window + more) for window in WINDOWS for more in MORE if window + more]
+    turns = [(WINDOWS[-1], 2 * WINDOWS[-1])] * 8  # more than the ring has blocks
+    for latency, stall, cases in [(20, 0.3, about), (0, 0, turns)]:
         bench = Bench(dut, config, latency=latency, stall=stall)
         bench.start()
-        about = [(window, window + more) for window in WINDOWS for more in MORE if window + more]
-        turns = [(WINDOWS[-1], 2 * WINDOWS[-1])] * 8  # more than the ring has blocks
-        for n, (window, length) in enumerate([*about, *turns]):
+        for n, (window, length) in enumerate(cases):
             style = ["real", "leap", "real", "wild"][n % 4]
             heads = 3 if window < 3 else 2
             cache = Cache(config, bench.numbers, heads, config.queries, length, style, window)
@@ -242,6 +244,29 @@ async def attends_to_windows(dut):
             dut._log.info("latency %d, stall %.1f: %s, %s", latency, stall, style, insn)
             await bench.attend(cache, insn)
         bench.stop()
+
+
+@cocotb.test()
+async def attends_to_all_after_a_window(dut):
+    """A cache without a window does not turn where the next head's ring would."""
+    config = CASES[case()]().config
+    await start(dut)
+    bench = Bench(dut, config)
+    bench.start()
+    for window, length in [(1, 40), (33, 33), (100, 300)]:
+        cache = Cache(config, bench.numbers, 2, config.queries, length, "real", window)
+        ring = bench.place(cache)
+        bench.store(cache, ring, range(cache.start, length))
+        await bench.attend(cache, ring)
+        cache = Cache(config, bench.numbers, 1, config.queries, 100, "real")
+        insn = replace(
+            bench.place(cache),
+            # The second block is the last of that ring.
+            addr=ring.addr + (ring.heads + 1) * ring.stride - 2 * config.kv_block_units,
+        )
+        bench.store(cache, insn, range(100))
+        await bench.attend(cache, insn)
+    bench.stop()
 
 
 @cocotb.test()

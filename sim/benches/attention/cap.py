@@ -11,7 +11,7 @@ from rtl.attention.cap import ScoreCap
 from rtl.attention.scores import Score
 from rtl.spec.config import Config
 from rtl.spec.numbers import SCORE_BITS
-from rtl.spec.score_cap import MAX_CAP, MIN_CAP, PIECES, curve
+from rtl.spec.score_cap import MIN_CAP, PIECES, curve
 from sim.harness.bench import case, cycles, from_bits, rng, start, to_bits
 from sim.oracles.attention import CAPPED
 
@@ -44,7 +44,7 @@ class Ports(wiring.Component):
         return m
 
 
-CAPS = {"gemma": 50.0, "least": float(MIN_CAP), "most": float(MAX_CAP)}
+CAPS = {"gemma": 50.0, "least": float(MIN_CAP)}
 CONFIGS = {
     name: Config(name=name, beat_bits=128, columns=1, lanes=4, queries=2, score_cap=cap)
     for name, cap in CAPS.items()

@@ -5,12 +5,13 @@ import re
 import numpy as np
 import pytest
 
-from headrace.studies.large_file import CONFIG, Memory, Shape, compiled, write
+from headrace.studies.large_file import CONFIG, Memory, compiled, shape_of
+from headrace.studies.random_weights import write
 from host.image.image import Image
 from mapper.read.find import load
 
 
-SHAPE = Shape(2, 8)
+SHAPE = shape_of(2, 8)
 
 
 @pytest.fixture(scope="module")

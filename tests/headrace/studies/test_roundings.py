@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from headrace.studies import roundings as study
-from headrace.studies.roundings import ROUNDINGS, Rounding, compared, int8, rounded_losses
+from headrace.studies.roundings import ROUNDINGS, Rounding, int8, rounded_losses
 from mapper.compile import compile_model
 from sim.functional import ModelDevice
 from sim.models.toy import toy_model
-from sw_ref.evaluation import EVALUATION, float32_losses, machine_losses
+from sw_ref.evaluation import EVALUATION, compared
 from tests.mapper import synthetic
 
 
@@ -19,22 +19,23 @@ TEXTS = [[5, 17, 80, 3, 42, 9, 66, 1, 30, 11, 90, 7], [4, 8, 15, 16, 23, 42]]
 def test_each_is_measured():
     """Nothing rounded is float32; all together are about as far from it as the machine is."""
     model = toy_model()
-    reference = float32_losses(model, TEXTS)
-    np.testing.assert_array_equal(rounded_losses(model, TEXTS, Rounding()), reference)
+    device = ModelDevice(EVALUATION)
+    device.load(compile_model(model, EVALUATION, context=32))
+    measured = compared(model, device, TEXTS)
+    reference = measured.reference
+    np.testing.assert_allclose(rounded_losses(model, TEXTS, Rounding()), reference, atol=1e-5)
     found = {
         name: np.abs(rounded_losses(model, TEXTS, its) - reference).mean()
         for name, its in ROUNDINGS.items()
     }
     assert 0 < found["integer scales"] < found["activations"] < found["all three"]
     assert 0 < found["keys and values"]
-    device = ModelDevice(EVALUATION)
-    device.load(compile_model(model, EVALUATION, context=32))
-    machine = np.abs(machine_losses(device, TEXTS) - reference).mean()
+    machine = np.abs(measured.losses - reference).mean()
     assert 0.5 < found["all three"] / machine < 2
 
 
 def test_changes_are_relative_to_float32():
-    rows = list(compared(toy_model(), TEXTS))
+    rows = list(study.compared(toy_model(), TEXTS))
     assert [name for name, *_ in rows] == [*ROUNDINGS]
     assert rows[0][2:] == (0, 0)
     for _, perplexity, change, error in rows[1:]:

@@ -99,12 +99,12 @@ def written(path, about, memory=IMAGE.memory):
         *(
             (
                 lambda p, n=n: written(p, {"format": n, "speed": 3}),
-                f"expected image format 5, found {n}. Compile the model again",
+                f"expected image format 6, found {n}. Compile the model again",
             )
-            for n in (1, 2, 3, 4, 99)
+            for n in (1, 2, 3, 4, 5, 99)
         ),
-        (lambda p: written(p, {"speed": 3}), "image metadata is not of format 5: "),
-        (lambda p: written(p, {"format": 5}), "the file is damaged: it has no seal. "),
+        (lambda p: written(p, {"speed": 3}), "image metadata is not of format 6: "),
+        (lambda p: written(p, {"format": 6}), "the file is damaged: it has no seal. "),
         (lambda p: p.mkdir(), "must be a file, not a folder"),
         (lambda p: os.mkfifo(p), "must be a file, not a folder"),
         (lambda p: p.symlink_to(p), "cannot be read: "),

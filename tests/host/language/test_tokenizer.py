@@ -6,7 +6,8 @@ import pytest
 import tokenizers
 
 from host.errors import UserError
-from host.language.tokenizer import TextStream, Tokenizer
+from host.language.text_stream import TextStream
+from host.language.tokenizer import Tokenizer
 from mapper.read.gguf_model import read
 from tests.mapper import synthetic
 
@@ -193,11 +194,23 @@ def test_chat_template_fails(tiny, template):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"model": "llama"}, "its model must be 'gpt2'"),
-        ({"pre": "tekken"}, "its pre-tokenizer must be gpt-2 or smollm or llama-bpe, not 'tekken'"),
+        ({"model": "bert"}, r"its model must be 'gpt2' \(byte-level BPE\), .*, not 'bert'"),
+        ({"model": "rwkv"}, "its model must be .*'llama' .* or 't5' .*, not 'rwkv'"),
+        ({"model": "llama"}, "it must have a token for each byte, or one that stands for"),
+        ({"model": "t5"}, "it must have a token that stands for what has none"),
+        ({"pre": "minicpm"}, "its pre-tokenizer must be gpt-2, phi-2, .*, default, not 'minicpm'"),
+        ({"merges": []}, "it must have merges, there are none"),
         ({"merges": ["he"]}, "a merge must join two tokens to a third, not 'he'"),
         ({"merges": ["h zz"]}, "a merge must join two tokens to a third, not 'h zz'"),
-        ({"tokens": ["a", "a"]}, "every token must appear once"),
+        (
+            {"tokens": ["a", "a"], "types": [1, 1]},
+            "every token must appear once, 'a' appears again",
+        ),
+        ({"types": [1]}, "each of its 288 tokens must have a type, not 1"),
+        ({"scores": [1.0]}, "each of its 288 tokens must have a score, not 1"),
+        ({"scores": [float("nan")] * 288}, "the scores of its tokens must be finite"),
+        ({"tokens": [1] * 288}, "its tokens must be text"),
+        ({"merges": [["h", "e"]]}, "its merges must be text"),
     ],
 )
 def test_damaged(change, message):

@@ -62,6 +62,7 @@ def image_of(units=300, config=SMALL, seed=0, behind=50):
         program=3,
         length=5,
         vocab=1000,
+        model={"logit_cap": 0.0},
     )
 
 

@@ -79,7 +79,12 @@ def test_shape(tmp_path):
         model.vocab,
         model.context,
     ) == (2, 64, 2, 1, 64, 128, 288, 256)
-    assert (model.eos, model.bos, model.tied, model.shape.rope.theta) == ((2,), None, True, 10000.0)
+    assert (model.eos, model.bos, model.tied, model.shape.rope.theta) == (
+        (2, 0),
+        None,
+        True,
+        10000.0,
+    )
     assert model.embedding is model.head
 
 

@@ -34,6 +34,8 @@ WRONG = [
     ("lanes",          (1, 3, 32, None),       "lanes must be a power of two from 2 to 16"),
     ("queries",        (0, 17, 2.0),           "queries must be from 1 to 16"),
     ("head_dim",       (32, 96, 512),          "head_dim must be one of 64, 128, 256"),
+    ("score_cap",      (-1, 0.5, 101, float("nan"), "50", None),
+     "score_cap must be 0, or from 1 to 100"),
     ("vector_words",   (32, 8000, 1 << 19),
      "vector_words must be a power of two from 64 to 262144"),
     ("act_groups",     (1, 48, 2048),          "act_groups must be a power of two from 2 to 1024"),
@@ -216,6 +218,7 @@ CHANGES = {
     "lanes": (8, True),
     "queries": (4, True),
     "head_dim": (128, True),
+    "score_cap": (50.0, True),
     "vector_words": (4096, True),
     "act_groups": (128, True),
     "program_words": (512, True),
@@ -236,6 +239,11 @@ def test_digest(field):
     other = replace(SMALL, **{field: value})
     assert other != SMALL
     assert (other.digest != SMALL.digest) is changes
+
+
+def test_one_digest_of_a_cap():
+    """However it is written."""
+    assert replace(SMALL, score_cap=50).digest == replace(SMALL, score_cap=50.0).digest
 
 
 def test_digest_names_the_instruction_set(monkeypatch):

@@ -111,6 +111,7 @@ def test_relative():
         "length": "length_reg",
         "dst": "dst_reg",
         "sums": "sums_reg",
+        "newest": "newest_reg",
     }
     assert Halt.relative == {}
 

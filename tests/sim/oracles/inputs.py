@@ -69,6 +69,7 @@ INPUTS = {
     "vector.SILU": (floats(50), floats(50)[::-1], floats(50, seed=2)),
     "vector.ROTARY": tuple(floats(50, seed=n) for n in range(4)),
     "attention.SCORES": HEADS,
+    "attention.CAPPED": (ints(1 << 18, 2, 40), 50.0),
     "attention.WEIGHTS": (ints(4000, 2, 40), exponents(40)),
     "attention.ACCUMULATE": (abs(ints(3, 4, 2, 1)), ints(1 << 20, 4, 2, 64)),
     "attention.ATTEND": (*HEADS, ints(127, 40, 64), exponents(40)),
@@ -108,6 +109,7 @@ MISREAD = {
     "vector.SILU": ("up is not scaled", lambda g, up, s: (g, up / s, s)),
     "vector.ROTARY": ("turned back", lambda low, high, cos, sin: (low, high, cos, -sin)),
     "attention.SCORES": ("half an exponent", lambda q, e, k, f: (q, e, k, f + 1)),
+    "attention.CAPPED": ("another cap", lambda score, cap: (score, cap + 1)),
     "attention.WEIGHTS": ("no fraction", lambda score, e: (score & ~1023, e)),
     "attention.ACCUMULATE": ("a shift too far", lambda shifts, sums: (shifts + 1, sums)),
     "attention.ATTEND": (

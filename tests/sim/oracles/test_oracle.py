@@ -75,6 +75,7 @@ WITHIN = {
     "linear.LINEAR": 0.2,
     "vector.QUANTIZE": 2**-7,
     "attention.SCORES": 1e-3,
+    "attention.CAPPED": 1e-4,
     "attention.WEIGHTS": 1e-2,
     "attention.ACCUMULATE": 1e-4,
     "attention.ATTEND": 1e-2,

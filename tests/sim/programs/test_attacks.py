@@ -121,6 +121,12 @@ ATTACKS = {
         [groups(Dest.QUERY), Append(heads=1, addr=FIRST)],
     ],
     "positions": [attend(length=(1 << 17) - 1, addr=FIRST)],
+    "ring": [
+        attend(length=70, addr=FIRST, window=40, stride=BLOCK, newest=FIRST),
+        attend(length=70, addr=FIRST, window=40, stride=4 * BLOCK, newest=LAST),
+        attend(length=65000, addr=FIRST, window=64000, newest=3),
+    ],
+    "cap": [attend(length=40, addr=FIRST, cap=1)],
     "token": [
         [Sync(unit=Unit.LINEAR, take=3)],
         [*[Sync(unit=Unit.LOAD, give=3)] * 300, *[Sync(unit=Unit.VECTOR, take=3)] * 300],

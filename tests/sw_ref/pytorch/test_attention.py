@@ -5,10 +5,30 @@ import pytest
 import torch
 
 from sw_ref import numerics
-from sw_ref.attention import attend
+from sw_ref.attention import attend, capped
 from sw_ref.pytorch import attention as torch_attention
 
 from .test_ops import same
+
+
+@pytest.mark.parametrize("cap", [1.0, 2.5, 50.0, 100.0])
+def test_capped(cap):
+    scores = np.random.default_rng(3).integers(-(1 << 23), 1 << 23, (2, 20000))
+    scores[1] >>= 5
+    scores[0, :4] = -(1 << 23), (1 << 23) - 1, 0, -1
+    same(capped(scores, cap), torch_attention.capped(torch.from_numpy(scores), cap))
+
+
+@pytest.mark.parametrize("start, cap", [(1, 0.0), (31, 50.0), (33, 0.0)])
+@pytest.mark.parametrize("length", [1, 31, 33, 70])
+def test_attend_from_a_position(start, cap, length):
+    rng = np.random.default_rng(length)
+    q, k, v = (rng.integers(-127, 128, (n, 64)) for n in (3, length, length))
+    qe, ke, ve = (rng.integers(120, 132, n) for n in (3, length, length))
+    parts = 200 * q, qe, k, ke, v, ve
+    got = torch_attention.attend_quantized(*map(torch.from_numpy, parts), start, cap)
+    for a, b in zip(attend(*parts, start, cap), got):
+        same(a, b)
 
 
 @pytest.mark.parametrize("length", [1, 31, 32, 33, 100])

@@ -8,6 +8,7 @@ import torch
 
 from mapper.compile import compile_model
 from mapper.families import FAMILIES
+from mapper.needs import needs
 from mapper.passes import lowerable
 from mapper.plan import centre_shift, plan_of, stack
 from mapper.quantize import integer_groups
@@ -18,7 +19,7 @@ from rtl.spec.isa import WeightFormat
 from sim.models.toy import toy_model
 from sw_ref.graph import Graph, Repeat, Scale
 from sw_ref.machine import Machine
-from sw_ref.pytorch.interpreter import Float32, MachineArithmetic
+from sw_ref.pytorch.interpreter import Float32, MachineArithmetic, capped
 
 
 CONFIGS = {
@@ -94,6 +95,22 @@ def same_as_pytorch(config, model, length=37):
 @pytest.mark.parametrize("tied", [True, False])
 def test_program_equals_pytorch(name, tied):
     same_as_pytorch(CONFIGS[name], toy_model(tied=tied, heads=6, kv_heads=2))
+
+
+@pytest.mark.seconds(5)
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        dict(ffn=96),
+        dict(hidden=32, ffn=32 * 1023, layers=1, kv_heads=1),  # as many groups as there can be
+        dict(heads=4, kv_heads=2, head_dim=256),
+    ],
+    ids=["odd", "deep", "long heads"],
+)
+def test_sizes_equal_pytorch(sizes):
+    model = toy_model(**sizes)
+    need = needs(model, CONFIGS["odd"])
+    same_as_pytorch(replace(CONFIGS["odd"], **need.values(need.lacking(CONFIGS["odd"]))), model, 4)
 
 
 @pytest.mark.seconds(1)
@@ -205,10 +222,12 @@ def test_machine_arithmetic_is_near_float32(family):
         q = integer_groups(linear)
         return integers(q.format, q.codes, q.scale, q.centre, q.centre_shift), q.row_scale
 
-    machine = MachineArithmetic(model, of)(ids)
+    machine = capped(MachineArithmetic(model, of)(ids), model.shape.logit_cap)
     error = (machine - exact).norm() / exact.norm()
-    assert error < 0.08  # int8 activations through two layers of sharp random weights
-    assert torch.nn.functional.cosine_similarity(machine, exact).min() > 0.995
+    # int8 activations through two layers of sharp random weights; of others more, or biases too.
+    assert error < (0.08 if family == "llama" else 0.1)
+    near = torch.nn.functional.cosine_similarity(machine, exact).min()
+    assert near > (0.995 if family == "llama" else 0.985)
 
 
 @pytest.mark.seconds(1)

@@ -1,0 +1,97 @@
+"""A small model of each family on the simulated FPGA: logits, DRAM and vector memory are those of
+the functional machine, step by step, while the DRAM's bus pauses at random.
+
+`make test` takes a few families, `make families` all of them.
+"""
+
+import os
+from dataclasses import replace
+from functools import cache
+from random import Random
+
+import numpy as np
+import pytest
+
+from mapper.compile import compile_model
+from mapper.families import FAMILIES
+from rtl.spec.config import CORES, get
+from sim.fpga.adverse import adverse
+from sim.models.case import Case, Step
+from sim.models.compare import Pair
+from sim.models.toy import toy_model
+
+
+CAP = 5.0  # of Gemma 2's toy
+CONTEXT = 96
+WINDOW = 20  # of the toys: positions go well beyond it, and beyond the ring of its blocks
+FEW = ("gemma2", "gptneox")  # `make test` has Llamas in many other tests
+THREE = ("gemma3", "qwen2", "bitnet")  # on all cores, by `make families`
+ALL = bool(os.environ.get("HEADRACE_FAMILIES"))
+
+
+@cache
+def pair(core):
+    """Both devices: one accelerator is built for all families."""
+    config = replace(
+        get("small"),
+        name=f"families-{core}",
+        core=core,
+        formats=(),
+        columns=2,
+        vector_words=1 << 16,
+        program_words=4096,
+        score_cap=CAP,
+    )
+    return Pair(config)
+
+
+def steps(vocab, random):
+    """A prompt, two tokens a step, then tokens one by one at the end of the context."""
+    tokens = [random.randrange(vocab) for _ in range(CONTEXT)]
+    for at in range(0, CONTEXT - 6, 2):
+        yield Step(tuple(tokens[at : at + 2]), at, at % 32 == 0)
+    for at in range(CONTEXT - 6, CONTEXT):
+        yield Step((tokens[at],), at, True)
+
+
+def equal(core, family):
+    """Run a toy on both machines, and compare them; returns what the case was."""
+    random, its = Random(f"{core} {family}"), pair(core)
+    options = {} if family == "gemma2" else {"heads": 6, "kv_heads": 2}
+    model = toy_model(family=family, context=CONTEXT, **options)
+    image = compile_model(model, its.config, CONTEXT)
+    case = Case(None, tuple(steps(model.vocab, random)), adverse(random))
+    its.compare(case, image)
+    return model, image
+
+
+@pytest.mark.seconds(90)
+@pytest.mark.parametrize("family", FAMILIES if ALL else FEW)
+def test_equals_the_functional_machine(family):
+    model, image = equal("systolic", family)
+    rings = [blocks for _, blocks, window in image.model["kv_blocks"] if window]
+    assert bool(rings) == bool(model.shape.window)
+    assert all(32 * blocks < CONTEXT for blocks in rings)
+    assert model.shape.attention_cap in (0, CAP)
+    assert model.shape.window in (0, WINDOW)
+
+
+@pytest.mark.seconds(200)
+@pytest.mark.parametrize("core", [core for core in CORES if core != "systolic"] if ALL else ())
+@pytest.mark.parametrize("family", THREE)
+def test_three_cores(core, family):
+    equal(core, family)
+
+
+def test_the_comparison_sees_a_difference():
+    """Of a program whose window is one position larger than the other's, that is."""
+    model = toy_model(family="mistral", context=CONTEXT)
+    config = pair("systolic").config
+    images = [
+        compile_model(
+            replace(model, shape=replace(model.shape, window=WINDOW + more)), config, CONTEXT
+        )
+        for more in (0, 1)
+    ]
+    assert len(images[0].memory) == len(images[1].memory)
+    assert np.count_nonzero(images[0].memory != images[1].memory)
