@@ -64,17 +64,18 @@ def rotary(f: Fields, head_dim: int, context: int, tensors=None, layer_type=None
 def rotated(f: Fields, head_dim: int, layer_type=None) -> int:
     """Elements of a head that are rotated, in layers of a kind."""
     if f.is_gguf:
-        return f.integer("rope.dimension_count", None, high=head_dim, default=head_dim)
-    ropes = [f.values.get(name) for name in ("rope_parameters", "rope_scaling")]
-    ropes = [rope for rope in ropes if isinstance(rope, dict)]
-    ropes += [rope[layer_type] for rope in ropes if isinstance(rope.get(layer_type), dict)]
-    found = [share for rope in ropes if (share := rope.get("partial_rotary_factor")) is not None]
-    key, share = f.get(None, ("partial_rotary_factor", "rotary_pct"), 1.0)
-    if found:
-        share = found[0]
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
-        f.refuse(key, "above 0, and at most 1", share)
-    dim = int(head_dim * share)
-    if dim < 2:
-        f.refuse(key, f"at least two of a head's {head_dim} elements", share)
+        key = "rope.dimension_count"
+        dim = said = f.integer(key, None, high=head_dim, default=head_dim)
+    else:
+        ropes = [f.values.get(name) for name in ("rope_parameters", "rope_scaling")]
+        ropes = [rope for rope in ropes if isinstance(rope, dict)]
+        ropes += [its for rope in ropes if isinstance(its := rope.get(layer_type), dict)]
+        found = [its for rope in ropes if (its := rope.get("partial_rotary_factor")) is not None]
+        key, said = f.get(None, ("partial_rotary_factor", "rotary_pct"), 1.0)
+        said = found[0] if found else said
+        if isinstance(said, bool) or not isinstance(said, (int, float)) or not 0 < said <= 1:
+            f.refuse(key, "a number above 0, and at most 1", said)
+        dim = int(head_dim * said)
+    if not dim or dim % 2 or head_dim % 2:
+        f.refuse(key, f"an even number of a head's {head_dim} elements", said)
     return dim

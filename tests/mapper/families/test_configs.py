@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 from gguf import GGUFValueType as Value
+from sim.models.hf import HF_MODELS, logits_of, save
 
 from host.errors import UserError
 from mapper.families import FAMILIES
@@ -15,22 +16,19 @@ from mapper.read import gguf_model, hf_model
 from sw_ref.float32 import Float32
 
 from .. import synthetic
-from .folders import IDS, model_of, reference, save
-from .test_transformers import CHOSEN, folder
-from .variants import VARIANTS
+from .models import CHOSEN, IDS, folder
 
 
 @cache
 def saved(name):
-    """A variant's folder, its configuration, and what makes models of others."""
-    its = VARIANTS[name]
-    model = model_of(its.config, its.options, its.bias)
+    """A model's folder, its configuration, and what makes models of others."""
+    model = HF_MODELS[name].make()
     path = save(folder(), model)
     return path, json.loads((path / "config.json").read_text()), model
 
 
 def read(name, config):
-    """The variant's model, with another `config.json`."""
+    """The model, with another `config.json`."""
     path, kept, _ = saved(name)
     (path / "config.json").write_text(json.dumps(config))
     try:
@@ -83,7 +81,7 @@ def test_unknown_fields(name, key, value):
 def test_fields_that_are_missing(name):
     """Are what `transformers` takes for them, or the file is refused."""
     _, config, made = saved(name)
-    same, whole, plain = 0, read(name, config), reference(made)
+    same, whole, plain = 0, read(name, config), logits_of(made, IDS)
     for key in config.keys() - {"model_type", "architectures", "dtype", "pad_token_id"}:
         rest = {k: v for k, v in config.items() if k != key}
         try:
@@ -97,7 +95,7 @@ def test_fields_that_are_missing(name):
             other.load_state_dict(made.state_dict())
         except (RuntimeError, TypeError):  # their code makes no such model
             continue
-        expected = reference(other)
+        expected = logits_of(other, IDS)
         got = plain if model.shape == whole.shape else next(iter(Float32(model)([IDS])))
         assert np.linalg.norm(got - expected) < 1e-3 * np.linalg.norm(expected), key
         same += 1

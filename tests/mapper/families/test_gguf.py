@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from sim.models.hf import HF_MODELS, save
 
 from mapper.families import FAMILIES
 from mapper.read import gguf_model, hf_model
@@ -14,9 +15,7 @@ from sw_ref.float32 import Float32
 
 from ...llama_answers import answers
 from .as_gguf import ARCHITECTURES, write
-from .folders import IDS, model_of, save
-from .test_transformers import CHOSEN, folder, logits
-from .variants import VARIANTS
+from .models import CHOSEN, IDS, folder, logits
 
 
 # Of which llama.cpp has no architecture.
@@ -41,15 +40,14 @@ ROUNDED = ("llama3.1",)
 
 @cache
 def files(name):
-    """A variant's folder, and its GGUF file."""
-    its, path = VARIANTS[name], folder()
-    model = model_of(its.config, its.options | INSTEAD.get(name, {}), its.bias)
+    """A model's folder, and its GGUF file."""
+    path, model = folder(), HF_MODELS[name].make(**INSTEAD.get(name, {}))
     return save(path, model), write(path / "model.gguf", model)
 
 
 @cache
 def theirs():
-    """llama.cpp's logarithms of probabilities behind `IDS`, by variant."""
+    """llama.cpp's logarithms of probabilities behind `IDS`, by model."""
     return dict(zip(WITH_GGUF, answers(IDS, [files(name)[1] for name in WITH_GGUF])))
 
 
