@@ -53,12 +53,15 @@ class HfModel:
         Arguments of that, besides :data:`SIZES`; those that are None are left out.
     bias : :class:`float`
         Size of products' biases.
+    in_gguf : mapping
+        Options instead, of what GGUF files cannot say, or llama.cpp does not do.
     """
 
     family: str
     config: str
     options: Mapping[str, Any] = field(default_factory=dict)
     bias: float = 1.0
+    in_gguf: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, **more):
         """The model, in float32, with more options.
@@ -123,7 +126,9 @@ def scaled(kind, **more):
     return HfModel(family="llama", config="LlamaConfig", options={**HEAD, "rope_parameters": rope})
 
 
-# By what they are like; the first of a family is its usual one.
+# By what they are like; the first of a family is its usual one. llama.cpp has no windows of Llamas
+# and of Qwens, turns off those of Phi-3, scales scores by the size of heads, leaves positions out
+# of every fourth layer, and knows the first BitNets alone.
 HF_MODELS = {
     "tinyllama": PLAIN,
     "llama2": HfModel(family="llama", config="LlamaConfig", options=dict(num_key_value_heads=4)),
@@ -150,9 +155,13 @@ HF_MODELS = {
         options=dict(
             num_hidden_layers=4, no_rope_layer_interval=2, rope_parameters={"rope_theta": 10000.0}
         ),
+        in_gguf=dict(no_rope_layer_interval=4),
     ),
     "mistral": HfModel(
-        family="mistral", config="MistralConfig", options=dict(**HEAD, sliding_window=20)
+        family="mistral",
+        config="MistralConfig",
+        options=dict(**HEAD, sliding_window=20),
+        in_gguf=dict(sliding_window=None),
     ),
     "ministral": HfModel(
         family="mistral",
@@ -168,12 +177,18 @@ HF_MODELS = {
         family="qwen2",
         config="Qwen2Config",
         options=dict(use_sliding_window=True, sliding_window=20, max_window_layers=1),
+        in_gguf=dict(use_sliding_window=False),
     ),
     "qwen2.5": HfModel(family="qwen2", config="Qwen2Config"),
     "qwen3": HfModel(
         family="qwen3", config="Qwen3Config", options=dict(**HEAD, tie_word_embeddings=True)
     ),
-    "phi3": HfModel(family="phi3", config="Phi3Config", options=dict(sliding_window=20)),
+    "phi3": HfModel(
+        family="phi3",
+        config="Phi3Config",
+        options=dict(sliding_window=20),
+        in_gguf=dict(sliding_window=None),
+    ),
     "phi4-mini": HfModel(
         family="phi3",
         config="Phi3Config",
@@ -203,11 +218,13 @@ HF_MODELS = {
             final_logit_softcapping=2.0,
             query_pre_attn_scalar=4,
         ),
+        in_gguf=dict(query_pre_attn_scalar=64),
     ),
     "gemma3": HfModel(
         family="gemma3",
         config="Gemma3TextConfig",
         options=dict(**HEAD, num_hidden_layers=6, sliding_window=20, query_pre_attn_scalar=24),
+        in_gguf=dict(query_pre_attn_scalar=64),
     ),
     "olmo2": HfModel(family="olmo2", config="Olmo2Config"),
     "granite": HfModel(
@@ -250,5 +267,9 @@ HF_MODELS = {
         options=dict(use_parallel_residual=False, intermediate_size=512, num_key_value_heads=None),
     ),
     "helium": HfModel(family="helium", config="HeliumConfig", options=dict(head_dim=32)),
-    "bitnet": HfModel(family="bitnet", config="BitNetConfig"),
+    "bitnet": HfModel(
+        family="bitnet",
+        config="BitNetConfig",
+        in_gguf=dict(hidden_act="silu", tie_word_embeddings=True),
+    ),
 }

@@ -7,10 +7,10 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from sim.models.hf import HF_MODELS, save
 
 from mapper.families import FAMILIES
 from mapper.read import gguf_model, hf_model
+from sim.models.hf import HF_MODELS, save
 from sw_ref.float32 import Float32
 
 from ...llama_answers import answers
@@ -20,18 +20,6 @@ from .models import CHOSEN, IDS, folder, logits
 
 # Of which llama.cpp has no architecture.
 NONE = ("helium", "ministral")
-# What files cannot say, or llama.cpp does not do: windows of Llamas and of Qwens, and of Phi-3,
-# which it turns off; layers without positions but every fourth; scores that are not scaled by the
-# size of heads; BitNets but the first ones.
-INSTEAD = {
-    "mistral": dict(sliding_window=None),
-    "qwen2": dict(use_sliding_window=False),
-    "phi3": dict(sliding_window=None),
-    "gemma2": dict(query_pre_attn_scalar=64),
-    "gemma3": dict(query_pre_attn_scalar=64),
-    "smollm3": dict(no_rope_layer_interval=4),
-    "bitnet": dict(hidden_act="silu", tie_word_embeddings=True),
-}
 WITH_GGUF = [name for name in CHOSEN if name not in NONE]
 NEAR = 0.005  # of logarithms of probabilities: llama.cpp's keys and values are half floats
 # The file has frequencies of llama3 as divisors, in float32.
@@ -41,7 +29,7 @@ ROUNDED = ("llama3.1",)
 @cache
 def files(name):
     """A model's folder, and its GGUF file."""
-    path, model = folder(), HF_MODELS[name].make(**INSTEAD.get(name, {}))
+    path, model = folder(), HF_MODELS[name].make(**HF_MODELS[name].in_gguf)
     return save(path, model), write(path / "model.gguf", model)
 
 
