@@ -17,6 +17,7 @@ __all__ = ["INVERSE_BITS", "Cache", "MemoryMap"]
 
 
 INVERSE_BITS = 22  # after the point, of 1 / blocks: exact for block numbers below 2**11
+RING_LEAST = 2  # blocks, with which a block's number times 1 / blocks has 32 bits
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Cache:
             window = 0
         if window:
             seen = window + config.columns - 1  # from whichever place of a block on
-            blocks = min(blocks, -(-(seen + KV_BLOCK - 1) // KV_BLOCK))
+            blocks = min(blocks, max(RING_LEAST, -(-(seen + KV_BLOCK - 1) // KV_BLOCK)))
         head_units = blocks * config.kv_block_units
         return cls(head_units, head_units * kv_heads, blocks, window)
 
