@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from itertools import groupby
 
-from rtl.spec.config import GROUP, KV_BLOCK
+from rtl.spec.config import GROUP
 from rtl.spec.descriptor import matrix_units
 from rtl.spec.formats import stream_units
+from rtl.spec.kv import ring_blocks
 from rtl.spec.numbers import UNIT_WORDS
 from sw_ref.graph import Angles, PositionRow
 
@@ -17,7 +18,6 @@ __all__ = ["INVERSE_BITS", "Cache", "MemoryMap"]
 
 
 INVERSE_BITS = 22  # after the point, of 1 / blocks: exact for block numbers below 2**11
-RING_LEAST = 2  # blocks, with which a block's number times 1 / blocks has 32 bits
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,11 @@ class Cache:
 
         A step writes the positions of all columns before it reads those of the first.
         """
-        blocks = -(-context // KV_BLOCK)
         if window >= context:
             window = 0
-        if window:
-            seen = window + config.columns - 1  # from whichever place of a block on
-            blocks = min(blocks, max(RING_LEAST, -(-(seen + KV_BLOCK - 1) // KV_BLOCK)))
+        # A ring of one block would have an inverse whose product has more than 32 bits.
+        seen = max(2, window + config.columns - 1) if window else context
+        blocks = ring_blocks(context, seen)
         head_units = blocks * config.kv_block_units
         return cls(head_units, head_units * kv_heads, blocks, window)
 
@@ -124,7 +123,8 @@ class MemoryMap:
             for name, kind in kinds.items()
         }
         # Of layers that follow each other: how many, the blocks that each head has, its window.
-        found = [(its.blocks, its.window) for its in map(self.caches.get, graph.order)]
+        each = [self.caches[name] for name in graph.order]
+        found = [(its.blocks, its.window) for its in each]
         self.kv_blocks = [(len(list(its)), *cache) for cache, its in groupby(found)]
         self.kv = allocate(sum(self.caches[name].layer_units for name in graph.order))
 
