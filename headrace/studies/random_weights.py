@@ -44,6 +44,8 @@ class Shape:
         None: the embedding is as matrices are, and the head is the embedding.
     fused : :class:`bool`
         Whether the file has matrices in one, of those that its family may have so.
+    biased : tuple of :class:`str`
+        Matrices that have a bias, by their names in the graph, in a family where that is a choice.
     more : mapping of :class:`str`
         Other metadata, by keys without the architecture.
     """
@@ -61,7 +63,8 @@ class Shape:
     embedding: Any = None
     head: Any = None
     fused: bool = False
-    more: Mapping[str, int | float] = field(default_factory=dict)
+    biased: tuple[str, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def architecture(self):
@@ -87,7 +90,7 @@ class Shape:
     @property
     def graph(self):
         """What a reader of the metadata makes of it, a :class:`~sw_ref.graph.Graph`."""
-        f = Fields(self.family, self.metadata(), f"{self.architecture}.")
+        f = Fields(self.family, self.metadata(), f"{self.architecture}.", frozenset(self.biased))
         its = FAMILIES[self.family]
         return its.graph(hyperparameters(its, f, self.vocab))
 
