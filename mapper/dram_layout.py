@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from itertools import groupby
 
-from rtl.spec.config import GROUP, KV_BLOCK
+from rtl.spec.config import GROUP
 from rtl.spec.descriptor import matrix_units
 from rtl.spec.formats import stream_units
+from rtl.spec.kv import ring_blocks
 from rtl.spec.numbers import UNIT_WORDS
 from sw_ref.graph import Angles, PositionRow
 
@@ -38,12 +39,10 @@ class Cache:
 
         A step writes the positions of all columns before it reads those of the first.
         """
-        blocks = -(-context // KV_BLOCK)
         if window >= context:
             window = 0
-        if window:
-            seen = window + config.columns - 1  # from whichever place of a block on
-            blocks = min(blocks, -(-(seen + KV_BLOCK - 1) // KV_BLOCK))
+        seen = window + config.columns - 1 if window else context
+        blocks = ring_blocks(context, seen)
         head_units = blocks * config.kv_block_units
         return cls(head_units, head_units * kv_heads, blocks, window)
 
@@ -123,7 +122,8 @@ class MemoryMap:
             for name, kind in kinds.items()
         }
         # Of layers that follow each other: how many, the blocks that each head has, its window.
-        found = [(its.blocks, its.window) for its in map(self.caches.get, graph.order)]
+        each = [self.caches[name] for name in graph.order]
+        found = [(its.blocks, its.window) for its in each]
         self.kv_blocks = [(len(list(its)), *cache) for cache, its in groupby(found)]
         self.kv = allocate(sum(self.caches[name].layer_units for name in graph.order))
 

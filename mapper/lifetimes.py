@@ -34,7 +34,7 @@ class Lifetimes:
     def __init__(self, sections, config):
         self.sections, self.config = sections, config
         self.at, self.storages, self.sizes = {}, [], {}
-        self.uses, self.times, self.handed = {}, {}, {}
+        self.uses, self.times, self.handed, self.begins = {}, {}, {}, {}
         order = [node for nodes in sections for node in nodes]
         self.times = {node.name: n + 1 for n, node in enumerate(order)}
         # Of each kind of layer, its first and its last time.
@@ -104,6 +104,10 @@ class Lifetimes:
             self._storage(node.name)
         if isinstance(node, Quantize):
             self.handed[node.inputs[0]] = 2 * self.times[node.name] + 1
+        elif isinstance(node, Product):
+            # The core may run ahead to it as soon as it has the activations, which may be handed
+            # over again later, for other products.
+            self.begins[node.name] = self.handed[node.inputs[0]]
 
     def _dies(self, value, node):
         last = self.times[node.name] * 2
@@ -118,8 +122,7 @@ class Lifetimes:
             if node.name in self.at and not isinstance(node, Rows):
                 start = time - lowering.begins_early
                 if isinstance(node, Product):
-                    # The core may run ahead to it as soon as it has the activations.
-                    start = self.handed[node.inputs[0]]
+                    start = self.begins[node.name]
                 self._piece(
                     node.name,
                     lowering.words(node, self.config),
@@ -133,7 +136,7 @@ class Lifetimes:
         # Rows of a product live as long as they are read, which is longer than the product is.
         for node in order:
             if isinstance(node, Rows):
-                start = self.handed[next(n for n in order if n.name == node.inputs[0]).inputs[0]]
+                start = self.begins[node.inputs[0]]
                 self._piece(node.name, node.size, start, self.uses[node.name])
         for name, (first, last) in self.spans.items():
             self._piece(name, self.sizes[name], 2 * first - 1, max(self.uses[name], 2 * last + 1))

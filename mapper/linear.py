@@ -114,7 +114,7 @@ class LazyLinear:
         As :class:`Linear` has them.
     rows, depth : :class:`int`
         Shape.
-    load : function of a :class:`slice`
+    load : function of a :class:`slice`, or of rows' numbers
         Returns the :class:`Linear` of these rows. Several threads may call it at the same time.
     """
 
@@ -123,7 +123,7 @@ class LazyLinear:
     format: WeightFormat
     rows: int
     depth: int
-    load: Callable[[slice], Linear]
+    load: Callable[[slice | np.ndarray], Linear]
     file_bytes: int = 0
 
     @cached_property

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from host.errors import UserError
 from host.image.image import Image
 from rtl.spec.config import UNIT_BYTES
 from rtl.spec.isa import Halt, Loop, MatMul, Stream, decode
@@ -33,8 +34,14 @@ class _Program:
             raise ValueError(f"Layers must be from 1 to {layers}, not {count}")
         # The loops over columns, and the one for the head, have a source instead of a count.
         loop = next(
-            n for n, insn in enumerate(insns) if isinstance(insn, Loop) and insn.count == layers
+            (n for n, insn in enumerate(insns) if isinstance(insn, Loop) and insn.count == layers),
+            None,
         )
+        if loop is None:
+            raise UserError(
+                f"{image.model['name']}: layers must be all alike to be looked at one after the "
+                "other, this model has several kinds; compare the answers of two devices instead"
+            )
         return cls(
             insns, loop, max(n for n, insn in enumerate(insns[:loop]) if isinstance(insn, Stream))
         )

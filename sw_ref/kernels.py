@@ -1,5 +1,5 @@
-"""Vector operations, quantization and attention, compiled to machine code when first called: the
-same bits as :mod:`sw_ref.numerics` and :mod:`sw_ref.attention`, which define them.
+"""Vector operations and quantization, compiled to machine code when first called: the same bits as
+:mod:`sw_ref.numerics`, which defines them. :mod:`sw_ref.attention_kernels` has attention.
 
 Each function does one unit's work for one instruction, right on the machine's memories. Numba
 fuses no product with a sum, and reorders no float sums, unless it is told to.
@@ -15,13 +15,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from rtl.spec import score_cap
-from rtl.spec.config import KV_BLOCK, UNIT_BYTES
 from rtl.spec.isa import Func
-from rtl.spec.score_cap import EXTRA, PIECES
 
 from . import build_cache
-from .attention import BLOCK, EMPTY, EXP2, FRACTION, SCORE_BITS, SHIFT_LIMIT
 from .jit_cache import keep
 from .numerics import MAX, MIN_NORMAL, f32
 
@@ -36,10 +32,6 @@ __all__ = [
     "largest",
     "vector",
     "quantize",
-    "NO_CURVE",
-    "curve",
-    "capped",
-    "attend",
 ]
 
 
@@ -52,6 +44,7 @@ CONSTANTS_OF = (
     "rtl/spec/sparse_modes.py",
     "rtl/spec/formats/*.py",
     "sw_ref/attention.py",
+    "sw_ref/attention_kernels.py",
     "sw_ref/blocks.py",
     "sw_ref/decoded.py",
     "sw_ref/kernels.py",
@@ -308,80 +301,3 @@ def quantize(memory, outer, inner, a, stride, group, bits):
             magnitude = min(np.floor(abs(x * scale) + 0.5), limit)
             q[n, i] = np.int16(-magnitude if x < 0 else magnitude)
     return q, exponents
-
-
-NO_CURVE = np.zeros(0, np.int64), 0
-
-
-def curve(cap):
-    """Nodes of the curve of a cap, and its shift, as :func:`attend` takes them."""
-    its = score_cap.curve(cap)
-    return np.array(its.nodes), its.shift
-
-
-@kernel
-def capped(score, nodes, shift):
-    """As :func:`sw_ref.attention.capped`, of one score, on a curve's nodes."""
-    magnitude = min(abs(score), (PIECES << shift) - 1)
-    piece, place = magnitude >> shift, magnitude & (1 << shift) - 1
-    exact = nodes[piece] + ((nodes[piece + 1] - nodes[piece]) * place >> shift)
-    result = (exact + (1 << EXTRA - 1)) >> EXTRA
-    return -result if score < 0 else result
-
-
-@kernel
-def attend(memory, blocks, start, length, q, exponents, nodes, shift):
-    """Attend to the positions from `start` to below `length` of a KV head.
-
-    `blocks` are the bytes of DRAM, int64, at which its blocks begin, from that of `start` on.
-    `nodes`, int64, and `shift` are those of the curve that caps scores, `NO_CURVE` if none does.
-    `q` and `exponents`, and the results, are :func:`sw_ref.attention.attend`'s.
-    """
-    queries, dim = q.shape
-    block_bytes = UNIT_BYTES + 2 * KV_BLOCK * dim
-    limit = 1 << SCORE_BITS - 1
-    numerators, denominators = np.empty((queries, dim), np.float32), np.empty(queries, np.float32)
-    table, whole = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
-    lifted, numerator, added = (
-        np.empty(BLOCK, np.int64),
-        np.empty(dim, np.int64),
-        np.empty(dim, np.int32),
-    )
-    for n in range(queries):
-        top, lifted_top, denominator = EMPTY, EMPTY, 0
-        numerator[:] = 0
-        for which, at in enumerate(blocks):
-            first = (start // BLOCK + which) * BLOCK
-            low, high = max(start - first, 0), min(BLOCK, length - first)
-            block = memory[at:][:block_bytes]
-            scale = block[:UNIT_BYTES].reshape(2, KV_BLOCK)
-            lines = block[UNIT_BYTES:].view(np.int8).reshape(2, KV_BLOCK, dim)
-            new_top, new_lifted = top, lifted_top
-            for p in range(low, high):
-                dot = 0
-                for i in range(dim):
-                    dot += q[n, i] * lines[0, p, i]
-                left = np.int64(exponents[n]) + scale[0, p] - 264
-                score = (dot << min(max(left, 0), 24)) >> min(max(-left, 0), 40)
-                score = min(max(score, -limit), limit - 1)
-                if len(nodes):
-                    score = capped(score, nodes, shift)
-                table[p], whole[p] = EXP2[score & (1 << FRACTION) - 1], score >> FRACTION
-                lifted[p] = whole[p] + scale[1, p]
-                new_top, new_lifted = max(new_top, whole[p]), max(new_lifted, lifted[p])
-            denominator >>= min(new_top - top, SHIFT_LIMIT)
-            for i in range(dim):
-                numerator[i] >>= min(new_lifted - lifted_top, SHIFT_LIMIT)
-            top, lifted_top = new_top, new_lifted
-            added[:] = 0  # 32 bits hold a block's sums.
-            for p in range(low, high):
-                denominator += table[p] >> min(top - whole[p], SHIFT_LIMIT)
-                weight = np.int32(table[p] >> min(lifted_top - lifted[p], SHIFT_LIMIT))
-                for i in range(dim):
-                    added[i] += weight * lines[1, p, i]
-            for i in range(dim):
-                numerator[i] += added[i]
-        for i in range(dim):
-            numerators[n, i] = shifted(f32(numerator[i]), lifted_top - top - 133)
-        denominators[n] = denominator
-    return numerators, denominators

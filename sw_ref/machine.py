@@ -33,7 +33,7 @@ from rtl.spec.isa import (
 from rtl.spec.limits import TOKEN_COUNTERS
 from rtl.spec.numbers import UNIT_WORDS
 
-from . import kernels, numerics
+from . import attention_kernels as attention, kernels, numerics
 from .best import PADDING, best
 from .checks import Bounds
 from .legal import Broken, IllegalProgram, MachineError, decoded, illegal
@@ -84,7 +84,7 @@ class Machine:
         self.logits: Any = None
         self.trace = None
         self._sequencers, self._matrices = {}, {}
-        self._curve = kernels.curve(config.score_cap) if config.score_cap else kernels.NO_CURVE
+        self._curve = attention.curve(config.score_cap)
 
     # Program flow
 
@@ -320,12 +320,12 @@ class Machine:
         walk = insn.addr, insn.stride, insn.length, insn.window, insn.newest
         blocks = np.array(kv.blocks(self.config.kv_block_units, *walk))
         start = kv.first_position(insn.length, insn.window)
-        curve = self._curve if insn.cap else kernels.NO_CURVE
+        curve = self._curve if insn.cap else attention.NO_CURVE
         for head in range(insn.heads):
             q, exponents = zip(*(self.queries.popleft() for _ in range(insn.queries)))
             own = blocks + head * insn.stride
             self._dram(int(own.max()), self.config.kv_block_units)
-            numerators, denominators = kernels.attend(
+            numerators, denominators = attention.attend(
                 self.memory,
                 own * UNIT_BYTES,
                 start,

@@ -76,7 +76,7 @@ def node_errors(
         mixed = Mixed(source, integers, {name}) if name != ALL else whole
         logits = mixed(ids).numpy()
         if name == ALL:
-            logits = capped(logits, source.graph.nodes[-1].cap)  # which hosts do
+            logits = capped(logits, source.shape.logit_cap)  # which hosts do
         kl = (np.exp(below) * (below - log_probabilities(logits))).sum(-1).mean()
         rms = np.sqrt(np.square(logits - exact).mean() / np.square(exact).mean())
         rows.append({"node": name, "kl": float(kl), "rms": float(rms)})

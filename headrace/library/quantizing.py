@@ -7,6 +7,7 @@ from pathlib import Path
 from host.errors import UserError
 from host.files import check_target, replacing
 from host.language.gguf_tables import tables
+from host.language.gguf_tokenizers.vocabulary import Type
 from host.language.tokenizer import Tokenizer
 from host.progress import progress
 
@@ -59,6 +60,8 @@ def tokenizer_metadata(path, model):
     for name in "add_space_prefix", "remove_extra_whitespaces":
         if name in found:
             about[key + name] = found[name], BOOL, None
+    if Type.UNKNOWN in found["types"]:
+        about[f"{key}unknown_token_id"] = found["types"].index(Type.UNKNOWN), UINT32, None
     if found.get("charsmap"):
         charsmap = list(base64.b64decode(found["charsmap"]))
         about[f"{key}precompiled_charsmap"] = charsmap, ARRAY, UINT8

@@ -113,7 +113,8 @@ def sentencepiece_bpe(about, names, types):
 
 def cleaned(about):
     """What GGUF says of a unigram model's normalizer: its table, and whether it merges spaces."""
-    steps = (about["normalizer"] or {}).get("normalizers", [])
+    its = about["normalizer"]
+    steps = [] if its is None else its.get("normalizers", [its])
     charsmap = steps[0].get("precompiled_charsmap", "") if steps else ""
     for merge in False, True:
         what = {"charsmap": charsmap, "remove_extra_whitespaces": merge}
@@ -179,6 +180,8 @@ def tables(inner, size):
     if kind is not byte_bpe:
         its |= {vocab[f"<0x{b:02X}>"]: Type.BYTE for b in range(256) if f"<0x{b:02X}>" in vocab}
     for token in about["added_tokens"]:
+        if token["id"] >= size and token["content"] not in vocab:
+            continue  # such as one for images: the model knows no embedding of it
         for key in "lstrip", "rstrip", "single_word":
             if token[key]:
                 refuse(f"{key!r} of token {token['content']!r} must be false")

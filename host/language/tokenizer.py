@@ -46,11 +46,12 @@ def without_prefix(part):
 
 def continuing(inner):
     """A tokenizer that puts no space before a text, as one does where a text begins."""
-    about = json.loads(inner.to_str())
-    changed = {key: without_prefix(about[key]) for key in ("normalizer", "pre_tokenizer")}
-    if about | changed == about:
+    parts = {"normalizer": inner.normalizer, "pre_tokenizer": inner.pre_tokenizer}
+    about = {key: json.loads(part.__getstate__()) for key, part in parts.items() if part}
+    changed = {key: without_prefix(its) for key, its in about.items()}
+    if changed == about:
         return inner
-    return tokenizers.Tokenizer.from_str(json.dumps(about | changed))
+    return tokenizers.Tokenizer.from_str(json.dumps(json.loads(inner.to_str()) | changed))
 
 
 class Tokenizer:
@@ -81,8 +82,9 @@ class Tokenizer:
         """Build from what a reader of model files found: a JSON object.
 
         It has ``gguf``, tables as :func:`host.language.gguf_tokenizers.build` takes them, or
-        ``huggingface``, a `tokenizer.json`. ``suffix`` and ``names``, which may be missing, are
-        those of :class:`Tokenizer`.
+        ``huggingface``, a `tokenizer.json`. The rest may be missing: ``suffix`` and ``names`` are
+        those of :class:`Tokenizer`; ``add_bos`` and ``add_eos`` say that a text has the tokens of
+        these names, where nothing else says which.
         """
         try:
             what = json.loads(text)
@@ -100,11 +102,24 @@ class Tokenizer:
         except BaseException as error:  # the library's: bare Exception, and panics, which are none
             line = " ".join(str(error).split())
             raise UserError(f"tokenizer: the model file's description is damaged: {line}") from None
-        about = {"suffix": what.get("suffix") or behind, "names": what.get("names") or {}}
-        tokenizer = cls(inner, **about, **kwargs)
+        tokenizer = cls(inner, names=what.get("names") or {}, **kwargs)
+        tokenizer.suffix = tuple(what.get("suffix") or behind)
+        if what.get("add_eos") and "eos_token" in tokenizer.names:
+            tokenizer.suffix = (tokenizer.named("eos_token"),)
         if tokenizer.bos is None and len(before) == 1:
             tokenizer.bos = before[0]  # newer files say it in the tokenizer alone
+        if tokenizer.bos is None and what.get("add_bos") and "bos_token" in tokenizer.names:
+            tokenizer.bos = tokenizer.named("bos_token")
         return tokenizer
+
+    def named(self, name):
+        """The token that `names` has under a name."""
+        token = self.inner.token_to_id(self.names[name])
+        if token is None:
+            raise UserError(
+                f"tokenizer: {name!r} must be one of its tokens, not {self.names[name][:40]!r}"
+            )
+        return token
 
     def check(self, vocab):
         """Refuse a tokenizer whose tokens are no rows of an embedding of `vocab` rows.

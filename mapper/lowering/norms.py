@@ -60,32 +60,20 @@ class LowerNorm(Lowering):
         return dict.fromkeys("svhur", node.heads * config.lanes)
 
     def emit(self, node, to):
-        lanes, size = to.config.lanes, node.gain_size
+        lanes, size, vector = to.config.lanes, node.gain_size, to.asm.vector
         x, normed = (to.at(name) for name in (*node.inputs, node.name))
         areas = {name: to.at(node.name, name) for name in "svhur"}
-        parts = {"inner": size, "outer": node.heads}
-        to.asm.vector(
-            Func.MADD,
-            normed,
-            x,
-            to.vector(node, node.gain),
-            0.0,
-            **parts,
-            strides={"d": size, "a": size},
-        )
-        to.asm.vector(
-            Func.DOT, areas["s"], x, x, **parts, strides={"d": lanes, "a": size, "b": size}
-        )
-        to.asm.steps(norm_scale(size, node.eps), areas, inner=node.heads * lanes)
-        to.asm.vector(
-            Func.MADD,
-            normed,
-            normed,
-            ("fill", areas["r"]),
-            0.0,
-            **parts,
-            strides={"d": size, "a": size, "b": lanes},
-        )
+        gain, rms, steps = to.vector(node, node.gain), ("fill", areas["r"]), to.asm.steps
+
+        def parts(**strides):
+            """All parts: a stride of the whole vector would be too wide for its field."""
+            strides = strides if node.heads > 1 else {}
+            return {"inner": size, "outer": node.heads, "strides": strides}
+
+        vector(Func.MADD, normed, x, gain, 0.0, **parts(d=size, a=size))
+        vector(Func.DOT, areas["s"], x, x, **parts(d=lanes, a=size, b=size))
+        steps(norm_scale(size, node.eps), areas, inner=node.heads * lanes)
+        vector(Func.MADD, normed, normed, rms, 0.0, **parts(d=size, a=size, b=lanes))
 
 
 @lowers(LayerNorm)

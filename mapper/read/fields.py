@@ -28,8 +28,8 @@ class Fields:
     path
         For messages.
     values : :class:`dict`
-    prefix : :class:`str` or None
-        What GGUF's keys begin with, ``llama.``; None if it is a `config.json`.
+    prefix : :class:`str`
+        What GGUF's keys begin with, ``llama.``; empty if it is a `config.json`.
     biased : frozenset of :class:`str`
         Of a GGUF file, the matrices that have a bias there, by their names in the graph.
     """
@@ -38,7 +38,7 @@ class Fields:
         self,
         path,
         values: dict[str, Any],
-        prefix: str | None = None,
+        prefix: str = "",
         biased: frozenset[str] = frozenset(),
     ):
         self.path, self.values, self.prefix, self.biased = path, values, prefix, biased
@@ -47,7 +47,7 @@ class Fields:
     @property
     def is_gguf(self):
         """Whether it is GGUF's metadata."""
-        return self.prefix is not None
+        return bool(self.prefix)
 
     def refuse(self, key, expected, value) -> NoReturn:
         """Refuse a field's value."""
@@ -58,7 +58,7 @@ class Fields:
 
     def called(self, key):
         """The whole name of a key."""
-        return (self.prefix or "") + key
+        return self.prefix + key
 
     def get(self, gguf: str | None, hf: str | tuple[str, ...] | None, default: Any = None):
         """The key of a field and its value; `default` where the file lacks it, or has null.
@@ -84,7 +84,7 @@ class Fields:
         if value is default:
             return value
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            self.refuse(key, f"from {low} to {high}", value)
+            self.refuse(key, f"an integer from {low} to {high}", value)
         return value
 
     def number(self, gguf, hf, low=0.0, high=LARGEST, default: Any = REQUIRED) -> float:
@@ -95,7 +95,7 @@ class Fields:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             self.refuse(key, "a number", value)
         if not low < value <= high:
-            self.refuse(key, f"above {low:.8g}, and at most {high:.8g}", value)
+            self.refuse(key, f"a number above {low:.8g}, and at most {high:.8g}", value)
         return float(value)
 
     def flag(self, gguf, hf, default=False) -> bool:

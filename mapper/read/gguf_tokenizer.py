@@ -116,6 +116,7 @@ def tables(file, vocab):
             ("remove_extra_whitespaces", False),
         ):
             out[key] = file.of_type(KEY + key, bool, default=silent)
+        out["unknown"] = special(file, "unknown_token_id", vocab)
     if model == "t5":
         out["charsmap"] = charsmap(file)
         # llama.cpp puts a space before each word where it merges spaces, the first one included.

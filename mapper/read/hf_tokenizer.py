@@ -53,12 +53,17 @@ def has_sentencepiece_only(folder):
     return there["tokenizer.model"] and not there["tokenizer.json"]
 
 
-def first(folder, about, bos):
-    """The token before every text, or None where `tokenizer.json` alone says which; `bos` are the
-    configuration's."""
+def adds_bos(folder, about):
+    """Whether a text begins with BOS by `tokenizer_config.json`."""
     # The classes that read `tokenizer.model` add it unless they are told not to.
     silent = about.get("add_bos_token") is None and has_sentencepiece_only(folder)
-    return bos[0] if bos and (silent or folder.flag(about, "add_bos_token")) else None
+    return silent or folder.flag(about, "add_bos_token")
+
+
+def first(folder, about, bos):
+    """The token before every text, or None where the tokenizer alone says which; `bos` are the
+    configuration's."""
+    return bos[0] if bos and adds_bos(folder, about) else None
 
 
 def tokenizer_json(folder, about, end):
@@ -77,6 +82,7 @@ def tokenizer_json(folder, about, end):
         out = sentencepiece_model.read(folder, about)
     else:
         out = {"huggingface": folder.json("tokenizer.json")}
-    if folder.flag(about, "add_eos_token") and end is not None:
-        out["suffix"] = [end]
-    return json.dumps({**out, "names": names(folder, about)}, ensure_ascii=False)
+    out |= {"names": names(folder, about), "add_bos": adds_bos(folder, about)}
+    if folder.flag(about, "add_eos_token"):
+        out |= {"add_eos": True, "suffix": [] if end is None else [end]}
+    return json.dumps(out, ensure_ascii=False)

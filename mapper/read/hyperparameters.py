@@ -1,6 +1,7 @@
 """Hyperparameters of all families, from the fields of a file."""
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def hyperparameters(
     value_dim = f.integer("attention.value_length", None, high=4096, default=head_dim)
     if value_dim != head_dim:
         f.refuse("attention.value_length", f"attention.key_length's {head_dim}", value_dim)
-    values = dict(
+    values: dict[str, Any] = dict(
         hidden=hidden,
         heads=heads,
         kv_heads=f.integer(
@@ -88,9 +89,9 @@ def _alike(one, other):
     if isinstance(one, float) and isinstance(other, float):
         return np.float32(one) == np.float32(other)
     if isinstance(one, Rotary) and isinstance(other, Rotary):
-        tables = (
+        ours, theirs = (
             frequencies(its.dim, float(np.float32(its.theta)), its.scaling) * its.scaling.attention
             for its in (one, other)
         )
-        return one.dim == other.dim and np.array_equal(*tables)
+        return one.dim == other.dim and np.array_equal(ours, theirs)
     return False

@@ -14,8 +14,10 @@ from host.errors import UserError
 from rtl.spec.isa import WeightFormat
 
 from ..families import FAMILIES
+from ..families.common import ACTIVATIONS
 from .bounds import brief
 from .fields import Fields
+from .gguf_model import row_order
 from .hf_quantized.headrace import METHOD
 from .hyperparameters import differing, hyperparameters
 
@@ -38,21 +40,34 @@ def tensors(model):
     """Tensors of a model by their Hugging Face names, and the format of its layers."""
     out, formats, family = {}, set(), FAMILIES[model.family]
 
-    def add(name, linear):
-        codes, scale = by_row(linear)
-        out[name], out[f"{name}_scale"] = np.ascontiguousarray(codes), np.ascontiguousarray(scale)
+    def named(tensor, n=None):
+        names, suffix = family.file_names(tensor)
+        return ("" if n is None else f"{family.hf_layers}.{n}.") + f"{names.hf}.{suffix}"
+
+    def in_file_order(tensor, values):
+        order = row_order(family, model.shape, tensor, family.hf_interleaved)
+        return np.ascontiguousarray(values if order is None else values[np.argsort(order)])
+
+    def add(tensor, linear, n=None):
+        for ending, values in zip(("", "_scale"), by_row(linear)):
+            out[named(tensor, n) + ending] = in_file_order(tensor, values)
+
+    def add_vector(tensor, values, n=None):
+        if tensor in family.norms or tensor == "norm":
+            values = values - np.float32(family.hf_gain_offset)
+        out[named(tensor, n)] = in_file_order(tensor, values)
 
     for n, layer in enumerate(model.layers):
-        for part, names in family.linears.items():
-            formats.add(layer.linears[part].format)
-            add(f"model.layers.{n}.{names.hf}.weight", layer.linears[part])
-        for part, values in layer.vectors.items():
-            names, suffix = family.file_names(part)
-            out[f"model.layers.{n}.{names.hf}.{suffix}"] = values
-    add("model.embed_tokens.weight", model.embedding)
+        for tensor, linear in layer.linears.items():
+            formats.add(linear.format)
+            add(tensor, linear, n)
+        for tensor, values in layer.vectors.items():
+            add_vector(tensor, values, n)
+    add("embedding", model.embedding)
     if not model.tied:
-        add("lm_head.weight", model.head)
-    out["model.norm.weight"] = model.outside["norm"]
+        add("head", model.head)
+    for tensor, values in model.outside.items():
+        add_vector(tensor, values)
     if len(formats) != 1:
         raise UserError(
             f"{model.path}: layers must have one format, not "
@@ -62,15 +77,15 @@ def tensors(model):
 
 
 def configuration(model, fmt: WeightFormat):
-    """What `config.json` says.
-
-    Raises :exc:`~host.errors.UserError` for a model of which it does not say all: what has other
-    hyperparameters than a Llama's.
-    """
-    family, shape = FAMILIES[model.family], model.shape
-    found = {
+    """What `config.json` says. Raises :exc:`~host.errors.UserError` where the model is more than
+    that, as one with a window is, since it would be read back as another."""
+    family = FAMILIES[model.family]
+    if not family.hf or family.hf_transposed:
+        raise UserError(f"{model.path}: a {family.title} cannot be written as a folder of integers")
+    config = {
         "architectures": [f"{family.title}ForCausalLM"],
         "model_type": family.called("hf")[0],
+        "hidden_act": next(k for k, v in ACTIVATIONS.items() if v == model.shape.activation),
         "hidden_size": model.hidden,
         "intermediate_size": model.ffn,
         "num_hidden_layers": len(model.layers),
@@ -79,21 +94,21 @@ def configuration(model, fmt: WeightFormat):
         "head_dim": model.head_dim,
         "vocab_size": model.vocab,
         "max_position_embeddings": model.context,
-        "rms_norm_eps": shape.norm_eps,
-        "rope_theta": shape.rope.theta if shape.rope else None,
+        "rms_norm_eps": model.shape.norm_eps,
+        **({} if model.shape.rope is None else {"rope_theta": model.shape.rope.theta}),
         "tie_word_embeddings": model.tied,
         "bos_token_id": model.bos,
         "eos_token_id": list(model.eos),
         "quantization_config": {"quant_method": METHOD, "format": fmt.name.lower()},
     }
-    said = hyperparameters(family, Fields(model.path, found), model.vocab)
-    name = differing(shape, said)
+    found = hyperparameters(family, Fields(model.path, config), model.vocab)
+    name = differing(model.shape, found)
     if name is not None:
         raise UserError(
-            f"{model.path}: a folder in the machine's own numbers cannot say that {name} is "
-            f"{brief(getattr(shape, name))}; take a model without it"
+            f"{model.path}: {name!r} must be {brief(getattr(found, name))} where a {family.title} "
+            f"is written as a folder of integers, not {brief(getattr(model.shape, name))}"
         )
-    return found
+    return config
 
 
 def save(model, folder, tokenizer_json):

@@ -8,14 +8,14 @@ block are, in order:
 * the values, likewise.
 
 Instructions have a head's first unit (``APPEND`` and ``ATTEND``, ``addr`` and ``stride``). The
-mapper lays heads, then layers, one after the other: the key of position p of head h in layer n
-and its value begin, in units, at ::
+mapper lays heads, then layers, one after the other: the key of position p of head h and its value
+begin, in units from those of the layer on, at ::
 
-    block = kv + n * kv_layer_units + h * kv_head_units + p // 32 * kv_block_units
+    block = h * head_units + p // 32 * kv_block_units
     key   = block + 1 + p % 32 * head_dim / 64
     value = block + 1 + (32 + p % 32) * head_dim / 64
 
-with the names of :class:`mapper.dram_layout.MemoryMap`.
+with the names of :class:`mapper.dram_layout.Cache`.
 
 A layer that attends to a window of the last positions needs no more blocks than may hold one. Its
 heads' blocks are rings: the block of positions 32 n to 32 n + 31 is followed by the next one, and

@@ -10,7 +10,7 @@ from rtl.spec.isa import Dest, Embed, Loop, Quant, Stream, Sync, Unit, Vector
 from rtl.spec.limits import STREAMS_AHEAD, TOKENS_AHEAD
 from rtl.top import QUEUE_DEPTHS
 
-from . import pieces
+from . import caches, pieces
 from .control import counted
 from .pieces import embed_units, multiplied, quantized
 
@@ -91,7 +91,7 @@ def overwrite(made):
     half, lanes = words // 2, made.config.lanes
     load = pieces.load(made)
     load[0] = replace(load[0], size=min(load[0].size, 6), dst=16 * random.randrange(half // 16 - 6))
-    attend, embed = pieces.attend(made), pieces.embed(made)
+    attend, embed = caches.attend(made), pieces.embed(made)
     if attend is None or embed is None:
         return
     heads, queries = min(attend[-1].heads, 3), attend[-1].queries

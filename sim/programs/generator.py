@@ -26,7 +26,7 @@ from sw_ref.legal import Broken, IllegalProgram, need
 from sw_ref.order import Order
 from sw_ref.sequencer import Sequencer
 
-from . import control, crowds, pieces
+from . import caches, control, crowds, pieces
 
 
 __all__ = ["Program", "Growing", "generate"]
@@ -35,6 +35,15 @@ __all__ = ["Program", "Growing", "generate"]
 UNITS = [Unit.LOAD, Unit.LINEAR, Unit.ATTENTION, Unit.VECTOR]  # that tokens may order
 PAIRS = [(giver, taker) for giver in UNITS for taker in UNITS if giver != taker]
 ROOM = 200  # instructions that a piece may take, with all the tokens that it needs
+PIECES = {
+    pieces.vector: 12,
+    pieces.load: 2,
+    pieces.product: 4,
+    pieces.embed: 1,
+    caches.append: 2,
+    caches.attend: 2,
+    pieces.token: 2,
+}  # and how often each
 LONGEST = 2000  # instructions of units that a piece may execute
 
 
@@ -241,7 +250,7 @@ class Growing:
 
     def piece(self):
         """Add a random piece, if it is legal."""
-        (make,) = self.random.choices(list(pieces.PIECES), pieces.PIECES.values())
+        (make,) = self.random.choices(list(PIECES), PIECES.values())
         made = make(self)
         return made is not None and self.add(made)
 

@@ -27,7 +27,8 @@ from rtl.spec.isa import (
 from rtl.spec.limits import COLUMN, GROUPS, HEADS, POSITIONS
 from sw_ref.checks import operands
 
-from .pieces import embed_units, largest, most_heads
+from .caches import most_heads
+from .pieces import embed_units, largest
 
 
 __all__ = ["FEW", "LIMITED", "counted", "field_bins", "bin_of"]

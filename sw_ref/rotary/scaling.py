@@ -139,4 +139,5 @@ def table(dim, theta, scaling, positions):
     """
     turned = np.arange(positions, dtype=f32)[:, None] * frequencies(dim, theta, scaling)
     angles = turned.astype(np.float64)
-    return tuple((f(angles) * scaling.attention).astype(f32) for f in (np.cos, np.sin))
+    attention = np.float64(f32(scaling.attention))  # as GGUF files have it
+    return tuple((f(angles) * attention).astype(f32) for f in (np.cos, np.sin))

@@ -3,8 +3,10 @@ import pytest
 from headrace.conversation import Before, Chat
 from host.errors import UserError
 from host.language.generate import Session
+from host.language.templates import PLAIN
 from host.language.tokenizer import Tokenizer
 from mapper.read.gguf_model import read
+from tests.host.language import families
 from tests.mapper import synthetic
 
 from ..host.fake import FakeDevice
@@ -149,3 +151,15 @@ def test_interrupted_before_the_answer(tokenizer, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         list(chat.answer("world", 4))
     assert (chat.messages, chat.ids, chat.text) == before
+
+
+def test_words_go_on():
+    """SentencePiece puts a space where a text begins: not behind an answer that was cut short."""
+    inner = families.small("llama2")
+    tokenizer = Tokenizer(inner, bos=inner.token_to_id("<s>"), chat_template=PLAIN)
+    chat = conversation(tokenizer)
+    chat.text, chat.messages = "User: a", [{"role": "user", "content": "abc"}]
+    chat.ids = tokenizer.encode(chat.text)
+    ids = chat.prompt(1)
+    assert ids[: len(tokenizer.encode("User: a"))] == tokenizer.encode("User: a")
+    assert tokenizer.decode(ids) == tokenizer.chat(chat.messages) == "User: abc\nAssistant:"

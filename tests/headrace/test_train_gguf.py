@@ -49,7 +49,7 @@ def test_the_mapper_reads_it(trained, form):
     mine = Llama(SHAPE)
     mine.load_state_dict(torch.load(trained / form / "checkpoint.pt", weights_only=True))
     assert (source.name, source.vocab, source.context) == (form, SHAPE.vocab, SHAPE.context)
-    assert source.rms_eps == pytest.approx(SHAPE.rms_eps) and source.tied
+    assert source.shape.norm_eps == pytest.approx(SHAPE.rms_eps) and source.tied
     (layer,) = source.layers
     for part, names in FAMILIES["llama"].linears.items():
         its = layer.linears[part]
@@ -58,7 +58,7 @@ def test_the_mapper_reads_it(trained, form):
         assert (its.float32() == blocks.weights(weights, form).numpy()).all()
     table = blocks.weights(mine.embed_tokens.weight.detach(), "q8_0")
     assert (source.embedding.float32() == table.numpy()).all()
-    assert (source.norm == mine.norm.weight.detach().numpy()).all()
+    assert (source.outside["norm"] == mine.norm.weight.detach().numpy()).all()
     tokenizer = Tokenizer.from_json(source.tokenizer, bos=source.bos, eos=source.eos)
     assert tokenizer.bos is None and len(tokenizer.eos) == 1
     kept = json.loads((trained / form / "tokenizer.json").read_text())

@@ -14,8 +14,8 @@ from .families.test_families import SIZES
 
 @pytest.fixture(scope="module")
 def order():
-    sections = Sections.of(lowerable(FAMILIES["llama"].graph(SIZES)))
-    return sections, [*sections.before, *sections.layers.body, *sections.behind]
+    sections = Sections.of(lowerable(FAMILIES["llama"].graph(SIZES), 64))
+    return sections, [*sections.before, *sections.kinds[0].body, *sections.behind]
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,8 @@ def test_until_the_last_reader(order, pieces):
     """And no longer; what the next round of the layers reads again, through all of them."""
     sections, nodes = order
     last = {name: 2 * n for n, node in enumerate(nodes, 1) for name in node.inputs}
-    body = sections.layers.body
-    outside = {sections.layers.name, *(node.name for node in sections.before)}
+    body = sections.kinds[0].body
+    outside = {sections.kinds[0].name, *(node.name for node in sections.before)}
     again = {name for node in body for name in node.inputs} & outside
     assert len(again) > 1 and len(pieces.keys() & last) > 20
     for name in pieces.keys() & last:

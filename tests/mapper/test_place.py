@@ -19,7 +19,7 @@ from .families.test_families import SIZES
 def test_values_of_a_model(name, ffn):
     """Live areas of a placed graph lie apart, word by word, and the chunks' results side by
     side."""
-    graph = lowerable(FAMILIES["llama"].graph(replace(SIZES, ffn=ffn)))
+    graph = lowerable(FAMILIES["llama"].graph(replace(SIZES, ffn=ffn)), 64)
     placed = place(graph, get(name), COLUMN_WORDS)
     owners = {}  # (word, time): storage
     for each in placed.storages:
@@ -39,7 +39,7 @@ def test_values_of_a_model(name, ffn):
 
 def test_a_value_that_moved_is_found():
     """The same check finds a mistake of the allocator."""
-    placed = place(lowerable(FAMILIES["llama"].graph(SIZES)), get("small"), COLUMN_WORDS)
+    placed = place(lowerable(FAMILIES["llama"].graph(SIZES), 64), get("small"), COLUMN_WORDS)
     check(placed.storages)
     placed.storages[1].start = placed.storages[0].start
     with pytest.raises(Overlap):

@@ -26,7 +26,7 @@ U4, S8, TERNARY = WeightFormat.U4, WeightFormat.S8, WeightFormat.TERNARY
 
 def names(model):
     """Matrices of the plan."""
-    return [matrix.name for matrix in plan_of(model.layers, lowerable(model.graph))]
+    return [matrix.name for matrix in plan_of(model.layers, lowerable(model.graph, 64))["layer"]]
 
 
 ONE = ["kv", "q", "o", "gate_up0", "gate_up1", "gate_up2", "down"]
@@ -71,7 +71,7 @@ def test_shifts_are_each_layers_own():
         replace(model.layers[1], linears=model.layers[1].linears | {"down": far}),
     ]
     model = replace(model, layers=Layers(2, layers.__getitem__))
-    matrix = plan_of(model.layers, lowerable(model.graph))[-1]
+    matrix = plan_of(model.layers, lowerable(model.graph, 64))["layer"][-1]
     linears = [stack(matrix, layer.linears) for layer in layers]
     shifts = [centre_shift(linear) for linear in linears]
     assert shifts[0] < shifts[1]
@@ -89,7 +89,7 @@ def test_parts_with_scales_of_rows_and_of_groups(fmt):
     its = linears["k"]
     d = rng.normal(0, 1, (its.rows, 1)).astype(np.float32)
     linears["k"] = replace(its, d=d, m=None)
-    matrix = plan_of(model.layers, lowerable(model.graph))[0]
+    matrix = plan_of(model.layers, lowerable(model.graph, 64))["layer"][0]
     want = np.concatenate([linears[name].float32() for name in "kv"])
     assert linears["k"].by_row and not linears["v"].by_row
     np.testing.assert_allclose(stack(matrix, linears).float32(), want, rtol=1e-5)
@@ -185,7 +185,9 @@ def test_descriptor_is_counted():
 def test_dump():
     text = dump(Compilation(toy_model(formats={"1.down": S8}), get("small"), 32), "quantize")
     lines = text.splitlines()
-    first, second = (next(line for line in lines if line.startswith(f"    {n}  ")) for n in "01")
+    at = next(n for n, line in enumerate(lines) if line.startswith("layer ")) + 1
+    first, second = lines[at : at + 2]
+    assert (first.split()[0], second.split()[0]) == ("0", "1")
     assert first.split()[-3:] == ["U4", "<<", "3"] and second.split()[-1] == "S8"
     assert lines[-1].split() == ["head", "S8"]
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from host.errors import UserError
 from mapper.compile import compile_model
 from mapper.model import Layers
 from mapper.truncate import cuts, first_layers, first_part
@@ -74,3 +75,10 @@ def test_parts_have_names(model):
     names = [part.node(pc) for pc in range(part.length)]
     assert names[-1] == "end" and names[0] == "embedding"
     assert names.count("layer / ffn / down") < names.count("layer / attention / kv")
+
+
+def test_layers_of_several_kinds():
+    config = replace(get("small"), vector_words=1 << 16, program_words=4096)
+    image = compile_model(toy_model(family="gemma3"), config, 64)
+    with pytest.raises(UserError, match="^toy: layers must be all alike to be looked at one after"):
+        first_layers(image, 2)

@@ -5,10 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from rtl.spec.config import KV_BLOCK, UNIT_BYTES
 from rtl.spec.isa import Func, Vector
 from sim.harness.patterns import EDGES as PATTERNS, floats
-from sw_ref import attention, kernels, numerics
+from sw_ref import kernels, numerics
 from sw_ref.machine import VECTOR_OPERANDS
 from sw_ref.sequences import FUNCTIONS
 
@@ -195,39 +194,3 @@ def test_quantize(group, bits):
     assert q.dtype == expected_q.dtype and exponents.dtype == expected_exponents.dtype
     with pytest.raises(IndexError, match="past the end of the vector memory"):
         kernels.quantize(memory, 2, 64, 8192 - 128, 96, 32, 8)
-
-
-@pytest.mark.parametrize("dim", [64, 128])
-@pytest.mark.parametrize("length", [1, 31, 32, 33, 64, 200])
-@pytest.mark.parametrize("spread", [0, 20, 255])
-@pytest.mark.parametrize("before, cap", [(0, 0.0), (0, 50.0), (1, 0.0), (31, 50.0), (40, 0.0)])
-def test_attend(dim, length, spread, before, cap):
-    """Lengths about the blocks' size; exponents from alike to all there are; positions before a
-    window, and blocks in any order.
-    """
-    rng = np.random.default_rng(length)
-
-    def exponents(count):
-        return rng.integers(128 - (spread + 1) // 2, 128 + spread // 2 + 1, count).astype(np.uint8)
-
-    start, end = before, before + length
-    count = (end - 1) // KV_BLOCK - start // KV_BLOCK + 1
-    memory = rng.integers(0, 256, UNIT_BYTES + count * (UNIT_BYTES + 2 * KV_BLOCK * dim)).astype(
-        np.uint8
-    )
-    cache = memory[UNIT_BYTES:].reshape(count, -1)
-    cache[:, :UNIT_BYTES] = exponents((count, UNIT_BYTES))
-    order = rng.permutation(count)
-    scale = cache[order, :UNIT_BYTES].reshape(count, 2, KV_BLOCK)
-    lines = cache[order, UNIT_BYTES:].reshape(count, 2, KV_BLOCK, dim).view(np.int8)
-    its = slice(start % KV_BLOCK, start % KV_BLOCK + length)
-    k, v = (lines[:, n].reshape(-1, dim)[its] for n in range(2))
-    k_exponent, v_exponent = (scale[:, n].reshape(-1)[its] for n in range(2))
-    q, q_exponent = rng.integers(-32767, 32768, (3, dim)).astype(np.int16), exponents(3)
-    q[0] = 32767
-    blocks = UNIT_BYTES + order * cache.shape[1]
-    curve = kernels.curve(cap) if cap else kernels.NO_CURVE
-    got = kernels.attend(memory, blocks, start, end, q, q_exponent, *curve)
-    want = attention.attend(q, q_exponent, k, k_exponent, v, v_exponent, start, cap)
-    for one, other in zip(got, want):
-        same(one, other)

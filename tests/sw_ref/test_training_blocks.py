@@ -111,7 +111,10 @@ def shipped(name):
             state[f"layers.{n}.{names.hf}.weight"] = layer.linears[part].float32()
         for part, names in family.norms.items():
             state[f"layers.{n}.{names.hf}.weight"] = layer.vectors[part]
-    state |= {"embed_tokens.weight": source.embedding.float32(), "norm.weight": source.norm}
+    state |= {
+        "embed_tokens.weight": source.embedding.float32(),
+        "norm.weight": source.outside["norm"],
+    }
     model = Llama(SHAPES["blocks"])
     model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     return model.eval(), source

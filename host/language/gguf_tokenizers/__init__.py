@@ -28,7 +28,8 @@ def build(what):
         ``model``, one of :data:`KINDS`; ``tokens``, ``types``, ``scores`` by id; ``merges`` and
         ``pre`` of byte-level BPE. Without the other fields, nothing is done:
         ``add_space_prefix`` and ``remove_extra_whitespaces``, of SentencePiece; ``charsmap``, its
-        normalizer's table in base64; ``rstrip``, special tokens take the spaces behind them.
+        normalizer's table in base64; ``unknown``, the token that stands for what has none, if it is
+        not that of the type; ``rstrip``, special tokens take the spaces behind them.
     """
     if what["model"] not in KINDS:
         known = "'gpt2' (byte-level BPE), 'llama' (SentencePiece BPE) or 't5' (unigram)"

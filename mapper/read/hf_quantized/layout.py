@@ -126,7 +126,7 @@ class Transposed(Floats):
     """A matrix of floats that the folder has as (K, rows)."""
 
     def load(self):
-        whole = self.decode()
+        whole = self.weights()
         return self.lazy(lambda rows: np.ascontiguousarray(whole[rows]))
 
 

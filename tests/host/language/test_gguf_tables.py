@@ -12,6 +12,8 @@ from host.language.tokenizer import Tokenizer
 from mapper.read.find import load
 from tests.mapper import synthetic
 
+from . import families
+
 
 TEXT = "hello world 123 <|im_start|>don't\n\n  stop<b> \u00e9\u4e2d"
 
@@ -95,3 +97,80 @@ def test_refused(change, message):
 def test_more_tokens_than_rows():
     with pytest.raises(UserError, match="at most the embedding's 287 rows, not 288"):
         tables(inner(), 287)
+
+
+def small(name, change):
+    """A small tokenizer of a family, changed."""
+    about = json.loads(families.small(name).to_str())
+    change(about)
+    return tokenizers.Tokenizer.from_str(json.dumps(about))
+
+
+@pytest.mark.parametrize(
+    "name, change, message",
+    [
+        (
+            "llama2",
+            lambda a: a["model"]["merges"].reverse(),
+            "its merges must be all pairs of tokens that make a third, in the order of scores",
+        ),
+        (
+            "llama2",
+            lambda a: a["model"]["merges"].pop(),
+            "its merges must be all pairs of tokens that make a third, in the order of scores",
+        ),
+        (
+            "llama2",
+            lambda a: a.update(pre_tokenizer={"type": "Whitespace"}),
+            "its pre-tokenizer must be null, not Whitespace",
+        ),
+        (
+            "llama2",
+            lambda a: a.update(normalizer={"type": "NFC"}),
+            r"'normalizer' must turn spaces into U\+2581, one in front of each text or of none",
+        ),
+        (
+            "gemma",
+            lambda a: a["added_tokens"][0].update(normalized=True),
+            "'normalized' of token '<unk>' must be false",
+        ),
+        (
+            "t5",
+            lambda a: a["model"].update(unk_id=None),
+            "it must have a token that stands for what has none",
+        ),
+        (
+            "t5",
+            lambda a: a["pre_tokenizer"].update(prepend_scheme="first"),
+            "its pre-tokenizer must be Metaspace, with a space in front of each text or of none",
+        ),
+        (
+            "t5",
+            lambda a: a.update(normalizer={"type": "NFKC"}),
+            "'normalizer' must be SentencePiece's",
+        ),
+        ("qwen2", lambda a: a.update(normalizer=None), "'normalizer' must be that of qwen2 or "),
+        (
+            "llama3",
+            lambda a: a["model"].update(dropout=0.5),
+            "'dropout' must be off, not 0.5",
+        ),
+    ],
+)
+def test_refused_by_kind(name, change, message):
+    made = small(name, change)
+    with pytest.raises(UserError, match="^tokenizer: .*that GGUF describes: " + message):
+        tables(made, made.get_vocab_size())
+
+
+def test_added_tokens_without_an_embedding():
+    """Some files have one for images, which no text has."""
+    made = families.small("gemma")
+    rows = made.get_vocab_size()
+    more = tokenizers.Tokenizer.from_str(made.to_str())
+    more.add_special_tokens(["<image>"])
+    assert more.get_vocab_size() == rows + 1
+    assert tables(more, rows) == tables(made, rows)
+    Tokenizer(more).check(rows)
+    with pytest.raises(UserError, match=f"at most the embedding's 99 rows, not {rows};"):
+        Tokenizer(more).check(99)

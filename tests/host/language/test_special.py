@@ -116,6 +116,14 @@ def test_spaces_behind_special_tokens(tmp_path, model, strip):
     assert (ours.encode("<|im_end|> a") == ours.encode("<|im_end|>a")) == strip
 
 
+def test_what_has_no_token(tmp_path):
+    """The key says which token stands for it, whatever its type."""
+    types = [1 if its == 2 else its for its in families.metadata("t5")["tokenizer.ggml.token_type"]]
+    path = families.write(tmp_path / "m.gguf", "t5", token_type=types, unknown_token_id=9)
+    assert 9 in read(path).encode("\u1681")
+    agree([path], ["\u1681 a", "a\u1681\u1682"])
+
+
 def test_names_for_templates(tmp_path):
     """Templates get BOS by its name also where no text begins with it."""
     ours = read(families.write(tmp_path / "m.gguf", "llama3"))
@@ -143,3 +151,21 @@ def test_ends_of_texts():
         assert (ours.bos, ours.suffix) == (bos, suffix)
         assert ours.encode("hello a") == adding.encode("hello a").ids
         assert ours.encode("hello", end=False)[-1] == small.encode("hello").ids[-1]
+
+
+def test_names_of_what_is_added():
+    """A folder may say by its name alone what a text begins and ends with."""
+    small = families.small("llama3")
+    about = {"huggingface": json.loads(small.to_str())}
+    about |= {"names": {"bos_token": "<s>", "eos_token": "</s>"}}
+    for more, bos, suffix in (
+        ({}, None, ()),
+        ({"add_bos": True}, small.token_to_id("<s>"), ()),
+        ({"add_eos": True, "suffix": [9]}, None, (small.token_to_id("</s>"),)),
+        ({"add_eos": True, "suffix": [9], "names": {}}, None, (9,)),
+    ):
+        ours = Tokenizer.from_json(json.dumps(about | more))
+        assert (ours.bos, ours.suffix) == (bos, suffix)
+    broken = about | {"add_bos": True, "names": {"bos_token": "<none>"}}
+    with pytest.raises(UserError, match="'bos_token' must be one of its tokens, not '<none>'$"):
+        Tokenizer.from_json(json.dumps(broken))

@@ -27,7 +27,7 @@ def graph(p):
             body += [
                 Linear(name=a, inputs=node.inputs, size=RANK, weight="o_a"),
                 Linear(name=b, inputs=(a,), size=p.hidden, weight="o_b"),
-                Norm(name=norm, inputs=(b,), size=p.hidden, gain="post_norm", eps=p.rms_eps),
+                Norm(name=norm, inputs=(b,), size=p.hidden, gain="post_norm", eps=p.norm_eps),
             ]
         elif node.name == "layer / attention / add":
             body.append(replace(node, inputs=(node.inputs[0], norm)))

@@ -7,7 +7,8 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from host.errors import UserError
-from mapper.families import FAMILIES, Hyperparameters, family
+from mapper.families import FAMILIES, called, family
+from mapper.hyperparameters import Hyperparameters, Rotary
 from mapper.model import half_split
 from mapper.passes import lowerable
 from mapper.place import place
@@ -31,20 +32,33 @@ SIZES = Hyperparameters(
     ffn=192,
     vocab=96,
     layers=2,
-    rope_theta=10000.0,
-    rms_eps=1e-5,
+    norm_eps=1e-5,
+    rope=Rotary(theta=10000.0, dim=64),
 )
+
+
+def with_features(name):
+    """Sizes, and what turns a family's features on."""
+    its = FAMILIES[name]
+    return replace(SIZES, **({} if its.rotary else {"rope": None}) | dict(its.toy))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_graph(name):
     """Its tensors are those that files are searched for, it ends in a head, and can be placed."""
     found = FAMILIES[name]
-    graph = found.graph(SIZES)
+    graph = found.graph(with_features(name))
     read = {tensor for node in graph for tensor in node.tensors}
-    assert read == {*found.linears, *found.norms, "embedding", "norm", "head"}
+    modules = {*found.linears, *found.norms, *found.outside}
+    assert {tensor.removesuffix("_bias") for tensor in read} == modules
+    for tensor in read:
+        module, suffix = found.file_names(tensor)
+        assert module in (*found.linears.values(), *found.norms.values(), *found.outside.values())
+        assert suffix == ("bias" if tensor.endswith("_bias") else "weight")
     assert isinstance(graph.nodes[-1], Head)
-    assert place(lowerable(graph), get("small"), COLUMN_WORDS).words <= get("small").vector_words
+    assert (
+        place(lowerable(graph, 64), get("small"), COLUMN_WORDS).words <= get("small").vector_words
+    )
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -58,9 +72,20 @@ def test_interpreters(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_names_in_files_differ(name):
-    names = [*FAMILIES[name].linears.values(), *FAMILIES[name].norms.values()]
+    its = FAMILIES[name]
+    names = [*its.linears.values(), *its.norms.values(), *its.outside.values()]
     for kind in ("gguf", "hf"):
         assert len({getattr(each, kind) for each in names}) == len(names)
+    # In GGUF files `ffn_up` may have the gate's rows as well.
+    assert not {its.names.hf for its in its.fused} & {each.hf for each in names}
+    assert all({*each.parts} <= {*its.linears} for each in its.fused)
+
+
+@pytest.mark.parametrize("kind", ["gguf", "hf"])
+def test_names_of_architectures_differ(kind):
+    """No file is of two families."""
+    names = [name for its in FAMILIES.values() for name in its.called(kind)]
+    assert len({*names}) == len(names) and {*names} == {*called(kind)}
 
 
 def test_a_name_is_registered_once():
@@ -76,19 +101,24 @@ def test_a_name_is_registered_once():
 def test_files_are_of_their_family(monkeypatch, tmp_path):
     """Readers take a family's names, shapes and order of rows from its file, and no other."""
     llama = FAMILIES["llama"]
-    fields = {"hidden_act": ("relu2",)}
+
+    def fields(f, values):
+        return {"activation": f.choice(None, "hidden_act", {"relu2": "relu2"}, "relu2")}
+
     named = replace(llama, name="other", gguf="other", hf="other", interleaved=())
-    monkeypatch.setitem(FAMILIES, "other", replace(named, hf_fields=fields))
+    monkeypatch.setitem(FAMILIES, "other", replace(named, fields=fields))
     of_hf = hf_model.read(
         hf_files.write(tmp_path / "m", config={"model_type": "other", "hidden_act": "relu2"})
     )
     of_gguf = gguf_model.read(synthetic.write(tmp_path / "m.gguf", arch="other", kind=Type.F32))
     plain = gguf_model.read(synthetic.write(tmp_path / "llama.gguf", kind=Type.F32))
     assert of_hf.family == of_gguf.family == "other" and plain.family == "llama"
+    assert of_hf.shape.activation == of_gguf.shape.activation == "relu2"
+    assert plain.shape.activation == "silu"
     q, other = (each.layers[0].linears["q"].float32() for each in (plain, of_gguf))
     np.testing.assert_array_equal(q, other[half_split(2, 64)])
-    for name, config in ("llama", {"hidden_act": "relu2"}), ("other", {"hidden_act": "silu"}):
+    for name, config in ("llama", {"hidden_act": "xielu"}), ("other", {"hidden_act": "silu"}):
         with pytest.raises(UserError, match="'hidden_act' must be"):
             hf_model.read(hf_files.write(tmp_path / name, config={"model_type": name, **config}))
-    with pytest.raises(UserError, match="'model_type' must be 'llama'.* or 'other', not 'gpt2'"):
-        hf_model.read(hf_files.write(tmp_path / "gpt2", config={"model_type": "gpt2"}))
+    with pytest.raises(UserError, match="'model_type' must be .*'llama'.* or 'other', not 'mamba'"):
+        hf_model.read(hf_files.write(tmp_path / "mamba", config={"model_type": "mamba"}))

@@ -6,7 +6,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from host.language.tokenizer import Tokenizer
-from mapper.families import FAMILIES
+from mapper.families import FAMILIES, called
 from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 
@@ -31,7 +31,7 @@ CONFIG = {
     "bos_token_id": 1,
 }
 
-KINDS = " or ".join(repr(family.hf) for family in FAMILIES.values())
+KINDS = " or ".join(map(repr, called("hf")))
 
 
 def tensors():

@@ -27,7 +27,7 @@ from .test_gguf_model import undo
 def gains(model):
     """Every norm by its name in a GGUF."""
     return {
-        "output_norm.weight": model.norm,
+        "output_norm.weight": model.outside["norm"],
         **{
             f"blk.{n}.{name}.weight": gain
             for n, layer in enumerate(model.layers)
@@ -110,10 +110,13 @@ def as_the_reference_reads(path, model):
     """Compare a model with what GGUF's own reader finds in the file."""
     reader = gguf.GGUFReader(path)
     values = {t.name: t for t in reader.tensors}
+    dim = model.shape.rope.dim
+    if "llama.rope.dimension_count" in reader.fields:
+        assert reader.fields["llama.rope.dimension_count"].contents() == dim
     for linear in matrices(model):
         tensor = values[linear.name]
         with np.errstate(all="ignore"):
-            expected = undo(linear.name, dequantize(tensor.data, tensor.tensor_type))
+            expected = undo(linear.name, dequantize(tensor.data, tensor.tensor_type), dim)
         if linear.rounding is None:
             np.testing.assert_array_equal(linear.float32(), expected)
         else:  # rounded to bytes of groups
@@ -129,8 +132,8 @@ def as_the_reference_reads(path, model):
         "attention.head_count": model.heads,
         "attention.head_count_kv": model.kv_heads,
         "attention.key_length": model.head_dim,
-        "rope.freq_base": model.rope_theta,
-        "attention.layer_norm_rms_epsilon": model.rms_eps,
+        "rope.freq_base": model.shape.rope.theta,
+        "attention.layer_norm_rms_epsilon": model.shape.norm_eps,
     }.items():
         if f"llama.{key}" in reader.fields:
             assert reader.fields[f"llama.{key}"].contents() == ours, key

@@ -85,7 +85,7 @@ def as_the_library_reads(path, model):
         expected = values[linear.name].astype(np.float32)
         off = np.abs(linear.float32() - expected).reshape(-1, 32).max(1)
         assert (off <= np.abs(expected).reshape(-1, 32).max(1) / 250 + 1e-37).all()
-    np.testing.assert_array_equal(model.norm, values["model.norm.weight"])
+    np.testing.assert_array_equal(model.outside["norm"], values["model.norm.weight"])
     config = json.loads((path / "config.json").read_text())
     for key, ours in (
         ("num_hidden_layers", len(model.layers)),
@@ -93,8 +93,8 @@ def as_the_library_reads(path, model):
         ("intermediate_size", model.ffn),
         ("num_attention_heads", model.heads),
         ("max_position_embeddings", model.context),
-        ("rms_norm_eps", model.rms_eps),
-        ("rope_theta", model.rope_theta),
+        ("rms_norm_eps", model.shape.norm_eps),
+        ("rope_theta", model.shape.rope.theta),
     ):
         if config.get(key) is not None:
             assert config[key] == ours, key

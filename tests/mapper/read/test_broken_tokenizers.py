@@ -64,7 +64,7 @@ def changes(name):
             "one": 1,
         }.items()
     )
-    for key in IDS:
+    for key in (*IDS, *(("unknown_token_id",) if name != "gpt2" else ())):
         for value in (len(tokens), (1 << 32) - 1, "1", 1.0, True, [1]):
             yield f"{key} {value}", {key: value}
     for key in (*FLAGS, *(SPACES if name != "gpt2" else ())):
@@ -96,7 +96,8 @@ def changes(name):
         )
         normal = [1] * len(types)
         names = [f"[{n}]" for n in range(len(tokens))]
-        yield "nothing for what has no token", dict(tokens=names, token_type=normal)
+        lack = dict(tokens=names, token_type=normal, unknown_token_id=None)
+        yield "nothing for what has no token", lack
     if name == "t5":
         table = families.charsmap.table(families.COMPATIBLE)
         yield "no BOS that is added", dict(add_bos_token=True, bos_token_id=None)

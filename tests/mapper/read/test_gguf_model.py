@@ -7,21 +7,24 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from host.errors import UserError
-from mapper.families import FAMILIES
+from mapper.families import FAMILIES, called
 from mapper.read.gguf_model import read
 from rtl.spec.isa import WeightFormat
 
 from .. import synthetic
 
 
-KINDS = " or ".join(repr(family.gguf) for family in FAMILIES.values())
+KINDS = " or ".join(map(repr, called("gguf")))
 
 
-def undo(name, weights):
-    """GGUF's rows of Q and K in half-split order, by the recipe in the design's facts."""
+def undo(name, weights, dim=64):
+    """GGUF's rows of Q and K in half-split order, where `dim` of a head's 64 are rotated."""
     if not name.endswith(("attn_q.weight", "attn_k.weight")):
         return weights
-    return weights.reshape(-1, 32, 2, weights.shape[1]).swapaxes(1, 2).reshape(weights.shape)
+    rest = [*range(dim, 64)]
+    middle = len(rest) // 2
+    order = [*range(0, dim, 2), *rest[:middle], *range(1, dim, 2), *rest[middle:]]
+    return weights.reshape(-1, 64, weights.shape[1])[:, order].reshape(weights.shape)
 
 
 def everything(model):
@@ -76,7 +79,12 @@ def test_shape(tmp_path):
         model.vocab,
         model.context,
     ) == (2, 64, 2, 1, 64, 128, 288, 256)
-    assert (model.eos, model.bos, model.tied, model.rope_theta) == ((2, 0), None, True, 10000.0)
+    assert (model.eos, model.bos, model.tied, model.shape.rope.theta) == (
+        (2, 0),
+        None,
+        True,
+        10000.0,
+    )
     assert model.embedding is model.head
 
 
@@ -89,7 +97,7 @@ def test_untied_head(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(arch="gpt2"), f"the architecture must be {KINDS}, not 'gpt2'"),
+        (dict(arch="mamba"), f"the architecture must be {KINDS}, not 'mamba'"),
         (
             dict(kind=Type.IQ3_S, sizes=synthetic.WIDE),
             "tensor 'token_embd.weight' must be of type F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, "
@@ -97,7 +105,7 @@ def test_untied_head(tmp_path):
             "not IQ3_S; convert the model to one of these",
         ),
         (dict(without=["blk.1.ffn_up.weight"]), "tensor 'blk.1.ffn_up.weight' is missing"),
-        (dict(metadata={"llama.block_count": None}), "metadata 'llama.block_count' is missing"),
+        (dict(metadata={"llama.block_count": None}), "'llama.block_count' is missing"),
         (dict(metadata={"llama.block_count": 1}), "has no place in a Llama of 1 layers"),
         (
             dict(metadata={"llama.feed_forward_length": 64}),
@@ -111,8 +119,9 @@ def test_untied_head(tmp_path):
             "not [288, 64]",
         ),
         (
-            dict(metadata={"llama.rope.dimension_count": 32}),
-            "RoPE and value dimensions must be the head's 64, not 32 and 64",
+            dict(metadata={"llama.rope.dimension_count": 128}),
+            "'llama.rope.dimension_count' must be an integer from 1 to 64, not 128; this model "
+            "cannot be mapped",
         ),
         (dict(metadata={"llama.expert_count": 4}), "'llama.expert_count' must be 0, not 4"),
         (
@@ -121,7 +130,7 @@ def test_untied_head(tmp_path):
         ),
         (
             dict(tensors={"blk.0.attn_q.bias": np.ones(128, np.float32)}),
-            "tensor 'blk.0.attn_q.bias' has no place",
+            "tensor 'blk.1.attn_q.bias' is missing",
         ),
     ],
 )
@@ -136,7 +145,11 @@ def test_refused(tmp_path, change, message):
     "key, value, message",
     [
         ("llama.attention.head_count", 4, "must have the shape [256, 64]"),
-        ("llama.attention.key_length", 32, "RoPE and value dimensions must be the head's 32"),
+        (
+            "llama.attention.key_length",
+            32,
+            "'llama.attention.value_length' must be attention.key_length's 32, not 64",
+        ),
     ],
 )
 def test_head_dimension(tmp_path, key, value, message):

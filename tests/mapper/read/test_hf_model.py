@@ -9,6 +9,7 @@ from host.language.tokenizer import Tokenizer
 from mapper.model import RANGES, round_s8, round_u
 from mapper.read import gguf_model
 from mapper.read.hf_model import read
+from mapper.read.hyperparameters import differing
 from rtl.spec.isa import WeightFormat
 
 from .. import synthetic
@@ -154,7 +155,7 @@ def test_same_as_the_gguf(tmp_path):
             np.testing.assert_array_equal(a.linears[name].float32(), b.linears[name].float32())
         np.testing.assert_array_equal(a.vectors["attn_norm"], b.vectors["attn_norm"])
         np.testing.assert_array_equal(a.vectors["ffn_norm"], b.vectors["ffn_norm"])
-    np.testing.assert_array_equal(ours.norm, other.norm)
+    np.testing.assert_array_equal(ours.outside["norm"], other.outside["norm"])
     for name in (
         "hidden",
         "heads",
@@ -163,11 +164,11 @@ def test_same_as_the_gguf(tmp_path):
         "ffn",
         "vocab",
         "context",
-        "rope_theta",
         "bos",
         "tied",
     ):
         assert getattr(ours, name) == getattr(other, name), name
+    assert differing(ours.shape, other.shape) is None
     assert (ours.eos, other.eos) == ((2,), (2, 0))  # GGUF's end by their names, too
     ids = tokenizer().encode("hello world<|im_end|>")
     for model in ours, other:
@@ -189,7 +190,8 @@ def test_bfloat16(tmp_path):
     text = json.dumps(header).encode()
     (folder / "model-0.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + body)
     np.testing.assert_array_equal(
-        read(folder).norm, (floats["model.norm.weight"].view("<u4") >> 16 << 16).view("<f4")
+        read(folder).outside["norm"],
+        (floats["model.norm.weight"].view("<u4") >> 16 << 16).view("<f4"),
     )
 
 
@@ -222,7 +224,7 @@ def test_other_files(tmp_path):
     )
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 0]}))
     model = read(folder)
-    assert (model.rope_theta, model.head_dim, model.bos, model.eos, model.chat_template) == (
+    assert (model.shape.rope.theta, model.head_dim, model.bos, model.eos, model.chat_template) == (
         500.0,
         64,
         1,

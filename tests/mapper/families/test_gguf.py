@@ -1,0 +1,95 @@
+"""GGUF files of each family, as llama.cpp's converter writes them: the bits of the folder, and the
+answers of llama.cpp."""
+
+from dataclasses import replace
+from functools import cache
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+from mapper.families import FAMILIES
+from mapper.read import gguf_model, hf_model
+from sw_ref.float32 import Float32
+
+from ...llama_answers import answers
+from .as_gguf import ARCHITECTURES, write
+from .folders import IDS, model_of, save
+from .test_transformers import CHOSEN, folder, logits
+from .variants import VARIANTS
+
+
+# Of which llama.cpp has no architecture.
+NONE = ("helium", "ministral")
+# What files cannot say, or llama.cpp does not do: windows of Llamas and of Qwens, and of Phi-3,
+# which it turns off; layers without positions but every fourth; scores that are not scaled by the
+# size of heads; BitNets but the first ones.
+INSTEAD = {
+    "mistral": dict(sliding_window=None),
+    "qwen2": dict(use_sliding_window=False),
+    "phi3": dict(sliding_window=None),
+    "gemma2": dict(query_pre_attn_scalar=64),
+    "gemma3": dict(query_pre_attn_scalar=64),
+    "smollm3": dict(no_rope_layer_interval=4),
+    "bitnet": dict(hidden_act="silu", tie_word_embeddings=True),
+}
+WITH_GGUF = [name for name in CHOSEN if name not in NONE]
+NEAR = 0.005  # of logarithms of probabilities: llama.cpp's keys and values are half floats
+# The file has frequencies of llama3 as divisors, in float32.
+ROUNDED = ("llama3.1",)
+
+
+@cache
+def files(name):
+    """A variant's folder, and its GGUF file."""
+    its, path = VARIANTS[name], folder()
+    model = model_of(its.config, its.options | INSTEAD.get(name, {}), its.bias)
+    return save(path, model), write(path / "model.gguf", model)
+
+
+@cache
+def theirs():
+    """llama.cpp's logarithms of probabilities behind `IDS`, by variant."""
+    return dict(zip(WITH_GGUF, answers(IDS, [files(name)[1] for name in WITH_GGUF])))
+
+
+def distance(name, model):
+    """Of float32's answer to llama.cpp's, relative."""
+    found = next(iter(Float32(model)([IDS])))[-1].astype(np.float64)
+    found -= found.max()
+    found -= np.log(np.exp(found).sum())
+    expected = theirs()[name]
+    return np.sqrt(np.square(found - expected).mean() / expected.var())
+
+
+def test_every_family_has_a_file():
+    """But for those that have no architecture."""
+    named = {hf for name in FAMILIES for hf in FAMILIES[name].called("hf")}
+    assert named - ARCHITECTURES.keys() == {"helium", "ministral"}
+    theirs = {arch for its in FAMILIES.values() for arch in its.called("gguf")}
+    assert theirs - {*ARCHITECTURES.values()} == {"bitnet-b1.58"}
+
+
+@pytest.mark.seconds(2)
+@pytest.mark.parametrize("name", WITH_GGUF)
+def test_bits_of_the_folder(name):
+    folder, file = files(name)
+    expected, got = logits(hf_model.read(folder)), logits(gguf_model.read(file))
+    if name in ROUNDED:
+        assert np.linalg.norm(got - expected) < 0.02 * np.linalg.norm(expected)
+    else:
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.seconds(2)
+@pytest.mark.parametrize("name", WITH_GGUF)
+def test_answers_of_llama_cpp(name):
+    assert distance(name, gguf_model.read(files(name)[1])) < NEAR
+
+
+@pytest.mark.seconds(2)
+def test_rows_in_another_order():
+    """The answers tell the order of rows."""
+    path = files("tinyllama")[1]
+    with patch.dict(FAMILIES, llama=replace(FAMILIES["llama"], interleaved=())):
+        assert distance("tinyllama", gguf_model.read(path)) > 10 * NEAR
