@@ -6,7 +6,7 @@ kind where there are two, and the whole head decode two tokens, the second one w
 positions beyond the windows, before which the KV cache has zeros. Logits, DRAM and vector memory
 must be those of the functional machine. Of the cycles, those in which memory brings a beat are the
 port's share. Beside it stands the compiler's bound: a beat of weights, or a step of the core, a
-cycle.
+cycle. Tokens per second are those of all layers, at the machine's clock.
 
 One accelerator serves all shapes with heads of a size: its vector memory, activations, program and
 formats are enough for the largest, which changes no cycle. With ``--own`` it is the machine that
@@ -37,12 +37,14 @@ __all__ = ["Measured", "measure", "shared", "two_layers"]
 
 
 CONTEXT, POSITION = 1024, 599
+LAYERS = 2
 TOKENS = 17, 33
 MOST_NODES = 8  # of a unit, that are printed
 COLUMNS = [
     "Shape",
     "Machine",
-    *(f"{x}: {y}" for x in ("layers", "head") for y in ("cycles", "port", "bound")),
+    *(f"{part}: {what}" for part in ("layers", "head") for what in ("cycles", "port", "bound")),
+    "tokens/s",
 ]
 
 
@@ -50,8 +52,8 @@ def two_layers(shape: Shape) -> Shape:
     """The shape with two layers, one of each kind where there are two."""
     more = dict(shape.more)
     if "attention.sliding_window" in more:
-        more["attention.sliding_window_pattern"] = 2
-    return replace(shape, layers=2, context=CONTEXT, more=more)
+        more["attention.sliding_window_pattern"] = LAYERS
+    return replace(shape, layers=LAYERS, context=CONTEXT, more=more)
 
 
 def shared(machine: Machine) -> Machine:
@@ -153,7 +155,9 @@ def measured_shape(name: str, shape: Shape, own: bool, nodes: bool) -> list[str]
     if nodes:
         print(name)
         show_nodes(layers)
-    return [name, machine.name, *layers.cells, *head.cells]
+    token = layers.cycles * shape.layers / LAYERS + head.cycles
+    speed = f"{machine.clock_mhz * 1e6 / token:.1f}"
+    return [name, machine.name, *layers.cells, *head.cells, speed]
 
 
 def command(argv: list[str] | None) -> None:
