@@ -124,6 +124,11 @@ def needs(model: Model, config: Config, head: str | None = None) -> Needs:
     columns = min(config.columns, 1 + room // place.column_words)
     whole = Compilation(model, replace(largest, columns=columns), 1, head=head)
     insns = whole.draft.insns
+    if len(insns) > largest.program_words:
+        raise UserError(
+            f"{model.path}: the program has {len(insns)} instructions, the machine takes "
+            f"{largest.program_words}"
+        )
     return Needs(
         columns=columns,
         lanes=lanes,

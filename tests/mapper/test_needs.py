@@ -108,3 +108,11 @@ def test_too_large(monkeypatch):
         needs(MODEL, WIDE)
     with pytest.raises(UserError, match="^toy: .*: the hidden size is 32768, the machine takes"):
         needs(resized(MODEL, hidden=1 << 15), WIDE)
+
+
+def test_too_long(monkeypatch):
+    length = needs(MODEL, WIDE).program_words
+    monkeypatch.setitem(MOST, "program_words", 128)
+    text = f"^toy: the program has {length} instructions, the machine takes 128$"
+    with pytest.raises(UserError, match=text):
+        needs(MODEL, replace(WIDE, program_words=128))
