@@ -12,10 +12,11 @@ from mapper.families import FAMILIES
 from mapper.read import gguf_model, hf_model
 from sw_ref.float32 import Float32
 
+from ...chosen import cases
 from ...llama_answers import answers
 from .as_gguf import ARCHITECTURES, write
 from .folders import IDS, model_of, save
-from .test_transformers import CHOSEN, folder, logits
+from .test_transformers import KEPT, folder, logits
 from .variants import VARIANTS
 
 
@@ -28,12 +29,13 @@ INSTEAD = {
     "mistral": dict(sliding_window=None),
     "qwen2": dict(use_sliding_window=False),
     "phi3": dict(sliding_window=None),
+    "starcoder2": dict(sliding_window=None),
     "gemma2": dict(query_pre_attn_scalar=64),
     "gemma3": dict(query_pre_attn_scalar=64),
     "smollm3": dict(no_rope_layer_interval=4),
     "bitnet": dict(hidden_act="silu", tie_word_embeddings=True),
 }
-WITH_GGUF = [name for name in CHOSEN if name not in NONE]
+WITH_GGUF = cases((name for name in VARIANTS if name not in NONE), KEPT)
 NEAR = 0.005  # of logarithms of probabilities: llama.cpp's keys and values are half floats
 # The file has frequencies of llama3 as divisors, in float32.
 ROUNDED = ("llama3.1",)
@@ -48,9 +50,9 @@ def files(name):
 
 
 @cache
-def theirs():
-    """llama.cpp's logarithms of probabilities behind `IDS`, by variant."""
-    return dict(zip(WITH_GGUF, answers(IDS, [files(name)[1] for name in WITH_GGUF])))
+def theirs(name):
+    """llama.cpp's logarithms of probabilities behind `IDS`."""
+    return answers(IDS, [files(name)[1]])[0]
 
 
 def distance(name, model):
@@ -58,7 +60,7 @@ def distance(name, model):
     found = next(iter(Float32(model)([IDS])))[-1].astype(np.float64)
     found -= found.max()
     found -= np.log(np.exp(found).sum())
-    expected = theirs()[name]
+    expected = theirs(name)
     return np.sqrt(np.square(found - expected).mean() / expected.var())
 
 

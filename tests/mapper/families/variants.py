@@ -59,6 +59,7 @@ NORMS = {
 WINDOW = {"window": shape(window=0, kinds=())}
 PATTERN = {"layers without window": shape(kinds=())}
 QKV = {f"bias of {name}": biased(name) for name in "qkv"}
+UNGATED = QKV | {f"bias of {name}": biased(name) for name in ("o", "up", "down")}
 SILU = {"SiLU": activation("relu2")}
 GELU = {"GELU": activation("relu2")}
 QK_NORM = {
@@ -260,7 +261,7 @@ VARIANTS = {
         ),
         features={
             "parallel": shape(parallel=False),
-            **{f"bias of {n}": biased(n) for n in ("q", "k", "v", "o", "up", "down")},
+            **UNGATED,
             **GELU,
             **PARTIAL,
         },
@@ -271,6 +272,13 @@ VARIANTS = {
         config="GPTNeoXConfig",
         options=dict(use_parallel_residual=False, intermediate_size=512, num_key_value_heads=None),
         features={"serial": shape(parallel=True)},
+    ),
+    "starcoder2": Variant(
+        family="starcoder2",
+        config="Starcoder2Config",
+        options=dict(sliding_window=20, initializer_range=0.2),
+        features=UNGATED | ROPE | WINDOW | GELU,
+        bias=1.7,
     ),
     "helium": Variant(
         family="helium",
