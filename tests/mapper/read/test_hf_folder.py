@@ -27,7 +27,7 @@ from .hf_files import KINDS, tensors, write
             dict(config={"rope_parameters": {"rope_type": "llama3"}}),
             "'rope_type' must be 'default', not 'llama3'",
         ),
-        (dict(config={"hidden_size": None}), "'hidden_size' is missing"),
+        (dict(config={"hidden_size": None}), "'hidden_size' or 'n_embd' is missing"),
         (
             dict(config={"hidden_size": "64"}),
             "'hidden_size' must be a positive int up to 16777215, not '64'",
