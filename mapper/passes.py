@@ -17,6 +17,15 @@ LAYERS_ONLY = (Linear, Attend)  # whose matrices and caches are those of layers
 SINGLE = (Embedding, Head)  # of which DRAM has one matrix
 
 
+def _single(nodes, kind):
+    """Refuse a second node of a type."""
+    found = [node for node in nodes if isinstance(node, kind)]
+    for other in found[1:]:
+        raise Unmappable(
+            f"{other.name!r} must not be a second {kind.__name__}, beside {found[0].name!r}"
+        )
+
+
 def _check(graph):
     """Refuse what a memory map has no place for."""
     sections = Sections.of(graph)
@@ -25,11 +34,9 @@ def _check(graph):
         if isinstance(node, LAYERS_ONLY):
             raise Unmappable(f"{node.name!r} must be in a layer, as each {type(node).__name__}")
     for kind in SINGLE:
-        found = [node for node in graph if isinstance(node, kind)]
-        for other in found[1:]:
-            raise Unmappable(
-                f"{other.name!r} must not be a second {kind.__name__}, beside {found[0].name!r}"
-            )
+        _single(graph, kind)
+    for layer in graph.kinds.values():
+        _single(layer.body, Attend)  # whose cache is the layer's
     for node in sections.before:
         if node.vectors:
             raise Unmappable(f"{node.name!r} must be in a layer, or behind the layers")

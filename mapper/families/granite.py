@@ -10,13 +10,15 @@ from .llama import layer
 
 
 def fields(f, values):
-    """Biases and factors. Logits are divided by theirs."""
+    """Biases and factors. Logits are divided by theirs. A `config.json` that says nothing of scores
+    leaves them as they are; in a GGUF file they are scaled as anywhere."""
+    plain = 0.0 if f.is_gguf else 1.0
     return (
         biases(f)
         | activation(f, "silu")
         | {
             "embedding_scale": f.number("embedding_scale", "embedding_multiplier", default=1.0),
-            "attention_scale": f.number("attention.scale", "attention_multiplier", default=0.0),
+            "attention_scale": f.number("attention.scale", "attention_multiplier", default=plain),
             "residual_scale": f.number("residual_scale", "residual_multiplier", default=1.0),
             "logit_scale": 1.0 / f.number("logit_scale", "logits_scaling", default=1.0),
         }

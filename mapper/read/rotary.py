@@ -64,16 +64,18 @@ def rotary(f: Fields, head_dim: int, context: int, tensors=None, layer_type=None
 def rotated(f: Fields, head_dim: int) -> int:
     """Elements of a head that are rotated."""
     if f.is_gguf:
-        return f.integer("rope.dimension_count", None, high=head_dim, default=head_dim)
-    found = [
-        rope["partial_rotary_factor"]
-        for rope in (f.values.get("rope_parameters"), f.values.get("rope_scaling"))
-        if isinstance(rope, dict) and rope.get("partial_rotary_factor") is not None
-    ]
-    key, share = f.get(None, ("partial_rotary_factor", "rotary_pct"), *found[:1] or [1.0])
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
-        f.refuse(key, "above 0, and at most 1", share)
-    dim = int(head_dim * share)
-    if dim < 2:
-        f.refuse(key, f"at least two of a head's {head_dim} elements", share)
+        key = "rope.dimension_count"
+        dim = said = f.integer(key, None, high=head_dim, default=head_dim)
+    else:
+        found = [
+            rope["partial_rotary_factor"]
+            for rope in (f.values.get("rope_parameters"), f.values.get("rope_scaling"))
+            if isinstance(rope, dict) and rope.get("partial_rotary_factor") is not None
+        ]
+        key, said = f.get(None, ("partial_rotary_factor", "rotary_pct"), *found[:1] or [1.0])
+        if isinstance(said, bool) or not isinstance(said, (int, float)) or not 0 < said <= 1:
+            f.refuse(key, "a number above 0, and at most 1", said)
+        dim = int(head_dim * said)
+    if not dim or dim % 2 or head_dim % 2:
+        f.refuse(key, f"an even number of a head's {head_dim} elements", said)
     return dim

@@ -100,6 +100,6 @@ def test_chosen_values_stay():
 
 def test_too_large():
     model = toy_model()
-    object.__setattr__(model, "heads", 256)
+    model = replace(model, shape=replace(model.shape, heads=256))
     with pytest.raises(UserError, match="^toy: .*: 256 query heads, the machine takes 255$"):
         fitting(model)

@@ -2,6 +2,7 @@
 
 import re
 from copy import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from host.errors import UserError
 from mapper.compile import _check, _check_memory, compile_model
 from mapper.dram_layout import MemoryMap
+from mapper.families import FAMILIES
+from mapper.model import Model
+from mapper.passes import lowerable
 from rtl.spec import limits
 from rtl.spec.config import get
 from rtl.spec.isa import Attend, WeightFormat, decode
@@ -22,6 +26,10 @@ MODEL = toy_model()
 def resized(it, **sizes):
     """A model, or a configuration, with sizes that it would not take."""
     it = copy(it)
+    if isinstance(it, Model):
+        of_shape = {name for name in sizes if name != "layers" and hasattr(it.shape, name)}
+        shape = resized(it.shape, **{name: sizes.pop(name) for name in of_shape})
+        object.__setattr__(it, "shape", shape)
     for name, value in sizes.items():
         object.__setattr__(it, name, value)
     return it
@@ -168,17 +176,20 @@ def test_memory(name, monkeypatch):
         layers=range(126),
         tied=True,
     )
+    shape = replace(MODEL.shape, hidden=64, vocab=64, heads=kv_heads, kv_heads=kv_heads, layers=126)
+    graph = lowerable(FAMILIES["llama"].graph(shape), CONFIG.head_dim)
     head = WeightFormat.S8
     context = limits.POSITIONS if name == "units" else 32
 
     def memory(layer_units):
-        return MemoryMap(CONFIG, model, context, 4, [layer_units], head, (head, 0), 128)
+        return MemoryMap(CONFIG, model, context, 4, [layer_units], head, (head, 0), graph)
 
     at, beyond = memory(1), memory(1)
     if name == "head":
         at.head_units, beyond.head_units = most, most + 1
     elif name == "cache":
-        at.kv_head_units, beyond.kv_head_units = most, most + 1
+        for its, units in (at, most), (beyond, most + 1):
+            its.caches["layer"] = replace(its.caches["layer"], head_units=units)
     else:
         units = {
             "stream": most,

@@ -185,7 +185,9 @@ def test_descriptor_is_counted():
 def test_dump():
     text = dump(Compilation(toy_model(formats={"1.down": S8}), get("small"), 32), "quantize")
     lines = text.splitlines()
-    first, second = (next(line for line in lines if line.startswith(f"    {n}  ")) for n in "01")
+    at = next(n for n, line in enumerate(lines) if line.startswith("layer ")) + 1
+    first, second = lines[at : at + 2]
+    assert (first.split()[0], second.split()[0]) == ("0", "1")
     assert first.split()[-3:] == ["U4", "<<", "3"] and second.split()[-1] == "S8"
     assert lines[-1].split() == ["head", "S8"]
 

@@ -10,6 +10,7 @@ from mapper.families import FAMILIES
 from rtl.spec.config import get
 from sim.models.toy import toy_model
 from sw_ref.graph import Add, Angles, Attend, Graph, Linear, Node, Norm, Repeat
+from sw_ref.sequences import GATES
 
 
 MODEL, SMALL = toy_model(), get("small")
@@ -23,7 +24,9 @@ def compiled(monkeypatch, change):
         return Graph(tuple(change(*FAMILIES["llama"].graph(p).nodes)))
 
     monkeypatch.setitem(FAMILIES, "changed", replace(FAMILIES["llama"], graph=graph))
-    return compile_model(replace(MODEL, family="changed"), SMALL, 32)
+    others = {"early": MODEL.outside["norm"], "other": MODEL.outside["norm"]}
+    outside = {**MODEL.outside, **others}
+    return compile_model(replace(MODEL, family="changed", outside=outside), SMALL, 32)
 
 
 def in_layer(**fields):
@@ -48,10 +51,11 @@ def nested(embedding, angles, layer, norm, head):
     return embedding, angles, replace(layer, body=(*layer.body, inner)), norm, head
 
 
-def second(embedding, angles, layer, norm, head):
+def apart(embedding, angles, layer, norm, head):
     body = (Add(name="twice", inputs=("again",) * 2, size=HIDDEN),)
-    again = Repeat(name="again", inputs=("layer",), size=HIDDEN, count=2, body=body)
-    return embedding, angles, layer, again, replace(norm, inputs=("again",)), head
+    between = Add(name="between", inputs=("layer",) * 2, size=HIDDEN)
+    again = Repeat(name="again", inputs=("between",), size=HIDDEN, count=2, body=body)
+    return embedding, angles, layer, between, again, replace(norm, inputs=("again",)), head
 
 
 def no_layers(embedding, angles, layer, norm, head):
@@ -66,11 +70,6 @@ def linear_behind(embedding, angles, layer, norm, head):
 def norm_before(embedding, angles, layer, norm, head):
     early = Norm(name="early", inputs=("embedding",), size=HIDDEN, gain="early", eps=1e-5)
     return embedding, angles, early, replace(layer, inputs=("early",)), norm, head
-
-
-def two_norms(embedding, angles, layer, norm, head):
-    other = Norm(name="other", inputs=("norm",), size=HIDDEN, gain="other", eps=1e-5)
-    return embedding, angles, layer, norm, other, replace(head, inputs=("other",))
 
 
 def embedding_read_twice(embedding, angles, layer, norm, head):
@@ -90,31 +89,25 @@ ATTEND = Attend(
     heads=2,
     kv_heads=2,
     head_dim=64,
+    scale=0.125,
 )
-OTHER_ANGLES = Angles(name="local", size=64, theta=1e6)
 
 
 @pytest.mark.parametrize(
     "change, text",
     [
-        (in_layer(silu={"function": "tanh"}), "Gate must be one of silu, not 'tanh'"),
         (
-            in_layer(q={"bias": "q_bias"}),
-            "'layer / attention / q' must have no bias, not 'q_bias'",
+            in_layer(silu={"function": "tanh"}),
+            f"Gate must be one of {', '.join(sorted(GATES))}, not 'tanh'",
         ),
-        (nested, "'layer / inner' must not be a Repeat in another, 'layer'"),
-        (second, "'again' must not be a Repeat beside another, 'layer'"),
+        (nested, "'layer' must have nodes, or Repeats, and not both"),
+        (apart, "'again' must come right behind the other Repeats"),
         (no_layers, "'head' must come behind a Repeat, there is none"),
         (linear_behind, "'adapter' must be in a layer, as each Linear"),
-        (norm_before, "'early' must be in a layer, or the only norm behind the layers"),
-        (two_norms, "'other' must be in a layer, or the only norm behind the layers"),
+        (norm_before, "'early' must be in a layer, or behind the layers"),
         (
             in_layer(more=(ATTEND,)),
             "'layer / attention / attend' must not be a second Attend, beside 'more'",
-        ),
-        (
-            lambda embedding, angles, *rest: (embedding, angles, OTHER_ANGLES, *rest),
-            "'local' must not be a second Angles, beside 'angles'",
         ),
         (
             in_layer(more=(Novel(name="novel", inputs=("layer",), size=HIDDEN),)),
@@ -142,3 +135,23 @@ def test_refused(monkeypatch, change, text):
 def test_the_plain_graph_is_not(monkeypatch):
     """What changes nothing compiles: it is the changes above that are refused."""
     assert compiled(monkeypatch, lambda *nodes: nodes).length
+
+
+def two_norms(embedding, angles, layer, norm, head):
+    other = Norm(name="other", inputs=("norm",), size=HIDDEN, gain="other", eps=1e-5)
+    return embedding, angles, layer, norm, other, replace(head, inputs=("other",))
+
+
+def two_tables(embedding, angles, layer, *rest):
+    other = Angles(name="local", size=64, dim=64, theta=1e6)
+    body = [
+        replace(n, inputs=(n.inputs[0], "local")) if "angles" in n.inputs else n for n in layer.body
+    ]
+    return embedding, angles, other, replace(layer, body=tuple(body)), *rest
+
+
+@pytest.mark.parametrize("change", [two_norms, two_tables])
+def test_several_of_a_type(monkeypatch, change):
+    """Of what has a place for each node."""
+    plain = compiled(monkeypatch, lambda *nodes: nodes)
+    assert bytes(compiled(monkeypatch, change).dram()) != bytes(plain.dram())

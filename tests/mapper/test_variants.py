@@ -1,11 +1,16 @@
 """What makes a model compute something else is refused by name; what does nothing is taken."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gguf import GGUFValueType as Value
 
 from host.errors import UserError
+from mapper.hyperparameters import Rotary
 from mapper.read import gguf_model, hf_model
+from mapper.read.hyperparameters import differing
+from sw_ref.rotary import RopeScaling
 
 from . import synthetic
 from .read import hf_files
@@ -29,15 +34,10 @@ def message(read, path):
 @pytest.mark.parametrize(
     "key, value, expected",
     [
-        ("rope.scaling.type", "linear", "'none'"),
-        ("rope.scaling.type", "yarn", "'none'"),
-        ("rope.scaling.type", "longrope", "'none'"),
-        ("rope.scaling.type", 1, "'none'"),
-        ("rope.scaling.factor", 4.0, "1.0"),
-        ("rope.scale_linear", 2.0, "1.0"),
-        ("rope.scaling.attn_factor", 1.2, "1.0"),
-        ("attention.sliding_window", 128, "at least the context, 256"),
-        ("attention.sliding_window", "all", "at least the context, 256"),
+        ("attention.sliding_window", "all", "an integer from 0 to 16777215"),
+        ("rope.dimension_count", 1, "an even number of a head's 64 elements"),
+        ("rope.dimension_count", 33, "an even number of a head's 64 elements"),
+        ("rope.dimension_count", 65, "an integer from 1 to 64"),
         ("expert_count", 8, "0"),
         ("expert_used_count", 2, "0"),
         ("embedding_scale", 12.0, "1.0"),
@@ -58,6 +58,98 @@ def message(read, path):
 def test_gguf_refused(tmp_path, key, value, expected):
     path = synthetic.write(tmp_path / "m.gguf", metadata={f"llama.{key}": value})
     assert message(gguf_model.read, path).startswith(f": 'llama.{key}' must be {expected}, not ")
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ("longrope", "must not be longrope without tensors of RoPE factors"),
+        (1, "must be none, linear, yarn or longrope, not 1"),
+    ],
+)
+def test_gguf_scaling_refused(tmp_path, value, expected):
+    path = synthetic.write(tmp_path / "m.gguf", metadata={"llama.rope.scaling.type": value})
+    text = f": 'rope.scaling.type' {expected}; this model cannot be mapped"
+    assert message(gguf_model.read, path) == text
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """Hyperparameters of the model without any change."""
+    return gguf_model.read(synthetic.write(tmp_path_factory.mktemp("plain") / "m.gguf")).shape
+
+
+@pytest.mark.parametrize(
+    "metadata, scaling",
+    [
+        ({"type": "linear", "factor": 4.0}, {"kind": "linear", "factor": 4.0}),
+        ({"factor": 4.0}, {"kind": "linear", "factor": 4.0}),
+        (
+            {"type": "yarn", "factor": 2.0, "original_context_length": 128},
+            {"kind": "yarn", "factor": 2.0, "original": 128},
+        ),
+        ({"attn_factor": 1.25}, {"attention": 1.25}),
+    ],
+)
+def test_gguf_scalings_are_read(tmp_path, plain, metadata, scaling):
+    metadata = {f"llama.rope.scaling.{key}": value for key, value in metadata.items()}
+    shape = gguf_model.read(synthetic.write(tmp_path / "m.gguf", metadata=metadata)).shape
+    assert {name: getattr(shape.rope.scaling, name) for name in scaling} == scaling
+    assert differing(shape, plain) == "rope"
+    assert differing(replace(shape, rope=plain.rope), plain) is None
+
+
+@pytest.mark.parametrize(
+    "metadata, changes",
+    [
+        (
+            {"rope.scale_linear": 2.0},
+            {"rope": Rotary(theta=1e4, dim=64, scaling=RopeScaling("linear", 2.0))},
+        ),
+        ({"attention.sliding_window": 128}, {"window": 128}),
+        ({"rope.dimension_count": 32}, {"rope": Rotary(theta=1e4, dim=32)}),
+    ],
+)
+def test_gguf_read(tmp_path, plain, metadata, changes):
+    metadata = {f"llama.{key}": value for key, value in metadata.items()}
+    shape = gguf_model.read(synthetic.write(tmp_path / "m.gguf", metadata=metadata)).shape
+    assert differing(shape, plain) in changes
+    assert differing(shape, replace(plain, **changes)) is None
+
+
+def test_gguf_factors(tmp_path, plain):
+    """Of Llama 3's RoPE, which GGUF has as a tensor."""
+    factors = np.linspace(1, 8, 32, dtype=np.float32)
+    path = synthetic.write(tmp_path / "m.gguf", tensors={"rope_freqs.weight": factors})
+    shape = gguf_model.read(path).shape
+    assert shape.rope.scaling.factors == tuple(factors.tolist())
+    assert differing(shape, plain) == "rope"
+    path = synthetic.write(tmp_path / "long.gguf", tensors={"rope_freqs.weight": norm()})
+    assert message(gguf_model.read, path) == (
+        ": 'rope_freqs.weight' must be 32 numbers, one per frequency, not 64; this model cannot be "
+        "mapped"
+    )
+
+
+def test_gguf_biases(tmp_path, plain):
+    """Those that the file has, in the order of their matrix' rows, and of all layers."""
+    sizes = {"attn_q": 128, "attn_v": 64, "ffn_down": 64}
+    tensors = {
+        f"blk.{n}.{name}.bias": np.arange(size, dtype=np.float32) + n
+        for n in range(2)
+        for name, size in sizes.items()
+    }
+    path = synthetic.write(tmp_path / "m.gguf", tensors=tensors)
+    model = gguf_model.read(path)
+    assert model.shape == replace(plain, biased=frozenset({"q", "v", "down"}))
+    for n, layer in enumerate(model.layers):
+        q = (np.arange(128) + n).reshape(2, 32, 2).swapaxes(1, 2).reshape(128)
+        np.testing.assert_array_equal(layer.vectors["q_bias"], q)
+        np.testing.assert_array_equal(layer.vectors["v_bias"], np.arange(64) + n)
+        np.testing.assert_array_equal(layer.vectors["down_bias"], np.arange(64) + n)
+    del tensors["blk.1.ffn_down.bias"]
+    path = synthetic.write(tmp_path / "some.gguf", tensors=tensors)
+    assert message(gguf_model.read, path).startswith(": tensor 'blk.1.ffn_down.bias' is missing")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +192,6 @@ def test_gguf_taken(tmp_path, metadata):
 @pytest.mark.parametrize(
     "name",
     [
-        "rope_freqs.weight",
         "blk.0.attn_q_norm.weight",
         "blk.1.attn_q.bias",
         "blk.1.ffn_gate.bias",
@@ -130,58 +221,53 @@ ROPE = {"rope_theta": 10000.0}
 @pytest.mark.parametrize(
     "config, expected",
     [
+        ({"rope_scaling": {"rope_type": "llama3"}}, "'factor' must be a number, not None"),
         (
-            {"rope_scaling": {"type": "linear", "factor": 2.0}},
-            "'type' must be 'default', not 'linear'",
+            {"rope_scaling": {"factor": 2.0}},
+            "RoPE parameters of type 'default' must be without 'factor'",
         ),
-        ({"rope_scaling": {"rope_type": "llama3"}}, "'rope_type' must be 'default', not 'llama3'"),
-        ({"rope_scaling": {"factor": 2.0}}, "'rope_scaling' must be without 'factor', not "),
-        ({"rope_scaling": "linear"}, "'rope_scaling' must be a JSON object, not 'linear'"),
-        (
-            {"rope_parameters": {"type": "linear", "factor": 2.0, **ROPE}},
-            "'type' must be 'default', not 'linear'",
-        ),
-        (
-            {"rope_parameters": {"rope_type": "yarn", **ROPE}},
-            "'rope_type' must be 'default', not 'yarn'",
-        ),
-        (
-            {"rope_parameters": {"full_attention": ROPE}},
-            "'rope_parameters' must be without 'full_attention', not ",
-        ),
-        (
-            {"rope_parameters": {"partial_rotary_factor": 0.5, **ROPE}},
-            "'partial_rotary_factor' must be 1.0, not 0.5",
-        ),
+        ({"rope_scaling": "linear"}, "RoPE parameters must be a JSON object, not 'linear'"),
         (
             {"rope_parameters": {"rope_theta": 5e5}},
-            "'rope_theta' must be one number, not 10000.0 and, in 'rope_parameters', 500000.0",
-        ),
-        ({"partial_rotary_factor": 0.25}, "'partial_rotary_factor' must be 1.0, not 0.25"),
-        ({"sliding_window": 128}, "'sliding_window' must be at least the context, 256, not 128"),
-        (
-            {"sliding_window": 128, "use_sliding_window": True},
-            "'sliding_window' must be at least the context, 256",
+            "'rope_theta' must be one thing, not 500000.0 and 10000.0",
         ),
         (
-            {"sliding_window": "128"},
-            "'sliding_window' must be at least the context, 256, not '128'",
+            {"partial_rotary_factor": 1.5},
+            "'partial_rotary_factor' must be a number above 0, and at most 1, not 1.5",
         ),
         (
-            {"layer_types": ["sliding_attention", "full_attention"]},
-            "'layer_types' must be 'full_attention' for all ",
-        ),
-        ({"attention_bias": True}, "'attention_bias' must be False, not True"),
-        ({"mlp_bias": True}, "'mlp_bias' must be False, not True"),
-        (
-            {"hidden_act": "gelu_pytorch_tanh"},
-            "'hidden_act' must be 'silu', not 'gelu_pytorch_tanh'",
+            {"partial_rotary_factor": "half"},
+            "'partial_rotary_factor' must be a number above 0, and at most 1, not 'half'",
         ),
         (
-            {"model_type": "gpt2", "max_position_embeddings": None},
-            f"'model_type' must be {hf_files.KINDS}, not 'gpt2'",
+            {"partial_rotary_factor": 0.3},
+            "'partial_rotary_factor' must be an even number of a head's 64 elements, not 0.3",
         ),
-        ({"model_type": "granite"}, f"'model_type' must be {hf_files.KINDS}, not 'granite'"),
+        (
+            {"rope_parameters": {"partial_rotary_factor": 0.01, **ROPE}},
+            "'partial_rotary_factor' must be an even number of a head's 64 elements, not 0.01",
+        ),
+        ({"sliding_window": "128"}, "'sliding_window' must be an integer from 0 to 16777215, not"),
+        (
+            {"sliding_window": 128, "use_sliding_window": 1},
+            "'use_sliding_window' must be true or false, not 1",
+        ),
+        (
+            {"layer_types": ["chunked_attention", "full_attention"]},
+            "'layer_types' must be 'full_attention' or 'sliding_attention', not 'chunked_attention'",
+        ),
+        (
+            {"layer_types": ["full_attention"] * 3},
+            "'layer_types' must be 2 values of type str, not ",
+        ),
+        ({"attention_bias": True}, "tensor 'model.layers.0.self_attn.q_proj.bias' is missing"),
+        ({"mlp_bias": True}, "tensor 'model.layers.0.mlp.gate_proj.bias' is missing"),
+        ({"hidden_act": "xielu"}, " or 'relu' or 'relu2', not 'xielu'"),
+        (
+            {"model_type": "mamba", "max_position_embeddings": None},
+            f"'model_type' must be {hf_files.KINDS}, not 'mamba'",
+        ),
+        ({"model_type": "mixtral"}, f"'model_type' must be {hf_files.KINDS}, not 'mixtral'"),
         ({"final_logit_softcapping": 30.0}, "'final_logit_softcapping' must be None, not 30.0"),
         ({"attn_logit_softcapping": 50.0}, "'attn_logit_softcapping' must be None, not 50.0"),
         ({"embedding_multiplier": 12.0}, "'embedding_multiplier' must be 1.0, not 12.0"),
@@ -197,6 +283,76 @@ ROPE = {"rope_theta": 10000.0}
 )
 def test_hf_refused(tmp_path, config, expected):
     assert expected in message(hf_model.read, hf_files.write(tmp_path / "m", config=config))
+
+
+@pytest.fixture(scope="module")
+def plain_hf(tmp_path_factory):
+    """Hyperparameters of the folder without any change."""
+    return hf_model.read(hf_files.write(tmp_path_factory.mktemp("plain") / "m")).shape
+
+
+@pytest.mark.parametrize(
+    "config, changes",
+    [
+        (
+            {"rope_scaling": {"type": "linear", "factor": 2.0}},
+            {"rope": Rotary(theta=1e4, dim=64, scaling=RopeScaling("linear", 2.0))},
+        ),
+        (
+            {"rope_parameters": {"type": "linear", "factor": 2.0, **ROPE}},
+            {"rope": Rotary(theta=1e4, dim=64, scaling=RopeScaling("linear", 2.0))},
+        ),
+        (
+            {"rope_parameters": {"full_attention": {"rope_theta": 5e5}}, "rope_theta": None},
+            {"rope": Rotary(theta=5e5, dim=64)},
+        ),
+        (
+            {"rope_parameters": {"partial_rotary_factor": 0.5, **ROPE}},
+            {"rope": Rotary(theta=1e4, dim=32)},
+        ),
+        ({"partial_rotary_factor": 0.25}, {"rope": Rotary(theta=1e4, dim=16)}),
+        ({"sliding_window": 128}, {"window": 128}),
+        ({"sliding_window": 128, "use_sliding_window": True}, {"window": 128}),
+        (
+            {"sliding_window": 64, "layer_types": ["sliding_attention", "full_attention"]},
+            {"window": 64, "kinds": ("window", "full")},
+        ),
+        ({"hidden_act": "gelu_pytorch_tanh"}, {"activation": "gelu_tanh"}),
+        ({"hidden_act": "relu2"}, {"activation": "relu2"}),
+        # Granite scales scores by 1 where its file says nothing.
+        ({"model_type": "granite"}, {"attention_scale": 1.0}),
+        (
+            {"model_type": "granite", "attention_multiplier": 0.015625, "logits_scaling": 8.0},
+            {"attention_scale": 0.015625, "logit_scale": 0.125},
+        ),
+        (
+            {"model_type": "granite", "embedding_multiplier": 12.0, "residual_multiplier": 0.22},
+            {"attention_scale": 1.0, "embedding_scale": 12.0, "residual_scale": 0.22},
+        ),
+    ],
+)
+def test_hf_read(tmp_path, plain_hf, config, changes):
+    """What was found changes the model, and nothing else does."""
+    shape = hf_model.read(hf_files.write(tmp_path / "m", config=config)).shape
+    assert differing(shape, plain_hf) in changes
+    assert differing(shape, replace(plain_hf, **changes)) is None
+
+
+def test_hf_biases(tmp_path, plain_hf):
+    sizes = {"self_attn.q": 128, "self_attn.k": 64, "self_attn.v": 64, "self_attn.o": 64}
+    more = {
+        f"model.layers.{n}.{name}_proj.bias": np.arange(size, dtype=np.float32) + n
+        for n in range(2)
+        for name, size in sizes.items()
+    }
+    model = hf_model.read(
+        hf_files.write(tmp_path / "m", config={"attention_bias": True}, more=more)
+    )
+    assert model.shape == replace(plain_hf, biased=frozenset("qkvo"))
+    for n, layer in enumerate(model.layers):
+        for name, size in sizes.items():
+            found = layer.vectors[f"{name[-1]}_bias"]
+            np.testing.assert_array_equal(found, np.arange(size) + n)
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,14 @@ class Vocabulary:
         Of :class:`Type`, or others, which mean nothing.
     scores : list of :class:`float`
         Of SentencePiece, higher for what is merged, or taken, first. Zeros where a file has none.
+    unknown_id : :class:`int` or None
+        Token that stands for what has none; None for the first of that type.
     """
 
     names: list[str]
     types: list[int]
     scores: list[float]
+    unknown_id: int | None = None
 
     @classmethod
     def of(cls, what):
@@ -72,9 +75,6 @@ class Vocabulary:
             refuse(f"every token must appear once, {twice[:40]!r} appears again")
         ids = {name: n for n, name in enumerate(names)}
         types: list[int] = list(types)
-        if what.get("unknown") is not None:
-            types = [Type.NORMAL if its == Type.UNKNOWN else its for its in types]
-            types[what["unknown"]] = Type.UNKNOWN
         for its, found in (
             (Type.CONTROL, hidden(ids)),
             (Type.USER_DEFINED, shown(ids)),
@@ -82,7 +82,7 @@ class Vocabulary:
         ):
             for n in found:
                 types[n] = its
-        return cls(names, types, [float(score) for score in scores])
+        return cls(names, types, [float(score) for score in scores], what.get("unknown"))
 
     @property
     def ids(self):
@@ -96,6 +96,8 @@ class Vocabulary:
     @property
     def unknown(self):
         """Name of the token that stands for what has none, or None."""
+        if self.unknown_id is not None:
+            return self.names[self.unknown_id]
         return next(iter(self.of_type(Type.UNKNOWN)), None)
 
     @property

@@ -110,10 +110,13 @@ def as_the_reference_reads(path, model):
     """Compare a model with what GGUF's own reader finds in the file."""
     reader = gguf.GGUFReader(path)
     values = {t.name: t for t in reader.tensors}
+    dim = model.shape.rope.dim
+    if "llama.rope.dimension_count" in reader.fields:
+        assert reader.fields["llama.rope.dimension_count"].contents() == dim
     for linear in matrices(model):
         tensor = values[linear.name]
         with np.errstate(all="ignore"):
-            expected = undo(linear.name, dequantize(tensor.data, tensor.tensor_type))
+            expected = undo(linear.name, dequantize(tensor.data, tensor.tensor_type), dim)
         if linear.rounding is None:
             np.testing.assert_array_equal(linear.float32(), expected)
         else:  # rounded to bytes of groups

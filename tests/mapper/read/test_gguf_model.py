@@ -17,11 +17,14 @@ from .. import synthetic
 KINDS = " or ".join(map(repr, called("gguf")))
 
 
-def undo(name, weights):
-    """GGUF's rows of Q and K in half-split order, by the recipe in the design's facts."""
+def undo(name, weights, dim=64):
+    """GGUF's rows of Q and K in half-split order, where `dim` of a head's 64 are rotated."""
     if not name.endswith(("attn_q.weight", "attn_k.weight")):
         return weights
-    return weights.reshape(-1, 32, 2, weights.shape[1]).swapaxes(1, 2).reshape(weights.shape)
+    rest = [*range(dim, 64)]
+    middle = len(rest) // 2
+    order = [*range(0, dim, 2), *rest[:middle], *range(1, dim, 2), *rest[middle:]]
+    return weights.reshape(-1, 64, weights.shape[1])[:, order].reshape(weights.shape)
 
 
 def everything(model):

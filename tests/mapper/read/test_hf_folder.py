@@ -15,34 +15,54 @@ from .hf_files import KINDS, tensors, write
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(config={"model_type": "gpt2"}), f"'model_type' must be {KINDS}, not 'gpt2'"),
+        (dict(config={"model_type": "mamba"}), f"'model_type' must be {KINDS}, not 'mamba'"),
         (dict(config={"model_type": None}), f"'model_type' must be {KINDS}, not None"),
-        (dict(config={"hidden_act": "gelu"}), "'hidden_act' must be 'silu', not 'gelu'"),
-        (dict(config={"attention_bias": True}), "'attention_bias' must be False, not True"),
+        (
+            dict(config={"hidden_act": "xielu"}),
+            "'hidden_act' must be 'silu' or 'swish' or 'gelu' or 'gelu_new' or 'gelu_fast' or "
+            "'gelu_pytorch_tanh' or 'relu' or 'relu2', not 'xielu'; this model cannot be mapped",
+        ),
+        (
+            dict(config={"attention_bias": True}),
+            "tensor 'model.layers.0.self_attn.q_proj.bias' is missing",
+        ),
+        (
+            dict(config={"attention_bias": "yes"}),
+            "'attention_bias' must be true or false, not 'yes'; this model cannot be mapped",
+        ),
         (
             dict(config={"rope_scaling": {"factor": 2}}),
-            "'rope_scaling' must be without 'factor', not ",
+            "RoPE parameters of type 'default' must be without 'factor'",
         ),
         (
             dict(config={"rope_parameters": {"rope_type": "llama3"}}),
-            "'rope_type' must be 'default', not 'llama3'",
+            "'factor' must be a number, not None",
         ),
         (dict(config={"hidden_size": None}), "'hidden_size' or 'n_embd' is missing"),
         (
             dict(config={"hidden_size": "64"}),
-            "'hidden_size' must be a positive int up to 16777215, not '64'",
+            "'hidden_size' must be an integer from 1 to 1048576, not '64'",
         ),
         (
             dict(config={"rms_norm_eps": 0}),
-            "'rms_norm_eps' must be a positive float up to 3.4028235e+38, not 0",
+            "'rms_norm_eps' must be a number above 0, and at most 1, not 0",
         ),
         (
             dict(config={"rms_norm_eps": 1e-46}),
-            "rms_eps must be from 1.1754944e-38 to 1, not 1e-46",
+            "norm_eps must be from 1.1754944e-38 to 1, not 1e-46",
         ),
-        (dict(config={"rms_norm_eps": 1e30}), "rms_eps must be from 1.1754944e-38 to 1, not 1e+30"),
-        (dict(config={"rope_theta": 0.5}), "rope_theta must be from 1 to 3.4028235e+38, not 0.5"),
-        (dict(config={"rope_theta": 1e39}), "'rope_theta' must be a positive float up to 3.40282"),
+        (
+            dict(config={"rms_norm_eps": 1e30}),
+            "'rms_norm_eps' must be a number above 0, and at most 1, not 1e+30",
+        ),
+        (
+            dict(config={"rope_theta": 0.5}),
+            "'rope_theta' must be above 1, and at most 1e+15, not 0.5",
+        ),
+        (
+            dict(config={"rope_theta": 1e39}),
+            "'rope_theta' must be above 1, and at most 1e+15, not 1e+39",
+        ),
         (
             dict(config={"intermediate_size": 96}),
             "tensor 'model.layers.0.mlp.gate_proj.weight' must have the "

@@ -192,7 +192,8 @@ def test_order_changes_no_bit(monkeypatch, name, names):
 
 
 def test_without_any_rewrite(monkeypatch):
-    """A program without those that are for speed is legal, and nearly the same: norms are rounded elsewhere."""
+    """A program without those that are for speed is legal, and nearly the same: norms are rounded
+    elsewhere."""
     model, config = toy_model(heads=6, kv_heads=2), get("small")
     expected = logits(model, config)
     monkeypatch.setattr(passes, "rewritten", lambda graph, dim: rewritten(graph, dim, {CACHE}))
