@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 
 import numpy as np
 import pytest
+import transformers
 
 from mapper.compile import compile_model
 from mapper.families import FAMILIES
@@ -93,6 +94,13 @@ def test_every_family_is_compared():
     """A new family needs an entry, and entries have features."""
     assert {its.family for its in VARIANTS.values()} == FAMILIES.keys()
     assert all(its.features for its in VARIANTS.values()) and {*KEPT} <= VARIANTS.keys()
+
+
+def test_heads_are_tied():
+    """Where a `config.json` does not say, as `transformers` has them."""
+    for its in VARIANTS.values():
+        config = getattr(transformers, its.config)()
+        assert FAMILIES[its.family].tied == config.tie_word_embeddings, its.family
 
 
 @pytest.mark.seconds(3)

@@ -276,7 +276,9 @@ VARIANTS = {
     "starcoder2": Variant(
         family="starcoder2",
         config="Starcoder2Config",
-        options=dict(sliding_window=20, initializer_range=0.2),
+        options=dict(
+            sliding_window=20, initializer_range=0.2, norm_type="layer_norm", mlp_type="default"
+        ),
         features=UNGATED | ROPE | WINDOW | GELU,
         bias=1.7,
     ),
