@@ -41,7 +41,8 @@ class Cache:
         """
         if window >= context:
             window = 0
-        seen = window + config.columns - 1 if window else context
+        # A ring of one block would have an inverse whose product has more than 32 bits.
+        seen = max(2, window + config.columns - 1) if window else context
         blocks = ring_blocks(context, seen)
         head_units = blocks * config.kv_block_units
         return cls(head_units, head_units * kv_heads, blocks, window)

@@ -254,7 +254,7 @@ ROPE = {"rope_theta": 10000.0}
         ),
         (
             {"layer_types": ["chunked_attention", "full_attention"]},
-            "'layer_types' must be 'full_attention' or 'sliding_attention', not 'chunked_attention'",
+            "'layer_types' must be 'full_attention' or 'sliding_attention', not 'chunked_",
         ),
         (
             {"layer_types": ["full_attention"] * 3},
