@@ -129,7 +129,7 @@ def read(path, bits=8):
         )
     folder = Folder(path)
     family = variants.hf_family(folder.file, folder.config)
-    f = Fields(folder.file, folder.config)
+    f = Fields(folder.file, family.completed(folder.config))
     context, vocab = context_of(f), f.integer(None, "vocab_size", high=1 << 20)
     shape = hyperparameters(family, f, vocab)
     variants.check_rest(f)
