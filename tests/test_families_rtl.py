@@ -1,10 +1,9 @@
 """A small model of each family on the simulated FPGA: logits, DRAM and vector memory are those of
 the functional machine, step by step, while the DRAM's bus pauses at random.
 
-`make test` takes a few families, `make families` all of them.
+`make test` takes a few families, `make families` all of them, `-k NAME` the one.
 """
 
-import os
 from dataclasses import replace
 from functools import cache
 from random import Random
@@ -18,7 +17,10 @@ from rtl.spec.config import CORES, get
 from sim.fpga.adverse import adverse
 from sim.models.case import Case, Step
 from sim.models.compare import Pair
+from sim.models.configs import CONFIGS
 from sim.models.toy import toy_model
+
+from .chosen import ALL, cases
 
 
 CAP = 5.0  # of Gemma 2's toy
@@ -26,7 +28,6 @@ CONTEXT = 96
 WINDOW = 20  # of the toys: positions go well beyond it, and beyond the ring of its blocks
 FEW = ("gemma2", "gptneox")  # `make test` has Llamas in many other tests
 THREE = ("gemma3", "qwen2", "bitnet")  # on all cores, by `make families`
-ALL = bool(os.environ.get("HEADRACE_FAMILIES"))
 
 
 @cache
@@ -65,8 +66,31 @@ def equal(core, family):
     return model, image
 
 
+HEADS = [  # hardware, and elements of heads that are padded there
+    *(("families", dim) for dim in (16, 32, 48)),
+    *(("models-lut", dim) for dim in (32, 80, 96)),
+]
+
+
+@pytest.mark.seconds(8)
+@pytest.mark.parametrize("hardware, dim", HEADS)
+def test_padded_heads(hardware, dim):
+    """From a block of the KV cache to the next."""
+    its = pair("systolic") if hardware == "families" else Pair(CONFIGS[hardware])
+    random = Random(f"{hardware} {dim}")
+    model = toy_model(heads=4, kv_heads=2, head_dim=dim, context=64)
+    image = compile_model(model, its.config, 64)
+    assert dim < its.config.head_dim
+    tokens = [random.randrange(model.vocab) for _ in range(5)]
+    taken = (
+        Step(tuple(tokens[:2]), 29, False),
+        *(Step((t,), 31 + n, True) for n, t in enumerate(tokens[2:])),
+    )
+    its.compare(Case(None, taken, adverse(random)), image)
+
+
 @pytest.mark.seconds(90)
-@pytest.mark.parametrize("family", FAMILIES if ALL else FEW)
+@pytest.mark.parametrize("family", cases(FAMILIES, FEW))
 def test_equals_the_functional_machine(family):
     model, image = equal("systolic", family)
     rings = [blocks for _, blocks, window in image.model["kv_blocks"] if window]

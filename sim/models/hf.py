@@ -245,6 +245,13 @@ HF_MODELS = {
     "stablelm parallel": HfModel(
         family="stablelm", config="StableLmConfig", options=dict(use_parallel_residual=True)
     ),
+    "starcoder2": HfModel(
+        family="starcoder2",
+        config="Starcoder2Config",
+        options=dict(sliding_window=20, initializer_range=0.2),
+        bias=1.7,
+        in_gguf=dict(sliding_window=None),
+    ),
     "gpt2": HfModel(
         family="gpt2",
         config="GPT2Config",

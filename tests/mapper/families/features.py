@@ -28,6 +28,7 @@ PARTIAL = {"partial RoPE": shape(rope=lambda its: of_rope(its, dim=its.head_dim)
 WINDOW = {"window": shape(window=0, kinds=())}
 PATTERN = {"layers without window": shape(kinds=())}
 QKV = {f"bias of {name}": biased(name) for name in "qkv"}
+UNGATED = QKV | {f"bias of {name}": biased(name) for name in ("o", "up", "down")}
 SILU = {"SiLU": activation("relu2")}
 GELU = {"GELU": activation("relu2")}
 QK_NORM = {
@@ -90,6 +91,7 @@ FEATURES = {
     "stablelm": QKV | PARTIAL,
     "stablelm parallel": PARTIAL
     | {"parallel": node("ffn / up", inputs=("layer / attention / add",))},
+    "starcoder2": UNGATED | ROPE | WINDOW | GELU,
     "gpt2": {
         "positions": dropped("embedding / add"),
         # The keys' moves all scores of a query alike, since nothing is rotated.
@@ -98,7 +100,7 @@ FEATURES = {
     },
     "gptneox": {
         "parallel": shape(parallel=False),
-        **{f"bias of {n}": biased(n) for n in ("q", "k", "v", "o", "up", "down")},
+        **UNGATED,
         **GELU,
         **PARTIAL,
     },

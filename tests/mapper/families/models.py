@@ -1,25 +1,25 @@
 """Models that `transformers` makes, each once, and the logits of the functional machine."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 
 import numpy as np
-from sim.models.hf import HF_MODELS
 
 from mapper.compile import compile_model
 from rtl.spec.config import HEAD_DIMS
 from sim.functional import ModelDevice
+from sim.models.hf import HF_MODELS
 from sw_ref.evaluation import EVALUATION
+
+from ...chosen import ALL
 
 
 __all__ = ["CHOSEN", "IDS", "KEPT", "folder", "logits"]
 
 
-# `make test` has three families, `make families` all.
-KEPT = ("tinyllama", "gemma3", "gpt2")
-CHOSEN = [*HF_MODELS] if os.environ.get("HEADRACE_FAMILIES") else KEPT
+KEPT = ("tinyllama", "gemma3", "gpt2")  # what is always run
+CHOSEN = [*HF_MODELS] if ALL else KEPT
 IDS = [int(n) for n in np.random.default_rng(5).integers(3, 288, 60)]
 CONTEXT = 128
 SCRATCH = TemporaryDirectory()  # as long as the tests run

@@ -15,8 +15,9 @@ from mapper.read import gguf_model, hf_model
 from sim.models.hf import HF_MODELS, logits_of, save
 from sw_ref.float32 import Float32
 
+from ...chosen import cases
 from .. import synthetic
-from .models import CHOSEN, IDS, folder
+from .models import CHOSEN, IDS, KEPT, folder
 
 
 @cache
@@ -54,17 +55,18 @@ PUBLISHED = {
     "phi4-mini": {"full_attn_mod": 1, "interpolate_factor": 1, "lm_head_bias": False},
     "gptneox": {"rotary_emb_base": 10000, "gradient_checkpointing": False},
     "stablelm": {"rotary_scaling_factor": 1.0, "use_qkv_bias": True},
+    "starcoder2": {"norm_type": "layer_norm", "mlp_type": "default"},
     "smollm3": {"max_window_layers": 28, "_attn_implementation_autoset": True},
 }
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLISHED if name in CHOSEN])
+@pytest.mark.parametrize("name", cases(PUBLISHED, KEPT))
 def test_published_fields(name):
     config = saved(name)[1]
     assert read(name, config | PUBLISHED[name]).shape == read(name, config).shape
 
 
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("name", cases(HF_MODELS, KEPT))
 @pytest.mark.parametrize(
     "key, value",
     [("attention_sinks", 4), ("normalize_twice", True), ("alibi_slopes", [0.5]), ("temp", "hot")],
@@ -77,7 +79,7 @@ def test_unknown_fields(name, key, value):
 
 
 @pytest.mark.seconds(2)
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("name", cases(HF_MODELS, KEPT))
 def test_fields_that_are_missing(name):
     """Are what `transformers` takes for them, or the file is refused."""
     _, config, made = saved(name)
@@ -142,7 +144,7 @@ CONTRADICTIONS = [
     ),
     *(
         lambda c, key=key, value=value: {key: value} if key in c else None
-        for key in ("rms_norm_eps", "layer_norm_epsilon")
+        for key in ("rms_norm_eps", "layer_norm_epsilon", "norm_epsilon")
         for value in (0, -1e-5, 2.0, "small", True, [1e-5], 1e400, float("nan"))
     ),
     *each("model_type", 3, ["llama"], "llama5", {}, True),

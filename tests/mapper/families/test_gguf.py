@@ -13,14 +13,15 @@ from mapper.read import gguf_model, hf_model
 from sim.models.hf import HF_MODELS, save
 from sw_ref.float32 import Float32
 
+from ...chosen import cases
 from ...llama_answers import answers
 from .as_gguf import ARCHITECTURES, write
-from .models import CHOSEN, IDS, folder, logits
+from .models import IDS, KEPT, folder, logits
 
 
 # Of which llama.cpp has no architecture.
 NONE = ("helium", "ministral")
-WITH_GGUF = [name for name in CHOSEN if name not in NONE]
+WITH_GGUF = cases((name for name in HF_MODELS if name not in NONE), KEPT)
 NEAR = 0.005  # of logarithms of probabilities: llama.cpp's keys and values are half floats
 # The file has frequencies of llama3 as divisors, in float32.
 ROUNDED = ("llama3.1",)
@@ -34,9 +35,9 @@ def files(name):
 
 
 @cache
-def theirs():
-    """llama.cpp's logarithms of probabilities behind `IDS`, by model."""
-    return dict(zip(WITH_GGUF, answers(IDS, [files(name)[1] for name in WITH_GGUF])))
+def theirs(name):
+    """llama.cpp's logarithms of probabilities behind `IDS`."""
+    return answers(IDS, [files(name)[1]])[0]
 
 
 def distance(name, model):
@@ -44,7 +45,7 @@ def distance(name, model):
     found = next(iter(Float32(model)([IDS])))[-1].astype(np.float64)
     found -= found.max()
     found -= np.log(np.exp(found).sum())
-    expected = theirs()[name]
+    expected = theirs(name)
     return np.sqrt(np.square(found - expected).mean() / expected.var())
 
 

@@ -5,13 +5,15 @@ from functools import cache
 
 import numpy as np
 import pytest
-from sim.models.hf import HF_MODELS, PLAIN, logits_of, save
+import transformers
 
 from mapper.families import FAMILIES
 from mapper.read import hf_model
+from sim.models.hf import HF_MODELS, PLAIN, logits_of, save
 
+from ...chosen import cases
 from .features import FEATURES
-from .models import CHOSEN, IDS, KEPT, folder, logits
+from .models import IDS, KEPT, folder, logits
 from .without import Without
 
 
@@ -62,8 +64,15 @@ def test_every_family_is_compared():
     assert all(FEATURES.values())
 
 
+def test_heads_are_tied():
+    """Where a `config.json` does not say, as `transformers` has them."""
+    for its in HF_MODELS.values():
+        config = getattr(transformers, its.config)()
+        assert FAMILIES[its.family].tied == config.tie_word_embeddings, its.family
+
+
 @pytest.mark.seconds(3)
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("name", cases(HF_MODELS, KEPT))
 def test_logits(name):
     its = compared(name)
     assert its.shape.window < len(IDS) // 2  # positions well beyond it
@@ -72,8 +81,14 @@ def test_logits(name):
 
 @pytest.mark.seconds(1)
 @pytest.mark.parametrize(
-    "name, feature", [(name, feature) for name in CHOSEN for feature in FEATURES[name]]
+    "name, feature",
+    cases(((name, feature) for name, its in FEATURES.items() for feature in its), KEPT),
 )
 def test_without_a_feature(name, feature):
     its = compared(name)
-    assert its.error(FEATURES[name][feature]) >= SEEN * bound(its.shape)
+    error, least = its.error(FEATURES[name][feature]), SEEN * bound(its.shape)
+    assert error >= least, (
+        f"without {feature!r} the relative error must be at least {least:.3f}, not {error:.3f}, or "
+        "nobody sees that it is missing: give the model larger weights ('initializer_range'), or "
+        "biases ('bias')"
+    )
