@@ -41,8 +41,8 @@ __all__ = ["AGREES", "Cell", "block", "cells", "error"]
 PAGE = ROOT / "docs" / "families.md"
 # Rows that all types have blocks for.
 WIDE = dict(hidden_size=256, intermediate_size=256, head_dim=64, num_hidden_layers=2)
-CONTEXT = 64
-IDS = [int(n) for n in np.random.default_rng(5).integers(3, SIZES["vocab_size"], 32)]
+CONTEXT = 32
+IDS = [int(n) for n in np.random.default_rng(5).integers(3, SIZES["vocab_size"], 24)]
 # The largest relative error of logits: activations are int8, and weights are random and large.
 AGREES = 0.2
 FLOATS = {"floats": 8, "floats, 4 bits": 4}  # folders, and the bits that they are rounded to
@@ -61,7 +61,7 @@ class Cell:
 def error(model: Model) -> float:
     """The relative error of the functional machine, beside float32 of the same weights."""
     dim = min(dim for dim in HEAD_DIMS if dim >= model.head_dim)
-    config = replace(EVALUATION, head_dim=dim, score_cap=model.shape.attention_cap)
+    config = replace(EVALUATION, columns=8, head_dim=dim, score_cap=model.shape.attention_cap)
     device, found = ModelDevice(config), []
     device.load(compile_model(model, config, CONTEXT))
     for at in range(0, len(IDS), config.columns):
