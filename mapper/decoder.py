@@ -233,7 +233,12 @@ def decoder(
 
     def repeat(name, kind, count, x):
         made = Layer(p, name, kind)
-        assert layer(made, name) == made.nodes[-1].name
+        last = layer(made, name)
+        if last != made.nodes[-1].name:
+            raise ValueError(
+                f"A layer must return the name of its last node, {made.nodes[-1].name!r}, not "
+                f"{last!r}"
+            )
         return Repeat(name=name, inputs=(x,), size=p.hidden, body=tuple(made.nodes), count=count)
 
     def chain(x, counted, prefix=""):

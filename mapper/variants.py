@@ -12,6 +12,7 @@ from typing import NoReturn
 from host.errors import UserError
 
 from .families import called
+from .later import EXPERTS, RECURRENT, what_is
 from .read.bounds import brief
 from .read.fields import Fields
 
@@ -55,7 +56,6 @@ GGUF_NEUTRAL = {
 
 HF_NEUTRAL = {
     "hidden_act": ("silu",),
-    "pretraining_tp": (1, None),
     **{
         key: (False, None)
         for key in (
@@ -79,6 +79,9 @@ HF_NEUTRAL = {
         for key in (
             "partial_rotary_factor",
             "rotary_pct",
+            "rotary_scaling_factor",
+            "full_attn_mod",
+            "interpolate_factor",
             "embedding_multiplier",
             "residual_multiplier",
             "logits_scaling",
@@ -111,6 +114,7 @@ HF_KNOWN = {
     "architectures",
     "auto_map",
     "bos_token_id",
+    "cache_implementation",
     "chunk_size_feed_forward",
     "dtype",
     "eos_token_id",
@@ -118,6 +122,7 @@ HF_KNOWN = {
     "is_llama_config",
     "model_type",
     "pad_token_id",
+    "pretraining_tp",  # how a product was once cut in pieces
     "quantization_config",
     "sep_token_id",
     "tie_word_embeddings",
@@ -133,13 +138,24 @@ HF_NOTES = re.compile(
     "^_|dropout|drop$|initializer|_token_id$|^output_|^return_|^unsloth|^summary_|^task_|label"
     "|^attn_implementation|^torch|gradient|^finetuning|^problem_type|^max_window_layers$"
 )
+# What a model is that has fields of such names.
+LATER = {
+    EXPERTS: re.compile("expert|moe_|router"),
+    RECURRENT: re.compile("^ssm|mamba|^wkv|^time_mix|^linear_.*_head|shortconv|conv_kernel"),
+}
+
+
+def not_yet(key):
+    """Why a model with a field that is not understood is refused."""
+    for what, names in LATER.items():
+        if names.search(key):
+            return f"{what} is not mapped yet"
+    return "this model cannot be mapped yet"
 
 
 def refuse(path, key, expected, value) -> NoReturn:
     """Refuse the value of a field."""
-    raise UserError(
-        f"{path}: {key!r} must be {expected}, not {brief(value)}; this model cannot be mapped yet"
-    )
+    raise UserError(f"{path}: {key!r} must be {expected}, not {brief(value)}; {not_yet(key)}")
 
 
 def family_of(kind, value):
@@ -149,10 +165,19 @@ def family_of(kind, value):
     return known.get(value) if isinstance(value, str) else None, " or ".join(map(repr, known))
 
 
+def check_known(path, architecture):
+    """Refuse an architecture of which it is known what it is."""
+    if what := what_is(architecture):
+        raise UserError(
+            f"{path}: the architecture {brief(architecture)} is {what}, which is not mapped yet"
+        )
+
+
 def gguf_family(path, architecture):
     """The :class:`~mapper.families.Family` of a GGUF's architecture."""
     family, known = family_of("gguf", architecture)
     if family is None:
+        check_known(path, architecture)
         raise UserError(
             f"{path}: the architecture must be {known}, not {brief(architecture)}; "
             "others are not mapped yet"
@@ -164,6 +189,7 @@ def hf_family(path, config):
     """The :class:`~mapper.families.Family` of a `config.json`."""
     family, known = family_of("hf", config.get("model_type"))
     if family is None:
+        check_known(path, config.get("model_type"))
         refuse(path, "model_type", known, config.get("model_type"))
     return family
 
@@ -190,5 +216,5 @@ def check_rest(f: Fields):
             what = "metadata " if f.is_gguf else "field "
             raise UserError(
                 f"{f.path}: {what}{brief(f.called(key))} is not known, and may change what the "
-                "model computes; this model cannot be mapped yet"
+                f"model computes; {not_yet(key)}"
             )

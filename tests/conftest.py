@@ -11,6 +11,7 @@ import headrace.devices
 from boards import synthesis
 from headrace.library import images
 from sim.tools import ROOT
+from tests.chosen import is_left_out
 from tests.host.fake import Device
 from tests.mapper import synthetic
 
@@ -27,18 +28,22 @@ def pytest_configure(config):
         "seconds(n): about how long it takes, where that is long; "
         "tests that take longest start first",
     )
+    config.addinivalue_line(
+        "markers", "asked(name): takes long, and is run where it is asked for (tests/chosen.py)"
+    )
 
 
 def pytest_collection_finish():
     gc.freeze()
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     def seconds(item):
         mark = item.get_closest_marker("seconds")
         return mark.args[0] if mark else 0
 
-    items.sort(key=seconds, reverse=True)
+    config.hook.pytest_deselected(items=[item for item in items if is_left_out(item)])
+    items[:] = sorted((item for item in items if not is_left_out(item)), key=seconds, reverse=True)
 
 
 LONG = 300  # seconds of all tests together, above which it is said where they went

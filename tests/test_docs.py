@@ -42,6 +42,14 @@ def test_named_files_exist(path):
     assert not missing, f"{path.name} names files that do not exist"
 
 
+def test_the_guide_shows_a_family():
+    """Whole, as it is."""
+    text = (ROOT / "docs" / "adding-a-family.md").read_text()
+    shown = re.findall(r"`(\S+)`, whole:\n\n```python\n(.*?)```", text, re.S)
+    assert [name for name, _ in shown] == ["mapper/families/qwen3.py"]
+    assert all(code == (ROOT / name).read_text() for name, code in shown)
+
+
 def words(text):
     """The words that a glossary explains, in lines of a table."""
     cells = re.findall(r"^\| (.+?) \|", text, re.M)

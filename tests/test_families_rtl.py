@@ -1,10 +1,9 @@
 """A small model of each family on the simulated FPGA: logits, DRAM and vector memory are those of
 the functional machine, step by step, while the DRAM's bus pauses at random.
 
-`make test` takes a few families, `make families` all of them.
+`make test` takes a few families, `make families` all of them, `-k NAME` the one.
 """
 
-import os
 from dataclasses import replace
 from functools import cache
 from random import Random
@@ -21,13 +20,14 @@ from sim.models.compare import Pair
 from sim.models.configs import CONFIGS
 from sim.models.toy import toy_model
 
+from .chosen import ALL, cases
+
 
 CAP = 5.0  # of Gemma 2's toy
 CONTEXT = 96
 WINDOW = 20  # of the toys: positions go well beyond it, and beyond the ring of its blocks
 FEW = ("gemma2", "gptneox")  # `make test` has Llamas in many other tests
 THREE = ("gemma3", "qwen2", "bitnet")  # on all cores, by `make families`
-ALL = bool(os.environ.get("HEADRACE_FAMILIES"))
 
 
 @cache
@@ -90,7 +90,7 @@ def test_padded_heads(hardware, dim):
 
 
 @pytest.mark.seconds(90)
-@pytest.mark.parametrize("family", FAMILIES if ALL else FEW)
+@pytest.mark.parametrize("family", cases(FAMILIES, FEW))
 def test_equals_the_functional_machine(family):
     model, image = equal("systolic", family)
     rings = [blocks for _, blocks, window in image.model["kv_blocks"] if window]

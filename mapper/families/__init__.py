@@ -89,6 +89,8 @@ class Family:
         What the names of layers' modules begin with in a Hugging Face folder.
     hf_transposed : tuple of :class:`str`
         Matrices that a Hugging Face folder has as (K, rows).
+    hf_defaults : mapping of :class:`str`
+        What a `config.json` means that lacks a field, where that is not nothing.
     hf_gain_offset : :class:`float`
         What is added to gains of a Hugging Face folder.
     tied : :class:`bool`
@@ -113,6 +115,7 @@ class Family:
     outside: Mapping[str, Names] = field(default_factory=lambda: OUTSIDE)
     hf_layers: str = "model.layers"
     hf_transposed: tuple[str, ...] = ()
+    hf_defaults: Mapping[str, Any] = field(default_factory=dict)
     hf_gain_offset: float = 0.0
     tied: bool = False
     rotary: bool = True
@@ -127,6 +130,16 @@ class Family:
         """The names of architectures that files of a kind, ``gguf`` or ``hf``, have for it."""
         names = getattr(self, kind)
         return (names,) if isinstance(names, str) else names
+
+    def completed(self, config):
+        """A `config.json` with the fields that it lacks, but for those in its RoPE parameters."""
+        rope = {
+            key
+            for name in ("rope_parameters", "rope_scaling")
+            if isinstance(config.get(name), Mapping)
+            for key in config[name]
+        }
+        return {k: v for k, v in self.hf_defaults.items() if k not in rope} | config
 
     def file_names(self, tensor):
         """The :class:`Names` of a tensor's module, and whether it is its ``weight`` or ``bias``."""

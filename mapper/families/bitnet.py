@@ -32,6 +32,7 @@ def fields(f, values):
 @family(
     gguf=("bitnet-b1.58", "bitnet"),
     hf="bitnet",
+    hf_defaults={"rope_theta": 5e5},
     linears=LINEARS,
     norms={**NORMS, **SUB_NORMS},
     fused=FUSED,

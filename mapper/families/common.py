@@ -55,7 +55,8 @@ LAYER_TYPES = {"full_attention": "full", "sliding_attention": "window"}
 
 
 def activation(f: Fields, default: str, key: str | tuple[str, ...] = "hidden_act"):
-    """What a `config.json` says of the activation. A GGUF's architecture says it all."""
+    """The activation that a `config.json` names. Where it names none, and in GGUF files, it is
+    `default`, one of :data:`sw_ref.sequences.GATES`."""
     return {"activation": f.choice(None, key, ACTIVATIONS, default)}
 
 

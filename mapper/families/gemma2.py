@@ -60,6 +60,12 @@ def fields(f, values):
 @family(
     gguf="gemma2",
     hf="gemma2",
+    hf_defaults={
+        "attn_logit_softcapping": 50.0,
+        "final_logit_softcapping": 30.0,
+        "query_pre_attn_scalar": 256,
+        "sliding_window": 4096,
+    },
     linears=LINEARS,
     norms=POST_NORMS,
     fields=fields,

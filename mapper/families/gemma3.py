@@ -52,6 +52,7 @@ def local_rope(f, head_dim):
 @family(
     gguf="gemma3",
     hf="gemma3_text",
+    hf_defaults={"query_pre_attn_scalar": 256, "rope_theta": 1e6, "sliding_window": 4096},
     linears=LINEARS,
     norms={**POST_NORMS, **HEAD_NORMS},
     fields=fields,

@@ -28,6 +28,7 @@ def fields(f, values):
 @family(
     gguf="granite",
     hf="granite",
+    hf_defaults={"attention_multiplier": 1.0},
     linears=LINEARS,
     norms=NORMS,
     fused=FUSED,

@@ -16,6 +16,7 @@ def fields(f, values):
 
 @family(
     hf="helium",
+    hf_defaults={"rope_theta": 1e5},
     linears=LINEARS,
     norms=NORMS,
     fused=FUSED,

@@ -14,6 +14,7 @@ from .llama import fields, layer
 
 @family(
     hf=("mistral", "ministral"),
+    hf_defaults={"sliding_window": 4096},
     linears=LINEARS,
     norms=NORMS,
     fused=FUSED,

@@ -28,6 +28,7 @@ def fields(f, values):
 @family(
     gguf="smollm3",
     hf="smollm3",
+    hf_defaults={"rope_theta": 2e6},
     linears=LINEARS,
     norms=NORMS,
     fused=FUSED,

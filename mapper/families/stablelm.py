@@ -32,6 +32,7 @@ def fields(f, values):
 @family(
     gguf="stablelm",
     hf="stablelm",
+    hf_defaults={"partial_rotary_factor": 0.25},
     linears=LINEARS,
     norms=NORMS,
     fields=fields,

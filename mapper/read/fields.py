@@ -75,7 +75,8 @@ class Fields:
             if value is not None:
                 found, named = value, key
         if found is REQUIRED:
-            raise UserError(f"{self.path}: {self.called(named)!r} is missing")
+            known = " or ".join(repr(self.called(name)) for name in names)
+            raise UserError(f"{self.path}: {known} is missing")
         return named, found
 
     def integer(self, gguf, hf, low=1, high=(1 << 24) - 1, default: Any = REQUIRED) -> int:

@@ -15,11 +15,11 @@ from .. import variants
 from ..model import ODD, Layer, Layers, Model
 from .bounds import brief
 from .fields import Fields
-from .gguf_model import row_order
 from .hf_folder import Folder
 from .hf_quantized import layout_of
 from .hf_tokenizer import chat_template, first, tokenizer_json
 from .hyperparameters import context_of, hyperparameters
+from .row_order import heads_apart, row_order
 
 
 __all__ = ["Tensors", "read"]
@@ -110,13 +110,6 @@ class Tensors:
         return {name: (file, its) for name, its in rows.items()}
 
 
-def heads_apart(shape, parts):
-    """The order of rows that puts each part's heads together, where a folder has head after head,
-    the parts of each one below the other."""
-    rows = np.arange(parts * shape.heads * shape.head_dim)
-    return rows.reshape(shape.heads, parts, shape.head_dim).swapaxes(0, 1).reshape(-1)
-
-
 def read(path, bits=8):
     """Read the :class:`Model` in a folder, its weights, where they are floats, rounded to `bits`
     bits.
@@ -129,7 +122,7 @@ def read(path, bits=8):
         )
     folder = Folder(path)
     family = variants.hf_family(folder.file, folder.config)
-    f = Fields(folder.file, folder.config)
+    f = Fields(folder.file, family.completed(folder.config))
     context, vocab = context_of(f), f.integer(None, "vocab_size", high=1 << 20)
     shape = hyperparameters(family, f, vocab)
     variants.check_rest(f)

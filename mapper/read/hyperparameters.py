@@ -64,7 +64,7 @@ def hyperparameters(
         layers=f.integer("block_count", ("num_hidden_layers", "n_layer"), high=LAYERS_MOST),
         norm_eps=f.number(
             ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"),
-            ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon"),
+            ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"),
             low=0.0,
             high=1.0,
         ),

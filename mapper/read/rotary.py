@@ -41,7 +41,7 @@ def rotary(f: Fields, head_dim: int, context: int, tensors=None, layer_type=None
     layer_type : :class:`str`
         Hugging Face's name for a kind of layer that may have a table of its own.
     """
-    dim = rotated(f, head_dim)
+    dim = rotated(f, head_dim, layer_type)
     if f.is_gguf:
         f.asked |= GGUF_FIELDS
         keys = (*GGUF_FIELDS, "context_length")
@@ -61,18 +61,18 @@ def rotary(f: Fields, head_dim: int, context: int, tensors=None, layer_type=None
     return Rotary(theta=theta, dim=dim, scaling=scaling)
 
 
-def rotated(f: Fields, head_dim: int) -> int:
-    """Elements of a head that are rotated."""
+def rotated(f: Fields, head_dim: int, layer_type=None) -> int:
+    """Elements of a head that are rotated, in layers of a kind."""
     if f.is_gguf:
         key = "rope.dimension_count"
         dim = said = f.integer(key, None, high=head_dim, default=head_dim)
     else:
-        found = [
-            rope["partial_rotary_factor"]
-            for rope in (f.values.get("rope_parameters"), f.values.get("rope_scaling"))
-            if isinstance(rope, dict) and rope.get("partial_rotary_factor") is not None
-        ]
-        key, said = f.get(None, ("partial_rotary_factor", "rotary_pct"), *found[:1] or [1.0])
+        ropes = [f.values.get(name) for name in ("rope_parameters", "rope_scaling")]
+        ropes = [rope for rope in ropes if isinstance(rope, dict)]
+        ropes += [its for rope in ropes if isinstance(its := rope.get(layer_type), dict)]
+        found = [its for rope in ropes if (its := rope.get("partial_rotary_factor")) is not None]
+        key, said = f.get(None, ("partial_rotary_factor", "rotary_pct"), 1.0)
+        said = found[0] if found else said
         if isinstance(said, bool) or not isinstance(said, (int, float)) or not 0 < said <= 1:
             f.refuse(key, "a number above 0, and at most 1", said)
         dim = int(head_dim * said)

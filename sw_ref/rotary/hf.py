@@ -49,6 +49,9 @@ def _parameters(config, layer_type):
     if any(isinstance(value, Mapping) for value in rope.values()):
         if not isinstance(rope.get(layer_type), Mapping):
             raise ValueError(f"RoPE parameters must have those of {layer_type!r} layers")
+        for key, value in rope.items():
+            if value is not None and not isinstance(value, Mapping):
+                raise ValueError(f"RoPE parameters must be all of kinds of layers, not {key!r}")
         rope = rope[layer_type]
     elif layer_type == "sliding_attention" and config.get("rope_local_base_freq") is not None:
         return {"rope_theta": config["rope_local_base_freq"]}  # Gemma 3, as it was first written

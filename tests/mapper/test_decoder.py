@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from mapper.decoder import PATTERN_MOST, pattern_of, runs
+from mapper.decoder import PATTERN_MOST, decoder, pattern_of, runs
 from mapper.families import FAMILIES
 from mapper.hyperparameters import Hyperparameters, Rotary
 from sw_ref.graph import Attend, Rope
@@ -84,3 +84,15 @@ def test_graph_of_kinds(kinds):
 def test_layers_that_are_alike_are_one_body():
     graph = FAMILIES["llama"].graph(replace(SIZES, layers=7))
     assert list(graph.kinds) == ["layer"] and graph.order == ["layer"] * 7
+
+
+def test_a_layer_returns_its_last_node():
+    def layer(b, x):
+        b.add("ffn / add", x, b.feed_forward(b.norm("ffn / norm", x, "ffn_norm")))
+        return x
+
+    with pytest.raises(
+        ValueError,
+        match="^A layer must return the name of its last node, 'layer / ffn / add', not 'layer'$",
+    ):
+        decoder(SIZES, layer)

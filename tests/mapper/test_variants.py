@@ -278,6 +278,14 @@ ROPE = {"rope_theta": 10000.0}
         ({"alibi": True}, "'alibi' must be False, not True"),
         ({"use_qk_norm": True}, "'use_qk_norm' must be False, not True"),
         ({"no_rope_layers": [1, 1, 0]}, "'no_rope_layers' must be None, not [1, 1, 0]"),
+        (
+            {"model_type": "starcoder2", "norm_type": "rms_norm"},
+            "'norm_type' must be 'layer_norm', not 'rms_norm'",
+        ),
+        (
+            {"model_type": "starcoder2", "mlp_type": "gated"},
+            "'mlp_type' must be 'default', not 'gated'",
+        ),
         ({"tie_word_embeddings": "yes"}, "'tie_word_embeddings' must be true or false, not 'yes'"),
     ],
 )

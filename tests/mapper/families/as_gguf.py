@@ -32,6 +32,7 @@ ARCHITECTURES = {
     "gpt2": "gpt2",
     "gpt_neox": "gptneox",
     "bitnet": "bitnet",
+    "starcoder2": "starcoder2",
 }
 # What the library's table knows by the names of the first files alone.
 RENAMED = {"attn_sub_norm": "inner_attn_ln", "ffn_sub_norm": "ffn_layernorm"}
@@ -116,7 +117,7 @@ def keys(writer, c):
         (writer.add_head_count, heads),
         (writer.add_head_count_kv, get("num_key_value_heads")),
         (writer.add_layer_norm_rms_eps, get("rms_norm_eps")),
-        (writer.add_layer_norm_eps, get("layer_norm_eps", "layer_norm_epsilon")),
+        (writer.add_layer_norm_eps, get("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")),
         (writer.add_attn_logit_softcapping, get("attn_logit_softcapping")),
         (writer.add_final_logit_softcapping, get("final_logit_softcapping")),
         (writer.add_parallel_residual, get("use_parallel_residual")),

@@ -9,10 +9,10 @@ from gguf import GGMLQuantizationType as Type
 from host.errors import UserError
 from mapper.families import FAMILIES, called, family
 from mapper.hyperparameters import Hyperparameters, Rotary
-from mapper.model import half_split
 from mapper.passes import lowerable
 from mapper.place import place
 from mapper.read import gguf_model, hf_model
+from mapper.read.row_order import half_split
 from mapper.sequencer_registers import COLUMN_WORDS
 from rtl.spec.config import get
 from sim.models.toy import toy_model
@@ -50,7 +50,9 @@ def test_graph(name):
     graph = found.graph(with_features(name))
     read = {tensor for node in graph for tensor in node.tensors}
     modules = {*found.linears, *found.norms, *found.outside}
-    assert {tensor.removesuffix("_bias") for tensor in read} == modules
+    named = {tensor.removesuffix("_bias") for tensor in read}
+    assert not named - modules, "the graph reads what is not listed in linears, norms or outside"
+    assert not modules - named, "linears, norms or outside list what the graph does not read"
     for tensor in read:
         module, suffix = found.file_names(tensor)
         assert module in (*found.linears.values(), *found.norms.values(), *found.outside.values())

@@ -10,30 +10,18 @@ import pytest
 
 from mapper.families import FAMILIES
 from mapper.read import gguf_model, hf_model
+from sim.models.hf import HF_MODELS, save
 from sw_ref.float32 import Float32
 
+from ...chosen import cases
 from ...llama_answers import answers
 from .as_gguf import ARCHITECTURES, write
-from .folders import IDS, model_of, save
-from .test_transformers import CHOSEN, folder, logits
-from .variants import VARIANTS
+from .models import IDS, KEPT, folder, logits
 
 
 # Of which llama.cpp has no architecture.
 NONE = ("helium", "ministral")
-# What files cannot say, or llama.cpp does not do: windows of Llamas and of Qwens, and of Phi-3,
-# which it turns off; layers without positions but every fourth; scores that are not scaled by the
-# size of heads; BitNets but the first ones.
-INSTEAD = {
-    "mistral": dict(sliding_window=None),
-    "qwen2": dict(use_sliding_window=False),
-    "phi3": dict(sliding_window=None),
-    "gemma2": dict(query_pre_attn_scalar=64),
-    "gemma3": dict(query_pre_attn_scalar=64),
-    "smollm3": dict(no_rope_layer_interval=4),
-    "bitnet": dict(hidden_act="silu", tie_word_embeddings=True),
-}
-WITH_GGUF = [name for name in CHOSEN if name not in NONE]
+WITH_GGUF = cases((name for name in HF_MODELS if name not in NONE), KEPT)
 NEAR = 0.005  # of logarithms of probabilities: llama.cpp's keys and values are half floats
 # The file has frequencies of llama3 as divisors, in float32.
 ROUNDED = ("llama3.1",)
@@ -41,16 +29,15 @@ ROUNDED = ("llama3.1",)
 
 @cache
 def files(name):
-    """A variant's folder, and its GGUF file."""
-    its, path = VARIANTS[name], folder()
-    model = model_of(its.config, its.options | INSTEAD.get(name, {}), its.bias)
+    """A model's folder, and its GGUF file."""
+    path, model = folder(), HF_MODELS[name].make(**HF_MODELS[name].in_gguf)
     return save(path, model), write(path / "model.gguf", model)
 
 
 @cache
-def theirs():
-    """llama.cpp's logarithms of probabilities behind `IDS`, by variant."""
-    return dict(zip(WITH_GGUF, answers(IDS, [files(name)[1] for name in WITH_GGUF])))
+def theirs(name):
+    """llama.cpp's logarithms of probabilities behind `IDS`."""
+    return answers(IDS, [files(name)[1]])[0]
 
 
 def distance(name, model):
@@ -58,7 +45,7 @@ def distance(name, model):
     found = next(iter(Float32(model)([IDS])))[-1].astype(np.float64)
     found -= found.max()
     found -= np.log(np.exp(found).sum())
-    expected = theirs()[name]
+    expected = theirs(name)
     return np.sqrt(np.square(found - expected).mean() / expected.var())
 
 

@@ -1,60 +1,32 @@
 """Each family, with every feature turned on, gives the logits of `transformers`, as closely as
 the machine's numbers allow; and without a feature it does not, so that the comparison sees it."""
 
-import os
-from dataclasses import replace
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
 
 import numpy as np
 import pytest
+import transformers
 
-from mapper.compile import compile_model
 from mapper.families import FAMILIES
 from mapper.read import hf_model
-from rtl.spec.config import HEAD_DIMS
-from sim.functional import ModelDevice
-from sw_ref.evaluation import EVALUATION
+from sim.models.hf import HF_MODELS, PLAIN, logits_of, save
 
-from .folders import IDS, model_of, reference, save
-from .variants import PLAIN, VARIANTS
+from ...chosen import cases
+from .features import FEATURES
+from .models import IDS, KEPT, folder, logits
 from .without import Without
 
 
-CONTEXT = 128
-AS_PLAIN, SEEN = 1.3, 3.0
-
-
-def logits(model):
-    """Logits of the functional machine, (positions, vocabulary)."""
-    dim = min(dim for dim in HEAD_DIMS if dim >= model.head_dim)
-    config = replace(EVALUATION, head_dim=dim, score_cap=model.shape.attention_cap)
-    device, found = ModelDevice(config), []
-    device.load(compile_model(model, config, CONTEXT))
-    for at in range(0, len(IDS), config.columns):
-        ids = IDS[at : at + config.columns]
-        device.step(ids, at, True)
-        found.append(device.logits[: len(ids)])
-    found, cap = np.concatenate(found), model.shape.logit_cap
-    return cap * np.tanh(found / cap) if cap else found
-
-
-SCRATCH = TemporaryDirectory()  # as long as the tests run
-
-
-def folder():
-    """A new folder."""
-    return Path(mkdtemp(dir=SCRATCH.name))
+AS_PLAIN, SEEN = 1.3, 3.0  # times a plain Llama's error; times that bound
 
 
 class Compared:
-    """A variant's folder, and what `transformers` says."""
+    """A model's folder, and what `transformers` says."""
 
-    def __init__(self, path, its):
-        model = model_of(its.config, its.options, its.bias)
-        self.path, self.expected = save(path, model), reference(model)
-        self.shape = hf_model.read(path).shape
+    def __init__(self, its, **options):
+        model = its.make(**options)
+        self.path, self.expected = save(folder(), model), logits_of(model, IDS)
+        self.shape = hf_model.read(self.path).shape
 
     def error(self, without=Without()):
         """Relative rms error of the functional machine."""
@@ -64,18 +36,17 @@ class Compared:
 
 
 @cache
-def variant(name):
-    """A variant, which is made once."""
-    return Compared(folder(), VARIANTS[name])
+def compared(name):
+    return Compared(HF_MODELS[name])
 
 
 @cache
 def plain_error(**sizes):
     """The error of a plain Llama of some sizes."""
-    return Compared(folder(), replace(PLAIN, options=sizes)).error()
+    return Compared(PLAIN, **sizes).error()
 
 
-def plain_bound(shape):
+def bound(shape):
     """The largest error that a model of a shape may have."""
     return AS_PLAIN * plain_error(
         num_hidden_layers=shape.layers,
@@ -86,29 +57,38 @@ def plain_bound(shape):
     )
 
 
-# `make test` has three families, `make families` all: a folder takes seconds.
-KEPT = ("tinyllama", "gemma3", "gpt2")
-CHOSEN = [*VARIANTS] if os.environ.get("HEADRACE_FAMILIES") else KEPT
-
-
 def test_every_family_is_compared():
-    """A new family needs an entry, and entries have features."""
-    assert {its.family for its in VARIANTS.values()} == FAMILIES.keys()
-    assert all(its.features for its in VARIANTS.values()) and {*KEPT} <= VARIANTS.keys()
+    """A new family needs a model, and models have features."""
+    assert {its.family for its in HF_MODELS.values()} == FAMILIES.keys()
+    assert FEATURES.keys() == HF_MODELS.keys() > {*KEPT}
+    assert all(FEATURES.values())
+
+
+def test_heads_are_tied():
+    """Where a `config.json` does not say, as `transformers` has them."""
+    for its in HF_MODELS.values():
+        config = getattr(transformers, its.config)()
+        assert FAMILIES[its.family].tied == config.tie_word_embeddings, its.family
 
 
 @pytest.mark.seconds(3)
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("name", cases(HF_MODELS, KEPT))
 def test_logits(name):
-    its = variant(name)
+    its = compared(name)
     assert its.shape.window < len(IDS) // 2  # positions well beyond it
-    assert its.error() <= plain_bound(its.shape)
+    assert its.error() <= bound(its.shape)
 
 
 @pytest.mark.seconds(1)
 @pytest.mark.parametrize(
-    "name, feature", [(name, feature) for name in CHOSEN for feature in VARIANTS[name].features]
+    "name, feature",
+    cases(((name, feature) for name, its in FEATURES.items() for feature in its), KEPT),
 )
 def test_without_a_feature(name, feature):
-    its = variant(name)
-    assert its.error(VARIANTS[name].features[feature]) >= SEEN * plain_bound(its.shape)
+    its = compared(name)
+    error, least = its.error(FEATURES[name][feature]), SEEN * bound(its.shape)
+    assert error >= least, (
+        f"without {feature!r} the relative error must be at least {least:.3f}, not {error:.3f}, or "
+        "nobody sees that it is missing: give the model larger weights ('initializer_range'), or "
+        "biases ('bias')"
+    )

@@ -38,7 +38,7 @@ from .hf_files import KINDS, tensors, write
             dict(config={"rope_parameters": {"rope_type": "llama3"}}),
             "'factor' must be a number, not None",
         ),
-        (dict(config={"hidden_size": None}), "'hidden_size' is missing"),
+        (dict(config={"hidden_size": None}), "'hidden_size' or 'n_embd' is missing"),
         (
             dict(config={"hidden_size": "64"}),
             "'hidden_size' must be an integer from 1 to 1048576, not '64'",
