@@ -93,9 +93,11 @@ class Assembler:
     def vector(self, func, d, a, b=None, c=None, *, inner, outer=1, strides=None):
         """One Vector instruction. Operands are areas, filled lines (`("fill", area)`) or numbers.
 
-        `strides` maps operand letters to words per repetition.
+        `strides` maps operand letters to words per repetition, which mean nothing where there is
+        one: that may be longer than any stride.
         """
         fields = {"func": func, "inner": inner, "outer": outer}
+        strides = strides if strides is not None and outer > 1 else {}
         for name, operand in zip("dabc", (d, a, b, c)):
             if operand is None:
                 if name in "bc":
@@ -107,7 +109,7 @@ class Assembler:
             if isinstance(operand, tuple):
                 fields[f"{name}_fill"], operand = 1, operand[1]
             fields[name], fields[f"{name}_reg"] = operand.start, operand.reg
-            fields[f"{name}_stride"] = (strides or {}).get(name, 0)
+            fields[f"{name}_stride"] = strides.get(name, 0)
         self.emit(Vector(**fields))
 
     def steps(self, steps, areas, *, inner, outer=1, strides=None):

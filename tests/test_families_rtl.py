@@ -17,6 +17,7 @@ from rtl.spec.config import CORES, get
 from sim.fpga.adverse import adverse
 from sim.models.case import Case, Step
 from sim.models.compare import Pair
+from sim.models.configs import CONFIGS
 from sim.models.toy import toy_model
 
 from .chosen import ALL, cases
@@ -63,6 +64,29 @@ def equal(core, family):
     case = Case(None, tuple(steps(model.vocab, random)), adverse(random))
     its.compare(case, image)
     return model, image
+
+
+HEADS = [  # hardware, and elements of heads that are padded there
+    *(("families", dim) for dim in (16, 32, 48)),
+    *(("models-lut", dim) for dim in (32, 80, 96)),
+]
+
+
+@pytest.mark.seconds(8)
+@pytest.mark.parametrize("hardware, dim", HEADS)
+def test_padded_heads(hardware, dim):
+    """From a block of the KV cache to the next."""
+    its = pair("systolic") if hardware == "families" else Pair(CONFIGS[hardware])
+    random = Random(f"{hardware} {dim}")
+    model = toy_model(heads=4, kv_heads=2, head_dim=dim, context=64)
+    image = compile_model(model, its.config, 64)
+    assert dim < its.config.head_dim
+    tokens = [random.randrange(model.vocab) for _ in range(5)]
+    taken = (
+        Step(tuple(tokens[:2]), 29, False),
+        *(Step((t,), 31 + n, True) for n, t in enumerate(tokens[2:])),
+    )
+    its.compare(Case(None, taken, adverse(random)), image)
 
 
 @pytest.mark.seconds(90)

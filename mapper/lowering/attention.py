@@ -48,11 +48,11 @@ class LowerPad(Lowering):
         heads, rest = node.size // node.padded, node.padded - dim
         strides = {"d": node.padded, "a": dim}
         to.asm.vector(Func.MADD, out, x, 1.0, 0.0, inner=dim, outer=heads, strides=strides)
-        # Whatever is finite, times zero. No padding is longer than a head.
+        # Whatever is finite, times zero: a head's first line, since padding may be longer than it.
         to.asm.vector(
             Func.MADD,
             out[dim:],
-            x,
+            ("fill", x),
             0.0,
             0.0,
             inner=rest,

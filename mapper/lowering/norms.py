@@ -66,8 +66,6 @@ class LowerNorm(Lowering):
         gain, rms, steps = to.vector(node, node.gain), ("fill", areas["r"]), to.asm.steps
 
         def parts(**strides):
-            """All parts: a stride of the whole vector would be too wide for its field."""
-            strides = strides if node.heads > 1 else {}
             return {"inner": size, "outer": node.heads, "strides": strides}
 
         vector(Func.MADD, normed, x, gain, 0.0, **parts(d=size, a=size))

@@ -43,21 +43,31 @@ class Pair:
         Called with a line of text before each long step of building the simulated FPGA.
     library : path or None
         See :class:`~sim.fpga.device.SimDevice`.
+    record : :class:`bool`
+        See :class:`~sim.fpga.device.SimDevice`.
     """
 
-    def __init__(self, config, build_progress=None, library=None):
-        self.config = config
+    def __init__(self, config, build_progress=None, library=None, record=False):
+        self.config, self.record = config, record
         self.library = library or accelerator_library(config, progress=build_progress)
 
     def device(self, dram):
         """The accelerator, in front of a :class:`~rtl.spec.dram.Dram`."""
         return SimDevice(
-            self.config, library=self.library, memory=dram, watchdog=WATCHDOG, progress=_limited
+            self.config,
+            library=self.library,
+            memory=dram,
+            record=self.record,
+            watchdog=WATCHDOG,
+            progress=_limited,
         )
 
-    def compare(self, case, image):
+    def compare(self, case, image, after=lambda sim, step, answer: None):
         """Run a :class:`~.case.Case`. Raises :exc:`~sim.programs.compare.Difference`, which names
         the step and what differs.
+
+        After each step that is equal, `after` is called with the simulated FPGA, the
+        :class:`~.case.Step`, and what came of it.
         """
         model = ModelDevice(self.config)
         with self.device(case.dram) as sim:
@@ -65,11 +75,12 @@ class Pair:
                 device.load(image)
             for n, step in enumerate(case.steps):
                 try:
-                    self._step(sim, model, image, step)
+                    answer = self._step(sim, model, image, step)
                 except (Difference, DeviceError) as error:
                     raise Difference(
                         f"step {n}, {len(step.tokens)} tokens at position {step.position}: {error}"
                     ) from error
+                after(sim, step, answer)
 
     def _step(self, sim, model, image, step):
         want = model.step(step.tokens, step.position, step.head)
@@ -93,3 +104,4 @@ class Pair:
             raise Difference(
                 f"the vector memory differs in {different.size} words, from {different[0]} on"
             )
+        return got

@@ -64,7 +64,7 @@ CONFIGS = {
             head_dim=128,
             vector_words=16384,
             act_groups=16,
-            program_words=256,
+            program_words=512,
             prefetch_beats=32,
             dram="sdr-50-x16",
         ),

@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from headrace.library.machines import fitting
+from host import configurations
 from host.errors import UserError
 from mapper.compile import compile_model
+from mapper.families import FAMILIES
 from rtl.spec.config import MOST, get
 from rtl.spec.isa import WeightFormat
 from sim.models.toy import toy_model
@@ -72,6 +74,66 @@ def test_derived(name):
     # Nor does it take less, but for the vector memory's power of two.
     with pytest.raises(UserError):
         compile_model(model, WIDE, 32)
+
+
+CAP = {"score_cap": 5.0}
+NEEDED = {"gemma2": CAP}  # by the toys of families
+
+
+@pytest.mark.seconds(1)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families(family, tmp_path):
+    """Every family's toy compiles for what is derived, whose TOML is that machine again."""
+    model = toy_model(family=family)
+    machine, why = fitting(model)
+    needed = NEEDED.get(family, {})
+    assert machine == replace(WIDE, name=machine.name, **needed) and bool(why) == bool(needed)
+    compile_model(model, machine, 64)
+    (toml := tmp_path / "mine.toml").write_text(configurations.to_toml(machine))
+    assert replace(configurations.read(str(toml)), name=machine.name) == machine
+
+
+HEADS = {  # heads of so many elements on so many lanes: what is derived
+    (16, 16): dict(lanes=8),
+    (32, 16): {},
+    (48, 16): dict(lanes=8),
+    (80, 16): dict(lanes=8, head_dim=128),
+    (80, 8): dict(head_dim=128),
+    (96, 16): dict(head_dim=128),
+    (112, 16): dict(lanes=8, head_dim=128),
+    (192, 16): dict(head_dim=256),
+}
+
+
+@pytest.mark.parametrize("dim, lanes", HEADS)
+def test_heads(dim, lanes):
+    """Of all multiples of 16, on lanes that half of a head is a multiple of."""
+    model = toy_model(layers=1, heads=2, head_dim=dim)
+    base = replace(WIDE, name="mine", lanes=lanes)
+    machine, why = fitting(model, base=base)
+    values = HEADS[dim, lanes]
+    assert machine == replace(base, name=machine.name, **values)
+    assert ("half of a head is a multiple of 8" in (why or "")) == ("lanes" in values)
+    compile_model(model, machine, 32)
+    if values:
+        with pytest.raises(UserError, match="cannot be mapped to configuration 'mine'"):
+            compile_model(model, base, 32)
+
+
+def test_lanes_without_rotation():
+    """Where nothing is rotated, heads are whole lines of any lanes."""
+    model = toy_model(family="gpt2", layers=1, heads=2, head_dim=48)
+    base = replace(WIDE, name="mine", lanes=16)
+    assert fitting(model, base=base) == (base, None)
+    compile_model(model, base, 32)
+
+
+def test_cap_of_no_machine():
+    model = toy_model(family="gemma2", layers=3, attention_cap=200.0)
+    with pytest.raises(
+        UserError, match="^toy: scores are capped at 200, the machine takes caps from 1 to 100$"
+    ):
+        fitting(model)
 
 
 def test_formats_and_sizes():

@@ -47,6 +47,25 @@ def test_lacking():
     }
 
 
+def test_exact():
+    """Caps of scores are the model's; hardware that has one need not be used."""
+    need, capped = needs(MODEL, SMALL), replace(SMALL, score_cap=30.0)
+    assert (need.lanes, need.score_cap) == (SMALL.lanes, 0) and not need.lacking(capped)
+    need = replace(need, score_cap=50.0, lanes=2)
+    assert need.lacking(replace(capped, score_cap=50.0, lanes=2)) == {}
+    assert need.lacking(capped) == {
+        "lanes": "4 lanes, half of a head is a multiple of 2",
+        "score_cap": "a score_cap of 30, the model needs 50",
+    }
+    assert [*need.lacking(replace(SMALL, lanes=2))] == ["score_cap"]
+
+
+def test_longest_row():
+    """A row that is longer than an instruction's stride compiles: there is one repetition."""
+    model = toy_model(family="gemma3", hidden=2048, heads=2, layers=1, kinds=())
+    compile_model(model, replace(WIDE, **needs(model, WIDE).values(["vector_words"])), 32)
+
+
 def test_values():
     """Powers of two where a configuration must have such; only of the fields that are named."""
     need = replace(needs(MODEL, SMALL), columns=3, head_dim=64, vector_words=8193, act_groups=64)
@@ -89,3 +108,11 @@ def test_too_large(monkeypatch):
         needs(MODEL, WIDE)
     with pytest.raises(UserError, match="^toy: .*: the hidden size is 32768, the machine takes"):
         needs(resized(MODEL, hidden=1 << 15), WIDE)
+
+
+def test_too_long(monkeypatch):
+    length = needs(MODEL, WIDE).program_words
+    monkeypatch.setitem(MOST, "program_words", 128)
+    text = f"^toy: the program has {length} instructions, the machine takes 128$"
+    with pytest.raises(UserError, match=text):
+        needs(MODEL, replace(WIDE, program_words=128))

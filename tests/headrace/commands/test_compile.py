@@ -42,6 +42,24 @@ def test_derived(path, tmp_path, capsys):
     assert Image.load(images[0]).accelerator == asdict(config)
 
 
+@pytest.mark.seconds(5)
+def test_derived_of_a_family(tmp_path, capsys):
+    """Of Gemma 2, whose scores are capped, with heads of a size that there is no hardware of."""
+    more = {"attn_logit_softcapping": 50.0, "attention.sliding_window": 20}
+    sizes = dict(layers=2, hidden=128, ffn=192, heads=4, kv_heads=2, head_dim=80, vocab=96)
+    path, images = tmp_path / "m.gguf", (tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    write(path, Shape(family="gemma2", more=more, **sizes))
+    code, out, err = call(capsys, "compile", "--model", path, "-o", images[0], "--context", 64)
+    assert code == 0 and err.splitlines()[0] == (
+        "headrace: configuration 'wide' has heads of 64 elements, the model needs 128; a score_cap "
+        "of 0, the model needs 50: derived 'wide+head_dim=128,score_cap=50.0'"
+    )
+    (toml := tmp_path / "mine.toml").write_text(out[out.index("# The configuration") :])
+    args = "compile", "--model", path, "-o", images[1], "--context", 64, "--config", toml
+    assert call(capsys, *args)[0] == 0
+    assert images[0].read_bytes() == images[1].read_bytes()
+
+
 def test_named_one_is_not_changed(path, tmp_path, capsys):
     """Nor are values that somebody chose."""
     output = tmp_path / "m.safetensors"
