@@ -17,7 +17,7 @@ APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sud
 # Through the environment, so that a prompt may hold quotes.
 export DEVICE MODEL TOKENS PROMPT CONFIG
 
-.PHONY: run chat test check lint format sim random mutate coverage bench cores bitstream export small docs verilog
+.PHONY: run chat test check lint format sim random mutate coverage bench cores families bitstream export small docs verilog
 .PHONY: doctor install help clean distclean
 
 # Answer a prompt: make run [PROMPT="..."] [TOKENS=n] [MODEL=NAME|FILE] [CONFIG=wide] [DEVICE=sim|model].
@@ -88,6 +88,13 @@ coverage: $(VENV)/.test
 # Measure cycles, area and clock of the linear cores, into docs/cores.md: an hour.
 cores: $(VENV)/.synth
 	$(BIN)/python -m headrace.studies.document
+
+# Compare all families of models with transformers, llama.cpp and RTL, and run all types of files,
+# into docs/families.md.
+families: $(VENV)/.test
+	HEADRACE_FAMILIES=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/mapper/families \
+	    tests/test_families_rtl.py
+	$(BIN)/python -m headrace.studies.families
 
 # Make a board's bitstream, into build/BOARD: make bitstream BOARD=ulx3s-85f [SEED=n] [BARE=1] [CHECK=1]
 # [CONFIG=my.toml]. Without a board, list the boards.

@@ -26,7 +26,12 @@ TORCH_MODEL = {
 }
 # The run path does without torch: it belongs to the reference models, and to the training of
 # models.
-USES_TORCH = {"sw_ref/pytorch/interpreter.py", "headrace/train.py", *TORCH_MODEL}
+USES_TORCH = {
+    "sw_ref/pytorch/interpreter.py",
+    "headrace/train.py",
+    "sim/models/hf.py",  # models of `transformers`, for tests and studies
+    *TORCH_MODEL,
+}
 # Nor does what benches expect.
 ORACLES = "sim/oracles/"
 # What :mod:`sw_ref` defines in numpy, and its second implementation must have read for itself.

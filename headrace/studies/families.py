@@ -39,7 +39,8 @@ __all__ = ["AGREES", "Cell", "block", "cells", "error"]
 
 
 PAGE = ROOT / "docs" / "families.md"
-WIDE = dict(hidden_size=256, intermediate_size=256)  # rows that all types have blocks for
+# Rows that all types have blocks for.
+WIDE = dict(hidden_size=256, intermediate_size=256, head_dim=64, num_hidden_layers=2)
 CONTEXT = 64
 IDS = [int(n) for n in np.random.default_rng(5).integers(3, SIZES["vocab_size"], 32)]
 # The largest relative error of logits: activations are int8, and weights are random and large.

@@ -43,7 +43,7 @@ def fields(f, values):
 @family(
     gguf="gptneox",
     hf="gpt_neox",
-    hf_defaults={"rotary_pct": 0.25},
+    hf_defaults={"partial_rotary_factor": 0.25},
     linears=LINEARS,
     norms=NORMS,
     outside=OUTSIDE,

@@ -71,8 +71,9 @@ def rotated(f: Fields, head_dim: int, layer_type=None) -> int:
         ropes = [rope for rope in ropes if isinstance(rope, dict)]
         ropes += [its for rope in ropes if isinstance(its := rope.get(layer_type), dict)]
         found = [its for rope in ropes if (its := rope.get("partial_rotary_factor")) is not None]
-        key, said = f.get(None, ("partial_rotary_factor", "rotary_pct"), 1.0)
-        said = found[0] if found else said
+        key, said = f.get(None, ("rotary_pct", "partial_rotary_factor"), *found[:1] or [1.0])
+        if found and said != found[0]:
+            f.refuse(key, f"RoPE parameters' {found[0]!r}", said)
         if isinstance(said, bool) or not isinstance(said, (int, float)) or not 0 < said <= 1:
             f.refuse(key, "a number above 0, and at most 1", said)
         dim = int(head_dim * said)
