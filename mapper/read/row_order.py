@@ -1,5 +1,5 @@
-"""The order of rows of Q and K: that of files, and the graph's, in which elements of a head that are
-rotated as a pair lie half a head apart."""
+"""The order of rows of Q and K: that of files, and the graph's, in which elements of a head that
+are rotated as a pair lie half a head apart."""
 
 import numpy as np
 
