@@ -9,7 +9,7 @@ from rtl.spec.formats import grid
 from rtl.spec.isa import WeightFormat
 
 from .linear import LazyLinear, Linear, mapped, spans
-from .model import round_s8
+from .rounding import round_s8
 
 
 __all__ = ["as_s8"]

@@ -12,7 +12,7 @@ from rtl.spec.formats import WeightFormat
 
 from .families import FAMILIES
 from .hyperparameters import Hyperparameters
-from .linear import ODD, RANGES, LazyLinear, Linear, relative
+from .linear import ODD, RANGES, LazyLinear, Linear
 
 
 __all__ = [
@@ -23,14 +23,10 @@ __all__ = [
     "Layer",
     "Layers",
     "Model",
-    "half_split",
-    "round_s8",
-    "round_u",
 ]
 
 
 HEAD_MULTIPLE = 16  # elements of a head come in whole lines of the vector memory
-REFITS = 8  # of a group's line to its few codes, after which hardly any code changes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -240,85 +236,3 @@ class Model:
     def head(self):
         """The head, :class:`Linear` (vocab, hidden): the embedding itself when they are tied."""
         return self.embedding if self.load_head is None else self.load_head()
-
-
-def half_split(heads, head_dim, dim=None, interleaved=True):
-    """Row order that turns a file's Q or K into that of the graph: elements i and i + head_dim / 2
-    of a head are a pair. Of a file's head the first `dim` elements are rotated, by default all: in
-    pairs side by side, if `interleaved`, else those of each pair dim / 2 apart."""
-    dim = head_dim if dim is None else dim
-    rotated, rest = np.arange(dim), np.arange(dim, head_dim).reshape(2, -1)
-    pairs = rotated.reshape(-1, 2).T if interleaved else rotated.reshape(2, -1)
-    order = np.concatenate([pairs, rest], 1).reshape(-1)
-    return (np.arange(heads)[:, None] * head_dim + order).reshape(-1)
-
-
-def round_s8(name, source, weights):
-    """Round float32 (rows, K) to ``S8``: the largest magnitude of a group becomes 127."""
-    groups = weights.reshape(weights.shape[0], -1, GROUP)
-    d = np.abs(groups).max(-1) / np.float32(127)
-    codes = np.rint(groups / np.where(d > 0, d, 1)[..., None]).clip(-127, 127)
-    off, squares = rounding(groups, codes, d)
-    return Linear(
-        name=name,
-        source=source,
-        format=WeightFormat.S8,
-        codes=codes.astype(np.int8).reshape(weights.shape),
-        d=d,
-        rounding=off,
-        squares=squares,
-    )
-
-
-def round_u(name, source, weights, bits):
-    """Round float32 (rows, K) to codes of `bits` bits, 1 to 4: evenly spaced values for each group.
-
-    In 4 bits they reach from a group's minimum to its maximum. Fewer are too few for that: they are
-    moved to where the squared error is least.
-    """
-    groups = weights.reshape(weights.shape[0], -1, GROUP)
-    top = np.float32((1 << bits) - 1)
-    m = groups.min(-1)
-    d = groups.max(-1) / top - m / top
-    codes = nearest(groups, d, m, top)
-    for _ in range(REFITS if bits < 4 else 0):
-        d, m = line(groups, codes)
-        codes = nearest(groups, d, m, top)
-    off, squares = rounding(groups, codes, d, m)
-    return Linear(
-        name=name,
-        source=source,
-        format=ODD[bits],
-        codes=codes.astype(np.uint8).reshape(weights.shape),
-        d=d,
-        m=m,
-        rounding=off,
-        squares=squares,
-    )
-
-
-def rounding(groups, codes, d, m=None):
-    """Root mean square of what rounding groups of weights to d * code + m changes, relative to
-    theirs; and the sum of their squares."""
-    change = codes * d[..., None] - groups
-    if m is not None:
-        change += m[..., None]
-    squares, lost = (
-        float(np.einsum("rgk,rgk->", x, x, dtype=np.float64)) for x in (groups, change)
-    )
-    return relative(lost, squares), squares
-
-
-def nearest(groups, d, m, top):
-    """Codes from 0 to `top` that stand for the groups' values best."""
-    return np.rint((groups - m[..., None]) / np.where(d > 0, d, 1)[..., None]).clip(0, top)
-
-
-def line(groups, codes):
-    """The d and m of each group with the least squared error, given its codes."""
-    groups = groups.astype(np.float64)
-    middle = codes.mean(-1, dtype=np.float64)
-    apart = codes - middle[..., None]
-    spread = (apart * apart).mean(-1)
-    d = (apart * groups).mean(-1) / np.where(spread > 0, spread, 1)
-    return d.astype(np.float32), (groups.mean(-1) - d * middle).astype(np.float32)

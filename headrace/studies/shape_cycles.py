@@ -10,7 +10,8 @@ cycle. Tokens per second are those of all layers, at the machine's clock.
 
 One accelerator serves all shapes with heads of a size: its vector memory, activations, program and
 formats are enough for the largest, which changes no cycle. With ``--own`` it is the machine that
-fits the shape (:func:`headrace.library.machines.fitting`). ``--nodes`` prints what units were at.
+fits the shape (:func:`headrace.library.machines.fitting`). ``--base`` names another configuration
+than ``wide`` that it is derived from. ``--nodes`` prints what units were at.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from sim.fpga.nodes import Stepped, node_spans
 from sim.models.case import Case, Step
 from sim.models.compare import Pair
 
-from ..library.machines import Machine, fitting
+from ..library.machines import DEFAULT, Machine, fitting, machine as machine_of
 from .document import table
 from .large_shapes import SHAPES
 from .random_weights import Shape, write
@@ -60,7 +61,7 @@ def shared(machine: Machine) -> Machine:
     """The machine whose build serves all shapes that have heads of its size."""
     return replace(
         machine,
-        name=f"wide-{machine.head_dim}",
+        name=f"{machine.name.partition('+')[0]}-{machine.head_dim}",
         vector_words=1 << 18,
         act_groups=512,
         program_words=2048,
@@ -140,12 +141,13 @@ def show_nodes(measured: Measured):
             print(f"    {cycles:>9,} {node}")
 
 
-def measured_shape(name: str, shape: Shape, own: bool, nodes: bool) -> list[str]:
-    """The row of the table of a shape."""
+def measured_shape(name: str, base: Machine, own: bool, nodes: bool) -> list[str]:
+    """The row of the table of a shape, on a machine derived from another."""
+    shape = SHAPES[name]
     with tempfile.TemporaryDirectory() as folder:
         write(path := f"{folder}/model.gguf", two_layers(shape))
         model = load(path)
-        machine, _ = fitting(model)
+        machine, _ = fitting(model, base=base)
         machine = machine if own else shared(machine)
         image = compile_model(model, machine, CONTEXT)
     with steps(f"{name} on {machine.name}") as step:
@@ -165,15 +167,16 @@ def command(argv: list[str] | None) -> None:
         prog="python -m headrace.studies.shape_cycles", description=__doc__.splitlines()[0]
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(SHAPES)}; else all")
+    parser.add_argument("--base", default=DEFAULT, metavar="NAME", help="configuration to begin at")
     parser.add_argument("--own", action="store_true", help="build the machine that fits the shape")
     parser.add_argument("--nodes", action="store_true", help="print what units were at")
     args = parser.parse_args(argv)
     for name in args.names:
         if name not in SHAPES:
             raise UserError(f"the shape must be one of {', '.join(SHAPES)}, not {name!r}")
-    rows = [
-        measured_shape(name, SHAPES[name], args.own, args.nodes) for name in args.names or SHAPES
-    ]
+    base = machine_of(args.base)
+    names = args.names or SHAPES
+    rows = [measured_shape(name, base, args.own, args.nodes) for name in names]
     print("\n".join(table(COLUMNS, rows, left=2)))
 
 

@@ -1,4 +1,4 @@
-"""StarCoder2 (arXiv:2402.19173): layer norms, biases, and a feed-forward network without gate."""
+"""StarCoder2 (arXiv:2402.19173): GPT-2's layer with grouped queries, rotated, within a window."""
 
 from sw_ref.graph import Graph
 
@@ -6,17 +6,10 @@ from ..decoder import Layer, decoder
 from ..hyperparameters import Hyperparameters
 from . import Names, family
 from .common import LINEARS, NORMS, activation, windows
+from .gpt2 import layer
 
 
 BIASED = ("q", "k", "v", "o", "up", "down")
-
-
-def layer(b: Layer, x: str) -> str:
-    """A layer of a StarCoder2."""
-    y = b.attention(b.layer_norm("attention / norm", x, "attn_norm"))
-    x = b.add("attention / add", x, y)
-    y = b.feed_forward(b.layer_norm("ffn / norm", x, "ffn_norm"), gated=False)
-    return b.add("ffn / add", x, y)
 
 
 def fields(f, values):

@@ -15,7 +15,8 @@ import numpy as np
 from host.errors import UserError
 from rtl.spec.config import GROUP
 
-from ..model import RANGES, LazyLinear, Linear, round_s8
+from ..model import RANGES, LazyLinear, Linear
+from ..rounding import round_s8
 from .bounds import brief, check_values
 from .gguf_types import REFUSED, TYPES, BlockType, Codes
 

@@ -9,16 +9,17 @@ import numpy as np
 from host.errors import UserError
 
 from .. import variants
-from ..model import Layer, Layers, Model, half_split
+from ..model import Layer, Layers, Model
 from .bounds import brief
 from .fields import Fields
 from .gguf_container import File
 from .gguf_tokenizer import special_tokens, tokenizer_json
 from .hyperparameters import context_of, hyperparameters
 from .rotary import FACTORS
+from .row_order import row_order
 
 
-__all__ = ["read", "row_order"]
+__all__ = ["read"]
 
 
 def family_of(file):
@@ -97,20 +98,6 @@ class Tensors:
     def order(self, name):
         """The order of a tensor's rows in the graph, None where it is the file's."""
         return row_order(self.family, self.shape, name, self.family.interleaved)
-
-
-def row_order(family, shape, name, interleaved):
-    """The order that a file's rows of a tensor have in the graph, or None where it is the same:
-    elements of heads that are rotated as pairs lie half a head apart. `interleaved` are the
-    matrices whose pairs lie side by side in the file."""
-    dim, part = shape.head_dim, name.removesuffix("_bias")
-    if shape.rope is None or part not in ("q", "k", "q_norm", "k_norm"):
-        return None
-    turned, partly = part[0] in interleaved, shape.rope.dim < dim
-    if not turned and not partly:
-        return None
-    heads = {"q": shape.heads, "k": shape.kv_heads}.get(part, 1)
-    return half_split(heads, dim, shape.rope.dim, turned)
 
 
 def read(path):

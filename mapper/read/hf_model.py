@@ -15,11 +15,11 @@ from .. import variants
 from ..model import ODD, Layer, Layers, Model
 from .bounds import brief
 from .fields import Fields
-from .gguf_model import row_order
 from .hf_folder import Folder
 from .hf_quantized import layout_of
 from .hf_tokenizer import chat_template, first, tokenizer_json
 from .hyperparameters import context_of, hyperparameters
+from .row_order import heads_apart, row_order
 
 
 __all__ = ["Tensors", "read"]
@@ -108,13 +108,6 @@ class Tensors:
                 its = its[order]
             rows[name] = None if len(names) == 1 and order is None else its
         return {name: (file, its) for name, its in rows.items()}
-
-
-def heads_apart(shape, parts):
-    """The order of rows that puts each part's heads together, where a folder has head after head,
-    the parts of each one below the other."""
-    rows = np.arange(parts * shape.heads * shape.head_dim)
-    return rows.reshape(shape.heads, parts, shape.head_dim).swapaxes(0, 1).reshape(-1)
 
 
 def read(path, bits=8):

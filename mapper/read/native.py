@@ -17,9 +17,9 @@ from ..families import FAMILIES
 from ..families.common import ACTIVATIONS
 from .bounds import brief
 from .fields import Fields
-from .gguf_model import row_order
 from .hf_quantized.headrace import METHOD
 from .hyperparameters import differing, hyperparameters
+from .row_order import row_order
 
 
 __all__ = ["save"]

@@ -72,6 +72,7 @@ def rotated(f: Fields, head_dim: int, layer_type=None) -> int:
         ropes += [its for rope in ropes if isinstance(its := rope.get(layer_type), dict)]
         found = [its for rope in ropes if (its := rope.get("partial_rotary_factor")) is not None]
         key, said = f.get(None, ("rotary_pct", "partial_rotary_factor"), *found[:1] or [1.0])
+        key = key if key in f.values else "partial_rotary_factor"  # as RoPE parameters call it
         if found and said != found[0]:
             f.refuse(key, f"RoPE parameters' {found[0]!r}", said)
         if isinstance(said, bool) or not isinstance(said, (int, float)) or not 0 < said <= 1:

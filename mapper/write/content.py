@@ -13,10 +13,10 @@ from ..model import Model
 from ..read.bounds import brief
 from ..read.fields import Fields
 from ..read.gguf_container import File
-from ..read.gguf_model import row_order
 from ..read.hf_folder import Folder
 from ..read.hf_model import Tensors
 from ..read.hyperparameters import differing, hyperparameters
+from ..read.row_order import row_order
 
 
 __all__ = ["Content", "Source", "of_file", "of_folder"]

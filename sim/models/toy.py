@@ -4,7 +4,8 @@ import numpy as np
 
 from mapper.families import FAMILIES
 from mapper.hyperparameters import Hyperparameters, Rotary
-from mapper.model import ODD, Layer, Layers, Linear, Model, round_s8, round_u
+from mapper.model import ODD, Layer, Layers, Linear, Model
+from mapper.rounding import round_s8, round_u
 from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
 from rtl.spec.sparse_modes import BLOCK

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mapper.model import half_split
+from mapper.read.row_order import half_split
 
 
 @pytest.mark.parametrize("interleaved", [True, False])

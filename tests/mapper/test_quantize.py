@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from mapper.model import ODD, RANGES, Linear, half_split, round_s8, round_u
+from mapper.model import ODD, RANGES, Linear
 from mapper.quantize import integer_groups
 from mapper.read.bounds import LARGEST, LEAST_ROW_SCALE
+from mapper.read.row_order import half_split
+from mapper.rounding import round_s8, round_u
 from rtl.spec.formats import FORMATS, integers, pack, unpack
 from rtl.spec.isa import WeightFormat
 from rtl.spec.numbers import GROUP

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from mapper.model import round_s8, round_u
 from mapper.quantize import integer_groups
 from mapper.read.bounds import LARGEST
-from mapper.rounding import round_to, round_weights
+from mapper.rounding import round_s8, round_to, round_u, round_weights
 from rtl.spec.formats import FORMATS
 from rtl.spec.isa import WeightFormat
 from sim.models.toy import round_rows

@@ -264,10 +264,10 @@ ROPE = {"rope_theta": 10000.0}
         ({"mlp_bias": True}, "tensor 'model.layers.0.mlp.gate_proj.bias' is missing"),
         ({"hidden_act": "xielu"}, " or 'relu' or 'relu2', not 'xielu'"),
         (
-            {"model_type": "mamba", "max_position_embeddings": None},
-            f"'model_type' must be {hf_files.KINDS}, not 'mamba'",
+            {"model_type": "llama5", "max_position_embeddings": None},
+            f"'model_type' must be {hf_files.KINDS}, not 'llama5'",
         ),
-        ({"model_type": "mixtral"}, f"'model_type' must be {hf_files.KINDS}, not 'mixtral'"),
+        ({"model_type": "mixtral"}, "the architecture 'mixtral' is a mixture of experts, which is"),
         ({"final_logit_softcapping": 30.0}, "'final_logit_softcapping' must be None, not 30.0"),
         ({"attn_logit_softcapping": 50.0}, "'attn_logit_softcapping' must be None, not 50.0"),
         ({"embedding_multiplier": 12.0}, "'embedding_multiplier' must be 1.0, not 12.0"),

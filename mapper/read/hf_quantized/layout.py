@@ -10,7 +10,8 @@ from host.errors import UserError
 from rtl.spec.config import GROUP
 from rtl.spec.isa import WeightFormat
 
-from ...model import ODD, RANGES, LazyLinear, Linear, round_s8, round_u
+from ...model import ODD, RANGES, LazyLinear, Linear
+from ...rounding import round_s8, round_u
 from ..bounds import brief, check_values
 from ..gguf_types import Codes
 from ..safetensors_container import FLOATS, Tensor

@@ -82,6 +82,7 @@ def test_shared(name, tmp_path):
     write(path := tmp_path / "m.gguf", replace(SHAPES[name], **sizes))
     machine, _ = fitting(load(path))
     its = shared(machine)
+    assert its.name == f"wide-{machine.head_dim}"
     assert {*machine.formats} <= {*its.formats}
     assert (its.columns, its.lanes, its.head_dim) == (
         machine.columns,

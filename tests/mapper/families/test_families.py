@@ -9,10 +9,10 @@ from gguf import GGMLQuantizationType as Type
 from host.errors import UserError
 from mapper.families import FAMILIES, called, family
 from mapper.hyperparameters import Hyperparameters, Rotary
-from mapper.model import half_split
 from mapper.passes import lowerable
 from mapper.place import place
 from mapper.read import gguf_model, hf_model
+from mapper.read.row_order import half_split
 from mapper.sequencer_registers import COLUMN_WORDS
 from rtl.spec.config import get
 from sim.models.toy import toy_model

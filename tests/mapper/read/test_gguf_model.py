@@ -97,7 +97,7 @@ def test_untied_head(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(arch="mamba"), f"the architecture must be {KINDS}, not 'mamba'"),
+        (dict(arch="llama5"), f"the architecture must be {KINDS}, not 'llama5'"),
         (
             dict(kind=Type.IQ3_S, sizes=synthetic.WIDE),
             "tensor 'token_embd.weight' must be of type F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, "

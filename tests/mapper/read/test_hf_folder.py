@@ -15,7 +15,7 @@ from .hf_files import KINDS, tensors, write
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(config={"model_type": "mamba"}), f"'model_type' must be {KINDS}, not 'mamba'"),
+        (dict(config={"model_type": "llama5"}), f"'model_type' must be {KINDS}, not 'llama5'"),
         (dict(config={"model_type": None}), f"'model_type' must be {KINDS}, not None"),
         (
             dict(config={"hidden_act": "xielu"}),

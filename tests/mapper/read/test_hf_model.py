@@ -6,10 +6,11 @@ import pytest
 
 from host.errors import UserError
 from host.language.tokenizer import Tokenizer
-from mapper.model import RANGES, round_s8, round_u
+from mapper.model import RANGES
 from mapper.read import gguf_model
 from mapper.read.hf_model import read
 from mapper.read.hyperparameters import differing
+from mapper.rounding import round_s8, round_u
 from rtl.spec.isa import WeightFormat
 
 from .. import synthetic

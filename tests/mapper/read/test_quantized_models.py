@@ -13,8 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 from host.errors import UserError
 from mapper.compile import compile_model
-from mapper.model import half_split
 from mapper.read.find import load
+from mapper.read.row_order import half_split
 from mapper.write import content, gguf as writer
 from rtl.spec.config import CORES, get
 from sim.functional import ModelDevice

@@ -8,10 +8,11 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from host.errors import UserError
-from mapper.model import half_split, round_s8
 from mapper.read import gguf_model
 from mapper.read.find import load
 from mapper.read.gguf_container import File
+from mapper.read.row_order import half_split
+from mapper.rounding import round_s8
 from mapper.write import content, gguf as writer
 from mapper.write.mixture import FLOATS
 
