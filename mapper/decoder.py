@@ -32,6 +32,14 @@ PATTERN_MOST = 16  # layers of a pattern that repeats
 ANGLES, LOCAL_ANGLES = "angles", "local angles"
 
 
+def angles_of(p: Hyperparameters, kind: str):
+    """The name of the angles by which a kind of layer rotates, None if it does not."""
+    if p.rope is None or kind == "nope":
+        return None
+    local = p.local_rope is not None and p.window and kind in ("", "window")
+    return LOCAL_ANGLES if local else ANGLES
+
+
 class Layer:
     """A layer in the making: each method adds nodes, and returns the name of the value that they
     make. Tensors have the names of the graph, which a family's `modules` are listed by.
@@ -123,8 +131,8 @@ class Layer:
                 self.norm(f"{at} / {n} / norm", y, f"{n}_norm", heads if qk_norm == "heads" else 1)
                 for n, y, heads in (("q", q, p.heads), ("k", k, p.kv_heads))
             )
-        if p.rope is not None and self.kind != "nope":
-            q, k = (self._rope(f"{at} / {n} / rope", y) for n, y in (("q", q), ("k", k)))
+        if angles := angles_of(p, self.kind):
+            q, k = (self._rope(f"{at} / {n} / rope", y, angles) for n, y in (("q", q), ("k", k)))
         x = self._add(
             Attend(
                 name=self._at(f"{at} / attend"),
@@ -142,12 +150,11 @@ class Layer:
             x = self.norm(f"{at} / sub norm", x, sub_norm)
         return self.linear(f"{at} / o", x, "o", p.hidden)
 
-    def _rope(self, at, x):
-        local = self.kind == "window" and self.p.local_rope
+    def _rope(self, at, x, angles):
         return self._add(
             Rope(
                 name=self._at(at),
-                inputs=(x, LOCAL_ANGLES if local else ANGLES),
+                inputs=(x, angles),
                 size=self.sizes[x],
                 head_dim=self.p.head_dim,
             )
@@ -220,7 +227,7 @@ def decoder(
         before += [row, Add(name="embedding / add", inputs=(x, row.name), size=p.hidden)]
         x = before[-1].name
     for name, rotary in ((ANGLES, p.rope), (LOCAL_ANGLES, p.local_rope)):
-        if rotary is not None:
+        if rotary is not None and name in {angles_of(p, kind) for kind in kinds}:
             before.append(
                 Angles(
                     name=name,

@@ -88,10 +88,11 @@ def cell(family: str, kind: str, path: Path, read: Any) -> Cell:
 def cells(family: str, folder: Path) -> Iterator[Cell]:
     """Run all files of a family, which are made in a folder."""
     its = usual(family)
-    save(folder, its.make(**WIDE))
+    wide = {key: size for key, size in WIDE.items() if its.options.get(key, size) is not None}
+    save(folder, its.make(**wide))
     for kind, bits in FLOATS.items():
         yield cell(family, kind, folder, lambda bits=bits: hf_model.read(folder, bits))
-    save(folder, its.make(**WIDE, **its.in_gguf))
+    save(folder, its.make(**wide, **its.in_gguf))
     for kind in KINDS:
         path = folder / f"{kind}.gguf"
 

@@ -23,6 +23,7 @@ __all__ = ["KINDS", "Written", "chosen", "write"]
 
 KINDS = {its.name: number for number, its in TYPES.items()}  # all that are read are written, too
 LOST = 256  # a block's largest weight is never that many times what any type makes of it
+POSITIONS = ("position_embd.weight",)  # stay floats, as with llama-quantize
 VERSION = 2  # of ggml's blocks, `general.quantization_version`
 
 
@@ -87,7 +88,11 @@ def chosen(kind: str, head: str | None = None) -> tuple[str, str | None]:
 
 def types_of(content: Content, kind: str, head: str | None) -> Written:
     """What each matrix of a content is to have."""
-    matrices = {name: its for name, its in content.tensors.items() if len(its.shape) == 2}
+    matrices = {
+        name: its
+        for name, its in content.tensors.items()
+        if len(its.shape) == 2 and name not in POSITIONS
+    }
     layers = content.metadata[f"{content.arch}.block_count"][0]
     asked = {n: wanted(n, kind, head, layers, HEAD not in matrices) for n in matrices}
     types = {n: fitting(asked[n], its.shape[-1]) for n, its in matrices.items()}

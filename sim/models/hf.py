@@ -128,7 +128,7 @@ def scaled(kind, **more):
 
 # By what they are like; the first of a family is its usual one. llama.cpp has no windows of Llamas
 # and of Qwens, turns off those of Phi-3, scales scores by the size of heads, leaves positions out
-# of every fourth layer, and knows the first BitNets alone.
+# of every fourth layer, and ties the heads of BitNets.
 HF_MODELS = {
     "tinyllama": PLAIN,
     "llama2": HfModel(family="llama", config="LlamaConfig", options=dict(num_key_value_heads=4)),
@@ -277,6 +277,6 @@ HF_MODELS = {
     "bitnet": HfModel(
         family="bitnet",
         config="BitNetConfig",
-        in_gguf=dict(hidden_act="silu", tie_word_embeddings=True),
+        in_gguf=dict(tie_word_embeddings=True),
     ),
 }

@@ -22,6 +22,7 @@ from .models import IDS, KEPT, folder, logits
 # Of which llama.cpp has no architecture.
 NONE = ("helium", "ministral")
 WITH_GGUF = cases((name for name in HF_MODELS if name not in NONE), KEPT)
+FIRST = {"bitnet": dict(hidden_act="silu")}  # which llama.cpp has alone
 NEAR = 0.005  # of logarithms of probabilities: llama.cpp's keys and values are half floats
 # The file has frequencies of llama3 as divisors, in float32.
 ROUNDED = ("llama3.1",)
@@ -30,7 +31,7 @@ ROUNDED = ("llama3.1",)
 @cache
 def files(name):
     """A model's folder, and its GGUF file."""
-    path, model = folder(), HF_MODELS[name].make(**HF_MODELS[name].in_gguf)
+    path, model = folder(), HF_MODELS[name].make(**HF_MODELS[name].in_gguf | FIRST.get(name, {}))
     return save(path, model), write(path / "model.gguf", model)
 
 
