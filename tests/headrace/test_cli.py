@@ -289,9 +289,9 @@ def test_image_for_another_configuration(model, capsys, tmp_path, device):
 
 
 def test_other_architecture(capsys, tmp_path):
-    path = synthetic.write(tmp_path / "m.gguf", arch="nothing")
+    path = synthetic.write(tmp_path / "m.gguf", arch="llama5")
     assert error(capsys, "compile", "--model", path, "-o", tmp_path / "m.safetensors").startswith(
-        f"{path}: the architecture must be {KINDS}, not 'nothing'"
+        f"{path}: the architecture must be {KINDS}, not 'llama5'"
     )
     assert [p.name for p in tmp_path.iterdir()] == ["m.gguf"]
 
