@@ -1,6 +1,7 @@
 """A Hugging Face folder: `config.json` and tensors by name, every number checked."""
 
 import hashlib
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -43,6 +44,17 @@ class Folder:
     def modules(self):
         """Names of modules that have tensors: those without what is behind the last dot."""
         return {name.rpartition(".")[0] for name in self.tensors}
+
+    def complete_names(self, root, head):
+        """Call tensors as a whole model has them, if the folder holds what lies in its `root`, as
+        GPT-2's does: names without that in front, but for the head's."""
+        if any(name.startswith(f"{root}.") for name in self.tensors):
+            return
+        self.tensors = {
+            name: replace(tensor, name=name)
+            for old, tensor in self.tensors.items()
+            for name in [old if old.startswith(f"{head}.") else f"{root}.{old}"]
+        }
 
     @property
     def sha256(self):

@@ -49,6 +49,8 @@ class Tensors:
 
     def __init__(self, folder, family, shape, bits):
         self.folder, self.family, self.shape, self.bits = folder, family, shape, bits
+        root = family.outside["embedding"].hf.partition(".")[0]
+        folder.complete_names(root, family.outside["head"].hf)
         self.layout, self.used = layout_of(folder), set()
         self.graph = family.graph(shape)
         self.gains = {*family.norms, "norm"}  # of norms, which have an offset in some families

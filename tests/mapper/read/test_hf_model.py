@@ -3,6 +3,7 @@ import re
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from host.errors import UserError
 from host.language.tokenizer import Tokenizer
@@ -174,6 +175,21 @@ def test_same_as_the_gguf(tmp_path):
     ids = tokenizer().encode("hello world<|im_end|>")
     for model in ours, other:
         assert Tokenizer.from_json(model.tokenizer).encode("hello world<|im_end|>") == ids
+
+
+def test_the_body_alone(tmp_path):
+    """A folder whose names have no ``model.`` in front, as GPT-2's have no ``transformer.``."""
+    whole, folder = read(write(tmp_path / "m")), write(tmp_path / "body")
+    bare = {name.removeprefix("model."): values for name, values in tensors().items()}
+    save_file(
+        bare | {"lm_head.weight": bare["embed_tokens.weight"]}, folder / "model-0.safetensors"
+    )
+    model = read(folder)
+    assert model.tied and model.shape == whole.shape
+    for a, b in zip(whole.layers, model.layers):
+        for name in a.linears:
+            np.testing.assert_array_equal(a.linears[name].codes, b.linears[name].codes)
+    np.testing.assert_array_equal(whole.outside["norm"], model.outside["norm"])
 
 
 def test_bfloat16(tmp_path):
