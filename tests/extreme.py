@@ -82,7 +82,7 @@ def image(insns, data, writable=(0, 0)):
         context=1,
         vocab=1 << 20,
         weight_bytes=0,
-        model={},
+        model={"logit_cap": 0.0},
         tokenizer={},
         report={},
     )

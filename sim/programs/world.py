@@ -201,7 +201,7 @@ def image(config, memory, cache, start, words):
         context=1,
         vocab=1 << 20,
         weight_bytes=0,
-        model={},
+        model={"logit_cap": 0.0},
         tokenizer={},
         report={},
     )
