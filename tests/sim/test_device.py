@@ -49,6 +49,7 @@ def image(config, bursts, **changes):
             "length": bursts,
             "digest": config.digest,
             "formats": ["S8"],
+            "model": {"logit_cap": 0.0},
             "vocab": 1000,
             "nodes": (),
             "node": lambda pc: None,
