@@ -1,5 +1,5 @@
-"""Folders of each family as quantizers write them: codes are kept, and rows of each tensor are where
-those of floats are."""
+"""Folders of each family as quantizers write them: codes are kept, and the rows of each tensor are
+where those of floats are."""
 
 import json
 import shutil
