@@ -14,6 +14,9 @@ from rtl.spec.isa import WeightFormat
 from sim.models.toy import toy_model
 
 
+pytestmark = pytest.mark.seconds(1)  # whole models, which `make check` leaves out
+
+
 WIDE = get("wide")
 
 

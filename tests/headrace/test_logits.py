@@ -7,6 +7,9 @@ import headrace
 from sw_ref.pytorch.interpreter import Float32
 
 
+pytestmark = pytest.mark.seconds(1)  # whole models, which `make check` leaves out
+
+
 IDS = [int(n) for n in range(5, 200, 9)]
 
 

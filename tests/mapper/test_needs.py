@@ -12,6 +12,9 @@ from sim.models.toy import toy_model
 from tests.mapper.test_limits import resized
 
 
+pytestmark = pytest.mark.seconds(1)  # whole models, which `make check` leaves out
+
+
 SMALL, WIDE = get("small"), get("wide")
 MODEL = toy_model()
 

@@ -11,6 +11,9 @@ from host.language.tokenizer import Tokenizer
 from . import families
 
 
+pytestmark = pytest.mark.seconds(1)  # with transformers, which `make check` leaves out
+
+
 NAMES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 
 # Each has what its family's template has besides others: how a system prompt is put, or refused;

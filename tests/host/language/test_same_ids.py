@@ -15,6 +15,9 @@ from tests import llama_tokens
 from . import corpus, families
 
 
+pytestmark = pytest.mark.seconds(1)  # 2,000 texts, which `make check` leaves out
+
+
 STRINGS = corpus.strings()
 SMALL = pytest.mark.parametrize("name", families.FAMILIES)
 

@@ -20,6 +20,9 @@ from .. import synthetic
 from .models import CHOSEN, IDS, KEPT, folder
 
 
+pytestmark = pytest.mark.seconds(1)  # with transformers, which `make check` leaves out
+
+
 @cache
 def saved(name):
     """A model's folder, its configuration, and what makes models of others."""

@@ -19,6 +19,9 @@ from .as_gguf import ARCHITECTURES, write
 from .models import IDS, KEPT, folder, logits
 
 
+pytestmark = pytest.mark.seconds(1)  # whole models, which `make check` leaves out
+
+
 # Of which llama.cpp has no architecture.
 NONE = ("helium", "ministral")
 WITH_GGUF = cases((name for name in HF_MODELS if name not in NONE), KEPT)

@@ -21,6 +21,9 @@ from ..read.quantized import case_of, random_parts, weights_of
 from .models import KEPT, folder
 
 
+pytestmark = pytest.mark.seconds(1)  # whole models, which `make check` leaves out
+
+
 LAYOUTS = "gptq 4 32", "awq 64", "pack-quantized 4 64", "int-quantized 8 32", "bitnet", "mxfp4"
 
 

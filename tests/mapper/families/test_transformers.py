@@ -17,6 +17,9 @@ from .models import IDS, KEPT, folder, logits
 from .without import Without
 
 
+pytestmark = pytest.mark.seconds(1)  # whole models, which `make check` leaves out
+
+
 AS_PLAIN, SEEN = 1.3, 3.0  # times a plain Llama's error; times that bound
 
 

@@ -135,6 +135,7 @@ def test_shipped_models_equal_pytorch(name):
     same_as_pytorch(CONFIGS["lut"], load(name), length=5)
 
 
+@pytest.mark.seconds(2)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families_equal_pytorch(family):
     model = toy_model(heads=6, kv_heads=2, family=family)
@@ -212,6 +213,7 @@ def test_trace_names_nodes():
     assert seen["layer 1 / attention / q"].shape == (3, model.heads * model.head_dim)
 
 
+@pytest.mark.seconds(1)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_machine_arithmetic_is_near_float32(family):
     model = toy_model(family=family)

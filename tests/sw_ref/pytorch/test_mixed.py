@@ -11,6 +11,9 @@ from sw_ref.pytorch.interpreter import Float32, MachineArithmetic
 from sw_ref.pytorch.mixed import Mixed, rounded_nodes
 
 
+pytestmark = pytest.mark.seconds(1)  # whole models, which `make check` leaves out
+
+
 IDS = [5, 17, 80, 3, 42, 9, 66, 1]
 
 
