@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from host.errors import UserError
 from rtl.spec.config import HEAD_DIMS, MOST, Config
 from rtl.spec.isa import MatMul
+from rtl.spec.limits import POSITIONS
 from rtl.spec.score_cap import MAX_CAP, MIN_CAP
 
 from .compile import Compilation
@@ -88,7 +89,7 @@ def lanes_of(model: Model, most: int) -> int:
 def needs(model: Model, config: Config, head: str | None = None) -> Needs:
     """What a model needs of a configuration that is large enough, and otherwise this one.
 
-    No field depends on the context. Nothing is packed.
+    It is enough for every context. Nothing is packed.
 
     Raises :exc:`~host.errors.UserError` if the model is beyond what any configuration may have, or
     needs a format that this one does not have.
@@ -122,7 +123,9 @@ def needs(model: Model, config: Config, head: str | None = None) -> Needs:
             f"takes {largest.vector_words}"
         )
     columns = min(config.columns, 1 + room // place.column_words)
-    whole = Compilation(model, replace(largest, columns=columns), 1, head=head)
+    # A window takes instructions that a context below it does without.
+    context = min(model.context, POSITIONS)
+    whole = Compilation(model, replace(largest, columns=columns), context, head=head)
     insns = whole.draft.insns
     if len(insns) > largest.program_words:
         raise UserError(

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from host.errors import UserError
-from mapper.compile import compile_model
+from mapper.compile import Compilation, compile_model
 from mapper.needs import needs
 from rtl.spec.config import MOST, get
 from sim.models.toy import toy_model
@@ -119,3 +119,13 @@ def test_too_long(monkeypatch):
     text = f"^toy: the program has {length} instructions, the machine takes 128$"
     with pytest.raises(UserError, match=text):
         needs(MODEL, replace(WIDE, program_words=128))
+
+
+def test_every_context():
+    """A window's program is longest where the context is larger than the window."""
+    model = toy_model(family="gemma3", context=256)
+    need, config = needs(model, WIDE), replace(WIDE, vector_words=1 << 17, program_words=4096)
+    lengths = {
+        context: len(Compilation(model, config, context).program.insns) for context in (16, 256)
+    }
+    assert lengths[16] < lengths[256] == need.program_words
