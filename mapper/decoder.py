@@ -42,7 +42,7 @@ def angles_of(p: Hyperparameters, kind: str):
 
 class Layer:
     """A layer in the making: each method adds nodes, and returns the name of the value that they
-    make. Tensors have the names of the graph, which a family's `modules` are listed by.
+    make. Tensors have the names of the graph, by which a family lists its `linears` and `norms`.
 
     Parameters
     ----------

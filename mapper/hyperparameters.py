@@ -59,8 +59,6 @@ class Hyperparameters:
         Factors of embeddings, of what layers add, and of logits.
     parallel : :class:`bool`
         Whether attention and the feed-forward network read the same value.
-    qk_norm : :class:`bool`
-        Whether queries and keys have norms, in a family where that is a choice.
     """
 
     hidden: int
@@ -85,7 +83,6 @@ class Hyperparameters:
     residual_scale: float = 1.0
     logit_scale: float = 1.0
     parallel: bool = False
-    qk_norm: bool = False
 
     @property
     def scale(self):

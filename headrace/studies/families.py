@@ -9,7 +9,7 @@ the relative error, or the words with which a file is refused.
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,16 +19,13 @@ import numpy as np
 from host.errors import UserError, run_command
 from host.files import replacing
 from host.progress import steps
-from mapper.compile import compile_model
 from mapper.families import FAMILIES
 from mapper.model import Model
 from mapper.read import gguf_model, hf_model
 from mapper.write.gguf import KINDS
-from rtl.spec.config import HEAD_DIMS
-from sim.functional import ModelDevice
 from sim.models.hf import HF_MODELS, SIZES, HfModel, save
+from sim.models.logits import machine_logits
 from sim.tools import ROOT
-from sw_ref.evaluation import EVALUATION
 from sw_ref.float32 import Float32
 
 from ..library.quantizing import quantize
@@ -60,16 +57,9 @@ class Cell:
 
 def error(model: Model) -> float:
     """The relative error of the functional machine, beside float32 of the same weights."""
-    dim = min(dim for dim in HEAD_DIMS if dim >= model.head_dim)
-    config = replace(EVALUATION, columns=8, head_dim=dim, score_cap=model.shape.attention_cap)
-    device, found = ModelDevice(config), []
-    device.load(compile_model(model, config, CONTEXT))
-    for at in range(0, len(IDS), config.columns):
-        ids = IDS[at : at + config.columns]
-        device.step(ids, at, True)
-        found.append(device.logits[: len(ids)])
+    found = machine_logits(model, IDS, CONTEXT, columns=8)
     (expected,) = Float32(model)([IDS])
-    return float(np.linalg.norm(np.concatenate(found) - expected) / np.linalg.norm(expected))
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
 def usual(family: str) -> HfModel:
