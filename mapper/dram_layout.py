@@ -100,7 +100,7 @@ class MemoryMap:
         self.program = allocate(program_units)
         self.layer_units, self.layers_units = layer_units, sum(layer_units)
         self.layers = allocate(self.layers_units)
-        shape = model.vocab, model.hidden // GROUP, config.beat_bytes
+        shape = model.vocab, model.hidden // GROUP, config.word_bytes
         self.embed_format, self.embed_centre = embedding
         self.head_units = matrix_units(head_format, *shape)
         self.head = allocate(self.head_units)

@@ -73,7 +73,7 @@ class HeadReport:
 
         def size(linear):
             units = matrix_units(
-                linear.format, linear.rows, linear.depth // GROUP, config.beat_bytes
+                linear.format, linear.rows, linear.depth // GROUP, config.word_bytes
             )
             return units * UNIT_BYTES
 

@@ -104,14 +104,14 @@ def pack_span(config, matrix, linears, factors, shift, rows):
     parts, linear = stack_rows(matrix, linears, rows)
     q, its = integer_groups(linear, shift), FORMATS[linear.format]
     row_scale = q.row_scale * factors[rows]
-    raw = its.beats(q.codes, q.scale, q.centre, row_scale, config.beat_bytes, config.patterns)
+    raw = its.beats(q.codes, q.scale, q.centre, row_scale, config.word_bytes, config.patterns)
     return raw, PackedMatrix(
         format=q.format,
         size=len(raw),
         squared=q.squared,
         power=q.power,
         nonzero=0 if its.scaled else int(np.count_nonzero(q.codes)),
-        modes=block_modes(its, linear, raw, config.beat_bytes) if its.sparse else Counter(),
+        modes=block_modes(its, linear, raw, config.word_bytes) if its.sparse else Counter(),
         roundings={
             name: (part.rounding**2 * part.squares, part.squares)
             for name, part in parts
@@ -144,7 +144,7 @@ def pack_matrix(pool, config, matrix, linears, shift, factor, write):
     :class:`PackedMatrix`
     """
     linear = stack(matrix, linears)
-    multiple = FORMATS[linear.format].rows_apart(config.beat_bytes)
+    multiple = FORMATS[linear.format].rows_apart(config.word_bytes)
     factors = np.concatenate(
         [np.full(end - start, factor(name)) for name, start, end in matrix.parts]
     )

@@ -91,11 +91,11 @@ class Tally:
         return about
 
 
-def block_modes(its, linear, raw, beat_bytes):
+def block_modes(its, linear, raw, word_bytes):
     """How many blocks of rows that were packed to `raw`, in the format `its`, have which mode."""
-    walked = its.walk(raw, linear.rows, linear.depth // GROUP, beat_bytes)
+    walked = its.walk(raw, linear.rows, linear.depth // GROUP, word_bytes)
     found = Counter(mode for *_, mode, _ in walked if mode is not None)
-    stripes = -(-linear.rows // its.rows_apart(beat_bytes))
+    stripes = -(-linear.rows // its.rows_apart(word_bytes))
     found[Mode.ZERO] = stripes * linear.depth // BLOCK - found.total()
     return found
 

@@ -77,18 +77,18 @@ def _high(stream, at, bits, k):
 
 
 @kernel
-def block_of_nibbles(stream, at, its, beat_bytes, centre_shift, integers):
+def block_of_nibbles(stream, at, its, word_bytes, centre_shift, integers):
     """Read the block of a :class:`Nibbles` at byte `at` to `integers` (rows, K), float32."""
     rows, depth = integers.shape
-    values, groups, width = integers.reshape(-1), depth // GROUP, beat_bytes // 16
+    values, groups, width = integers.reshape(-1), depth // GROUP, word_bytes // 16
     scale_run, high_run = 16 // its.parts, 4 // its.high_bits if its.high_bits else 1
-    scales, highs, at = at, at, at + beat_bytes
+    scales, highs, at = at, at, at + word_bytes
     for step in range(rows // width * groups):
         tile, group = divmod(step, groups)
         if step % scale_run == 0:
-            scales, at = at, at + beat_bytes
+            scales, at = at, at + word_bytes
         if its.high_bits and step % high_run == 0:
-            highs, at = at, at + beat_bytes
+            highs, at = at, at + word_bytes
         for row in range(width):
             first = (tile * width + row) * depth + group * GROUP
             more = highs + 16 * row + 4 * its.high_bits * (step % high_run)
@@ -108,7 +108,7 @@ def block_of_nibbles(stream, at, its, beat_bytes, centre_shift, integers):
             for i in range(first, first + 16):
                 values[i] = values[i] * scale + centre
                 values[i + 16] = values[i + 16] * upper + centre
-        at += beat_bytes
+        at += word_bytes
 
 
 @kernel
@@ -121,25 +121,25 @@ def _add_plane(stream, at, plane, values, first):
 
 
 @kernel
-def block_of_codes(stream, at, bits, beat_bytes, centre_shift, integers):
+def block_of_codes(stream, at, bits, word_bytes, centre_shift, integers):
     """Read the block of U1, U2 or U3 (`bits`) at byte `at` to `integers` (rows, K), float32."""
     rows, depth = integers.shape
     values, groups, top = integers.reshape(-1), depth // GROUP, (1 << bits) - 1
     # A step has as many rows as a beat has room for; those of three planes leave a fourth of it.
     row_bytes = 16 if bits == 3 else bits * PLANE
-    width = beat_bytes // row_bytes
+    width = word_bytes // row_bytes
     before = np.zeros(CODE_GEAR - 1, np.int64)  # the beats of codes before, the last one last
-    scales, at = at, at + beat_bytes
+    scales, at = at, at + word_bytes
     for step in range(rows // width * groups):
         tile, group = divmod(step, groups)
         place = step % RUNS[bits]
         if place == 0:
-            scales, at = at, at + beat_bytes
+            scales, at = at, at + word_bytes
         carried = bits == 3 and group % CODE_GEAR == CODE_GEAR - 1
         if not carried:
             before[:-1] = before[1:]
             before[-1] = at
-            at += beat_bytes
+            at += word_bytes
         for row in range(width):
             first = (tile * width + row) * depth + group * GROUP
             values[first : first + GROUP] = f32(-top)
@@ -162,20 +162,20 @@ def block_of_codes(stream, at, bits, beat_bytes, centre_shift, integers):
 
 
 @kernel
-def block_of_trits(stream, at, beat_bytes, integers):
+def block_of_trits(stream, at, word_bytes, integers):
     """Read the block of TERNARY at byte `at` to `integers` (rows, K), float32."""
     rows, depth = integers.shape
     values, row_bytes = integers.reshape(-1), GROUP // (TRIT_GEAR - 1)
-    width = beat_bytes // row_bytes
+    width = word_bytes // row_bytes
     before = np.zeros(TRIT_GEAR - 1, np.int64)
-    at += beat_bytes
+    at += word_bytes
     for tile in range(rows // width):
         for group in range(depth // GROUP):
             carried = group % TRIT_GEAR == TRIT_GEAR - 1
             if not carried:
                 before[:-1] = before[1:]
                 before[-1] = at
-                at += beat_bytes
+                at += word_bytes
             for row in range(width):
                 first = (tile * width + row) * depth + group * GROUP
                 for byte in range(row_bytes):

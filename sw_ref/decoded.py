@@ -53,7 +53,7 @@ def decoded(
     begin,
     end,
     rows,
-    beat_bytes,
+    word_bytes,
     centre_shift,
     q,
     exponents,
@@ -67,19 +67,19 @@ def decoded(
     `nibbles` are its :class:`~.blocks.Nibbles`.
     """
     columns, groups = exponents.shape
-    block_rows = (ROWS if sparse else TILES) * (beat_bytes // LANE)
+    block_rows = (ROWS if sparse else TILES) * (word_bytes // LANE)
     integers = np.empty((block_rows, groups * GROUP), np.float32)
     activations = _aligned(q, exponents)
     for block in range(begin, end):
         at = places[block]
         if sparse:
-            stripe(stream, at, code_bits, beat_bytes, integers)
+            stripe(stream, at, code_bits, word_bytes, integers)
         elif nibbles.parts:
-            block_of_nibbles(stream, at, nibbles, beat_bytes, centre_shift, integers)
+            block_of_nibbles(stream, at, nibbles, word_bytes, centre_shift, integers)
         elif code_bits:
-            block_of_codes(stream, at, code_bits, beat_bytes, centre_shift, integers)
+            block_of_codes(stream, at, code_bits, word_bytes, centre_shift, integers)
         else:
-            block_of_trits(stream, at, beat_bytes, integers)
+            block_of_trits(stream, at, word_bytes, integers)
         row_scales = stream[at : at + 4 * block_rows].view(np.float32)
         for m in range(columns):
             exponent = largest(exponents[m]) - (127 + 6 + WINDOW)

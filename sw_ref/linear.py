@@ -41,7 +41,7 @@ def _threads(process):
     return ThreadPoolExecutor(CORES)
 
 
-def places(stream, fmt, rows, groups, beat_bytes, modes=EVERY_MODE):
+def places(stream, fmt, rows, groups, word_bytes, modes=EVERY_MODE):
     """Bytes at which the blocks of a packed matrix begin, and at which the last one ends, int64.
 
     Sparse matrices have stripes for blocks, as long as their own headers say: `stream` may go on
@@ -50,10 +50,10 @@ def places(stream, fmt, rows, groups, beat_bytes, modes=EVERY_MODE):
     """
     its = FORMATS[fmt]
     if its.sparse:
-        return stripes(stream, its.code_bits, rows, groups * (GROUP // BLOCK), beat_bytes, modes)
+        return stripes(stream, its.code_bits, rows, groups * (GROUP // BLOCK), word_bytes, modes)
     count, size = (
-        -(-rows // (TILES * beat_bytes // CHUNK)),
-        its.block_beats(groups, beat_bytes) * beat_bytes,
+        -(-rows // (TILES * word_bytes // CHUNK)),
+        its.block_beats(groups, word_bytes) * word_bytes,
     )
     if count * size > len(stream):
         raise ValueError("the weight stream holds less than the matrix")
@@ -65,14 +65,14 @@ def sound(stream, fmt, rows, groups, config):
 
     Raises :exc:`ValueError` if there is one that it does not.
     """
-    at = places(stream, fmt, rows, groups, config.beat_bytes, modes_of(config.patterns))
-    integers = np.empty((ROWS * config.beat_bytes // LANE, groups * GROUP), np.float32)
+    at = places(stream, fmt, rows, groups, config.word_bytes, modes_of(config.patterns))
+    integers = np.empty((ROWS * config.word_bytes // LANE, groups * GROUP), np.float32)
     for start in at[:-1]:
-        stripe(stream, start, FORMATS[fmt].code_bits, config.beat_bytes, integers)
+        stripe(stream, start, FORMATS[fmt].code_bits, config.word_bytes, integers)
     return int(at[-1])
 
 
-def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, stride):
+def linear(stream, fmt, rows, word_bytes, centre_shift, q, exponents, out, stride):
     """Product of a matrix, as it lies in DRAM, and quantized activation vectors.
 
     Parameters
@@ -88,14 +88,14 @@ def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, strid
     Returns the number of bytes that the matrix takes of `stream`.
     """
     columns, groups = exponents.shape
-    at = places(stream, fmt, rows, groups, beat_bytes)
+    at = places(stream, fmt, rows, groups, word_bytes)
     blocks = len(at) - 1
     shares = min(CORES, blocks, rows * q.size // SHARE) or 1
     edges = [blocks * n // shares for n in range(shares + 1)]
 
     its = FORMATS[fmt]
     if fmt not in QUADS and not decodes(fmt):
-        _plain(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, stride)
+        _plain(stream, fmt, rows, word_bytes, centre_shift, q, exponents, out, stride)
         return int(at[-1])
 
     def share(begin, end):
@@ -106,8 +106,8 @@ def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, strid
                 begin,
                 end,
                 rows,
-                beat_bytes,
-                its.block_beats(groups, beat_bytes),
+                word_bytes,
+                its.block_beats(groups, word_bytes),
                 centre_shift,
                 q,
                 exponents,
@@ -124,7 +124,7 @@ def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, strid
                 begin,
                 end,
                 rows,
-                beat_bytes,
+                word_bytes,
                 centre_shift,
                 q,
                 exponents,
@@ -139,12 +139,12 @@ def linear(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, strid
     return int(at[-1])
 
 
-def _plain(stream, fmt, rows, beat_bytes, centre_shift, q, exponents, out, stride):
+def _plain(stream, fmt, rows, word_bytes, centre_shift, q, exponents, out, stride):
     """The same, for a format that has no kernel here: as its class unpacks it, as numpy multiplies
     it.
     """
     columns, groups = exponents.shape
-    *parts, row_scale = FORMATS[fmt].unpack(stream, rows, groups, beat_bytes)
+    *parts, row_scale = FORMATS[fmt].unpack(stream, rows, groups, word_bytes)
     weight = FORMATS[fmt].integers(*parts, centre_shift)
     result = define(weight, row_scale, q.reshape(columns, -1), exponents)
     for m in range(columns):
@@ -281,7 +281,7 @@ def _blocks(
     begin,
     end,
     rows,
-    beat_bytes,
+    word_bytes,
     block_beats,
     centre_shift,
     q,
@@ -291,7 +291,7 @@ def _blocks(
 ):
     """Do blocks `begin` to `end` of :func:`linear`'s."""
     columns, groups = exponents.shape
-    tile = beat_bytes // CHUNK
+    tile = word_bytes // CHUNK
     block_rows = TILES * tile
     run = (U4_RUN if packed else S8_RUN) * tile  # chunks between beats of scales
     per_tile = groups * tile * (1 if packed else 2)
@@ -299,12 +299,12 @@ def _blocks(
     row_scales = stream.view(np.float32)
     values = np.empty(TILES * per_tile, np.int64)
     for block in range(begin, end):
-        base = block * block_beats * beat_bytes
+        base = block * block_beats * word_bytes
         for m in range(columns):
             first, chunk = m * (per_tile + QUAD - 1), 0
-            scales = base + beat_bytes
+            scales = base + word_bytes
             for start in range(0, TILES * per_tile, run):
-                at = scales + beat_bytes
+                at = scales + word_bytes
                 count = min(run, TILES * per_tile - start)
                 for n in range(0, count, QUAD):
                     if packed:

@@ -275,7 +275,7 @@ class Machine:
                 stream[UNIT_BYTES:],
                 its.format,
                 insn.rows,
-                self.config.beat_bytes,
+                self.config.word_bytes,
                 its.centre,
                 np.ascontiguousarray(self.act[:columns, groups]),
                 np.ascontiguousarray(self.exponents[:columns, groups]),
@@ -287,7 +287,7 @@ class Machine:
             self.best = best(self.logits[insn.column])
 
     def _embed(self, insn):
-        shape = UNIT_WORDS, insn.groups, self.config.beat_bytes
+        shape = UNIT_WORDS, insn.groups, self.config.word_bytes
         stream, n = self._front(), insn.row % UNIT_WORDS
         size = places(stream, insn.format, *shape)[-1]
         *parts, row_scale = unpack(insn.format, stream, *shape)

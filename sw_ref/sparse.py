@@ -44,30 +44,30 @@ def _header(stream, header, nibble):
 
 
 @kernel
-def stripes(stream, bits, rows, blocks, beat_bytes, modes):
+def stripes(stream, bits, rows, blocks, word_bytes, modes):
     """Bytes at which the stripes of a matrix begin, and at which the last one ends: int64 (stripes
     + 1,).
 
     `stream` may go on behind it. `blocks` are those of a row, `modes` those that they may have.
     """
-    lanes = beat_bytes // LANE
+    lanes = word_bytes // LANE
     count = -(-rows // (ROWS * lanes))
     found = np.zeros(count + 1, np.int64)
     at = 0
     for n in range(count):
-        at += SCALE_BEATS * beat_bytes
+        at += SCALE_BEATS * word_bytes
         header, block, last, mode = at, 0, 0, ZERO
         for block in range(blocks):
             nibble = block % (32 * lanes)
             if nibble == 0:
-                header, at = at, at + beat_bytes
+                header, at = at, at + word_bytes
                 if at > len(stream):
                     raise ValueError("the weight stream holds less than the matrix")
             mode, last = _header(stream, header, nibble)
             if not modes >> mode & 1:
                 raise ValueError("a block of the sparse matrix has a mode that there is none of")
             codes, serves = _beats(bits, mode)
-            at += (codes + (-(-codes // serves) if serves else 0)) * beat_bytes
+            at += (codes + (-(-codes // serves) if serves else 0)) * word_bytes
             if last:
                 break
         if not last or mode == ZERO:
@@ -82,20 +82,20 @@ def stripes(stream, bits, rows, blocks, beat_bytes, modes):
 
 
 @kernel
-def stripe(stream, at, bits, beat_bytes, integers):
+def stripe(stream, at, bits, word_bytes, integers):
     """Read the stripe at byte `at` to `integers` (16 * lanes, K), float32.
 
     Raises :exc:`ValueError` where two slots of a row have the same element.
     """
-    lanes, slots, depth = beat_bytes // LANE, 8 * LANE // bits, integers.shape[1]
+    lanes, slots, depth = word_bytes // LANE, 8 * LANE // bits, integers.shape[1]
     values = integers.reshape(-1)
     values[:] = f32(0)
-    at += SCALE_BEATS * beat_bytes
+    at += SCALE_BEATS * word_bytes
     header = index = at
     for block in range(depth // BLOCK):
         nibble = block % (32 * lanes)
         if nibble == 0:
-            header, at = at, at + beat_bytes
+            header, at = at, at + word_bytes
         mode, last = _header(stream, header, nibble)
         codes, serves = _beats(bits, mode)
         shift, width = SLOT_SHIFT[mode], INDEX_WIDTH[mode]
@@ -105,7 +105,7 @@ def stripe(stream, at, bits, beat_bytes, integers):
         own, half = (1 << shift) - 1 if mode == DENSE else 0, 3 if mode == PAIRS else 0
         for beat in range(codes):
             if serves and beat % serves == 0:
-                index, at = at, at + beat_bytes
+                index, at = at, at + word_bytes
             for lane in range(lanes):
                 first_bit = beat % serves * slots * width if serves else 0
                 for n in range(slots):
@@ -121,6 +121,6 @@ def stripe(stream, at, bits, beat_bytes, integers):
                         if values[to]:
                             raise ValueError("a row of the sparse matrix has an element twice")
                         values[to] = f32(code)
-            at += beat_bytes
+            at += word_bytes
         if last:
             break

@@ -110,7 +110,7 @@ class WeightStream:
         `addr`.
         """
         if type(insn) is Embed:
-            return _block_units(insn.format, UNIT_WORDS, insn.groups, self.config.beat_bytes)
+            return _block_units(insn.format, UNIT_WORDS, insn.groups, self.config.word_bytes)
         key = addr, left, insn.rows, insn.groups
         if key not in self.seen:
             self.seen[key] = self._matrix(insn, self._bytes(addr, left))
@@ -143,4 +143,4 @@ class WeightStream:
         its = Descriptor.unpack(raw)
         if its.format in SPARSE:
             return _sparse_units(its.format, *shape, config, stream)
-        return _dense_units(its.format, *shape, config.beat_bytes)
+        return _dense_units(its.format, *shape, config.word_bytes)

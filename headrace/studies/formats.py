@@ -124,12 +124,12 @@ def study(step: Callable[[str], object] = lambda text: None) -> Iterator[Point]:
 
 def streams() -> Iterator[list]:
     """Yield the rows of the table on DRAM, which follow from the formats."""
-    beat_bytes = get("small").beat_bytes
+    word_bytes = get("small").word_bytes
     for name in (*FILES, "S8"):
         its = FORMATS[WeightFormat[name]]
         count = its.tiles * GROUPS * its.steps_per_group  # steps of a block
-        beats = its.block_beats(GROUPS, beat_bytes)
-        bits = 8 * beat_bytes * beats / (count * its.elements * its.step_rows)
+        beats = its.block_beats(GROUPS, word_bytes)
+        bits = 8 * word_bytes * beats / (count * its.elements * its.step_rows)
         cycles = 32 // FORMATS[its.step_format].elements
         yield [name, TYPES[name], its.group, f"{bits:.2f}", f"{beats / count:.2f}", cycles]
 

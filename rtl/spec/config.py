@@ -9,7 +9,7 @@ from .dram import DRAMS, Dram
 from .formats import FORMATS
 from .isa import WeightFormat
 from .limits import COLUMN, GROUPS, PROGRAM_WORDS
-from .numbers import GROUP, KV_BLOCK, UNIT_BYTES
+from .numbers import GROUP, KV_BLOCK, LANE_BYTES, UNIT_BYTES
 from .score_cap import MAX_CAP, MIN_CAP
 from .sparse_modes import PATTERNS
 
@@ -70,8 +70,8 @@ class Config:
     Parameters
     ----------
     beat_bits : :class:`int`
-        Width of the memory's data bus. The linear core's rows follow from it: 4-bit weights of
-        one beat fill `rows` rows of `GROUP` cells.
+        Width of the memory's data bus. The linear core's rows and cells follow from it: 4-bit
+        weights of one word, `parts` beats, fill `rows` rows of `GROUP` elements.
     columns : :class:`int`
         Activation vectors that one pass over the weights serves (M). 1 is enough for decoding.
     lanes : :class:`int`
@@ -131,8 +131,8 @@ class Config:
             return isinstance(value, int) and low <= value <= high and value & (value - 1) == 0
 
         check(
-            power_of_two(self.beat_bits, 128, 512),
-            "beat_bits must be 128, 256 or 512",
+            power_of_two(self.beat_bits, 16, 512),
+            "beat_bits must be a power of two from 16 to 512",
             self.beat_bits,
         )
         check(
@@ -220,14 +220,31 @@ class Config:
         return self.beat_bits // 8
 
     @property
+    def word_bits(self):
+        """Bits of a word of packed weights: a beat, or several where beats are narrower than a
+        lane of `LANE_BYTES`. So what is packed for 128 bits suits all narrower machines.
+        """
+        return max(self.beat_bits, 8 * LANE_BYTES)
+
+    @property
+    def word_bytes(self):
+        """Bytes of such a word."""
+        return self.word_bits // 8
+
+    @property
+    def parts(self):
+        """Beats of a word: 1, unless beats are narrower than a lane."""
+        return self.word_bits // self.beat_bits
+
+    @property
     def unit_beats(self):
         """Beats of one `UNIT_BYTES` unit of DRAM."""
         return UNIT_BYTES // self.beat_bytes
 
     @property
     def rows(self):
-        """Rows of the linear core (N): a 4-bit beat is one group of each."""
-        return self.beat_bits // (4 * GROUP)
+        """Rows of the linear core (N): a word of 4-bit codes is one group of each."""
+        return self.word_bits // (4 * GROUP)
 
     @property
     def weight_formats(self):
@@ -276,8 +293,8 @@ class Config:
 
     @property
     def block_rows(self):
-        """Matrix rows that share one beat of fp32 row scales in the packed weight stream."""
-        return self.beat_bytes // 4
+        """Matrix rows that share one word of fp32 row scales in the packed weight stream."""
+        return self.word_bytes // 4
 
     @property
     def kv_block_units(self):
@@ -286,13 +303,16 @@ class Config:
 
     @property
     def digest(self):
-        """128-bit hexadecimal digest of all that a program image depends on."""
+        """128-bit hexadecimal digest of all that a program image depends on: not the width of
+        beats, but that of words.
+        """
         what = {
             k: v
             for k, v in asdict(self).items()
             if k
             not in ("name", "clock_mhz", "dram", "core", "formats", "patterns", "prefetch_beats")
         }
+        what["beat_bits"] = self.word_bits
         text = json.dumps({"isa": ISA_VERSION, **what}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -120,20 +120,20 @@ def fault_info(unit, found):
     return found << INFO_FORMAT_BITS | fields_of(unit)[0]["format"]
 
 
-def described(fmt, codes, scale, centre, row_scale, centre_shift, beat_bytes, patterns=None):
+def described(fmt, codes, scale, centre, row_scale, centre_shift, word_bytes, patterns=None):
     """A matrix of the weight stream: its descriptor, and behind it what :func:`.formats.pack`
     makes of the same parameters. Returns bytes.
     """
     rows, depth = codes.shape
-    packed = pack(fmt, codes, scale, centre, row_scale, beat_bytes, patterns)
+    packed = pack(fmt, codes, scale, centre, row_scale, word_bytes, patterns)
     return Descriptor(fmt, centre_shift, rows, depth // GROUP).pack() + packed
 
 
-def matrix_units(fmt, rows, groups, beat_bytes, data=None):
+def matrix_units(fmt, rows, groups, word_bytes, data=None):
     """Units of a matrix of the weight stream. `data` begins with a sparse one, behind its
     descriptor.
     """
-    return 1 + stream_units(fmt, rows, groups, beat_bytes, data)
+    return 1 + stream_units(fmt, rows, groups, word_bytes, data)
 
 
 def markdown():

@@ -45,7 +45,7 @@ def largest(cls, field, step=1):
 
 def embed_units(config, fmt, groups):
     """Units of DRAM that an EMBED of so many groups takes of its stream."""
-    return stream_units(fmt, UNIT_WORDS, groups, config.beat_bytes)
+    return stream_units(fmt, UNIT_WORDS, groups, config.word_bytes)
 
 
 def load(made):

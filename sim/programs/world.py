@@ -148,7 +148,7 @@ class World:
         scale = scale.view(its.scale_dtype)
         centre = rng.integers(-128, 128, (rows, groups)).astype(np.int8)
         parts = fmt, codes, scale, centre, self._numbers(rows)
-        how = self.config.beat_bytes, self.config.patterns
+        how = self.config.word_bytes, self.config.patterns
         if blocks:
             raw = pack(*parts, *how)
         else:

@@ -151,7 +151,7 @@ class TorchMachine:
     def matrix(self, fmt, rows, groups, centre_shift):
         """Take a matrix off the stream: integer weights (rows, K), and row scales."""
         stream = self.streams[0].tobytes()
-        shape = rows, groups, self.config.beat_bytes
+        shape = rows, groups, self.config.word_bytes
         units = formats.stream_units(fmt, *shape, stream)
         self.streams[0] = self.streams[0][units * UNIT_BYTES :]
         if not len(self.streams[0]):

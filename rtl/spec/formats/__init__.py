@@ -87,21 +87,21 @@ def sum_bits(fmt, groups, centre_shift, window):
     return FORMATS[fmt].sum_bits(groups, centre_shift, window)
 
 
-def block_beats(fmt, groups, beat_bytes):
+def block_beats(fmt, groups, word_bytes):
     """See :meth:`.Dense.block_beats`."""
-    return FORMATS[fmt].block_beats(groups, beat_bytes)
+    return FORMATS[fmt].block_beats(groups, word_bytes)
 
 
-def stream_units(fmt, rows, groups, beat_bytes, data=None):
+def stream_units(fmt, rows, groups, word_bytes, data=None):
     """See :meth:`.Format.stream_units`."""
-    return FORMATS[fmt].stream_units(rows, groups, beat_bytes, data)
+    return FORMATS[fmt].stream_units(rows, groups, word_bytes, data)
 
 
-def pack(fmt, codes, scale, centre, row_scale, beat_bytes, patterns=None):
+def pack(fmt, codes, scale, centre, row_scale, word_bytes, patterns=None):
     """See :meth:`.Format.pack`."""
-    return FORMATS[fmt].pack(codes, scale, centre, row_scale, beat_bytes, patterns)
+    return FORMATS[fmt].pack(codes, scale, centre, row_scale, word_bytes, patterns)
 
 
-def unpack(fmt, data, rows, groups, beat_bytes):
+def unpack(fmt, data, rows, groups, word_bytes):
     """See :meth:`.Format.unpack`."""
-    return FORMATS[fmt].unpack(data, rows, groups, beat_bytes)
+    return FORMATS[fmt].unpack(data, rows, groups, word_bytes)

@@ -1,9 +1,9 @@
 """Blocks of whole rows: the layout that all dense formats share.
 
 A *step* is what the core multiplies at once: rows side by side, times one group of columns. The
-fewer bits a weight has, the more rows a beat of `beat_bytes` holds (N = beat_bytes / 16).
+fewer bits a weight has, the more rows a beat of `word_bytes` holds (N = word_bytes / 16).
 
-A block of `block_rows` (beat_bytes / 4, 4 N) rows is: one beat of fp32 row scales; then, tile of
+A block of `block_rows` (word_bytes / 4, 4 N) rows is: one beat of fp32 row scales; then, tile of
 rows after tile and group after group, the beats of the steps. A scale beat comes before those of
 every `scale_run` steps: the bytes of the format's `parts`, ordered [group step][row][part]. Where
 codes are longer than their beats hold, a beat with the high bits of `high_run` steps comes next,
@@ -106,7 +106,7 @@ class Dense(Format):
         """Beats of a block of which each serves a run of so many steps."""
         return -(-self.tiles * groups * self.steps_per_group // run) if run else 0
 
-    def block_beats(self, groups, beat_bytes):
+    def block_beats(self, groups, word_bytes):
         """Beats of one block of rows."""
         steps = groups * self.steps_per_group
         if self.gear:
@@ -116,9 +116,9 @@ class Dense(Format):
             self._beats_of_runs(run, groups) for run in (self.scale_run, self.high_run)
         )
 
-    def stream_units(self, rows, groups, beat_bytes, data=None):
-        blocks = -(-rows // (beat_bytes // 4))
-        return -(-blocks * self.block_beats(groups, beat_bytes) * beat_bytes // UNIT_BYTES)
+    def stream_units(self, rows, groups, word_bytes, data=None):
+        blocks = -(-rows // (word_bytes // 4))
+        return -(-blocks * self.block_beats(groups, word_bytes) * word_bytes // UNIT_BYTES)
 
     def _places(self, groups):
         """Beats of a block that are codes, that are scales, and that are high bits."""
@@ -134,30 +134,30 @@ class Dense(Format):
                 at += 1
         return codes, scales, highs
 
-    def rows_apart(self, beat_bytes):
-        return beat_bytes // 4
+    def rows_apart(self, word_bytes):
+        return word_bytes // 4
 
-    def beats(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
+    def beats(self, codes, scale, centre, row_scale, word_bytes, patterns=None):
         self.check(codes)
         rows, groups = codes.shape[0], codes.shape[1] // GROUP
-        tiles, width = self.tiles, self.step_rows * beat_bytes // LANE_BYTES
-        blocks = -(-rows // (beat_bytes // 4))
-        grow = blocks * (beat_bytes // 4) - rows
+        tiles, width = self.tiles, self.step_rows * word_bytes // LANE_BYTES
+        blocks = -(-rows // (word_bytes // 4))
+        grow = blocks * (word_bytes // 4) - rows
         codes = np.pad(codes.view(np.uint8), [(0, grow), (0, 0)])
         codes = codes.reshape(blocks, tiles, width, groups, GROUP)
         beats = self.code_bytes(codes).swapaxes(-2, -3)
 
-        out = np.zeros((blocks, self.block_beats(groups, beat_bytes), beat_bytes), np.uint8)
+        out = np.zeros((blocks, self.block_beats(groups, word_bytes), word_bytes), np.uint8)
         row_scale = np.pad(row_scale.astype("<f4"), (0, grow)).view(np.uint8)
-        out[:, 0] = row_scale.reshape(blocks, beat_bytes)
+        out[:, 0] = row_scale.reshape(blocks, word_bytes)
         codes_at, scales_at, highs_at = self._places(groups)
-        out[:, codes_at] = beats.reshape(blocks, -1, beat_bytes)
+        out[:, codes_at] = beats.reshape(blocks, -1, word_bytes)
         if self.high_bits:
             # (block, step, row, byte) -> (block, beat, row, step of the run, byte)
             highs = self.high_bytes(codes).swapaxes(2, 3).reshape(blocks, tiles * groups, width, -1)
             highs = np.pad(highs, [(0, 0), (0, -highs.shape[1] % self.high_run), (0, 0), (0, 0)])
             highs = highs.reshape(blocks, -1, self.high_run, width, highs.shape[-1])
-            out[:, highs_at] = highs.swapaxes(2, 3).reshape(blocks, -1, beat_bytes)
+            out[:, highs_at] = highs.swapaxes(2, 3).reshape(blocks, -1, word_bytes)
         if self.scaled:
             halves = self.group < GROUP
             given = {"scale": scale[:, ::2] if halves else scale, "centre": centre}
@@ -173,18 +173,18 @@ class Dense(Format):
                 -1,
             ).reshape(blocks, -1)
             runs = len(scales_at)
-            parts = np.pad(parts, [(0, 0), (0, runs * beat_bytes - parts.shape[1])])
-            out[:, scales_at] = parts.reshape(blocks, runs, beat_bytes)
+            parts = np.pad(parts, [(0, 0), (0, runs * word_bytes - parts.shape[1])])
+            out[:, scales_at] = parts.reshape(blocks, runs, word_bytes)
         return out.tobytes()
 
-    def unpack(self, data, rows, groups, beat_bytes):
-        tiles, width = self.tiles, self.step_rows * beat_bytes // LANE_BYTES
-        blocks, total = -(-rows // (beat_bytes // 4)), self.block_beats(groups, beat_bytes)
-        beats = np.frombuffer(data, np.uint8, blocks * total * beat_bytes)
-        beats = beats.reshape(blocks, total, beat_bytes)
+    def unpack(self, data, rows, groups, word_bytes):
+        tiles, width = self.tiles, self.step_rows * word_bytes // LANE_BYTES
+        blocks, total = -(-rows // (word_bytes // 4)), self.block_beats(groups, word_bytes)
+        beats = np.frombuffer(data, np.uint8, blocks * total * word_bytes)
+        beats = beats.reshape(blocks, total, word_bytes)
         row_scale = np.ascontiguousarray(beats[:, 0]).view("<f4").reshape(-1)[:rows]
         codes_at, scales_at, highs_at = self._places(groups)
-        codes = beats[:, codes_at].reshape(blocks, tiles, -1, width, beat_bytes // width)
+        codes = beats[:, codes_at].reshape(blocks, tiles, -1, width, word_bytes // width)
         codes = self.codes_of(codes.swapaxes(-2, -3), groups)
         if self.high_bits:
             highs = beats[:, highs_at].reshape(blocks, -1, width, self.high_run, 4 * self.high_bits)

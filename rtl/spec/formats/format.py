@@ -72,7 +72,7 @@ class Format(ABC):
     step_format : :class:`~rtl.spec.isa.WeightFormat`
         Format of the steps that it is unpacked to: its own, or one that cores know.
     tile_slices : :class:`int`
-        Slices of N rows, N = beat_bytes / 16, whose sums are complete at the same time.
+        Slices of N rows, N = word_bytes / 16, whose sums are complete at the same time.
     verilog, verilog_expanded : :class:`Verilog` or None
         A step as it comes to a core that takes it, and to one that gets it expanded.
     """
@@ -138,9 +138,9 @@ class Format(ABC):
         """Slices of N rows of a step that is taken whole; `mode` is a sparse code beat's."""
         return self.tile_slices
 
-    def tile_rows(self, beat_bytes):
+    def tile_rows(self, word_bytes):
         """Rows whose sums are complete at the same time."""
-        return self.tile_slices * beat_bytes // LANE_BYTES
+        return self.tile_slices * word_bytes // LANE_BYTES
 
     def grid(self, codes):
         """Integers, int32, that codes stand for before scale and centre."""
@@ -200,16 +200,16 @@ class Format(ABC):
         if codes.shape[1] % GROUP:
             raise ValueError(f"K must be a multiple of {GROUP}, not {codes.shape[1]}")
 
-    def pack(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
+    def pack(self, codes, scale, centre, row_scale, word_bytes, patterns=None):
         """Pack a matrix. Returns bytes, a multiple of `UNIT_BYTES`, see :meth:`beats`."""
-        return whole_units(self.beats(codes, scale, centre, row_scale, beat_bytes, patterns))
+        return whole_units(self.beats(codes, scale, centre, row_scale, word_bytes, patterns))
 
     @abstractmethod
-    def rows_apart(self, beat_bytes):
+    def rows_apart(self, word_bytes):
         """Rows of which multiples can be packed apart: their beats follow each other."""
 
     @abstractmethod
-    def beats(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
+    def beats(self, codes, scale, centre, row_scale, word_bytes, patterns=None):
         """Pack a matrix, or some rows of it, without the zeros behind it. Returns bytes.
 
         `codes` is (rows, K) of :attr:`dtype`; `scale` of :attr:`scale_dtype` is (rows, K /
@@ -219,14 +219,14 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def unpack(self, data, rows, groups, beat_bytes):
+    def unpack(self, data, rows, groups, word_bytes):
         """Undo :meth:`pack`. Returns codes, scale, centre, row_scale.
 
         Where a format has no scale, it is 1, and where it has no centre, 0.
         """
 
     @abstractmethod
-    def stream_units(self, rows, groups, beat_bytes, data=None):
+    def stream_units(self, rows, groups, word_bytes, data=None):
         """Units of a packed matrix. A sparse one's depend on its zeros: `data` begins with it."""
 
 

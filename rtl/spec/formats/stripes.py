@@ -4,7 +4,7 @@ Codes of 4 or 8 bits are in two's complement; a weight is row_scale * code. Bloc
 along K have each their own number n of slots for non-zero weights in a row; a block of zeros takes
 no beat.
 
-A *stripe* is 16 N rows (N = beat_bytes / 16): row i * N + l of it is row i of lane l, and a lane is
+A *stripe* is 16 N rows (N = word_bytes / 16): row i * N + l of it is row i of lane l, and a lane is
 16 bytes of every beat. A stripe is four beats of fp32 row scales; then, along K, its blocks. The
 lanes' blocks lie side by side and share their mode, so on N lanes n is the largest of N blocks
 that lie above each other.
@@ -109,14 +109,14 @@ class Stripes(Format):
         if low < self.low or high > self.high:
             raise ValueError(f"Codes must fit in {self.code_bits} bits, not {low} to {high}")
 
-    def rows_apart(self, beat_bytes):
-        return BLOCK * beat_bytes // LANE_BYTES
+    def rows_apart(self, word_bytes):
+        return BLOCK * word_bytes // LANE_BYTES
 
-    def beats(self, codes, scale, centre, row_scale, beat_bytes, patterns=None):
+    def beats(self, codes, scale, centre, row_scale, word_bytes, patterns=None):
         self.check(codes)
         patterns = PATTERNS if patterns is None else patterns
         rows, depth = codes.shape
-        lanes = beat_bytes // LANE_BYTES
+        lanes = word_bytes // LANE_BYTES
         stripes = -(-rows // (BLOCK * lanes))
         grow = stripes * BLOCK * lanes - rows
         row_scale = np.pad(row_scale.astype("<f4"), (0, grow)).reshape(stripes, -1)
@@ -161,14 +161,14 @@ class Stripes(Format):
             for n in range(len(index))
         )
 
-    def walk(self, data, rows, groups, beat_bytes):
+    def walk(self, data, rows, groups, word_bytes):
         """Find the blocks of a packed matrix.
 
         Yields (stripe, block, mode, first beat), at the end (stripes, None, None, beats).
         """
         beats = np.frombuffer(data, np.uint8)
-        beats = beats[: len(beats) // beat_bytes * beat_bytes].reshape(-1, beat_bytes)
-        lanes, at = beat_bytes // LANE_BYTES, 0
+        beats = beats[: len(beats) // word_bytes * word_bytes].reshape(-1, word_bytes)
+        lanes, at = word_bytes // LANE_BYTES, 0
         stripes = -(-rows // (BLOCK * lanes))
         for stripe in range(stripes):
             at += 4
@@ -185,18 +185,18 @@ class Stripes(Format):
                     break
         yield stripes, None, None, at
 
-    def stream_units(self, rows, groups, beat_bytes, data=None):
-        *_, (_, _, _, beats) = self.walk(data, rows, groups, beat_bytes)
-        return -(-beats * beat_bytes // UNIT_BYTES)
+    def stream_units(self, rows, groups, word_bytes, data=None):
+        *_, (_, _, _, beats) = self.walk(data, rows, groups, word_bytes)
+        return -(-beats * word_bytes // UNIT_BYTES)
 
-    def unpack(self, data, rows, groups, beat_bytes):
-        lanes, depth = beat_bytes // LANE_BYTES, groups * GROUP
+    def unpack(self, data, rows, groups, word_bytes):
+        lanes, depth = word_bytes // LANE_BYTES, groups * GROUP
         stripes = -(-rows // (BLOCK * lanes))
         beats = np.frombuffer(data, np.uint8)
-        beats = beats[: len(beats) // beat_bytes * beat_bytes].reshape(-1, lanes, LANE_BYTES)
+        beats = beats[: len(beats) // word_bytes * word_bytes].reshape(-1, lanes, LANE_BYTES)
         codes = np.zeros((stripes, depth // BLOCK, lanes, BLOCK, BLOCK), np.int8)
         starts, begin = {}, 0
-        for stripe, block, mode, at in self.walk(data, rows, groups, beat_bytes):
+        for stripe, block, mode, at in self.walk(data, rows, groups, word_bytes):
             if block is None:
                 break
             starts.setdefault(stripe, begin)

@@ -29,7 +29,7 @@ FILES = ("U5", "S6", "FP4", "FP4_16", "IQ4")  # formats that a configuration has
 
 # fmt: off
 WRONG = [
-    ("beat_bits",      (64, 192, 1024, "128"), "beat_bits must be 128, 256 or 512"),
+    ("beat_bits",      (8, 192, 1024, "128"), "beat_bits must be a power of two from 16 to 512"),
     ("columns",        (0, 17, 1.0),           "columns must be from 1 to 16"),
     ("lanes",          (1, 3, 32, None),       "lanes must be a power of two from 2 to 16"),
     ("queries",        (0, 17, 2.0),           "queries must be from 1 to 16"),
@@ -306,3 +306,12 @@ def test_get_wrong():
     with pytest.raises(ValueError) as error:
         get("huge")
     assert str(error.value) == f"Configuration must be one of {', '.join(CONFIGS)}, not 'huge'"
+
+
+def test_narrow_machines_take_images_of_128_bits():
+    wide = get("small")
+    for bits, parts in ((128, 1), (64, 2), (32, 4), (16, 8)):
+        narrow = replace(wide, beat_bits=bits)
+        assert (narrow.digest, narrow.rows, narrow.block_rows) == (wide.digest, 1, 4)
+        assert (narrow.word_bytes, narrow.parts, narrow.unit_beats) == (16, parts, 512 // bits)
+    assert replace(wide, beat_bits=256).digest != wide.digest
