@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..bus.delay import delayed
 from ..spec.config import NATIVE, SIX_BITS, Config
 from ..spec.isa import WeightFormat
+from ..spec.numbers import GROUP
 from .output import OutputQueue, capacity
 
 
@@ -82,6 +83,8 @@ class LinearCore(wiring.Component):
         What it takes of a step: `CORE_WEIGHTS`, unless it takes more.
     table : shape-like
         What it takes of a column's activations; they come as they are, unless it takes tables.
+    whole_acts : :class:`bool`
+        It takes all activations of a group with each part of a step.
     inputs : :class:`int`
         Activations per table.
     more : :class:`dict`
@@ -93,6 +96,8 @@ class LinearCore(wiring.Component):
         A sentence on how it multiplies, for its manual.
     elements : :class:`int`
         Elements of a row of a step, or of a part of one: of each half of a group half as many.
+    act_elements : :class:`int`
+        Activations that it takes with each.
     latency : :class:`int`
         Cycles from the operands of a step, or of its last part, to its first sums.
     capacity : :class:`int`
@@ -111,12 +116,23 @@ class LinearCore(wiring.Component):
     what: str
 
     def __init__(
-        self, config, *, latency, native, lanes, weights=None, table=None, inputs=1, more=None
+        self,
+        config,
+        *,
+        latency,
+        native,
+        lanes,
+        weights=None,
+        table=None,
+        whole_acts=False,
+        inputs=1,
+        more=None,
     ):
         self.config, self.native, self.elements = config, frozenset(native), config.elements
         self.latency = latency + (config.parts > 1)
         self.lanes, self.inputs, self.capacity = lanes, inputs, capacity(self.latency)
-        table = data.ArrayLayout(signed(8), self.elements) if table is None else table
+        self.act_elements = GROUP if whole_acts else self.elements
+        table = data.ArrayLayout(signed(8), self.act_elements) if table is None else table
         super().__init__(
             {
                 "weights": In(stream.Signature(weights or CORE_WEIGHTS(config))),
@@ -144,7 +160,7 @@ class LinearCore(wiring.Component):
         """Cycles that a step of `fmt` takes."""
         return self.config.parts
 
-    def take_steps(self, m, sums, *, last=1, whole=1):
+    def take_steps(self, m, sums, *, last=1, whole=None, first=None, into=None):
         """Let steps in, `weights` and `acts` together, and give their `sums` through a queue.
 
         Parameters
@@ -155,22 +171,27 @@ class LinearCore(wiring.Component):
         last : :class:`Value`
             The step leaves after this pass over it.
         whole : :class:`Value`
-            A payload of sums follows from this pass.
+            A payload of sums follows from this pass: from each, or from that over the last part.
+        first : :class:`Value`
+            Where steps come in parts: sums begin with this pass, and not with the first part.
+        into : list of :class:`Value`
+            Of each sum, whether this pass adds to it; it does.
 
         Returns whether a pass is made in this cycle.
         """
         go = Signal()
         if self.config.parts > 1:
             part = self.weights.p.part
-            sums = self._add_parts(m, sums, go, part == 0)
-            whole = whole & (part == self.config.parts - 1)
+            first = part == 0 if first is None else first
+            sums = self._add_parts(m, sums, go, first, into or [C(1)] * len(sums))
+            whole = part == self.config.parts - 1 if whole is None else whole
         shape = data.StructLayout({str(n): signed(len(row)) for n, row in enumerate(sums)})
         m.submodules.results = results = OutputQueue(shape, latency=self.latency)
         m.d.comb += [
             go.eq(self.weights.valid & self.acts.valid & results.room),
             self.weights.ready.eq(self.acts.valid & results.room & last),
             self.acts.ready.eq(self.weights.valid & results.room & last),
-            results.enter.eq(go & whole),
+            results.enter.eq(go if whole is None else go & whole),
             results.i.as_value().eq(Cat(sums)),
             self.sums.valid.eq(results.o.valid),
             results.o.ready.eq(self.sums.ready),
@@ -180,14 +201,16 @@ class LinearCore(wiring.Component):
             m.d.comb += self.sums.p[column][row].eq(results.o.p[str(n)])
         return go
 
-    def _add_parts(self, m, sums, go, first):
+    def _add_parts(self, m, sums, go, first, into):
         """Add the sums of a step's parts, which begin with `first`: a register more."""
-        valid, first = (delayed(m, value, self.latency - 2) for value in (go, first))
+        valid, first, into = (
+            delayed(m, value, self.latency - 2) for value in (go, first, Cat(into))
+        )
         more, totals = (self.config.parts - 1).bit_length(), []
         for n, part in enumerate(sums):
             bits = min(len(part) + more, SUM_BITS)
             total = Signal(signed(bits), name=f"total_{n}", reset_less=True)
-            with m.If(valid):
+            with m.If(valid & into[n]):
                 m.d.sync += total.eq(Mux(first, 0, total) + part.as_signed())
             totals.append(total)
         return totals

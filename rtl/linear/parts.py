@@ -6,8 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..cores.among import among
 from ..spec.config import Config
+from ..spec.formats import FORMATS, SPARSE
 from ..spec.numbers import GROUP
 from ..spec.payloads import WeightStep
+from ..spec.sparse_modes import Mode
 
 
 __all__ = ["WeightPart", "StepParts"]
@@ -82,11 +84,24 @@ class StepParts(wiring.Component):
                 self.o.p.high.eq(self._pieces(step.high, part)),
                 self.o.p.part.eq(part),
             ]
+            if self.config.sparse:
+                m.d.comb += self.o.p.index.eq(self._index(step, part))
             with m.If(among(step.format, self.planes)):
                 planes = (step.codes.word_select(n, GROUP) for n in range(4))
                 m.d.comb += self.o.p.codes.eq(Cat(self._pieces(plane, part) for plane in planes))
 
         return m
+
+    def _index(self, step, part):
+        """Indices of the part's slots: from the lowest bits of the step's, by their sizes."""
+        found = C(0)
+        for fmt in SPARSE.intersection(self.config.weight_formats):
+            its = FORMATS[fmt]
+            for bits in 2, 4:
+                piece = step.index.word_select(part, its.lane_slots * bits // self.config.parts)
+                is_it = (step.format == fmt) & ((step.mode == Mode.PAIRS) == (bits == 2))
+                found = Mux(is_it, piece, found)
+        return found
 
     def _pieces(self, of, part):
         """The part's of what has as many bits for each element: those of both halves."""

@@ -131,7 +131,7 @@ class LinearPipeline(wiring.Component):
         m.submodules.expander = expander = self.expander
         m.submodules.parts = parts = StepParts(config, self.core.native)
         m.submodules.core = core = self.core
-        m.submodules.buffer = buffer = ActivationBuffer(config, core.inputs)
+        m.submodules.buffer = buffer = ActivationBuffer(config, core.inputs, core.act_elements)
         m.submodules.scaler = scaler = self.scaler
         wiring.connect(m, wiring.flipped(self.beats), unpacker.beats)
         wiring.connect(m, wiring.flipped(self.write), buffer.write)

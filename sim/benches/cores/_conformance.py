@@ -150,10 +150,10 @@ class Steps:
         acts = draw(gen, -128, 127, (core.config.columns, GROUP), edge)
         if its.sparse:
             codes, index, integers = sparse(its, mode, core.config.rows, gen, edge)
-            high = 0
+            high, bits = 0, its.lane_slots * INDEX_BITS[mode] // core.config.parts
         else:
             codes, high, integers = dense(its, fmt in core.native, core.config.rows, gen, edge)
-            index = int(gen.integers(1 << 62))
+            index, bits = int(gen.integers(1 << 62)), 8
         depth = integers.shape[1]
         sums = PRODUCTS.expect(integers, acts[:, :depth])
         if its.group < GROUP:  # those of the upper halves, too
@@ -164,14 +164,19 @@ class Steps:
         weights = []
         for part, (codes, high) in enumerate(cut):
             more = {"index": index, "mode": mode.value, "high": high, "part": part}
+            if core.config.parts > 1:  # those of the part's slots
+                more["index"] = index >> bits * part & (1 << bits) - 1
             weights.append(
                 {"codes": codes, "format": fmt.value}
                 | {name: more[name] for name in core.weights.p.shape().members if name in more}
             )
         if core.inputs > 1 and depth < GROUP:
             acts = np.tile(acts[:, :depth], 2)  # whoever builds the tables gives them twice
-        acts = acts.reshape(len(acts), 2, len(cut), -1).transpose(2, 0, 1, 3)
-        acts = [part.reshape(core.config.columns, -1) for part in acts]
+        if core.act_elements == GROUP:
+            acts = [acts] * len(cut)
+        else:
+            acts = acts.reshape(len(acts), 2, len(cut), -1).transpose(2, 0, 1, 3)
+            acts = [part.reshape(core.config.columns, -1) for part in acts]
         if core.inputs > 1:
             acts = [tables(part, core.inputs) for part in acts]
         return weights, [part.tolist() for part in acts], [part.tolist() for part in payloads]

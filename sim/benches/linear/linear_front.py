@@ -33,6 +33,7 @@ def config(name, beat_bits, columns, core, **changes):
 
 S8 = WeightFormat.S8
 PLAIN = "U4", "S8", "TERNARY"
+SKIPPED = "TERNARY", "SPARSE4", "SPARSE8"
 PLANES = "U1", "U2", "U3", "TERNARY"
 FILES = "U4", "S8", "U5", "S6", "FP4", "FP4_16", "IQ4"
 
@@ -51,6 +52,9 @@ CONFIGS = {
     "books": config("books", 512, 1, "dspchain", formats=("S8", "FP4", "FP4_16", "IQ4")),
     "half": config("half", 64, 2, "systolic", formats=(*FILES, "TERNARY", "SPARSE4", "SPARSE8")),
     "half-lut": config("half-lut", 64, 1, "lut", formats=(*FILES, *PLANES, "SPARSE4")),
+    "half-dspchain": config("half-dspchain", 64, 2, "dspchain", formats=(*FILES, *SKIPPED)),
+    "quarter-dspchain": config("quarter-dspchain", 32, 1, "dspchain", formats=(*PLAIN, "SPARSE4")),
+    "eighth-dspchain": config("eighth-dspchain", 16, 1, "dspchain"),
     "quarter": config("quarter", 32, 3, "systolic", formats=(*PLAIN, "S6")),
     "quarter-lut": config("quarter-lut", 32, 1, "lut", formats=(*PLAIN, "U3")),
     "eighth": config("eighth", 16, 1, "systolic", formats=PLAIN),
