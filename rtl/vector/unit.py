@@ -35,11 +35,14 @@ class VectorUnit(wiring.Component):
     With N = outer * inner / lanes, the next instruction is accepted after these cycles, while reads
     need not wait:
 
-    - DOT: N + 1 + outer * (6 + the cycles of :class:`~rtl.vector.reduce.Reduce`).
+    - DOT: N + 1 + outer * (5 + those of :class:`~rtl.vector.reduce.Reduce`).
     - Quant: when its last run has been accepted by the destination; lines are read as fast as the
       :class:`~rtl.vector.quantizer.Quantizer` takes them.
     - Others: N + 1, and 12 if that is less; when `busy` is low, after N + 11, if the results of
       repetitions overlap or do not rise.
+
+    While another writer waits, one cycle in `SHARE` goes by without a read, so that one goes by
+    without a write.
 
     An `outer` or `inner` of zero does nothing. Other opcodes must not be sent.
 
@@ -59,6 +62,8 @@ class VectorUnit(wiring.Component):
         Read ports of the vector memory.
     write : :py:`Out(stream.Signature(vector_write(config)))`
         Results. Must always be accepted, and be visible two cycles later.
+    waiting : :py:`In(1)`
+        Another writer of the vector memory waits.
     act : :py:`Out(stream.Signature(ActivationWrite(config)))`
         Groups for the activation buffer.
     query : :py:`Out(stream.Signature(Quantized(config)))`
@@ -66,6 +71,8 @@ class VectorUnit(wiring.Component):
     kv : :py:`Out(stream.Signature(Quantized(config)))`
         Groups for attention's append.
     """
+
+    SHARE = 8
 
     def __init__(self, config):
         self.config = config
@@ -75,6 +82,7 @@ class VectorUnit(wiring.Component):
                 "busy": Out(1),
                 **{name: Out(VectorRead(config)) for name in "abc"},
                 "write": Out(stream.Signature(vector_write(config))),
+                "waiting": In(1),
                 "act": Out(stream.Signature(ActivationWrite(config))),
                 "query": Out(stream.Signature(Quantized(config))),
                 "kv": Out(stream.Signature(Quantized(config))),
@@ -105,8 +113,8 @@ class VectorUnit(wiring.Component):
         taken = Signal()  # The quantizer can take a line, or there is none.
         left = Signal()  # Runs are left in the quantizer.
         read = Signal()  # A line was read, and is not in the datapath yet.
-        in_flight = Signal()
-        m.d.comb += in_flight.eq(read | datapath.pending | datapath.o.valid)
+        pause = self.pause(m)
+        in_flight = read | datapath.pending | datapath.o.valid
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.insn.ready.eq(interlock.ready), self.busy.eq(in_flight)]
@@ -120,7 +128,7 @@ class VectorUnit(wiring.Component):
             with m.State("READ"):
                 m.d.comb += [
                     self.busy.eq(1),
-                    step.eq(~interlock.hold),
+                    step.eq(~interlock.hold & ~pause),
                     self.a.en.eq(1),
                     self.b.en.eq(~vector.b_const),
                     self.c.en.eq(~vector.c_const),
@@ -143,15 +151,27 @@ class VectorUnit(wiring.Component):
                         m.next = "READ"
 
         self.compute(m, datapath, vector, written, step & ~is_quant, wrap, outer, start, read)
-        self.interlock(m, interlock, datapath, vector, written, is_quant)
         m.d.comb += [
             interlock.start.eq(start),
             interlock.results.eq(~nothing & ~new_is_quant & (new_vector.func != Func.DOT)),
             interlock.step.eq(step & ~is_quant),
+            interlock.line.eq(written),
             interlock.in_flight.eq(in_flight),
         ]
+        self.watch(m, interlock, datapath, vector, is_quant)
         self.quantize(m, quantizer, quant, start, step & is_quant, taken, left)
         return m
+
+    def pause(self, m):
+        """Whether no line is read in this cycle, for the sake of another writer."""
+        pause = Signal()
+        since = Signal(range(self.SHARE))
+        m.d.comb += pause.eq(since == self.SHARE - 1)
+        with m.If(since.any()):
+            m.d.sync += since.eq(since - 1)
+        with m.Elif(self.waiting):
+            m.d.sync += since.eq(self.SHARE - 1)
+        return pause
 
     def count(self, m, vector, quant, is_quant, start, step, wrap):
         """Count lines left of the repetition, and repetitions left. `wrap` is the repetition's last
@@ -209,10 +229,9 @@ class VectorUnit(wiring.Component):
             m.d.comb += [walks["a"].stride.eq(quant.stride[word_bits:]), walks["a"].fill.eq(0)]
         return walks["d"].line
 
-    def interlock(self, m, interlock, datapath, vector, line, is_quant):
-        """Tell what is read and written."""
+    def watch(self, m, interlock, datapath, vector, is_quant):
+        """Tell the interlock what is read and written."""
         m.d.comb += [
-            interlock.line.eq(line),
             interlock.rising.eq(is_quant | (vector.outer == 1) | (vector.d_stride >= vector.inner)),
             interlock.written.eq(datapath.written),
             interlock.first.eq(datapath.first),

@@ -14,6 +14,7 @@ from rtl.spec.isa import Dest, Func, Vector
 from rtl.spec.limits import REPETITIONS
 from rtl.spec.payloads import ActivationWrite, Dispatched, Quantized, vector_write
 from rtl.vector.memory import VectorMemory, VectorRead
+from rtl.vector.reduce import PARTIAL_SUMS, Reduce
 from rtl.vector.unit import VectorUnit
 from sim.harness.bench import Sink, Source, case, get_port, rng, start
 from sim.harness.patterns import EDGES, pattern
@@ -50,6 +51,7 @@ class VectorSystem(wiring.Component):
             connect(m, getattr(unit, name), getattr(memory, name))
         m.d.comb += [
             self.busy.eq(unit.busy),
+            unit.waiting.eq(memory.waiting),
             unit.a.data.eq(memory.a.data),
             self.peek.data.eq(memory.a.data),
             memory.a.line.eq(Mux(unit.busy, unit.a.line, self.peek.line)),
@@ -254,8 +256,7 @@ async def takes_as_long_as_promised(dut):
     lanes = config.lanes
     await start(dut)
     source = Source(dut, "insn", Dispatched, gap=0)
-    steps = 64 // lanes
-    reduce = 7 * 4 + steps - 1 + lanes.bit_length() - 1
+    slots, folding = PARTIAL_SUMS // lanes, Reduce(lanes).latency
     shapes = (1, 1), (2, 3), (0, 3), (3, 0), (1, 40)
     for func, (outer, lines) in [*product(Func, shapes), (Func.MADD, (REPETITIONS, 1))]:
         for stride in (0, lines * lanes):
@@ -264,7 +265,7 @@ async def takes_as_long_as_promised(dut):
             if not count:
                 promised = busy = 2
             elif func == Func.DOT:
-                promised = busy = count + 1 + outer * (6 + reduce)
+                promised = busy = count + 1 + outer * (5 + folding + max(slots - lines, 0))
             else:
                 busy = count + 11
                 promised = max(count + 1, 12) if stride or outer == 1 else busy
