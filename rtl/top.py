@@ -221,6 +221,7 @@ class Accelerator(wiring.Component):
             wiring.connect(core, getattr(vector, name), getattr(memory, name))
         for unit, port in zip((vector, linear, attention, load), memory.writers):
             wiring.connect(core, unit.write, port)
+        core.d.comb += vector.waiting.eq(memory.waiting)
         wiring.connect(core, vector.act, linear.write_act)
         wiring.connect(core, vector.query, attention.query)
         wiring.connect(core, vector.kv, attention.kv)
