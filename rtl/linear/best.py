@@ -16,7 +16,7 @@ LEAST = 1 << 31 | MAX  # of places that are left over
 BLOCK = 8  # entries of a block
 BLOCKS = BEST // BLOCK
 LAST = BLOCK - 1  # place in a block
-BLOCK_BITS = LAST.bit_length()
+PLACE = data.StructLayout({"place": range(BLOCK), "block": range(BLOCKS + 1)})
 
 ENTRY = data.StructLayout({"key": signed(32), "id": 20})
 NO_KEY = -(1 << 31)  # below those of all logits
@@ -78,76 +78,80 @@ class BestLogits(wiring.Component):
         ahead = Signal()  # the new logit goes ahead of it
         count = Signal(range(BEST + 1))
         worst = Signal(signed(32), init=NO_KEY)  # key at the end of the full list, or one below
-        block = Signal(range(BLOCKS + 1), reset_less=True)
-        place = Signal(BLOCK_BITS, reset_less=True)  # in the block, which the new logit may take
-        looked, at = Signal.like(block), Signal.like(place)  # block and place to read
-        pushed = Signal()  # `before` becomes the block's first
+        look = Signal(PLACE)  # is read
+        hole = Signal(PLACE, reset_less=True)  # is free, for the new logit or for one ahead of it
+        pushed = Signal()  # `before` becomes the first of the hole's block
         m.d.sync += before.eq(read.data)
         m.d.comb += ahead.eq(before.key < bound)
 
         with m.FSM() as fsm:
-            idle = fsm.ongoing("Take")
             with m.State("Take"):
                 m.d.comb += leaves.eq(~(worst < bound))
-                m.d.comb += [looked.eq(count[BLOCK_BITS:] - 1), at.eq(LAST)]
-                m.d.sync += [block.eq(count[BLOCK_BITS:]), place.eq(count)]
+                m.d.comb += [look.block.eq(data.View(PLACE, count).block - 1), look.place.eq(LAST)]
+                m.d.sync += hole.as_value().eq(count)
                 with m.If(~valid):
-                    m.d.comb += Cat(at, looked).eq(self.index)
+                    m.d.comb += look.as_value().eq(self.index)
                 with m.Elif(~leaves):
                     m.d.sync += count.eq(Mux(count == BEST, BEST, count + 1))
                     m.next = "Begin"
+            self.walk_blocks(m, hole, look, ahead, pushed, leaves)
+            self.walk_entries(m, hole, look, ahead, leaves)
 
-            with m.State("Begin"):
-                m.d.comb += [looked.eq(block - 2), at.eq(LAST)]
-                m.next = "Blocks"
-
-            with m.State("Blocks"):
-                # Three entries in flight: `before` is the last of the block ahead, the memory
-                # outputs that of the block ahead of it, and the next is being read.
-                m.d.comb += [looked.eq(block - 3), at.eq(LAST)]
-                with m.If(ahead & (block != 0)):
-                    m.d.comb += pushed.eq(block != BLOCKS)
-                    m.d.sync += [block.eq(block - 1), place.eq(LAST)]
-                with m.Else():
-                    m.next = "Turn"
-                with m.If(block == BLOCKS):
-                    m.d.sync += worst.eq(before.key)
-                    with m.If(~ahead):
-                        m.d.comb += leaves.eq(1)
-                        m.next = "Take"
-
-            with m.State("Turn"):
-                m.d.comb += [looked.eq(block), at.eq(place - 1)]
-                m.next = "Fill"
-
-            with m.State("Fill"):
-                m.d.comb += [looked.eq(block), at.eq(place - 2)]
-                m.next = "Entries"
-
-            with m.State("Entries"):
-                # As in Blocks, with the entries of this block.
-                m.d.comb += [looked.eq(block), at.eq(place - 3)]
-                m.d.comb += leaves.eq(~ahead | (place == 0))
-                m.d.sync += place.eq(place - 1)
-                with m.If(leaves):
-                    m.next = "Take"
-
+        with m.If(fsm.ongoing("Blocks") & (hole.block == BLOCKS)):
+            m.d.sync += worst.eq(before.key)
         with m.If(self.clear):
             m.d.sync += [count.eq(0), worst.eq(NO_KEY)]
         # Where in its ring a block begins: wherever a list left it is as good for the next.
-        firsts = Array(Signal(BLOCK_BITS, name=f"first_{n}") for n in range(BLOCKS))
+        firsts = Array(Signal(range(BLOCK), name=f"first_{n}") for n in range(BLOCKS))
         with m.If(pushed):
-            m.d.sync += firsts[block].eq(firsts[block] - 1)
+            m.d.sync += firsts[hole.block].eq(firsts[hole.block] - 1)
+        in_ring = Mux(pushed, LAST, hole.place)
         m.d.comb += [
-            self.busy.eq(waiting | ~idle),
-            read.addr.eq(Cat((firsts[looked] + at)[:BLOCK_BITS], looked)),
+            self.busy.eq(waiting | ~fsm.ongoing("Take")),
+            read.addr.eq(Cat((firsts[look.block] + look.place)[: len(look.place)], look.block)),
+            write.addr.eq(Cat((firsts[hole.block] + in_ring)[: len(hole.place)], hole.block)),
             write.en.eq(pushed | fsm.ongoing("Entries")),
-            write.addr.eq(Cat((firsts[block] + Mux(pushed, LAST, place))[:BLOCK_BITS], block)),
             write.data.eq(Mux(fsm.ongoing("Entries") & leaves, new, before)),
         ]
         self.answer(m, read, count)
 
         return m
+
+    def walk_blocks(self, m, hole, look, ahead, pushed, leaves):
+        """States that move the hole over whole blocks.
+
+        Three entries are in flight: `before` is the last of the block ahead of the hole's, the
+        memory outputs that of the block ahead of it, and the next is being read.
+        """
+        with m.State("Begin"):
+            m.d.comb += [look.block.eq(hole.block - 2), look.place.eq(LAST)]
+            m.next = "Blocks"
+        with m.State("Blocks"):
+            m.d.comb += [look.block.eq(hole.block - 3), look.place.eq(LAST)]
+            with m.If(ahead & (hole.block != 0)):
+                # From behind the list, where nothing is kept, the hole comes to its last entry.
+                m.d.comb += pushed.eq(hole.block != BLOCKS)
+                m.d.sync += [hole.block.eq(hole.block - 1), hole.place.eq(LAST)]
+            with m.Elif(hole.block == BLOCKS):
+                m.d.comb += leaves.eq(1)
+                m.next = "Take"
+            with m.Else():
+                m.next = "Turn"
+
+    def walk_entries(self, m, hole, look, ahead, leaves):
+        """States that move the hole over the entries of its block, and put the new logit there."""
+        with m.State("Turn"):
+            m.d.comb += [look.block.eq(hole.block), look.place.eq(hole.place - 1)]
+            m.next = "Fill"
+        with m.State("Fill"):
+            m.d.comb += [look.block.eq(hole.block), look.place.eq(hole.place - 2)]
+            m.next = "Entries"
+        with m.State("Entries"):
+            m.d.comb += [look.block.eq(hole.block), look.place.eq(hole.place - 3)]
+            m.d.comb += leaves.eq(~ahead | (hole.place == 0))
+            m.d.sync += hole.place.eq(hole.place - 1)
+            with m.If(leaves):
+                m.next = "Take"
 
     def candidate(self, m, leaves):
         """Add the FIFO, and a register for the logit that may be inserted, until it `leaves`.
