@@ -20,6 +20,7 @@ from .spec.config import Config
 from .spec.csr import EVENT_COUNTERS, REGISTER_ADDRESS_BITS, FaultCode
 from .spec.isa import Unit
 from .spec.limits import STREAMS_AHEAD
+from .spec.payloads import queue_bits
 from .vector.memory import VectorMemory
 from .vector.unit import VectorUnit
 
@@ -89,7 +90,9 @@ class Accelerator(wiring.Component):
         fetch = Fetch(config)
         sequencer = Sequencer(config)
         tokens = TokenCounters(len(Unit))
-        queues = {unit: UnitQueue(depth) for unit, depth in QUEUE_DEPTHS.items()}
+        queues = {
+            unit: UnitQueue(depth, queue_bits(unit)) for unit, depth in QUEUE_DEPTHS.items()
+        }
         reader = MemoryReader(config, [depths[client] for client in CLIENTS])
         writer = MemoryWriter(config)
         memory = VectorMemory(config, writers=4)

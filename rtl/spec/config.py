@@ -176,8 +176,8 @@ class Config:
             self.program_words,
         )
         check(
-            power_of_two(self.prefetch_beats, 16, 4096),
-            "prefetch_beats must be a power of two from 16 to 4096",
+            power_of_two(self.prefetch_beats, self.least_beats, 4096),
+            f"prefetch_beats must be a power of two from {self.least_beats} to 4096",
             self.prefetch_beats,
         )
         check(
@@ -252,6 +252,13 @@ class Config:
     def unit_words(self):
         """Words of packed weights of one `UNIT_BYTES` unit of DRAM."""
         return UNIT_BYTES // self.word_bytes
+
+    @property
+    def least_beats(self):
+        """Beats that a buffer of the memory reader holds at least: two units, so that one may come
+        while another is used.
+        """
+        return max(16, 2 * self.unit_beats)
 
     @property
     def rows(self):
