@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Out
 from .attention.unit import AttentionUnit
 from .bus.axi import AXI4, AXI4Lite, flat, gather
 from .control.control import UNITS_BITS, Control
+from .control.events import events as counted
 from .control.fetch import Fetch
 from .control.queue import UnitQueue
 from .control.sequencer import Sequencer
@@ -17,7 +18,7 @@ from .memory.reader import ADDR_WIDTH, ID_WIDTH, MemoryReader
 from .memory.stream import StreamUnit
 from .memory.writer import MemoryWriter
 from .spec.config import Config
-from .spec.csr import EVENT_COUNTERS, REGISTER_ADDRESS_BITS, FaultCode
+from .spec.csr import COUNTERS, EVENT_COUNTERS, REGISTER_ADDRESS_BITS, FaultCode
 from .spec.isa import Unit
 from .spec.limits import STREAMS_AHEAD
 from .vector.memory import VectorMemory
@@ -182,6 +183,11 @@ class Accelerator(wiring.Component):
         assert set(events) == set(EVENT_COUNTERS.values())
         # Registered: these signals arrive late, and each feeds a 32-bit counter.
         m.d.sync += [getattr(control, name).eq(event) for name, event in events.items()]
+        if config.counters:
+            by_name = counted(units, queues, sequencer, reader, writer)
+            assert set(by_name) == set(COUNTERS)
+            assert all(len(event) == 1 for event in by_name.values())
+            m.d.sync += control.events.eq(Cat(by_name[name] for name in COUNTERS))
         m.d.sync += control.progress.eq(
             reader.beat
             | writer.beat
