@@ -176,18 +176,7 @@ class Accelerator(wiring.Component):
             control.pc.eq(sequencer.pc),
             control.best_entry.eq(linear.best),
         ]
-        events = {
-            "weight_beat": linear.beats.valid & linear.beats.ready,
-            "starved": linear.starved,
-        }
-        assert set(events) == set(EVENT_COUNTERS.values())
-        # Registered: these signals arrive late, and each feeds a 32-bit counter.
-        m.d.sync += [getattr(control, name).eq(event) for name, event in events.items()]
-        if config.counters:
-            by_name = counted(units, queues, sequencer, reader, writer)
-            assert set(by_name) == set(COUNTERS)
-            assert all(len(event) == 1 for event in by_name.values())
-            m.d.sync += control.events.eq(Cat(by_name[name] for name in COUNTERS))
+        self.count(m, control, linear, counted(units, queues, sequencer, reader, writer))
         m.d.sync += control.progress.eq(
             reader.beat
             | writer.beat
@@ -197,6 +186,21 @@ class Accelerator(wiring.Component):
         self.report_faults(m, control, sequencer, reader, writer, linear, queues)
 
         return m
+
+    def count(self, m, control, linear, counted):
+        """Show control the events that it counts. Registered: they arrive late, and each feeds a
+        32-bit counter.
+        """
+        events = {
+            "weight_beat": linear.beats.valid & linear.beats.ready,
+            "starved": linear.starved,
+        }
+        assert set(events) == set(EVENT_COUNTERS.values())
+        m.d.sync += [getattr(control, name).eq(event) for name, event in events.items()]
+        assert set(counted) == set(COUNTERS)
+        assert all(len(event) == 1 for event in counted.values())
+        if self.config.counters:
+            m.d.sync += control.events.eq(Cat(counted[name] for name in COUNTERS))
 
     def connect_dram(self, m, reader, writer):
         """Reads and writes share nothing but the port."""

@@ -162,16 +162,7 @@ class Control(wiring.Component):
             for source, value in zip(Source, self.sources)
         ]
 
-        if self.config.counters:
-            m.submodules.counters = counters = Counters()
-            m.d.comb += [
-                registers.counters.eq(EVENTS),
-                registers.counter_word.eq(counters.word),
-                counters.index.eq(registers.counter_index),
-                counters.events.eq(self.events),
-                counters.clear.eq(self.clear),
-                counters.enable.eq(running),
-            ]
+        self.count(m, registers, running)
 
         start, reset = registers.control_write[0], registers.control_write[1]
         state = Signal(State)
@@ -245,6 +236,20 @@ class Control(wiring.Component):
             ]
 
         return m
+
+    def count(self, m, registers, running):
+        """Count the events, where the configuration has counters of them."""
+        if not self.config.counters:
+            return
+        m.submodules.counters = counters = Counters()
+        m.d.comb += [
+            registers.counters.eq(EVENTS),
+            registers.counter_word.eq(counters.word),
+            counters.index.eq(registers.counter_index),
+            counters.events.eq(self.events),
+            counters.clear.eq(self.clear),
+            counters.enable.eq(running),
+        ]
 
     def counters(self, registers):
         """Yield (count, event) of each of `EVENT_COUNTERS`."""
