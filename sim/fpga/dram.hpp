@@ -34,6 +34,8 @@ public:
     explicit Dram(const DramParams &params)
         : p(params), banks(1u << (p.group_bits + p.bank_bits)), next_refresh(p.refi) {}
 
+    // `idle`, and what may be idle since the last transfer.
+    int64_t unused() const { return idle + unasked; }
     bool full() const { return int(queue.size()) >= p.queue; }
     bool empty() const { return queue.empty(); }
 

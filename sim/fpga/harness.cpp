@@ -240,7 +240,7 @@ void hr_statistics(Harness *h, uint64_t *out) {
                                uint64_t(m.dram.reads), uint64_t(m.dram.writes),
                                uint64_t(m.dram.activates), uint64_t(m.dram.refreshes),
                                uint64_t(m.dram.conflicts), uint64_t(m.dram.now),
-                               uint64_t(m.dram.idle), uint64_t(m.dram.refreshing),
+                               uint64_t(m.dram.unused()), uint64_t(m.dram.refreshing),
                                uint64_t(m.dram.opening), uint64_t(m.dram.turning),
                                uint64_t(m.dram.spacing), m.beats_of[0], m.beats_of[1],
                                m.beats_of[2], m.beats_of[3]};

@@ -30,6 +30,8 @@ class Span:
         First cycle, and how many.
     bytes : :class:`int`
         What the unit takes from memory in it, or writes.
+    macs : :class:`int`
+        Products of the model that it adds up.
     name : :class:`str`
         The node's name, with the number of its layer.
     """
@@ -40,18 +42,17 @@ class Span:
     start: int
     cycles: int
     bytes: int
+    macs: int
     name: str
 
 
 def _runs(work, cycles):
-    """Yield (first work, first cycle, cycle of what comes next, bytes) of instructions that are for
-    one node."""
+    """Yield (first cycle, cycle of what comes next, work) of instructions that are for one node."""
     start = 0
     for n in range(1, len(cycles) + 1):
         if n == len(cycles) or not _same(work[start], work[n]):
             if work[start] is not None:
-                taken = sum(each.bytes for each in work[start:n])
-                yield work[start], cycles[start], cycles[n] if n < len(cycles) else None, taken
+                yield cycles[start], cycles[n] if n < len(cycles) else None, work[start:n]
             start = n
 
 
@@ -87,10 +88,17 @@ def node_spans(image, config, steps, takings, transitions, end):
                 if who == number and step.cycle <= cycle < until
             ]
             # A step that was interrupted took fewer.
-            for its, first, after, taken in _runs(work[number][: len(cycles)], cycles):
-                last = _last(falls[unit], first, after or until)
+            for first, after, done in _runs(work[number][: len(cycles)], cycles):
+                last, its = _last(falls[unit], first, after or until), done[0]
                 yield Span(
-                    unit.name.lower(), its.node, its.layer, first, last - first, taken, its.name
+                    unit=unit.name.lower(),
+                    node=its.node,
+                    layer=its.layer,
+                    start=first,
+                    cycles=last - first,
+                    bytes=sum(each.bytes for each in done),
+                    macs=sum(each.macs for each in done),
+                    name=its.name,
                 )
 
 

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from rtl.spec import kv
-from rtl.spec.config import KV_BLOCK, UNIT_BYTES
+from rtl.spec.config import GROUP, KV_BLOCK, UNIT_BYTES
 from rtl.spec.isa import Append, Attend, Embed, Load, MatMul, Stream, Sync, Unit
 from sw_ref.accesses import unit_of
 from sw_ref.checks import Bounds
@@ -44,11 +44,14 @@ class Work:
         Number of its layer, None outside of layers.
     bytes : :class:`int`
         What its unit takes from memory for it, or writes.
+    macs : :class:`int`
+        Products of the model that it adds up.
     """
 
     node: str
     layer: int | None
     bytes: int
+    macs: int
 
     @property
     def name(self):
@@ -66,6 +69,18 @@ def attend_units(config, insn):
     before = kv.first_position(insn.length, insn.window) // KV_BLOCK
     lines = 2 * (insn.length - KV_BLOCK * before)
     return insn.heads * (blocks - before + lines * config.head_dim // UNIT_BYTES)
+
+
+def macs(config, insn):
+    """Products that an instruction adds up."""
+    match insn:
+        case MatMul():
+            columns = 1 if insn.best else insn.column + 1
+            return insn.rows * insn.groups * GROUP * columns
+        case Attend():
+            positions = min(insn.length, insn.window or insn.length)
+            return 2 * insn.heads * insn.queries * positions * config.head_dim
+    return 0
 
 
 class _Bytes:
@@ -130,6 +145,10 @@ def work_of(image, config, step):
     for pc, insn in sequencer.run(step.tokens, step.position, step.head):
         node = image.node(pc) or ""
         layer = layers.at(pc, node)
-        work = None if isinstance(insn, Sync) else Work(node, layer, count.of(insn))
+        work = (
+            None
+            if isinstance(insn, Sync)
+            else Work(node, layer, count.of(insn), macs(config, insn))
+        )
         found[unit_of(insn)].append(work)
     return found

@@ -35,8 +35,8 @@ def test_nodes_have_tracks(tmp_path):
         10,
         clock_mhz=100,
         nodes=[
-            Span("linear", "layer / q", 3, 2, 5, 64, "layer 3 / q"),
-            Span("vector", "norm", None, 3, 1, 0, "norm"),
+            Span("linear", "layer / q", 3, 2, 5, 64, 0, "layer 3 / q"),
+            Span("vector", "norm", None, 3, 1, 0, 0, "norm"),
         ],
     )
     events = json.loads(path.read_text())["traceEvents"]
