@@ -60,7 +60,8 @@ def step_counts(device, image, tokens, position, head):
         - ``beats`` and one of `CLIENTS` or ``write``.
         - ``dram`` and ``clocks``: of those, ``data`` moved in so many, the bus waited in those of
           `STALLS`, and nobody asked in the ``idle`` ones. Also the commands of `DRAM`.
-        - ``counter`` and one of :data:`~rtl.spec.csr.COUNTERS`.
+        - ``unit``, a unit, and what it did while it was busy: ``working``, ``starved``, waiting for
+          its ``output`` to be taken, or for a ``token``.
         - ``node``, a unit, its node, and ``cycles``, in which no unit before it in `ORDER` was at
           work; ``busy``, in which its own was; ``bytes``, ``macs``, and ``times``.
     """
@@ -91,7 +92,14 @@ def counts_of(device, step, before):
     found["dram", "idle"] = clocks - stalled - moved
     counters = device.counters()
     assert counters.keys() == COUNTERS.keys(), "profiles are of machines with counters"
-    found |= {("counter", name): value for name, value in counters.items()}
+    for unit in UNITS:
+        busy, starved, blocked, token = (
+            counters.get(f"{unit}_{kind}", 0) for kind in ("busy", "starved", "blocked", "token")
+        )
+        found["unit", unit, "working"] = busy - starved - blocked
+        found["unit", unit, "starved"] = starved
+        found["unit", unit, "output"] = blocked - token
+        found["unit", unit, "token"] = token
     return found + _nodes(list(device.nodes()), device.transitions(), step.cycles)
 
 

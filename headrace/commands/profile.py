@@ -29,6 +29,7 @@ MEMORY = {
     "idle": "nobody asks",
 }
 MOST_NODES = 24  # that the table has
+WIDTH = 120  # columns, where nobody says
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +134,8 @@ def target_of(options: Options) -> Target:
 def show(found: Profile, name: str) -> None:
     """Print a profile: by node, by unit, what the memory did, and what limits."""
     out = console(stderr=False)
+    if not out.is_terminal:
+        out.width = WIDTH
     what = "decode step" if found.columns == 1 else f"prefill step of {found.columns} tokens"
     print(f"{name} on {found.config}: a {what} at position {found.position}")
     if found.cuts:

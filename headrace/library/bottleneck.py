@@ -38,8 +38,8 @@ def limit(counts: Mapping) -> Limit:
         return _memory(counts, used)
     cycles, linear = counts["cycles",], _linear(counts)
     lost = {
-        "the linear core": linear["working"] - counts["counter", "weight_beats"],
-        "the vector memory's write port": linear["port"],
+        "the linear core": linear["working"] - counts["beats", "weight"],
+        "the vector memory's write port": linear["output"],
         "latency of the memory": linear["starved"] - cycles * _stalled(counts) / clocks,
     }
     for unit, name in NAMES.items():
@@ -59,16 +59,8 @@ def _nodes(counts, unit):
 
 
 def _linear(counts):
-    """Cycles of LINEAR: working, starved, waiting for the write port, for a token."""
-    busy, starved, blocked, token = (
-        counts["counter", f"linear_{kind}"] for kind in ("busy", "starved", "blocked", "token")
-    )
-    return {
-        "working": busy - starved - blocked,
-        "starved": starved,
-        "port": blocked - token,
-        "token": token,
-    }
+    """What LINEAR did in the cycles in which it was busy."""
+    return {key[2]: value for key, value in counts.items() if key[:2] == ("unit", "linear")}
 
 
 def _stalled(counts):
@@ -91,7 +83,7 @@ def _why(counts, what, lost, used):
     share = f"{100 * lost / cycles:.1f} % of the cycles"
     asked = f"the memory is in use for {100 * used:.1f} % of its clocks"
     if what == "the linear core":
-        beats = counts["counter", "weight_beats"]
+        beats = counts["beats", "weight"]
         rate = linear["working"] / max(beats, 1)
         return f"LINEAR works {rate:.2f} cycles a beat of weights, which costs {share}; {asked}."
     unit = next((unit for unit, name in NAMES.items() if name == what), None)

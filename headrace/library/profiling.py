@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from host.errors import UserError
@@ -84,7 +84,7 @@ class Profile:
     @property
     def figures(self) -> dict[str, Any]:
         """All of it as one JSON object."""
-        return asdict(replace(self, machine=None, traffic=None)) | {}
+        return {its.name: getattr(self, its.name) for its in fields(self) if its.repr}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +167,8 @@ def _run(target, machine, layers, position, columns, timeline):
     image = target.image(layers)
     if position + columns > image.context:
         raise UserError(
-            f"position must be at most {image.context - columns}, where {columns} "
-            f"token{'s' * (columns > 1)} end the context of {target.name}, not {position}"
+            f"position and columns must end within the {image.context} positions that "
+            f"{target.name} is compiled for, not at {position + columns}"
         )
     tokens = tuple(n % image.vocab for n in range(1, columns + 1))
     with steps(f"profiling {layers} layers of {target.name} on {machine.name}") as step:
@@ -190,9 +190,18 @@ def _estimated(image, layers, head):
 
 
 def _extrapolated(more, fewer, cuts, layers):
-    """Counts of all layers: each layer beyond the larger cut is as those between the two."""
+    """Counts of all layers: each layer beyond the larger cut is as those between the two. What the
+    smaller cut has more of, since it is not in step yet, goes down to zero and no further.
+    """
+    from sim.profiling import REST
+
     factor = (layers - cuts[1]) / (cuts[1] - cuts[0])
-    return Counter({key: round(more[key] + factor * (more[key] - fewer[key])) for key in more})
+    found = Counter(
+        {key: max(0, round(more[key] + factor * (more[key] - fewer[key]))) for key in more}
+    )
+    owned = sum(its for key, its in found.items() if key[0] == "node" and key[-1] == "cycles")
+    found["node", *REST, "cycles"] += found["cycles",] - owned  # of rounding
+    return found
 
 
 def _of(machine, counts, traffic, position, columns, cuts):
@@ -235,14 +244,14 @@ def _units(counts):
 
     found = {}
     for unit in UNITS:
-        busy, starved, blocked, token = (
-            counts["counter", f"{unit}_{kind}"] for kind in ("busy", "starved", "blocked", "token")
+        working, starved, output, token = (
+            counts["unit", unit, kind] for kind in ("working", "starved", "output", "token")
         )
         found[unit] = {
-            "busy": busy,
-            "working": busy - starved - blocked,
+            "busy": working + starved + output + token,
+            "working": working,
             "starved": starved,
-            "blocked": blocked,
+            "blocked": output + token,
             "token": token,
         }
     return found

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, fields
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from host.errors import UserError
 from host.language.text import read_text
@@ -25,6 +25,7 @@ MOST_BYTES = 1 << 16
 MOST_LAYERS = 1024
 TILE = 256  # rows of random codes, which a matrix repeats
 CONTEXT = 1 << 17
+LARGE = {"window": 1024, "positions": 8192}  # of families that have them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,8 @@ class Shape:
     """Sizes of a model. `format` is that of the layers' matrices, `head_format` that of the head,
     by their names in :class:`~rtl.spec.isa.WeightFormat`; sparse ones have two of four weights.
 
-    The head is the embedding where embeddings may be in its format; else there is one in S8.
+    The head is the embedding where embeddings may be in its format; else there is one in S8. A
+    family that has windows has them of 1024 positions.
     """
 
     family: str
@@ -116,8 +118,14 @@ def source_of(shape: Shape, path: str, layers: int) -> "Source":
         name: getattr(shape, name)
         for name in ("hidden", "heads", "kv_heads", "head_dim", "ffn", "vocab")
     }
-    options = {"rope": Rotary(theta=10000.0, dim=shape.head_dim) if its.rotary else None}
-    options |= {**its.toy, "norm_eps": 1e-5, "layers": layers}
+    rope = Rotary(theta=10000.0, dim=shape.head_dim)
+    # What else the family has, such as kinds of layers that alternate, as its small models do.
+    ropes = {name: rope for name in ("rope", "local_rope") if name in its.toy}
+    options: dict[str, Any] = {**its.toy, "rope": rope if its.rotary else None, **ropes}
+    options |= {name: most for name, most in LARGE.items() if name in its.toy}
+    options |= {"norm_eps": 1e-5, "layers": layers}
+    if kinds := its.toy.get("kinds"):
+        options["kinds"] = tuple(kinds[n % len(kinds)] for n in range(layers))
     try:
         hyperparameters = Hyperparameters(**sizes, **options)
         graph = its.graph(hyperparameters)
@@ -165,7 +173,7 @@ def source_of(shape: Shape, path: str, layers: int) -> "Source":
         path=path,
         sha256="0" * 64,
         shape=hyperparameters,
-        context=CONTEXT,
+        context=options.get("positions", CONTEXT),
         eos=(),
         bos=None,
         tokenizer="{}",
