@@ -70,7 +70,9 @@ OWNERS = {
     "csr": _owner("control/csr"),
     "descriptor": _owner("linear/descriptor"),
     "dsp_cell": _owner("cores/dsp"),
-    "dspchain": _owner("cores/dspchain cores/slots cores/reduction"),
+    "dspchain": _owner(
+        "cores/dspchain cores/slots cores/reduction", None, ("half", ("cores/parts_tree",))
+    ),
     "embed": _owner("linear/embed"),
     "expand": _owner("linear/expand"),
     "fetch": _owner("control/fetch"),
@@ -78,7 +80,11 @@ OWNERS = {
     "fp_mul": _owner("fp/mul"),
     "from_int": _owner("fp/from_int"),
     "group_scale": _owner("linear/group_scale"),
-    "linear_front": _owner("linear/pipeline"),
+    "linear_front": _owner(
+        "linear/pipeline",
+        None,
+        ("half", ("linear/gather", "linear/parts", "linear/part_trits")),
+    ),
     "linear_unit": _owner("linear/unit"),
     "link": _owner("link/link bus/wishbone"),
     "link_bridge": _owner("link/bridge link/executor link/memory link/registers"),

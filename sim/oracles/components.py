@@ -78,6 +78,7 @@ COMPUTES = {
 PARTS = {
     "rtl/fp/format.py": "rtl/fp/add.py",
     "rtl/cores/carried.py": "rtl/cores/lut.py",
+    "rtl/cores/parts_tree.py": "rtl/cores/dspchain.py",
     "rtl/cores/reduction.py": "rtl/cores/dspchain.py",
     "rtl/cores/tables.py": "rtl/linear/activations.py",
     "rtl/vector/datapath.py": "rtl/vector/unit.py",
@@ -97,7 +98,10 @@ MOVES = {
     "rtl/linear/combine.py": "collects words in lines",
     "rtl/linear/descriptor.py": "compares a descriptor with a command",
     "rtl/linear/expand.py": "recodes weights, which its bench tells from the matrix",
+    "rtl/linear/gather.py": "collects beats in words",
     "rtl/linear/nibbles.py": "decodes weights: seen by the bench of `unpack`",
+    "rtl/linear/part_trits.py": "decodes weights: seen by the bench of `linear_front`",
+    "rtl/linear/parts.py": "cuts steps: seen by the bench of `linear_front`",
     "rtl/linear/slices.py": "names the rows of a tile",
     "rtl/linear/stripe.py": "order of a stripe's blocks",
     "rtl/linear/trits.py": "decodes weights: seen by the bench of `unpack`",

@@ -81,6 +81,7 @@ class StepMatrix(Matrix):
             beat=0,
             group=0,
             half=0,
+            spare=0,
             sub=0,
             first=0,
             last=0,
@@ -143,7 +144,7 @@ class StepMatrix(Matrix):
         """Code beats of the packed stream, taken apart one by one: (top row of the stripe, block,
         mode, place in the block, codes, index, whether first, whether last block)."""
         n = self.config.rows
-        take = iter(self.body).__next__
+        take = iter(self.words).__next__
         lane_slots = 32 if self.fmt == SPARSE4 else 16
         for top in range(0, len(self.padded(self.row_scale)), 16 * n):
             for _ in range(4):

@@ -9,6 +9,7 @@ from rtl.spec.config import get
 from ._conformance import tests
 
 
+SIX, SKIPPED = ("S6", "FP4"), ("S8", "TERNARY", "SPARSE4", "SPARSE8")
 SMALL, WIDE = get("small-dspchain"), get("wide-dspchain")
 # (configuration, how a multiplier does two products).
 VARIANTS = {
@@ -21,6 +22,7 @@ VARIANTS = {
         replace(SMALL, patterns=("2:16", "8:16"), formats=("U4", "S8", "SPARSE4", "SPARSE8")),
         ECP5,
     ),
+    "half": (replace(SMALL, beat_bits=64, columns=2, formats=("U4", *SIX, *SKIPPED)), ECP5),
     "dsp48e2": (replace(SMALL, beat_bits=256, columns=2), DSP48E2),
 }
 CASES = {

@@ -224,9 +224,7 @@ def core_cycles(core, matrix):
         tiles = len(matrix.tiles(matrix.codes)) // its.step_rows
         steps = GROUP // FORMATS[its.step_format].elements  # of a group
         return tiles * matrix.groups * steps * config.parts * (1 if whole else its.step_rows)
-    size = config.word_bytes
-    packed = b"".join(beat.to_bytes(config.beat_bytes, "little") for beat in matrix.body)
-    for _, _, mode, _ in its.walk(packed, matrix.rows, matrix.groups, size):
+    for _, _, mode, _ in its.walk(matrix.packed, matrix.rows, matrix.groups, config.word_bytes):
         if mode is not None:
             count += (
                 its.code_beats(mode) * core.passes(fmt, mode) if whole else BLOCK * config.parts
