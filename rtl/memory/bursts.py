@@ -99,15 +99,7 @@ class Bursts(wiring.Component):
         ]
 
         # Of what `rest` was in the cycle before.
-        most = Signal.like(size)
-        with m.Switch(client):
-            for n, units in enumerate(self.units):
-                with m.Case(n):
-                    m.d.comb += most.eq(units)
-        offset = rest.addr[: len(most) - 1] & (most - 1)[: len(most) - 1]
-        to_boundary = Signal.like(size)
-        m.d.comb += to_boundary.eq(most - offset)
-        m.d.sync += size.eq(Mux(rest.size > to_boundary, to_boundary, rest.size))
+        m.d.sync += size.eq(self.longest(m, client, rest))
 
         # A sum of 33 bits, then a comparison: the verdict takes two cycles.
         end = Signal(len(rest.addr) + 1, reset_less=True)
@@ -163,3 +155,14 @@ class Bursts(wiring.Component):
         )
 
         return m
+
+    def longest(self, m, client, rest):
+        """Units of the longest burst that a client's request may begin with."""
+        most, to_boundary = (Signal.like(self.o.payload.units) for _ in range(2))
+        with m.Switch(client):
+            for n, units in enumerate(self.units):
+                with m.Case(n):
+                    m.d.comb += most.eq(units)
+        offset = rest.addr[: len(most) - 1] & (most - 1)[: len(most) - 1]
+        m.d.comb += to_boundary.eq(most - offset)
+        return Mux(rest.size > to_boundary, to_boundary, rest.size)

@@ -237,6 +237,13 @@ class Config:
         return self.word_bits // self.beat_bits
 
     @property
+    def elements(self):
+        """Elements of a row that the linear core works on in a cycle: where words have several
+        beats, a part of a group.
+        """
+        return GROUP // self.parts
+
+    @property
     def unit_beats(self):
         """Beats of one `UNIT_BYTES` unit of DRAM."""
         return UNIT_BYTES // self.beat_bytes
@@ -247,6 +254,11 @@ class Config:
         while another is used.
         """
         return max(16, 2 * self.unit_beats)
+
+    @property
+    def unit_words(self):
+        """Words of packed weights of one `UNIT_BYTES` unit of DRAM."""
+        return UNIT_BYTES // self.word_bytes
 
     @property
     def rows(self):

@@ -100,11 +100,11 @@ def WeightStep(config):
     (:mod:`rtl.spec.formats.nibbles`)."""
     return data.StructLayout(
         {
-            "codes": config.beat_bits,
+            "codes": config.word_bits,
             "high": config.high_bits,
             "format": WeightFormat,
             # of a code beat's slots
-            "index": config.beat_bits if config.sparse else 0,
+            "index": config.word_bits if config.sparse else 0,
             "mode": 3,  # of a code beat's block
             "beat": 4,  # of a code beat: its place in the block
             **group_scales(config),
