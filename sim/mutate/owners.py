@@ -94,7 +94,7 @@ OWNERS = {
     "reduce": _owner("vector/reduce"),
     "row_scale": _owner("linear/row_scale"),
     "scores": _owner("attention/scores"),
-    "sequencer": _owner("control/sequencer"),
+    "sequencer": _owner("control/sequencer control/dispatcher"),
     "skid": _owner("bus/skid"),
     "slice": _owner("bus/slice bus/register"),
     "softmax": _owner("attention/softmax"),
