@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Out
 from .attention.unit import AttentionUnit
 from .bus.axi import AXI4, AXI4Lite, flat, gather
 from .control.control import UNITS_BITS, Control
+from .control.events import events as counted
 from .control.fetch import Fetch
 from .control.queue import UnitQueue
 from .control.sequencer import Sequencer
@@ -18,7 +19,7 @@ from .memory.reader import ADDR_WIDTH, ID_WIDTH, MemoryReader
 from .memory.stream import StreamUnit
 from .memory.writer import MemoryWriter
 from .spec.config import Config
-from .spec.csr import EVENT_COUNTERS, REGISTER_ADDRESS_BITS, FaultCode
+from .spec.csr import COUNTERS, EVENT_COUNTERS, REGISTER_ADDRESS_BITS, FaultCode
 from .spec.isa import Unit
 from .spec.limits import STREAMS_AHEAD
 from .spec.payloads import queue_bits
@@ -184,13 +185,7 @@ class Accelerator(wiring.Component):
             control.pc.eq(sequencer.pc),
             control.best_entry.eq(linear.best),
         ]
-        events = {
-            "weight_beat": linear.beats.valid & linear.beats.ready,
-            "starved": linear.starved,
-        }
-        assert set(events) == set(EVENT_COUNTERS.values())
-        # Registered: these signals arrive late, and each feeds a 32-bit counter.
-        m.d.sync += [getattr(control, name).eq(event) for name, event in events.items()]
+        self.count(m, control, linear, counted(units, queues, sequencer, reader, writer))
         m.d.sync += control.progress.eq(
             reader.beat
             | writer.beat
@@ -200,6 +195,21 @@ class Accelerator(wiring.Component):
         self.report_faults(m, control, sequencer, reader, writer, linear, queues)
 
         return m
+
+    def count(self, m, control, linear, counted):
+        """Show control the events that it counts. Registered: they arrive late, and each feeds a
+        32-bit counter.
+        """
+        events = {
+            "weight_beat": linear.beats.valid & linear.beats.ready,
+            "starved": linear.starved,
+        }
+        assert set(events) == set(EVENT_COUNTERS.values())
+        m.d.sync += [getattr(control, name).eq(event) for name, event in events.items()]
+        assert set(counted) == set(COUNTERS)
+        assert all(len(event) == 1 for event in counted.values())
+        if self.config.counters:
+            m.d.sync += control.events.eq(Cat(counted[name] for name in COUNTERS))
 
     def connect_dram(self, m, reader, writer):
         """Reads and writes share nothing but the port."""
@@ -236,6 +246,7 @@ class Accelerator(wiring.Component):
             wiring.connect(core, getattr(vector, name), getattr(memory, name))
         for unit, port in zip((vector, linear, attention, load), memory.writers):
             wiring.connect(core, unit.write, port)
+        core.d.comb += vector.waiting.eq(memory.waiting)
         wiring.connect(core, vector.act, linear.write_act)
         wiring.connect(core, vector.query, attention.query)
         wiring.connect(core, vector.kv, attention.kv)

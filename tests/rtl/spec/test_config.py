@@ -239,6 +239,7 @@ CHANGES = {
     "core": ("lut", False),
     "formats": (("U4", "S8"), False),
     "patterns": (("2:4",), False),
+    "counters": (True, False),
 }
 
 
