@@ -93,6 +93,8 @@ class Queue:
             clock.fire(self.freed)
             self.log.append(clock.now)
             if isinstance(insn, Sync):
+                if hasattr(unit, "drain"):
+                    yield from unit.drain()
                 yield clock.until(unit.idle_at)
                 yield hardware.sync
                 if insn.take:

@@ -18,6 +18,7 @@ from .program import Dispatched, Weights
 from .queues import Queue, Tokens
 from .reader import Reader
 from .vector import VectorTime
+from .write_port import WritePort
 
 
 __all__ = ["Step"]
@@ -54,12 +55,18 @@ class Step:
     def _queues(self) -> dict[int, Queue]:
         clock, config, hardware = self.clock, self.config, self.hardware
         clients = self.reader.clients
-        vector = VectorTime(clock, config, hardware)
+        port = WritePort(clock)
+        vector = VectorTime(clock, config, hardware, port)
         units = {
-            Unit.LOAD: LoadTime(clock, config, hardware, clients[LOAD]),
+            Unit.LOAD: LoadTime(clock, config, hardware, clients[LOAD], port),
             Unit.STREAM: StreamTime(clock, clients[WEIGHTS], self._sizes),
             Unit.LINEAR: LinearTime(
-                clock, config, hardware, clients[WEIGHTS], lambda insn: self._works.popleft()
+                clock,
+                config,
+                hardware,
+                clients[WEIGHTS],
+                port,
+                lambda insn: self._works.popleft(),
             ),
             Unit.VECTOR: vector,
             Unit.ATTENTION: AttentionTime(
