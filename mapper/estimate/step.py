@@ -36,8 +36,6 @@ class Step:
         Of the step, once it ran.
     spans : list of (:class:`int`, :class:`int`, :class:`float`, :class:`float`)
         Unit, program counter, first cycle and end of each instruction.
-    beats : dict of :class:`str`
-        Beats of weights, of the KV cache, and of vectors.
     """
 
     def __init__(self, image: Image, config: Config, hardware: Hardware, known: dict):
@@ -92,10 +90,15 @@ class Step:
         self.clock.run()
         idle = max(queue.unit.idle_at for queue in self.queues.values())
         self.cycles = max(self._ended, idle) + self.hardware.halt
-        self.taken = {u: q.log for u, q in self.queues.items()}
         waiting = [unit for unit, queue in self.queues.items() if queue.executing]
         if waiting:
             raise RuntimeError(f"Units {waiting} wait for ever")
+
+    @property
+    def beats(self) -> dict[str, int]:
+        """Beats that were read: of the weights, and of the KV cache."""
+        clients = self.reader.clients
+        return {"weights": clients[WEIGHTS].beats, "kv": clients[KV].beats}
 
     def _follow(self, program: list[Dispatched]) -> None:
         """Find the work of all matrices, and how much is taken of each STREAM."""
