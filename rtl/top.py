@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Out
 from .attention.unit import AttentionUnit
 from .bus.axi import AXI4, AXI4Lite, flat, gather
 from .control.control import UNITS_BITS, Control
+from .control.events import events as counted
 from .control.fetch import Fetch
 from .control.queue import UnitQueue
 from .control.sequencer import Sequencer
@@ -17,9 +18,10 @@ from .memory.reader import ADDR_WIDTH, ID_WIDTH, MemoryReader
 from .memory.stream import StreamUnit
 from .memory.writer import MemoryWriter
 from .spec.config import Config
-from .spec.csr import EVENT_COUNTERS, REGISTER_ADDRESS_BITS, FaultCode
+from .spec.csr import COUNTERS, EVENT_COUNTERS, REGISTER_ADDRESS_BITS, FaultCode
 from .spec.isa import Unit
 from .spec.limits import STREAMS_AHEAD
+from .spec.payloads import queue_bits
 from .vector.memory import VectorMemory
 from .vector.unit import VectorUnit
 
@@ -89,7 +91,9 @@ class Accelerator(wiring.Component):
         fetch = Fetch(config)
         sequencer = Sequencer(config)
         tokens = TokenCounters(len(Unit))
-        queues = {unit: UnitQueue(depth) for unit, depth in QUEUE_DEPTHS.items()}
+        queues = {
+            unit: UnitQueue(depth, queue_bits(unit)) for unit, depth in QUEUE_DEPTHS.items()
+        }
         reader = MemoryReader(config, [depths[client] for client in CLIENTS])
         writer = MemoryWriter(config)
         memory = VectorMemory(config, writers=4)
@@ -175,13 +179,7 @@ class Accelerator(wiring.Component):
             control.pc.eq(sequencer.pc),
             control.best_entry.eq(linear.best),
         ]
-        events = {
-            "weight_beat": linear.beats.valid & linear.beats.ready,
-            "starved": linear.starved,
-        }
-        assert set(events) == set(EVENT_COUNTERS.values())
-        # Registered: these signals arrive late, and each feeds a 32-bit counter.
-        m.d.sync += [getattr(control, name).eq(event) for name, event in events.items()]
+        self.count(m, control, linear, counted(units, queues, sequencer, reader, writer))
         m.d.sync += control.progress.eq(
             reader.beat
             | writer.beat
@@ -191,6 +189,21 @@ class Accelerator(wiring.Component):
         self.report_faults(m, control, sequencer, reader, writer, linear, queues)
 
         return m
+
+    def count(self, m, control, linear, counted):
+        """Show control the events that it counts. Registered: they arrive late, and each feeds a
+        32-bit counter.
+        """
+        events = {
+            "weight_beat": linear.beats.valid & linear.beats.ready,
+            "starved": linear.starved,
+        }
+        assert set(events) == set(EVENT_COUNTERS.values())
+        m.d.sync += [getattr(control, name).eq(event) for name, event in events.items()]
+        assert set(counted) == set(COUNTERS)
+        assert all(len(event) == 1 for event in counted.values())
+        if self.config.counters:
+            m.d.sync += control.events.eq(Cat(counted[name] for name in COUNTERS))
 
     def connect_dram(self, m, reader, writer):
         """Reads and writes share nothing but the port."""
@@ -221,6 +234,7 @@ class Accelerator(wiring.Component):
             wiring.connect(core, getattr(vector, name), getattr(memory, name))
         for unit, port in zip((vector, linear, attention, load), memory.writers):
             wiring.connect(core, unit.write, port)
+        core.d.comb += vector.waiting.eq(memory.waiting)
         wiring.connect(core, vector.act, linear.write_act)
         wiring.connect(core, vector.query, attention.query)
         wiring.connect(core, vector.kv, attention.kv)

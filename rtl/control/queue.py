@@ -1,10 +1,11 @@
 """Instruction queue of one unit."""
 
 from amaranth import *
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.isa import Op, Sync
+from ..bus.fifo import Fifo
+from ..spec.isa import WORD_BITS, Op, Sync
 from ..spec.limits import PC_BITS
 from ..spec.payloads import Dispatched
 from .tokens import TokenPort
@@ -20,12 +21,15 @@ class UnitQueue(wiring.Component):
     The instruction at the head is offered to the unit. A Sync waits until the unit is idle, then
     until its tokens are taken and given.
 
-    Latency is three cycles. Throughput is one instruction every two cycles, one Sync every three.
+    Latency is two cycles, three of more than 16 instructions. Throughput is one instruction every two cycles, one Sync every three.
 
     Parameters
     ----------
     depth : :class:`int`
-        Instructions held.
+        Instructions held: a power of two of at least 2. Up to two more are on their way to the
+        unit.
+    bits : :class:`int`
+        Lowest bits of an instruction that are kept. The others are 0 for the unit.
 
     Members
     -------
@@ -47,10 +51,13 @@ class UnitQueue(wiring.Component):
         Index in the program of the instruction that the unit took last.
     """
 
-    def __init__(self, depth):
-        if not isinstance(depth, int) or depth < 2:
-            raise ValueError(f"Queue depth must be an integer of at least 2, not {depth!r}")
-        self.depth = depth
+    def __init__(self, depth, bits=WORD_BITS):
+        if not isinstance(bits, int) or not Sync.layout.size <= bits <= WORD_BITS:
+            raise ValueError(
+                f"Bits of an instruction must be from {Sync.layout.size} to {WORD_BITS}, not {bits!r}"
+            )
+        self.bits = bits
+        self._queue = Fifo(data.StructLayout({"word": bits, "pc": PC_BITS}), depth)
         super().__init__(
             {
                 "i": In(stream.Signature(Dispatched)),
@@ -67,22 +74,28 @@ class UnitQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=Dispatched.size, depth=self.depth)
-        wiring.connect(m, wiring.flipped(self.i), queue.w_stream)
+        m.submodules.queue = queue = self._queue
+        m.d.comb += [
+            queue.i.valid.eq(self.i.valid),
+            queue.i.payload.word.eq(self.i.payload.word),
+            queue.i.payload.pc.eq(self.i.payload.pc),
+            self.i.ready.eq(queue.i.ready),
+        ]
         # The head is registered, because a large queue's memory output arrives late. The next one
         # is read once the register is empty, so that the unit's `ready` never reaches the memory's
         # enable.
-        head, valid, taken = Signal(Dispatched, reset_less=True), Signal(), Signal()
+        following = queue.o.payload
+        head = Signal(following.shape(), reset_less=True)
+        valid, taken = Signal(), Signal()
         sync = data.View(Sync.layout, head.word[: Sync.layout.size])
         is_sync = Signal(reset_less=True)
         syncing = Signal()
-        m.d.comb += queue.r_en.eq(~valid)
+        m.d.comb += queue.o.ready.eq(~valid)
         with m.If(valid):
             m.d.sync += valid.eq(~taken)
         with m.Else():
-            following = data.View(Dispatched, queue.r_data)
             m.d.sync += [
-                valid.eq(queue.r_rdy),
+                valid.eq(queue.o.valid),
                 head.eq(following),
                 is_sync.eq(
                     data.View(Sync.layout, following.word[: Sync.layout.size]).op == Op.SYNC
@@ -90,8 +103,9 @@ class UnitQueue(wiring.Component):
             ]
 
         m.d.comb += [
-            self.o.payload.eq(head),
-            self.empty.eq((queue.level == 0) & ~valid),
+            self.o.payload.word.eq(head.word),
+            self.o.payload.pc.eq(head.pc),
+            self.empty.eq(queue.empty & ~valid),
             self.tokens.take.eq(sync.take),
             self.tokens.give.eq(sync.give),
             self.tokens.valid.eq(syncing),

@@ -22,7 +22,8 @@ ID_WIDTH = 4
 class MemoryReader(wiring.Component):
     """Serve read requests of several clients from one AXI4 port.
 
-    A request becomes INCR bursts of at most 64 beats, a quarter of the client's buffer and 4 KB.
+    A request becomes INCR bursts of at most 64 beats, a quarter of the client's buffer and 4 KB;
+    none is shorter than a unit.
     A burst is issued only when the client's buffer has room for all of it: memory is never held
     up (`rready` is constant), a client that waits does not block another, and many bursts are
     outstanding. Among clients that can issue, the one with the highest number does: let number 0
@@ -38,7 +39,7 @@ class MemoryReader(wiring.Component):
     config : :class:`~rtl.spec.config.Config`
         Configuration.
     depths : iterable of :class:`int`
-        Beats that each client's buffer holds: powers of two, at least 4 units.
+        Beats that each client's buffer holds: powers of two, at least 16 and at least 2 units.
 
     Attributes
     ----------
@@ -79,13 +80,13 @@ class MemoryReader(wiring.Component):
         if not 1 <= len(self.depths) <= 1 << ID_WIDTH:
             raise ValueError(f"Clients must be from 1 to {1 << ID_WIDTH}, not {len(self.depths)}")
         for depth in self.depths:
-            if not isinstance(depth, int) or depth < 4 * config.unit_beats or depth & (depth - 1):
+            if not isinstance(depth, int) or depth < config.least_beats or depth & (depth - 1):
                 raise ValueError(
                     f"Depth must be a power of two of at least "
-                    f"{4 * config.unit_beats} beats, not {depth!r}"
+                    f"{config.least_beats} beats, not {depth!r}"
                 )
         self.burst_units = [
-            min(MAX_BURST_BEATS, depth // 4) // config.unit_beats for depth in self.depths
+            max(1, min(MAX_BURST_BEATS, depth // 4) // config.unit_beats) for depth in self.depths
         ]
         clients = len(self.depths)
         super().__init__(

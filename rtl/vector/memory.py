@@ -57,6 +57,8 @@ class VectorMemory(wiring.Component):
         Read ports.
     writers : :py:`In(stream.Signature(vector_write(config))).array(writers)`
         Writes, the most urgent writer first.
+    waiting : :py:`Out(1)`
+        A write is not accepted in this cycle.
     """
 
     def __init__(self, config, writers):
@@ -67,6 +69,7 @@ class VectorMemory(wiring.Component):
             {
                 **{name: In(VectorRead(config)) for name in "abc"},
                 "writers": In(stream.Signature(vector_write(config))).array(writers),
+                "waiting": Out(1),
             }
         )
 
@@ -80,6 +83,7 @@ class VectorMemory(wiring.Component):
         for writer in self.writers:
             m.d.comb += writer.ready.eq(~taken)
             taken = taken | writer.valid
+        m.d.comb += self.waiting.eq(Cat(w.valid & ~w.ready for w in self.writers).any())
         m.d.sync += valid.eq(taken)
         for writer in reversed(self.writers):
             with m.If(writer.valid):

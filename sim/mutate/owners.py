@@ -63,7 +63,7 @@ OWNERS = {
     "best": _owner("linear/best"),
     "cap": _owner("attention/cap"),
     "combine": _owner("linear/combine"),
-    "control": _owner("control/control"),
+    "control": _owner("control/control", None, ("counters", ("control/counters",))),
     "core": _owner(
         "cores/systolic cores/core cores/output cores/among", "systolic-small", *_cores()
     ),
@@ -99,7 +99,7 @@ OWNERS = {
     "slice": _owner("bus/slice bus/register"),
     "softmax": _owner("attention/softmax"),
     "stream": _owner("memory/stream"),
-    "top": _owner("top"),
+    "top": _owner("top control/events"),
     "unpack": _owner(
         "linear/unpack linear/block linear/stripe linear/slices linear/trits",
         None,

@@ -7,7 +7,7 @@ from cocotb.triggers import FallingEdge
 from cocotbext.axi import AxiRamRead, AxiReadBus
 
 from rtl.memory.reader import MemoryReader
-from rtl.spec.config import get
+from rtl.spec.config import Config, get
 from rtl.spec.csr import FaultCode
 from rtl.spec.limits import STREAM, UNITS
 from rtl.spec.payloads import ReadRequest
@@ -17,7 +17,11 @@ from ._memory import ReadMemory, pattern
 
 
 DEPTHS = (512, 256, 64, 64)
-CONFIGS = {"small": get("small"), "wide": get("wide")}
+CONFIGS = {
+    "narrow": Config(name="narrow", beat_bits=16, columns=1, lanes=4),
+    "small": get("small"),
+    "wide": get("wide"),
+}
 CASES = {
     name: lambda config=config: MemoryReader(config, DEPTHS) for name, config in CONFIGS.items()
 }
