@@ -79,7 +79,7 @@ def _of_components(config: Config) -> dict:
         # VectorUnit
         "sum": 3 + Lane.SUM_LATENCY,
         "simple": 3 + Lane.SIMPLE_LATENCY,
-        "dot": 6 + folds * FpAdd.LATENCY + PARTIAL_SUMS // config.lanes
+        "dot": 5 + folds * FpAdd.LATENCY + PARTIAL_SUMS // config.lanes
         + (config.lanes - 1).bit_length(),
         "quantizer": quantizer.latency,
         # LinearUnit
@@ -87,7 +87,8 @@ def _of_components(config: Config) -> dict:
         "tiles_held": pipeline.scaler.held,
         "row_scale": RowScaler.LATENCY,
         "front_drain": 3,
-        "place": 5,
+        "place": 7,
+        "written": 3,
         "embed": 2,
         # LoadUnit
         "load": 3,
@@ -97,7 +98,7 @@ def _of_components(config: Config) -> dict:
         "scores": 1 + sum_latency(config) + 4,
         "softmax": 5,
         "rescale": 3,
-        "accumulate": 4,
+        "accumulate": 3,
         "phases_ahead": PHASES_AHEAD,
         "sequence": 2,
         "output": AttentionOutput.LATENCY,

@@ -6,6 +6,7 @@ from rtl.spec.isa import Dest, Func, Insn, Quant, Vector
 from .events import Clock, Process
 from .hardware import Hardware
 from .streams import Groups
+from .write_port import WritePort
 
 
 __all__ = ["VectorTime", "vector_cycles"]
@@ -35,15 +36,20 @@ class VectorTime:
         Quantized groups for attention.
     """
 
-    def __init__(self, clock: Clock, config: Config, hardware: Hardware):
-        self.clock, self.config, self.hardware = clock, config, hardware
+    def __init__(self, clock: Clock, config: Config, hardware: Hardware, port: WritePort):
+        self.clock, self.config, self.hardware, self.port = clock, config, hardware, port
         self.idle_at = 0.0
         self.queries, self.keys = Groups(clock), Groups(clock)
 
     def execute(self, insn: Insn) -> Process:
         """Take an instruction, and wait until the next may be taken."""
         if isinstance(insn, Vector):
-            yield vector_cycles(insn, self.config, self.hardware)
+            cycles = vector_cycles(insn, self.config, self.hardware)
+            if insn.func != Func.DOT:
+                # The last line can be read as soon as the next instruction begins.
+                lines = insn.outer * (insn.inner // self.config.lanes)
+                self.port.reserve(self.clock.now + cycles - 2 - lines, lines)
+            yield cycles
         else:
             assert isinstance(insn, Quant)
             yield from self._quantize(insn)
