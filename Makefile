@@ -199,7 +199,7 @@ $(VENV)/.check: $(VENV)/.test
 # List the targets.
 help:
 	@awk '/^# / { text = text substr($$0, 2); next } \
-	      /^[a-z]+:/ { sub(/:.*/, ""); split(text, first, /\.$$|\. |: /); \
+	      /^[a-z-]+:/ { sub(/:.*/, ""); split(text, first, /\.$$|\. |: /); \
 	                   printf "make %-10s%s\n", $$0, first[1] } \
 	      { text = "" }' Makefile
 
