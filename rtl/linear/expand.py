@@ -167,7 +167,7 @@ class Expander(wiring.Component):
 
     def _nibbles(self, m, held):
         """Codes of the N rows of TERNARY in front: zero has one bit of two, and becomes 0000."""
-        codes = Signal(self.config.beat_bits // 2, name="half")
+        codes = Signal(self.config.word_bits // 2, name="half")
         m.d.comb += codes.eq(held.codes.word_select(held.sub[0], len(codes)))
         nibbles = []
         for n in range(self.config.rows):
