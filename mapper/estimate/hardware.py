@@ -18,9 +18,7 @@ from rtl.linear.row_scale import RowScaler
 from rtl.spec.config import Config
 from rtl.vector.lane import Lane
 from rtl.vector.quantizer import Quantizer
-from rtl.vector.reduce import PARTIAL_SUMS
-from rtl.fp.add import FpAdd
-from rtl.fp.mul import FpMul
+from rtl.vector.reduce import PARTIAL_SUMS, Reduce
 
 
 __all__ = ["Hardware", "hardware"]
@@ -46,12 +44,15 @@ def _found(config: Config) -> dict:
 def _of_components(config: Config) -> dict:
     pipeline, quantizer = LinearPipeline(config), Quantizer(config)
     core = create(config)
-    folds = PARTIAL_SUMS.bit_length()
     return {
         # MemoryReader, Splitter
         "depths": [
-            {top.WEIGHTS: config.prefetch_beats, top.KV: top.KV_BEATS, top.LOAD: top.LOAD_BEATS,
-             top.FETCH: top.FETCH_BEATS}[client]
+            {
+                top.WEIGHTS: config.prefetch_beats,
+                top.KV: top.KV_BEATS,
+                top.LOAD: top.LOAD_BEATS,
+                top.FETCH: top.FETCH_BEATS,
+            }[client]
             for client in top.CLIENTS
         ],
         "request": 6,
@@ -77,10 +78,10 @@ def _of_components(config: Config) -> dict:
         "after_sync": 2,
         "given": 2,
         # VectorUnit
-        "sum": 3 + Lane.SUM_LATENCY,
-        "simple": 3 + Lane.SIMPLE_LATENCY,
-        "dot": 5 + folds * FpAdd.LATENCY + PARTIAL_SUMS // config.lanes
-        + (config.lanes - 1).bit_length(),
+        "first_result": 4 + Lane.LATENCY,
+        "last_result": 3 + Lane.LATENCY,
+        "dot": 5 + Reduce(config.lanes).latency,
+        "slots": PARTIAL_SUMS // config.lanes,
         "quantizer": quantizer.latency,
         # LinearUnit
         "pipeline": pipeline.latency,
