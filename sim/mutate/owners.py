@@ -58,7 +58,8 @@ OWNERS = {
     "arbiter": _owner("bus/arbiter bus/axi"),
     "attention": _owner(
         "attention/unit attention/blocks attention/intake attention/output attention/products "
-        "attention/queries attention/reorder attention/sequence attention/tag attention/window bus/delay"
+        "attention/queries attention/reorder attention/sequence attention/tag attention/window "
+        "bus/delay"
     ),
     "best": _owner("linear/best"),
     "cap": _owner("attention/cap"),
