@@ -18,7 +18,7 @@ from ..library.targets import of_model, of_shape
 from ..options import ModelOptions, add_model, read
 
 
-PLACE = 55  # in `headrace --help`
+PLACE = 44  # in `headrace --help`
 DEFAULT_MODEL = "smollm2"
 MEMORY = {
     "data": "moves data",
@@ -187,7 +187,7 @@ def nodes_table(found: Profile) -> Table:
 
 def units_table(found: Profile) -> Table:
     """What units did."""
-    table = columns_of("Unit", "busy", "working", "starved", "blocked", "of these for a token")
+    table = columns_of("Unit", "busy", "working", "starved", "blocked", "for a token")
     for name, unit in found.units.items():
         kinds = ("busy", "working", "starved", "blocked", "token")
         table.add_row(name, *(f"{unit[kind]:,}" for kind in kinds))

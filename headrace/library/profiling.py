@@ -151,7 +151,9 @@ def profile(
         raise UserError(
             f"layers must be from 2 to {target.layers}, which {target.name} has, not {layers}"
         )
-    cuts = [] if layers is None or layers == target.layers else [layers // 2, layers]
+    # A single layer does not run ahead of itself as several do.
+    fewer = 1 if layers == 2 else max(2, (layers or 0) // 2)
+    cuts = [] if layers is None or layers == target.layers else [fewer, layers]
     runs = []
     for n in reversed(cuts or [target.layers]):
         runs.append(_run(target, machine, n, position, columns, None if runs else timeline))

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, fields
+from functools import cache
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ __all__ = ["Shape", "load_shape", "read_shape"]
 
 
 MOST_BYTES = 1 << 16
-MOST_LAYERS = 1024
+MOST_LAYERS, MOST = 1024, (1 << 24) - 1  # as models may have
 TILE = 256  # rows of random codes, which a matrix repeats
 CONTEXT = 1 << 17
 LARGE = {"window": 1024, "positions": 8192}  # of families that have them
@@ -51,10 +52,9 @@ class Shape:
     def __post_init__(self):
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int) and value < 1:
-                raise ValueError(f"{field.name} must be at least 1, not {value}")
-        if self.layers > MOST_LAYERS:
-            raise ValueError(f"layers must be at most {MOST_LAYERS}, not {self.layers}")
+            most = MOST_LAYERS if field.name == "layers" else MOST
+            if isinstance(value, int) and not 1 <= value <= most:
+                raise ValueError(f"{field.name} must be from 1 to {most}, not {value}")
         names = WeightFormat.__members__
         for name in ("format", "head_format"):
             if getattr(self, name) not in names:
@@ -131,19 +131,25 @@ def source_of(shape: Shape, path: str, layers: int) -> "Source":
         graph = its.graph(hyperparameters)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
-    rng = np.random.default_rng(1)
 
     def matrix(name, size, fmt):
         rows, depth = size
         if depth % 32:
             raise UserError(f"{path}: {name} has rows of {depth}, which must be a multiple of 32")
-        tile = codes_of(rng, fmt, min(rows, TILE), depth)
-        scale = np.full((rows, 1), 1 / (np.abs(FORMATS[fmt].bound(0)) * depth**0.5), np.float32)
+        scale = np.float32(1 / (FORMATS[fmt].bound(0) * depth**0.5))
+
+        @cache
+        def tile():
+            return codes_of(np.random.default_rng(1), fmt, min(rows, TILE), depth)
 
         def load(chosen):
             at = np.arange(rows)[chosen]
             return Linear(
-                name=name, source="random", format=fmt, codes=tile[at % len(tile)], d=scale[at]
+                name=name,
+                source="random",
+                format=fmt,
+                codes=tile()[at % TILE],
+                d=np.full((len(at), 1), scale),
             )
 
         return LazyLinear(name=name, source="random", format=fmt, rows=rows, depth=depth, load=load)

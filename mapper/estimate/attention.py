@@ -152,9 +152,9 @@ class AttentionTime:
                 yield from self.client.take(phase.lines * chunks, 1.0, start)
                 weighed, summed = clock.now + 1, clock.now + hardware.accumulate
                 if phase.last:
-                    read = max(summed + 1, read) + lines
+                    read = max(summed, read) + lines
                     summed = read
             self.ahead -= 1
             clock.fire(self.phase_done)
-        yield clock.until(read + hardware.output + 2)
+        yield clock.until(read + hardware.output)
         yield 1

@@ -18,9 +18,7 @@ from rtl.linear.row_scale import RowScaler
 from rtl.spec.config import Config
 from rtl.vector.lane import Lane
 from rtl.vector.quantizer import Quantizer
-from rtl.vector.reduce import PARTIAL_SUMS
-from rtl.fp.add import FpAdd
-from rtl.fp.mul import FpMul
+from rtl.vector.reduce import PARTIAL_SUMS, Reduce
 
 
 __all__ = ["Hardware", "hardware"]
@@ -46,15 +44,10 @@ def _found(config: Config) -> dict:
 def _of_components(config: Config) -> dict:
     pipeline, quantizer = LinearPipeline(config), Quantizer(config)
     core = create(config)
-    folds = PARTIAL_SUMS.bit_length()
     return {
-        # MemoryReader, Splitter
-        "depths": [
-            {top.WEIGHTS: config.prefetch_beats, top.KV: top.KV_BEATS, top.LOAD: top.LOAD_BEATS,
-             top.FETCH: top.FETCH_BEATS}[client]
-            for client in top.CLIENTS
-        ],
-        "request": 6,
+        # MemoryReader, Bursts
+        "depths": top.reader_depths(config),
+        "request": 4,
         "split": 2,
         "grant": 3,
         "deliver": 3,
@@ -72,22 +65,23 @@ def _of_components(config: Config) -> dict:
         "halt": 6,
         "queue_depths": {unit.value: depth for unit, depth in top.QUEUE_DEPTHS.items()},
         "queue": 3,
-        "next_insn": 2,
+        "next_insn": 3,
         "sync": 1,
         "after_sync": 2,
         "given": 2,
         # VectorUnit
-        "sum": 3 + Lane.SUM_LATENCY,
-        "simple": 3 + Lane.SIMPLE_LATENCY,
-        "dot": 6 + folds * FpAdd.LATENCY + PARTIAL_SUMS // config.lanes
-        + (config.lanes - 1).bit_length(),
+        "first_result": 4 + Lane.LATENCY,
+        "last_result": 3 + Lane.LATENCY,
+        "dot": 5 + Reduce(config.lanes).latency,
+        "slots": PARTIAL_SUMS // config.lanes,
         "quantizer": quantizer.latency,
         # LinearUnit
         "pipeline": pipeline.latency,
         "tiles_held": pipeline.scaler.held,
         "row_scale": RowScaler.LATENCY,
         "front_drain": 3,
-        "place": 5,
+        "place": 7,
+        "written": 3,
         "embed": 2,
         # LoadUnit
         "load": 3,
@@ -97,7 +91,7 @@ def _of_components(config: Config) -> dict:
         "scores": 1 + sum_latency(config) + 4,
         "softmax": 5,
         "rescale": 3,
-        "accumulate": 4,
+        "accumulate": 3,
         "phases_ahead": PHASES_AHEAD,
         "sequence": 2,
         "output": AttentionOutput.LATENCY,

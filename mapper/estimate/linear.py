@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from rtl.spec.config import Config
+from rtl.spec.config import GROUP, Config
 from rtl.spec.isa import Embed, Insn, MatMul
 from rtl.spec.limits import MAX_BURST_BEATS
 from rtl.spec.numbers import UNIT_WORDS
@@ -12,6 +12,7 @@ from .events import Clock, Process
 from .hardware import Hardware
 from .matrices import Work
 from .reader import Client
+from .write_port import WritePort
 
 
 __all__ = ["LinearTime"]
@@ -39,10 +40,12 @@ class LinearTime:
         config: Config,
         hardware: Hardware,
         beats: Client,
+        port: WritePort,
         work: Callable[[Insn], Work],
     ):
         self.clock, self.config, self.hardware = clock, config, hardware
-        self.beats, self.work = beats, work
+        self.beats, self.port, self.work = beats, port, work
+        self.ended = 0
         self.idle_at = self.free_at = self.back_at = self.done_at = 0.0
 
     def execute(self, insn: Insn) -> Process:
@@ -56,7 +59,13 @@ class LinearTime:
             yield from self._embed(insn, work)
         # The next command waits for the back to take this one over.
         self.free_at = self.clock.now + self.hardware.front_drain
-        self.idle_at = self.done_at
+        self.idle_at = max(self.done_at, self.clock.now)
+
+    def drain(self) -> Process:
+        """Wait until it is not busy: the last line waits for the write port."""
+        yield self.clock.until(self.idle_at - self.hardware.written)
+        yield from self.port.write(1)
+        yield self.hardware.written - 1
 
     def _begin_back(self) -> float:
         """Cycle from which on the back works on what the front begins now."""
@@ -70,6 +79,9 @@ class LinearTime:
         results = work.slices * config.rows * (1 if insn.best else insn.column + 1)  # of a tile
         back, latency = self._begin_back(), hardware.pipeline
         left, tiles, per_beat = work.beats, 0.0, work.cycles / work.beats
+        # Two lines may wait for the port; the first is half complete, in the mean.
+        slack = 1.5 * (config.lanes if insn.column == 0 else config.rows)
+        ended, _ = self.port.stalls(self.ended, 0, config.lanes)
         while left:
             count = min(left, MAX_BURST_BEATS)
             yield from self.beats.take(count, per_beat)
@@ -80,10 +92,12 @@ class LinearTime:
                 cycles = search_cycles(insn.rows, before * rows, tiles * rows)
             else:
                 cycles = (tiles - before) * results
-            last = min(results, cycles)
-            back = max(back + cycles, clock.now + latency + last)
+            # Then the back stands still while the vector unit writes.
+            ended, blocked = self.port.stalls(ended, slack, config.lanes)
+            back = max(back + cycles + blocked, clock.now + latency + min(results, cycles))
             # Finished tiles wait before the back, so many at most.
             yield clock.until(back - latency - hardware.tiles_held * results)
+        self.ended = ended
         self.done_at = back + hardware.row_scale + hardware.place
 
     def _embed(self, insn: Embed, work: Work) -> Process:
@@ -94,7 +108,9 @@ class LinearTime:
         of_slice = work.beats // slices
         back = self._begin_back()
         yield from self.beats.take(before)
-        yield from self.beats.take(of_slice, 32 * insn.groups / of_slice)
-        back = max(back, clock.now) + hardware.embed
+        # The front may go on once the last half of a group is out of the weights.
+        half = GROUP // 2
+        yield from self.beats.take(of_slice, (GROUP * insn.groups - half) / of_slice)
+        back = max(back, clock.now) + half + hardware.embed
         yield from self.beats.take(work.beats - before - of_slice)
         self.done_at = back + hardware.row_scale + hardware.place

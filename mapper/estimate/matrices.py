@@ -80,7 +80,8 @@ def sparse_work(
 ) -> Work:
     """Of a matrix in stripes, whose blocks `data`, which begins with it, has.
 
-    A header takes a cycle besides its beat, in which the first block is found.
+    A header takes a cycle besides its beat, in which the first block is found. Where the core, or
+    the expander, takes longer than its beats, it does not wait for headers and row scales.
     """
     its: Any = FORMATS[fmt]
     modes, beats, stripes = Counter(), 0, 0
@@ -89,13 +90,13 @@ def sparse_work(
         if mode is not None:
             modes[mode] += 1
     headers = beats - 4 * stripes - sum(its.beats_of(mode) * n for mode, n in modes.items())
-    cycles = 4 * stripes + 2 * headers
-    for mode, count in modes.items():
-        core = its.code_beats(mode) * _steps(fmt, hardware, mode)
-        cycles += count * max(its.beats_of(mode), core)
+    core = sum(
+        count * max(its.beats_of(mode), its.code_beats(mode) * _steps(fmt, hardware, mode))
+        for mode, count in modes.items()
+    )
     units = -(-beats * config.word_bytes // UNIT_BYTES)
     return Work(
-        units, units * config.unit_beats, cycles * config.parts, stripes, BLOCK
+        units, units * config.unit_beats, max(beats + headers, core) * config.parts, stripes, BLOCK
     )
 
 

@@ -6,6 +6,7 @@ from rtl.spec.isa import Insn, Load, Stream
 from .events import Clock, Process
 from .hardware import Hardware
 from .reader import Client
+from .write_port import WritePort
 
 
 __all__ = ["LoadTime", "StreamTime"]
@@ -14,8 +15,11 @@ __all__ = ["LoadTime", "StreamTime"]
 class LoadTime:
     """The load unit: a beat or a line a cycle, whichever takes longer."""
 
-    def __init__(self, clock: Clock, config: Config, hardware: Hardware, client: Client):
-        self.clock, self.config, self.hardware, self.client = clock, config, hardware, client
+    def __init__(
+        self, clock: Clock, config: Config, hardware: Hardware, client: Client, port: WritePort
+    ):
+        self.clock, self.config, self.hardware = clock, config, hardware
+        self.client, self.port = client, port
         self.idle_at = 0.0
 
     def execute(self, insn: Insn) -> Process:
@@ -26,8 +30,12 @@ class LoadTime:
         self.client.request(insn.addr, insn.size)
         lines = UNIT_BYTES // 4 // config.lanes * insn.size
         beats = insn.size * config.unit_beats
-        if beats:
-            yield from self.client.take(beats, max(1.0, lines / beats))
+        while beats:
+            count, used = min(beats, self.client.depth), self.port.used
+            yield from self.client.take(count, max(1.0, lines / (insn.size * config.unit_beats)))
+            # What the vector unit wrote meanwhile, this unit did not.
+            yield from self.port.write(self.port.used - used)
+            beats -= count
         yield self.hardware.load
         self.idle_at = self.clock.now
 

@@ -53,7 +53,10 @@ def dispatched(image: Image, config: Config, hardware: Hardware, tokens, positio
     insns = decoded(tuple(image.instructions), config.program_words)
     sequencer = Sequencer(insns, bounds, len(tokens))
     for pc, insn in sequencer.run(tokens, position, head, passed=passed):
-        found.append(Dispatched(pc, insn, cycles + hardware.dispatch, sequencer.rounds))
+        # The registers that it names are read one a cycle.
+        added = sum(bool(getattr(insns[pc], name)) for name in insn.relative.values())
+        cycles += hardware.dispatch + added
+        found.append(Dispatched(pc, insn, cycles, sequencer.rounds))
         cycles = 0
     return found
 
@@ -71,7 +74,10 @@ class Weights:
 
     def __init__(self, image: Image, config: Config, hardware: Hardware, known: dict):
         self.memory, self.config, self.hardware, self.known = (
-            image.memory, config, hardware, known,
+            image.memory,
+            config,
+            hardware,
+            known,
         )
         self.streams: list[list[int]] = []  # address and units left
         self.number = 0
@@ -104,4 +110,3 @@ class Weights:
             data = memory[UNIT_BYTES:]
             return sparse_work(fmt, insn.rows, insn.groups, data, config, hardware)
         return dense_work(fmt, insn.rows, insn.groups, config, hardware)
-

@@ -63,7 +63,6 @@ class Queue:
         self.entries: deque[tuple[float, int, Insn]] = deque()
         self.filled, self.freed = Signal(), Signal()
         self.executing = False
-        self.log = []
         clock.start(self._run())
 
     @property
@@ -91,8 +90,9 @@ class Queue:
             yield clock.until(max(pushed + hardware.queue, taken + hardware.next_insn))
             self.room += 1
             clock.fire(self.freed)
-            self.log.append(clock.now)
             if isinstance(insn, Sync):
+                if hasattr(unit, "drain"):
+                    yield from unit.drain()
                 yield clock.until(unit.idle_at)
                 yield hardware.sync
                 if insn.take:
@@ -100,8 +100,7 @@ class Queue:
                 if insn.give:
                     self.tokens.give(insn.give)
                 taken = clock.now
-                self.log[-1] = taken
             else:
                 taken = clock.now
                 yield from unit.execute(insn)
-                self.note(pc, taken, unit.idle_at)
+            self.note(pc, taken, max(taken, unit.idle_at))

@@ -37,7 +37,7 @@ class Client:
     """
 
     def __init__(self, reader: "Reader", depth: int):
-        self.reader, self.room = reader, depth
+        self.reader, self.depth, self.room = reader, depth, depth
         self.burst_units = min(MAX_BURST_BEATS, depth // 4) // reader.unit_beats
         self.bursts: deque[list] = deque()  # address and units left of requests, and when they are
         self.came: deque[Beats] = deque()

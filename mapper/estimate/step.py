@@ -18,6 +18,7 @@ from .program import Dispatched, Weights
 from .queues import Queue, Tokens
 from .reader import Reader
 from .vector import VectorTime
+from .write_port import WritePort
 
 
 __all__ = ["Step"]
@@ -35,8 +36,6 @@ class Step:
         Of the step, once it ran.
     spans : list of (:class:`int`, :class:`int`, :class:`float`, :class:`float`)
         Unit, program counter, first cycle and end of each instruction.
-    beats : dict of :class:`str`
-        Beats of weights, of the KV cache, and of vectors.
     """
 
     def __init__(self, image: Image, config: Config, hardware: Hardware, known: dict):
@@ -54,12 +53,18 @@ class Step:
     def _queues(self) -> dict[int, Queue]:
         clock, config, hardware = self.clock, self.config, self.hardware
         clients = self.reader.clients
-        vector = VectorTime(clock, config, hardware)
+        port = WritePort(clock)
+        vector = VectorTime(clock, config, hardware, port)
         units = {
-            Unit.LOAD: LoadTime(clock, config, hardware, clients[LOAD]),
+            Unit.LOAD: LoadTime(clock, config, hardware, clients[LOAD], port),
             Unit.STREAM: StreamTime(clock, clients[WEIGHTS], self._sizes),
             Unit.LINEAR: LinearTime(
-                clock, config, hardware, clients[WEIGHTS], lambda insn: self._works.popleft()
+                clock,
+                config,
+                hardware,
+                clients[WEIGHTS],
+                port,
+                lambda insn: self._works.popleft(),
             ),
             Unit.VECTOR: vector,
             Unit.ATTENTION: AttentionTime(
@@ -85,10 +90,15 @@ class Step:
         self.clock.run()
         idle = max(queue.unit.idle_at for queue in self.queues.values())
         self.cycles = max(self._ended, idle) + self.hardware.halt
-        self.taken = {u: q.log for u, q in self.queues.items()}
         waiting = [unit for unit, queue in self.queues.items() if queue.executing]
         if waiting:
             raise RuntimeError(f"Units {waiting} wait for ever")
+
+    @property
+    def beats(self) -> dict[str, int]:
+        """Beats that were read: of the weights, and of the KV cache."""
+        clients = self.reader.clients
+        return {"weights": clients[WEIGHTS].beats, "kv": clients[KV].beats}
 
     def _follow(self, program: list[Dispatched]) -> None:
         """Find the work of all matrices, and how much is taken of each STREAM."""

@@ -1,10 +1,9 @@
-"""Instruction queue of one unit."""
+"""Head of a unit's instruction queue."""
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..bus.fifo import Fifo
 from ..spec.isa import WORD_BITS, Op, Sync
 from ..spec.limits import PC_BITS
 from ..spec.payloads import Dispatched
@@ -15,26 +14,24 @@ __all__ = ["UnitQueue"]
 
 
 class UnitQueue(wiring.Component):
-    """Keep the instructions of a unit, in order, and execute the :class:`~rtl.spec.isa.Sync` among
+    """Offer a unit its instructions, in order, and execute the :class:`~rtl.spec.isa.Sync` among
     them.
 
-    The instruction at the head is offered to the unit. A Sync waits until the unit is idle, then
-    until its tokens are taken and given.
+    They come from :class:`~.store.InstructionStore`, one at a time. A Sync waits until the unit is
+    idle, then until its tokens are taken and given.
 
-    Latency is two cycles, three of more than 16 instructions. Throughput is one instruction every two cycles, one Sync every three.
+    Latency is one cycle. Behind the store, throughput is one instruction every three cycles, one
+    Sync every four.
 
     Parameters
     ----------
-    depth : :class:`int`
-        Instructions held: a power of two of at least 2. Up to two more are on their way to the
-        unit.
     bits : :class:`int`
-        Lowest bits of an instruction that are kept. The others are 0 for the unit.
+        Lowest bits of an instruction that the unit reads. The others are 0.
 
     Members
     -------
     i : :py:`In(stream.Signature(Dispatched))`
-        Instructions from the sequencer.
+        Instructions.
     o : :py:`Out(stream.Signature(Dispatched))`
         Instructions for the unit.
     busy : :py:`In(1)`
@@ -51,13 +48,13 @@ class UnitQueue(wiring.Component):
         Index in the program of the instruction that the unit took last.
     """
 
-    def __init__(self, depth, bits=WORD_BITS):
+    def __init__(self, bits=WORD_BITS):
         if not isinstance(bits, int) or not Sync.layout.size <= bits <= WORD_BITS:
             raise ValueError(
-                f"Bits of an instruction must be from {Sync.layout.size} to {WORD_BITS}, not {bits!r}"
+                f"Bits of an instruction must be from {Sync.layout.size} to {WORD_BITS}, "
+                f"not {bits!r}"
             )
         self.bits = bits
-        self._queue = Fifo(data.StructLayout({"word": bits, "pc": PC_BITS}), depth)
         super().__init__(
             {
                 "i": In(stream.Signature(Dispatched)),
@@ -65,7 +62,7 @@ class UnitQueue(wiring.Component):
                 "busy": In(1),
                 "tokens": Out(TokenPort()),
                 "stop": In(1),
-                "empty": Out(1),
+                "empty": Out(1, init=1),
                 "passed": Out(1),
                 "pc": Out(PC_BITS),
             }
@@ -74,38 +71,31 @@ class UnitQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.queue = queue = self._queue
-        m.d.comb += [
-            queue.i.valid.eq(self.i.valid),
-            queue.i.payload.word.eq(self.i.payload.word),
-            queue.i.payload.pc.eq(self.i.payload.pc),
-            self.i.ready.eq(queue.i.ready),
-        ]
-        # The head is registered, because a large queue's memory output arrives late. The next one
-        # is read once the register is empty, so that the unit's `ready` never reaches the memory's
-        # enable.
-        following = queue.o.payload
-        head = Signal(following.shape(), reset_less=True)
+        # Registered, because the store's output arrives late. The next one is wanted once the
+        # register is empty, so that the unit's `ready` never reaches the store.
+        word, pc = Signal(self.bits, reset_less=True), Signal(PC_BITS, reset_less=True)
         valid, taken = Signal(), Signal()
-        sync = data.View(Sync.layout, head.word[: Sync.layout.size])
+        sync = data.View(Sync.layout, word[: Sync.layout.size])
         is_sync = Signal(reset_less=True)
         syncing = Signal()
-        m.d.comb += queue.o.ready.eq(~valid)
         with m.If(valid):
             m.d.sync += valid.eq(~taken)
         with m.Else():
+            following = self.i.payload
             m.d.sync += [
-                valid.eq(queue.o.valid),
-                head.eq(following),
+                valid.eq(self.i.valid),
+                word.eq(following.word),
+                pc.eq(following.pc),
                 is_sync.eq(
                     data.View(Sync.layout, following.word[: Sync.layout.size]).op == Op.SYNC
                 ),
             ]
 
         m.d.comb += [
-            self.o.payload.word.eq(head.word),
-            self.o.payload.pc.eq(head.pc),
-            self.empty.eq(queue.empty & ~valid),
+            self.i.ready.eq(~valid),
+            self.o.payload.word.eq(word),
+            self.o.payload.pc.eq(pc),
+            self.empty.eq(~valid),
             self.tokens.take.eq(sync.take),
             self.tokens.give.eq(sync.give),
             self.tokens.valid.eq(syncing),
@@ -119,6 +109,6 @@ class UnitQueue(wiring.Component):
                 m.d.comb += [self.o.valid.eq(1), taken.eq(self.o.ready)]
         m.d.sync += self.passed.eq(taken)
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += self.pc.eq(head.pc)
+            m.d.sync += self.pc.eq(pc)
 
         return m

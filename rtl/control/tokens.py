@@ -66,7 +66,9 @@ class TokenCounters(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.counts = memory = Memory(shape=TOKEN_COUNTER_BITS, depth=TOKEN_COUNTERS, init=[])
+        m.submodules.counts = memory = Memory(
+            shape=TOKEN_COUNTER_BITS, depth=TOKEN_COUNTERS, init=[]
+        )
         write, read = memory.write_port(), memory.read_port(domain="comb")
         some = Signal(TOKEN_COUNTERS, init=1)  # counters that are not at zero
         at = Signal(range(TOKEN_COUNTERS))  # of the counter that changes

@@ -9,9 +9,10 @@ from .build import dram_library
 from .dram_params import c_struct
 
 
-__all__ = ["ceiling"]
+__all__ = ["SPENT", "ceiling"]
 
 
+SPENT = 6  # numbers that say what the clocks went for
 BURSTS = 40_000  # some refreshes, and many rows
 
 
@@ -35,6 +36,7 @@ def _sequential(dram):
         None,
         ctypes.c_uint64(0),
         ctypes.byref(ctypes.c_uint64()),
+        (ctypes.c_int64 * SPENT)(),
     )
     assert clocks > 0, "the DRAM model is stuck"
     return BURSTS * dram.bl / 2 / clocks

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from rtl.memory.bursts import Bursts
 from rtl.memory.reader import MemoryReader
 from rtl.memory.splitter import Splitter
 from rtl.spec.config import get
@@ -15,6 +16,10 @@ def test_burst_wrong(units):
         ValueError, match=rf"^Burst must be a power of two from 1 to 64 units, not {units!r}$"
     ):
         Splitter(units)
+    with pytest.raises(
+        ValueError, match=rf"^Burst must be a power of two from 1 to 64 units, not {units!r}$"
+    ):
+        Bursts([64, units])
 
 
 @pytest.mark.parametrize("depth", [8, 48, 0, 64.0])
