@@ -8,6 +8,7 @@ from typing import Any
 from amaranth.hdl import UnusedElaboratable
 
 from rtl import top
+from rtl.attention.fold import Fold
 from rtl.attention.output import AttentionOutput
 from rtl.attention.products import sum_latency
 from rtl.attention.unit import PHASES_AHEAD
@@ -94,6 +95,6 @@ def _of_components(config: Config) -> dict:
         "accumulate": 3,
         "phases_ahead": PHASES_AHEAD,
         "sequence": 2,
-        "output": AttentionOutput.LATENCY,
+        "output": Fold.LATENCY + AttentionOutput.LATENCY,
         "window": WindowStart.LATENCY + 1,
     }
