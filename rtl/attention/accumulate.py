@@ -16,7 +16,7 @@ from .tag import Tag
 __all__ = ["BLOCK_BITS", "words_at_once", "SumWords", "Accumulators"]
 
 
-CAPTURE = ProductArray.LATENCY + 4  # cycles from setting `open` to keeping a chunk's sums, at least
+CAPTURE = ProductArray.LATENCY + 4  # cycles from `open` until sums are kept, at least
 BLOCK_BITS = 8 + WEIGHT_BITS + KV_BLOCK.bit_length() - 1  # sum of a block's products, signed
 
 
@@ -100,17 +100,14 @@ class Accumulators(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        queries, width = self.config.queries, self.config.beat_bytes
+        queries = self.config.queries
         words = words_at_once(self.config)
-        runs = width // words
+        runs = self.config.beat_bytes // words
         tag = delayed(m, self.tag, ProductArray.LATENCY, reset_less=True)
         valid = delayed(m, self.tag.value, ProductArray.LATENCY)
-        capture = delayed(m, valid & tag.close, 1)
+        complete = delayed(m, valid & tag.close, 1)
         chunk = delayed(m, tag.chunk, 1, reset_less=True)
         end = delayed(m, tag.end, 1, reset_less=True)
-
-        kept = [self.numerators(m, q, valid, capture) for q in range(queries)]
-        totals = [self.denominator(m, q, tag, valid, capture) for q in range(queries)]
 
         # The rescaling of the block that comes, and of that whose sums are handed on.
         coming = Signal(Rescale(self.config), reset_less=True)
@@ -119,110 +116,102 @@ class Accumulators(wiring.Component):
         m.d.comb += self.rescale.ready.eq(~known)
         with m.If(self.rescale.ready):
             m.d.sync += [coming.eq(self.rescale.p), known.eq(self.rescale.valid)]
+        with m.Elif(complete & end):
+            m.d.sync += known.eq(0)
 
         # Runs of words of each query, then denominators: `left` are to come.
-        en, step = Signal(), Signal()
-        left = Signal(range(self.config.queries * (runs + 1) + 1))
+        en, step, told = Signal(), Signal(), Signal()
+        left = Signal(range(queries * (runs + 1) + 1))
         run, query = Signal(range(runs)), Signal(range(queries))
         its_chunk = Signal.like(chunk, reset_less=True)
-        denominator, unused, told = Signal(), Signal(), Signal()
+        denominator = Signal()
         m.d.comb += step.eq((left != 0) & en)
-        with m.If(self.clear):
-            m.d.sync += unused.eq(1)
         with m.If(step):
             m.d.sync += left.eq(left - 1)
-            with m.If(left == 1):
-                m.d.sync += unused.eq(0)
             with m.If(denominator | (run == runs - 1)):
                 m.d.sync += [run.eq(0), query.eq(query + 1)]
                 with m.If(query == self.queries - 1):
                     m.d.sync += [query.eq(0), denominator.eq((left != 1) & ~denominator)]
             with m.Else():
                 m.d.sync += run.eq(run + 1)
-        # The next chunk's sums may come with this one's last word, and no sooner: see `CAPTURE`. Only
-        # the last block of a head can stall.
+        # The next chunk's sums may come with this one's last word, and no sooner: see `CAPTURE`.
+        # Only the last block of a head can stall.
         with m.If(step & ~told & (left <= Mux(its.last, 1, CAPTURE))):
             m.d.sync += [self.open.eq(1), told.eq(1)]
-        with m.If(capture):
+        # What is in the accumulators when an instruction begins is handed on to nobody.
+        with m.If(complete | self.clear):
             count = self.queries << runs.bit_length() - 1
             m.d.sync += [
-                left.eq(Mux(end, count + self.queries, count)),
+                left.eq(count + Mux(end & complete, self.queries, 0)),
                 its.eq(coming),
                 its_chunk.eq(chunk),
                 told.eq(0),
             ]
-            with m.If(end):
-                m.d.sync += known.eq(0)
-        with m.If(self.closing):
+        with m.If(self.clear):
+            m.d.sync += [its.last.eq(0), self.open.eq(0)]
+        with m.Elif(self.closing):
             m.d.sync += self.open.eq(0)
 
-        place = Signal(range(self.config.head_dim // words))
-        shift = Signal(6)
-        m.d.comb += [
-            place.eq(Cat(run, its_chunk)),
-            shift.eq(Mux(denominator, its.denominator[query], its.numerator[query])),
-            en.eq(~self.o.valid | self.o.ready),
-        ]
+        m.d.comb += en.eq(~self.o.valid | self.o.ready)
+        line = self.numerators(m, valid, complete | self.clear, step & ~denominator)
+        totals = [self.denominator(m, q, tag, valid, complete) for q in range(queries)]
+        place = Cat(run, its_chunk)
         for n in range(words):
             fold = m.submodules[f"fold{n}"] = Fold(
-                BLOCK_BITS, queries * runs, len(Cat(place, query, denominator))
+                BLOCK_BITS, queries * runs, len(place) + len(query) + 1
             )
-            numerators = [kept[q][n + r * words] for q in range(queries) for r in range(runs)]
             m.d.comb += [
                 fold.en.eq(en),
                 fold.valid.eq(step),
-                fold.word.eq(
-                    Mux(
-                        denominator,
-                        Array(totals)[query],
-                        Array(numerators)[query * runs + run],
-                    )
-                ),
-                fold.before.eq(query * runs + run),
-                fold.whole.eq(denominator | unused),
-                fold.running.eq(~denominator),
+                fold.word.eq(Mux(denominator, Array(totals)[query], line[n])),
+                fold.before.eq(Cat(run, query)),
+                fold.whole.eq(denominator),
                 fold.first.eq(its.first),
-                fold.shift.eq(shift),
+                fold.shift.eq(Mux(denominator, its.denominator[query], its.numerator[query])),
                 fold.address.eq(Cat(place, query, denominator)),
                 self.o.p.words[n].eq(fold.o),
             ]
+        about = Cat(query, place, denominator, its.exponent[query])
+        it = self.o.p
         m.d.comb += [
             self.o.valid.eq(delayed(m, step & its.last, Fold.LATENCY, en=en)),
-            Cat(self.o.p.query, self.o.p.place, self.o.p.denominator, self.o.p.exponent).eq(
-                delayed(
-                    m,
-                    Cat(query, place, denominator, its.exponent[query]),
-                    Fold.LATENCY,
-                    en=en,
-                    reset_less=True,
-                )
+            Cat(it.query, it.place, it.denominator, it.exponent).eq(
+                delayed(m, about, Fold.LATENCY, en=en, reset_less=True)
             ),
         ]
         return m
 
-    def numerators(self, m, q, valid, capture):
-        """Accumulators of a query's products; returns what they were when last complete."""
-        kept = []
-        for n in range(self.config.beat_bytes):
-            total = Signal(signed(BLOCK_BITS), name=f"numerator{q}_{n}", reset_less=True)
-            was = Signal.like(total, name=f"was{q}_{n}", reset_less=True)
-            with m.If(self.clear):
-                m.d.sync += total.eq(0)
-            with m.Elif(valid):
-                m.d.sync += total.eq(total + self.products[q][n])
-            with m.If(capture):
-                m.d.sync += was.eq(total)
-            kept.append(was)
-        return kept
+    def numerators(self, m, valid, keep, step):
+        """Accumulators of all products. Returns the words that are handed on: a shift register that
+        holds what the accumulators were at `keep`, query after query.
+        """
+        words = words_at_once(self.config)
+        totals = []
+        for q in range(self.config.queries):
+            for n in range(self.config.beat_bytes):
+                total = Signal(signed(BLOCK_BITS), name=f"numerator{q}_{n}", reset_less=True)
+                with m.If(valid):
+                    m.d.sync += total.eq(total + self.products[q][n])
+                totals.append(total)
+        line = [
+            Signal.like(total, name=f"line{n}", reset_less=True) for n, total in enumerate(totals)
+        ]
+        for n, (kept, total) in enumerate(zip(line, totals)):
+            following = line[n + words] if n + words < len(line) else kept
+            with m.If(keep):
+                m.d.sync += kept.eq(total)
+            with m.Elif(step):
+                m.d.sync += kept.eq(following)
+        return line[:words]
 
-    def denominator(self, m, q, tag, valid, capture):
-        """Sum of a query's shares in a block; returns what it was when last complete."""
+    def denominator(self, m, q, tag, valid, keep):
+        """Sum of a query's shares in a block; returns what it was at `keep`."""
         share = delayed(m, self.shares[q], ProductArray.LATENCY, reset_less=True)
         bits = WEIGHT_BITS + KV_BLOCK.bit_length() - 1
         total = Signal(bits, name=f"denominator{q}", reset_less=True)
-        was = Signal.like(total, name=f"denominator_was{q}", reset_less=True)
+        kept = Signal.like(total, name=f"kept{q}", reset_less=True)
         with m.If(valid & tag.start):
             m.d.sync += total.eq(Mux(tag.open, 0, total) + share)
-        with m.If(capture):
-            m.d.sync += was.eq(total)
-        return was
+        with m.If(keep):
+            m.d.sync += kept.eq(total)
+        return kept

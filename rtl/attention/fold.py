@@ -41,9 +41,7 @@ class Fold(wiring.Component):
     before : :py:`In(range(befores))`
         Its number.
     whole : :py:`In(1)`
-        The word is no difference.
-    running : :py:`In(1)`
-        The next word of this number is a difference to this one.
+        The word is no accumulator, and is added as it is.
     first : :py:`In(1)`
         The sum was 0.
     shift : :py:`In(6)`
@@ -65,7 +63,6 @@ class Fold(wiring.Component):
                 "word": In(signed(bits)),
                 "before": In(range(befores)),
                 "whole": In(1),
-                "running": In(1),
                 "first": In(1),
                 "shift": In(6),
                 "address": In(address_bits),
@@ -76,7 +73,9 @@ class Fold(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.befores = befores = Memory(shape=self.bits, depth=self.befores, init=[])
+        m.submodules.befores = befores = Memory(
+            shape=self.bits, depth=1 << (self.befores - 1).bit_length(), init=[]
+        )
         was_port, is_port = befores.read_port(domain="comb"), befores.write_port()
         m.submodules.sums = sums = Memory(
             shape=signed(NUMERATOR_BITS), depth=1 << self.address_bits, init=[]
@@ -96,7 +95,7 @@ class Fold(wiring.Component):
             was_port.addr.eq(self.before),
             is_port.addr.eq(later(self.before, 1, reset_less=True)),
             is_port.data.eq(word),
-            is_port.en.eq(later(self.valid & self.running, 1) & self.en),
+            is_port.en.eq(later(self.valid & ~self.whole, 1) & self.en),
             read_port.addr.eq(self.address),
             read_port.en.eq(self.en),
             write_port.addr.eq(later(self.address, self.LATENCY, reset_less=True)),

@@ -1,7 +1,7 @@
 """Intake: accepts beats of the KV cache, phase by phase, and tags them for the pipelines."""
 
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.delay import delayed
@@ -152,7 +152,7 @@ class Intake(wiring.Component):
             m.d.sync += self.beat.eq(self.data.payload)
         else:
             self.reorder(m, phase, there, taken, end, close, ends)
-        self.exponents(m, taken & ~line, taken & line & ~phase.value & end)
+        self.exponents(m, taken & ~line, headers[:-1], position[:-1])
 
         return m
 
@@ -184,13 +184,15 @@ class Intake(wiring.Component):
             with m.If(~phase.value | ends):
                 m.d.sync += first.eq(following)
 
-    def exponents(self, m, unit_taken, key_taken):
-        """Keep the unit of exponents, and hand those of the next key out."""
-        header = Signal(8 * UNIT_BYTES, reset_less=True)  # 32 exponents of keys, 32 of values
-        keys, values = header[: len(header) // 2], header[len(header) // 2 :]
-        comes, goes = delayed(m, unit_taken, 1), delayed(m, key_taken, 1)
-        m.d.comb += [self.key_exponent.eq(keys), self.value_exponent.eq(values)]
+    def exponents(self, m, unit_taken, headers, position):
+        """Keep the unit of exponents, and hand those of a key's position out."""
+        comes = delayed(m, unit_taken, 1)
+        number, at = (delayed(m, x, 1, reset_less=True) for x in (headers, position))
+        header = Signal(data.ArrayLayout(len(self.beat), self.config.unit_beats), reset_less=True)
         with m.If(comes):
-            m.d.sync += header.eq(Cat(header, self.beat)[len(self.beat) :])
-        with m.Elif(goes):
-            m.d.sync += [keys.eq(keys >> 8), values.eq(values >> 8)]
+            m.d.sync += header[number].eq(self.beat)
+        keys, values = header.as_value()[: 4 * UNIT_BYTES], header.as_value()[4 * UNIT_BYTES :]
+        m.d.comb += [
+            self.key_exponent.eq(keys.word_select(at, 8)),
+            self.value_exponent.eq(values.word_select(at, 8)),
+        ]
