@@ -18,9 +18,7 @@ from rtl.linear.row_scale import RowScaler
 from rtl.spec.config import Config
 from rtl.vector.lane import Lane
 from rtl.vector.quantizer import Quantizer
-from rtl.vector.reduce import PARTIAL_SUMS
-from rtl.fp.add import FpAdd
-from rtl.fp.mul import FpMul
+from rtl.vector.reduce import PARTIAL_SUMS, Reduce
 
 
 __all__ = ["Hardware", "hardware"]
@@ -46,7 +44,6 @@ def _found(config: Config) -> dict:
 def _of_components(config: Config) -> dict:
     pipeline, quantizer = LinearPipeline(config), Quantizer(config)
     core = create(config)
-    folds = PARTIAL_SUMS.bit_length()
     return {
         # MemoryReader, Bursts
         "depths": top.reader_depths(config),
@@ -73,10 +70,10 @@ def _of_components(config: Config) -> dict:
         "after_sync": 2,
         "given": 2,
         # VectorUnit
-        "sum": 3 + Lane.SUM_LATENCY,
-        "simple": 3 + Lane.SIMPLE_LATENCY,
-        "dot": 5 + folds * FpAdd.LATENCY + PARTIAL_SUMS // config.lanes
-        + (config.lanes - 1).bit_length(),
+        "first_result": 4 + Lane.LATENCY,
+        "last_result": 3 + Lane.LATENCY,
+        "dot": 5 + Reduce(config.lanes).latency,
+        "slots": PARTIAL_SUMS // config.lanes,
         "quantizer": quantizer.latency,
         # LinearUnit
         "pipeline": pipeline.latency,

@@ -74,7 +74,10 @@ class Weights:
 
     def __init__(self, image: Image, config: Config, hardware: Hardware, known: dict):
         self.memory, self.config, self.hardware, self.known = (
-            image.memory, config, hardware, known,
+            image.memory,
+            config,
+            hardware,
+            known,
         )
         self.streams: list[list[int]] = []  # address and units left
         self.number = 0
@@ -107,4 +110,3 @@ class Weights:
             data = memory[UNIT_BYTES:]
             return sparse_work(fmt, insn.rows, insn.groups, data, config, hardware)
         return dense_work(fmt, insn.rows, insn.groups, config, hardware)
-
