@@ -45,17 +45,9 @@ def _of_components(config: Config) -> dict:
     pipeline, quantizer = LinearPipeline(config), Quantizer(config)
     core = create(config)
     return {
-        # MemoryReader, Splitter
-        "depths": [
-            {
-                top.WEIGHTS: config.prefetch_beats,
-                top.KV: top.KV_BEATS,
-                top.LOAD: top.LOAD_BEATS,
-                top.FETCH: top.FETCH_BEATS,
-            }[client]
-            for client in top.CLIENTS
-        ],
-        "request": 6,
+        # MemoryReader, Bursts
+        "depths": top.reader_depths(config),
+        "request": 4,
         "split": 2,
         "grant": 3,
         "deliver": 3,
@@ -73,7 +65,7 @@ def _of_components(config: Config) -> dict:
         "halt": 6,
         "queue_depths": {unit.value: depth for unit, depth in top.QUEUE_DEPTHS.items()},
         "queue": 3,
-        "next_insn": 2,
+        "next_insn": 3,
         "sync": 1,
         "after_sync": 2,
         "given": 2,
