@@ -20,6 +20,7 @@ from rtl.spec.config import Config
 from rtl.vector.lane import Lane
 from rtl.vector.quantizer import Quantizer
 from rtl.vector.reduce import PARTIAL_SUMS, Reduce
+from rtl.vector.unit import VectorUnit
 
 
 __all__ = ["Hardware", "hardware"]
@@ -75,6 +76,7 @@ def _of_components(config: Config) -> dict:
         "last_result": 3 + Lane.LATENCY,
         "dot": 5 + Reduce(config.lanes).latency,
         "slots": PARTIAL_SUMS // config.lanes,
+        "share": VectorUnit.SHARE,
         "quantizer": quantizer.latency,
         # LinearUnit
         "pipeline": pipeline.latency,

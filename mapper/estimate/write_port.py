@@ -1,8 +1,6 @@
 """The vector memory's only write port, which the vector unit has but for what it leaves to others
 that wait."""
 
-from rtl.vector.unit import VectorUnit
-
 from .events import Clock, Process
 
 
@@ -12,8 +10,8 @@ __all__ = ["WritePort"]
 class WritePort:
     """Cycles in which the vector unit writes, and those that are left to others."""
 
-    def __init__(self, clock: Clock):
-        self.clock = clock
+    def __init__(self, clock: Clock, share: int):
+        self.clock, self.share = clock, share  # one line in `share` is another's, who waits
         self.begin = self.end = 0.0  # of the vector unit's last lines
         self._before = 0.0  # lines before them
         self._ends: list[tuple[float, float]] = []  # when it ended, and with how many lines
@@ -37,7 +35,7 @@ class WritePort:
         lost, ends = 0.0, self._ends
         while ended < len(ends) and ends[ended][0] <= self.clock.now:
             lines = ends[ended][1]
-            lost += max(0.0, lines - slack - lines // VectorUnit.SHARE * lanes)
+            lost += max(0.0, lines - slack - lines // self.share * lanes)
             ended += 1
         return ended, lost
 
@@ -46,9 +44,9 @@ class WritePort:
         clock = self.clock
         while lines > 0:
             if self.begin <= clock.now < self.end:
-                shared = min(self.end - clock.now, lines * VectorUnit.SHARE)
+                shared = min(self.end - clock.now, lines * self.share)
                 yield shared
-                lines -= shared // VectorUnit.SHARE
+                lines -= shared // self.share
                 continue
             count = lines if clock.now >= self.end else min(lines, self.begin - clock.now)
             before = self.used

@@ -113,7 +113,7 @@ OWNERS = {
         ("files", ("linear/nibbles",)),
     ),
     "vector_memory": _owner("vector/memory"),
-    "vector_unit": _owner("vector/unit vector/datapath vector/lane vector/walk"),
+    "vector_unit": _owner("vector/unit vector/datapath vector/lane vector/walk vector/interlock"),
 }
 
 

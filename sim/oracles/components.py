@@ -109,6 +109,7 @@ MOVES = {
     "rtl/linear/unpack.py": "decodes weights, which its bench tells from the matrix",
     "rtl/vector/memory.py": "memory",
     "rtl/vector/walk.py": "addresses of an operand",
+    "rtl/vector/interlock.py": "when an instruction may begin and read",
     "rtl/attention/append.py": "writes keys and values as they come",
     "rtl/attention/blocks.py": "addresses of blocks",
     "rtl/attention/intake.py": "names the beats of the cache",

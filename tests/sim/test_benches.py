@@ -5,6 +5,7 @@ import re
 import pytest
 
 from rtl.attention.sequence import BlockSequence
+from rtl.vector.interlock import Interlock
 from sim.harness import runner
 from sim.harness.build import BenchError, build, cases, units
 from tests import chosen
@@ -49,3 +50,19 @@ def test_keys_before_a_window_matter(monkeypatch):
     wrong = build("attention", "small", variant="unskipped")
     with pytest.raises(BenchError, match="attends_to_windows"):
         runner.simulate(wrong, only="attends_to_windows$")
+
+
+@pytest.mark.seconds(10)
+def test_results_that_are_missing_matter(monkeypatch):
+    """The bench fails if the vector unit reads what the instruction before has yet to write."""
+    elaborate = Interlock.elaborate
+
+    def unheld(self, platform):
+        m = elaborate(self, platform)
+        m.d.comb += self.hold.eq(0)
+        return m
+
+    monkeypatch.setattr(Interlock, "elaborate", unheld)
+    wrong = build("vector_unit", "small", variant="unheld")
+    with pytest.raises(BenchError, match="waits_for_what_it_reads"):
+        runner.simulate(wrong, only="waits_for_what_it_reads$")
