@@ -127,7 +127,10 @@ class Accelerator(wiring.Component):
             wiring.connect(core, sequencer.queues[n], queue.i)
             wiring.connect(core, queue.o, units[unit].insn)
             wiring.connect(core, queue.tokens, tokens.queues[n])
-            core.d.comb += [queue.busy.eq(units[unit].busy), queue.stop.eq(control.stop)]
+            core.d.comb += [
+                queue.done.eq(self.done(core, units[unit])),
+                queue.stop.eq(control.stop),
+            ]
 
         self.connect_units(core, units, fetch, reader, writer, memory)
 
@@ -191,6 +194,16 @@ class Accelerator(wiring.Component):
         self.report_faults(m, control, sequencer, reader, writer, linear, queues)
 
         return m
+
+    def done(self, core, unit):
+        """A unit has completed an instruction. Where it takes one at a time, it is not busy
+        anymore, and takes the next one in this cycle at the earliest.
+        """
+        if isinstance(unit, LinearUnit):
+            return unit.done
+        was_busy = Signal()
+        core.d.sync += was_busy.eq(unit.busy)
+        return was_busy & ~unit.busy
 
     def connect_dram(self, m, reader, writer):
         """Reads and writes share nothing but the port."""
