@@ -140,6 +140,7 @@ class Accelerator(wiring.Component):
             fetch.length.eq(control.length),
             fetch.index.eq(sequencer.index),
             sequencer.word.eq(fetch.word),
+            sequencer.present.eq(fetch.present),
             sequencer.start.eq(control.run_start),
             sequencer.stop.eq(control.stop),
             sequencer.length.eq(control.length),
@@ -162,6 +163,7 @@ class Accelerator(wiring.Component):
             sequencer.idle.eq(
                 Cat(queue.empty for queue in queues.values()).all()
                 & ~busy_units.any()
+                & ~fetch.busy
                 & writer.written
             ),
             self.activity.eq(was_busy),
@@ -170,7 +172,7 @@ class Accelerator(wiring.Component):
         assert [unit.value for unit in Unit] == list(range(1, UNITS_BITS))
 
         m.d.comb += [
-            control.fetch_busy.eq(fetch.busy),
+            control.fetch_busy.eq(~fetch.present),
             control.run_busy.eq(sequencer.busy),
             control.token_index.eq(sequencer.token_index),
             control.memory_idle.eq(reader.idle & writer.idle),
