@@ -8,16 +8,18 @@ from rtl.spec.csr import BEST
 __all__ = ["search_cycles"]
 
 
-LOOK, INSERT = 2, 2  # cycles of every logit, and more of one that is among the best so far
+BLOCK = 8  # entries of a block of the list, see :class:`rtl.linear.best.BestLogits`
+LOOK, INSERT = 1, 6  # cycles of every logit, and more of one that is among the best so far
 
 
 @lru_cache(maxsize=16)
 def _sums(count: int) -> list[float]:
     sums = [0.0]
     for n in range(count):
-        kept = min(n, BEST - 1)  # entries that may move down, in the mean half of them
+        # Whole blocks, and entries of one, that may move down: in the mean half of them do.
+        blocks, entries = min(n, BEST - 1) / BLOCK, min(n, BLOCK - 1)
         share = min(1.0, BEST / (n + 1))
-        sums.append(sums[-1] + LOOK + share * (INSERT + kept / 2))
+        sums.append(sums[-1] + LOOK + share * (INSERT + (blocks + entries) / 2))
     return sums
 
 
