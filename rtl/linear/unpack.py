@@ -15,7 +15,7 @@ from ..spec.sparse_modes import BLOCK
 from .block import BlockWalker
 from .descriptor import DescriptorReader
 from .stripe import StripeWalker
-from .trits import TritDecoder
+from .trits import DecodedStep, TritDecoder, TritStep
 
 
 __all__ = ["UNPACK_COMMAND", "SCALE_BEATS", "WeightUnpacker"]
@@ -48,8 +48,9 @@ class WeightUnpacker(wiring.Component):
 
     Latency is one cycle from a beat to its payload, five in TERNARY. Throughput is one beat and one
     step per cycle (see :class:`~.block.BlockWalker` and :class:`~.stripe.StripeWalker`);
-    descriptors and scale, header and index beats give no output. A command costs no cycle beyond
-    its descriptor's beats, or one where it has none; after TERNARY, four more. Backpressure is
+    descriptors and scale, header and index beats give no output, and fifth steps of TERNARY come
+    along with the others. A command costs no cycle beyond its descriptor's beats, or one where it
+    has none; after TERNARY, four more. Backpressure is
     respected: `row_scales` holds up the weights only when :func:`SCALE_BEATS` of it wait already.
 
     Parameters
@@ -232,7 +233,7 @@ class WeightUnpacker(wiring.Component):
         any.
         """
         self._steps(m, fmt, step, free)
-        busy = self._trits(m, fmt, step, free) if "TERNARY" in self.config.formats else C(0)
+        busy = self._trits(m, fmt, step, free) if self.config.ternary else C(0)
         if stripe is not None:
             m.submodules.stripe = stripe
             self._code_beats(m, stripe.o, free)
@@ -254,6 +255,8 @@ class WeightUnpacker(wiring.Component):
                 self.o.p.mode.eq(0),
                 self.o.p.beat.eq(0),
             ]
+            if self.config.ternary:
+                m.d.sync += self.o.p.fifth.eq(0)
             m.d.sync += [
                 self.o.p[name].eq(step.p[name])
                 for name in ("codes", "high", "scale", "centre", "group", "half", "first", "last")
@@ -270,19 +273,19 @@ class WeightUnpacker(wiring.Component):
         """Steps of TERNARY go by the decoder. Returns whether it holds any."""
         m.submodules.trits = trits = TritDecoder(self.config)
         ternary = Signal()
-        names = "codes", "group", "first", "last"
         m.d.comb += [
             ternary.eq(fmt == WeightFormat.TERNARY),
             trits.i.valid.eq(step.valid & ternary),
-            trits.i.p.spare.eq(step.p.spare),
             trits.o.ready.eq(free),
         ]
-        m.d.comb += [trits.i.p.step[name].eq(step.p[name]) for name in names]
+        m.d.comb += [trits.i.p[name].eq(step.p[name]) for name, _ in TritStep(self.config)]
         with m.If(ternary):
             m.d.comb += step.ready.eq(trits.i.ready)
             with m.If(free):
                 m.d.sync += self.o.valid.eq(trits.o.valid)
-                m.d.sync += [self.o.p[name].eq(trits.o.p[name]) for name in names]
+                m.d.sync += [
+                    self.o.p[name].eq(trits.o.p[name]) for name, _ in DecodedStep(self.config)
+                ]
         return trits.busy
 
     def _code_beats(self, m, step, free):

@@ -268,6 +268,11 @@ class Config:
         """Whether the hardware takes sparse matrices."""
         return self.has(lambda its: its.sparse)
 
+    @property
+    def ternary(self):
+        """Whether the hardware takes formats whose fifth steps pass beside the others."""
+        return self.has(lambda its: its.aside)
+
     def has(self, of):
         """Whether a function of a :class:`~rtl.spec.formats.Format` is true of one of them."""
         return any(of(FORMATS[fmt]) for fmt in self.weight_formats)

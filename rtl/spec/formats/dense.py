@@ -85,6 +85,10 @@ class Dense(Format):
         """Elements along K of a step."""
         return GROUP // self.steps_per_group
 
+    def cycles(self, groups):
+        """Cycles of a core that takes the steps of a tile whole, one after the other."""
+        return groups * self.steps_per_group - (groups // self.gear if self.aside else 0)
+
     @property
     def scale_run(self):
         """Steps whose scales fill a beat; 0 without scales."""

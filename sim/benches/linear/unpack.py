@@ -127,8 +127,6 @@ def least_cycles(matrix):
     and with no scale beat due, and one to search the header."""
     groups, blocks = matrix.groups, -(-matrix.rows // matrix.config.block_rows)
     total = len(matrix.beats) + (matrix.fmt in SPARSE)
-    if matrix.fmt == WeightFormat.TERNARY:
-        total += 2 * blocks * (groups // 5)
     if matrix.fmt == WeightFormat.IQ4:
         total += 4 * blocks * groups  # a step more of each beat
     if matrix.fmt == WeightFormat.U3:
