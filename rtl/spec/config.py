@@ -269,6 +269,23 @@ class Config:
         return self.has(lambda its: its.sparse)
 
     @property
+    def column_pairs(self):
+        """Whether chains of multipliers do a weight's products with two columns in one of them. It
+        takes those of the large FPGAs (27 x 18 bits) that bring beats this wide.
+        """
+        return self.beat_bits >= 256 and self.columns > 1
+
+    @property
+    def chain_lanes(self):
+        """Lanes that share a chain of multipliers: two, whose weights of one activation share a
+        multiplier, where neither columns share them, nor weights have six bits, too many for that,
+        nor 2 of 4 weights, each with an activation of its own, keep all of them busy.
+        """
+        one = self.rows == 1 or self.column_pairs or self.has(lambda its: its.name in ("U5", "S6"))
+        pairs = "SPARSE4" in self.formats and "2:4" in self.patterns
+        return 1 if one or pairs else 2
+
+    @property
     def ternary(self):
         """Whether the hardware takes formats whose fifth steps pass beside the others."""
         return self.has(lambda its: its.aside)
