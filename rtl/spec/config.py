@@ -40,7 +40,7 @@ ISA_VERSION = 6  # Bumped whenever an image of yesterday would compute something
 # that have no components; `rtl.cores` refuses to build a core that does not keep to it.
 SIX_BITS = ("U5", "S6", "FP4", "FP4_16")  # their steps are integers of six bits
 NATIVE = {
-    "systolic": ("U4", "S8", *SIX_BITS),
+    "systolic": ("U4", "S8", "TERNARY", *SIX_BITS),
     "lut": ("U1", "U2", "U3", "U4", "S8", "TERNARY", *SIX_BITS),
     "dspchain": ("U4", "S8", "SPARSE4", "SPARSE8", *SIX_BITS),
 }
