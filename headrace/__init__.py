@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .library.comparison import Comparison
     from .library.machines import Machine, machine, names
     from .library.models import Model, Program, load
+    from .library.profiling import Profile
     from .library.runner import Answer, Runner, Token
     from .library.verilog import verilog
 
@@ -37,6 +38,7 @@ __all__ = [
     "Image",
     "Machine",
     "Model",
+    "Profile",
     "Program",
     "Runner",
     "Sampling",
@@ -65,6 +67,7 @@ PLACES = {
     "Comparison": "headrace.library.comparison:Comparison",
     **{name: f"headrace.library.machines:{name}" for name in ("Machine", "machine", "names")},
     **{name: f"headrace.library.models:{name}" for name in ("Model", "Program", "load")},
+    "Profile": "headrace.library.profiling:Profile",
     **{name: f"headrace.library.runner:{name}" for name in ("Answer", "Runner", "Token")},
     "area": "headrace.library.area:area",
     "__version__": "headrace.library.version:VERSION",

@@ -9,6 +9,7 @@ import numpy as np
 
 from rtl.spec.config import UNIT_BYTES
 from rtl.spec.csr import (
+    COUNTERS,
     EVENT_COUNTERS,
     IDENTITY,
     REGISTERS,
@@ -220,6 +221,16 @@ class RegisterDevice:
     def set(self, name, value, index=0):
         """Set a register."""
         self.write(REGISTERS[name].address + 4 * index, value)
+
+    def counters(self):
+        """Where the cycles of the last step went: :data:`rtl.spec.csr.COUNTERS`, by name. None of
+        a machine that was built without.
+        """
+        return (
+            {name: self.get("COUNTER", n) for name, n in COUNTERS.items()}
+            if self.get("COUNTERS") == len(COUNTERS)
+            else {}
+        )
 
     def load(self, image):
         """Take an image; see :meth:`Device.load`."""

@@ -70,7 +70,7 @@ class Tally:
         else:
             tiles = -(-self.matrix.rows // config.block_rows) * its.tiles
             expanded = 1 if fmt in config.native else its.step_slices()
-            self.steps += tiles * its.cycles(self.matrix.groups) * expanded
+            self.steps += tiles * its.cycles(self.matrix.groups, config.aside) * expanded
 
     def row(self, config):
         """What the report says of it."""

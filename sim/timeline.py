@@ -34,11 +34,15 @@ def spans(transitions, end, units=UNITS):
                     yield unit, start, cycle - start
 
 
-def write(path, transitions, end, *, clock_mhz, name="accelerator", units=UNITS, nodes=()):
+def write(
+    path, transitions, end, *, clock_mhz, name="accelerator", units=UNITS, nodes=(), bandwidth=()
+):
     """Write a timeline, all of it or nothing; :func:`spans` describes the arguments.
 
-    `nodes` has (unit, node, first cycle, cycles) of what units were at, which get a track each.
-    Times are in simulated time.
+    `nodes` has a :class:`~sim.fpga.nodes.Span` for each stretch in which a unit was at a node,
+    which get a track for each unit.
+    `bandwidth` has (cycle, bytes per second by client) from that cycle on, which become a track of
+    its own in GB/s. Times are in simulated time.
     """
     micros = 1 / clock_mhz
     events = [{"ph": "M", "pid": 1, "name": "process_name", "args": {"name": name}}]
@@ -64,12 +68,22 @@ def write(path, transitions, end, *, clock_mhz, name="accelerator", units=UNITS,
         for unit, start, length in spans(transitions, end, units)
     ]
     tracks = {}
-    for unit, node, start, length in nodes:
-        tid = tracks.setdefault(unit, len(units) + units.index(unit))
-        events.append(span(tid, node, start, length))
+    for its in nodes:
+        tid = tracks.setdefault(its.unit, len(units) + units.index(its.unit))
+        events.append(span(tid, its.name, its.start, its.cycles))
     events += [
         {"ph": "M", "pid": 1, "tid": tid, "name": "thread_name", "args": {"name": f"{unit}: nodes"}}
         for unit, tid in tracks.items()
+    ]
+    events += [
+        {
+            "ph": "C",
+            "pid": 1,
+            "name": "bandwidth, GB/s",
+            "ts": cycle * micros,
+            "args": {client: round(rate / 1e9, 4) for client, rate in rates.items()},
+        }
+        for cycle, rates in bandwidth
     ]
     with replacing(path) as partial, open(partial, "w") as file:
         json.dump({"traceEvents": events, "displayTimeUnit": "ns"}, file)

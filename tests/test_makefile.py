@@ -63,6 +63,13 @@ def test_random(tmp_path, wanted, before, behind):
     assert re.search(command, done.stdout)
 
 
+@pytest.mark.parametrize("target", ["bitstream", "load"])
+def test_core_of_a_board(tmp_path, target):
+    done = make("-n", target, "BOARD=ecpix5-85f", "CORE=lut", "BARE=1", f"VENV={tmp_path}/venv")
+    words = done.stdout.replace("\\\n", " ").split(f"/headrace {target} ")[1].split()
+    assert words[:4] == ["ecpix5-85f", "--bare", "--set", "core=lut"]
+
+
 def test_install_what_is_not_there(tmp_path):
     done = make("install", "FOR=nope", f"VENV={tmp_path}/venv")
     assert done.returncode == 2 and not list(tmp_path.iterdir())

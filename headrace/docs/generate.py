@@ -103,6 +103,12 @@ def _registers():
     yield ""
     yield from csr.markdown()
     yield ""
+    yield "## Counters"
+    yield ""
+    yield _plain(" ".join((csr.Counter.__doc__ or "").split()))
+    yield ""
+    yield from csr.counters_markdown()
+    yield ""
     yield "## Faults"
     yield ""
     yield "What FAULT_CODE says. FAULT_PC names the instruction."

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from host.device import Device
 from host.errors import UserError
@@ -18,6 +19,10 @@ from host.progress import steps
 
 from .. import devices
 from .machines import Machine
+
+
+if TYPE_CHECKING:
+    from .profiling import Profile
 
 
 __all__ = ["Answer", "Runner", "Token", "check_tokens", "tokenizer_of"]
@@ -217,6 +222,31 @@ class Runner:
         session = self.session()
         return self.answered(
             ids, session, list(self.answer(session, ids, tokens, Sampler(sampling)))
+        )
+
+    def profile(
+        self,
+        *,
+        position: int = 0,
+        columns: int = 1,
+        layers: int | None = None,
+        timeline: str | os.PathLike[str] | None = None,
+    ) -> "Profile":
+        """Say where the cycles of a step go, on a simulated FPGA of its own; parameters are those
+        of :func:`headrace.library.profiling.profile`.
+        """
+        from .profiling import profile
+        from .targets import of_image
+
+        if self._name != "sim":
+            raise UserError(f"profile needs device sim, not {self._name}")
+        name, count = self.image.model["name"], self.image.model["layers"]
+        return profile(
+            of_image(name, self.machine, lambda: self.image, count),
+            position=position,
+            columns=columns,
+            layers=layers,
+            timeline=timeline,
         )
 
     def answered(self, ids: list[int], session: Session, tokens: list[Token]) -> Answer:

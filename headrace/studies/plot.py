@@ -2,29 +2,14 @@
 
 from dataclasses import dataclass
 from math import ceil, floor, log10
-from xml.sax.saxutils import escape
+
+from ..library.svg import GRID, INK, STROKES, card, stroke, text
 
 
 __all__ = ["Series", "Panel", "svg"]
 
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM, GAP = 480, 300, 56, 64, 84, 28  # of a panel; room around it
-FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
-INK, SOFT, GRID, PAPER = (
-    "#1f2937",
-    "#4b5563",
-    "#d8dee6",
-    "#fcfcfd",
-)  # a light card, in dark mode too
-# Colours that people who see few of them can tell apart (Okabe and Ito), and dashes.
-STROKES = [
-    ("#0072b2", ""),
-    ("#56b4e9", "6 3"),
-    ("#d55e00", ""),
-    ("#e69f00", "6 3"),
-    ("#4b5563", "2 3"),
-    ("#009e73", "8 2 2 2"),
-]
 
 
 @dataclass(frozen=True)
@@ -41,21 +26,6 @@ class Panel:
 
     title: str
     series: list
-
-
-def text(x, y, what, *, size=12, anchor="middle", colour=SOFT, extra=""):
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
-        f'fill="{colour}"{extra}>'
-        f"{escape(what)}</text>"
-    )
-
-
-def stroke(style):
-    colour, dashes = style
-    return f'stroke="{colour}" stroke-width="2"' + (
-        f' stroke-dasharray="{dashes}"' if dashes else ""
-    )
 
 
 def scale(values):
@@ -114,14 +84,7 @@ def svg(title, what, panels, steps):
     )
     width = LEFT + len(panels) * (WIDTH + GAP)
     height = TOP + HEIGHT + BOTTOM
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'font-family="{FONT}">',
-        f"<title>{escape(title)}</title>",
-        f'<rect width="{width}" height="{height}" rx="10" fill="{PAPER}"/>',
-        text(16, 26, title, size=15, anchor="start", colour=INK, extra=' font-weight="600"'),
-        text(width - 16, 26, what, anchor="end"),
-    ]
+    out = []
     for n, panel in enumerate(panels):
         out += _panel(panel, LEFT + n * (WIDTH + GAP), list(steps), marks, styles)
     x = LEFT
@@ -129,4 +92,4 @@ def svg(title, what, panels, steps):
         out.append(f'<path d="M{x} {height - 24}h26" {stroke(styles[name])}/>')
         out.append(text(x + 32, height - 20, name, anchor="start", colour=INK))
         x += 64 + 7 * len(name)
-    return "\n".join([*out, "</svg>"]) + "\n"
+    return card(width, height, title, what, out)

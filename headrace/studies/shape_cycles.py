@@ -111,8 +111,8 @@ def measure(pair: Pair, image) -> tuple[Measured, Measured]:
         stepped = Stepped(start, step.tokens, step.position, step.head)
         about = sim.takings(), sim.transitions(), sim.cycles
         nodes = Counter()
-        for unit, node, _, cycles in node_spans(image, sim.config, [stepped], *about):
-            nodes[unit, node] += cycles
+        for its in node_spans(image, sim.config, [stepped], *about):
+            nodes[its.unit, its.node] += its.cycles
         beats = sim.statistics()["read_beats"]
         found.append(
             Measured(

@@ -9,6 +9,7 @@ from ..spec.csr import BEST, EVENT_COUNTERS, IDENTITY, REGISTER_ADDRESS_BITS, TO
 from ..spec.isa import Source, Unit
 from ..spec.limits import PC_BITS
 from ..spec.payloads import Logit
+from .counters import EVENTS, Counters
 from .csr import RegisterFile
 
 
@@ -89,6 +90,8 @@ class Control(wiring.Component):
         Something came to an end: the watchdog starts over.
     weight_beat, starved, ... : :py:`In(1)`
         Events of :data:`~rtl.spec.csr.EVENT_COUNTERS`.
+    events : :py:`In(EVENTS)`
+        Events of :data:`~rtl.spec.csr.COUNTERS`, where the configuration has them.
     best_index, best_entry : :py:`Out(range(BEST)), In(Logit)`
         Logit at the `best_index` of the cycle before.
     """
@@ -119,6 +122,7 @@ class Control(wiring.Component):
                 "pc": In(PC_BITS),
                 "progress": In(1),
                 **{event: In(1) for event in EVENT_COUNTERS.values()},
+                "events": In(EVENTS),
                 "best_index": Out(range(BEST)),
                 "best_entry": In(Logit),
             }
@@ -130,7 +134,7 @@ class Control(wiring.Component):
         m.submodules.registers = registers = RegisterFile()
         wiring.connect(m, wiring.flipped(self.axi), registers.axi)
         fault = Signal(FaultReport)
-        busy, done = Signal(), Signal()
+        busy, done, running = Signal(), Signal(), Signal()
         cycles = Signal(64)
         m.d.comb += [
             registers.identity.eq(IDENTITY),
@@ -158,9 +162,10 @@ class Control(wiring.Component):
             for source, value in zip(Source, self.sources)
         ]
 
+        self.count(m, registers, running)
+
         start, reset = registers.control_write[0], registers.control_write[1]
         state = Signal(State)
-        running = Signal()
         watch = Signal(32)
         settle = Signal(range(8))  # until `memory_idle` may be trusted
         restart = Signal()
@@ -231,6 +236,20 @@ class Control(wiring.Component):
             ]
 
         return m
+
+    def count(self, m, registers, running):
+        """Count the events, where the configuration has counters of them."""
+        if not self.config.counters:
+            return
+        m.submodules.counters = counters = Counters()
+        m.d.comb += [
+            registers.counters.eq(EVENTS),
+            registers.counter_word.eq(counters.word),
+            counters.index.eq(registers.counter_index),
+            counters.events.eq(self.events),
+            counters.clear.eq(self.clear),
+            counters.enable.eq(running),
+        ]
 
     def counters(self, registers):
         """Yield (count, event) of each of `EVENT_COUNTERS`."""

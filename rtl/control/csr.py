@@ -15,7 +15,7 @@ from ..spec.csr import REGISTER_ADDRESS_BITS, REGISTERS
 __all__ = ["WINDOWS", "RegisterFile"]
 
 
-WINDOWS = ("BEST",)  # read through a port, instead of as members
+WINDOWS = ("BEST", "COUNTER")  # read through a port, instead of as members
 
 
 class RegisterFile(wiring.Component):

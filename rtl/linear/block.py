@@ -25,7 +25,7 @@ def BlockStep(config):
     """A step of a block of rows, and what belongs to it."""
     return data.StructLayout(
         {
-            "codes": config.beat_bits,
+            "codes": config.word_bits,
             "high": config.high_bits,
             **group_scales(config),
             **fifth_step(config),
@@ -62,7 +62,7 @@ class BlockWalker(wiring.Component):
         Groups of columns, less one.
     start : :py:`In(1)`
         The next beat is the first of a block, after its row scales.
-    beats : :py:`In(stream.Signature(config.beat_bits))`
+    beats : :py:`In(stream.Signature(config.word_bits))`
         Blocks, without their row scales and padding.
     o : :py:`Out(stream.Signature(BlockStep(config)))`
         Steps, as cores take them (:mod:`~rtl.linear.nibbles`). In TERNARY `codes` are as they are
@@ -80,14 +80,14 @@ class BlockWalker(wiring.Component):
                 "format": In(WeightFormat),
                 "last_group": In(GROUP_BITS),
                 "start": In(1),
-                "beats": In(stream.Signature(config.beat_bits)),
+                "beats": In(stream.Signature(config.word_bits)),
                 "o": Out(stream.Signature(BlockStep(config))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        n, beat_bits, fmt = self.config.rows, self.config.beat_bits, self.format
+        n, word_bits, fmt = self.config.rows, self.config.word_bits, self.format
         dense = [its for its in FORMATS.values() if not its.sparse]
 
         tile = Signal(range(TILES), reset_less=True)
@@ -98,8 +98,8 @@ class BlockWalker(wiring.Component):
         gear = Signal(range(max(its.gear for its in dense)), reset_less=True)
         due = Signal(reset_less=True)  # the next beat is a scale beat
         high_due = Signal(reset_less=True)  # it is one of high bits, or the one after
-        high = Signal(beat_bits if self.config.high_bits else 0, reset_less=True)
-        pairs = Signal(beat_bits, reset_less=True)  # still needed; those of the step first
+        high = Signal(word_bits if self.config.high_bits else 0, reset_less=True)
+        pairs = Signal(word_bits, reset_less=True)  # still needed; those of the step first
 
         o = self.o.p
         scaled, geared, single, signs, high_end = (
@@ -122,7 +122,8 @@ class BlockWalker(wiring.Component):
                 scaled & group_end & (run == self._choose(lambda its: max(its.scale_groups, 1) - 1))
             ),
             gear_end.eq(
-                geared & (gear == self._choose(lambda its: max(its.gear - 1 - its.aside, 0)))
+                geared
+                & (gear == self._choose(lambda its: max(its.gear - 1 - self._passes_aside(its), 0)))
             ),
             high_end.eq(
                 (high_bits != 0) & (high_run == self._choose(lambda its: max(its.high_run - 1, 0)))
@@ -131,7 +132,7 @@ class BlockWalker(wiring.Component):
 
         step, early = Signal(), Signal()
         m.d.comb += [
-            o.spare.eq(gear_end & ~self._choose(lambda its: its.aside)),
+            o.spare.eq(gear_end & ~self._choose(self._passes_aside)),
             o.last.eq(group_end & (group + carried == self.last_group)),
             o.end.eq(o.last & (tile == self._choose(lambda its: its.tiles - 1))),
             self.o.valid.eq(~due & ~high_due & (o.spare | self.beats.valid)),
@@ -210,16 +211,20 @@ class BlockWalker(wiring.Component):
                 )
         return chosen
 
+    def _passes_aside(self, its):
+        """Whether fifth steps of a format cost no cycle."""
+        return self.config.aside and its.aside
+
     def _fifths(self, m, group, gear, gear_end):
         """Whether the beats of the run have a fifth step. Returns whether the one in front is the
         last of such a run: the next group has passed with it."""
-        if not self.config.ternary:
+        if not self.config.aside:
             return C(0, 1)
         o, carried, following = self.o.p, Signal(), Signal(GROUP_BITS + 1)
         fifth = Signal(reset_less=True)
         m.d.comb += [
             following.eq(Mux(self.start | o.last, 0, group + 2)),
-            o.fifth.eq(fifth & self._choose(lambda its: its.aside)),
+            o.fifth.eq(fifth & self._choose(self._passes_aside)),
             o.place.eq(gear),
             carried.eq(o.fifth & gear_end),
         ]

@@ -142,7 +142,9 @@ class Expander(wiring.Component):
         if TERNARY in self.expanded:
             with m.If(move & (held.format == TERNARY)):
                 m.d.sync += row.codes.eq(self._nibbles(m, held))
-                m.d.sync += row.trits.eq(held.trits.word_select(held.sub[0], len(held.trits) // 2))
+                if self.config.aside:
+                    own = held.trits.word_select(held.sub[0], len(held.trits) // 2)
+                    m.d.sync += row.trits.eq(own)
 
         return m
 
@@ -168,7 +170,7 @@ class Expander(wiring.Component):
 
     def _nibbles(self, m, held):
         """Codes of the N rows of TERNARY in front: zero has one bit of two, and becomes 0000."""
-        codes = Signal(self.config.beat_bits // 2, name="half")
+        codes = Signal(self.config.word_bits // 2, name="half")
         m.d.comb += codes.eq(held.codes.word_select(held.sub[0], len(codes)))
         nibbles = []
         for n in range(self.config.rows):

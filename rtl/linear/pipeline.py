@@ -19,6 +19,7 @@ from .activations import ActivationBuffer
 from .expand import Expander
 from .fifths import PART, FifthSums
 from .group_scale import GroupScaler
+from .parts import StepParts
 from .slices import WIDEST
 from .trits import TRITS
 from .unpack import UNPACK_COMMAND, WeightUnpacker
@@ -84,7 +85,7 @@ class LinearPipeline(wiring.Component):
         Largest biased exponent of each column's activation vector.
     format : :py:`Out(WeightFormat)`
         Of the command that is taken in this cycle.
-    fault, fault_info : :py:`Out(1), Out(32)`
+    fault, fault_info, starved : :py:`Out(1), Out(32), Out(1)`
         See :class:`~.unpack.WeightUnpacker`.
     """
 
@@ -95,8 +96,16 @@ class LinearPipeline(wiring.Component):
         self.core = cores.create(config)
         self.scaler = GroupScaler(config, self.core.native)
         self.expander = Expander(config, self.core.native)
-        # Unpacker, expander, activation buffer, core, scaler.
-        self.latency = 1 + self.expander.latency + 2 + self.core.latency + self.scaler.latency
+        # Unpacker, expander, parts, activation buffer, core, scaler.
+        self.latency = (
+            1
+            + self.expander.latency
+            + config.parts
+            - 1
+            + 2
+            + self.core.latency
+            + self.scaler.latency
+        )
         super().__init__(
             {
                 "command": In(stream.Signature(LINEAR_COMMAND)),
@@ -115,6 +124,7 @@ class LinearPipeline(wiring.Component):
                 "format": Out(WeightFormat),
                 "fault": Out(1),
                 "fault_info": Out(32),
+                "starved": Out(1),
             }
         )
 
@@ -125,8 +135,9 @@ class LinearPipeline(wiring.Component):
         m.submodules.unpacker = unpacker = WeightUnpacker(config)
         m.submodules.skid = skid = SkidBuffer(WeightStep(config))
         m.submodules.expander = expander = self.expander
+        m.submodules.parts = parts = StepParts(config, self.core.native)
         m.submodules.core = core = self.core
-        m.submodules.buffer = buffer = ActivationBuffer(config, core.inputs)
+        m.submodules.buffer = buffer = ActivationBuffer(config, core.inputs, core.act_elements)
         m.submodules.scaler = scaler = self.scaler
         wiring.connect(m, wiring.flipped(self.beats), unpacker.beats)
         wiring.connect(m, wiring.flipped(self.write), buffer.write)
@@ -140,6 +151,7 @@ class LinearPipeline(wiring.Component):
             self.format.eq(unpacker.format),
             self.fault.eq(unpacker.fault),
             self.fault_info.eq(unpacker.fault_info),
+            self.starved.eq(unpacker.starved),
         ]
 
         # What is held from a command belongs to the steps up to here, the last one included.
@@ -158,7 +170,7 @@ class LinearPipeline(wiring.Component):
 
         # A step waits here for its activations. There are never more than two, the buffer's
         # registers, and a third that comes as the first leaves: `w_rdy` is always high.
-        step, log, whole = expander.o.p, self._log_slices(m, expander.o.p), core.native & SPARSE
+        step, log, whole = parts.o.p, self._log_slices(m, parts.o.p), core.native & SPARSE
         halves = [fmt for fmt in core.native if FORMATS[fmt].elements < GROUP]
         past_layout = data.StructLayout(
             {
@@ -178,7 +190,7 @@ class LinearPipeline(wiring.Component):
         )
         m.submodules.waiting = waiting = fifo.SyncFIFO(width=waiting_layout.size, depth=4)
         back = data.View(waiting_layout, waiting.w_data)
-        if config.ternary:
+        if config.aside:
             m.d.comb += [
                 buffer.read.p.fifth.eq(step.fifth),
                 buffer.read.p.place.eq(step.place),
@@ -186,14 +198,18 @@ class LinearPipeline(wiring.Component):
                 back.trits.eq(step.trits[: len(back.trits)]),
             ]
         m.d.comb += [
-            self.embed.p.eq(step),
+            self.embed.p.eq(expander.o.p),
             self.embed.valid.eq(expander.o.valid & embed),
+            parts.i.p.eq(expander.o.p),
+            parts.i.valid.eq(expander.o.valid & ~embed),
+            expander.o.ready.eq(Mux(embed, self.embed.ready, parts.i.ready)),
+            parts.o.ready.eq(buffer.read.ready),
+            buffer.read.valid.eq(parts.o.valid),
+            buffer.read.p.part.eq(step.part),
             buffer.read.p.group.eq(step.group + act),
             buffer.read.p.half.eq(step.half),
             buffer.read.p.split.eq(among(step.format, halves)),
-            buffer.read.valid.eq(expander.o.valid & ~embed),
             waiting.w_en.eq(buffer.read.valid & buffer.read.ready),
-            expander.o.ready.eq(Mux(embed, self.embed.ready, buffer.read.ready)),
             back.past.centre_shift.eq(centre),
             back.past.halved.eq(
                 among(step.format, [f for f in config.weight_formats if FORMATS[f].group < GROUP])
@@ -214,7 +230,7 @@ class LinearPipeline(wiring.Component):
                 "past": past_layout,
                 "act_sums": buffer.o.p.sums.shape(),
                 "shift": buffer.o.p.shift.shape(),
-                **({"fifth_shift": buffer.o.p.fifth_shift.shape()} if config.ternary else {}),
+                **({"fifth_shift": buffer.o.p.fifth_shift.shape()} if config.aside else {}),
             }
         )
         m.submodules.past = past = fifo.SyncFIFO(width=sums_layout.size, depth=core.capacity)
@@ -229,13 +245,15 @@ class LinearPipeline(wiring.Component):
             take.eq(ready & core.weights.ready & core.acts.ready),
             waiting.r_en.eq(take),
             buffer.o.ready.eq(take),
-            past.w_en.eq(take),
+            past.w_en.eq(
+                take & (front.weights.part == config.parts - 1 if config.parts > 1 else 1)
+            ),
             past.w_data.eq(
                 Cat(
                     front.past,
                     buffer.o.p.sums,
                     buffer.o.p.shift,
-                    buffer.o.p.fifth_shift if config.ternary else C(0, 0),
+                    buffer.o.p.fifth_shift if config.aside else C(0, 0),
                 )
             ),
         ]
@@ -266,10 +284,12 @@ class LinearPipeline(wiring.Component):
         ]
         with m.If(give):
             m.d.sync += part.eq(Mux(part == more, 0, part + 1))
-        if config.ternary:
-            m.d.comb += scaler.i.p.fifth_shift.eq(entry.fifth_shift)
+        if config.aside:
             sums = self._fifths(m, front.trits, buffer.o.p.fifth, take, past.r_en)
-            m.d.comb += scaler.i.p.fifth.as_value().eq(sums)
+            m.d.comb += [
+                scaler.i.p.fifth.as_value().eq(sums),
+                scaler.i.p.fifth_shift.eq(entry.fifth_shift),
+            ]
         assert WIDEST == 4
 
         return m

@@ -20,8 +20,10 @@ def payload_slices(fmt, native):
 
 def fifth_rows(config, native):
     """Rows of the fifth step's elements that one payload has beside it."""
+    if not config.aside:
+        return 0
     slices = [payload_slices(f, native) for f in config.weight_formats if FORMATS[f].aside]
-    return config.rows * max(slices, default=0)
+    return config.rows * max(slices)
 
 
 @dataclass(frozen=True)

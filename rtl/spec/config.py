@@ -59,6 +59,17 @@ FUNCTIONAL = tuple(
 HEAD_DIMS = (64, 128, 256)  # elements of a head that attention can be built for
 # The most that instructions can address.
 MOST = {"vector_words": COLUMN + 1, "act_groups": GROUPS + 1, "program_words": PROGRAM_WORDS}
+# What no program image depends on.
+FREE = (
+    "name",
+    "clock_mhz",
+    "dram",
+    "core",
+    "formats",
+    "patterns",
+    "prefetch_beats",
+    "counters",
+)
 # What the weights of embeddings, and of most heads, are in.
 NEEDED = ("S8",)
 
@@ -103,6 +114,8 @@ class Config:
         the core can be built for, but the formats of files that have more bits or a code book.
     patterns : tuple of :class:`str`
         Of `PATTERNS`, those that blocks of sparse matrices may have.
+    counters : :class:`bool`
+        Whether to build :data:`~rtl.spec.csr.COUNTERS`, which say where the cycles go.
     """
 
     name: str
@@ -121,6 +134,7 @@ class Config:
     core: str = "systolic"
     formats: tuple[str, ...] = ()
     patterns: tuple[str, ...] = PATTERNS
+    counters: bool = False
 
     def __post_init__(self):
         def check(ok, what, value):
@@ -176,8 +190,8 @@ class Config:
             self.program_words,
         )
         check(
-            power_of_two(self.prefetch_beats, 16, 4096),
-            "prefetch_beats must be a power of two from 16 to 4096",
+            power_of_two(self.prefetch_beats, self.least_beats, 4096),
+            f"prefetch_beats must be a power of two from {self.least_beats} to 4096",
             self.prefetch_beats,
         )
         check(
@@ -207,6 +221,7 @@ class Config:
             )
         for pattern in self.patterns:
             check(pattern in PATTERNS, f"patterns must be of {', '.join(PATTERNS)}", pattern)
+        check(isinstance(self.counters, bool), "counters must be true or false", self.counters)
         object.__setattr__(self, "patterns", tuple(p for p in PATTERNS if p in self.patterns))
 
     @property
@@ -237,9 +252,28 @@ class Config:
         return self.word_bits // self.beat_bits
 
     @property
+    def elements(self):
+        """Elements of a row that the linear core works on in a cycle: where words have several
+        beats, a part of a group.
+        """
+        return GROUP // self.parts
+
+    @property
     def unit_beats(self):
         """Beats of one `UNIT_BYTES` unit of DRAM."""
         return UNIT_BYTES // self.beat_bytes
+
+    @property
+    def unit_words(self):
+        """Words of packed weights of one `UNIT_BYTES` unit of DRAM."""
+        return UNIT_BYTES // self.word_bytes
+
+    @property
+    def least_beats(self):
+        """Beats that a buffer of the memory reader holds at least: two units, so that one may come
+        while another is used.
+        """
+        return max(16, 2 * self.unit_beats)
 
     @property
     def rows(self):
@@ -286,9 +320,11 @@ class Config:
         return 1 if one or pairs else 2
 
     @property
-    def ternary(self):
-        """Whether the hardware takes formats whose fifth steps pass beside the others."""
-        return self.has(lambda its: its.aside)
+    def aside(self):
+        """Whether the last steps of gears pass beside the others: of formats that can, where a word
+        is a beat. Narrower beats leave the core the time for them.
+        """
+        return self.parts == 1 and self.has(lambda its: its.aside)
 
     def has(self, of):
         """Whether a function of a :class:`~rtl.spec.formats.Format` is true of one of them."""
@@ -328,12 +364,7 @@ class Config:
         """128-bit hexadecimal digest of all that a program image depends on: not the width of
         beats, but that of words.
         """
-        what = {
-            k: v
-            for k, v in asdict(self).items()
-            if k
-            not in ("name", "clock_mhz", "dram", "core", "formats", "patterns", "prefetch_beats")
-        }
+        what = {k: v for k, v in asdict(self).items() if k not in FREE}
         what["beat_bits"] = self.word_bits
         text = json.dumps({"isa": ISA_VERSION, **what}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]

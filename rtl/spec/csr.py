@@ -17,7 +17,11 @@ __all__ = [
     "Register",
     "REGISTERS",
     "EVENT_COUNTERS",
+    "COUNTER_PLACES",
+    "Counter",
+    "COUNTERS",
     "markdown",
+    "counters_markdown",
 ]
 
 
@@ -25,6 +29,7 @@ REGISTER_ADDRESS_BITS = 12  # of a byte
 IDENTITY = 0x44_41_45_48  # "HEAD", little endian
 TOKENS = 16  # columns that there is a token register for
 BEST = 64  # logits that the search keeps
+COUNTER_PLACES = 32  # words of COUNTER
 WATCHDOG_CYCLES = 1_000_000  # without progress that hosts allow, unless told otherwise
 
 
@@ -80,11 +85,69 @@ REGISTERS = {r.name: r for r in [
     Register("CYCLES",        0x050, "r",  "Cycles since the start, low and high word.", 2),
     Register("WEIGHT_BEATS",  0x058, "r",  "Beats of the weight stream since the start.", event="weight_beat"),
     Register("STARVED",       0x05c, "r",  "Cycles since the start in which the linear unit waited for weights.", event="starved"),
+    Register("COUNTERS",      0x060, "r",  "Counters that the machine has, of those below; 0 if it was built without."),
     Register("TOKEN",         0x080, "rw", "Token of each column.", TOKENS),
     Register("BEST",          0x200, "r",  "Best logits, best first: fp32 bits, then id, of each.", 2 * BEST),
+    Register("COUNTER",       0x400, "r",  "Counters since the start, see below. 0 where there is none.", COUNTER_PLACES),
 ]}
 # fmt: on
 EVENT_COUNTERS = {r.name: r.event for r in REGISTERS.values() if r.event}
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A counter of machines whose configuration has `counters`: of 32 bits, cleared by a start, at
+    its place of `COUNTERS` in the register COUNTER.
+
+    Of each unit, `busy` counts the cycles in which it has work: it executes an instruction, or its
+    queue waits for a token. It is *starved* in those in which it waits for input, and otherwise
+    *blocked* in those in which it has output that nobody takes, or waits for a token, which
+    `token` counts apart. In the rest it works: busy = working + starved + blocked. A kind that a
+    unit does not have, it is never in.
+    """
+
+    name: str
+    doc: str
+
+
+# fmt: off
+DECLARED = [
+    Counter("sequencer_busy",    "Cycles from the sequencer's start until all units are idle."),
+    Counter("sequencer_blocked", "A unit's queue has no room for the next instruction."),
+    Counter("load_busy",         "LOAD copies, or its queue waits for a token."),
+    Counter("load_starved",      "It waits for beats from memory."),
+    Counter("load_blocked",      "The memory reader or the vector memory's write port is taken, or a token is missing."),
+    Counter("load_token",        "Its queue waits for a token."),
+    Counter("stream_busy",       "STREAM has a request, or its queue waits for a token."),
+    Counter("stream_blocked",    "The memory reader has yet to accept the request, or a token is missing."),
+    Counter("stream_token",      "Its queue waits for a token."),
+    Counter("linear_busy",       "LINEAR has a product or an embedding, or its queue waits for a token."),
+    Counter("linear_starved",    "It could take a beat of weights, and there is none."),
+    Counter("linear_blocked",    "The vector memory's write port is taken, or a token is missing."),
+    Counter("linear_token",      "Its queue waits for a token."),
+    Counter("vector_busy",       "VECTOR has an instruction, or its queue waits for a token."),
+    Counter("vector_blocked",    "LINEAR or ATTENTION does not take quantized values yet, or a token is missing."),
+    Counter("vector_token",      "Its queue waits for a token."),
+    Counter("attention_busy",    "ATTENTION appends or attends, or its queue waits for a token."),
+    Counter("attention_starved", "It could take KV beats, queries or lines to append, and there are none."),
+    Counter("attention_blocked", "The reader, the writer or the vector memory's write port is taken, or a token is missing."),
+    Counter("attention_token",   "Its queue waits for a token."),
+    Counter("weight_beats",      "Beats of weights that LINEAR took."),
+    Counter("kv_beats",          "Beats of the KV cache that ATTENTION took."),
+    Counter("load_beats",        "Beats that LOAD took."),
+    Counter("fetch_beats",       "Beats of the program."),
+    Counter("write_beats",       "Beats written to memory."),
+]
+# fmt: on
+COUNTERS = {c.name: n for n, c in enumerate(DECLARED)}  # places, by name
+
+
+def counters_markdown():
+    """Yield the lines of `docs/registers.md` on counters."""
+    yield "| Word | Address | Counter | Counts |"
+    yield "|--|--|--|--|"
+    for n, c in enumerate(DECLARED):
+        yield f"| {n} | {REGISTERS['COUNTER'].address + 4 * n:#05x} | `{c.name}` | {c.doc} |"
 
 
 def markdown():

@@ -3,12 +3,13 @@
 from amaranth import signed
 from amaranth.lib import data
 
-from .isa import WORD_BITS, WeightFormat
+from .isa import WORD_BITS, Insn, Sync, WeightFormat
 from .limits import GROUP_BITS, PC_BITS, ROW_BITS, STREAM_BITS, UNIT_ADDRESS_BITS
 
 
 __all__ = [
     "Dispatched",
+    "queue_bits",
     "Fault",
     "ReadRequest",
     "WriteLine",
@@ -24,6 +25,20 @@ __all__ = [
 
 # An instruction in a unit's queue: registers are added already; `pc` is its index in the program.
 Dispatched = data.StructLayout({"word": WORD_BITS, "pc": PC_BITS})
+
+
+def queue_bits(unit):
+    """Bits of an instruction, from the lowest, that a unit reads: not the numbers of registers
+    behind the fields, since those are added by then.
+    """
+    return max(
+        cls.layout[name].offset + cls.layout[name].width
+        for op, cls in Insn.by_op.items()
+        if op.value >> 4 == unit.value or cls is Sync
+        for name, _ in cls.layout
+        if name not in cls.relative.values()
+    )
+
 
 # Raised by a unit, held until reset: `info` says what was wrong (an address, an opcode).
 Fault = data.StructLayout({"pc": PC_BITS, "info": 32})
@@ -83,7 +98,7 @@ def fifth_step(config):
     """Fields of what a step carries of the fifth step of its run (TERNARY): whether it does, and
     its place in the run. Of each row it has eight elements, 4 j + `place`, of the group that is
     4 - `place` groups further on."""
-    return {"fifth": 1, "place": 2} if config.ternary else {}
+    return {"fifth": 1, "place": 2} if config.aside else {}
 
 
 def WeightStep(config):
@@ -94,15 +109,15 @@ def WeightStep(config):
     the eight elements, then (weight > 0)."""
     return data.StructLayout(
         {
-            "codes": config.beat_bits,
+            "codes": config.word_bits,
             "high": config.high_bits,
             "format": WeightFormat,
             # of a code beat's slots
-            "index": config.beat_bits if config.sparse else 0,
+            "index": config.word_bits if config.sparse else 0,
             "mode": 3,  # of a code beat's block
             "beat": 4,  # of a code beat: its place in the block
             **fifth_step(config),
-            "trits": config.word_bits // 4 if config.ternary else 0,
+            "trits": config.word_bits // 4 if config.aside else 0,
             **group_scales(config),
             "group": GROUP_BITS,  # along K, from 0
             "half": 1,  # elements 16-31 of the group (S8, sparse)

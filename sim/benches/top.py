@@ -7,7 +7,7 @@ import numpy as np
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
 from rtl.spec.config import Config, get
-from rtl.spec.csr import BEST, IDENTITY, REGISTERS, FaultCode
+from rtl.spec.csr import BEST, COUNTERS, IDENTITY, REGISTERS, FaultCode
 from rtl.spec.descriptor import contradictions, fault_info
 from rtl.spec.formats import WeightFormat, stream_units
 from rtl.spec.isa import (
@@ -40,7 +40,10 @@ from .linear._matrix import Matrix, generator
 # With the format of the weights.
 CONFIGS = {
     "small": (get("small"), WeightFormat.U4),
-    "large": (Config(name="large", beat_bits=512, columns=2, lanes=8, queries=2), WeightFormat.U4),
+    "large": (
+        Config(name="large", beat_bits=512, columns=2, lanes=8, queries=2, counters=True),
+        WeightFormat.U4,
+    ),
     "lut": (get("small-lut"), WeightFormat.U3),
     "dspchain": (get("small-dspchain"), WeightFormat.SPARSE4),
 }
@@ -265,6 +268,32 @@ class Host:
         assert not different.size, f"DRAM differs in {different.size} bytes from {different[0]:#x}"
         return ids, values
 
+    async def check_counters(self):
+        """Counters say what the last run must have, whatever memory did to it."""
+        config = self.config
+        if not config.counters:
+            assert await self.read("COUNTERS") == 0
+            return
+        assert await self.read("COUNTERS") == len(COUNTERS)
+        got = {name: await self.read("COUNTER", n) for name, n in COUNTERS.items()}
+        cycles, insns = await self.read("CYCLES"), program(config, self.format)
+        assert got["weight_beats"] == await self.read("WEIGHT_BEATS")
+        assert got["linear_starved"] <= await self.read("STARVED")
+        units = sum(insn.size for insn in insns if isinstance(insn, Load))
+        assert got["load_beats"] == config.unit_beats * units
+        assert got["fetch_beats"] == config.unit_beats * -(-len(insns) // 2)
+        lines = sum(2 * insn.heads for insn in insns if isinstance(insn, Append))
+        assert got["write_beats"] == config.unit_beats * lines
+        positions = POSITION + 1  # of a block: exponents, then as many keys, and values
+        assert got["kv_beats"] == config.unit_beats * (1 + 2 * positions)
+        for unit in ("sequencer", *(unit.name.lower() for unit in Unit)):
+            busy, starved, blocked, token = (
+                got.get(f"{unit}_{kind}", 0) for kind in ("busy", "starved", "blocked", "token")
+            )
+            assert 0 < busy <= cycles and starved + blocked <= busy and token <= blocked, got
+        # Who must have waited for a token: the vector unit and the linear unit, of loads and of it.
+        assert got["vector_token"] and got["linear_token"] and not got["load_token"], got
+
     async def whole_program(self, control=1):
         """Run the program on hardware, and compare all that it leaves with the oracle."""
         ids, values = await self.same_memory(program(self.config, self.format), control)
@@ -285,6 +314,7 @@ async def every_unit(dut, pause):
         insn.size for insn in program(host.config, host.format) if isinstance(insn, Stream)
     )
     assert 0 < await host.read("STARVED") < await host.read("CYCLES")
+    await host.check_counters()
     # Once more, without a reset.
     await host.whole_program()
 

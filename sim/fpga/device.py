@@ -13,6 +13,7 @@ from . import state
 from .build import accelerator_library
 from .dram_params import c_struct
 from .nodes import Stepped, node_spans
+from .traffic import bandwidth
 
 
 __all__ = ["SimDevice"]
@@ -33,6 +34,7 @@ _PROTOTYPES = {
     "hr_record": (None, _POINTER, ctypes.c_int),
     "hr_transitions": (_U64, _POINTER, _POINTER),
     "hr_takings": (_U64, _POINTER, _POINTER),
+    "hr_traffic": (_U64, _POINTER, _POINTER),
     "hr_peaks": (_U64, _POINTER, _POINTER),
     "hr_array": (_U64, _POINTER, ctypes.c_char_p, _POINTER, _POINTER),
     "hr_trace": (ctypes.c_int, _POINTER, ctypes.c_char_p),
@@ -46,6 +48,17 @@ _STATISTICS = (
     "dram_writes",
     "dram_activates",
     "dram_refreshes",
+    "dram_conflicts",
+    "dram_clocks",
+    "dram_idle",
+    "dram_refreshing",
+    "dram_opening",
+    "dram_turning",
+    "dram_spacing",
+    "weight_beats",
+    "kv_beats",
+    "load_beats",
+    "fetch_beats",
 )
 
 
@@ -140,9 +153,8 @@ class SimDevice(RegisterDevice):
                     end,
                     clock_mhz=self.config.clock_mhz,
                     name=f"sim {self.config.name}",
-                    nodes=node_spans(
-                        self.image, self.config, self._steps, self.takings(), transitions, end
-                    ),
+                    nodes=self.nodes(),
+                    bandwidth=bandwidth(self.traffic(), self.config),
                 )
         finally:
             self._lib.hr_destroy(self._handle)
@@ -154,7 +166,7 @@ class SimDevice(RegisterDevice):
 
     def step(self, tokens, position, head):
         """Feed tokens; see :meth:`host.device.Device.step`."""
-        if self._timeline is not None and self.image is not None:
+        if self._record and self.image is not None:
             self._steps.append(Stepped(self.cycles, tuple(tokens), position, bool(head)))
         return super().step(tokens, position, head)
 
@@ -193,26 +205,49 @@ class SimDevice(RegisterDevice):
         return self._lib.hr_cycles(self._powered())
 
     def statistics(self):
-        """Counts of the memory bus and the DRAM since power-up, by name."""
+        """Counts of the memory bus and the DRAM since power-up, by name.
+
+        Those of the DRAM are of its clocks, see `dram.hpp`: in `dram_idle` nobody asked for
+        anything, in `dram_refreshing` to `dram_spacing` the next transfer waited. An ideal memory
+        has a clock a beat.
+        """
         values = (_U64 * len(_STATISTICS))()
         self._lib.hr_statistics(self._powered(), values)
         return dict(zip(_STATISTICS, values))
 
     def transitions(self):
         """Recorded activity: an array of pairs of a cycle, and the activity from there on."""
-        return self._pairs(self._lib.hr_transitions)
+        return self._rows(self._lib.hr_transitions, 2)
 
     def takings(self):
         """Recorded instructions that left a queue: an array of pairs of a cycle, and the unit."""
-        return self._pairs(self._lib.hr_takings)
+        return self._rows(self._lib.hr_takings, 2)
 
-    def _pairs(self, get):
+    def nodes(self):
+        """Spans of the nodes that units were at in the steps so far, see
+        :func:`~sim.fpga.nodes.node_spans`."""
+        return node_spans(
+            self.image,
+            self.config,
+            self._steps,
+            self.takings(),
+            self.transitions(),
+            self.cycles,
+        )
+
+    def traffic(self):
+        """Recorded traffic: an array of rows of a cycle, and the beats so far of weights, of the
+        KV cache, of loads and of programs, and written.
+        """
+        return self._rows(self._lib.hr_traffic, 6)
+
+    def _rows(self, get, width):
         pointer = _POINTER()
         count = get(self._powered(), ctypes.byref(pointer))
         if not count:
-            return np.zeros((0, 2), np.uint64)
+            return np.zeros((0, width), np.uint64)
         array = ctypes.cast(pointer, ctypes.POINTER(_U64))
-        return np.ctypeslib.as_array(array, (count, 2)).copy()
+        return np.ctypeslib.as_array(array, (count, width)).copy()
 
     def peaks(self):
         """The most that each counter of :func:`sim.fpga.state.counters` held since power-up, by

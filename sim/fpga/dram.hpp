@@ -25,10 +25,17 @@ public:
     std::vector<Event> trace;
     bool tracing = false;
     int64_t now = 0, reads = 0, writes = 0, activates = 0, refreshes = 0;
+    // Where the clocks went in which the data bus carried nothing, up to the last transfer: nothing
+    // was asked for; or the next transfer waited for a refresh, for its row to be opened, for the
+    // bus to turn round, or for the bursts before it in its group.
+    int64_t idle = 0, refreshing = 0, opening = 0, turning = 0, spacing = 0;
+    int64_t conflicts = 0;      // activates of a bank that had another row open
 
     explicit Dram(const DramParams &params)
         : p(params), banks(1u << (p.group_bits + p.bank_bits)), next_refresh(p.refi) {}
 
+    // `idle`, and what may be idle since the last transfer.
+    int64_t unused() const { return idle + unasked; }
     bool full() const { return int(queue.size()) >= p.queue; }
     bool empty() const { return queue.empty(); }
 
@@ -63,6 +70,8 @@ public:
 
     // Advance by one clock of the DRAM.
     void tick() {
+        if (queue.empty() && now >= taken)
+            unasked++;
         if (now >= wake || now >= next_refresh)
             schedule();
         now++;
@@ -80,12 +89,18 @@ private:
     };
     struct Bank {
         int32_t row = -1;                      // -1: closed
+        int64_t opened = LONG_AGO;
+        bool conflict = false;                 // closed for another row
         int64_t act = 0, pre = 0, column = 0;  // earliest cycle of each command
     };
 
     std::vector<Bank> banks;
     std::vector<Request> queue;                // oldest first
     int64_t next_refresh, wake = 0;
+    int64_t taken = 0;          // the clock after the last transfer's, as seen by commands
+    int64_t unasked = 0;        // clocks since then without a request
+    int64_t refreshed = LONG_AGO;
+    bool wrote = false;         // the last transfer was a write
     int64_t acts[4] = {LONG_AGO, LONG_AGO, LONG_AGO, LONG_AGO};  // the last four, oldest first
     int64_t last_act = LONG_AGO, last_read = LONG_AGO, last_write = LONG_AGO;
     // Per group.
@@ -161,6 +176,7 @@ private:
             } else if (!(wanted & bit)) {
                 if (bank.pre <= now) {
                     precharge(r.flat);
+                    bank.conflict = true;
                     wake = now + 1;
                     return;
                 }
@@ -174,6 +190,7 @@ private:
         Bank &bank = banks[r.flat];
         const int data = p.bl / 2;
         note(r.write ? WR : RD, r.group, r.bank, r.row, r.column);
+        account(r.write, bank.opened);
         if (r.write) {
             last_write = write_in[r.group] = now;
             bank.pre = std::max(bank.pre, now + p.cwl + data + p.wr);
@@ -187,10 +204,30 @@ private:
         queue.erase(queue.begin() + n);
     }
 
+    // Say why the bus carried nothing between the last transfer and the one of this clock.
+    void account(bool write, int64_t opened) {
+        int64_t gap = now - taken;
+        if (gap > 0) {
+            int64_t &cause = refreshed >= taken ? refreshing
+                : opened >= taken - p.rcd       ? opening
+                : write != wrote                ? turning
+                                                : spacing;
+            unasked = std::min(unasked, gap);
+            idle += unasked;
+            cause += gap - unasked;
+        }
+        taken = now + p.bl / 2;
+        unasked = 0;
+        wrote = write;
+    }
+
     void activate(const Request &r) {
         Bank &bank = banks[r.flat];
         note(ACT, r.group, r.bank, r.row, 0);
         bank.row = r.row;
+        bank.opened = now;
+        conflicts += bank.conflict;
+        bank.conflict = false;
         bank.column = now + p.rcd;
         bank.pre = now + p.ras;
         bank.act = now + p.rc;
@@ -227,6 +264,7 @@ private:
         for (Bank &bank : banks)
             bank.act = now + p.rfc;
         next_refresh += p.refi;
+        refreshed = now;
         refreshes++;
         wake = now + 1;
     }

@@ -1,8 +1,11 @@
-// Runs a list of requests through the DRAM model, its queue always full, and returns the commands.
+// Runs a list of requests through the DRAM model, its queue always full, and returns the commands,
+// and what the clocks up to the last transfer went for: those before any request, and the four kinds
+// of waits of `dram.hpp`; then conflicts.
 #include "dram.hpp"
 
 extern "C" int64_t dram_run(const DramParams *params, const uint64_t *indices, const uint8_t *write,
-                            uint64_t count, Dram::Event *events, uint64_t capacity, uint64_t *used) {
+                            uint64_t count, Dram::Event *events, uint64_t capacity, uint64_t *used,
+                            int64_t *spent) {
     Dram dram(*params);
     dram.tracing = true;
     uint64_t next = 0, arrived = 0, reads = 0;
@@ -23,5 +26,8 @@ extern "C" int64_t dram_run(const DramParams *params, const uint64_t *indices, c
     }
     *used = dram.trace.size();
     std::copy_n(dram.trace.begin(), std::min<uint64_t>(capacity, dram.trace.size()), events);
+    const int64_t values[] = {dram.unused(), dram.refreshing, dram.opening, dram.turning, dram.spacing,
+                              dram.conflicts};
+    std::copy(std::begin(values), std::end(values), spent);
     return dram.now;
 }

@@ -27,6 +27,10 @@ struct Taking {   // an instruction left the queue of a unit, counted from 1
     uint64_t cycle, unit;
 };
 
+struct Traffic {  // beats so far: read, of each of the reader's clients, and written
+    uint64_t cycle, read[4], written;
+};
+
 // A memory of the accelerator.
 struct Array {
     const char *name;
@@ -47,6 +51,7 @@ struct Harness {
     bool recording = false;
     std::vector<Transition> transitions;
     std::vector<Taking> takings;
+    std::vector<Traffic> traffic;  // every `PERIOD` cycles, while recording
 #define COUNT(name, member) +1
     uint32_t peaks[0 COUNTERS(COUNT) + 1] = {};  // the most of each counter, while recording
 #undef COUNT
@@ -131,6 +136,10 @@ struct Harness {
         COUNTERS(PEAK)
 #undef PEAK
         (void)peak;
+        if (cycle % PERIOD == 0) {
+            const auto &b = memory.beats_of;
+            traffic.push_back({cycle, {b[0], b[1], b[2], b[3]}, memory.write_beats});
+        }
         uint64_t unit = 0;
 #define TAKER(name, member) if (unit++, top.rootp->member) takings.push_back({cycle, unit});
         TAKERS(TAKER)
@@ -159,7 +168,7 @@ struct Harness {
         return failed() ? -1 : quiet == QUIET;
     }
 
-    static constexpr int PATIENCE = 1000, QUIET = 64;
+    static constexpr int PATIENCE = 1000, QUIET = 64, PERIOD = 256;
 
     bool write(uint32_t address, uint32_t value) {
         top.s_axi_awaddr = address;
@@ -229,7 +238,12 @@ void hr_statistics(Harness *h, uint64_t *out) {
     const auto &m = h->memory;
     const uint64_t values[] = {m.read_beats, m.write_beats, m.read_bursts, m.write_bursts,
                                uint64_t(m.dram.reads), uint64_t(m.dram.writes),
-                               uint64_t(m.dram.activates), uint64_t(m.dram.refreshes)};
+                               uint64_t(m.dram.activates), uint64_t(m.dram.refreshes),
+                               uint64_t(m.dram.conflicts), uint64_t(m.dram.now),
+                               uint64_t(m.dram.unused()), uint64_t(m.dram.refreshing),
+                               uint64_t(m.dram.opening), uint64_t(m.dram.turning),
+                               uint64_t(m.dram.spacing), m.beats_of[0], m.beats_of[1],
+                               m.beats_of[2], m.beats_of[3]};
     std::copy(std::begin(values), std::end(values), out);
 }
 
@@ -237,6 +251,7 @@ void hr_record(Harness *h, int on) {
     h->recording = on;
     h->transitions.clear();
     h->takings.clear();
+    h->traffic.clear();
     std::fill(std::begin(h->peaks), std::end(h->peaks), 0);
 }
 uint64_t hr_transitions(Harness *h, const Transition **out) {
@@ -247,6 +262,11 @@ uint64_t hr_transitions(Harness *h, const Transition **out) {
 uint64_t hr_takings(Harness *h, const Taking **out) {
     *out = h->takings.data();
     return h->takings.size();
+}
+
+uint64_t hr_traffic(Harness *h, const Traffic **out) {
+    *out = h->traffic.data();
+    return h->traffic.size();
 }
 
 // The most that each counter held while recording; returns how many counters there are.

@@ -18,6 +18,8 @@ template <class Top, int BEAT>
 class Memory {
 public:
     Dram dram;
+    static constexpr int IDS = 16;
+    uint64_t beats_of[IDS] = {};                // read beats of each id: of each client of the reader
     uint64_t read_beats = 0, write_beats = 0, read_bursts = 0, write_bursts = 0;
     std::string error;
 
@@ -68,6 +70,7 @@ public:
             top.m_axi_rvalid = 0;
             Burst &burst = slots[offered];
             read_beats++;
+            beats_of[burst.id % IDS]++;
             release(burst);
             if (++burst.sent == burst.beats) {
                 order.erase(std::find(order.begin(), order.end(), offered));
@@ -300,6 +303,8 @@ private:
                 break;
         }
         if (dram.p.ideal) {
+            dram.now++;
+            dram.idle += budget;
             while (!ideal.empty() && ideal.front().cycle <= cycle) {
                 arrive(ideal.front().tag);
                 ideal.pop_front();

@@ -1,59 +1,73 @@
 """What units are at: the nodes of the model's graph that their instructions are for.
 
 A unit takes its instructions in the order in which the sequencer dispatches them, so the nth that
-left its queue is the nth that a run without hardware dispatches.
+left its queue is the nth of :func:`~.work.work_of`.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
-from rtl.spec.isa import Sync, Unit
-from sw_ref.accesses import unit_of
-from sw_ref.checks import Bounds
-from sw_ref.legal import decoded
-from sw_ref.sequencer import Sequencer
+from rtl.spec.isa import Unit
+
+from .work import Stepped, work_of
 
 
-__all__ = ["Stepped", "node_spans"]
+__all__ = ["Span", "Stepped", "node_spans"]
 
 
 @dataclass(frozen=True)
-class Stepped:
-    """A step of a device, and the cycle before which it began."""
+class Span:
+    """A stretch in which a unit is at a node.
 
-    cycle: int
-    tokens: tuple
-    position: int
-    head: bool
+    Attributes
+    ----------
+    unit : :class:`str`
+    node : :class:`str`
+        Name of the node, as the image has it.
+    layer : :class:`int` or None
+        Number of its layer, None outside of layers.
+    start, cycles : :class:`int`
+        First cycle, and how many.
+    bytes : :class:`int`
+        What the unit takes from memory in it, or writes.
+    macs : :class:`int`
+        Products of the model that it adds up.
+    name : :class:`str`
+        The node's name, with the number of its layer.
+    """
+
+    unit: str
+    node: str
+    layer: int | None
+    start: int
+    cycles: int
+    bytes: int
+    macs: int
+    name: str
 
 
-def _dispatched(image, config, step):
-    """Names of the nodes of what each unit gets, in order; None for a Sync, which is no work."""
-    insns = decoded(tuple(image.instructions), config.program_words)
-    sequencer = Sequencer(
-        insns, Bounds(config, image.memory_units, *image.writable), len(step.tokens)
-    )
-    names = {unit.value: [] for unit in Unit}
-    for pc, insn in sequencer.run(step.tokens, step.position, step.head):
-        names[unit_of(insn)].append(None if isinstance(insn, Sync) else image.node(pc))
-    return names
-
-
-def _runs(names, cycles):
-    """Yield (name, first cycle, cycle of what comes next) of instructions that are for one node."""
+def _runs(work, cycles):
+    """Yield (first cycle, cycle of what comes next, work) of instructions that are for one node."""
     start = 0
     for n in range(1, len(cycles) + 1):
-        if n == len(cycles) or names[n] != names[start]:
-            if names[start] is not None:
-                yield names[start], cycles[start], cycles[n] if n < len(cycles) else None
+        if n == len(cycles) or not _same(work[start], work[n]):
+            if work[start] is not None:
+                yield cycles[start], cycles[n] if n < len(cycles) else None, work[start:n]
             start = n
 
 
+def _same(one, other):
+    if one is None or other is None:
+        return one is other
+    return (one.node, one.layer) == (other.node, other.layer)
+
+
 def node_spans(image, config, steps, takings, transitions, end):
-    """Yield (unit, node, first cycle, cycles) of what units were at.
+    """Yield a :class:`Span` for each stretch in which a unit is at a node.
 
     Parameters
     ----------
-    steps : list of :class:`Stepped`
+    steps : list of :class:`~.work.Stepped`
     takings : sequence of (cycle, unit)
         When an instruction left the unit's queue, as :class:`~rtl.spec.isa.Unit` numbers it.
     transitions : sequence of (cycle, bits)
@@ -63,8 +77,9 @@ def node_spans(image, config, steps, takings, transitions, end):
     """
     if image is None or not image.nodes:
         return
+    falls = {unit: _falls(transitions, unit.value, end) for unit in Unit}
     for step, until in zip(steps, [*(s.cycle for s in steps[1:]), end]):
-        names = _dispatched(image, config, step)
+        work = work_of(image, config, step)
         for unit in Unit:
             number = unit.value
             cycles = [
@@ -72,14 +87,25 @@ def node_spans(image, config, steps, takings, transitions, end):
                 for cycle, who in takings
                 if who == number and step.cycle <= cycle < until
             ]
-            falls = _falls(transitions, number, end)
             # A step that was interrupted took fewer.
-            for name, first, after in _runs(names[number][: len(cycles)], cycles):
-                last = max(
-                    (fall for fall in falls if first < fall <= (after or until)),
-                    default=after or until,
+            for first, after, done in _runs(work[number][: len(cycles)], cycles):
+                last, its = _last(falls[unit], first, after or until), done[0]
+                yield Span(
+                    unit=unit.name.lower(),
+                    node=its.node,
+                    layer=its.layer,
+                    start=first,
+                    cycles=last - first,
+                    bytes=sum(each.bytes for each in done),
+                    macs=sum(each.macs for each in done),
+                    name=its.name,
                 )
-                yield unit.name.lower(), name, first, last - first
+
+
+def _last(falls, first, limit):
+    """The last fall after `first` up to `limit`; `limit` if there is none."""
+    at = bisect_right(falls, limit)
+    return falls[at - 1] if at and falls[at - 1] > first else limit
 
 
 def _falls(transitions, number, end):

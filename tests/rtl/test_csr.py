@@ -3,6 +3,8 @@ import pytest
 from rtl.spec import csr
 from rtl.spec.csr import (
     BEST,
+    COUNTER_PLACES,
+    COUNTERS,
     EVENT_COUNTERS,
     IDENTITY,
     REGISTER_ADDRESS_BITS,
@@ -43,6 +45,17 @@ def test_counters():
     assert all(
         (REGISTERS[name].access, REGISTERS[name].count) == ("r", 1) for name in EVENT_COUNTERS
     )
+
+
+def test_counters_of_cycles():
+    """Each has a place of its own in COUNTER, and each kind of a unit is of one that is busy."""
+    assert list(COUNTERS.values()) == list(range(len(COUNTERS)))
+    assert len(COUNTERS) <= COUNTER_PLACES == REGISTERS["COUNTER"].count
+    units = {name.partition("_")[0] for name in COUNTERS if not name.endswith("_beats")}
+    assert {f"{unit}_busy" for unit in units} <= set(COUNTERS)
+    rows = list(csr.counters_markdown())[2:]
+    assert [row.split("`")[1] for row in rows] == list(COUNTERS)
+    assert all(row.count("|") == 5 for row in rows)
 
 
 def test_identity():

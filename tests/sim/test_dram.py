@@ -1,12 +1,15 @@
 """The DRAM model keeps its timing, and reaches the efficiency that Ramulator 2.1 gives."""
 
 import ctypes
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from rtl.spec import config
 from rtl.spec.dram import DRAMS, get
 from sim.fpga.build import dram_library
+from sim.fpga.ceiling import SPENT, ceiling
 from sim.fpga.dram_params import c_struct
 
 from .dram_checker import ACT, PRE, RD, WR, violations
@@ -15,10 +18,16 @@ from .dram_checker import ACT, PRE, RD, WR, violations
 pytestmark = pytest.mark.seconds(1)
 
 COUNT = 40_000
+WAITS = ("idle", "refreshing", "opening", "turning", "spacing")
 
 
 def simulate(dram, indices, write=None):
     """Run bursts through the model; returns its cycles, and its commands as tuples."""
+    return run(dram, indices, write)[:2]
+
+
+def run(dram, indices, write=None):
+    """Cycles of the model, its commands, and what its clocks went for by name."""
     lib = ctypes.CDLL(str(dram_library()))
     lib.dram_run.restype = ctypes.c_int64
     indices = np.ascontiguousarray(indices, np.uint64)
@@ -41,9 +50,11 @@ def simulate(dram, indices, write=None):
         trace.ctypes.data_as(ctypes.c_void_p),
         ctypes.c_uint64(len(trace)),
         ctypes.byref(used),
+        spent := (ctypes.c_int64 * SPENT)(),
     )
     assert cycles > 0 and used.value <= len(trace)
-    return cycles, [tuple(int(x) for x in row) for row in trace[: used.value]]
+    commands = [tuple(int(x) for x in row) for row in trace[: used.value]]
+    return cycles, commands, dict(zip((*WAITS, "conflicts"), spent))
 
 
 def pattern(dram, size):
@@ -112,3 +123,35 @@ def test_checker_finds_violations():
         bad = list(good)
         bad[index] = (earlier, *good[index][1:])
         assert list(violations(dram, bad)), f"command {index} a cycle early must be found"
+
+
+@pytest.mark.parametrize("name", [name for name in DRAMS if name != "ideal"])
+@pytest.mark.parametrize(
+    "scattered, writes, most", [(False, 0, "refreshing"), (True, 0, "opening"), (False, 0.5, None)]
+)
+def test_where_clocks_go(name, scattered, writes, most):
+    """Each clock up to the last transfer has one reason; of those lost, most have the reason that
+    the pattern gives."""
+    dram = get(name)
+    indices = pattern(dram, dram.burst_bytes if scattered else None)[: COUNT // 4]
+    write = np.random.default_rng(1).random(len(indices)) < writes
+    _, commands, spent = run(dram, indices, write)
+    last = max(cycle for cycle, command, *_ in commands if command in (RD, WR))
+    waits = sum(spent[each] for each in WAITS[1:])  # there is always a request
+    assert len(indices) * dram.bl // 2 + waits == last + dram.bl // 2
+    assert (spent["turning"] > last // 500) == (writes > 0)
+    slow = scattered and name in ("ddr3-240-x16", "sdr-50-x16")  # whose rows open in time
+    if most and not slow:
+        assert max(WAITS[1:], key=spent.get) == most, spent
+    assert spent["conflicts"] <= sum(command == PRE for _, command, *_ in commands)
+    assert (spent["conflicts"] > len(indices) // 20) == scattered
+
+
+@pytest.mark.parametrize("name, share", [("small", 97.4), ("wide", 95.05)])
+def test_ceiling(name, share):
+    """What a sequential stream gets; not more than the port takes, and all of an ideal memory."""
+    its = config.get(name)
+    assert 100 * ceiling(its) == pytest.approx(share, abs=0.5)
+    slow = replace(its, clock_mhz=its.clock_mhz / 2)
+    assert ceiling(slow) == pytest.approx(0.5)
+    assert ceiling(replace(its, dram="ideal")) == 1

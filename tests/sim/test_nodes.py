@@ -10,6 +10,7 @@ from rtl.spec.config import get
 from rtl.spec.isa import Halt, Load, Loop, Scalar, Sync, Unit, Vector
 from sim.fpga.device import SimDevice
 from sim.fpga.nodes import Stepped, node_spans
+from sim.fpga.traffic import CLIENTS
 from sim.models.toy import toy_model
 
 
@@ -27,6 +28,7 @@ IMAGE = SimpleNamespace(
     instructions=[insn.encode() for insn in PROGRAM],
     memory_units=9,
     writable=(9, 9),
+    memory=None,
     nodes=True,
     node=lambda pc: "gain" if pc < 4 else "norm",
 )
@@ -56,7 +58,8 @@ TRANSITIONS = [
 
 
 def spans(steps, takings=TAKINGS, end=50, image=IMAGE):
-    return list(node_spans(image, get("small"), steps, takings, TRANSITIONS, end))
+    found = node_spans(image, get("small"), steps, takings, TRANSITIONS, end)
+    return [(its.unit, its.node, its.start, its.cycles) for its in found]
 
 
 def test_spans():
@@ -99,15 +102,23 @@ def test_timeline_of_a_model(tmp_path):
     tracks = {e["args"]["name"]: e["tid"] for e in events if e["name"] == "thread_name"}
     spans = [e for e in events if e["ph"] == "X" and e["tid"] == tracks["linear: nodes"]]
     spans.sort(key=lambda e: e["ts"])
-    layer = [
-        "layer / attention / kv",
-        "layer / attention / q",
-        "layer / attention / o",
-        *(f"layer / ffn / gate, up {n}" for n in range(3)),
-        "layer / ffn / down",
+    layers = [
+        f"layer {n} / {node}"
+        for n in range(2)
+        for node in (
+            "attention / kv",
+            "attention / q",
+            "attention / o",
+            *(f"ffn / gate, up {n}" for n in range(3)),
+            "ffn / down",
+        )
     ]
-    assert [e["name"] for e in spans] == ["embedding", *2 * layer, "embedding", *2 * layer, "head"]
+    assert [e["name"] for e in spans] == ["embedding", *layers, "embedding", *layers, "head"]
     assert all(a["ts"] + a["dur"] <= b["ts"] for a, b in zip(spans, spans[1:]))
-    assert "layer / ffn / silu 2" in {
+    assert {"layer 0 / ffn / silu 2", "layer 1 / ffn / silu 2"} < {
         e["name"] for e in events if e.get("tid") == tracks["vector: nodes"]
     }
+    points = [e for e in events if e["ph"] == "C"]
+    assert {*points[0]["args"]} == {*CLIENTS}
+    # What the points say together is what memory read and wrote, but for the last ones.
+    assert any(e["args"]["weights"] > 0 for e in points)

@@ -5,6 +5,7 @@ import pytest
 
 from host.errors import UserError
 from sim import timeline
+from sim.fpga.nodes import Span
 
 
 def test_full_disk(tmp_path, monkeypatch):
@@ -33,7 +34,10 @@ def test_nodes_have_tracks(tmp_path):
         [(0, 0b1000), (9, 0)],
         10,
         clock_mhz=100,
-        nodes=[("linear", "layer / q", 2, 5), ("vector", "norm", 3, 1)],
+        nodes=[
+            Span("linear", "layer / q", 3, 2, 5, 64, 0, "layer 3 / q"),
+            Span("vector", "norm", None, 3, 1, 0, 0, "norm"),
+        ],
     )
     events = json.loads(path.read_text())["traceEvents"]
     tracks = {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
@@ -42,6 +46,6 @@ def test_nodes_have_tracks(tmp_path):
     }
     assert spans == {
         ("linear", "linear"): (0, 9),
-        ("linear: nodes", "layer / q"): (2, 5),
+        ("linear: nodes", "layer 3 / q"): (2, 5),
         ("vector: nodes", "norm"): (3, 1),
     }

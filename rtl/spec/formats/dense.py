@@ -85,9 +85,11 @@ class Dense(Format):
         """Elements along K of a step."""
         return GROUP // self.steps_per_group
 
-    def cycles(self, groups):
-        """Cycles of a core that takes the steps of a tile whole, one after the other."""
-        return groups * self.steps_per_group - (groups // self.gear if self.aside else 0)
+    def cycles(self, groups, aside=True):
+        """Steps of a tile that a core takes one after the other; `aside`: hardware has what takes
+        the others beside them."""
+        beside = groups // self.gear if aside and self.aside else 0
+        return groups * self.steps_per_group - beside
 
     @property
     def scale_run(self):

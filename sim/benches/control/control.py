@@ -1,5 +1,6 @@
 """Control: starts, resets that wait for memory, priority of faults, and counters."""
 
+from dataclasses import replace
 from itertools import product
 
 import cocotb
@@ -8,15 +9,18 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from rtl.control.control import UNITS_BITS, Control, FaultReport
 from rtl.spec.config import get
-from rtl.spec.csr import BEST, EVENT_COUNTERS, REGISTERS, TOKENS, FaultCode
+from rtl.spec.csr import BEST, COUNTERS, EVENT_COUNTERS, REGISTERS, TOKENS, FaultCode
 from rtl.spec.isa import Source
 from rtl.spec.limits import PC_BITS, ROW_BITS
 from rtl.spec.payloads import Logit
-from sim.harness.bench import cycles, get_port, rng, start, to_bits
+from sim.harness.bench import case, cycles, get_port, rng, start, to_bits
 
 
 FAULTS = 3
-CASES = {"small": lambda: Control(get("small"), FAULTS)}
+CASES = {
+    "small": lambda: Control(get("small"), FAULTS),
+    "counters": lambda: Control(replace(get("small"), counters=True), FAULTS),
+}
 START, RESET = 1, 2
 BUSY, DONE, FAULT = 1, 2, 4
 SETTLE = 4  # cycles after `stop` in which memory may be idle with a request on its way to it
@@ -283,17 +287,21 @@ async def counts(dut):
     """
     host, random = await Host.begin(dut), rng()
     wires = {name: getattr(dut, event) for name, event in EVENT_COUNTERS.items()}
+    counted = len(COUNTERS) if case() == "counters" else 0
     for _ in range(2):
         want = {name: int(cocotb.plusargs.get(name, 0)) for name in (*EVENT_COUNTERS, "CYCLES")}
-        running = False
+        counters, running = [0] * REGISTERS["COUNTER"].count, False
 
         async def events():
             nonlocal running
             while True:
                 for wire in wires.values():
                     wire.value = random.getrandbits(1)
+                dut.events.value = random.getrandbits(len(COUNTERS))
                 await FallingEdge(dut.clk)
                 if running:
+                    for n in range(counted):
+                        counters[n] += int(dut.events.value) >> n & 1
                     for name, wire in wires.items():
                         want[name] += int(wire.value)
                     want["CYCLES"] += 1
@@ -315,4 +323,6 @@ async def counts(dut):
         assert await host.get("CYCLES", 1) == want["CYCLES"] >> 32
         want = {name: count % (1 << 32) for name, count in want.items()}
         assert {name: await host.get(name) for name in want} == want
+        assert await host.get("COUNTERS") == counted
+        assert [await host.get("COUNTER", n) for n in range(len(counters))] == counters
         task.cancel()

@@ -68,8 +68,10 @@ async def write_and_read(dut, host, flip):
 
 
 @cocotb.test()
-async def window(dut):
+@cocotb.parametrize(name=list(WINDOWS))
+async def window(dut, name):
     host = await begin(dut, False)
+    index_port, word_port = (getattr(dut, f"{name.lower()}_{part}") for part in ("index", "word"))
 
     def word(index):
         return 0x9E37_79B1 * (index + 1) & 0xFFFFFFFF
@@ -78,13 +80,13 @@ async def window(dut):
         index = 0
         while True:
             await cycles(dut)
-            dut.best_word.value = word(index)
-            index = int(dut.best_index.value)
+            word_port.value = word(index)
+            index = int(index_port.value)
 
     cocotb.start_soon(answer())
-    best = REGISTERS["BEST"]
-    for n in (0, 1, 77, *range(2, 20), best.count - 1):
-        assert await host.read_dword(best.address + 4 * n) == word(n)
+    register = REGISTERS[name]
+    for n in (0, 1, register.count // 2 + 13, *range(2, 20), register.count - 1):
+        assert await host.read_dword(register.address + 4 * n) == word(n)
 
 
 @cocotb.test()

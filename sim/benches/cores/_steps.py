@@ -48,7 +48,7 @@ def settle(config, step):
     step["index"] &= sum((1 << used) - 1 << 128 * lane for lane in lanes)
     if fmt not in SIX:  # they pass as they come
         step["high"] = 0
-    if config.ternary and not (fmt == TERNARY and step["fifth"]):
+    if config.aside and not (fmt == TERNARY and step["fifth"]):
         step |= {"fifth": 0, "place": 0, "trits": 0}
     if fmt == U3:
         step["codes"] &= sum((1 << 96) - 1 << 128 * lane for lane in lanes)
@@ -89,7 +89,7 @@ class StepMatrix(Matrix):
             scale=[1] * self.config.scaled_rows,
             centre=[0] * self.config.scaled_rows,
         )
-        if self.config.ternary:
+        if self.config.aside:
             blank |= {"fifth": 0, "place": 0, "trits": 0}
         return blank | {k: v if isinstance(v, list) else int(v) for k, v in values.items()}
 
@@ -128,7 +128,7 @@ class StepMatrix(Matrix):
     def _own_groups(self):
         """Groups that have a step of their own, and what comes with it of the fifth one of their
         run: its group, or None."""
-        if self.fmt != TERNARY:
+        if self.fmt != TERNARY or not self.config.aside:
             return [(g, None) for g in range(self.groups)]
         whole = self.groups // 5 * 5
         return [

@@ -123,7 +123,7 @@ def tile(config, native, gen, fmt, steps, extreme):
                 }
             )
             rows, fifth = slice(size * n), 0
-            if config.ternary:
+            if config.aside:
                 width = fifth_rows(config, native)
                 parts = draw(-(2**10), 2**10, config.columns, width)
                 left = draw(-1, 16, config.columns) if FORMATS[fmt].aside else shift * 0 - 1

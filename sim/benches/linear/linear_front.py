@@ -33,6 +33,9 @@ def config(name, beat_bits, columns, core, **changes):
 
 
 S8 = WeightFormat.S8
+PLAIN = "U4", "S8", "TERNARY"
+SKIPPED = "TERNARY", "SPARSE4", "SPARSE8"
+PLANES = "U1", "U2", "U3", "TERNARY"
 FILES = "U4", "S8", "U5", "S6", "FP4", "FP4_16", "IQ4"
 
 CONFIGS = {
@@ -48,6 +51,15 @@ CONFIGS = {
     "files-lut": config("files-lut", 128, 1, "lut", formats=(*FILES, "U1", "TERNARY")),
     "files-dspchain": config("files-dspchain", 256, 2, "dspchain", formats=(*FILES, "SPARSE4")),
     "books": config("books", 512, 1, "dspchain", formats=("S8", "FP4", "FP4_16", "IQ4")),
+    "half": config("half", 64, 2, "systolic", formats=(*FILES, "TERNARY", "SPARSE4", "SPARSE8")),
+    "half-lut": config("half-lut", 64, 1, "lut", formats=(*FILES, *PLANES, "SPARSE4")),
+    "half-dspchain": config("half-dspchain", 64, 2, "dspchain", formats=(*FILES, *SKIPPED)),
+    "quarter-dspchain": config("quarter-dspchain", 32, 1, "dspchain", formats=(*PLAIN, "SPARSE4")),
+    "eighth-dspchain": config("eighth-dspchain", 16, 1, "dspchain"),
+    "quarter": config("quarter", 32, 3, "systolic", formats=(*PLAIN, "S6")),
+    "quarter-lut": config("quarter-lut", 32, 1, "lut", formats=(*PLAIN, "U3")),
+    "eighth": config("eighth", 16, 1, "systolic", formats=PLAIN),
+    "eighth-lut": config("eighth-lut", 16, 2, "lut", formats=(*PLAIN, "U1", "U2")),
     "patterns": config(
         "patterns", 128, 2, "dspchain", formats=("S8", "SPARSE4"), patterns=("4:16", "2:4")
     ),
@@ -74,7 +86,7 @@ def sources(dut, config, gap):
 
 def sinks(dut, config, stall):
     return [
-        Sink(dut, name, layouts(config)[name], stall=stall)
+        Sink(dut, name, layouts(config)[name], stall=stall, limit=10000 * config.parts)
         for name in ("accs", "row_scales", "embed")
     ]
 
@@ -177,15 +189,15 @@ async def one_beat_per_cycle(dut):
     commands = await begin(dut, config, gen, groups)
     latency = LinearPipeline(config).latency
     for fmt, its in [(fmt, FORMATS[fmt]) for fmt in config.weight_formats]:
-        if its.sparse or its.gear and not its.aside or its.step_format != fmt:
+        if its.sparse or its.gear and not (its.aside and config.aside) or its.step_format != fmt:
             continue
         if fmt not in LinearPipeline(config).core.native:  # it takes a cycle for each slice
             continue
         matrix = Matrix.random(config, gen, fmt, 3 * config.block_rows, groups)
         sending = cocotb.start_soon(commands.send(command(matrix)))
         await cycles(dut)  # it waits for its descriptor
-        ends, seen, slices = [], [], its.step_rows
-        later = latency + (TRITS if its.aside else 0)
+        ends, seen, slices, parts = [], [], its.step_rows, config.parts
+        later = latency + (TRITS if fmt == WeightFormat.TERNARY else 0)
         for n, beat in enumerate(matrix.beats + [None] * (later + slices)):
             get_port(dut, "beats.valid").value = beat is not None
             get_port(dut, "beats.payload").value = beat or 0
@@ -194,15 +206,16 @@ async def one_beat_per_cycle(dut):
             if get_port(dut, "accs.valid").value:
                 seen.append(n)
             await cycles(dut)
-        # Where the tiles end: (step of the block) to (beat of the block).
-        steps = its.cycles(groups)
-        block = its.block_beats(groups, config.beat_bytes)
+        # Where the tiles end: (step of the block) to (word of the block), and to its last beat.
+        steps = its.cycles(groups, config.aside)
+        block = its.block_beats(groups, config.word_bytes)
         for b in range(3):
             for t in range(its.tiles):
                 n = (t + 1) * steps - 1
                 high = 1 + n // its.high_run if its.high_run else 0
                 scales = 1 + n // its.scale_run if its.scale_run else 0
-                ends.append(config.unit_beats + b * block + 1 + n + scales + high)
+                word = config.unit_words + b * block + 1 + n + scales + high
+                ends.append((word + 1) * parts - 1)
         await sending
         assert seen == [n + later + k for n in ends for k in range(slices)], fmt
 
@@ -210,15 +223,19 @@ async def one_beat_per_cycle(dut):
 def core_cycles(core, matrix):
     """Cycles that the core needs for the steps of a matrix."""
     fmt, its, whole = matrix.fmt, FORMATS[matrix.fmt], matrix.fmt in core.native
+    count, config = 0, matrix.config
     if not its.sparse:
         tiles = len(matrix.tiles(matrix.codes)) // its.step_rows
         twice = GROUP // FORMATS[its.step_format].elements // its.steps_per_group
-        return tiles * its.cycles(matrix.groups) * twice * (1 if whole else its.step_rows)
-    count, size = 0, matrix.config.beat_bytes
-    packed = b"".join(beat.to_bytes(size, "little") for beat in matrix.body)
+        steps = its.cycles(matrix.groups, config.aside) * twice * config.parts
+        return tiles * steps * (1 if whole else its.step_rows)
+    size = config.word_bytes
+    packed = b"".join(beat.to_bytes(config.beat_bytes, "little") for beat in matrix.body)
     for _, _, mode, _ in its.walk(packed, matrix.rows, matrix.groups, size):
         if mode is not None:
-            count += its.code_beats(mode) * core.passes(fmt, mode) if whole else BLOCK
+            count += (
+                its.code_beats(mode) * core.passes(fmt, mode) if whole else BLOCK * config.parts
+            )
     return count
 
 

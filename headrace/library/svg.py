@@ -1,0 +1,56 @@
+"""Parts of plots as plain SVG."""
+
+from collections.abc import Iterable
+from xml.sax.saxutils import escape
+
+
+__all__ = ["FONT", "GRID", "INK", "PAPER", "SOFT", "STROKES", "card", "stroke", "text"]
+
+
+FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+INK, SOFT, GRID, PAPER = (
+    "#1f2937",
+    "#4b5563",
+    "#d8dee6",
+    "#fcfcfd",
+)  # a light card, in dark mode too
+# Colours that people who see few of them can tell apart (Okabe and Ito), and dashes.
+STROKES = [
+    ("#0072b2", ""),
+    ("#56b4e9", "6 3"),
+    ("#d55e00", ""),
+    ("#e69f00", "6 3"),
+    ("#4b5563", "2 3"),
+    ("#009e73", "8 2 2 2"),
+]
+
+
+def text(x, y, what, *, size=12, anchor="middle", colour=SOFT, extra=""):
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
+        f'fill="{colour}"{extra}>'
+        f"{escape(what)}</text>"
+    )
+
+
+def stroke(style):
+    colour, dashes = style
+    return f'stroke="{colour}" stroke-width="2"' + (
+        f' stroke-dasharray="{dashes}"' if dashes else ""
+    )
+
+
+def card(width: float, height: float, title: str, what: str, parts: Iterable[str]) -> str:
+    """Text of a figure on a light card: its title, and at the right what it shows."""
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+            f'font-family="{FONT}">',
+            f"<title>{escape(title)}</title>",
+            f'<rect width="{width}" height="{height}" rx="10" fill="{PAPER}"/>',
+            text(16, 26, title, size=15, anchor="start", colour=INK, extra=' font-weight="600"'),
+            text(width - 16, 26, what, anchor="end"),
+            *parts,
+            "</svg>\n",
+        ]
+    )
