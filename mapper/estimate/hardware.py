@@ -13,13 +13,12 @@ from rtl.attention.products import sum_latency
 from rtl.attention.unit import PHASES_AHEAD
 from rtl.attention.window import WindowStart
 from rtl.cores import create
-from rtl.fp.add import FpAdd
 from rtl.linear.pipeline import LinearPipeline
 from rtl.linear.row_scale import RowScaler
 from rtl.spec.config import Config
 from rtl.vector.lane import Lane
 from rtl.vector.quantizer import Quantizer
-from rtl.vector.reduce import PARTIAL_SUMS
+from rtl.vector.reduce import PARTIAL_SUMS, Reduce
 
 
 __all__ = ["Hardware", "hardware"]
@@ -45,19 +44,10 @@ def _found(config: Config) -> dict:
 def _of_components(config: Config) -> dict:
     pipeline, quantizer = LinearPipeline(config), Quantizer(config)
     core = create(config)
-    folds = PARTIAL_SUMS.bit_length()
     return {
-        # MemoryReader, Splitter
-        "depths": [
-            {
-                top.WEIGHTS: config.prefetch_beats,
-                top.KV: top.KV_BEATS,
-                top.LOAD: top.LOAD_BEATS,
-                top.FETCH: top.FETCH_BEATS,
-            }[client]
-            for client in top.CLIENTS
-        ],
-        "request": 6,
+        # MemoryReader, Bursts
+        "depths": top.reader_depths(config),
+        "request": 4,
         "split": 2,
         "grant": 3,
         "deliver": 3,
@@ -75,17 +65,15 @@ def _of_components(config: Config) -> dict:
         "halt": 6,
         "queue_depths": {unit.value: depth for unit, depth in top.QUEUE_DEPTHS.items()},
         "queue": 3,
-        "next_insn": 2,
+        "next_insn": 3,
         "sync": 1,
         "after_sync": 2,
         "given": 2,
         # VectorUnit
-        "sum": 3 + Lane.SUM_LATENCY,
-        "simple": 3 + Lane.SIMPLE_LATENCY,
-        "dot": 5
-        + folds * FpAdd.LATENCY
-        + PARTIAL_SUMS // config.lanes
-        + (config.lanes - 1).bit_length(),
+        "first_result": 4 + Lane.LATENCY,
+        "last_result": 3 + Lane.LATENCY,
+        "dot": 5 + Reduce(config.lanes).latency,
+        "slots": PARTIAL_SUMS // config.lanes,
         "quantizer": quantizer.latency,
         # LinearUnit
         "pipeline": pipeline.latency,

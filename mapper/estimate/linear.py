@@ -81,7 +81,7 @@ class LinearTime:
         left, tiles, per_beat = work.beats, 0.0, work.cycles / work.beats
         # Two lines may wait for the port; the first is half complete, in the mean.
         slack = 1.5 * (config.lanes if insn.column == 0 else config.rows)
-        ended, _ = self.port.stalls(self.ended, 0)
+        ended, _ = self.port.stalls(self.ended, 0, config.lanes)
         while left:
             count = min(left, MAX_BURST_BEATS)
             yield from self.beats.take(count, per_beat)
@@ -93,7 +93,7 @@ class LinearTime:
             else:
                 cycles = (tiles - before) * results
             # Then the back stands still while the vector unit writes.
-            ended, blocked = self.port.stalls(ended, slack)
+            ended, blocked = self.port.stalls(ended, slack, config.lanes)
             back = max(back + cycles + blocked, clock.now + latency + min(results, cycles))
             # Finished tiles wait before the back, so many at most.
             yield clock.until(back - latency - hardware.tiles_held * results)

@@ -53,7 +53,10 @@ def dispatched(image: Image, config: Config, hardware: Hardware, tokens, positio
     insns = decoded(tuple(image.instructions), config.program_words)
     sequencer = Sequencer(insns, bounds, len(tokens))
     for pc, insn in sequencer.run(tokens, position, head, passed=passed):
-        found.append(Dispatched(pc, insn, cycles + hardware.dispatch, sequencer.rounds))
+        # The registers that it names are read one a cycle.
+        added = sum(bool(getattr(insns[pc], name)) for name in insn.relative.values())
+        cycles += hardware.dispatch + added
+        found.append(Dispatched(pc, insn, cycles, sequencer.rounds))
         cycles = 0
     return found
 

@@ -15,18 +15,20 @@ __all__ = ["VectorTime", "vector_cycles"]
 def vector_cycles(insn: Vector, config: Config, hardware: Hardware) -> int:
     """Cycles from a Vector to when the next instruction may be taken.
 
-    A line a cycle, then the pipeline; DOT folds its partial sums after each repetition.
+    A line a cycle, and no sooner than the first result; DOT folds its partial sums after each
+    repetition.
     """
-    lines = insn.outer * (insn.inner // config.lanes)
+    inner = insn.inner // config.lanes
+    lines = insn.outer * inner
     if not lines:
         return 2
     if insn.func == Func.DOT:
-        return lines + 1 + insn.outer * hardware.dot
-    return lines + (hardware.sum if insn.func.value < Func.DOT.value else hardware.simple)
+        return lines + 1 + insn.outer * (hardware.dot + max(hardware.slots - inner, 0))
+    return max(lines + 1, hardware.first_result)
 
 
 class VectorTime:
-    """The vector unit: takes an instruction when the one before is done.
+    """The vector unit: takes an instruction when it has read all lines of the one before.
 
     Attributes
     ----------
@@ -44,16 +46,18 @@ class VectorTime:
     def execute(self, insn: Insn) -> Process:
         """Take an instruction, and wait until the next may be taken."""
         if isinstance(insn, Vector):
-            cycles = vector_cycles(insn, self.config, self.hardware)
-            if insn.func != Func.DOT:
-                # The last line can be read as soon as the next instruction begins.
-                lines = insn.outer * (insn.inner // self.config.lanes)
-                self.port.reserve(self.clock.now + cycles - 2 - lines, lines)
+            cycles, begin = vector_cycles(insn, self.config, self.hardware), self.clock.now
+            lines = insn.outer * (insn.inner // self.config.lanes)
+            if insn.func != Func.DOT and lines:
+                last = lines + self.hardware.last_result
+                # The last line can be read as soon as the unit is not busy.
+                self.port.reserve(begin + last - 2 - lines, lines)
+                self.idle_at = begin + last
             yield cycles
         else:
             assert isinstance(insn, Quant)
             yield from self._quantize(insn)
-        self.idle_at = self.clock.now
+        self.idle_at = max(self.idle_at, self.clock.now)
 
     def _quantize(self, insn: Quant) -> Process:
         """Lines enter one a cycle while the buffer, of two heads, has room; a group leaves once its
