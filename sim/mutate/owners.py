@@ -79,6 +79,7 @@ OWNERS = {
     "fetch": _owner("control/fetch"),
     "fp_add": _owner("fp/add fp/format"),
     "fp_mul": _owner("fp/mul"),
+    "fifths": _owner("linear/fifths"),
     "from_int": _owner("fp/from_int"),
     "group_scale": _owner("linear/group_scale"),
     "linear_front": _owner(

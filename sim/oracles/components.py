@@ -42,6 +42,7 @@ COMPUTES = {
     "rtl/cores/tabled.py": ("lut", ["linear.PRODUCTS"]),
     "rtl/cores/dsp.py": ("dsp_cell", ["linear.PRODUCTS"]),
     "rtl/linear/activations.py": ("activations", ["linear.ALIGNMENT", "linear.PRODUCTS"]),
+    "rtl/linear/fifths.py": ("fifths", ["linear.PRODUCTS"]),
     "rtl/linear/group_scale.py": ("group_scale", ["linear.GROUP_SUMS"]),
     "rtl/linear/row_scale.py": ("row_scale", ["linear.ROW_SCALE"]),
     "rtl/linear/embed.py": ("embed", ["linear.WEIGHTS"]),

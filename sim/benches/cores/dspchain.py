@@ -23,7 +23,8 @@ VARIANTS = {
         ECP5,
     ),
     "half": (replace(SMALL, beat_bits=64, columns=2, formats=("U4", *SIX, *SKIPPED)), ECP5),
-    "dsp48e2": (replace(SMALL, beat_bits=256, columns=2), DSP48E2),
+    "lanes": (replace(SMALL, beat_bits=512, patterns=("2:16", "4:16", "8:16")), ECP5),
+    "dsp48e2": (replace(SMALL, beat_bits=256, patterns=("8:16",)), DSP48E2),
 }
 CASES = {
     name: lambda config=config, packing=packing: DspChainCore(config, packing)

@@ -136,7 +136,7 @@ def least_cycles(matrix):
     groups, blocks = matrix.groups, -(-matrix.rows // matrix.config.block_rows)
     parts = matrix.config.parts
     total = len(matrix.beats) + (matrix.fmt in SPARSE and parts == 1)
-    if matrix.fmt == WeightFormat.TERNARY:
+    if matrix.fmt == WeightFormat.TERNARY and not matrix.config.aside:
         total += 2 * blocks * (groups // 5)
     if matrix.fmt == WeightFormat.IQ4:
         total += 4 * blocks * groups  # a step more of each beat
