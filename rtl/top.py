@@ -99,7 +99,7 @@ class Accelerator(wiring.Component):
         tokens = TokenCounters(len(Unit))
         bits = {unit: queue_bits(unit) for unit in Unit}
         store = InstructionStore([QUEUE_DEPTHS[unit] for unit in Unit], max(bits.values()))
-        queues = {unit: UnitQueue(bits[unit]) for unit in Unit}
+        queues = {unit: UnitQueue(bits[unit], beside=unit == Unit.LINEAR) for unit in Unit}
         reader = MemoryReader(config, reader_depths(config))
         writer = MemoryWriter(config)
         memory = VectorMemory(config, writers=4)
@@ -225,17 +225,7 @@ class Accelerator(wiring.Component):
         """Give units their instructions, and tell queues what is complete."""
         for unit, queue in queues.items():
             wiring.connect(core, queue.o, units[unit].insn)
-            core.d.comb += queue.done.eq(self.done(core, units[unit]))
-
-    def done(self, core, unit):
-        """Whether a unit has completed an instruction. Those that execute one at a time are not
-        busy anymore, and take the next one in this cycle at the earliest.
-        """
-        if isinstance(unit, LinearUnit):
-            return unit.done
-        was_busy = Signal()
-        core.d.sync += was_busy.eq(unit.busy)
-        return was_busy & ~unit.busy
+            core.d.comb += queue.done.eq(units[unit].done if queue.beside else ~units[unit].busy)
 
     def connect_units(self, core, units, fetch, reader, writer, memory):
         """Connect units with DRAM, with the vector memory and with each other."""

@@ -32,6 +32,9 @@ class UnitQueue(wiring.Component):
     ----------
     bits : :class:`int`
         Lowest bits of an instruction that the unit reads. The others are 0.
+    beside : :class:`bool`
+        The unit tells of each instruction that it completes. False: it only tells when it is not
+        busy, so a Sync that gives waits at the head, too.
 
     Members
     -------
@@ -41,7 +44,7 @@ class UnitQueue(wiring.Component):
         Instructions for the unit.
     done : :py:`In(1)`
         The unit has completed an instruction, the first of those that it took and did not complete
-        yet.
+        yet; or, without `beside`, it is not busy.
     tokens : :py:`Out(TokenPort())`
         Token counters.
     stop : :py:`In(1)`
@@ -54,13 +57,13 @@ class UnitQueue(wiring.Component):
         Index in the program of the instruction that the unit took last.
     """
 
-    def __init__(self, bits=WORD_BITS):
+    def __init__(self, bits=WORD_BITS, *, beside=True):
         if not isinstance(bits, int) or not Sync.layout.size <= bits <= WORD_BITS:
             raise ValueError(
                 f"Bits of an instruction must be from {Sync.layout.size} to {WORD_BITS}, "
                 f"not {bits!r}"
             )
-        self.bits = bits
+        self.bits, self.beside = bits, beside
         super().__init__(
             {
                 "i": In(stream.Signature(Dispatched)),
@@ -94,16 +97,19 @@ class UnitQueue(wiring.Component):
                 word.eq(following.word),
                 pc.eq(following.pc),
                 is_sync.eq(next_sync.op == Op.SYNC),
-                takes.eq(next_sync.take != 0),
+                takes.eq((next_sync.take != 0) | (not self.beside)),
             ]
 
         # Instructions that the unit has not completed: all, and those before the token that is due.
         left, before = Signal(range(AHEAD + 1)), Signal(range(AHEAD + 1))
         due, give = Signal(), Signal.like(sync.give, reset_less=True)
         sent = Signal()
-        m.d.sync += left.eq(left + sent - self.done)
-        with m.If(before != 0):
-            m.d.sync += before.eq(before - self.done)
+        complete = self.done
+        if self.beside:
+            complete = left == self.done
+            m.d.sync += left.eq(left + sent - self.done)
+            with m.If(before != 0):
+                m.d.sync += before.eq(before - self.done)
 
         m.d.comb += [
             self.i.ready.eq(~valid),
@@ -126,7 +132,7 @@ class UnitQueue(wiring.Component):
                     m.d.sync += [due.eq(1), give.eq(sync.give), before.eq(left - self.done)]
             with m.Else():
                 # Registered: keeps the decoder out of the counters' path.
-                m.d.sync += syncing.eq((left == self.done) & ~due & ~self.tokens.done)
+                m.d.sync += syncing.eq(complete & ~due & ~self.tokens.done)
                 m.d.comb += taken.eq(syncing & self.tokens.done)
         m.d.sync += self.passed.eq(taken)
         with m.If(sent):
