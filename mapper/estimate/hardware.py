@@ -18,9 +18,8 @@ from rtl.linear.row_scale import RowScaler
 from rtl.spec.config import Config
 from rtl.vector.lane import Lane
 from rtl.vector.quantizer import Quantizer
-from rtl.vector.reduce import PARTIAL_SUMS
-from rtl.fp.add import FpAdd
-from rtl.fp.mul import FpMul
+from rtl.vector.reduce import Reduce
+from rtl.vector.unit import VectorUnit
 
 
 __all__ = ["Hardware", "hardware"]
@@ -46,17 +45,13 @@ def _found(config: Config) -> dict:
 def _of_components(config: Config) -> dict:
     pipeline, quantizer = LinearPipeline(config), Quantizer(config)
     core = create(config)
-    folds = PARTIAL_SUMS.bit_length()
+    reduce = Reduce(config.lanes)
     return {
-        # MemoryReader, Splitter
-        "depths": [
-            {top.WEIGHTS: config.prefetch_beats, top.KV: top.KV_BEATS, top.LOAD: top.LOAD_BEATS,
-             top.FETCH: top.FETCH_BEATS}[client]
-            for client in top.CLIENTS
-        ],
-        "request": 6,
-        "split": 2,
-        "grant": 3,
+        # MemoryReader, Bursts
+        "depths": top.reader_depths(config),
+        "request": 5,
+        "burst": 3,
+        "counted": 2,
         "deliver": 3,
         # MemoryWriter
         "write_line": config.unit_beats + 3,
@@ -72,15 +67,15 @@ def _of_components(config: Config) -> dict:
         "halt": 6,
         "queue_depths": {unit.value: depth for unit, depth in top.QUEUE_DEPTHS.items()},
         "queue": 3,
-        "next_insn": 2,
+        "next_insn": 3,
         "sync": 1,
-        "after_sync": 2,
         "given": 2,
         # VectorUnit
-        "sum": 3 + Lane.SUM_LATENCY,
-        "simple": 3 + Lane.SIMPLE_LATENCY,
-        "dot": 5 + folds * FpAdd.LATENCY + PARTIAL_SUMS // config.lanes
-        + (config.lanes - 1).bit_length(),
+        "result": 2 + Lane.LATENCY,
+        "visible": 2,
+        "dot": 5 + reduce.latency,
+        "slots": reduce.slots,
+        "share": VectorUnit.SHARE,
         "quantizer": quantizer.latency,
         # LinearUnit
         "pipeline": pipeline.latency,
@@ -92,6 +87,7 @@ def _of_components(config: Config) -> dict:
         "embed": 2,
         # LoadUnit
         "load": 3,
+        "parts": config.parts,
         "passes": core.passes,
         "native": core.native,
         # AttentionUnit

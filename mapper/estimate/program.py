@@ -53,7 +53,8 @@ def dispatched(image: Image, config: Config, hardware: Hardware, tokens, positio
     insns = decoded(tuple(image.instructions), config.program_words)
     sequencer = Sequencer(insns, bounds, len(tokens))
     for pc, insn in sequencer.run(tokens, position, head, passed=passed):
-        found.append(Dispatched(pc, insn, cycles + hardware.dispatch, sequencer.rounds))
+        added = sum(getattr(insns[pc], name) != 0 for name in insns[pc].relative.values())
+        found.append(Dispatched(pc, insn, cycles + hardware.dispatch + added, sequencer.rounds))
         cycles = 0
     return found
 

@@ -53,7 +53,7 @@ class Step:
     def _queues(self) -> dict[int, Queue]:
         clock, config, hardware = self.clock, self.config, self.hardware
         clients = self.reader.clients
-        port = WritePort(clock)
+        port = WritePort(clock, hardware.share)
         vector = VectorTime(clock, config, hardware, port)
         units = {
             Unit.LOAD: LoadTime(clock, config, hardware, clients[LOAD], port),
