@@ -1,18 +1,16 @@
 """What the estimate takes from components: their latencies and depths, and no number of its own."""
 
-import warnings
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
-from amaranth.hdl import UnusedElaboratable
+from amaranth.hdl import Elaboratable
 
 from rtl import top
 from rtl.attention.output import AttentionOutput
 from rtl.attention.products import sum_latency
 from rtl.attention.unit import PHASES_AHEAD
 from rtl.attention.window import WindowStart
-from rtl.cores import create
 from rtl.linear.pipeline import LinearPipeline
 from rtl.linear.row_scale import RowScaler
 from rtl.spec.config import Config
@@ -36,16 +34,22 @@ def hardware(config: Config) -> Any:
 
 @lru_cache(maxsize=32)
 def _found(config: Config) -> dict:
-    with warnings.catch_warnings():
-        # They are asked, not built.
-        warnings.simplefilter("ignore", UnusedElaboratable)
-        return _of_components(config)
+    pipeline, quantizer, reduce = LinearPipeline(config), Quantizer(config), Reduce(config.lanes)
+    for component in (pipeline, quantizer, reduce):
+        _use(component)
+    return _of_components(config, pipeline, quantizer, reduce)
 
 
-def _of_components(config: Config) -> dict:
-    pipeline, quantizer = LinearPipeline(config), Quantizer(config)
-    core = create(config)
-    reduce = Reduce(config.lanes)
+def _use(component) -> None:
+    """Tell Amaranth that a component, and those in it, are asked, and need not be built."""
+    component._MustUse__used = True
+    for part in vars(component).values():
+        if isinstance(part, Elaboratable) and not part._MustUse__used:
+            _use(part)
+
+
+def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
+    core = pipeline.core
     return {
         # MemoryReader, Bursts
         "depths": top.reader_depths(config),
