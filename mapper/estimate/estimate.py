@@ -130,6 +130,7 @@ def _estimate(found: Counter, image: Image, config: Config) -> Estimate:
         nodes=tuple(
             NodeCycles(node, unit.name.lower(), round(cycles))
             for (node, unit), cycles in nodes.items()
+            if round(cycles)
         ),
         busy={unit.name.lower(): round(found["busy", unit]) for unit in Unit},
         bytes_weights=round(found["beats", "weights"] * config.beat_bytes),
