@@ -288,9 +288,7 @@ class Compilation:
 
     def report(self):
         """What :func:`~mapper.report.report` says, and what rounding the head again costs."""
-        found = report(
-            self.config, self.model, self.memory, self.values, self.packed, self.program
-        )
+        found = report(self.config, self.model, self.memory, self.values, self.packed, self.program)
         if self.head_format is not None:
             found["head"] = asdict(HeadReport.of(self.head, self.kept_head, self.config))
         return found

@@ -1,4 +1,4 @@
-"""The estimate of cycles beside RTL: ``python -m headrace.studies.estimates [--cases N] [--seed N]``.
+"""The estimate of cycles beside RTL: ``python -m headrace.studies.estimates [--cases N]``.
 
 Draws cases by a seed: a configuration, a model that it takes, how many columns, and a position.
 Each is one step on the simulated FPGA, in front of the configuration's DRAM, and one of

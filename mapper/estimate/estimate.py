@@ -1,6 +1,6 @@
 """Estimate of a step: cycles, what each unit and node takes of them, and bytes."""
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -87,7 +87,7 @@ def estimate(
     program = dispatched(image, config, hardware, [TOKEN] * columns, position, head)
     layers = rounds(program)
 
-    def measured(count: int) -> Counter:
+    def measured(count: int) -> dict[tuple, float]:
         step = Step(image, config, hardware)
         step.run(first_rounds(program, layers, count))
         return _counts(step)
@@ -104,9 +104,10 @@ def estimate(
     return _estimate(found, image, config)
 
 
-def _counts(step: Step) -> Counter:
+def _counts(step: Step) -> dict[tuple, float]:
     """Cycles, beats, and what units and instructions take, so that they can be added up."""
-    found: Counter = Counter({("cycles",): step.cycles})
+    found: dict[tuple, float] = defaultdict(float)
+    found["cycles",] = step.cycles
     found |= {("beats", client): beats for client, beats in step.beats.items()}
     for unit in Unit:
         spans = [its for its in step.spans if its[0] == unit.value]
@@ -118,7 +119,7 @@ def _counts(step: Step) -> Counter:
     return found
 
 
-def _estimate(found: Counter, image: Image, config: Config) -> Estimate:
+def _estimate(found: dict[tuple, float], image: Image, config: Config) -> Estimate:
     nodes: dict[tuple[str, Unit], float] = {}
     for key, cycles in found.items():
         if key[0] == "insn":

@@ -40,11 +40,11 @@ def _found(config: Config) -> dict:
     return _of_components(config, pipeline, quantizer, reduce)
 
 
-def _use(component) -> None:
+def _use(component: Any) -> None:
     """Tell Amaranth that a component, and those in it, are asked, and need not be built."""
     component._MustUse__used = True
     for part in vars(component).values():
-        if isinstance(part, Elaboratable) and not part._MustUse__used:
+        if isinstance(part, Elaboratable):
             _use(part)
 
 

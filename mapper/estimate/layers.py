@@ -24,9 +24,7 @@ def rounds(program: list[Dispatched]) -> list[range]:
     return max(found, key=lambda loop: (len(loop) > 1, sum(map(len, loop))))
 
 
-def first_rounds(
-    program: list[Dispatched], layers: list[range], count: int
-) -> list[Dispatched]:
+def first_rounds(program: list[Dispatched], layers: list[range], count: int) -> list[Dispatched]:
     """The program without the rounds behind the first `count`."""
     return program[: layers[count - 1].stop] + program[layers[-1].stop :]
 

@@ -112,4 +112,3 @@ class Weights:
             data = memory[UNIT_BYTES:]
             return sparse_work(fmt, insn.rows, insn.groups, data, config, hardware)
         return dense_work(fmt, insn.rows, insn.groups, config, hardware)
-

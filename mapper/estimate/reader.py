@@ -132,8 +132,6 @@ class Reader:
                 beats = units * self.unit_beats
                 client.room -= beats
                 first, last = self.memory.read(clock.now + 1, address * UNIT_BYTES, beats)
-                client.came.append(
-                    Beats(beats, first + hardware.deliver, last + hardware.deliver)
-                )
+                client.came.append(Beats(beats, first + hardware.deliver, last + hardware.deliver))
                 clock.fire(client.arrived)
             yield 1

@@ -4,7 +4,8 @@ from collections import deque
 
 from host.image.image import Image
 from rtl.spec.config import Config
-from rtl.spec.isa import INSTRUCTION_BYTES, MatMul, Stream, Unit
+from rtl.spec.dram import Dram
+from rtl.spec.isa import INSTRUCTION_BYTES, MatMul, Unit
 from rtl.spec.numbers import UNIT_BYTES
 from sw_ref.accesses import unit_of
 
@@ -41,6 +42,7 @@ class Step:
     def __init__(self, image: Image, config: Config, hardware: Hardware):
         self.image, self.config, self.hardware = image, config, hardware
         self.clock = Clock()
+        assert isinstance(config.dram, Dram)
         self.memory = Memory(config.dram, config.beat_bytes, config.clock_mhz)
         self.reader = Reader(self.clock, config, self.memory, hardware)
         self.spans: list[tuple[int, int, float, float]] = []

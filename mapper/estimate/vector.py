@@ -44,8 +44,13 @@ def holds(before: Vector, insn: Insn, lanes: int, latency: int) -> Hold | None:
     written = _lines(before.d, before.d_stride, False, before, lanes)
     if isinstance(insn, Vector):
         reads = [
-            _lines(getattr(insn, x), getattr(insn, f"{x}_stride"), getattr(insn, f"{x}_fill"),
-                   insn, lanes)
+            _lines(
+                getattr(insn, x),
+                getattr(insn, f"{x}_stride"),
+                getattr(insn, f"{x}_fill"),
+                insn,
+                lanes,
+            )
             for x in ("a", *(x for x in "bc" if not getattr(insn, f"{x}_const")))
         ]
     else:
@@ -58,7 +63,9 @@ def holds(before: Vector, insn: Insn, lanes: int, latency: int) -> Hold | None:
     for lines in reads:
         at = np.searchsorted(rising, lines)  # the result that ends the wait
         waits = (lines <= written[-1]) & (lines > written[0] - 1)
-        needs = np.maximum(needs, np.where(waits, np.minimum(at, count - 1) - count + 1, -(1 << 30)))
+        needs = np.maximum(
+            needs, np.where(waits, np.minimum(at, count - 1) - count + 1, -(1 << 30))
+        )
     needs = needs + latency
     steps = np.arange(len(needs))
     return Hold(int(needs[0]), int((needs - steps).max() + len(needs) - 1))
@@ -152,4 +159,3 @@ class VectorTime:
             yield from to.give(runs)
             left.append(clock.now)
         yield 2
-

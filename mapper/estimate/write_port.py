@@ -16,7 +16,7 @@ class WritePort:
         self._before = 0.0  # lines before them
         self._ends: list[tuple[float, float]] = []  # when it ended, and with how many lines
 
-    def reserve(self, begin: float, lines: int) -> None:
+    def reserve(self, begin: float, lines: float) -> None:
         """The vector unit writes lines from a cycle on."""
         self._before += self.end - self.begin
         self._ends.append((begin + lines, lines))
