@@ -187,7 +187,7 @@ def nodes_table(found: Profile) -> Table:
 
 def units_table(found: Profile) -> Table:
     """What units did."""
-    table = columns_of("Unit", "busy", "working", "starved", "blocked", "of these for a token")
+    table = columns_of("Unit", "busy", "working", "starved", "blocked", "for a token")
     for name, unit in found.units.items():
         kinds = ("busy", "working", "starved", "blocked", "token")
         table.add_row(name, *(f"{unit[kind]:,}" for kind in kinds))

@@ -29,8 +29,9 @@ def limit(counts: Mapping) -> Limit:
     """What limits a step, of its counts (:func:`sim.profiling.step_counts`).
 
     The memory does where it is in use for `BUSY` of its clocks. Else it is what takes most of the
-    cycles that are no beat of weights: the linear core beyond a cycle a beat, results that wait for
-    the vector memory, weights that come late, or the unit that was at work while LINEAR was not.
+    cycles that are no beat of weights: the linear core beyond a cycle a beat, weights that come
+    late, or the unit that was at work while LINEAR was not. LINEAR's results wait while VECTOR
+    writes, which comes first, so those cycles are VECTOR's.
     """
     clocks = counts["dram", "clocks"]
     used = 1 - counts["dram", "idle"] / clocks
@@ -39,11 +40,11 @@ def limit(counts: Mapping) -> Limit:
     cycles, linear = counts["cycles",], _linear(counts)
     lost = {
         "the linear core": linear["working"] - counts["beats", "weight"],
-        "the vector memory's write port": linear["output"],
         "latency of the memory": linear["starved"] - cycles * _stalled(counts) / clocks,
     }
     for unit, name in NAMES.items():
         lost[name] = sum(value for _, value in _nodes(counts, unit))
+    lost[NAMES["vector"]] += linear["output"]
     lost["the program"] = counts["node", "sequencer", "program", "cycles"]
     what = max(lost, key=lambda name: lost[name])
     return Limit(what[0].upper() + what[1:], _why(counts, what, lost[what], used))
@@ -88,16 +89,27 @@ def _why(counts, what, lost, used):
         return f"LINEAR works {rate:.2f} cycles a beat of weights, which costs {share}; {asked}."
     unit = next((unit for unit, name in NAMES.items() if name == what), None)
     if unit is not None:
-        node, most = max(_nodes(counts, unit), key=lambda item: item[1])
-        waits = f"{100 * linear['token'] / cycles:.1f} %"
-        return (
-            f"LINEAR is idle while {unit.upper()} works in {share}, most in {node} "
-            f"({100 * most / cycles:.1f} %), and waits for tokens in {waits}; {asked}."
-        )
+        return f"{_waits(counts, unit)}; {asked}."
     return {
-        "the vector memory's write port": f"LINEAR's results wait for it in {share}; {asked}.",
         "latency of the memory": f"LINEAR waits for weights in {share} in which the memory does "
         f"not stall; {asked}.",
         "the program": f"No unit is at a node in {share}: the program is fetched, or the sequencer "
         f"is behind; {asked}.",
     }[what]
+
+
+def _waits(counts, unit):
+    """How LINEAR waits for a unit."""
+    cycles, linear, nodes = counts["cycles",], _linear(counts), _nodes(counts, unit)
+    node, most = max(nodes, key=lambda item: item[1], default=("", 0))
+    idle = sum(value for _, value in nodes)
+    parts = [
+        f"LINEAR is idle while {unit.upper()} works in {100 * idle / cycles:.1f} % of the cycles",
+        f"most in {node} ({100 * most / cycles:.1f} %)",
+    ]
+    if unit == "vector":
+        parts.append(
+            f"its results wait for VECTOR's writes in {100 * linear['output'] / cycles:.1f} %"
+        )
+    parts.append(f"in all it waits for tokens in {100 * linear['token'] / cycles:.1f} %")
+    return ", ".join(parts)

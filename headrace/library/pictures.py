@@ -93,13 +93,16 @@ def roofline(found: Profile, name: str) -> str:
 
 
 def _labels(points):
-    """Names of nodes, apart from each other."""
-    taken = []
+    """Names of nodes, right of them or left, and below where others are."""
+    taken = {1: [], -1: []}
     for x, y, node in sorted(points, key=lambda point: point[1]):
-        while any(abs(y - other) < 12 for other in taken):
-            y += 12
-        taken.append(y)
-        yield text(x + 8, y + 4, node["name"], size=11, anchor="start", colour=SOFT)
+        side = 1
+        while any(abs(y - other) < 12 for other in taken[side]):
+            side = -side if x < LEFT + WIDTH / 2 else 1
+            y += 12 * (side > 0)
+        taken[side].append(y)
+        anchor = "start" if side > 0 else "end"
+        yield text(x + 8 * side, y + 4, node["name"], size=11, anchor=anchor, colour=SOFT)
 
 
 def bandwidth(found: Profile, name: str) -> str:
@@ -144,7 +147,7 @@ def bandwidth(found: Profile, name: str) -> str:
     peak = up(machine.dram_peak * found.ceiling / 1e9)
     parts += [
         _line([(LEFT, peak), (LEFT + WIDTH, peak)], STROKES[2][0], "6 3"),
-        text(LEFT + WIDTH - 4, peak + 14, "ceiling of a sequential stream", anchor="end"),
+        text(LEFT + WIDTH, TOP - 12, "dashed: ceiling of a sequential stream", anchor="end"),
         text(LEFT + WIDTH / 2, TOP + HEIGHT + 40, "ms"),
         text(LEFT, TOP - 12, "GB/s", anchor="start"),
     ]

@@ -7,10 +7,12 @@ from typing import Any
 from amaranth.hdl import Elaboratable
 
 from rtl import top
-from rtl.attention.output import AttentionOutput
-from rtl.attention.products import sum_latency
+from rtl.attention.accumulate import words_at_once
+from rtl.attention.fold import Fold
+from rtl.attention.products import ProductArray, sum_latency
 from rtl.attention.unit import PHASES_AHEAD
 from rtl.attention.window import WindowStart
+from rtl.fp.from_int import IntToFp
 from rtl.linear.pipeline import LinearPipeline
 from rtl.linear.row_scale import RowScaler
 from rtl.spec.config import Config
@@ -97,10 +99,10 @@ def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
         # AttentionUnit
         "scores": 1 + sum_latency(config) + 4,
         "softmax": 5,
-        "rescale": 3,
-        "accumulate": 3,
+        "words": words_at_once(config),
+        "kept": 1 + ProductArray.LATENCY + 1,
         "phases_ahead": PHASES_AHEAD,
         "sequence": 2,
-        "output": AttentionOutput.LATENCY,
+        "output": Fold.LATENCY + IntToFp.LATENCY + 2,
         "window": WindowStart.LATENCY + 1,
     }

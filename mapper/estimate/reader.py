@@ -34,6 +34,8 @@ class Client:
         Beats that the buffer has room for beyond what is on the way.
     beats : :class:`int`
         Taken so far.
+    latest : :class:`float`
+        When the last beat that was taken had come.
     """
 
     def __init__(self, reader: "Reader", depth: int):
@@ -42,7 +44,7 @@ class Client:
         self.requests: deque[list[int]] = deque()  # address and units left
         self.active = False  # the first of them was accepted
         self.came: deque[Beats] = deque()
-        self.beats = 0
+        self.beats, self.latest = 0, 0.0
         self.arrived = Signal()
 
     def request(self, address: int, units: int) -> None:
@@ -84,7 +86,7 @@ class Client:
             begun, last = max(done, its.first), its.first + pace * (taken - 1)
             done = max(begun + taken * per_beat, last + 1)
             its.count -= taken
-            its.first = last + pace
+            its.first, self.latest = last + pace, last
             count -= taken
             if not its.count:
                 self.came.popleft()

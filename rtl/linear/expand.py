@@ -66,6 +66,8 @@ class Expander(wiring.Component):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
         self.expanded = {FORMATS[fmt].step_format for fmt in config.weight_formats} - set(native)
+        if config.parts > 1:  # decoded part by part, and expanded there
+            self.expanded -= {TERNARY}
         left = sorted(f.name for f in self.expanded if not FORMATS[f].expands)
         if left:
             able = [f.name for f, its in FORMATS.items() if its.expands]

@@ -94,8 +94,7 @@ class LinearPipeline(wiring.Component):
         self.latency = (
             1
             + self.expander.latency
-            + config.parts
-            - 1
+            + (config.parts - 1)
             + 2
             + self.core.latency
             + self.scaler.latency
@@ -127,7 +126,6 @@ class LinearPipeline(wiring.Component):
         config = self.config
 
         m.submodules.unpacker = unpacker = WeightUnpacker(config)
-        m.submodules.skid = skid = SkidBuffer(WeightStep(config))
         m.submodules.expander = expander = self.expander
         m.submodules.parts = parts = StepParts(config, self.core.native)
         m.submodules.core = core = self.core
@@ -135,9 +133,13 @@ class LinearPipeline(wiring.Component):
         m.submodules.scaler = scaler = self.scaler
         wiring.connect(m, wiring.flipped(self.beats), unpacker.beats)
         wiring.connect(m, wiring.flipped(self.write), buffer.write)
-        # Skid buffer: breaks the `ready` path from the core to the unpacker.
-        wiring.connect(m, unpacker.o, skid.i)
-        wiring.connect(m, skid.o, expander.i)
+        steps = unpacker.o
+        if config.parts == 1:
+            # Skid buffer: breaks the `ready` path from the core to the unpacker.
+            m.submodules.skid = skid = SkidBuffer(WeightStep(config))
+            wiring.connect(m, steps, skid.i)
+            steps = skid.o
+        wiring.connect(m, steps, expander.i)
         wiring.connect(m, unpacker.row_scales, wiring.flipped(self.row_scales))
         wiring.connect(m, scaler.o, wiring.flipped(self.accs))
         m.d.comb += [
@@ -154,7 +156,7 @@ class LinearPipeline(wiring.Component):
         embed = Signal()
         idle, command = Signal(), self.command.p
         m.d.comb += [
-            idle.eq(~skid.o.valid & ~expander.busy),
+            idle.eq(~steps.valid & ~expander.busy & ~parts.busy),
             self.command.ready.eq(unpacker.command.ready & idle),
             unpacker.command.valid.eq(self.command.valid & idle),
             *(unpacker.command.p[name].eq(command[name]) for name, _ in UNPACK_COMMAND),

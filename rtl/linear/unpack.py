@@ -43,9 +43,9 @@ class WeightUnpacker(wiring.Component):
     finds the format and the shift of centres in the descriptor in front of the matrix. A descriptor
     that contradicts the command or the configuration is a fault, after which nothing more is taken
     until reset. All tiles of the last block or stripe come out, padding included; the zeros that
-    fill the matrix up to a unit of DRAM are taken and dropped. Steps of TERNARY are decoded, and
-    those of nibbles and more bits (:class:`~.nibbles.NibbleDecoder`); those of a sparse matrix are
-    its code beats.
+    fill the matrix up to a unit of DRAM are taken and dropped. Steps of TERNARY are decoded, unless
+    they come in parts (:mod:`~.part_trits`), and those of nibbles and more bits
+    (:class:`~.nibbles.NibbleDecoder`); those of a sparse matrix are its code beats.
 
     Latency is one cycle from a word to its payload, five in TERNARY. Throughput is one beat per
     cycle, and one step per cycle of words that are there (see :class:`~.gather.Gather`,
@@ -90,6 +90,8 @@ class WeightUnpacker(wiring.Component):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
+        # Where steps come in parts, those of TERNARY are decoded part by part.
+        self.whole_trits = "TERNARY" in config.formats and config.parts == 1
         super().__init__(
             {
                 "command": In(stream.Signature(UNPACK_COMMAND)),
@@ -243,7 +245,7 @@ class WeightUnpacker(wiring.Component):
         any.
         """
         self._steps(m, fmt, step, free)
-        busy = self._trits(m, fmt, step, free) if "TERNARY" in self.config.formats else C(0)
+        busy = self._trits(m, fmt, step, free) if self.whole_trits else C(0)
         if stripe is not None:
             m.submodules.stripe = stripe
             self._code_beats(m, stripe.o, free)
@@ -269,6 +271,8 @@ class WeightUnpacker(wiring.Component):
                 self.o.p[name].eq(step.p[name])
                 for name in ("codes", "high", "scale", "centre", "group", "half", "first", "last")
             ]
+            if len(self.o.p.spare):
+                m.d.sync += self.o.p.spare.eq(step.p.spare)
 
     def _step_format(self, fmt):
         """Format that steps come to the core as."""

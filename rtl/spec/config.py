@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-ISA_VERSION = 6  # Bumped whenever an image of yesterday would compute something else today.
+ISA_VERSION = 7  # Bumped whenever an image of yesterday would compute something else today.
 
 # Linear cores, and the weight formats whose steps each takes as they are packed. They stand here,
 # and not with the components in `rtl/cores/`, since configurations and images are checked by hosts

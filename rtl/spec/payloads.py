@@ -110,6 +110,8 @@ def WeightStep(config):
             **group_scales(config),
             "group": GROUP_BITS,  # along K, from 0
             "half": 1,  # elements 16-31 of the group (S8, sparse)
+            # TERNARY in parts: no word is for it (:mod:`rtl.linear.part_trits`)
+            "spare": int(config.parts > 1 and config.has(lambda its: its.name == "TERNARY")),
             "sub": 4,  # of the tile's slices of rows, in order, if it has several
             "first": 1,  # first of a tile's steps, or block's code beats
             "last": 1,

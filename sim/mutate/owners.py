@@ -52,13 +52,14 @@ def _cores():
 
 # A helper that many components call is its first caller's: a mutant of it is drawn there alone.
 OWNERS = {
-    "accumulate": _owner("attention/accumulate"),
+    "accumulate": _owner("attention/accumulate attention/fold"),
     "activations": _owner("linear/activations"),
     "append": _owner("attention/append"),
     "arbiter": _owner("bus/arbiter bus/axi"),
     "attention": _owner(
         "attention/unit attention/blocks attention/intake attention/output attention/products "
-        "attention/queries attention/sequence attention/tag attention/window bus/delay"
+        "attention/queries attention/reorder attention/sequence attention/tag attention/window "
+        "bus/delay"
     ),
     "best": _owner("linear/best"),
     "cap": _owner("attention/cap"),

@@ -213,7 +213,7 @@ def test_hardware_is_built_once():
         "prefetch_beats": 64,
         "formats": ("U4", "S8"),
         "patterns": ("2:4",),
-        "counters": True,
+        "counters": False,
     }.items():
         other = replace(config, **{field: value})
         assert build._folder(other) != folder and build._hardware(other) != hardware

@@ -98,6 +98,7 @@ def test_timeline_of_a_model(tmp_path):
         device.load(compile_model(model, get("small"), 32))
         device.step([1], 0, False)
         device.step([2], 1, True)
+        weights = device.statistics()["weight_beats"] * get("small").beat_bytes
     events = json.loads(path.read_text())["traceEvents"]
     tracks = {e["args"]["name"]: e["tid"] for e in events if e["name"] == "thread_name"}
     spans = [e for e in events if e["ph"] == "X" and e["tid"] == tracks["linear: nodes"]]
@@ -120,5 +121,8 @@ def test_timeline_of_a_model(tmp_path):
     }
     points = [e for e in events if e["ph"] == "C"]
     assert {*points[0]["args"]} == {*CLIENTS}
-    # What the points say together is what memory read and wrote, but for the last ones.
-    assert any(e["args"]["weights"] > 0 for e in points)
+    # Rates, of the time to the next point, are together what memory read until the last one.
+    read = sum(
+        e["args"]["weights"] * 1e3 * (after["ts"] - e["ts"]) for e, after in zip(points, points[1:])
+    )
+    assert read == pytest.approx(weights, rel=0.03)

@@ -75,8 +75,6 @@ CONFIGS = {
 }
 CASES = {name: lambda config=config: VectorSystem(config) for name, config in CONFIGS.items()}
 
-TERNARY = (Func.MADD, Func.NMADD)
-
 
 async def fill(source, model, first, patterns):
     """Write patterns to the memory, and to the model."""
@@ -215,7 +213,7 @@ async def around_the_limits(dut):
     size = config.vector_words // 8 if config.vector_words < 1024 else 256
     await start(dut)
     filler, insn = Source(dut, "fill", vector_write(config)), Source(dut, "insn", Dispatched)
-    for func in (Func.SCALE, Func.NSCALE, Func.CLAMP):
+    for func in (Func.SCALE, Func.NSCALE, Func.NSCALE1, Func.CLAMP):
         a = [pattern(random) for _ in range(size)]
         if func == Func.CLAMP:
             other = [max((x & 0x7FFFFFFF) + random.choice([-1, 0, 1]), 0) & 0x7FFFFFFF for x in a]
