@@ -10,12 +10,13 @@ from rtl import top
 from rtl.attention.accumulate import words_at_once
 from rtl.attention.fold import Fold
 from rtl.attention.products import ProductArray, sum_latency
+from rtl.attention.reorder import ReorderBuffer
 from rtl.attention.unit import PHASES_AHEAD
 from rtl.attention.window import WindowStart
 from rtl.fp.from_int import IntToFp
 from rtl.linear.pipeline import LinearPipeline
 from rtl.linear.row_scale import RowScaler
-from rtl.spec.config import Config
+from rtl.spec.config import KV_BLOCK, Config
 from rtl.vector.lane import Lane
 from rtl.vector.quantizer import Quantizer
 from rtl.vector.reduce import Reduce
@@ -51,7 +52,7 @@ def _use(component: Any) -> None:
 
 
 def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
-    core = pipeline.core
+    core, chunks = pipeline.core, config.head_dim // config.beat_bytes
     return {
         # MemoryReader, Bursts
         "depths": top.reader_depths(config),
@@ -100,6 +101,8 @@ def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
         "scores": 1 + sum_latency(config) + 4,
         "softmax": 5,
         "words": words_at_once(config),
+        # Where positions have several chunks, beats wait in a ring for their turn.
+        "ring": 2 * KV_BLOCK * chunks - ReorderBuffer.MARGIN if chunks > 1 else 0,
         "kept": 1 + ProductArray.LATENCY + 1,
         "phases_ahead": PHASES_AHEAD,
         "sequence": 2,
