@@ -14,12 +14,14 @@ class WritePort:
         self.begin = self.end = 0.0  # of the vector unit's last lines
         self._want, self._share = (0.0, 0.0), share
         self._before = 0.0  # lines before them
-        self._ends: list[tuple[float, float]] = []  # when it ended, and with how many lines
+        self._ends: list[
+            tuple[float, float, float]
+        ] = []  # when it ended, lines, and the gap before
 
     def reserve(self, begin: float, lines: float) -> None:
         """The vector unit writes lines from a cycle on."""
         self._before += self.end - self.begin
-        self._ends.append((begin + lines, lines))
+        self._ends.append((begin + lines, lines, max(0.0, begin - self.end)))
         self.begin, self.end = begin, begin + lines
 
     def want(self, lines: float, until: float) -> None:
@@ -44,8 +46,9 @@ class WritePort:
         """
         lost, ends = 0.0, self._ends
         while ended < len(ends) and ends[ended][0] <= self.clock.now:
-            cycles = ends[ended][1]
-            lost += max(0.0, cycles * (1 - line / self._share) - slack)
+            _, cycles, gap = ends[ended]
+            # In a gap a waiting line leaves in each cycle.
+            lost += max(0.0, cycles * (1 - line / self._share) - min(slack, gap * line))
             ended += 1
         return ended, lost
 
