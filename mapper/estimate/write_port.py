@@ -14,9 +14,7 @@ class WritePort:
         self.begin = self.end = 0.0  # of the vector unit's last lines
         self._want, self._share = (0.0, 0.0), share
         self._before = 0.0  # lines before them
-        self._ends: list[
-            tuple[float, float, float]
-        ] = []  # when it ended, lines, and the gap before
+        self._ends: list[tuple[float, float, float]] = []  # end, lines, gap before
 
     def reserve(self, begin: float, lines: float) -> None:
         """The vector unit writes lines from a cycle on."""
