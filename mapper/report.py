@@ -70,7 +70,7 @@ class Tally:
         else:
             tiles = -(-self.matrix.rows // config.block_rows) * its.tiles
             expanded = 1 if fmt in config.native else its.step_slices()
-            self.steps += tiles * self.matrix.groups * its.steps_per_group * expanded
+            self.steps += tiles * its.cycles(self.matrix.groups, config.aside) * expanded
 
     def row(self, config):
         """What the report says of it."""
@@ -103,15 +103,15 @@ def block_modes(its, linear, raw, word_bytes):
 def _block_steps(config, fmt, mode):
     """Cycles that a core needs for a block: one for each row of a lane of a code beat, or for four.
 
-    A chain that serves two lanes has half as many multipliers as a beat of 4-bit codes has slots,
-    and does but dense blocks in two passes.
+    A chain that serves two lanes (`chain_lanes`) has half as many multipliers as a beat of 4-bit
+    codes has slots, and does but dense blocks in two passes.
     """
     if not SLOTS[mode]:
         return 0
     beats, rows = FORMATS[fmt].code_beats(mode), FORMATS[fmt].step_slices(mode)
     if fmt not in config.native:
         return beats * rows
-    twice = FORMATS[fmt].code_bits == 4 and config.rows > 1 and mode != Mode.DENSE
+    twice = FORMATS[fmt].code_bits == 4 and config.chain_lanes == 2 and mode != Mode.DENSE
     return beats * max(-(-rows // TILES), 1 + twice)
 
 

@@ -34,6 +34,9 @@ from .sync_tokens import Tokens
 __all__ = ["Target", "schedule"]
 
 
+MINUS_ONE = (1 << 32) - 1
+
+
 class Target:
     """What a lowering emits to, and looks places up in.
 
@@ -111,11 +114,7 @@ class _Schedule:
         behind, memory, emit = sections.behind, self.to.memory, self.to.emit
         self.nodes(sections.before)
         self.asm.node = sections.repeats[0].name
-        emit(
-            Stream(addr=memory.layers, size=memory.layers_units),
-            Scalar(rd=GAINS),
-            Scalar(rd=KV_LAYER),
-        )
+        emit(Scalar(rd=GAINS), Scalar(rd=KV_LAYER))
         for repeat in sections.repeats:
             self.repeat(repeat)
         self.asm.node = behind[-1].name
@@ -145,7 +144,7 @@ class _Schedule:
         """A layer; registers have where its gains and biases, and its KV cache, lie in DRAM."""
         self.to.kind = kind.name
         words = self.vectors(kind.body, self.to.memory.vectors, GAINS)
-        self.nodes(kind.body)
+        self.nodes(kind.body, self.stream)
         self.asm.node = kind.name
         self.carry(kind)
         self.to.emit(
@@ -153,6 +152,19 @@ class _Schedule:
             Scalar(rd=KV_LAYER, source=KV_LAYER, factor=1, offset=self.to.cache.layer_units),
         )
         self.to.kind = ""
+
+    def stream(self):
+        """Fetch the weights of all layers in the first one, where `KV_LAYER` is 0.
+
+        Not before its first product: a stream that keeps memory busy makes other reads, those of
+        the gains, take several times as long.
+        """
+        self.to.emit(
+            Scalar(rd=TEMP, source=KV_LAYER, factor=1, offset=MINUS_ONE),
+            Scalar(rd=TEMP, source=TEMP, shift=31, factor=1),
+        )
+        with self.asm.loop(source=TEMP):
+            self.to.emit(Stream(addr=self.to.memory.layers, size=self.to.memory.layers_units))
 
     def vectors(self, nodes, addr, reg):
         """Load the gains and biases of a section, all at once. Returns how many words they are."""
@@ -165,8 +177,11 @@ class _Schedule:
             self.to.emit(Load(addr=addr, addr_reg=reg, size=words // UNIT_WORDS, dst=dst))
         return words
 
-    def nodes(self, nodes):
-        for group in _groups(nodes):
+    def nodes(self, nodes, behind_first=None):
+        """Emit nodes, and what `behind_first` emits, behind the first group of them."""
+        for n, group in enumerate(_groups(nodes)):
+            if n == 1 and behind_first:
+                behind_first()
             if lowering_of(group[0]).whole:
                 self.node(*group)
             else:

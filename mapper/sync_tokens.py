@@ -104,7 +104,10 @@ class _Finder(Order):
         self._add(self.before, take, Sync(unit=Unit(unit), take=counter), why)
         if again:  # the first round finds a token that nobody gave
             first = "nothing yet, for the first round to take"
-            self._add(self.before, loop, Sync(unit=Unit(other), give=counter), first)
+            # Ahead of what its unit waits for there: this waits for nothing.
+            self.before.setdefault(loop, []).insert(
+                0, (Sync(unit=Unit(other), give=counter), first)
+            )
             if depth > 1:  # or there would be one more each time that the inner loop begins
                 last = "what the last round gave, which no round takes"
                 self._add(self.behind, loop, Sync(unit=Unit(unit), take=counter), last)

@@ -21,11 +21,12 @@ INSTRUCTION_BYTES = 32
 @dataclass(frozen=True)
 class _Program:
     """A program of :mod:`mapper.schedule`'s, and where the loop over the layers and their stream
-    are."""
+    are, and the loop that leaves the stream out of all rounds but the first, which ends with it."""
 
     insns: list[Any]  # of classes of Insn
     loop: int
     stream: int
+    once: int
 
     @classmethod
     def of(cls, image, count):
@@ -42,9 +43,9 @@ class _Program:
                 f"{image.model['name']}: layers must be all alike to be looked at one after the "
                 "other, this model has several kinds; compare the answers of two devices instead"
             )
-        return cls(
-            insns, loop, max(n for n, insn in enumerate(insns[:loop]) if isinstance(insn, Stream))
-        )
+        stream = next(n for n in range(loop, len(insns)) if isinstance(insns[n], Stream))
+        once = max(n for n in range(stream) if isinstance(insns[n], Loop))
+        return cls(insns, loop, stream, once)
 
     @property
     def body(self):
@@ -81,7 +82,8 @@ def first_layers(image: Image, count) -> Image:
 def cuts(image: Image) -> list[int]:
     """Where a layer can be cut: numbers of instructions of it, each up to the end of a product or
     of a loop over the columns."""
-    found, at, body = [], 0, _Program.of(image, 1).body
+    program = _Program.of(image, 1)
+    found, at, body = [], program.stream - program.loop, program.body
     while at < len(body):
         insn = body[at]
         at += 1 + (insn.length if isinstance(insn, Loop) else 0)
@@ -106,11 +108,12 @@ def first_part(image: Image, config, count, length) -> Image:
         if isinstance(insn, MatMul):
             left = stream.size - size
             size += weights.units(insn, stream.addr + size, left)
-    start, first = program.loop + 1, range(program.loop)
-    kept = [n for n in first if size or n != program.stream]
+    start, kept = program.loop + 1, [*range(program.loop)]
     if count > 1:
         kept += range(program.loop, start + len(program.body))
     kept += range(start, start + length)
+    if not size:  # nothing is streamed
+        kept = [n for n in kept if n not in range(program.once, program.stream + 1)]
     changes = {
         program.stream: replace(stream, size=max(size, 1)),
         program.loop: replace(program.insns[program.loop], count=max(count - 1, 1)),

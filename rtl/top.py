@@ -147,6 +147,7 @@ class Accelerator(wiring.Component):
             fetch.length.eq(control.length),
             fetch.index.eq(sequencer.index),
             sequencer.word.eq(fetch.word),
+            sequencer.present.eq(fetch.present),
             sequencer.start.eq(control.run_start),
             sequencer.stop.eq(control.stop),
             sequencer.length.eq(control.length),
@@ -169,6 +170,7 @@ class Accelerator(wiring.Component):
             sequencer.idle.eq(
                 Cat(*store.empty, *(queue.empty for queue in queues.values())).all()
                 & ~busy_units.any()
+                & ~fetch.busy
                 & writer.written
             ),
             self.activity.eq(was_busy),
@@ -177,7 +179,7 @@ class Accelerator(wiring.Component):
         assert [unit.value for unit in Unit] == list(range(1, UNITS_BITS))
 
         m.d.comb += [
-            control.fetch_busy.eq(fetch.busy),
+            control.fetch_busy.eq(~fetch.present),
             control.run_busy.eq(sequencer.busy),
             control.token_index.eq(sequencer.token_index),
             control.memory_idle.eq(reader.idle & writer.idle),
@@ -220,10 +222,20 @@ class Accelerator(wiring.Component):
                 m.d.comb += theirs.eq(ours) if member.flow == Out else ours.eq(theirs)
 
     def connect_queues(self, core, queues, units):
-        """Give units their instructions."""
+        """Give units their instructions, and tell queues what is complete."""
         for unit, queue in queues.items():
             wiring.connect(core, queue.o, units[unit].insn)
-            core.d.comb += queue.busy.eq(units[unit].busy)
+            core.d.comb += queue.done.eq(self.done(core, units[unit]))
+
+    def done(self, core, unit):
+        """Whether a unit has completed an instruction. Those that execute one at a time are not
+        busy anymore, and take the next one in this cycle at the earliest.
+        """
+        if isinstance(unit, LinearUnit):
+            return unit.done
+        was_busy = Signal()
+        core.d.sync += was_busy.eq(unit.busy)
+        return was_busy & ~unit.busy
 
     def connect_units(self, core, units, fetch, reader, writer, memory):
         """Connect units with DRAM, with the vector memory and with each other."""

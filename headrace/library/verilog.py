@@ -91,6 +91,11 @@ def core_files(config: Machine) -> Files:
     from rtl.standalone.testbench import testbench
     from rtl.verilog import emit_core
 
+    if config.parts > 1:
+        raise UserError(
+            f"beat_bits of a linear core alone must be at least {config.word_bits}, not "
+            f"{config.beat_bits}: its manual and testbench are of whole steps"
+        )
     core = Standalone(standalone(config))
     return {
         f"{core.name}.v": lambda path: emit_core(core, path),

@@ -55,19 +55,21 @@ def dense_work(
 
     The unpacker takes a beat a cycle. A step that has no beat, the last of a gear, takes a cycle of
     its own, unless the beat of scales that is next comes with it; so does the second step of a beat
-    that is two. The core takes a step in as many passes as it needs, or the expander cuts it.
+    that is two. Those of TERNARY may pass beside the others, and cost none. The core takes a step
+    in as many passes as it needs, or the expander cuts it.
     """
     its: Any = FORMATS[fmt]
     blocks = -(-rows // config.block_rows)
     of_block = its.block_beats(groups, config.word_bytes) * config.parts
     of_tile = groups * its.steps_per_group
     steps = its.tiles * of_tile
-    spare = its.tiles * (of_tile // its.gear) if its.gear else 0
+    beside = of_tile - its.cycles(groups, config.aside)  # cost no cycle
+    spare = its.tiles * (of_tile // its.gear - beside) if its.gear else 0
     if its.scale_run and its.gear and its.scale_run % its.gear == 0:
         spare -= steps // its.scale_run
     twice = steps // 2 if its.step_format != fmt else 0
     unpack = of_block + (spare + twice) * config.parts
-    core = steps * _steps(fmt, hardware) * config.parts
+    core = (steps - its.tiles * beside) * _steps(fmt, hardware) * config.parts
     units = -(-blocks * of_block * config.beat_bytes // UNIT_BYTES)
     return Work(
         units,

@@ -12,8 +12,10 @@ __all__ = ["CHUNKS", "chunks"]
 
 
 # Shares of the rows, in the order in which they are computed. The gate runs on one chunk while the
-# core streams the next; only the last one's gate is exposed, so they get smaller.
-CHUNKS = (4 / 24, 6 / 24, 7 / 24, 6 / 24, 1 / 24)
+# core streams the next. Only the last one's gate is exposed, so they get smaller; but the first is
+# not the largest, because no gate runs while it streams, and those of several columns take longer
+# than the stream.
+CHUNKS = (4 / 24, 6 / 24, 7 / 24, 4 / 24, 2 / 24, 1 / 24)
 
 
 def chunks(rows):

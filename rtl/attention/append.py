@@ -20,8 +20,8 @@ AppendCommand = data.StructLayout(
 class KvAppend(wiring.Component):
     """Write one position of every head to the KV cache, as :class:`~rtl.spec.isa.Append` defines.
 
-    A head takes head_dim / lanes cycles to collect, and then one line per unit of elements and one
-    for the exponent.
+    A head takes head_dim / lanes cycles to collect, then one line per unit of elements, and then as
+    many cycles again, in which the writer is at work, and one line for the exponent.
 
     Parameters
     ----------
@@ -64,12 +64,17 @@ class KvAppend(wiring.Component):
         elements = Signal(8 * self.config.head_dim, reset_less=True)
         exponent = Signal(8, reset_less=True)
         unit = Signal(range(line_units))
+        lanes = self.config.lanes
+        filled = Signal(range(self.config.head_dim // lanes))
 
         line = self.line.p
         at = Signal(
             range(2 * KV_BLOCK * line_units)
         )  # of the elements, from the block's second unit
-        m.d.comb += at.eq(Cat(command.position, command.value) * line_units + unit)
+        m.d.comb += [
+            at.eq(Cat(command.position, command.value) * line_units + unit),
+            line.data.eq(elements),
+        ]
 
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
@@ -95,20 +100,27 @@ class KvAppend(wiring.Component):
                 m.d.comb += [
                     self.line.valid.eq(1),
                     line.addr.eq(addr + 1 + at),
-                    line.data.eq(elements),
                     line.strobe.eq(~0),
                 ]
                 with m.If(self.line.ready):
                     if line_units > 1:
                         m.d.sync += [elements.eq(elements >> 8 * UNIT_BYTES), unit.eq(unit + 1)]
                     with m.If(unit == line_units - 1):
-                        m.next = "EXPONENT"
+                        m.next = "FILL"
+
+            # The unit of exponents is filled with this one, as elements come: no multiplexer.
+            with m.State("FILL"):
+                m.d.sync += [
+                    elements.eq(Cat(elements, exponent.replicate(lanes))[8 * lanes :]),
+                    filled.eq(filled + 1),
+                ]
+                with m.If(filled.all()):
+                    m.next = "EXPONENT"
 
             with m.State("EXPONENT"):
                 m.d.comb += [
                     self.line.valid.eq(1),
                     line.addr.eq(addr),
-                    line.data.eq(exponent.replicate(UNIT_BYTES)),
                     line.strobe.eq(1 << Cat(command.position, command.value)),
                 ]
                 with m.If(self.line.ready):

@@ -28,7 +28,7 @@ class AttentionOutput(wiring.Component):
     """Convert numerators and denominators to fp32, and write them as they come.
 
     A denominator fills a line; numerators are written to their part of one. Throughput is one
-    payload per cycle, latency three cycles.
+    payload per cycle, latency is `LATENCY` cycles.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ class AttentionOutput(wiring.Component):
     write : :py:`Out(stream.Signature(vector_write(config)))`
         Lines to write, or parts of them.
     """
+
+    LATENCY = IntToFp.LATENCY
 
     def __init__(self, config):
         self.config = config
@@ -106,12 +108,12 @@ class AttentionOutput(wiring.Component):
         mask = Cat((it.denominator | (part == n // words)) for n in range(lanes))
 
         valids = [self.i.valid]
-        for _ in range(IntToFp.LATENCY):
+        for _ in range(self.LATENCY):
             valids.append(delayed(m, valids[-1], 1, en=en))
         m.d.comb += [
             write.valid.eq(valids[-1]),
-            write.p.line.eq(delayed(m, line, IntToFp.LATENCY - 2, en=en, reset_less=True)),
-            write.p.mask.eq(delayed(m, mask, IntToFp.LATENCY, en=en, reset_less=True)),
+            write.p.line.eq(delayed(m, line, self.LATENCY - 2, en=en, reset_less=True)),
+            write.p.mask.eq(delayed(m, mask, self.LATENCY, en=en, reset_less=True)),
             self.busy.eq((heads != 0) | Cat(valids[1:]).any() | self.write.valid),
             self.command.ready.eq(~self.busy),
         ]

@@ -32,8 +32,9 @@ class AttentionUnit(wiring.Component):
 
     A beat of keys or values meets all query heads of its KV head at once. Blocks are pipelined
     (:class:`BlockSequence`): while memory delivers a beat per cycle one is taken per cycle, but for
-    the last block of the last head, where the values wait about ten cycles, and as many for the
-    rescaling. Requests run ahead by up to eight phases (of keys, or values, of a block).
+    the last block of the last head, where the values wait about ten cycles. Values of several beats
+    a position are reordered (:class:`Intake`), which holds the last ones up until all of them are
+    there. Requests run ahead by up to eight phases (of keys, or values, of a block).
 
     Parameters
     ----------

@@ -38,9 +38,10 @@ class State(enum.Enum, shape=3):
 class Control(wiring.Component):
     """Run a program until it ends or faults, and report the result.
 
-    A start fetches the program, clears the sequencer and the token counters, and runs. It is
-    ignored while busy, and after a fault until a reset. The first fault is kept and stops the
-    machine: no unit gets another instruction, and memory no request; the units stay as they are.
+    A start begins to fetch the program, clears the sequencer and the token counters, and runs as
+    soon as there is an instruction. It is ignored while busy, and after a fault until a reset. The
+    first fault is kept and stops the machine: no unit gets another instruction, and memory no
+    request; the units stay as they are.
 
     A reset, at any time, stops the machine, waits until memory has answered all outstanding
     requests, and resets all units, so that no late beat reaches a unit that did not request it.
@@ -63,7 +64,7 @@ class Control(wiring.Component):
     fetch_start : :py:`Out(1)`
         Start the fetcher.
     fetch_busy : :py:`In(1)`
-        It is not done.
+        It has no instruction to run yet.
     run_start : :py:`Out(1)`
         Start the sequencer.
     run_busy : :py:`In(1)`

@@ -14,7 +14,8 @@ __all__ = ["Fetch"]
 
 
 class Fetch(wiring.Component):
-    """Copy the program from DRAM to the program memory, once per start.
+    """Copy the program from DRAM to the program memory, once per start. Instructions may be read
+    while later ones have yet to come.
 
     Words are little endian. Throughput is one beat per cycle, but one word per cycle where a beat
     holds two.
@@ -42,6 +43,9 @@ class Fetch(wiring.Component):
         Instruction to read.
     word : :py:`Out(WORD_BITS)`
         Instruction at the `index` of the cycle before, unless that was written then.
+    present : :py:`Out(1)`
+        The instruction at `index` is in the memory. Low from the cycle after the start, until it
+        is.
     """
 
     def __init__(self, config):
@@ -56,6 +60,7 @@ class Fetch(wiring.Component):
                 "data": In(stream.Signature(config.beat_bits)),
                 "index": In(range(config.program_words)),
                 "word": Out(WORD_BITS),
+                "present": Out(1),
             }
         )
 
@@ -82,6 +87,7 @@ class Fetch(wiring.Component):
             ram.write_addr.eq(at),
             ram.write_data.eq(store[:WORD_BITS]),
             ram.write_en.eq(full != 0),
+            self.present.eq(~self.busy | (self.index < at)),
         ]
         with m.If(self.req.ready):
             m.d.sync += self.req.valid.eq(0)

@@ -50,6 +50,8 @@ class Sequencer(wiring.Component):
         Instruction to read.
     word : :py:`In(WORD_BITS)`
         Instruction at the `index` of the cycle before.
+    present : :py:`In(1)`
+        There is one at this `index`, and `word` will be it.
     queues : :py:`Out(stream.Signature(Dispatched)).array(len(Unit))`
         Instructions for the queue of each :class:`~rtl.spec.isa.Unit`, in its order.
     idle : :py:`In(1)`
@@ -80,6 +82,7 @@ class Sequencer(wiring.Component):
                 "token": In(32),
                 "index": Out(range(config.program_words)),
                 "word": In(WORD_BITS),
+                "present": In(1),
                 "queues": Out(stream.Signature(Dispatched)).array(len(Unit)),
                 "idle": In(1),
                 "busy": Out(1),
@@ -138,7 +141,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += step.eq(0)
                 with m.If(pc >= self.length):
                     self.stop_at(m, pc, FaultCode.PROGRAM, self.length)
-                with m.Elif(~self.stop):
+                with m.Elif(~self.stop & self.present):
                     m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.sync += insn.eq(self.word)

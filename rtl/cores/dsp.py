@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 
-__all__ = ["Packing", "ECP5", "DSP48E2", "DspGroup"]
+__all__ = ["Packing", "ECP5", "DSP48E2", "COLUMNS", "DspGroup"]
 
 
 ACT_BITS = 8
@@ -64,6 +64,9 @@ class Packing:
 
 ECP5 = Packing("ecp5", weight_bits=5, spacing=13)  # MULT18X18D: 18 x 18 bits
 DSP48E2 = Packing("dsp48e2", weight_bits=8, spacing=18)  # 27 x 18 bits
+# Two columns' activations share the wide operand, a weight of any format is the other: nine bits
+# hold -128 less a borrow.
+COLUMNS = Packing("columns", weight_bits=9, spacing=18)
 
 
 class DspGroup(wiring.Component):

@@ -12,10 +12,10 @@ from ..spec.isa import WeightFormat
 from ..spec.numbers import GROUP
 from ..spec.sparse_modes import BLOCK, Mode
 from .core import LinearCore, register
-from .dsp import ECP5, DspGroup
+from .dsp import COLUMNS, ECP5, DspGroup
 from .parts_tree import PART_NODES, PartsTree, way_of
 from .reduction import NODES, ReductionTree, row_slices
-from .slots import CHAIN_WEIGHTS, SlotSelect, elements, lanes_of_chain
+from .slots import CHAIN_WEIGHTS, SlotSelect, elements
 
 
 __all__ = ["DspChainCore"]
@@ -27,11 +27,13 @@ class DspChainCore(LinearCore):
 
     After FlightLLM (arXiv:2401.03868). A chain is :data:`~rtl.spec.config.GROUP` cells, each with a
     multiplier, added up along K. A sparse multiplexer before a cell picks the activation that its
-    weight's index names; reduction nodes break the chain where a row of a block ends. A beat of one
-    lane has one chain per column; of more lanes, a chain serves two, and where both of a cell's
-    weights go with one activation, its multiplier does both products (:class:`~.dsp.Packing`). So
-    32 products of 4-bit weights per lane, column and cycle take 32 multipliers at one lane, and 16
-    at more.
+    weight's index names; reduction nodes break the chain where a row of a block ends. A multiplier
+    does two narrow products (:class:`~.dsp.Packing`). Where the configuration has `column_pairs`,
+    they are a weight's with the activations of two columns, in every format: a chain serves one
+    lane and two columns. Otherwise a chain has one column, and serves `chain_lanes` lanes: where it
+    is two, and both of a cell's weights go with one activation, its multiplier does both products.
+    So 32 products of 4-bit weights per lane, column and cycle take 16 multipliers, and 32 at one
+    lane, or at one column of sparse weights whose 2 of 4 each have their own activation.
 
     Per step, row and column, the sum over the elements of (2 * code - 15) * act in U4 and of code *
     act in all else. Row p * N + l of a payload is row p of lane l. TERNARY comes as nibbles in
@@ -89,7 +91,7 @@ class DspChainCore(LinearCore):
         halves = (
             2 if FORMATS[fmt].sparse and FORMATS[fmt].code_bits == 4 and mode != Mode.DENSE else 1
         )
-        return max(self.outputs(fmt, mode), halves if lanes_of_chain(self.config) == 2 else 1)
+        return max(self.outputs(fmt, mode), halves if self.config.chain_lanes == 2 else 1)
 
     def elaborate(self, platform):
         m = Module()
@@ -112,7 +114,14 @@ class DspChainCore(LinearCore):
 
         operands = self._operands(m, slots.cells)
         columns, rows = range(self.config.columns), range(self.lanes)
-        sums = [self._column(m, c, operands, slots.cells, acts[c], later) for c in columns]
+        each = 2 if self.config.column_pairs else 1
+        sums = [
+            column
+            for first in columns[::each]
+            for column in self._columns(
+                m, columns[first : first + each], operands, slots.cells, acts, later
+            )
+        ]
         go = self.take_steps(m, [sums[c][n] for c in columns for n in rows], last=last, whole=~half)
         with m.If(go):
             m.d.sync += part.eq(Mux(last, 0, part + 1))
@@ -125,7 +134,7 @@ class DspChainCore(LinearCore):
         Returns the number of the pass, whether it is the step's last one, whether it takes the
         upper slots, whether its sums are half a payload, and where the chain is broken.
         """
-        step, paired = self.weights.p, lanes_of_chain(self.config) == 2
+        step, paired = self.weights.p, self.config.chain_lanes == 2
 
         def is_format(name):
             return step.format == WeightFormat[name] if name in self.config.formats else C(0)
@@ -205,7 +214,7 @@ class DspChainCore(LinearCore):
             for n, cell in enumerate(slots.cells):
                 chosen.append(Signal(signed(8), name=f"act_{c}_{n}", reset_less=True))
                 m.d.sync += chosen[n].eq(self._act_of_part(n, cell.element, acts[c], at, one.whole))
-            self._groups(m, f"{c}", operands, chosen, tree.totals)
+            self._groups(m, f"{c}", operands, chosen, [tree.totals])
             sums += list(tree.rows)
         into = [
             nodes.four | nodes.whole | (place >> nodes.two == n >> nodes.two)
@@ -227,7 +236,7 @@ class DspChainCore(LinearCore):
         """Operand registers, which the columns share."""
         operands = []
         for n, cell in enumerate(cells):
-            if lanes_of_chain(self.config) == 2:
+            if self.config.chain_lanes == 2:
                 value = self.packing.operand(cell.low, cell.high)
             else:
                 bits = (
@@ -242,31 +251,46 @@ class DspChainCore(LinearCore):
             m.d.sync += operands[n].eq(value)
         return operands
 
-    def _column(self, m, column, operands, cells, acts, nodes):
-        """Chains of one column. Returns its sums in the order of a payload's rows."""
+    def _columns(self, m, columns, operands, cells, acts, nodes):
+        """Chains of one or two columns. Returns the sums of each, in the order of a payload's
+        rows."""
+        first, two = columns[0], len(columns) == 2
         chosen = []
         for n, cell in enumerate(cells):
-            chosen.append(Signal(signed(8), name=f"act_{column}_{n}", reset_less=True))
-            m.d.sync += chosen[n].eq(self._act(n % GROUP, cell.element, acts, nodes[0].whole))
+            values = [
+                Value.cast(self._act(n % GROUP, cell.element, acts[c], nodes[0].whole)).as_signed()
+                for c in columns
+            ]
+            value = COLUMNS.operand(*values) if two else values[0]
+            chosen.append(Signal(signed(len(value)), name=f"act_{first}_{n}", reset_less=True))
+            m.d.sync += chosen[n].eq(value)
 
-        lanes = []
+        lanes = [[] for _ in columns]
         for chain in range(len(cells) // GROUP):
-            m.submodules[f"tree_{column}_{chain}"] = tree = ReductionTree(self.config, self.packing)
-            m.d.comb += tree.nodes.eq(nodes[-1])
-            cells_of = slice(chain * GROUP, (chain + 1) * GROUP)
-            self._groups(m, f"{column}_{chain}", operands[cells_of], chosen[cells_of], tree.totals)
-            lanes += list(tree.rows)
-        return [rows[n] for n in range(row_slices(self.config)) for rows in lanes]
+            trees = [ReductionTree(self.config, self.packing) for _ in columns]
+            for column, tree in zip(columns, trees):
+                m.submodules[f"tree_{column}_{chain}"] = tree
+                m.d.comb += tree.nodes.eq(nodes[-1])
+            own = slice(chain * GROUP, (chain + 1) * GROUP)
+            totals = [tree.totals for tree in trees]
+            self._groups(m, f"{first}_{chain}", operands[own], chosen[own], totals)
+            for rows, tree in zip(lanes, trees):
+                rows += list(tree.rows)
+        return [[rows[n] for n in range(row_slices(self.config)) for rows in own] for own in lanes]
 
     def _groups(self, m, name, operands, acts, totals):
-        """Multiply the cells of a chain, and add each two."""
+        """Multiply the cells of a chain, and add each two: `totals` of one column, or of both
+        whose activations share multipliers."""
+        two = len(totals) == 2
+        wide, narrow = (acts, operands) if two else (operands, acts)
         for n in range(len(operands) // 2):
             pair = slice(2 * n, 2 * n + 2)
-            bits = max(map(len, operands[pair]))
+            bits = max(map(len, wide[pair]))
             m.submodules[f"group_{name}_{n}"] = group = DspGroup(bits)
-            m.d.comb += [group.operands[i].eq(o) for i, o in enumerate(operands[pair])]
-            m.d.comb += [group.acts[i].eq(a) for i, a in enumerate(acts[pair])]
-            m.d.comb += totals[n].eq(group.total)
+            m.d.comb += [o.eq(value) for o, value in zip(group.operands, wide[pair])]
+            m.d.comb += [a.eq(value) for a, value in zip(group.acts, narrow[pair])]
+            sums = COLUMNS.split(group.total) if two else [group.total]
+            m.d.comb += [of[n].eq(value) for of, value in zip(totals, sums)]
 
     def _act_of_part(self, cell, element, acts, part, whole):
         """Activation of a cell in a pass over a part: one of the group's, where there are

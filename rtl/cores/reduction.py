@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.config import GROUP, Config
 from .core import SUM_BITS
 from .dsp import ECP5
-from .slots import has, lanes_of_chain
+from .slots import has
 
 
 __all__ = ["NODES", "ReductionTree", "row_slices"]
@@ -67,7 +67,7 @@ class ReductionTree(wiring.Component):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config, self.packing = config, packing
-        self.lanes, self.slices = lanes_of_chain(config), row_slices(config)
+        self.lanes, self.slices = config.chain_lanes, row_slices(config)
         bits = packing.operand_bits + 9 if self.lanes == 2 else SINGLE_BITS
         super().__init__(
             {

@@ -10,14 +10,12 @@ from ..spec.sparse_modes import BLOCK, MODES, Mode
 from .core import CORE_WEIGHTS, SIX, nibble, six_bits
 
 
-__all__ = ["CHAIN_WEIGHTS", "lanes_of_chain", "has", "elements", "SlotSelect"]
+__all__ = ["CHAIN_WEIGHTS", "has", "elements", "SlotSelect"]
 
 
 U4, S8, TERNARY, SPARSE4, SPARSE8 = (
     WeightFormat[name] for name in ("U4", "S8", "TERNARY", "SPARSE4", "SPARSE8")
 )
-
-WIDE = "U5", "S6"  # six bits; code books of floats have five
 
 
 def CHAIN_WEIGHTS(config):
@@ -25,12 +23,6 @@ def CHAIN_WEIGHTS(config):
     indices of their slots in the lowest bits of each lane of `index`."""
     sparse = {"index": config.beat_bits, "mode": 3} if config.sparse else {}
     return data.StructLayout({**CORE_WEIGHTS(config).members, **sparse})
-
-
-def lanes_of_chain(config):
-    """Lanes that share a chain of multipliers: one where weights have six bits, too many for two
-    products of a multiplier."""
-    return 1 if config.has(lambda its: its.name in WIDE) else min(config.rows, 2)
 
 
 def has(config, *patterns):
@@ -42,7 +34,7 @@ def elements(config, cell):
     """Elements, of 16, that the slots of a cell of a chain may name: its own alone without sparse
     formats, none where there are no slots."""
     half = config.elements // 2
-    if lanes_of_chain(config) == 1 and cell >= half and "SPARSE4" not in config.formats:
+    if config.chain_lanes == 1 and cell >= half and "SPARSE4" not in config.formats:
         return []
     if config.parts > 1:  # any, of one part or the other
         return list(range(BLOCK)) if config.sparse else []
@@ -91,7 +83,7 @@ class SlotSelect(wiring.Component):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config, self.count = config, config.elements
         self.formats = set(config.weight_formats)
-        self.lanes = lanes_of_chain(config)
+        self.lanes = config.chain_lanes
         cell = data.StructLayout({"low": signed(8), "high": signed(5), "element": 4})
         super().__init__(
             {

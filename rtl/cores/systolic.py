@@ -2,12 +2,15 @@
 
 from amaranth import *
 
+from ..bus.delay import delayed
 from ..spec.isa import WeightFormat
 from .among import among
 from .core import SIX, SUM_BITS, LinearCore, nibble, register, six_bits
 
 
 __all__ = ["SystolicCore"]
+
+TRIT_BITS = 14  # of a sum of 32 activations
 
 
 def adder_tree(m, terms, name):
@@ -37,9 +40,10 @@ class SystolicCore(LinearCore):
 
     - U4: the sum of (2 * code - 15) * act over the 32 elements of a group;
     - S8: the sum of code * act over the 16 elements of half a group; acts 16 to 31 do not matter;
-    - TERNARY: the sum of code * act over the 32 elements of a group, with codes of 4 bits in two's
-      complement, placed as those of U4;
-    - formats of six bits: the same, with codes of 6 bits.
+    - TERNARY: the sum of code * act over the 32 elements of a group; of row N + n, too, in the same
+      multipliers: an operand has both weights, :data:`TRIT_BITS` apart, where the sums of products
+      stay apart as well;
+    - formats of six bits: the same of a row, with codes of 6 bits.
 
     Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected: the
     array itself never stops, but takes only steps for whose sums there is room in the queue behind
@@ -57,20 +61,42 @@ class SystolicCore(LinearCore):
         self.check(config)
         # Operands, products, tree; the last column's delay; the queue.
         latency = 2 + (config.elements - 1).bit_length() + config.columns - 1 + 1
-        lanes = config.rows * (2 if config.halved else 1)
+        lanes = config.rows * (2 if config.halved or "TERNARY" in config.formats else 1)
         super().__init__(config, latency=latency, native=config.native, lanes=lanes)
         self.upper_bits = 6 if config.high_bits else 5  # of the weights 16 to 31 of a row
+        self.ternary = "TERNARY" in config.formats
+        self.bits = TRIT_BITS + 2 if self.ternary else 8  # of the others
+        if self.ternary:
+            self.upper_bits = self.bits
 
     def elaborate(self, platform):
         m = Module()
 
         columns, rows = range(self.config.columns), range(self.config.rows)
         acts = [self._acts(m, c) for c in columns]
-        sums = [self._row(m, n, acts) for n in rows]
+        ternary = self._is_ternary(m)
+        sums = [self._row(m, n, acts, ternary) for n in rows]
         halves = range(self.lanes // self.config.rows)
         self.take_steps(m, [sums[n][c][half] for c in columns for half in halves for n in rows])
 
         return m
+
+    def _is_ternary(self, m):
+        """Whether the sums at the end of the array are of TERNARY."""
+        if not self.ternary:
+            return None
+        now = self.weights.p.format == WeightFormat.TERNARY
+        last = self.latency - 1 - (self.config.parts > 1)  # before parts are added up
+        return delayed(m, now, last, reset_less=True)
+
+    def _trits(self, row, k):
+        """Operand of element k of rows n and N + n."""
+        parts = []
+        for own in (row, self.config.rows + row):
+            codes = self.weights.p.codes.word_select(own, 2 * self.elements)
+            low, high = codes[k], codes[self.elements + k]
+            parts.append(Cat(low == high, ~low).as_signed())
+        return (parts[0] + (parts[1] << TRIT_BITS))[: self.bits].as_signed()
 
     def _acts(self, m, column):
         """Operand registers of a column's activations, which its rows share."""
@@ -95,9 +121,9 @@ class SystolicCore(LinearCore):
                 # 2 * code - 15 is the code with a one after it, and the top bit turned into a sign.
                 odd = Cat(1, four[:3], ~four[3]).as_signed()
                 operand = Mux(self.weights.p.format == WeightFormat.U4, odd, operand)
-            if "TERNARY" in self.config.formats:
+            if self.ternary:
                 operand = Mux(
-                    self.weights.p.format == WeightFormat.TERNARY, four.as_signed(), operand
+                    self.weights.p.format == WeightFormat.TERNARY, self._trits(row, k), operand
                 )
             if self.config.high_bits:
                 wide = among(self.weights.p.format, self.native & SIX)
@@ -105,15 +131,15 @@ class SystolicCore(LinearCore):
             operands.append(operand)
         return operands
 
-    def _row(self, m, row, acts):
-        """Add the cells of one row. Returns its sums, and those of its upper halves, column by
-        column, all of the same step.
+    def _row(self, m, row, acts, ternary):
+        """Add the cells of one row. Returns its sums, and those of its upper halves, or of row N +
+        n where the step is `ternary`, column by column, all of the same step.
         """
         sums, operands, half = [], self._operands(row), self.elements // 2
         for column in range(self.config.columns):
             weights = [
                 Signal(
-                    signed(8 if k < half else self.upper_bits),
+                    signed(self.bits if k < half else self.upper_bits),
                     name=f"weight_{row}_{column}_{k}",
                     reset_less=True,
                 )
@@ -136,6 +162,17 @@ class SystolicCore(LinearCore):
                 ]
                 m.d.sync += [a.eq(b) for a, b in zip(later, found)]
                 found = later
-            sums.append([found[0][:SUM_BITS], found[1]])
+            sums.append(self._apart(*found, ternary))
             operands = weights
         return sums
+
+    def _apart(self, total, upper, ternary):
+        """Sums of a payload's rows n and N + n. What is above the low sum of two has lent it one
+        where it is negative."""
+        whole, upper = total[:SUM_BITS].as_signed(), upper[:SUM_BITS].as_signed()
+        if ternary is None:
+            return [whole, upper]
+        low, high = total[:TRIT_BITS].as_signed(), total[TRIT_BITS:].as_signed()
+        high = (high + low[-1])[:TRIT_BITS].as_signed()
+        second = Mux(ternary, high, upper) if self.config.halved else high
+        return [Mux(ternary, low, whole)[:SUM_BITS].as_signed(), second]

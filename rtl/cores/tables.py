@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.config import GROUP
 
 
-__all__ = ["TABLES", "SignTable", "bound", "encode", "look_up"]
+__all__ = ["TABLE", "TABLES", "SignTable", "bound", "encode", "look_up"]
 
 
 def bound(inputs):

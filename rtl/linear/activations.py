@@ -4,36 +4,42 @@ from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..cores.tables import TABLES, SignTable
+from ..cores.tables import TABLE, TABLES, SignTable
 from ..spec.config import GROUP, Config
 from ..spec.limits import GROUP_BITS
 from ..spec.numbers import WINDOW
-from ..spec.payloads import ActivationWrite
+from ..spec.payloads import ActivationWrite, fifth_step
 
 
-__all__ = ["ACTIVATION_READ", "Activations", "ActivationBuffer"]
+__all__ = ["ActivationRead", "Activations", "ActivationBuffer"]
 
 
 HALF = GROUP // 2
 
 
-def ACTIVATION_READ(config):
+def ActivationRead(config):
     """Read of what a step takes, or a part of one. `split`: half of the group is wanted, its
-    elements 16-31 if `half`."""
+    elements 16-31 if `half`; and, if `fifth`, the elements 4 j + `place` of `fifth_group`."""
+    fifth = {**fifth_step(config), "fifth_group": GROUP_BITS} if config.aside else {}
     return data.StructLayout(
-        {"group": GROUP_BITS, "half": 1, "split": 1, "part": range(config.parts)}
+        {"group": GROUP_BITS, "half": 1, "split": 1, "part": range(config.parts), **fifth}
     )
 
 
 def Activations(config, inputs=1, elements=None):
-    """What one step of the linear core, or a part of one, takes of each column, and its group's
-    sum and shift."""
-    columns = config.columns
+    """What a step of the linear core, or a part of one, takes of each column, and its group's sum
+    and shift; what its part of the fifth step takes, and that group's shift."""
+    columns, shift = config.columns, data.ArrayLayout(signed(6), config.columns)
+    fifth = {
+        "fifth": data.ArrayLayout(data.ArrayLayout(signed(8), GROUP // 4), columns),
+        "fifth_shift": shift,
+    }
     return data.StructLayout(
         {
             "tables": data.ArrayLayout(TABLES(inputs, elements or config.elements), columns),
             "sums": data.ArrayLayout(signed(13), columns),
-            "shift": data.ArrayLayout(signed(6), columns),
+            "shift": shift,
+            **(fifth if config.aside else {}),
         }
     )
 
@@ -52,6 +58,9 @@ class ActivationBuffer(wiring.Component):
     precomputation of LUT Tensor Core (arXiv:2408.06003). A table of two activations has two entries
     of nine bits, which use the parity bits of block RAMs.
 
+    Where fifth steps pass beside the others (`aside`), a second port reads what a step carries of
+    one (:mod:`~.fifths`). An activation is half the sum, or difference, of two entries of a table.
+
     Reads have a latency of two cycles and a throughput of one per cycle; backpressure is respected.
     A write is accepted every cycle, and visible in reads and `top` two cycles later.
 
@@ -69,12 +78,13 @@ class ActivationBuffer(wiring.Component):
     write : :py:`In(stream.Signature(ActivationWrite(config)))`
         Values of a group, in order and without those of another group in between. `exponent` is
         the same in all runs of a group. `clear` begins a vector: `top` of the column starts anew.
-    read : :py:`In(stream.Signature(ACTIVATION_READ(config)))`
+    read : :py:`In(stream.Signature(ActivationRead(config)))`
         A group, or half a group, or a part of it.
     o : :py:`Out(stream.Signature(Activations(config, inputs, elements)))`
         `tables` are the group's, or the half's, twice, or of these the part's elements of the lower
-        half and of the upper; `sums` are the group's; `shift` is 0 to 15,
-        or -1 for a group that is too small to count.
+        half and of the upper; `sums` are the group's; `shift` is 0 to 15, or -1 for a group that is
+        too small to count. `fifth_shift` is -1 where there was no `fifth`, and `fifth` does not
+        matter.
     top : :py:`Out(data.ArrayLayout(8, config.columns))`
         Largest biased exponent of each column's vector.
     """
@@ -96,7 +106,7 @@ class ActivationBuffer(wiring.Component):
         super().__init__(
             {
                 "write": In(stream.Signature(ActivationWrite(config))),
-                "read": In(stream.Signature(ACTIVATION_READ(config))),
+                "read": In(stream.Signature(ActivationRead(config))),
                 "o": Out(stream.Signature(Activations(config, inputs, elements))),
                 "top": Out(data.ArrayLayout(8, config.columns)),
             }
@@ -186,9 +196,7 @@ class ActivationBuffer(wiring.Component):
             with m.If(column[n] & (clears | (exponent > self.top[n]))):
                 m.d.sync += self.top[n].eq(exponent)
 
-            # Nonnegative: `top` is at least the exponent of every group of its vector.
-            below = Signal(8, name=f"below{n}")
-            shift = Signal(signed(6), name=f"shift{n}")
+            shift = self._shift(m, n, infos_r.data.exponent)
             low = Signal(half_bits // self.inside, name=f"low{n}")
             high = Signal(half_bits // self.inside, name=f"high{n}")
             halves = [
@@ -196,22 +204,70 @@ class ActivationBuffer(wiring.Component):
                 for word in (cells_r.data[:half_bits], cells_r.data[half_bits:])
             ]
             m.d.comb += [
-                below.eq(self.top[n] - infos_r.data.exponent),
-                shift.eq(Mux(below > WINDOW, -1, WINDOW - below[:4])),
                 low.eq(Mux(split & half, halves[1], halves[0])),
                 high.eq(Mux(split & ~half, halves[0], halves[1])),
             ]
             outputs.append((Cat(low, high), infos_r.data.sum, shift))
+            if config.aside:
+                self._fifth(m, n, advance, cells, infos)
 
         with m.If(advance):
-            words, sums, shifts = zip(*outputs)
-            m.d.sync += [
-                self.o.p.tables.as_value().eq(Cat(words)),
-                self.o.p.sums.as_value().eq(Cat(sums)),
-                self.o.p.shift.as_value().eq(Cat(shifts)),
-            ]
+            for name, values in zip(("tables", "sums", "shift"), zip(*outputs)):
+                m.d.sync += self.o.p[name].as_value().eq(Cat(values))
 
         return m
+
+    def _shift(self, m, column, exponent, name="shift"):
+        """How far the sums of a group of this exponent are shifted."""
+        # Nonnegative: `top` is at least the exponent of every group of its vector.
+        below = Signal(8, name=f"below_{name}{column}")
+        shift = Signal(signed(6), name=f"{name}{column}")
+        m.d.comb += [
+            below.eq(self.top[column] - exponent),
+            shift.eq(Mux(below > WINDOW, -1, WINDOW - below[:4])),
+        ]
+        return shift
+
+    def _fifth(self, m, column, advance, cells, infos):
+        """Read a column's elements of the fifth step, beside the step's own group."""
+        read = self.read.p
+        cells_r, infos_r = cells.read_port(), infos.read_port()
+        fifth, place = (
+            Signal(width, name=f"{name}{column}", reset_less=True)
+            for name, width in (("has_fifth", 1), ("place", 2))
+        )
+        m.d.comb += [port.addr.eq(read.fifth_group) for port in (cells_r, infos_r)]
+        m.d.comb += [port.en.eq(advance) for port in (cells_r, infos_r)]
+        shift = self._shift(m, column, infos_r.data.exponent, "fifth_shift")
+        tables = data.View(TABLES(self.inputs, GROUP), cells_r.data)
+        with m.If(advance):
+            m.d.sync += [
+                fifth.eq(read.fifth),
+                place.eq(read.place),
+                self.o.p.fifth_shift[column].eq(Mux(fifth, shift, -1)),
+            ]
+            m.d.sync += [
+                self.o.p.fifth[column][j].eq(self._element(tables, j, place))
+                for j in range(GROUP // 4)
+            ]
+
+    def _element(self, tables, j, place):
+        """Activation 4 j + `place`. The entry of all ones is the sum of a table's activations, the
+        one without activation k has the others' signs as they are: half their difference."""
+        each = 4 // self.inputs  # tables of four activations
+        bits = self.inputs.bit_length() - 1
+        own = (
+            Array(tables[each * j + n] for n in range(each))[place[bits:]]
+            if each > 1
+            else tables[j]
+        )
+        if self.inputs == 1:
+            return own[0]
+        own, last = data.View(TABLE(self.inputs), own), self.inputs - 1
+        others = [(1 << last) - 1 ^ 1 << k for k in range(last)] + [0]
+        other = Array(own[n] for n in others)[place[:bits]]
+        negative = place[:bits] != last
+        return (own[-1] + (other ^ negative.replicate(len(other))).as_signed() + negative) >> 1
 
     def tables(self, m):
         """Tables of the lanes that are written."""

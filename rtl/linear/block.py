@@ -10,8 +10,9 @@ from ..spec.formats import FORMATS
 from ..spec.isa import WeightFormat
 from ..spec.limits import GROUP_BITS
 from ..spec.numbers import GROUP, LANE_BYTES, TILES
-from ..spec.payloads import group_scales
+from ..spec.payloads import fifth_step, group_scales
 from .nibbles import NIBBLES, NibbleDecoder
+from .trits import TRITS
 
 
 __all__ = ["BlockStep", "BlockWalker"]
@@ -27,6 +28,7 @@ def BlockStep(config):
             "codes": config.word_bits,
             "high": config.high_bits,
             **group_scales(config),
+            **fifth_step(config),
             "group": GROUP_BITS,
             "half": 1,
             "first": 1,
@@ -43,7 +45,8 @@ class BlockWalker(wiring.Component):
     A step passes in the same cycle as its beat: the unit that takes the beats takes `o` for it.
     Throughput is one beat and one step per cycle: a step for which there is no beat, as bits of it
     came with the beats before, costs a cycle in which no beat is taken, unless a scale beat is due
-    next. So does the first of the two steps that a beat of IQ4 is. Backpressure is respected.
+    next. So does the first of the two steps that a beat of IQ4 is. The fifth steps of TERNARY cost
+    none: each beat of their run has a part of it. Backpressure is respected.
 
     Parameters
     ----------
@@ -63,7 +66,8 @@ class BlockWalker(wiring.Component):
         Blocks, without their row scales and padding.
     o : :py:`Out(stream.Signature(BlockStep(config)))`
         Steps, as cores take them (:mod:`~rtl.linear.nibbles`). In TERNARY `codes` are as they are
-        packed, and those of a step without a beat do not matter.
+        packed: the fifth digits of bytes are the fifth step's, where `fifth` says that there is
+        one. Those of a step without a beat do not matter.
     """
 
     def __init__(self, config):
@@ -102,6 +106,7 @@ class BlockWalker(wiring.Component):
             Signal(name=name) for name in ("scaled", "geared", "single", "signs", "high_end")
         )
         group_end, run_end, gear_end, twice = Signal(), Signal(), Signal(), Signal()
+        carried = self._fifths(m, group, gear, gear_end)
         high_bits = self._choose(lambda its: its.high_bits)
         m.d.comb += [
             scaled.eq(self._choose(lambda its: its.scaled)),
@@ -116,7 +121,10 @@ class BlockWalker(wiring.Component):
             run_end.eq(
                 scaled & group_end & (run == self._choose(lambda its: max(its.scale_groups, 1) - 1))
             ),
-            gear_end.eq(geared & (gear == self._choose(lambda its: max(its.gear - 1, 0)))),
+            gear_end.eq(
+                geared
+                & (gear == self._choose(lambda its: max(its.gear - 1 - self._passes_aside(its), 0)))
+            ),
             high_end.eq(
                 (high_bits != 0) & (high_run == self._choose(lambda its: max(its.high_run - 1, 0)))
             ),
@@ -124,8 +132,8 @@ class BlockWalker(wiring.Component):
 
         step, early = Signal(), Signal()
         m.d.comb += [
-            o.spare.eq(gear_end),
-            o.last.eq(group_end & (group == self.last_group)),
+            o.spare.eq(gear_end & ~self._choose(self._passes_aside)),
+            o.last.eq(group_end & (group + carried == self.last_group)),
             o.end.eq(o.last & (tile == self._choose(lambda its: its.tiles - 1))),
             self.o.valid.eq(~due & ~high_due & (o.spare | self.beats.valid)),
             step.eq(self.o.valid & self.o.ready),
@@ -142,7 +150,7 @@ class BlockWalker(wiring.Component):
                 high_due.eq(high_end & ~o.end),
             ]
             with m.If(group_end):
-                m.d.sync += [group.eq(Mux(o.last, 0, group + 1)), run.eq(run + 1)]
+                m.d.sync += [group.eq(Mux(o.last, 0, group + 1 + carried)), run.eq(run + 1)]
                 for f, its in self.formats.items():
                     if its.scaled:
                         with m.If(fmt == f):
@@ -202,6 +210,27 @@ class BlockWalker(wiring.Component):
                     among(self.format, [f for f in values if values[f] == value]), value, chosen
                 )
         return chosen
+
+    def _passes_aside(self, its):
+        """Whether fifth steps of a format cost no cycle."""
+        return self.config.aside and its.aside
+
+    def _fifths(self, m, group, gear, gear_end):
+        """Whether the beats of the run have a fifth step. Returns whether the one in front is the
+        last of such a run: the next group has passed with it."""
+        if not self.config.aside:
+            return C(0, 1)
+        o, carried, following = self.o.p, Signal(), Signal(GROUP_BITS + 1)
+        fifth = Signal(reset_less=True)
+        m.d.comb += [
+            following.eq(Mux(self.start | o.last, 0, group + 2)),
+            o.fifth.eq(fifth & self._choose(self._passes_aside)),
+            o.place.eq(gear),
+            carried.eq(o.fifth & gear_end),
+        ]
+        with m.If(self.start | self.o.valid & self.o.ready & (o.last | gear_end)):
+            m.d.sync += fifth.eq(following + TRITS <= self.last_group)
+        return carried
 
     def _next_high(self, high, bits):
         """High bits, with those of the next step lowest in each row's 128."""

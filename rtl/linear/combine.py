@@ -38,6 +38,8 @@ class Combiner(wiring.Component):
         Lines.
     busy : :py:`Out(1)`
         A word that was taken has not been written yet.
+    done : :py:`Out(1)`
+        A line is taken in this cycle that a `last` word ends.
     """
 
     def __init__(self, config):
@@ -49,6 +51,7 @@ class Combiner(wiring.Component):
                 "i": In(stream.Signature(WordWrite)),
                 "o": Out(stream.Signature(vector_write(config))),
                 "busy": Out(1),
+                "done": Out(1),
             }
         )
 
@@ -58,8 +61,8 @@ class Combiner(wiring.Component):
 
         # Skid buffer: the vector memory's `ready` arrives late, and would reach the pipeline's
         # enable.
-        m.submodules.skid = skid = SkidBuffer(self.o.payload.shape())
-        wiring.connect(m, skid.o, wiring.flipped(self.o))
+        shape = data.StructLayout({"line": self.o.payload.shape(), "last": 1})
+        m.submodules.skid = skid = SkidBuffer(shape)
         out = skid.i
 
         line = Signal.like(self.o.payload, reset_less=True)
@@ -69,6 +72,10 @@ class Combiner(wiring.Component):
         free = Signal()  # the output can take a line
         same = Signal()  # the word at the input belongs to `line`
         m.d.comb += [
+            self.o.valid.eq(skid.o.valid),
+            self.o.payload.eq(skid.o.p.line),
+            skid.o.ready.eq(self.o.ready),
+            self.done.eq(self.o.valid & self.o.ready & skid.o.p.last),
             free.eq(out.ready | ~out.valid),
             same.eq(held & ~ends & (self.i.p.addr[lane_bits:][: len(line.line)] == line.line)),
             self.i.ready.eq(free),
@@ -78,7 +85,8 @@ class Combiner(wiring.Component):
         with m.If(free):
             m.d.sync += [
                 out.valid.eq(held & (ends | (self.i.valid & ~same))),
-                out.payload.eq(line),
+                out.p.line.eq(line),
+                out.p.last.eq(ends),
             ]
             with m.If(self.i.valid):
                 m.d.sync += [

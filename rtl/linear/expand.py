@@ -28,7 +28,7 @@ class Expander(wiring.Component):
     """Turn steps in formats that the core does not take natively into several that it does.
 
     - TERNARY, 2 N rows: two substeps of N rows, whose codes are nibbles in two's complement, in the
-      places that they have in U4; format TERNARY.
+      places that they have in U4, with the `trits` of these rows lowest; format TERNARY.
     - SPARSE4, SPARSE8: a substep for each row of the code beat's lanes, N rows of 16 bytes, with
       zeros where the row has no slot; format S8. `sub` is the row in the lane; a code beat of n
       slots a row gives 32 / n or 16 / n of them.
@@ -144,6 +144,9 @@ class Expander(wiring.Component):
         if TERNARY in self.expanded:
             with m.If(move & (held.format == TERNARY)):
                 m.d.sync += row.codes.eq(self._nibbles(m, held))
+                if self.config.aside:
+                    own = held.trits.word_select(held.sub[0], len(held.trits) // 2)
+                    m.d.sync += row.trits.eq(own)
 
         return m
 

@@ -44,6 +44,9 @@ class Gather(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         beat_bits, parts = self.config.beat_bits, self.config.parts
+        if parts == 1:
+            wiring.connect(m, wiring.flipped(self.i), wiring.flipped(self.o))
+            return m
 
         held = Signal((parts - 1) * beat_bits, reset_less=True)
         at = Signal(range(parts))

@@ -8,26 +8,33 @@ from ..bus.delay import delayed
 from ..spec.config import Config
 from ..spec.limits import ACC_BITS
 from ..spec.payloads import group_scales
-from .slices import Banks
+from .fifths import FIFTH_BITS
+from .slices import Banks, fifth_rows
 
 
 __all__ = ["GroupStep", "GroupScaler"]
 
 
 HALF_SUM_BITS = 18  # 16 products of 6-bit weights and activations
-TILES_HELD = 8  # a matrix of one group, in which every step ends a tile, is not held up
 
 
 def GroupStep(config, native):
     """Sums of one step of the linear core, or of a part of its rows, and all that scales them."""
     columns, banks = config.columns, Banks.of(config, native)
+    shift = data.ArrayLayout(signed(6), columns)
+    rows = fifth_rows(config, native)
+    fifth = {
+        "fifth": data.ArrayLayout(data.ArrayLayout(signed(FIFTH_BITS), rows), columns),
+        "fifth_shift": shift,
+    }
     return data.StructLayout(
         {
             "sums": data.ArrayLayout(data.ArrayLayout(signed(20), banks.lanes(config)), columns),
             **group_scales(config),
             "halved": int(config.halved),  # groups of 16
             "act_sums": data.ArrayLayout(signed(13), columns),
-            "shift": data.ArrayLayout(signed(6), columns),
+            "shift": shift,
+            **(fifth if rows else {}),
             "centre_shift": 3,
             "slice": banks.slice_bits,  # of the tile, that the sums begin with
             "span": banks.span_bits,  # log2 of the slices that there are sums of
@@ -50,6 +57,9 @@ class GroupScaler(wiring.Component):
     sums[m][n], and
 
         term = sums[m][n] * scale[n] + sums[m][N + n] * (centre[n] - scale[n])
+
+    Where rows have sums of a part of the fifth step of TERNARY, too (:mod:`~.fifths`), these are
+    shifted by `fifth_shift` and added. It is -1 in all else.
 
     A payload has the sums of 1, 2 or 4 slices of N rows of a tile. The accumulators of a slice are
     found as :class:`~.slices.Banks` says: registers, or, where a tile has many slices, small
@@ -90,9 +100,14 @@ class GroupScaler(wiring.Component):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
         self.banks = Banks.of(config, native)
-        self.latency = 6  # operands, products, term, shifted, accumulator, FIFO
-        # A tile that ends in substeps has room for all of them.
-        self.held = max(TILES_HELD, *self.banks.depths)
+        self.fifth_rows = fifth_rows(config, native)
+        # Operands, products, term, shifted, and, with the fifth step's, added; then the accumulator
+        # and the FIFO.
+        self.stages = 5 if self.fifth_rows else 4
+        self.latency = self.stages + 2
+        # A matrix of one group, in which every step ends a tile, is not held up. A tile that ends
+        # in substeps has room for all of them.
+        self.held = max(self.latency + 2, *self.banks.depths)
         super().__init__(
             {
                 "i": In(stream.Signature(GroupStep(config, native))),
@@ -120,11 +135,13 @@ class GroupScaler(wiring.Component):
         m.d.sync += room.eq(room - end + give)
 
         # What the accumulators need, as many cycles later as the data path takes to get there.
-        valid, ends = Signal(4), Signal(5)
+        stages = self.stages
+        valid, ends = Signal(stages), Signal(stages + 1)
         m.d.sync += [valid.eq(Cat(step, valid)), ends.eq(Cat(end, ends))]
-        first, places = (delayed(m, value, 4, reset_less=True) for value in (i.first, i.slice))
+        first, places = (delayed(m, value, stages, reset_less=True) for value in (i.first, i.slice))
         span, base = (
-            delayed(m, value, 5, reset_less=True) for value in (i.span, i.slice[: banks.span_bits])
+            delayed(m, value, stages + 1, reset_less=True)
+            for value in (i.span, i.slice[: banks.span_bits])
         )
         accs = []
         for bank, terms in enumerate(self._terms(m)):
@@ -132,7 +149,7 @@ class GroupScaler(wiring.Component):
             if banks.spread:
                 # The slices of a payload begin at a multiple of their number.
                 own = (C(bank) >> i.span) == (i.slice[: banks.span_bits] >> i.span)
-                chosen = delayed(m, own, 4, reset_less=True)
+                chosen = delayed(m, own, stages, reset_less=True)
                 place = places[banks.span_bits :]
             accs.append(self._accumulate(m, bank, terms, first, place, valid[-1] & chosen))
 
@@ -160,8 +177,8 @@ class GroupScaler(wiring.Component):
         return m
 
     def _terms(self, m):
-        """Add the data path up to the accumulators: four registers. Returns what is added to them,
-        lists of signed values for each bank, by column and row."""
+        """Add the data path up to the accumulators: `stages` registers. Returns what is added to
+        them, lists of signed values for each bank, by column and row."""
 
         def register(shape, name):
             return Signal(shape, name=name, reset_less=True)
@@ -190,6 +207,7 @@ class GroupScaler(wiring.Component):
             act_sum = register(signed(13), f"act_sum_{c}")
             m.d.sync += act_sum.eq(i.act_sums[c])
             shift = delayed(m, i.shift[c], 3, reset_less=True)
+            fifths = self._fifths(m, c)
             for bank in banks:
                 for n in rows:
                     lane = bank * config.rows + n
@@ -208,8 +226,29 @@ class GroupScaler(wiring.Component):
                         term = delayed(m, group_sum, 2, reset_less=True)
                     shifted = register(signed(len(term) + 15), f"shifted_{c}_{lane}")
                     m.d.sync += shifted.eq(Mux(shift[-1], 0, term << shift[:4]))
+                    fifth = bank * config.rows + n if not self.banks.spread else n
+                    if fifth < len(fifths):
+                        whole = register(signed(len(shifted) + 1), f"whole_{c}_{lane}")
+                        m.d.sync += whole.eq(shifted + fifths[fifth])
+                        shifted = whole
+                    elif fifths:
+                        shifted = delayed(m, shifted, 1, reset_less=True)
                     terms[bank].append(shifted)
         return terms
+
+    def _fifths(self, m, column):
+        """What rows have of the fifth step, shifted: four registers."""
+        if not self.fifth_rows:
+            return []
+        i, found = self.i.p, []
+        shift = delayed(m, i.fifth_shift[column], 3, reset_less=True)
+        for row, value in enumerate(i.fifth[column]):
+            value = delayed(m, value, 3, reset_less=True)
+            found.append(
+                Signal(signed(FIFTH_BITS + 15), name=f"fifth_{column}_{row}", reset_less=True)
+            )
+            m.d.sync += found[-1].eq(Mux(shift[-1], 0, value << shift[:4]))
+        return found
 
     def _second(self, m, column, bank, row, act_sum):
         """What the centre is multiplied with: the sum of the activations, or of an upper half."""

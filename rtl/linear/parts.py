@@ -76,9 +76,11 @@ class StepParts(wiring.Component):
         m = Module()
         config, step = self.config, self.i.p
         if config.parts == 1:
-            same = [name for name, _ in WeightPart(config) if name != "part"]
-            m.d.comb += [self.o.p[name].eq(step[name]) for name in same]
-            m.d.comb += [self.o.valid.eq(self.i.valid), self.i.ready.eq(self.o.ready)]
+            m.d.comb += [
+                self.o.payload.as_value().eq(self.i.payload.as_value()),
+                self.o.valid.eq(self.i.valid),
+                self.i.ready.eq(self.o.ready),
+            ]
             return m
 
         # Skid buffer: breaks the `ready` path from the core to the unpacker.

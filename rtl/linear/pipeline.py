@@ -5,6 +5,7 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .. import cores
+from ..bus.delay import delayed
 from ..bus.skid import SkidBuffer
 from ..cores.among import among
 from ..spec.config import Config
@@ -16,9 +17,11 @@ from ..spec.payloads import ActivationWrite, WeightStep
 from ..spec.sparse_modes import SLOTS, Mode
 from .activations import ActivationBuffer
 from .expand import Expander
+from .fifths import PART, FifthSums
 from .group_scale import GroupScaler
 from .parts import StepParts
 from .slices import WIDEST
+from .trits import TRITS
 from .unpack import UNPACK_COMMAND, WeightUnpacker
 
 
@@ -43,6 +46,9 @@ class LinearPipeline(wiring.Component):
 
     Steps that the core does not take whole are cut up on the way to it
     (:class:`~.expand.Expander`); some that it takes give several payloads of sums.
+
+    The elements of TERNARY's fifth steps, which have no beats, are added up beside the core as they
+    come along with the other steps (:class:`~.fifths.FifthSums`).
 
     Throughput is one beat per cycle where the core keeps up; between two matrices the unpacker runs
     dry for a cycle, for the beats of a descriptor, and for those that the expander takes.
@@ -180,9 +186,19 @@ class LinearPipeline(wiring.Component):
                 "log": len(log),
             }
         )  # log2 of how many it has
-        waiting_layout = data.StructLayout({"weights": core.weights.p.shape(), "past": past_layout})
+        trits = 2 * PART * self.scaler.fifth_rows
+        waiting_layout = data.StructLayout(
+            {"weights": core.weights.p.shape(), "past": past_layout, "trits": trits}
+        )
         m.submodules.waiting = waiting = fifo.SyncFIFO(width=waiting_layout.size, depth=4)
         back = data.View(waiting_layout, waiting.w_data)
+        if config.aside:
+            m.d.comb += [
+                buffer.read.p.fifth.eq(step.fifth),
+                buffer.read.p.place.eq(step.place),
+                buffer.read.p.fifth_group.eq(step.group + act + (TRITS - step.place)),
+                back.trits.eq(step.trits[: len(back.trits)]),
+            ]
         m.d.comb += [
             self.embed.p.eq(expander.o.p),
             self.embed.valid.eq(expander.o.valid & embed),
@@ -216,6 +232,7 @@ class LinearPipeline(wiring.Component):
                 "past": past_layout,
                 "act_sums": buffer.o.p.sums.shape(),
                 "shift": buffer.o.p.shift.shape(),
+                **({"fifth_shift": buffer.o.p.fifth_shift.shape()} if config.aside else {}),
             }
         )
         m.submodules.past = past = fifo.SyncFIFO(width=sums_layout.size, depth=core.capacity)
@@ -233,7 +250,14 @@ class LinearPipeline(wiring.Component):
             past.w_en.eq(
                 take & (front.weights.part == config.parts - 1 if config.parts > 1 else 1)
             ),
-            past.w_data.eq(Cat(front.past, buffer.o.p.sums, buffer.o.p.shift)),
+            past.w_data.eq(
+                Cat(
+                    front.past,
+                    buffer.o.p.sums,
+                    buffer.o.p.shift,
+                    buffer.o.p.fifth_shift if config.aside else C(0, 0),
+                )
+            ),
         ]
 
         # Every step that left for the core has its entry in the FIFO, until the last of its sums
@@ -262,9 +286,31 @@ class LinearPipeline(wiring.Component):
         ]
         with m.If(give):
             m.d.sync += part.eq(Mux(part == more, 0, part + 1))
+        if config.aside:
+            sums = self._fifths(m, front.trits, buffer.o.p.fifth, take, past.r_en)
+            m.d.comb += [
+                scaler.i.p.fifth.as_value().eq(sums),
+                scaler.i.p.fifth_shift.eq(entry.fifth_shift),
+            ]
         assert WIDEST == 4
 
         return m
+
+    def _fifths(self, m, trits, acts, take, give):
+        """Add up what steps carry of the fifth one, beside the core. Returns the sums that belong
+        to the core's in front."""
+        m.submodules.fifths = fifths = FifthSums(self.config, self.scaler.fifth_rows)
+        assert fifths.LATENCY < self.core.latency
+        sums = Value.cast(fifths.sums)
+        m.submodules.fifth_sums = queue = fifo.SyncFIFO(width=len(sums), depth=self.core.capacity)
+        m.d.comb += [
+            Value.cast(fifths.trits).eq(trits),
+            Value.cast(fifths.acts).eq(Value.cast(acts)),
+            queue.w_en.eq(delayed(m, take, fifths.LATENCY)),
+            queue.w_data.eq(sums),
+            queue.r_en.eq(give),
+        ]
+        return queue.r_data
 
     def _log_slices(self, m, step):
         """Logarithm of the slices of rows that a step has on its way into the core."""

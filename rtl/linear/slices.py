@@ -6,7 +6,7 @@ from ..spec.config import Config
 from ..spec.formats import FORMATS, SPARSE
 
 
-__all__ = ["WIDEST", "payload_slices", "Banks"]
+__all__ = ["WIDEST", "payload_slices", "fifth_rows", "Banks"]
 
 
 WIDEST = 4  # slices that a core gives at once, at most
@@ -16,6 +16,14 @@ def payload_slices(fmt, native):
     """Slices that one payload of a core's sums has at most; `native` are formats that it takes
     whole, while others come in substeps of a slice each."""
     return min(WIDEST, FORMATS[fmt].tile_slices) if fmt in native else 1
+
+
+def fifth_rows(config, native):
+    """Rows of the fifth step's elements that one payload has beside it."""
+    if not config.aside:
+        return 0
+    slices = [payload_slices(f, native) for f in config.weight_formats if FORMATS[f].aside]
+    return config.rows * max(slices)
 
 
 @dataclass(frozen=True)

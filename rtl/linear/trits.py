@@ -5,19 +5,35 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import Config
+from ..spec.limits import GROUP_BITS
+from ..spec.payloads import fifth_step
 
 
-__all__ = ["TritStep", "TritDecoder"]
+__all__ = ["TRITS", "TritStep", "DecodedStep", "TritDecoder"]
 
 
-TRITS = (
-    4  # of a byte, that belong to its own step; one more belongs to the step that no beat is for
-)
+TRITS = 4  # of a byte, that belong to its own step; one more belongs to the fifth step of its run
 
 
 def TritStep(config):
     """A TERNARY step: bytes of trits, or, decoded, two planes per row."""
-    return data.StructLayout({"codes": config.word_bits, "group": 10, "first": 1, "last": 1})
+    spare = {} if config.aside else {"spare": 1}  # fifth of its run: `codes` does not matter
+    return data.StructLayout(
+        {
+            "codes": config.word_bits,
+            "group": GROUP_BITS,
+            "first": 1,
+            "last": 1,
+            **fifth_step(config),
+            **spare,
+        }
+    )
+
+
+def DecodedStep(config):
+    """A decoded step, and the trits of the fifth step that came with it."""
+    trits = {"trits": config.word_bits // 4} if config.aside else {}
+    return data.StructLayout({**TritStep(config).members, **trits})
 
 
 class TritDecoder(wiring.Component):
@@ -25,15 +41,16 @@ class TritDecoder(wiring.Component):
 
     A byte is a fraction in base 3: times three, the bits above the byte are its next digit, and the
     byte that is left holds the others (:mod:`rtl.spec.formats`; BitNet's runtimes decode so too). A
-    stage of the pipeline takes a digit off. The fifth digits of four beats are kept, and are the
-    codes of the step that no beat is for.
+    stage of the pipeline takes a digit off. The digits that are left after four are a part of the
+    fifth step: where it does not pass `aside` they are kept, and are the codes of the step that no
+    beat is for.
 
     Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected.
 
     Parameters
     ----------
     config : :class:`~rtl.spec.config.Config`
-        Accelerator.
+        Accelerator, whose formats have TERNARY.
 
     Attributes
     ----------
@@ -42,10 +59,11 @@ class TritDecoder(wiring.Component):
 
     Members
     -------
-    i : :py:`In(stream.Signature(data.StructLayout({"step": TritStep(config), "spare": 1})))`
-        Steps as they are packed. `spare`: fifth of its run, `codes` does not matter.
-    o : :py:`Out(stream.Signature(TritStep(config)))`
-        Steps. A row is 64 bits: (weight >= 0) of its 32 elements, then (weight > 0).
+    i : :py:`In(stream.Signature(TritStep(config)))`
+        Steps as they are packed.
+    o : :py:`Out(stream.Signature(DecodedStep(config)))`
+        Steps. A row is 64 bits: (weight >= 0) of its 32 elements, then (weight > 0). `trits`: see
+        :class:`~rtl.spec.payloads.WeightStep`.
     busy : :py:`Out(1)`
         Holds a step, those on offer included.
     """
@@ -57,10 +75,8 @@ class TritDecoder(wiring.Component):
         self.latency = TRITS
         super().__init__(
             {
-                "i": In(
-                    stream.Signature(data.StructLayout({"step": TritStep(config), "spare": 1}))
-                ),
-                "o": Out(stream.Signature(TritStep(config))),
+                "i": In(stream.Signature(TritStep(config))),
+                "o": Out(stream.Signature(DecodedStep(config))),
                 "busy": Out(1),
             }
         )
@@ -79,7 +95,8 @@ class TritDecoder(wiring.Component):
         with m.If(move):
             m.d.sync += valid.eq(Cat(self.i.valid, valid))
 
-        step, spare = self.i.p.step, self.i.p.spare
+        about = {name: shape for name, shape in self.i.p.shape().members.items() if name != "codes"}
+        step = self.i.p
         rest = [step.codes[8 * n : 8 * n + 8] for n in range(size)]
         # Of each byte, (weight >= 0) and (weight > 0) of the trits that are decoded, a bit a trit.
         low, high = [Const(0, 0)] * size, [Const(0, 0)] * size
@@ -90,10 +107,7 @@ class TritDecoder(wiring.Component):
                         "rest": data.ArrayLayout(8, size),
                         "low": data.ArrayLayout(stage + 1, size),
                         "high": data.ArrayLayout(stage + 1, size),
-                        "group": 10,
-                        "first": 1,
-                        "last": 1,
-                        "spare": 1,
+                        **about,
                     }
                 ),
                 name=f"held_{stage}",
@@ -107,28 +121,42 @@ class TritDecoder(wiring.Component):
                         held.low[n].eq(Cat(low[n], digit.any())),
                         held.high[n].eq(Cat(high[n], digit[1])),
                     ]
-                m.d.sync += [held[name].eq(step[name]) for name in ("group", "first", "last")]
-                m.d.sync += held.spare.eq(spare)
-            step, spare, rest, low, high = held, held.spare, held.rest, held.low, held.high
+                m.d.sync += [held[name].eq(step[name]) for name in about]
+            step, rest, low, high = held, held.rest, held.low, held.high
 
-        # Four trits of each byte and the fifth ones of four bytes lie in the same places.
-        kept = [
-            [Signal(TRITS, name=f"kept_{n}_{plane}", reset_less=True) for plane in range(2)]
-            for n in range(size)
-        ]
-        codes = []
-        for row in range(size // 8):
-            for plane, own in enumerate((low, high)):
-                codes += [Mux(spare, kept[n][plane], own[n]) for n in range(8 * row, 8 * row + 8)]
+        fifth = [self._digit(rest[n])[0] for n in range(size)]
+        planes = [low, high]
+        if not self.config.aside:
+            kept = self._keep(m, fifth, move & valid[-1] & ~step.spare)
+            planes = [
+                [Mux(step.spare, of_fifth[n], own[n]) for n in range(size)]
+                for of_fifth, own in zip(kept, planes)
+            ]
+        codes, trits = [], []
+        for row in range(0, size, 8):
+            codes += [plane[n] for plane in planes for n in range(row, row + 8)]
+            trits += [digit.any() for digit in fifth[row : row + 8]]
+            trits += [digit[1] for digit in fifth[row : row + 8]]
         m.d.comb += self.o.p.codes.eq(Cat(codes))
-        m.d.comb += [self.o.p[name].eq(step[name]) for name in ("group", "first", "last")]
-        with m.If(move & valid[-1] & ~spare):
-            for n in range(size):
-                digit, _ = self._digit(rest[n])
-                m.d.sync += kept[n][0].eq(Cat(kept[n][0][1:], digit.any()))
-                m.d.sync += kept[n][1].eq(Cat(kept[n][1][1:], digit[1]))
+        if self.config.aside:
+            m.d.comb += self.o.p.trits.eq(Cat(trits))
+        m.d.comb += [self.o.p[name].eq(step[name]) for name in about]
 
         return m
+
+    def _keep(self, m, fifth, en):
+        """Keep the fifth digits of four beats, which are a step without a beat. Returns its
+        planes."""
+        planes = []
+        for plane in range(2):
+            planes.append([])
+            for n, digit in enumerate(fifth):
+                # Four trits of each byte and the fifth ones of four bytes lie in the same places.
+                kept = Signal(TRITS, name=f"kept_{n}_{plane}", reset_less=True)
+                with m.If(en):
+                    m.d.sync += kept.eq(Cat(kept[1:], digit[1] if plane else digit.any()))
+                planes[plane].append(kept)
+        return planes
 
     def _digit(self, rest):
         """Next digit of a byte, and the byte that is left."""

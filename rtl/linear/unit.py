@@ -40,9 +40,12 @@ class LinearUnit(wiring.Component):
     Members
     -------
     insn : :py:`In(stream.Signature(Dispatched))`
-        Instructions. Tokens may be given for an instruction once `busy` is low.
+        Instructions.
     busy : :py:`Out(1)`
         From when an instruction is offered until its results can be read.
+    done : :py:`Out(1)`
+        An instruction is complete, the next of those that were taken: its results can be read two
+        cycles later, or its logits are in the list. Low in the cycle in which it is taken.
     beats : :py:`In(stream.Signature(config.beat_bits))`
         Matrices, see :mod:`rtl.spec.descriptor`, and blocks, see :mod:`rtl.spec.formats`.
     write_act : :py:`In(stream.Signature(ActivationWrite(config)))`
@@ -69,6 +72,7 @@ class LinearUnit(wiring.Component):
             {
                 "insn": In(stream.Signature(Dispatched)),
                 "busy": Out(1),
+                "done": Out(1),
                 "beats": In(stream.Signature(config.beat_bits)),
                 "write_act": In(stream.Signature(ActivationWrite(config))),
                 "write": Out(stream.Signature(vector_write(config))),
@@ -123,8 +127,11 @@ class LinearUnit(wiring.Component):
 
         # The back is one matrix deep. Its parts are idle before the next one's first sums come.
         activate = Signal()
+        searched = Signal()  # the last of a matrix' logits was taken
         m.d.comb += [
-            activate.eq(pending & scaler.command.ready & embedder.command.ready & ~search.busy),
+            activate.eq(
+                pending & scaler.command.ready & embedder.command.ready & ~search.busy & ~searched
+            ),
             scaler.command.valid.eq(activate),
             scaler.command.p.rows.eq(waiting.rows),
             scaler.command.p.single.eq(waiting.best | waiting.embed),
@@ -162,6 +169,17 @@ class LinearUnit(wiring.Component):
 
         placed = self.place(m, scaler.o, current, search, combiner)
 
+        # Lines before the logits may wait for the vector memory yet.
+        found = Signal()
+        m.d.comb += [
+            found.eq(searched & ~search.busy & ~placed & ~combiner.busy),
+            self.done.eq(combiner.done | found),
+        ]
+        with m.If(found):
+            m.d.sync += searched.eq(0)
+        with m.If(search.i.valid & search.i.ready & scaler.o.p.last):
+            m.d.sync += searched.eq(1)
+
         # A line can be read two cycles after it was taken.
         active = Signal()
         settle = Signal()
@@ -172,6 +190,7 @@ class LinearUnit(wiring.Component):
                 | ~scaler.command.ready
                 | ~embedder.command.ready
                 | search.busy
+                | searched
                 | placed
                 | combiner.busy
             ),

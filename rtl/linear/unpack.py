@@ -16,7 +16,7 @@ from .block import BlockWalker
 from .descriptor import DescriptorReader
 from .gather import Gather
 from .stripe import StripeWalker
-from .trits import TritDecoder
+from .trits import DecodedStep, TritDecoder, TritStep
 
 
 __all__ = ["UNPACK_COMMAND", "SCALE_BEATS", "WeightUnpacker"]
@@ -50,9 +50,10 @@ class WeightUnpacker(wiring.Component):
     Latency is one cycle from a word to its payload, five in TERNARY. Throughput is one beat per
     cycle, and one step per cycle of words that are there (see :class:`~.gather.Gather`,
     :class:`~.block.BlockWalker` and :class:`~.stripe.StripeWalker`); descriptors and scale, header
-    and index words give no output. A command costs no cycle beyond its descriptor's beats, or one
-    where it has none; after TERNARY, four more. Backpressure is respected: `row_scales` holds up
-    the weights only when :func:`SCALE_BEATS` words of it wait already.
+    and index words give no output, and, `aside`, fifth steps of TERNARY come along with the others.
+    A command costs no cycle beyond its descriptor's beats, or one where it has none; after TERNARY,
+    four more. Backpressure is respected: `row_scales` holds up the weights only when
+    :func:`SCALE_BEATS` words of it wait already.
 
     Parameters
     ----------
@@ -267,6 +268,8 @@ class WeightUnpacker(wiring.Component):
                 self.o.p.mode.eq(0),
                 self.o.p.beat.eq(0),
             ]
+            if self.config.aside:
+                m.d.sync += self.o.p.fifth.eq(0)
             m.d.sync += [
                 self.o.p[name].eq(step.p[name])
                 for name in ("codes", "high", "scale", "centre", "group", "half", "first", "last")
@@ -285,19 +288,21 @@ class WeightUnpacker(wiring.Component):
         """Steps of TERNARY go by the decoder. Returns whether it holds any."""
         m.submodules.trits = trits = TritDecoder(self.config)
         ternary = Signal()
-        names = "codes", "group", "first", "last"
         m.d.comb += [
             ternary.eq(fmt == WeightFormat.TERNARY),
             trits.i.valid.eq(step.valid & ternary),
-            trits.i.p.spare.eq(step.p.spare),
             trits.o.ready.eq(free),
         ]
-        m.d.comb += [trits.i.p.step[name].eq(step.p[name]) for name in names]
+        m.d.comb += [trits.i.p[name].eq(step.p[name]) for name, _ in TritStep(self.config)]
         with m.If(ternary):
             m.d.comb += step.ready.eq(trits.i.ready)
             with m.If(free):
                 m.d.sync += self.o.valid.eq(trits.o.valid)
-                m.d.sync += [self.o.p[name].eq(trits.o.p[name]) for name in names]
+                m.d.sync += [
+                    self.o.p[name].eq(trits.o.p[name])
+                    for name, _ in DecodedStep(self.config)
+                    if name != "spare"
+                ]
         return trits.busy
 
     def _code_beats(self, m, step, free):

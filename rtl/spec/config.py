@@ -40,7 +40,7 @@ ISA_VERSION = 7  # Bumped whenever an image of yesterday would compute something
 # that have no components; `rtl.cores` refuses to build a core that does not keep to it.
 SIX_BITS = ("U5", "S6", "FP4", "FP4_16")  # their steps are integers of six bits
 NATIVE = {
-    "systolic": ("U4", "S8", *SIX_BITS),
+    "systolic": ("U4", "S8", "TERNARY", *SIX_BITS),
     "lut": ("U1", "U2", "U3", "U4", "S8", "TERNARY", *SIX_BITS),
     "dspchain": ("U4", "S8", "SPARSE4", "SPARSE8", *SIX_BITS),
 }
@@ -301,6 +301,30 @@ class Config:
     def sparse(self):
         """Whether the hardware takes sparse matrices."""
         return self.has(lambda its: its.sparse)
+
+    @property
+    def column_pairs(self):
+        """Whether chains of multipliers do a weight's products with two columns in one of them. It
+        takes those of the large FPGAs (27 x 18 bits) that bring beats this wide.
+        """
+        return self.beat_bits >= 256 and self.columns > 1
+
+    @property
+    def chain_lanes(self):
+        """Lanes that share a chain of multipliers: two, whose weights of one activation share a
+        multiplier, where neither columns share them, nor weights have six bits, too many for that,
+        nor 2 of 4 weights, each with an activation of its own, keep all of them busy.
+        """
+        one = self.rows == 1 or self.column_pairs or self.has(lambda its: its.name in ("U5", "S6"))
+        pairs = "SPARSE4" in self.formats and "2:4" in self.patterns
+        return 1 if one or pairs else 2
+
+    @property
+    def aside(self):
+        """Whether the last steps of gears pass beside the others: of formats that can, where a word
+        is a beat. Narrower beats leave the core the time for them.
+        """
+        return self.parts == 1 and self.has(lambda its: its.aside)
 
     def has(self, of):
         """Whether a function of a :class:`~rtl.spec.formats.Format` is true of one of them."""

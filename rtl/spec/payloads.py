@@ -16,6 +16,7 @@ __all__ = [
     "vector_write",
     "Quantized",
     "ActivationWrite",
+    "fifth_step",
     "group_scales",
     "WeightStep",
     "Logit",
@@ -93,11 +94,19 @@ def group_scales(config):
     }
 
 
+def fifth_step(config):
+    """Fields of what a step carries of the fifth step of its run (TERNARY): whether it does, and
+    its place in the run. Of each row it has eight elements, 4 j + `place`, of the group that is
+    4 - `place` groups further on."""
+    return {"fifth": 1, "place": 2} if config.aside else {}
+
+
 def WeightStep(config):
     """A step of a matrix (:mod:`rtl.spec.formats`), or a code beat of a sparse one
     (:mod:`rtl.spec.formats.stripes`), with what belongs to it: scale and centre of each row's
     group, 1 and 0 where the format has none. `high` are the bits of codes beyond nibbles
-    (:mod:`rtl.spec.formats.nibbles`)."""
+    (:mod:`rtl.spec.formats.nibbles`). `trits` are the fifth step's: of each row (weight >= 0) of
+    the eight elements, then (weight > 0)."""
     return data.StructLayout(
         {
             "codes": config.word_bits,
@@ -107,6 +116,8 @@ def WeightStep(config):
             "index": config.word_bits if config.sparse else 0,
             "mode": 3,  # of a code beat's block
             "beat": 4,  # of a code beat: its place in the block
+            **fifth_step(config),
+            "trits": config.word_bits // 4 if config.aside else 0,
             **group_scales(config),
             "group": GROUP_BITS,  # along K, from 0
             "half": 1,  # elements 16-31 of the group (S8, sparse)

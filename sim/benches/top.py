@@ -241,8 +241,9 @@ class Host:
             await self.write(name, value)
         await self.write("CONTROL", control)
 
-    async def finish(self, limit=2000):
+    async def finish(self):
         """Poll until not busy; returns STATUS."""
+        limit = 500 * max(4, self.config.unit_beats)  # a unit of DRAM takes so many cycles
         for _ in range(limit):
             if not (status := await self.read("STATUS")) & 1:
                 return status

@@ -71,15 +71,22 @@ OWNERS = {
     "csr": _owner("control/csr"),
     "descriptor": _owner("linear/descriptor"),
     "dsp_cell": _owner("cores/dsp"),
-    "dspchain": _owner("cores/dspchain cores/slots cores/reduction"),
+    "dspchain": _owner(
+        "cores/dspchain cores/slots cores/reduction", None, ("half", ("cores/parts_tree",))
+    ),
     "embed": _owner("linear/embed"),
     "expand": _owner("linear/expand"),
     "fetch": _owner("control/fetch"),
     "fp_add": _owner("fp/add fp/format"),
     "fp_mul": _owner("fp/mul"),
+    "fifths": _owner("linear/fifths"),
     "from_int": _owner("fp/from_int"),
     "group_scale": _owner("linear/group_scale"),
-    "linear_front": _owner("linear/pipeline"),
+    "linear_front": _owner(
+        "linear/pipeline",
+        None,
+        ("half", ("linear/gather", "linear/parts", "linear/part_trits")),
+    ),
     "linear_unit": _owner("linear/unit"),
     "link": _owner("link/link bus/wishbone"),
     "link_bridge": _owner("link/bridge link/executor link/memory link/registers memory/splitter"),
@@ -107,7 +114,7 @@ OWNERS = {
         ("files", ("linear/nibbles",)),
     ),
     "vector_memory": _owner("vector/memory"),
-    "vector_unit": _owner("vector/unit vector/datapath vector/lane vector/walk"),
+    "vector_unit": _owner("vector/unit vector/datapath vector/lane vector/walk vector/interlock"),
 }
 
 

@@ -1,16 +1,23 @@
-"""Registers that a program computes: the block of a ring that a position lies in."""
+"""Registers that a program computes, such as the block of a ring that a position lies in; and when
+it asks for weights."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from mapper.compile import compile_model
 from mapper.dram_layout import Cache
 from mapper.schedule import Target, _Schedule
 from mapper.sequencer_registers import COLUMN, KV_BLOCK_AT, KV_LAYER, POSITION
 from rtl.spec.config import KV_BLOCK, get
-from rtl.spec.isa import Scalar, Source
+from rtl.spec.isa import Load, MatMul, Scalar, Source, Stream
 from rtl.spec.limits import POSITIONS
+from sim.models.toy import toy_model
+from sw_ref.checks import Bounds
+from sw_ref.legal import decoded
+from sw_ref.sequencer import Sequencer
 
 
 SMALL = get("small")
@@ -62,3 +69,17 @@ def test_a_ring_of_one_block_would_be_wrong():
     cache = Cache(SMALL.kv_block_units, 2 * SMALL.kv_block_units, 1, 1)
     found = registers(cache, np.array([40, POSITIONS - 1], np.uint64))[KV_BLOCK_AT]
     assert found[0] == LAYER != found[1]
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_weights_of_all_layers_are_streamed_once_behind_the_first_gains(columns):
+    model, config = toy_model(layers=3), get("wide")
+    image = compile_model(model, replace(config, columns=2), context=32)
+    insns = decoded(tuple(image.instructions), config.program_words)
+    sequencer = Sequencer(insns, Bounds(config, image.memory_units, *image.writable), columns)
+    run = [insn for _, insn in sequencer.run((1, 2)[:columns], 0, False)]
+    layers = sum(image.report["layer_units"])
+    (at,) = (n for n, i in enumerate(run) if isinstance(i, Stream) and i.size == layers)
+    gains = [n for n, i in enumerate(run) if isinstance(i, Load)][columns]  # behind the angles
+    product = next(n for n, i in enumerate(run) if isinstance(i, MatMul))
+    assert gains < at < product

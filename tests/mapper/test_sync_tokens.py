@@ -95,6 +95,25 @@ def test_next_round():
     ]
 
 
+def test_first_round_waits_for_nothing():
+    """The token that the first round finds is given ahead of what its unit waits for there."""
+
+    def build(asm):
+        asm.emit(LOAD)
+        with asm.loop(count=3):
+            asm.emit(
+                Load(addr=8, size=4, dst=128),
+                Vector(func=Func.MADD, outer=1, inner=64, d=64, a=0, b_const=1, c=128),
+            )
+
+    before = with_tokens(build)
+    before = before[: before.index("LOOP")]
+    assert [line for line in before if line.startswith("VECTOR")] == [
+        "VECTOR gives 2",
+        "VECTOR takes 1",
+    ]
+
+
 def test_around_a_loop():
     """What all rounds of an inner loop need is waited for once, before it."""
 

@@ -11,11 +11,13 @@ def test_config_wrong():
         ActivationBuffer("small")
 
 
-@pytest.mark.parametrize("inputs, lanes", [(3, 4), (4, 2)])
-def test_inputs_wrong(inputs, lanes):
+@pytest.mark.parametrize(
+    "inputs, lanes, beat_bits, most", [(3, 4, 128, 4), (4, 2, 128, 2), (4, 4, 16, 2)]
+)
+def test_inputs_wrong(inputs, lanes, beat_bits, most):
     with pytest.raises(
         ValueError,
-        match=rf"^Inputs of a table must be 1, 2 or 4 and at most the {lanes} lanes, "
-        rf"not {inputs}$",
+        match=rf"^Inputs of a table must be 1, 2 or 4, and at most {most}, the lanes and half a "
+        rf"part's elements, not {inputs}$",
     ):
-        ActivationBuffer(Config(name="t", beat_bits=128, columns=1, lanes=lanes), inputs)
+        ActivationBuffer(Config(name="t", beat_bits=beat_bits, columns=1, lanes=lanes), inputs)

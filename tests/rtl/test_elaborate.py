@@ -61,7 +61,7 @@ ALL_FORMATS = [
         formats=formats,
     )
     for core, formats in CORES.items()
-    for beat_bits in (128, 512)
+    for beat_bits in (16, 128, 512)
 ]
 # What constructors take beside `config`.
 OTHERS = {
@@ -70,6 +70,9 @@ OTHERS = {
     "Control": {"faults": 4},
     "GroupScaler": {"native": {WeightFormat.U4, WeightFormat.S8}},
     "Expander": {"native": set(WeightFormat) - ROW_SCALED},
+    "StepParts": {"native": set(WeightFormat) - ROW_SCALED},
+    "PartTrits": {"native": set(WeightFormat) - ROW_SCALED},
+    "PartsTree": {"slices": 4},
     "MemoryPort": {"units": 64},
     "Bridge": {"board": 1, "units": 64},
     "UartLink": {"divisor": 8, "board": 1, "units": 64},

@@ -42,6 +42,14 @@ def test_inputs_wrong():
         LutCore(CONFIG, inputs=3)
 
 
+def test_tables_are_no_wider_than_parts():
+    with pytest.raises(
+        ValueError,
+        match=r"^Inputs of a table must be at most half of the 4 elements of a part, not 4$",
+    ):
+        LutCore(replace(CONFIG, beat_bits=16), inputs=4)
+
+
 def test_attributes():
     core = LutCore(CONFIG)
     assert {f.name for f in core.native} == {"U1", "U2", "U3", "U4", "S8", "TERNARY"}

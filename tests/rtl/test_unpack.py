@@ -3,13 +3,14 @@
 import pytest
 
 from rtl.linear.block import BlockWalker
+from rtl.linear.gather import Gather
 from rtl.linear.stripe import StripeWalker
 from rtl.linear.trits import TritDecoder
 from rtl.linear.unpack import SCALE_BEATS, WeightUnpacker
 from rtl.spec.config import Config, get
 
 
-@pytest.mark.parametrize("cls", [WeightUnpacker, BlockWalker, StripeWalker, TritDecoder])
+@pytest.mark.parametrize("cls", [WeightUnpacker, Gather, BlockWalker, StripeWalker, TritDecoder])
 def test_config_wrong(cls):
     with pytest.raises(TypeError, match=r"^Configuration must be a Config, not 'small'$"):
         cls("small")

@@ -155,3 +155,15 @@ def test_quantize_is_total(bits):
 
 def test_every_function_is_here():
     assert {*FUNCTIONS, Func.DOT} == set(Func)
+
+
+def test_fused_functions_round_as_their_steps():
+    """REST and NSCALE1 have the bits of the two operations that each of them stands for."""
+    x = np.random.default_rng(5).uniform(-80, 80, 1000).astype(np.float32)
+    factor, magic = np.float32(1.4426950408889634), np.float32(numerics.MAGIC)
+    t = numerics.madd(x, factor, magic)
+    n = numerics.add(t, -magic)
+    assert np.array_equal(numerics.integer(t), n.astype(int)) and len(np.unique(n)) > 100
+    assert np.array_equal(numerics.rest(x, factor, t), numerics.nmadd(x, factor, n))
+    scaled = numerics.add(numerics.scale(x, t, -1), np.float32(1))
+    assert np.array_equal(numerics.nscale1(x, t), scaled)

@@ -85,6 +85,12 @@ class Dense(Format):
         """Elements along K of a step."""
         return GROUP // self.steps_per_group
 
+    def cycles(self, groups, aside=True):
+        """Steps of a tile that a core takes one after the other; `aside`: hardware has what takes
+        the others beside them."""
+        beside = groups // self.gear if aside and self.aside else 0
+        return groups * self.steps_per_group - beside
+
     @property
     def scale_run(self):
         """Steps whose scales fill a beat; 0 without scales."""

@@ -65,6 +65,9 @@ class Format(ABC):
         Scales are two's complement, otherwise unsigned.
     sparse : :class:`bool`
         Stripes with blocks of zeros left out (:mod:`~.stripes`), not blocks of whole rows.
+    aside : :class:`bool`
+        The last step of a gear's run (:mod:`~.gear`) costs no cycle: a part of it passes beside
+        each of the others.
     expands : :class:`bool`
         A core that does not take its steps gets them expanded (:mod:`rtl.linear.expand`).
     embeds : :class:`bool`
@@ -85,6 +88,7 @@ class Format(ABC):
     group = GROUP
     signed_scale = False
     sparse = False
+    aside = False
     expands = False
     verilog: Verilog | None = None
     verilog_expanded: Verilog | None = None

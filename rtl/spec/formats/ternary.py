@@ -39,7 +39,7 @@ def unpacked(trits):
 @register
 class TERNARY(Dense):
     low, high = -1, 1
-    step_rows, gear = 2, TRITS
+    step_rows, gear, aside = 2, TRITS, True
     expands = True
     # Bits: not negative, positive.
     verilog = Verilog(2, GROUP, "q - 1", "int'(codes[64 * r + k]) + int'(codes[64 * r + 32 + k])")

@@ -64,7 +64,8 @@ class Token(Insn, op=Op.TOKEN):
 class Sync(Insn, op=Op.SYNC):
     """In the queue of `unit`: once all before it are complete, take a token, then give one.
 
-    Token counters start at zero. Taking from a counter at zero waits for another unit's giving.
+    Token counters start at zero. Taking from a counter at zero waits for another unit's giving, and
+    holds up what follows in the queue. Giving alone does not: what follows may begin before.
     """
     unit: Unit = one_of(Unit, "Queue, see :class:`Unit`.", Unit.LOAD)
     take: int = bits(4, "Counter to take a token from; 0 is none.")

@@ -53,6 +53,7 @@ class Bench:
         await cycles(dut, 1 + random.randrange(4))
         assert await self.req.receive() == {"addr": program, "size": units}
         sending = cocotb.start_soon(self.data.send_all(beats(self.config, words)))
+        reading = cocotb.start_soon(self.read_early(words))
         dut.start.value = 0
         for took in range(20000):
             if sending.done() and last:
@@ -65,10 +66,24 @@ class Bench:
         else:
             raise AssertionError(f"{length} words: busy for ever")
         assert sending.done()
+        reading.cancel()
+        assert length < 8 or self.early, "no word was there before the end"
         await cycles(dut)
         await self.req.expect_none(3)
         assert not int(get_port(dut, "data.ready").value)
         return words[:length], took
+
+    async def read_early(self, words):
+        """Read words at random while they come: each that is there must be right."""
+        dut, last, self.early = self.dut, None, 0
+        while True:
+            index = self.random.randrange(max(1, len(words)))
+            dut.index.value = index
+            await FallingEdge(dut.clk)
+            assert last is None or int(dut.word.value) == words[last], f"word {last}"
+            last = index if int(dut.busy.value) and int(dut.present.value) else None
+            self.early += last is not None
+            await cycles(dut)
 
     async def expect(self, words):
         """Read the memory, in order and then at random, one word per cycle."""

@@ -10,6 +10,7 @@ from rtl.spec.config import Config, get
 from rtl.spec.csr import TOKENS, FaultCode
 from rtl.spec.isa import (
     REGISTERS,
+    WORD_BITS,
     Halt,
     Insn,
     Load,
@@ -129,17 +130,21 @@ def random_program(random, budget=120):
     return [*body(0, budget), Halt()]
 
 
-async def begin(dut, program, length=None, sources=SOURCES):
-    """Reset, load words (or instructions), and start."""
+async def begin(dut, program, length=None, sources=SOURCES, late=0.0):
+    """Reset, load words (or instructions), and start. Each is there in a part of the cycles, all
+    but `late`."""
     await start(dut)
+    random = rng("late")
     words = [insn if isinstance(insn, int) else insn.encode() for insn in program]
 
     async def memories():
         while True:
             await FallingEdge(dut.clk)
             index, column = int(dut.index.value), int(dut.token_index.value)
+            there = int(dut.present.value) and index < len(words)
             await RisingEdge(dut.clk)
-            dut.word.value = words[index] if index < len(words) else 0
+            dut.word.value = words[index] if there else random.getrandbits(WORD_BITS)
+            dut.present.value = random.random() >= late
             dut.token.value = TOKEN_VALUES[column]
 
     task = cocotb.start_soon(memories())
@@ -164,7 +169,7 @@ async def until(dut, signal, value, limit=50000):
 async def check(dut, program, sources=SOURCES, stall=0):
     """Run a program to its end, and compare what each queue gets."""
     want = expected(program, sources)
-    memories = await begin(dut, program, sources=sources)
+    memories = await begin(dut, program, sources=sources, late=stall)
     sinks = [
         cocotb.start_soon(
             Sink(dut, f"queues.{n}", Dispatched, stall=stall, limit=50000).expect_all(

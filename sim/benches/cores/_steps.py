@@ -48,6 +48,8 @@ def settle(config, step):
     step["index"] &= sum((1 << used) - 1 << 128 * lane for lane in lanes)
     if fmt not in SIX:  # they pass as they come
         step["high"] = 0
+    if config.aside and not (fmt == TERNARY and step["fifth"]):
+        step |= {"fifth": 0, "place": 0, "trits": 0}
     if fmt == U3:
         step["codes"] &= sum((1 << 96) - 1 << 128 * lane for lane in lanes)
     return step
@@ -81,12 +83,15 @@ class StepMatrix(Matrix):
             beat=0,
             group=0,
             half=0,
+            spare=0,
             sub=0,
             first=0,
             last=0,
             scale=[1] * self.config.scaled_rows,
             centre=[0] * self.config.scaled_rows,
         )
+        if self.config.aside:
+            blank |= {"fifth": 0, "place": 0, "trits": 0}
         return blank | {k: v if isinstance(v, list) else int(v) for k, v in values.items()}
 
     def _dense(self):
@@ -97,7 +102,7 @@ class StepMatrix(Matrix):
         halves = 2 if self.fmt in (S8, IQ4) else 1
         integers = BY_FORMAT[self.fmt].grid(codes)
         for top in range(0, len(codes), rows):
-            for g in range(self.groups):
+            for g, fifth in self._own_groups():
                 part = codes[top : top + rows, 32 * g : 32 * g + 32]
                 scales, centres = scale[top : top + rows], centre[top : top + rows]
                 if self.fmt in (S6, FP4_16):  # each half has a scale
@@ -115,10 +120,36 @@ class StepMatrix(Matrix):
                         group=g,
                         half=half,
                         first=g == half == 0,
-                        last=g == self.groups - 1 and half == halves - 1,
+                        last=self._is_last(g, fifth) and half == halves - 1,
                         scale=scales,
                         centre=centres,
+                        **self._fifth(codes[top : top + rows], g, fifth),
                     )
+
+    def _own_groups(self):
+        """Groups that have a step of their own, and what comes with it of the fifth one of their
+        run: its group, or None."""
+        if self.fmt != TERNARY or not self.config.aside:
+            return [(g, None) for g in range(self.groups)]
+        whole = self.groups // 5 * 5
+        return [
+            (g, g // 5 * 5 + 4 if g < whole else None) for g in range(self.groups) if g % 5 != 4
+        ]
+
+    def _is_last(self, group, fifth):
+        """Whether it is a tile's last step."""
+        return self.groups - 1 in (group, fifth if group % 5 == 3 else None)
+
+    def _fifth(self, codes, group, fifth):
+        """Fields of the fifth step's elements that come with a step of rows of codes."""
+        if fifth is None:
+            return {}
+        part = codes[:, 32 * fifth + group % 5 : 32 * fifth + 32 : 4]
+        return {
+            "fifth": 1,
+            "place": group % 5,
+            "trits": joined(np.stack([part >= 0, part > 0], 1)),
+        }
 
     def _dense_codes(self, part, whole, half):
         """Codes of a step: `part` is (rows, 32), `whole` the integers that they stand for."""
@@ -143,7 +174,7 @@ class StepMatrix(Matrix):
         """Code beats of the packed stream, taken apart one by one: (top row of the stripe, block,
         mode, place in the block, codes, index, whether first, whether last block)."""
         n = self.config.rows
-        take = iter(self.body).__next__
+        take = iter(self.words).__next__
         lane_slots = 32 if self.fmt == SPARSE4 else 16
         for top in range(0, len(self.padded(self.row_scale)), 16 * n):
             for _ in range(4):
@@ -190,9 +221,10 @@ class StepMatrix(Matrix):
     def _ternary_substeps(self):
         n, codes = self.config.rows, self.padded(self.codes)
         for top in range(0, len(codes), 2 * n):
-            for g in range(self.groups):
+            for g, fifth in self._own_groups():
                 for sub in range(2):
-                    part = codes[top + n * sub : top + n * sub + n, 32 * g : 32 * g + 32]
+                    own = codes[top + n * sub : top + n * sub + n]
+                    part = own[:, 32 * g : 32 * g + 32]
                     nibbles = [
                         [[bits_of(row[k], 4), bits_of(row[16 + k], 4)] for k in range(16)]
                         for row in part
@@ -202,7 +234,8 @@ class StepMatrix(Matrix):
                         group=g,
                         sub=sub,
                         first=g == 0,
-                        last=g == self.groups - 1,
+                        last=self._is_last(g, fifth),
+                        **self._fifth(own, g, fifth),
                     )
 
     def _sparse_substeps(self):

@@ -9,6 +9,7 @@ from rtl.spec.config import get
 from ._conformance import tests
 
 
+SIX, SKIPPED = ("S6", "FP4"), ("S8", "TERNARY", "SPARSE4", "SPARSE8")
 SMALL, WIDE = get("small-dspchain"), get("wide-dspchain")
 # (configuration, how a multiplier does two products).
 VARIANTS = {
@@ -21,7 +22,9 @@ VARIANTS = {
         replace(SMALL, patterns=("2:16", "8:16"), formats=("U4", "S8", "SPARSE4", "SPARSE8")),
         ECP5,
     ),
-    "dsp48e2": (replace(SMALL, beat_bits=256, columns=2), DSP48E2),
+    "half": (replace(SMALL, beat_bits=64, columns=2, formats=("U4", *SIX, *SKIPPED)), ECP5),
+    "lanes": (replace(SMALL, beat_bits=512, patterns=("2:16", "4:16", "8:16")), ECP5),
+    "dsp48e2": (replace(SMALL, beat_bits=256, patterns=("8:16",)), DSP48E2),
 }
 CASES = {
     name: lambda config=config, packing=packing: DspChainCore(config, packing)

@@ -114,15 +114,25 @@ class Matrix:
         """Beats of the stream, as integers."""
         return self.descriptor + self.body
 
-    def as_beats(self, packed):
-        """Bytes as beats."""
-        size = self.config.beat_bytes
+    def as_beats(self, packed, size=None):
+        """Bytes as beats, or as integers of another size."""
+        size = size or self.config.beat_bytes
         return [int.from_bytes(packed[n : n + size], "little") for n in range(0, len(packed), size)]
 
     @property
     def body(self):
         """Beats behind the descriptor; all that a block of an embedding has."""
-        packed = pack(
+        return self.as_beats(self.packed)
+
+    @property
+    def words(self):
+        """The same as words."""
+        return self.as_beats(self.packed, self.config.word_bytes)
+
+    @property
+    def packed(self):
+        """Bytes behind the descriptor."""
+        return pack(
             self.fmt,
             self.codes,
             self.scale,
@@ -131,7 +141,6 @@ class Matrix:
             self.config.word_bytes,
             self.config.patterns,
         )
-        return self.as_beats(packed)
 
     def padded(self, array):
         """`array`, whose first axis are rows, with zeros up to whole blocks or stripes."""

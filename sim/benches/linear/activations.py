@@ -5,7 +5,7 @@ from dataclasses import replace
 import cocotb
 import numpy as np
 
-from rtl.linear.activations import ACTIVATION_READ, ActivationBuffer, Activations
+from rtl.linear.activations import ActivationBuffer, ActivationRead, Activations
 from rtl.spec.config import GROUP, get
 from rtl.spec.payloads import ActivationWrite
 
@@ -19,6 +19,7 @@ CONFIGS = {
     "odd": (ODD, 1),
     "twos": (ODD, 2),
     "fours": (get("small"), 4),
+    "bytes": (replace(get("small"), name="bytes", formats=("U4", "S8")), 1),
     "quarter": (replace(get("small"), beat_bits=32, columns=2), 1),  # as many elements as lanes
     "half": (replace(get("small"), beat_bits=64, lanes=2), 2),  # more
     "eighth": (replace(get("small"), beat_bits=16, lanes=16), 2),  # fewer
@@ -26,19 +27,33 @@ CONFIGS = {
 CASES = {name: lambda args=args: ActivationBuffer(*args) for name, args in CONFIGS.items()}
 
 
-def expected(config, inputs, q, exponents, group, half, split, part):
+def expected(config, inputs, q, exponents, group, half, split, part, fifth, fifth_group, place):
     """Payload for a read of a vector's group, or of a part."""
-    values = q.reshape(config.columns, -1, GROUP)[:, group]
+    values = q.reshape(config.columns, -1, GROUP)
+    of_fifth, values = values[:, fifth_group, place::4], values[:, group]
     sums = PRODUCTS.expect(np.ones((1, GROUP), int), values)
     if split:
         values = np.tile(values[:, 16 * half : 16 * half + 16], 2)
     values = values.reshape(config.columns, 2, config.parts, -1)[:, :, part]
     values = values.reshape(config.columns, -1)
-    return {
+    shifts = ALIGNMENT.expect(exponents)[0]
+    found = {
         "tables": tables(values, inputs).tolist(),
         "sums": sums[:, 0].tolist(),
-        "shift": ALIGNMENT.expect(exponents)[0][:, group].tolist(),
+        "shift": shifts[:, group].tolist(),
     }
+    if config.aside:
+        left = shifts[:, fifth_group] if fifth else np.full(config.columns, -1)
+        found |= {"fifth": of_fifth.tolist(), "fifth_shift": left.tolist()}
+    return found
+
+
+def request(config, first, group, half, split, part, fifth, fifth_group, place):
+    """Payload of a read of a vector that begins with the group `first`."""
+    found = {"group": first + group, "half": half, "split": split, "part": part}
+    if config.aside:
+        found |= {"fifth": fifth, "fifth_group": first + fifth_group, "place": place}
+    return found
 
 
 async def check(dut, gap, stall, groups, first):
@@ -46,7 +61,7 @@ async def check(dut, gap, stall, groups, first):
     random = rng(f"{gap} {stall} {groups}")
     q, exponents = activations(config, generator(random), groups)
     write = Source(dut, "write", ActivationWrite(config), gap=gap)
-    read = Source(dut, "read", ACTIVATION_READ(config), gap=gap)
+    read = Source(dut, "read", ActivationRead(config), gap=gap)
     o = Sink(dut, "o", Activations(config, inputs), stall=stall)
     await write.send_all(activation_writes(config, q, exponents, first))
     await cycles(dut)  # the second of the two cycles that a write takes
@@ -54,15 +69,9 @@ async def check(dut, gap, stall, groups, first):
     _, tops = ALIGNMENT.expect(exponents)
     assert [top >> 8 * c & 255 for c in range(config.columns)] == tops.tolist()
 
-    reads = [tuple(map(random.randrange, (groups, 2, 2, config.parts))) for _ in range(3 * groups)]
-    cocotb.start_soon(
-        read.send_all(
-            [
-                {"group": first + g, "half": half, "split": split, "part": part}
-                for g, half, split, part in reads
-            ]
-        )
-    )
+    most = groups, 2, 2, config.parts, 2, groups, 4
+    reads = [tuple(map(random.randrange, most)) for _ in range(3 * groups)]
+    cocotb.start_soon(read.send_all([request(config, first, *what) for what in reads]))
     await o.expect_all([expected(config, inputs, q, exponents, *what) for what in reads])
     await o.expect_none(5)
 

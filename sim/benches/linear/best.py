@@ -84,3 +84,31 @@ async def matches_reference(dut):
             entry.append((view.value, view.id))
         for place, (got, due) in enumerate(zip(entry, want)):
             assert got == due, f"{kind}: place {place} must be {due}, not {got}"
+
+
+@cocotb.test()
+async def keeps_up(dut):
+    """A logit that is not among the best takes a cycle, another one 22 at most."""
+    await start(dut)
+    dut.clear.value = 1
+    await cycles(dut)
+    dut.clear.value = 0
+    source, taken = Source(dut, "i", Logit, gap=0), 0
+
+    async def count():
+        nonlocal taken
+        while True:
+            await FallingEdge(dut.clk)
+            taken += int(dut.busy.value)
+
+    cocotb.start_soon(count())
+    for values, each in (
+        (np.arange(BEST, 0, -1), 7),  # behind all
+        (np.zeros(300), 1),
+        (np.arange(100, 200), 22),  # ahead of all
+    ):
+        taken = 0
+        bits = values.astype(np.float32).view(np.uint32)
+        await source.send_all([{"id": n, "value": int(v)} for n, v in enumerate(bits)])
+        await idle(dut)
+        assert taken <= each * len(values) + 8, f"{len(values)} logits took {taken} cycles"

@@ -6,7 +6,7 @@ from amaranth import signed
 from amaranth.lib import data
 
 from rtl.linear.group_scale import GroupScaler, GroupStep
-from rtl.linear.slices import payload_slices
+from rtl.linear.slices import fifth_rows, payload_slices
 from rtl.spec.config import Config, get
 from rtl.spec.formats import FORMATS, ROW_SCALED, SPARSE
 from rtl.spec.isa import WeightFormat
@@ -122,7 +122,16 @@ def tile(config, native, gen, fmt, steps, extreme):
                     "last": int(step == steps - 1),
                 }
             )
-            rows = slice(size * n)
+            rows, fifth = slice(size * n), 0
+            if config.aside:
+                width = fifth_rows(config, native)
+                parts = draw(-(2**10), 2**10, config.columns, width)
+                left = draw(-1, 16, config.columns) if FORMATS[fmt].aside else shift * 0 - 1
+                payloads[-1] |= {"fifth": parts.tolist(), "fifth_shift": left.tolist()}
+                parts = np.resize(parts.T, (size * n, config.columns)).T
+                if FORMATS[fmt].aside:
+                    one = np.ones(size * n, int)
+                    fifth = GROUP_SUMS.expect(parts, act_sums, one, 0 * one, left)
             scales, centres = (
                 (1, 0) if fmt in ROW_SCALED else (scale[rows], centre[rows] << centre_shift)
             )
@@ -135,6 +144,7 @@ def tile(config, native, gen, fmt, steps, extreme):
                 )
             else:
                 terms = GROUP_SUMS.expect(sums[:, rows], act_sums, scales, centres, shift)
+            terms = terms + fifth
             accs[at : at + size] += terms.reshape(config.columns, size, n).swapaxes(0, 1)
     return payloads, accs.tolist()
 

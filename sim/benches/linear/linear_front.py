@@ -6,6 +6,7 @@ from amaranth.lib import data
 from cocotb.triggers import FallingEdge
 
 from rtl.linear.pipeline import LINEAR_COMMAND, LinearPipeline
+from rtl.linear.trits import TRITS
 from rtl.spec.config import Config, get
 from rtl.spec.formats import FORMATS, SPARSE
 from rtl.spec.isa import WeightFormat
@@ -184,17 +185,20 @@ async def begin(dut, config, gen, groups):
 async def one_beat_per_cycle(dut):
     """The beats of a matrix are taken without a pause, and sums follow as fast as is said."""
     config = CONFIGS[case()]
-    gen, groups = generator(rng()), 4
+    gen, groups = generator(rng()), 6
     commands = await begin(dut, config, gen, groups)
     latency = LinearPipeline(config).latency
     for fmt, its in [(fmt, FORMATS[fmt]) for fmt in config.weight_formats]:
-        if its.sparse or its.gear or its.step_format != fmt:
+        if its.sparse or its.gear and not (its.aside and config.aside) or its.step_format != fmt:
+            continue
+        if fmt not in LinearPipeline(config).core.native:  # it takes a cycle for each slice
             continue
         matrix = Matrix.random(config, gen, fmt, 3 * config.block_rows, groups)
         sending = cocotb.start_soon(commands.send(command(matrix)))
         await cycles(dut)  # it waits for its descriptor
         ends, seen, slices, parts = [], [], its.step_rows, config.parts
-        for n, beat in enumerate(matrix.beats + [None] * (latency + slices)):
+        later = latency + (TRITS if fmt == WeightFormat.TERNARY else 0)
+        for n, beat in enumerate(matrix.beats + [None] * (later + slices)):
             get_port(dut, "beats.valid").value = beat is not None
             get_port(dut, "beats.payload").value = beat or 0
             await FallingEdge(dut.clk)
@@ -203,17 +207,17 @@ async def one_beat_per_cycle(dut):
                 seen.append(n)
             await cycles(dut)
         # Where the tiles end: (step of the block) to (word of the block), and to its last beat.
-        steps = groups * its.steps_per_group
+        steps = its.cycles(groups, config.aside)
         block = its.block_beats(groups, config.word_bytes)
         for b in range(3):
             for t in range(its.tiles):
                 n = (t + 1) * steps - 1
                 high = 1 + n // its.high_run if its.high_run else 0
-                scales = 1 + n // its.scale_run
+                scales = 1 + n // its.scale_run if its.scale_run else 0
                 word = config.unit_words + b * block + 1 + n + scales + high
                 ends.append((word + 1) * parts - 1)
         await sending
-        assert seen == [n + latency + k for n in ends for k in range(slices)]
+        assert seen == [n + later + k for n in ends for k in range(slices)], fmt
 
 
 def core_cycles(core, matrix):
@@ -222,11 +226,10 @@ def core_cycles(core, matrix):
     count, config = 0, matrix.config
     if not its.sparse:
         tiles = len(matrix.tiles(matrix.codes)) // its.step_rows
-        steps = GROUP // FORMATS[its.step_format].elements  # of a group
-        return tiles * matrix.groups * steps * config.parts * (1 if whole else its.step_rows)
-    size = config.word_bytes
-    packed = b"".join(beat.to_bytes(config.beat_bytes, "little") for beat in matrix.body)
-    for _, _, mode, _ in its.walk(packed, matrix.rows, matrix.groups, size):
+        twice = GROUP // FORMATS[its.step_format].elements // its.steps_per_group
+        steps = its.cycles(matrix.groups, config.aside) * twice * config.parts
+        return tiles * steps * (1 if whole else its.step_rows)
+    for _, _, mode, _ in its.walk(matrix.packed, matrix.rows, matrix.groups, config.word_bytes):
         if mode is not None:
             count += (
                 its.code_beats(mode) * core.passes(fmt, mode) if whole else BLOCK * config.parts

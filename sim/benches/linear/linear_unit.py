@@ -258,6 +258,47 @@ async def busy_until_written(dut):
 
 
 @cocotb.test()
+async def completes_in_order(dut):
+    """`done` tells of each instruction when its results, and all before it, are where they belong,
+    however many wait for the vector memory.
+    """
+    config, random, unit, x = await one_group(dut, 0.9)
+    sizes = [1, 2, 1, 70, 1, config.lanes + 1, 1, 5, 80]
+    matrices = [random_matrix(config, random, WeightFormat.U4, rows, 1) for rows in sizes]
+    found = {3, 7, 8}  # logits; others are written
+    insns = [
+        MatMul(rows=rows, groups=1, dst=128 * n, best=int(n in found))
+        for n, rows in enumerate(sizes)
+    ]
+    done = 0
+
+    def written(n):
+        got = unit.memory[128 * n :][: sizes[n]]
+        return n in found or np.array_equal(got, bits(product_of(matrices[n], x)[0]))
+
+    async def settle(count):
+        await cycles(dut, 2)
+        assert all(written(n) for n in range(count)), f"done for {count} instructions too early"
+
+    async def watch():
+        nonlocal done
+        while True:
+            await FallingEdge(dut.clk)
+            done += int(dut.done.value)
+            if int(dut.done.value):
+                cocotb.start_soon(settle(done))
+            assert int(dut.busy.value) or done in (0, len(sizes))
+
+    watching = cocotb.start_soon(watch())
+    await unit.execute(insns, matrices)
+    await cycles(dut, 4)
+    assert done == len(sizes), f"done for {done} of {len(sizes)} instructions"
+    assert await unit.best() == best(product_of(matrices[-1], x)[0])
+    watching.cancel()
+    unit.stop()
+
+
+@cocotb.test()
 async def back_to_back(dut):
     """The front is done with a small matrix while the one before waits for the vector memory."""
     config, random, unit, x = await one_group(dut, 0.9)

@@ -36,6 +36,14 @@ CONFIGS = {
     ),
     "files": Config(name="files", beat_bits=128, columns=1, lanes=4, formats=FILES),
     "wide-files": Config(name="wide-files", beat_bits=512, columns=1, lanes=4, formats=FILES),
+    "quarter": Config(
+        name="quarter",
+        beat_bits=32,
+        columns=1,
+        lanes=4,
+        core="lut",
+        formats=("U1", "U3", "S8", "U5", "IQ4", "SPARSE8"),
+    ),
     "embedding": Config(name="embedding", beat_bits=256, columns=1, lanes=4, formats=("S8",)),
 }
 CASES = {name: lambda config=config: WeightUnpacker(config) for name, config in CONFIGS.items()}
@@ -126,12 +134,13 @@ def least_cycles(matrix):
     """Cycles from the first beat to the last one, when all are there: beats, steps without a beat
     and with no scale beat due, and one to search the header."""
     groups, blocks = matrix.groups, -(-matrix.rows // matrix.config.block_rows)
-    total = len(matrix.beats) + (matrix.fmt in SPARSE)
-    if matrix.fmt == WeightFormat.TERNARY:
+    parts = matrix.config.parts
+    total = len(matrix.beats) + (matrix.fmt in SPARSE and parts == 1)
+    if matrix.fmt == WeightFormat.TERNARY and not matrix.config.aside:
         total += 2 * blocks * (groups // 5)
     if matrix.fmt == WeightFormat.IQ4:
         total += 4 * blocks * groups  # a step more of each beat
-    if matrix.fmt == WeightFormat.U3:
+    if matrix.fmt == WeightFormat.U3 and parts == 1:  # or beats of the next word are taken
         # A scale beat comes along when the step ends a run of eight.
         without = [t * groups + g for t in range(4) for g in range(3, groups, 4)]
         total += blocks * sum(s % 8 != 7 for s in without)

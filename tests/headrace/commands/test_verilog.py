@@ -199,3 +199,12 @@ def test_yosys_fails(tmp_path, capsys, monkeypatch):
         "temporary files?\n"
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_core_of_parts_is_not_written(tmp_path, capsys):
+    """Its manual and testbench would be wrong."""
+    told = ["--config", "small", "--set", "beat_bits=64", "--core", "systolic"]
+    assert main(["verilog", *told, "-o", str(tmp_path)]) == 2
+    assert (
+        "beat_bits of a linear core alone must be at least 128, not 64" in capsys.readouterr().err
+    )

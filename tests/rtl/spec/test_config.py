@@ -71,7 +71,7 @@ def test_wrong(field, values, text):
         (
             "systolic",
             ("U4", "S8", "U2"),
-            "the formats of core 'systolic' must be of U4, S8, U5, S6, FP4, FP4_16, TERNARY, SPARSE4, "
+            "the formats of core 'systolic' must be of U4, S8, TERNARY, U5, S6, FP4, FP4_16, SPARSE4, "
             "SPARSE8, IQ4, not 'U2'",
         ),
         (

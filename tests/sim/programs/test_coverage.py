@@ -131,7 +131,7 @@ def test_limits():
     def limits(*insns, **options):
         return {each[1:] for each in ran(*insns, **options) if each[0] == "limits"}
 
-    full = limits(sim=recorded(vector=63, load=6, prefetch=1023, token3=255, token4=2))
+    full = limits(sim=recorded(vector=64, load=7, prefetch=1023, token3=255, token4=2))
     assert {
         ("queue of VECTOR", "full"),
         ("queue of LOAD", "not full"),
