@@ -120,5 +120,8 @@ class Step:
         units = -(-self.image.length * INSTRUCTION_BYTES // UNIT_BYTES)
         client.request(self.image.program, units)
         words = max(1.0, self.config.beat_bytes / INSTRUCTION_BYTES)
-        yield from client.take(units * self.config.unit_beats, words)
+        # Instructions are read while later ones come.
+        beats = self.config.unit_beats
+        yield from client.take(beats, words)
+        self.clock.start(client.take((units - 1) * beats, words))
         yield self.hardware.start
