@@ -164,6 +164,7 @@ def profile(
 
 
 def _run(target, machine, layers, position, columns, timeline):
+    from mapper.estimate import estimate
     from sim.profiling import profiled
 
     image = target.image(layers)
@@ -177,18 +178,9 @@ def _run(target, machine, layers, position, columns, timeline):
         counts, traffic = profiled(
             machine, image, tokens, position, columns == 1, timeline=timeline, progress=step
         )
-    counts["estimated",] = _estimated(image, layers, columns == 1)
+    found = estimate(image, machine, position=position, columns=columns, head=columns == 1)
+    counts["estimated",] = found.cycles
     return counts, traffic
-
-
-def _estimated(image, layers, head):
-    """The compiler's cycles, of an image that runs so many layers."""
-    share = layers / image.model["layers"]
-    return sum(
-        its["cycles"] * (share if its["operation"] not in ("head", "embedding") else 1)
-        for its in image.report["operations"]
-        if head or its["operation"] != "head"
-    )
 
 
 def _extrapolated(more, fewer, cuts, layers):

@@ -8,7 +8,9 @@ from rtl.spec.csr import BEST
 __all__ = ["search_cycles"]
 
 
-BLOCK = 8  # entries of a block of the list, see :class:`rtl.linear.best.BestLogits`
+BLOCK = 8  # entries that move at once
+
+
 LOOK, INSERT = 1, 6  # cycles of every logit, and more of one that is among the best so far
 
 
@@ -16,10 +18,10 @@ LOOK, INSERT = 1, 6  # cycles of every logit, and more of one that is among the 
 def _sums(count: int) -> list[float]:
     sums = [0.0]
     for n in range(count):
-        # Whole blocks, and entries of one, that may move down: in the mean half of them do.
-        blocks, entries = min(n, BEST - 1) / BLOCK, min(n, BLOCK - 1)
+        moved = min(n, BEST - 1) / 2  # entries that move down, in the mean: blocks, then entries
         share = min(1.0, BEST / (n + 1))
-        sums.append(sums[-1] + LOOK + share * (INSERT + (blocks + entries) / 2))
+        own = min(moved, (BLOCK - 1) / 2)
+        sums.append(sums[-1] + LOOK + share * (INSERT + (moved - own) / BLOCK + own))
     return sums
 
 

@@ -20,12 +20,12 @@ class Tokens:
         self.counts: dict[int, int] = {}
         self.given: dict[int, Signal] = {}
 
-    def give(self, counter: int) -> None:
-        """Give a token, which can be taken some cycles later."""
-        self.clock.start(self._give(counter))
+    def give(self, counter: int, late: bool) -> None:
+        """Give a token, which can be taken some cycles later; one more if its Sync took one."""
+        self.clock.start(self._give(counter, late))
 
-    def _give(self, counter: int) -> Process:
-        yield self.hardware.given
+    def _give(self, counter: int, late: bool) -> Process:
+        yield self.hardware.given + late
         self.counts[counter] = self.counts.get(counter, 0) + 1
         self.clock.fire(self.given.setdefault(counter, Signal()))
 
@@ -62,7 +62,8 @@ class Queue:
         self.room = depth + 1  # the head is in a register
         self.entries: deque[tuple[float, int, Insn]] = deque()
         self.filled, self.freed = Signal(), Signal()
-        self.executing = False
+        self.executing = self.due = False
+        self.gone = Signal()
         clock.start(self._run())
 
     @property
@@ -78,6 +79,14 @@ class Queue:
         self.entries.append((self.clock.now, pc, insn))
         self.clock.fire(self.filled)
 
+    def _give(self, insn: Sync, done: float) -> Process:
+        """Give a token once all before it is complete."""
+        yield self.clock.until(done)
+        yield self.hardware.sync
+        self.tokens.give(insn.give, False)
+        self.due = False
+        self.clock.fire(self.gone)
+
     def _run(self) -> Process:
         clock, hardware, unit, entries = self.clock, self.hardware, self.unit, self.entries
         taken = 0.0
@@ -90,7 +99,14 @@ class Queue:
             yield clock.until(max(pushed + hardware.queue, taken + hardware.next_insn))
             self.room += 1
             clock.fire(self.freed)
-            if isinstance(insn, Sync):
+            if isinstance(insn, Sync) and not insn.take:
+                # It waits beside the queue, where there is room for one.
+                while self.due:
+                    yield self.gone
+                self.due = True
+                clock.start(self._give(insn, unit.idle_at))
+                taken = clock.now
+            elif isinstance(insn, Sync):
                 if hasattr(unit, "drain"):
                     yield from unit.drain()
                 yield clock.until(unit.idle_at)
@@ -98,7 +114,7 @@ class Queue:
                 if insn.take:
                     yield from self.tokens.take(insn.take)
                 if insn.give:
-                    self.tokens.give(insn.give)
+                    self.tokens.give(insn.give, insn.take != 0)
                 taken = clock.now
             else:
                 taken = clock.now
