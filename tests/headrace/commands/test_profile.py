@@ -108,7 +108,8 @@ def test_table(capsys, tmp_path):
     code, out, _ = call(capsys, *TINY, "--layers", "2", "--timeline", picture)
     assert ElementTree.fromstring(picture.read_text()).tag.endswith("svg")
     assert (
-        "layer 1 / ffn / down: " in picture.read_text() and "layer 0 /" not in picture.read_text()
+        "layer 1 / ffn / down: " in picture.read_text()
+        and "layer 0 / ffn / down" not in picture.read_text()
     )
     lines = out.splitlines()
     assert code == 0 and lines[0] == "tiny on wide: a decode step at position 100"
