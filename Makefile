@@ -17,7 +17,7 @@ APT    := $(shell command -v sudo >/dev/null && [ "$$(id -u)" != 0 ] && echo sud
 # Through the environment, so that a prompt may hold quotes.
 export DEVICE MODEL TOKENS PROMPT CONFIG
 
-.PHONY: run chat test check lint format sim random mutate coverage bench cores families bitstream export small docs verilog
+.PHONY: run chat test test-all check lint format sim random mutate coverage bench cores families bitstream load export small docs verilog
 .PHONY: doctor install help clean distclean
 
 # Answer a prompt: make run [PROMPT="..."] [TOKENS=n] [MODEL=NAME|FILE] [CONFIG=wide] [DEVICE=sim|model].
@@ -32,6 +32,10 @@ chat: $(VENV)/.run
 # Run all tests: make test [TESTS=FILE].
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+# Run all tests, with the cases that `make test` leaves out: make test-all [TESTS=FILE].
+test-all: $(VENV)/.test
+	HEADRACE_FAMILIES=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 # Run the linter, the type checker and every test that builds nothing, in a minute.
 # sim.tools refuses under HEADRACE_CHECK: a test that builds says how many `seconds` it takes.
@@ -96,11 +100,17 @@ families: $(VENV)/.test
 	    tests/test_families_rtl.py
 	$(BIN)/python -m headrace.studies.families
 
-# Make a board's bitstream, into build/BOARD: make bitstream BOARD=ulx3s-85f [SEED=n] [BARE=1] [CHECK=1]
-# [CONFIG=my.toml]. Without a board, list the boards.
+# Make a board's bitstream, into build/BOARD: make bitstream BOARD=ulx3s-85f [CORE=systolic|lut|dspchain]
+# [SEED=n] [BARE=1] [CHECK=1] [CONFIG=file.toml]. Without BOARD, list what fits on which.
 bitstream: $(VENV)/.boards
 	@$(BIN)/headrace bitstream $(BOARD) $(if $(filter file,$(origin SEED)),,--seed $(SEED)) \
-	    $(if $(BARE),--bare) $(if $(CHECK),--check) $${CONFIG:+--config "$$CONFIG"}
+	    $(if $(BARE),--bare) $(if $(CHECK),--check) $(if $(CORE),--set core=$(CORE)) $${CONFIG:+--config "$$CONFIG"}
+
+# Load the bitstream of a board that is connected: make load BOARD=ulx3s-85f [CORE=lut] [BARE=1] [CONFIG=file.toml]
+load: $(VENV)/.boards
+	@ldconfig -p | grep -q libusb-1.0 || { $(APT) update -q && $(APT) install -qy libusb-1.0-0; }
+	@$(BIN)/headrace load $(BOARD) $(if $(BARE),--bare) \
+	    $(if $(CORE),--set core=$(CORE)) $${CONFIG:+--config "$$CONFIG"}
 
 # Write what vendor tools need, into build/export/BOARD: make export BOARD=kv260 [CONFIG=small].
 # Without a board, list the boards.
@@ -189,7 +199,7 @@ $(VENV)/.check: $(VENV)/.test
 # List the targets.
 help:
 	@awk '/^# / { text = text substr($$0, 2); next } \
-	      /^[a-z]+:/ { sub(/:.*/, ""); split(text, first, /\.$$|\. |: /); \
+	      /^[a-z-]+:/ { sub(/:.*/, ""); split(text, first, /\.$$|\. |: /); \
 	                   printf "make %-10s%s\n", $$0, first[1] } \
 	      { text = "" }' Makefile
 

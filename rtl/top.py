@@ -11,6 +11,7 @@ from .control.events import events as counted
 from .control.fetch import Fetch
 from .control.queue import UnitQueue
 from .control.sequencer import Sequencer
+from .control.store import InstructionStore
 from .control.tokens import TokenCounters
 from .linear.unit import LinearUnit
 from .memory.load import LoadUnit
@@ -21,6 +22,7 @@ from .spec.config import Config
 from .spec.csr import COUNTERS, EVENT_COUNTERS, REGISTER_ADDRESS_BITS, FaultCode
 from .spec.isa import Unit
 from .spec.limits import STREAMS_AHEAD
+from .spec.payloads import queue_bits
 from .vector.memory import VectorMemory
 from .vector.unit import VectorUnit
 
@@ -38,6 +40,17 @@ QUEUE_DEPTHS = {
 }
 WEIGHTS, KV, LOAD, FETCH = CLIENTS = range(4)
 KV_BEATS, LOAD_BEATS, FETCH_BEATS = 128, 64, 64
+
+
+def reader_depths(config):
+    """Beats that the buffer of each of the memory reader's clients holds."""
+    depths = {
+        WEIGHTS: config.prefetch_beats,
+        KV: KV_BEATS,
+        LOAD: LOAD_BEATS,
+        FETCH: FETCH_BEATS,
+    }
+    return [depths[client] for client in CLIENTS]
 
 
 class Accelerator(wiring.Component):
@@ -80,18 +93,14 @@ class Accelerator(wiring.Component):
         m = Module()
         config = self.config
 
-        depths = {
-            WEIGHTS: config.prefetch_beats,
-            KV: KV_BEATS,
-            LOAD: LOAD_BEATS,
-            FETCH: FETCH_BEATS,
-        }
         control = Control(config, faults=4)
         fetch = Fetch(config)
         sequencer = Sequencer(config)
         tokens = TokenCounters(len(Unit))
-        queues = {unit: UnitQueue(depth) for unit, depth in QUEUE_DEPTHS.items()}
-        reader = MemoryReader(config, [depths[client] for client in CLIENTS])
+        bits = {unit: queue_bits(unit) for unit in Unit}
+        store = InstructionStore([QUEUE_DEPTHS[unit] for unit in Unit], max(bits.values()))
+        queues = {unit: UnitQueue(bits[unit]) for unit in Unit}
+        reader = MemoryReader(config, reader_depths(config))
         writer = MemoryWriter(config)
         memory = VectorMemory(config, writers=4)
         linear = LinearUnit(config)
@@ -113,6 +122,7 @@ class Accelerator(wiring.Component):
         core.submodules.fetch = fetch
         core.submodules.sequencer = ResetInserter(control.clear)(sequencer)
         core.submodules.tokens = ResetInserter(control.clear)(tokens)
+        core.submodules.store = store
         core.submodules.reader = reader
         core.submodules.writer = writer
         core.submodules.memory = memory
@@ -124,12 +134,11 @@ class Accelerator(wiring.Component):
         self.connect_dram(m, reader, writer)
 
         for n, unit in enumerate(Unit):
-            queue = queues[unit]
-            wiring.connect(core, sequencer.queues[n], queue.i)
-            wiring.connect(core, queue.o, units[unit].insn)
-            wiring.connect(core, queue.tokens, tokens.queues[n])
-            core.d.comb += [queue.busy.eq(units[unit].busy), queue.stop.eq(control.stop)]
-
+            wiring.connect(core, sequencer.queues[n], store.i[n])
+            wiring.connect(core, store.o[n], queues[unit].i)
+            wiring.connect(core, queues[unit].tokens, tokens.queues[n])
+            core.d.comb += queues[unit].stop.eq(control.stop)
+        self.connect_queues(core, queues, units)
         self.connect_units(core, units, fetch, reader, writer, memory)
 
         core.d.comb += [
@@ -158,7 +167,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             busy.eq(Cat(sequencer.busy, busy_units)),
             sequencer.idle.eq(
-                Cat(queue.empty for queue in queues.values()).all()
+                Cat(*store.empty, *(queue.empty for queue in queues.values())).all()
                 & ~busy_units.any()
                 & writer.written
             ),
@@ -210,6 +219,12 @@ class Accelerator(wiring.Component):
                 ours, theirs = getattr(unit.axi, name), getattr(dram, name)
                 m.d.comb += theirs.eq(ours) if member.flow == Out else ours.eq(theirs)
 
+    def connect_queues(self, core, queues, units):
+        """Give units their instructions."""
+        for unit, queue in queues.items():
+            wiring.connect(core, queue.o, units[unit].insn)
+            core.d.comb += queue.busy.eq(units[unit].busy)
+
     def connect_units(self, core, units, fetch, reader, writer, memory):
         """Connect units with DRAM, with the vector memory and with each other."""
         load, stream, linear, vector, attention = (
@@ -231,6 +246,7 @@ class Accelerator(wiring.Component):
             wiring.connect(core, getattr(vector, name), getattr(memory, name))
         for unit, port in zip((vector, linear, attention, load), memory.writers):
             wiring.connect(core, unit.write, port)
+        core.d.comb += vector.waiting.eq(memory.waiting)
         wiring.connect(core, vector.act, linear.write_act)
         wiring.connect(core, vector.query, attention.query)
         wiring.connect(core, vector.kv, attention.kv)

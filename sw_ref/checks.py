@@ -53,6 +53,7 @@ def operands(insn):
         Func.CLAMP: "c",
         Func.SCALE: "b",
         Func.NSCALE: "b",
+        Func.NSCALE1: "b",
         Func.RECIP: "bc",
         Func.RSQRT: "bc",
     }.get(insn.func, "")

@@ -78,12 +78,23 @@ def exact(function) -> Callable[..., Any]:
 
 
 # Numba takes enums' values only as globals.
-MADD, NMADD, DOT, CLAMP, SCALE, NSCALE, RECIP, RSQRT = (
-    Func[name].value
-    for name in ("MADD", "NMADD", "DOT", "CLAMP", "SCALE", "NSCALE", "RECIP", "RSQRT")
+MADD, NMADD, DOT, CLAMP, SCALE, NSCALE, RECIP, RSQRT, NSCALE1, REST = (
+    func.value
+    for func in (
+        Func.MADD,
+        Func.NMADD,
+        Func.DOT,
+        Func.CLAMP,
+        Func.SCALE,
+        Func.NSCALE,
+        Func.RECIP,
+        Func.RSQRT,
+        Func.NSCALE1,
+        Func.REST,
+    )
 )
 PARTS = 64  # Partial sums of DOT.
-ZERO = f32(0)
+ZERO, ONE = f32(0), f32(1)
 
 
 @kernel
@@ -178,6 +189,12 @@ def _dot(a, b, inner):
 
 
 @kernel
+def low_ten(pattern):
+    """As :func:`sw_ref.numerics.integer`, of a pattern."""
+    return (np.int64(pattern) & 0x3FF ^ 0x200) - 0x200
+
+
+@kernel
 def _elementwise(func, inner, a, b, c, d):
     if func == MADD:
         for i in range(inner):
@@ -189,11 +206,15 @@ def _elementwise(func, inner, a, b, c, d):
         for i in range(inner):
             x, limit = ftz(a[i]), abs(ftz(b[i]))
             d[i] = x if abs(x) <= limit else np.copysign(limit, x)
-    elif func == SCALE or func == NSCALE:
+    elif func == SCALE or func == NSCALE or func == NSCALE1:
         bits, sign = c.view(np.int32), 1 if func == SCALE else -1
         for i in range(inner):
-            n = (np.int64(bits[i]) & 0x3FF ^ 0x200) - 0x200
-            d[i] = shifted(ftz(a[i]), sign * n)
+            scaled = shifted(ftz(a[i]), sign * low_ten(bits[i]))
+            d[i] = rounded(ONE + scaled) if func == NSCALE1 else scaled
+    elif func == REST:
+        bits = c.view(np.int32)
+        for i in range(inner):
+            d[i] = rounded(f32(low_ten(bits[i])) - product(ftz(a[i]), ftz(b[i])))
     else:
         bits, result = a.view(np.int32), d.view(np.int32)
         for i in range(inner):
@@ -235,7 +256,7 @@ def vector(
     c_used = 0 if c_const else lanes if c_fill else inner
     if func in (DOT, CLAMP, RECIP, RSQRT):
         c_used = 0
-    if func in (SCALE, NSCALE, RECIP, RSQRT):
+    if func in (SCALE, NSCALE, RECIP, RSQRT, NSCALE1):
         b_used = 0
     last = outer - 1
     end = max(d + last * d_stride + d_used, a + last * a_stride + a_used)
@@ -248,7 +269,7 @@ def vector(
 
     constants = np.array([b_value, c_value], np.uint32).view(np.float32)
     # Float64 holds what a constant with an exponent field of 255 stands for.
-    wide = not np.isfinite(constants).all() and func not in (SCALE, NSCALE)
+    wide = not np.isfinite(constants).all() and func not in (SCALE, NSCALE, NSCALE1)
     room = inner + PARTS
     rows, values = np.empty((4, room), np.float32), np.empty((2, room if wide else 0))
     for o in range(outer):
@@ -267,7 +288,9 @@ def vector(
                 memory[at + i] = result
         else:
             # Not in place: LLVM's vectorizer gives up where operands may overlap the result.
-            if wide:
+            if wide and func == REST:  # c is a pattern
+                _elementwise(func, inner, rows[0], values[0], rows[2], rows[3])
+            elif wide:
                 _elementwise(func, inner, rows[0], values[0], values[1], rows[3])
             else:
                 _elementwise(func, inner, rows[0], rows[1], rows[2], rows[3])

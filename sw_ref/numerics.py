@@ -31,7 +31,10 @@ __all__ = [
     "nmadd",
     "dot",
     "clamp",
+    "integer",
     "scale",
+    "nscale1",
+    "rest",
     "recip_seed",
     "rsqrt_seed",
     "quantize",
@@ -145,13 +148,27 @@ def clamp(a, b):
     return rounded(np.copysign(np.minimum(np.abs(a), np.abs(b)), a))
 
 
-def scale(a, t, sign=1):
-    """a * 2**(sign * n), n the integer in the low ten bits, two's complement, of t's pattern.
+def integer(t):
+    """The integer in the low ten bits, two's complement, of t's pattern.
 
     With t = MAGIC + n that is n, for |n| < 512.
     """
-    n = np.asarray(t, f32).view(np.int32) << 22 >> 22
-    return shifted(a, sign * n)
+    return np.asarray(t, f32).view(np.int32) << 22 >> 22
+
+
+def scale(a, t, sign=1):
+    """a * 2**(sign * n), n the :func:`integer` of t."""
+    return shifted(a, sign * integer(t))
+
+
+def nscale1(a, t):
+    """1 + a * 2**-n, n the :func:`integer` of t."""
+    return add(f32(1), scale(a, t, -1))
+
+
+def rest(a, b, t):
+    """n - a * b, n the :func:`integer` of t."""
+    return nmadd(a, b, integer(t).astype(f32))
 
 
 def recip_seed(a):

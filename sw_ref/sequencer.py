@@ -77,10 +77,11 @@ class Sequencer:
         self.program = [_Decoded(pc, insn) for pc, insn in enumerate(insns)]
         self.bounds, self.columns, self.rounds = bounds, columns, 0
 
-    def run(self, tokens, position, head, poll=None):
+    def run(self, tokens, position, head, poll=None, passed=None):
         """Yield (pc, instruction) of all that goes to units, in order of dispatch.
 
-        `poll` is called now and then, also while nothing is dispatched. Raises
+        `poll` is called now and then, also while nothing is dispatched, and `passed` with each
+        instruction that the sequencer executes itself, before it does. Raises
         :exc:`IllegalProgram`.
         """
         program, bounds, columns = self.program, self.bounds, self.columns
@@ -113,6 +114,8 @@ class Sequencer:
                 )
             if poll is not None and not left % POLL:
                 poll()
+            if passed is not None and kind in (Scalar, Loop, Token):
+                passed(insn)
             if kind is Scalar:
                 if insn.rd:
                     values[insn.rd] = (

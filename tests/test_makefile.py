@@ -63,6 +63,13 @@ def test_random(tmp_path, wanted, before, behind):
     assert re.search(command, done.stdout)
 
 
+@pytest.mark.parametrize("target", ["bitstream", "load"])
+def test_core_of_a_board(tmp_path, target):
+    done = make("-n", target, "BOARD=ecpix5-85f", "CORE=lut", "BARE=1", f"VENV={tmp_path}/venv")
+    words = done.stdout.replace("\\\n", " ").split(f"/headrace {target} ")[1].split()
+    assert words[:4] == ["ecpix5-85f", "--bare", "--set", "core=lut"]
+
+
 def test_install_what_is_not_there(tmp_path):
     done = make("install", "FOR=nope", f"VENV={tmp_path}/venv")
     assert done.returncode == 2 and not list(tmp_path.iterdir())
@@ -74,7 +81,7 @@ def test_install_what_is_not_there(tmp_path):
 
 def test_hints_name_targets():
     """Every `make TARGET` in messages and documents is one."""
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     sources = [
         *(
             path
@@ -85,18 +92,18 @@ def test_hints_name_targets():
         ROOT / "README.md",
     ]
     for path in sources:
-        for target in re.findall(r"`make ([a-z]+)", path.read_text()):
+        for target in re.findall(r"`make ([a-z-]+)", path.read_text()):
             assert target in targets, f"{path}: make {target}"
 
 
 def test_help():
     """`make help` says in a sentence what each target does."""
     makefile = (ROOT / "Makefile").read_text()
-    targets = re.findall(r"^([a-z]+):", makefile, re.M)
+    targets = re.findall(r"^([a-z-]+):", makefile, re.M)
     lines = make("help").stdout.splitlines()
     assert [line.split()[1] for line in lines] == targets
     for line in lines:
-        assert re.fullmatch(r"make [a-z]+ +[A-Z][^:]{10,}[^.]", line)
+        assert re.fullmatch(r"make [a-z-]+ +[A-Z][^:]{10,}[^.]", line)
     assert sorted(targets) == sorted(
         " ".join(re.findall(r"^\.PHONY: (.*)", makefile, re.M)).split()
     )

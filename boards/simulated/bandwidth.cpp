@@ -31,7 +31,7 @@ int main(int, char **arguments) {
 
     top.user_port_axi_rready = top.user_port_axi_arburst = 1;
     top.user_port_axi_arlen = burst - 1;
-    top.user_port_axi_arsize = bytes == 16 ? 4 : bytes == 32 ? 5 : 6;
+    top.user_port_axi_arsize = __builtin_ctzl(bytes);
     long address = 0, under_way = 0, cycles = 0;
     while (beats > 0 && cycles < 10'000'000) {
         top.user_port_axi_arvalid = under_way < 8;

@@ -27,8 +27,8 @@ FILES = "bandwidth.cpp", "ddr3.v"
 
 
 def bytes_per_cycle(board):
-    """Bytes that the controller of a board with a DDR3 memory reads in a cycle, of 16 at its
-    port.
+    """Bytes that the controller of a board with a DDR3 memory reads in a cycle, with a port as wide
+    as the configuration's beats.
     """
     if board.dram.kind != "ddr3":
         raise UserError(

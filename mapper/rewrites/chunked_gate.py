@@ -13,7 +13,7 @@ __all__ = ["CHUNKS", "chunks"]
 
 # Shares of the rows, in the order in which they are computed. The gate runs on one chunk while the
 # core streams the next; only the last one's gate is exposed, so they get smaller.
-CHUNKS = (8 / 24, 8 / 24, 5 / 24, 2 / 24, 1 / 24)
+CHUNKS = (4 / 24, 6 / 24, 7 / 24, 6 / 24, 1 / 24)
 
 
 def chunks(rows):

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..bus.delay import delayed
 from ..spec.limits import HEAD_BITS, QUERY_BITS
 from ..spec.payloads import Quantized
 
@@ -61,14 +62,15 @@ class QueryBuffer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes, width = self.config.lanes, self.config.beat_bytes
-        chunks = self.config.head_dim // width
-        runs = width // lanes  # runs per chunk; a power of two, as everything here
+        # Words have whole runs, and whole chunks; powers of two, as everything here.
+        runs, parts = max(1, width // lanes), max(1, lanes // width)
+        words = self.config.head_dim // (runs * lanes)
 
         heads = Signal(HEAD_BITS)
         queries = Signal(QUERY_BITS, reset_less=True)
         bank = Signal()
         group = Signal(QUERY_BITS)
-        chunk = Signal(range(chunks))
+        word = Signal(range(words))
         run = Signal(range(runs))
         taken = Signal()
         m.d.comb += [
@@ -82,7 +84,7 @@ class QueryBuffer(wiring.Component):
         with m.If(self.release):
             m.d.sync += self.full.bit_select(self.bank, 1).eq(0)
         with m.If(taken):
-            m.d.sync += Cat(run, chunk).eq(Cat(run, chunk) + 1)
+            m.d.sync += Cat(run, word).eq(Cat(run, word) + 1)
             with m.If(self.i.p.last):
                 m.d.sync += group.eq(group + 1)
                 with m.If(group == queries - 1):
@@ -93,18 +95,20 @@ class QueryBuffer(wiring.Component):
                         self.full.bit_select(bank, 1).eq(1),
                     ]
 
-        word = data.ArrayLayout(data.ArrayLayout(signed(16), lanes), runs)
+        part_bits = parts.bit_length() - 1
+        part = delayed(m, self.chunk[:part_bits], 1, reset_less=True)
+        layout = data.ArrayLayout(data.ArrayLayout(signed(16), lanes), runs)
         for q in range(self.config.queries):
-            memory = m.submodules[f"values{q}"] = Memory(shape=word, depth=2 * chunks, init=[])
+            memory = m.submodules[f"values{q}"] = Memory(shape=layout, depth=2 * words, init=[])
             write_port = memory.write_port(granularity=1)
             read_port = memory.read_port()
             m.d.comb += [
-                write_port.addr.eq(Cat(chunk, bank)),
+                write_port.addr.eq(Cat(word, bank)),
                 write_port.data.as_value().eq(self.i.p.values.as_value().replicate(runs)),
                 write_port.en.eq((taken & (group == q)) << run),
-                read_port.addr.eq(Cat(self.chunk, self.bank)),
+                read_port.addr.eq(Cat(self.chunk[part_bits:], self.bank)),
             ]
-            values = read_port.data.as_value()
+            values = read_port.data.as_value().word_select(part, 16 * width)
             m.d.comb += [self.values[q][n].eq(values[16 * n : 16 * n + 16]) for n in range(width)]
 
             exponents = Array(Signal(8, name=f"exponent{q}_{n}", reset_less=True) for n in range(2))

@@ -65,7 +65,7 @@ class Softmax(wiring.Component):
     Parameters
     ----------
     config : :class:`~rtl.spec.config.Config`
-        Its `queries` is used.
+        Its `queries`, `head_dim` and `beat_bits` are used.
 
     Members
     -------
@@ -74,7 +74,7 @@ class Softmax(wiring.Component):
     rescale : :py:`Out(stream.Signature(Rescale(config)))`
         Comes before the weights of each block.
     weights : :py:`Out(stream.Signature(Weights(config)))`
-        Weights of each position.
+        Weights of each position of a block, again for each chunk of values.
     """
 
     def __init__(self, config):
@@ -115,6 +115,8 @@ class Softmax(wiring.Component):
         out_slot = Signal()
         out_place = Signal(range(KV_BLOCK))
         out_count = Signal(range(KV_BLOCK), reset_less=True)
+        chunks = self.config.head_dim // self.config.beat_bytes
+        out_chunk = Signal(range(chunks))
         read = delayed(m, active, 1, en=en)
         split = delayed(m, read, 1, en=en)
         looked_up = delayed(m, split, 1, en=en)
@@ -131,7 +133,9 @@ class Softmax(wiring.Component):
         with m.If(active & en):
             m.d.sync += out_place.eq(out_place + 1)
             with m.If(out_place == out_count):
-                m.d.sync += [active.eq(0), out_place.eq(0), out_slot.eq(~out_slot)]
+                m.d.sync += [out_place.eq(0), out_chunk.eq(out_chunk + 1)]
+                with m.If(out_chunk == chunks - 1):
+                    m.d.sync += [active.eq(0), out_slot.eq(~out_slot)]
         with m.If(self.rescale.ready):
             m.d.sync += self.rescale.valid.eq(0)
         with m.If(begin):

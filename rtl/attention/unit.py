@@ -106,7 +106,7 @@ class AttentionUnit(wiring.Component):
             wiring.connect(m, scorer.o, softmax.i)
         wiring.connect(m, softmax.weights, intake.weights)
         wiring.connect(m, softmax.rescale, sums.rescale)
-        wiring.connect(m, sums.result, output.result)
+        wiring.connect(m, sums.o, output.i)
         wiring.connect(m, output.write, wiring.flipped(self.write))
         m.d.comb += [
             append.written.eq(self.written),
@@ -128,7 +128,6 @@ class AttentionUnit(wiring.Component):
             scorer.value_exponent.eq(intake.value_exponent),
             sums.tag.eq(intake.tag),
             sums.closing.eq(intake.closing),
-            sums.chunk.eq(output.chunk),
         ]
         for q in range(config.queries):
             m.d.comb += [
@@ -136,17 +135,15 @@ class AttentionUnit(wiring.Component):
                 scorer.query_exponents[q].eq(queries.exponents[q]),
                 scorer.sums[q].eq(products.sums[q]),
                 sums.shares[q].eq(intake.shares[q]),
-                output.denominators[q].eq(sums.denominators[q]),
             ]
             for n in range(config.beat_bytes):
                 m.d.comb += [
                     products.queries[q][n].eq(queries.values[q][n]),
                     sums.products[q][n].eq(products.products[q][n]),
-                    output.numerators[q][n].eq(sums.numerators[q][n]),
                 ]
 
         word = Signal(max(Append.layout.size, Attend.layout.size), reset_less=True)
-        self.command(m, word, append, sequence, queries, output)
+        self.command(m, word, append, sequence, queries, sums, output)
         if config.score_cap:
             m.d.comb += cap.enable.eq(data.View(Attend.layout, word[: Attend.layout.size]).cap)
 
@@ -167,6 +164,7 @@ class AttentionUnit(wiring.Component):
                     m.d.comb += [
                         sequence.command.valid.eq(1),
                         queries.command.valid.eq(1),
+                        sums.clear.eq(1),
                         output.command.valid.eq(1),
                     ]
                 m.next = "BUSY"
@@ -177,7 +175,7 @@ class AttentionUnit(wiring.Component):
 
         return m
 
-    def command(self, m, word, append, sequence, queries, output):
+    def command(self, m, word, append, sequence, queries, sums, output):
         """Give the parts the fields of the instruction that `word` is."""
         to_append = data.View(Append.layout, word[: Append.layout.size])
         to_attend = data.View(Attend.layout, word[: Attend.layout.size])
@@ -196,6 +194,7 @@ class AttentionUnit(wiring.Component):
             sequence.command.p.newest.eq(to_attend.newest),
             queries.command.p.heads.eq(to_attend.heads),
             queries.command.p.queries.eq(to_attend.queries),
+            sums.queries.eq(to_attend.queries),
             output.command.p.heads.eq(to_attend.heads),
             output.command.p.queries.eq(to_attend.queries),
             output.command.p.dst.eq(to_attend.dst >> line_shift),

@@ -2,9 +2,9 @@
 
 from amaranth import *
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..bus.ram import BlockRam
 from ..spec.config import UNIT_BYTES
 from ..spec.isa import WORD_BITS
 from ..spec.payloads import ReadRequest
@@ -41,7 +41,7 @@ class Fetch(wiring.Component):
     index : :py:`In(range(config.program_words))`
         Instruction to read.
     word : :py:`Out(WORD_BITS)`
-        Instruction at the `index` of the cycle before.
+        Instruction at the `index` of the cycle before, unless that was written then.
     """
 
     def __init__(self, config):
@@ -66,9 +66,8 @@ class Fetch(wiring.Component):
         words_per_beat = max(1, beat_bits // WORD_BITS)
         words_per_unit = UNIT_BYTES * 8 // WORD_BITS
 
-        m.submodules.memory = memory = Memory(shape=WORD_BITS, depth=words, init=[])
-        write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [read.addr.eq(self.index), self.word.eq(read.data)]
+        m.submodules.ram = ram = BlockRam(WORD_BITS, words)
+        m.d.comb += [ram.read_addr.eq(self.index), ram.read_en.eq(1), self.word.eq(ram.data)]
 
         store = Signal(max(beat_bits, WORD_BITS), reset_less=True)
         held = Signal(range(beats_per_word + 1))  # beats of the word being gathered
@@ -79,7 +78,11 @@ class Fetch(wiring.Component):
         )  # words, a multiple of a unit's
         units = self.length[: len(left)] + (words_per_unit - 1) >> words_per_unit.bit_length() - 1
 
-        m.d.comb += [write.addr.eq(at), write.data.eq(store[:WORD_BITS]), write.en.eq(full != 0)]
+        m.d.comb += [
+            ram.write_addr.eq(at),
+            ram.write_data.eq(store[:WORD_BITS]),
+            ram.write_en.eq(full != 0),
+        ]
         with m.If(self.req.ready):
             m.d.sync += self.req.valid.eq(0)
         with m.If(~self.busy):

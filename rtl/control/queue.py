@@ -1,10 +1,10 @@
-"""Instruction queue of one unit."""
+"""Head of a unit's instruction queue."""
 
 from amaranth import *
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.isa import Op, Sync
+from ..spec.isa import WORD_BITS, Op, Sync
 from ..spec.limits import PC_BITS
 from ..spec.payloads import Dispatched
 from .tokens import TokenPort
@@ -14,23 +14,24 @@ __all__ = ["UnitQueue"]
 
 
 class UnitQueue(wiring.Component):
-    """Keep the instructions of a unit, in order, and execute the :class:`~rtl.spec.isa.Sync` among
+    """Offer a unit its instructions, in order, and execute the :class:`~rtl.spec.isa.Sync` among
     them.
 
-    The instruction at the head is offered to the unit. A Sync waits until the unit is idle, then
-    until its tokens are taken and given.
+    They come from :class:`~.store.InstructionStore`, one at a time. A Sync waits until the unit is
+    idle, then until its tokens are taken and given.
 
-    Latency is three cycles. Throughput is one instruction every two cycles, one Sync every three.
+    Latency is one cycle. Behind the store, throughput is one instruction every three cycles, one
+    Sync every four.
 
     Parameters
     ----------
-    depth : :class:`int`
-        Instructions held.
+    bits : :class:`int`
+        Lowest bits of an instruction that the unit reads. The others are 0.
 
     Members
     -------
     i : :py:`In(stream.Signature(Dispatched))`
-        Instructions from the sequencer.
+        Instructions.
     o : :py:`Out(stream.Signature(Dispatched))`
         Instructions for the unit.
     busy : :py:`In(1)`
@@ -47,10 +48,13 @@ class UnitQueue(wiring.Component):
         Index in the program of the instruction that the unit took last.
     """
 
-    def __init__(self, depth):
-        if not isinstance(depth, int) or depth < 2:
-            raise ValueError(f"Queue depth must be an integer of at least 2, not {depth!r}")
-        self.depth = depth
+    def __init__(self, bits=WORD_BITS):
+        if not isinstance(bits, int) or not Sync.layout.size <= bits <= WORD_BITS:
+            raise ValueError(
+                f"Bits of an instruction must be from {Sync.layout.size} to {WORD_BITS}, "
+                f"not {bits!r}"
+            )
+        self.bits = bits
         super().__init__(
             {
                 "i": In(stream.Signature(Dispatched)),
@@ -58,7 +62,7 @@ class UnitQueue(wiring.Component):
                 "busy": In(1),
                 "tokens": Out(TokenPort()),
                 "stop": In(1),
-                "empty": Out(1),
+                "empty": Out(1, init=1),
                 "passed": Out(1),
                 "pc": Out(PC_BITS),
             }
@@ -67,31 +71,31 @@ class UnitQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=Dispatched.size, depth=self.depth)
-        wiring.connect(m, wiring.flipped(self.i), queue.w_stream)
-        # The head is registered, because a large queue's memory output arrives late. The next one
-        # is read once the register is empty, so that the unit's `ready` never reaches the memory's
-        # enable.
-        head, valid, taken = Signal(Dispatched, reset_less=True), Signal(), Signal()
-        sync = data.View(Sync.layout, head.word[: Sync.layout.size])
+        # Registered, because the store's output arrives late. The next one is wanted once the
+        # register is empty, so that the unit's `ready` never reaches the store.
+        word, pc = Signal(self.bits, reset_less=True), Signal(PC_BITS, reset_less=True)
+        valid, taken = Signal(), Signal()
+        sync = data.View(Sync.layout, word[: Sync.layout.size])
         is_sync = Signal(reset_less=True)
         syncing = Signal()
-        m.d.comb += queue.r_en.eq(~valid)
         with m.If(valid):
             m.d.sync += valid.eq(~taken)
         with m.Else():
-            following = data.View(Dispatched, queue.r_data)
+            following = self.i.payload
             m.d.sync += [
-                valid.eq(queue.r_rdy),
-                head.eq(following),
+                valid.eq(self.i.valid),
+                word.eq(following.word),
+                pc.eq(following.pc),
                 is_sync.eq(
                     data.View(Sync.layout, following.word[: Sync.layout.size]).op == Op.SYNC
                 ),
             ]
 
         m.d.comb += [
-            self.o.payload.eq(head),
-            self.empty.eq((queue.level == 0) & ~valid),
+            self.i.ready.eq(~valid),
+            self.o.payload.word.eq(word),
+            self.o.payload.pc.eq(pc),
+            self.empty.eq(~valid),
             self.tokens.take.eq(sync.take),
             self.tokens.give.eq(sync.give),
             self.tokens.valid.eq(syncing),
@@ -105,6 +109,6 @@ class UnitQueue(wiring.Component):
                 m.d.comb += [self.o.valid.eq(1), taken.eq(self.o.ready)]
         m.d.sync += self.passed.eq(taken)
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += self.pc.eq(head.pc)
+            m.d.sync += self.pc.eq(pc)
 
         return m

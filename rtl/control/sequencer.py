@@ -2,12 +2,14 @@
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..spec.csr import TOKENS, FaultCode
-from ..spec.isa import REGISTERS, WORD_BITS, Insn, Loop, Op, Scalar, Source, Sync, Token, Unit
+from ..spec.isa import REGISTERS, WORD_BITS, Loop, Op, Scalar, Source, Sync, Token, Unit
 from ..spec.limits import LOOP_DEPTH, PC_BITS
 from ..spec.payloads import Dispatched
+from .dispatcher import Dispatcher
 
 
 __all__ = ["Sequencer"]
@@ -22,7 +24,8 @@ class Sequencer(wiring.Component):
     Loop, Scalar and Token are executed here. Whatever a unit executes gets register values added
     to its `relative` fields, and goes to the unit's queue. When that is full, the sequencer waits.
 
-    One dispatch takes four cycles, Loop seven, Token six, Scalar eleven.
+    One dispatch takes four cycles and one for each register that is added, Loop seven, Token six,
+    Scalar eleven.
 
     Parameters
     ----------
@@ -97,20 +100,29 @@ class Sequencer(wiring.Component):
         loop, scalar, token = (
             data.View(cls.layout, insn[: cls.layout.size]) for cls in (Loop, Scalar, Token)
         )
-        registers = Array(Signal(32, name=f"r{n}") for n in range(REGISTERS))
-        operands = Array([*registers, *self.sources] + [C(0)] * (16 - REGISTERS - len(Source)))
-        # One wide multiplexer serves both operands of Scalar, one after the other.
+        # Decode takes its own cycle, because the program memory's output arrives late.
+        for_unit = Signal(reset_less=True)
+        number, register, write = self.registers(m)
+        m.submodules.dispatcher = dispatcher = Dispatcher()
+        m.d.comb += [
+            dispatcher.insn.eq(insn),
+            dispatcher.pc.eq(pc),
+            dispatcher.register.eq(register),
+            self.pc.eq(dispatcher.issued),
+        ]
+        for ours, its in zip(self.queues, dispatcher.queues):
+            wiring.connect(m, its, wiring.flipped(ours))
+
+        # One multiplexer serves both operands of Scalar, one after the other.
         select = Signal(4, reset_less=True)
         operand = Signal(32, reset_less=True)
-        m.d.sync += operand.eq(operands[select])
+        sources = Array([*self.sources] + [C(0, 32)] * (16 - REGISTERS - len(Source)))
+        m.d.sync += operand.eq(Mux(select[3], sources[select[:3]], register))
         m.d.comb += [
             self.index.eq(pc),
             self.token_index.eq(operand),
         ]
-
-        accept, accepted, drained = self.dispatch(m, insn, pc, registers)
-        # Decode takes its own cycle, because the program memory's output arrives late.
-        for_unit = Signal(reset_less=True)
+        m.d.comb += number.eq(Mux(dispatcher.reads, dispatcher.number, select[:3]))
 
         stack, depth, at_end, again, advance = self.loops(m, pc)
         step = Signal(range(7))
@@ -132,6 +144,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += insn.eq(self.word)
                 m.next = "SELECT"
             with m.State("SELECT"):
+                m.d.comb += dispatcher.begin.eq(1)
                 m.d.sync += [
                     for_unit.eq(is_for_unit(insn)),
                     select.eq(first_source(insn)),
@@ -141,17 +154,35 @@ class Sequencer(wiring.Component):
                 m.next = "DECODE"
             with m.State("DECODE"):
                 m.d.sync += select.eq(scalar.plus)
-                self.decode(m, pc, opcode, for_unit, drained)
-                m.d.comb += accept.eq(for_unit)
-                with m.If(accepted):
+                self.decode(m, pc, opcode, for_unit, dispatcher.drained)
+                m.d.comb += dispatcher.accept.eq(for_unit)
+                with m.If(dispatcher.accepted):
                     m.d.comb += advance.eq(1)
                     m.next = "READ"
             self.enter_loop(m, pc, loop, operand, stack, depth)
-            self.write_register(m, step, token, scalar, result, registers, advance)
+            self.write_register(m, step, token, scalar, result, write, advance)
             with m.State("FAULT"):
                 pass
 
         return m
+
+    def registers(self, m):
+        """Keep the registers, in LUTs' memory, which no reset clears: until it is written, and that
+        is never for register 0, a register is 0.
+
+        Returns the number of the register that is read, its value, and the port that writes.
+        """
+        m.submodules.registers = memory = Memory(shape=32, depth=REGISTERS, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        written = Signal(REGISTERS)
+        number, value = Signal(range(REGISTERS)), Signal(32)
+        m.d.comb += [
+            read.addr.eq(number),
+            value.eq(Mux(written.bit_select(number, 1), read.data, 0)),
+        ]
+        with m.If(write.en):
+            m.d.sync += written.bit_select(write.addr, 1).eq(1)
+        return number, value, write
 
     def stop_at(self, m, pc, code, info):
         """Stop the program with a fault."""
@@ -233,21 +264,19 @@ class Sequencer(wiring.Component):
                 m.d.sync += [stack[n + 1].eq(stack[n]) for n in range(LOOP_DEPTH - 1)]
                 m.next = "READ"
 
-    def write_register(self, m, step, token, scalar, result, registers, advance):
+    def write_register(self, m, step, token, scalar, result, write, advance):
         """States of Token and Scalar. Register 0 stays 0."""
+        m.d.comb += [write.addr.eq(scalar.rd), write.data.eq(result)]
         with m.State("TOKEN"):
             m.d.sync += step.eq(1)
             with m.If(step == 1):
-                with m.If(token.rd != 0):
-                    m.d.sync += registers[token.rd].eq(self.token)
-                m.d.comb += advance.eq(1)
+                m.d.comb += [write.addr.eq(token.rd), write.data.eq(self.token)]
+                m.d.comb += [write.en.eq(token.rd != 0), advance.eq(1)]
                 m.next = "READ"
         with m.State("SCALAR"):
             m.d.sync += step.eq(step + 1)
             with m.If(step == 6):
-                with m.If(scalar.rd != 0):
-                    m.d.sync += registers[scalar.rd].eq(result)
-                m.d.comb += advance.eq(1)
+                m.d.comb += [write.en.eq(scalar.rd != 0), advance.eq(1)]
                 m.next = "READ"
 
     def multiply(self, m, step, scalar, operand):
@@ -276,82 +305,6 @@ class Sequencer(wiring.Component):
             with m.Case(4, 5):
                 m.d.sync += total.eq(total + (product << HALF))
         return total
-
-    def dispatch(self, m, insn, pc, registers):
-        """Add registers to the relative fields, and offer the result to the unit's queue.
-
-        Returns a request to take `insn`, whether it is taken, and whether none is in here.
-        """
-        accept, accepted, drained = Signal(), Signal(), Signal()
-        classes = [cls for op, cls in Insn.by_op.items() if op.value >> 4]
-        slots = range(max(len(cls.relative) for cls in classes))
-        widths = [
-            max(
-                (
-                    cls.layout[field].width
-                    for cls in classes
-                    for field in list(cls.relative)[slot : slot + 1]
-                )
-            )
-            for slot in slots
-        ]
-        fields = [
-            Signal(width, name=f"field{n}", reset_less=True) for n, width in enumerate(widths)
-        ]
-        addends = [
-            Signal(width, name=f"addend{n}", reset_less=True) for n, width in enumerate(widths)
-        ]
-
-        word = Signal(WORD_BITS, reset_less=True)
-        word_pc = Signal(PC_BITS, reset_less=True)
-        word_valid = Signal()
-        out = Signal(Dispatched, reset_less=True)
-        unit = Signal(4, reset_less=True)
-        out_valid, out_ready = Signal(), Signal()
-        m.d.comb += [
-            # Not while the last one moves on: its queue's `ready` arrives late.
-            accepted.eq(accept & ~word_valid),
-            drained.eq(~word_valid & ~out_valid),
-        ]
-
-        # The registers to add are selected a cycle before the instruction may be taken.
-        numbers = [Signal(range(REGISTERS), name=f"number{n}", reset_less=True) for n in slots]
-        with m.Switch(insn[:8]):
-            for cls in classes:
-                view = data.View(cls.layout, insn[: cls.layout.size])
-                with m.Case(cls.op):
-                    m.d.sync += [
-                        number.eq(view[register])
-                        for number, register in zip(numbers, cls.relative.values())
-                    ]
-                    with m.If(accepted):
-                        m.d.sync += [
-                            target.eq(view[field]) for target, field in zip(fields, cls.relative)
-                        ]
-        with m.If(accepted):
-            m.d.sync += [word_valid.eq(1), word.eq(insn), word_pc.eq(pc)]
-            m.d.sync += [addend.eq(registers[number]) for addend, number in zip(addends, numbers)]
-
-        with m.If(~out_valid | out_ready):
-            m.d.sync += [out_valid.eq(word_valid), out.word.eq(word), out.pc.eq(word_pc)]
-            m.d.sync += unit.eq(Mux(word[:8] == Op.SYNC, word[8:12], word[4:8]))
-            m.d.sync += word_valid.eq(accepted)
-            with m.Switch(word[:8]):
-                for cls in classes:
-                    patched = data.View(cls.layout, out.word[: cls.layout.size])
-                    with m.Case(cls.op):
-                        for name, field, addend in zip(cls.relative, fields, addends):
-                            m.d.sync += patched[name].eq(field + addend)
-
-        for u, queue in zip(Unit, self.queues):
-            chosen = unit == u.value
-            m.d.comb += [queue.payload.eq(out), queue.valid.eq(out_valid & chosen)]
-            with m.If(chosen):
-                m.d.comb += out_ready.eq(queue.ready)
-        with m.If(out_valid & out_ready):
-            m.d.sync += self.pc.eq(out.pc)
-
-        return accept, accepted, drained
 
 
 def is_for_unit(word):

@@ -2,6 +2,7 @@
 
 from amaranth import *
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..spec.limits import TOKEN_COUNTER_BITS, TOKEN_COUNTERS
@@ -39,10 +40,12 @@ class TokenPort(wiring.Signature):
 class TokenCounters(wiring.Component):
     """Count tokens: 15 counters of 8 bits; number 0 is none, and never waits.
 
-    All queues may give in the same cycle. If several take from a counter, the first has priority,
-    and the others wait for at least two cycles. A token can be taken two cycles after it was given.
-    A counter must not exceed 255: the rule `token` (:mod:`rtl.spec.rules`) bounds how far a queue
-    runs ahead.
+    The counters are in LUTs' memory, and one Sync is served at a time: in a cycle, and one more for
+    each of its counters. Of several the first queue has priority. A token can be taken two cycles
+    after it was given, three if its Sync took one as well. A counter must not exceed 255: the rule
+    `token` (:mod:`rtl.spec.rules`) bounds how far a queue runs ahead.
+
+    After a reset nothing is served for 16 cycles, in which the counters are cleared.
 
     Parameters
     ----------
@@ -63,30 +66,54 @@ class TokenCounters(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        some = Signal(TOKEN_COUNTERS, init=1)
-        for n, queue in enumerate(self.queues):
-            wanted = Const(0)  # by a queue before this one
-            for other in self.queues[:n] if n else ():
-                wanted = wanted | (other.valid & (other.take == queue.take) & (queue.take != 0))
-            m.d.comb += queue.done.eq(queue.valid & some.bit_select(queue.take, 1) & ~wanted)
+        m.submodules.counts = memory = Memory(
+            shape=TOKEN_COUNTER_BITS, depth=TOKEN_COUNTERS, init=[]
+        )
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        some = Signal(TOKEN_COUNTERS, init=1)  # counters that are not at zero
+        at = Signal(range(TOKEN_COUNTERS))  # of the counter that changes
+        after = Signal(range(TOKEN_COUNTERS), reset_less=True)  # the one that does next, or 0
+        m.d.comb += [read.addr.eq(at), write.addr.eq(at)]
 
-        # Counters are updated a cycle late, which breaks the path from the queues' arbitration to
-        # the counters. Until then, a counter that was taken from reads as empty.
-        for k in range(1, TOKEN_COUNTERS):
-            count = Signal(TOKEN_COUNTER_BITS, name=f"count{k}")
-            given = Signal(range(len(self.queues) + 1), name=f"given{k}")
-            taken = Signal(name=f"taken{k}")
-            takes = Signal(name=f"takes{k}")
-            following = Signal(TOKEN_COUNTER_BITS, name=f"following{k}")
-            m.d.comb += [
-                takes.eq(Cat(queue.done & (queue.take == k) for queue in self.queues).any()),
-                following.eq(count + given - taken),
-            ]
-            m.d.sync += [
-                given.eq(sum(queue.done & (queue.give == k) for queue in self.queues)),
-                taken.eq(takes),
-                count.eq(following),
-                some[k].eq((following != 0) & ~takes),
-            ]
+        # What changes now: it is clear afterwards whether that counter is at zero.
+        changes, becomes = Signal(), Signal()
+        for n in range(1, TOKEN_COUNTERS):
+            with m.If(changes & (at == n)):
+                m.d.sync += some[n].eq(becomes)
+
+        take, give = Signal.like(at), Signal.like(at)
+        serves, served = Signal(), Const(0)
+        for queue in self.queues:
+            able = queue.valid & some.bit_select(queue.take, 1)
+            m.d.comb += queue.done.eq(able & serves & ~served)
+            served = served | able
+        for queue in reversed(self.queues):
+            with m.If(queue.valid & some.bit_select(queue.take, 1)):
+                m.d.comb += [take.eq(queue.take), give.eq(queue.give)]
+
+        with m.FSM():
+            with m.State("CLEAR"):
+                m.d.comb += write.en.eq(1)
+                m.d.sync += at.eq(at + 1)
+                with m.If(at == TOKEN_COUNTERS - 1):
+                    m.next = "SERVE"
+            with m.State("SERVE"):
+                m.d.comb += serves.eq(1)
+                m.d.sync += [at.eq(Mux(take == 0, give, take)), after.eq(give)]
+                with m.If(served & (take != 0)):
+                    m.next = "TAKE"
+                with m.Elif(served & (give != 0)):
+                    m.next = "GIVE"
+            with m.State("TAKE"):
+                m.d.comb += [changes.eq(1), becomes.eq(read.data != 1)]
+                m.d.comb += [write.en.eq(1), write.data.eq(read.data - 1)]
+                m.d.sync += at.eq(after)
+                m.next = "SERVE"
+                with m.If(after != 0):
+                    m.next = "GIVE"
+            with m.State("GIVE"):
+                m.d.comb += [changes.eq(1), becomes.eq(1)]
+                m.d.comb += [write.en.eq(1), write.data.eq(read.data + 1)]
+                m.next = "SERVE"
 
         return m

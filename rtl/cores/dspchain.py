@@ -5,13 +5,15 @@ from operator import or_
 
 from amaranth import *
 
+from ..bus.delay import delayed
 from ..spec.config import SIX_BITS
-from ..spec.formats import FORMATS
+from ..spec.formats import FORMATS, SPARSE
 from ..spec.isa import WeightFormat
 from ..spec.numbers import GROUP
 from ..spec.sparse_modes import BLOCK, Mode
 from .core import LinearCore, register
 from .dsp import ECP5, DspGroup
+from .parts_tree import PART_NODES, PartsTree, way_of
 from .reduction import NODES, ReductionTree, row_slices
 from .slots import CHAIN_WEIGHTS, SlotSelect, elements, lanes_of_chain
 
@@ -64,10 +66,12 @@ class DspChainCore(LinearCore):
     def __init__(self, config, packing=ECP5):
         self.check(config)
         self.packing = packing
+        tree = PartsTree if config.parts > 1 else ReductionTree
         # Slots, operands, chains, tree, queue.
         super().__init__(
             config,
-            latency=2 + DspGroup.LATENCY + ReductionTree.LATENCY + 1,
+            latency=2 + DspGroup.LATENCY + tree.LATENCY + 1,
+            whole_acts=config.sparse,  # of which indices choose
             native=config.native,
             lanes=row_slices(config) * config.rows,
             weights=CHAIN_WEIGHTS(config),
@@ -80,6 +84,8 @@ class DspChainCore(LinearCore):
     def passes(self, fmt, mode=Mode.ZERO):
         """Cycles of a step. The slots of two lanes are more than a chain has cells, but in a dense
         block a cell does two."""
+        if self.config.parts > 1:
+            return self.config.parts * way_of(self.config, fmt, mode).passes
         halves = (
             2 if FORMATS[fmt].sparse and FORMATS[fmt].code_bits == 4 and mode != Mode.DENSE else 1
         )
@@ -87,6 +93,9 @@ class DspChainCore(LinearCore):
 
     def elaborate(self, platform):
         m = Module()
+        if self.config.parts > 1:
+            self._parts(m)
+            return m
 
         part, last, upper, half, nodes = self._passes(m)
 
@@ -153,6 +162,67 @@ class DspChainCore(LinearCore):
         half = n4 & eight & ~part[0] if paired else C(0)
         return part, part + 1 == count, upper, half, nodes
 
+    def _parts(self, m):
+        """Multiply steps that come in parts."""
+        config, step = self.config, self.weights.p
+        nodes, part = Signal(PART_NODES(config)), Signal()
+        last, whole, first = (Signal(name=name, init=1) for name in ("last", "whole", "first"))
+        place = Signal(2)  # of the payload's rows, that the part's begins with
+        m.d.comb += nodes.quarter.eq(part)
+        with m.Switch(Cat(step.format, step.mode) if config.sparse else step.format):
+            for fmt, mode in self._kinds():
+                way = way_of(config, fmt, mode)
+                spans, payload = way.spans.bit_length() - 1, way.payload.bit_length() - 1
+                bits = f"{fmt.value:0{len(Value.cast(step.format))}b}"
+                if config.sparse:
+                    bits = (f"{mode:03b}" if FORMATS[fmt].sparse else "---") + bits
+                with m.Case(bits):
+                    m.d.comb += [
+                        nodes.level.eq(1 << way.level - 1),
+                        nodes.four.eq(way.rows >= 4),
+                        nodes.two.eq(way.rows == 2),
+                        nodes.whole.eq(fmt not in (*SPARSE, WeightFormat.S8)),
+                        last.eq(part == way.passes - 1),
+                        whole.eq(step.part[:payload].all() if payload else 1),
+                        first.eq(~step.part[:spans].any() if spans else 1),
+                        place.eq(step.part[spans:] << (way.rows == 2)),
+                    ]
+
+        # Slots, operands, chains; the tree's first registers.
+        one = delayed(m, nodes, 1, reset_less=True)
+        later = delayed(m, one, 1 + DspGroup.LATENCY + 1, reset_less=True)
+        m.submodules.slots = slots = SlotSelect(config)
+        m.d.comb += slots.weights.eq(step)
+        acts = delayed(m, self.acts.payload, 1, reset_less=True)
+        at = delayed(m, step.part, 1, reset_less=True)
+        operands = self._operands(m, slots.cells)
+
+        sums = []
+        for c in range(config.columns):
+            m.submodules[f"tree_{c}"] = tree = PartsTree(config, self.lanes)
+            m.d.comb += tree.nodes.eq(later)
+            chosen = []
+            for n, cell in enumerate(slots.cells):
+                chosen.append(Signal(signed(8), name=f"act_{c}_{n}", reset_less=True))
+                m.d.sync += chosen[n].eq(self._act_of_part(n, cell.element, acts[c], at, one.whole))
+            self._groups(m, f"{c}", operands, chosen, tree.totals)
+            sums += list(tree.rows)
+        into = [
+            nodes.four | nodes.whole | (place >> nodes.two == n >> nodes.two)
+            for _ in range(config.columns)
+            for n in range(self.lanes)
+        ]
+        go = self.take_steps(m, sums, last=last, whole=whole, first=first, into=into)
+        with m.If(go):
+            m.d.sync += part.eq(Mux(last, 0, part + 1))
+
+    def _kinds(self):
+        """Formats, and modes of sparse ones, of its steps."""
+        for fmt in self.config.weight_formats:
+            if fmt in self.native or fmt == WeightFormat.TERNARY:
+                modes = [m for m in Mode if m != Mode.ZERO] if FORMATS[fmt].sparse else [Mode.ZERO]
+                yield from ((fmt, mode) for mode in modes)
+
     def _operands(self, m, cells):
         """Operand registers, which the columns share."""
         operands = []
@@ -160,7 +230,13 @@ class DspChainCore(LinearCore):
             if lanes_of_chain(self.config) == 2:
                 value = self.packing.operand(cell.low, cell.high)
             else:
-                bits = 8 if n % GROUP < BLOCK else 6 if self.config.high_bits else 5
+                bits = (
+                    8
+                    if n % self.elements < self.elements // 2
+                    else 6
+                    if self.config.high_bits
+                    else 5
+                )
                 value = cell.low[:bits].as_signed()
             operands.append(Signal(signed(len(value)), name=f"operand_{n}", reset_less=True))
             m.d.sync += operands[n].eq(value)
@@ -177,15 +253,34 @@ class DspChainCore(LinearCore):
         for chain in range(len(cells) // GROUP):
             m.submodules[f"tree_{column}_{chain}"] = tree = ReductionTree(self.config, self.packing)
             m.d.comb += tree.nodes.eq(nodes[-1])
-            for n in range(GROUP // 2):
-                pair = slice(chain * GROUP + 2 * n, chain * GROUP + 2 * n + 2)
-                bits = max(map(len, operands[pair]))
-                m.submodules[f"group_{column}_{chain}_{n}"] = group = DspGroup(bits)
-                m.d.comb += [group.operands[i].eq(o) for i, o in enumerate(operands[pair])]
-                m.d.comb += [group.acts[i].eq(a) for i, a in enumerate(chosen[pair])]
-                m.d.comb += tree.totals[n].eq(group.total)
+            cells_of = slice(chain * GROUP, (chain + 1) * GROUP)
+            self._groups(m, f"{column}_{chain}", operands[cells_of], chosen[cells_of], tree.totals)
             lanes += list(tree.rows)
         return [rows[n] for n in range(row_slices(self.config)) for rows in lanes]
+
+    def _groups(self, m, name, operands, acts, totals):
+        """Multiply the cells of a chain, and add each two."""
+        for n in range(len(operands) // 2):
+            pair = slice(2 * n, 2 * n + 2)
+            bits = max(map(len, operands[pair]))
+            m.submodules[f"group_{name}_{n}"] = group = DspGroup(bits)
+            m.d.comb += [group.operands[i].eq(o) for i, o in enumerate(operands[pair])]
+            m.d.comb += [group.acts[i].eq(a) for i, a in enumerate(acts[pair])]
+            m.d.comb += totals[n].eq(group.total)
+
+    def _act_of_part(self, cell, element, acts, part, whole):
+        """Activation of a cell in a pass over a part: one of the group's, where there are
+        indices."""
+        if not self.config.sparse:
+            return acts[cell]
+        half = self.elements // 2
+        lower, upper = (Cat(acts[n : n + BLOCK]) for n in (0, BLOCK))
+        if cell < half:
+            return lower.word_select(element, 8).as_signed()
+        own = upper.word_select(part, 8 * half).word_select(cell - half, 8)
+        if not elements(self.config, cell):
+            return own.as_signed()
+        return Mux(whole, own, lower.word_select(element, 8)).as_signed()
 
     def _act(self, cell, element, acts, whole):
         """Activation of a cell: the sparse multiplexer."""

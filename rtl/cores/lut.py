@@ -78,6 +78,11 @@ class LutCore(LinearCore):
         self.check(config)
         if inputs not in (2, 4):
             raise ValueError(f"Inputs of a table must be 2 or 4, not {inputs!r}")
+        if inputs > config.elements // 2:
+            raise ValueError(
+                f"Inputs of a table must be at most half of the {config.elements} elements of a "
+                f"part, not {inputs!r}"
+            )
         formats = config.formats if formats is None else formats
         native = [WeightFormat[name] for name in formats if name in NATIVE["lut"]]
         if SIX.intersection(native) - config.native:
@@ -91,7 +96,7 @@ class LutCore(LinearCore):
             )
         # Encoded weights and tables, entries; the units' trees; sums of units, of pairs, of lanes,
         # and the correction; the queue.
-        self.levels = (GROUP // 2 // inputs - 1).bit_length()
+        self.levels = (config.elements // 2 // inputs - 1).bit_length()
         super().__init__(
             config,
             latency=2 + self.levels + 4 + 1,
@@ -99,7 +104,7 @@ class LutCore(LinearCore):
             inputs=inputs,
             lanes=config.rows
             * max(2 if FORMATS[fmt].group < GROUP else FORMATS[fmt].step_rows for fmt in native),
-            table=TABLES(inputs),
+            table=TABLES(inputs, config.elements),
         )
         self.units = 6 if self.native & SIX else PLANES
         self.halved = any(FORMATS[fmt].group < GROUP for fmt in native)
@@ -141,27 +146,27 @@ class LutCore(LinearCore):
 
     def _codes(self, m):
         """Selections of entries, per unit and table, and whether they are negated."""
-        units = []
+        units, count, half = [], self.elements, self.elements // 2
         for unit in range(self.units * self.config.rows):
             lane, plane = divmod(unit, self.units)
-            bits, word = [], Signal(GROUP, name=f"plane_{unit}")
-            for k in range(GROUP):
+            bits, word = [], Signal(count, name=f"plane_{unit}")
+            for k in range(count):
                 if plane >= PLANES:  # the sign's plane is inverted
-                    bit = self.weights.p.high[2 * (GROUP * lane + k) + plane - PLANES]
+                    bit = self.weights.p.high[2 * (count * lane + k) + plane - PLANES]
                     bits.append(~bit if plane == self.units - 1 else bit)
                     continue
-                bit = self.weights.p.codes[GROUP * (PLANES * lane + plane) + k]
+                bit = self.weights.p.codes[count * (PLANES * lane + plane) + k]
                 if self._has("U4", "S8", *SIX_BITS):
                     packed = self.weights.p.codes[
-                        4 * GROUP * lane + 8 * (k % 16) + 4 * (k // 16) + plane
+                        4 * count * lane + 8 * (k % half) + 4 * (k // half) + plane
                     ]
-                    if plane == 3 and k >= 16:
+                    if plane == 3 and k >= half:
                         packed = packed ^ self._is(m, 0, "S8")
                     bit = Mux(self._is(m, 0, "U4", "S8", *SIX_BITS), packed, bit)
                 bits.append(bit)
             m.d.comb += word.eq(Cat(bits))
             lookups = []
-            for n in range(0, GROUP, self.inputs):
+            for n in range(0, count, self.inputs):
                 codes, negative = encode(word[n : n + self.inputs])
                 later = [
                     Signal(2, name=f"code_{unit}_{n}_{i}", reset_less=True)
@@ -251,9 +256,10 @@ class LutCore(LinearCore):
             return [v for n in range(rows) for v in values[n * per : n * per + PLANES // each]]
 
         if self._has("U1"):
-            single = [u.within(GROUP * 128).total for u in planes(units, 1)]
+            single = [u.within(self.elements * 128).total for u in planes(units, 1)]
             choices.append((later(single, "single", 3), ["U1"], 0))
-        double = later([p.within(3 * GROUP * 128).total for p in planes(pairs, 2)], "double", 2)
+        widest = 3 * self.elements * 128
+        double = later([p.within(widest).total for p in planes(pairs, 2)], "double", 2)
         wide = later([w.total for w in wide], "wide", 1)
         if self.halved:
             wide += later([w.total for w in upper], "upper", 1)

@@ -4,10 +4,10 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.config import GROUP, Config
+from ..spec.config import Config
 from ..spec.isa import WeightFormat
 from ..spec.sparse_modes import BLOCK, MODES, Mode
-from .core import CORE_WEIGHTS, SIX, six_bits
+from .core import CORE_WEIGHTS, SIX, nibble, six_bits
 
 
 __all__ = ["CHAIN_WEIGHTS", "lanes_of_chain", "has", "elements", "SlotSelect"]
@@ -41,8 +41,11 @@ def has(config, *patterns):
 def elements(config, cell):
     """Elements, of 16, that the slots of a cell of a chain may name: its own alone without sparse
     formats, none where there are no slots."""
-    if lanes_of_chain(config) == 1 and cell >= BLOCK and "SPARSE4" not in config.formats:
+    half = config.elements // 2
+    if lanes_of_chain(config) == 1 and cell >= half and "SPARSE4" not in config.formats:
         return []
+    if config.parts > 1:  # any, of one part or the other
+        return list(range(BLOCK)) if config.sparse else []
     own = cell % BLOCK
     if has(config, "2:16", "4:16", "8:16"):
         return list(range(BLOCK))
@@ -53,8 +56,9 @@ def elements(config, cell):
 class SlotSelect(wiring.Component):
     """Choose the weights of each cell, and which of the elements its activation is.
 
-    A chain has :data:`~rtl.spec.config.GROUP` cells. Where it serves two lanes, A and B, a cell may
-    have two weights, `low` and `high`, for one activation:
+    A chain has :data:`~rtl.spec.numbers.GROUP` cells, or as many as a part of a step has elements.
+    Where it serves two lanes, A and B, a cell may have two weights, `low` and `high`, for one
+    activation:
 
     - U4, TERNARY, and formats of up to six bits: cell k has element k of lane A, and of lane B as
       `high`;
@@ -85,7 +89,7 @@ class SlotSelect(wiring.Component):
     def __init__(self, config):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
-        self.config = config
+        self.config, self.count = config, config.elements
         self.formats = set(config.weight_formats)
         self.lanes = lanes_of_chain(config)
         cell = data.StructLayout({"low": signed(8), "high": signed(5), "element": 4})
@@ -93,7 +97,7 @@ class SlotSelect(wiring.Component):
             {
                 "weights": In(CHAIN_WEIGHTS(config)),
                 "upper": In(1),
-                "cells": Out(data.ArrayLayout(cell, config.rows // self.lanes * GROUP)),
+                "cells": Out(data.ArrayLayout(cell, config.rows // self.lanes * self.count)),
             }
         )
 
@@ -104,41 +108,42 @@ class SlotSelect(wiring.Component):
             high = Signal(signed(5), name=f"high_{n}", reset_less=True)
             element = Signal(4, name=f"element_{n}", reset_less=True)
             self._weights(m, n, low, high)
-            if self.config.sparse and elements(self.config, n % GROUP):
+            if self.config.sparse and elements(self.config, n % self.count):
                 m.d.sync += element.eq(self._element(m, n))
             m.d.comb += self.cells[n].as_value().eq(Cat(low, high, element))
         return m
 
     def _lane(self, of, cell):
         """Bits of a beat that are the own lane of `cell`, of the cells of all chains."""
-        lane = cell // (GROUP // self.lanes)
-        return of.word_select(lane, 128)
+        lane = cell // (self.count // self.lanes)
+        return of.word_select(lane, 4 * self.count)
 
     def _slot(self, of, cell, bits):
         """What lies in a lane for the slot of `cell`, with `bits` bits a slot."""
         lane = self._lane(of, cell)
         if self.lanes == 1:
-            return lane.word_select(cell % GROUP, bits)
+            return lane.word_select(cell % self.count, bits)
         slots = [lane.word_select(cell % BLOCK + n, bits) for n in (0, BLOCK)]
         return Mux(self.upper, slots[1], slots[0]) if SPARSE4 in self.formats else slots[0]
 
     def _weights(self, m, cell, low, high):
-        def odd(nibble):
+        def odd(code):
             # 2 * code - 15 is the code with a one after it, and the top bit turned into a sign.
-            return Cat(1, nibble[:3], ~nibble[3]).as_signed()
+            return Cat(1, code[:3], ~code[3]).as_signed()
 
-        codes, chain, k = self.weights.codes, cell // GROUP, cell % GROUP
+        codes, chain, k = self.weights.codes, cell // self.count, cell % self.count
+        half = self.count // 2
         # Nibbles of element k, in the chain's lanes.
-        dense = [
-            codes.word_select(self.lanes * chain + n, 128).word_select(2 * (k % 16) + k // 16, 4)
-            for n in range(self.lanes)
-        ]
+        dense = [nibble(codes, self.count, self.lanes * chain + n, k) for n in range(self.lanes)]
         fields = {
-            U4: [odd(nibble) for nibble in dense],
-            TERNARY: [nibble.as_signed() for nibble in dense],
+            U4: [odd(code) for code in dense],
+            TERNARY: [code.as_signed() for code in dense],
         }
         if self.config.high_bits:
-            six = [six_bits(self.weights, self.lanes * chain + n, k) for n in range(self.lanes)]
+            six = [
+                six_bits(self.weights, self.count, self.lanes * chain + n, k)
+                for n in range(self.lanes)
+            ]
             fields |= dict.fromkeys(SIX, six)
         if SPARSE4 in self.formats:
             slot, both = self._slot(codes, cell, 4).as_signed(), []
@@ -151,26 +156,39 @@ class SlotSelect(wiring.Component):
                 with m.Case(fmt):
                     m.d.sync += [weight.eq(of) for weight, of in zip((low, high), fields[fmt])]
             with m.Default():  # S8, SPARSE8
-                if self.lanes == 2 or k < BLOCK:
-                    m.d.sync += low.eq(self._lane(codes, cell).word_select(k % BLOCK, 8))
+                if self.lanes == 2 or k < half:
+                    m.d.sync += low.eq(self._lane(codes, cell).word_select(k % half, 8))
                 else:
                     m.d.sync += low.eq(0)
                 m.d.sync += high.eq(0)
 
     def _element(self, m, cell):
         """Place of the cell's activation among its elements."""
-        config, k = self.config, cell % GROUP
+        config, k = self.config, cell % self.count
         choices = elements(config, k)
         place = Signal(4, name=f"place_{cell}")
-        m.d.comb += place.eq(choices.index(k % BLOCK))
+        m.d.comb += place.eq(self._own(k) if config.parts > 1 else choices.index(k % BLOCK))
         index = self.weights.index
         with m.If((self.weights.format == SPARSE4) | (self.weights.format == SPARSE8)):
             with m.Switch(self.weights.mode):
                 for pattern in config.patterns:
                     with m.Case(MODES[pattern].value):
                         if pattern == "2:4":
-                            quad = choices.index(k % 8 // 2 * 4) // 4
-                            m.d.comb += place.eq(Cat(self._slot(index, cell, 2), C(quad, 2)))
+                            if config.parts > 1:
+                                quad = self._own(k)[1:3]
+                            else:
+                                quad = C(choices.index(k % 8 // 2 * 4) // 4, 2)
+                            m.d.comb += place.eq(Cat(self._slot(index, cell, 2), quad))
                         else:
                             m.d.comb += place.eq(self._slot(index, cell, 4))
         return place
+
+    def _own(self, k):
+        """Element of cell k of the part that is at hand, in dense formats and blocks: what comes
+        before are as many cells of other parts."""
+        part = self.weights.part
+        if SPARSE4 in self.formats:
+            before = Mux(self.weights.format == SPARSE4, part << 1, part)
+        else:
+            before = part
+        return (before * (self.count // 2) + k)[: (BLOCK - 1).bit_length()]

@@ -3,9 +3,8 @@
 from amaranth import *
 
 from ..spec.isa import WeightFormat
-from ..spec.numbers import GROUP
 from .among import among
-from .core import SIX, SUM_BITS, LinearCore, register, six_bits
+from .core import SIX, SUM_BITS, LinearCore, nibble, register, six_bits
 
 
 __all__ = ["SystolicCore"]
@@ -30,10 +29,11 @@ def adder_tree(m, terms, name):
 class SystolicCore(LinearCore):
     """Multiply weights with activations: a dense array of dot products, exact in integers.
 
-    The array has `rows` x `columns` cells of :data:`~rtl.spec.config.GROUP` multipliers each.
+    The array has `rows` x `columns` cells of :data:`~rtl.spec.numbers.GROUP` multipliers each.
     Weights move from column to column through the cells' own operand registers (Kung and Leiserson
     1978), so that column m works m cycles behind column 0; activations are delayed on the way in,
-    and sums on the way out, to match. Per step, row n and column m:
+    and sums on the way out, to match. Where steps come in parts, there are :attr:`elements`
+    multipliers. Per step, row n and column m:
 
     - U4: the sum of (2 * code - 15) * act over the 32 elements of a group;
     - S8: the sum of code * act over the 16 elements of half a group; acts 16 to 31 do not matter;
@@ -56,7 +56,7 @@ class SystolicCore(LinearCore):
     def __init__(self, config):
         self.check(config)
         # Operands, products, tree; the last column's delay; the queue.
-        latency = 2 + (GROUP - 1).bit_length() + config.columns - 1 + 1
+        latency = 2 + (config.elements - 1).bit_length() + config.columns - 1 + 1
         lanes = config.rows * (2 if config.halved else 1)
         super().__init__(config, latency=latency, native=config.native, lanes=lanes)
         self.upper_bits = 6 if config.high_bits else 5  # of the weights 16 to 31 of a row
@@ -78,30 +78,30 @@ class SystolicCore(LinearCore):
         for n in range(column + 1):
             later = [
                 Signal(signed(8), name=f"act_{column}_{n}_{k}", reset_less=True)
-                for k in range(GROUP)
+                for k in range(self.elements)
             ]
-            m.d.sync += [later[k].eq(acts[k]) for k in range(GROUP)]
+            m.d.sync += [later[k].eq(acts[k]) for k in range(self.elements)]
             acts = later
         return acts
 
     def _operands(self, row):
         """Signed multiplier operands of the row, one per element, from the step in front."""
-        codes = self.weights.p.codes[4 * GROUP * row : 4 * GROUP * (row + 1)]
-        operands = []
-        for k in range(GROUP):
-            nibble = codes.word_select(2 * (k % 16) + k // 16, 4)
-            operand = codes.word_select(k, 8).as_signed() if k < 16 else C(0)
+        codes, operands = self.weights.p.codes, []
+        half = self.elements // 2
+        for k in range(self.elements):
+            four = nibble(codes, self.elements, row, k)
+            operand = codes.word_select(half * row + k, 8).as_signed() if k < half else C(0)
             if "U4" in self.config.formats:
                 # 2 * code - 15 is the code with a one after it, and the top bit turned into a sign.
-                odd = Cat(1, nibble[:3], ~nibble[3]).as_signed()
+                odd = Cat(1, four[:3], ~four[3]).as_signed()
                 operand = Mux(self.weights.p.format == WeightFormat.U4, odd, operand)
             if "TERNARY" in self.config.formats:
                 operand = Mux(
-                    self.weights.p.format == WeightFormat.TERNARY, nibble.as_signed(), operand
+                    self.weights.p.format == WeightFormat.TERNARY, four.as_signed(), operand
                 )
             if self.config.high_bits:
                 wide = among(self.weights.p.format, self.native & SIX)
-                operand = Mux(wide, six_bits(self.weights.p, row, k), operand)
+                operand = Mux(wide, six_bits(self.weights.p, self.elements, row, k), operand)
             operands.append(operand)
         return operands
 
@@ -109,15 +109,15 @@ class SystolicCore(LinearCore):
         """Add the cells of one row. Returns its sums, and those of its upper halves, column by
         column, all of the same step.
         """
-        sums, operands = [], self._operands(row)
+        sums, operands, half = [], self._operands(row), self.elements // 2
         for column in range(self.config.columns):
             weights = [
                 Signal(
-                    signed(8 if k < 16 else self.upper_bits),
+                    signed(8 if k < half else self.upper_bits),
                     name=f"weight_{row}_{column}_{k}",
                     reset_less=True,
                 )
-                for k in range(GROUP)
+                for k in range(self.elements)
             ]
             products = [
                 Signal(signed(len(w) + 8), name=f"product_{row}_{column}_{k}", reset_less=True)
@@ -126,8 +126,7 @@ class SystolicCore(LinearCore):
             m.d.sync += [w.eq(o) for w, o in zip(weights, operands)]
             m.d.sync += [p.eq(w * a) for p, w, a in zip(products, weights, acts[column])]
             halves = [
-                adder_tree(m, products[half : half + 16], f"sum_{row}_{column}_{half}")
-                for half in (0, 16)
+                adder_tree(m, products[k : k + half], f"sum_{row}_{column}_{k}") for k in (0, half)
             ]
             found = [sum(halves), halves[1]]
             for n in range(self.config.columns - column):
@@ -137,7 +136,6 @@ class SystolicCore(LinearCore):
                 ]
                 m.d.sync += [a.eq(b) for a, b in zip(later, found)]
                 found = later
-            assert len(found[0]) >= SUM_BITS
             sums.append([found[0][:SUM_BITS], found[1]])
             operands = weights
         return sums

@@ -31,7 +31,7 @@ class TabledCore(LinearCore):
         super().__init__(
             core.config, latency=core.latency + 1, native=core.native, lanes=core.lanes
         )
-        self.capacity = core.capacity + 1
+        self.latency, self.capacity = core.latency + 1, core.capacity + 1
 
     def outputs(self, fmt, mode=0):
         """Payloads of sums that a step gives."""
@@ -65,11 +65,12 @@ class TabledCore(LinearCore):
         # The planes 4 to 7 of S8 go with the same activations as the planes 0 to 3.
         halves = sorted(fmt.value for fmt in self.native if FORMATS[fmt].elements < GROUP)
         twice = Value.cast(self.weights.p.format).matches(*halves)
+        half = self.elements // 2
         for column, acts in enumerate(self.acts.p):
             for n, tables in enumerate(core.acts.p[column]):
                 m.submodules[f"table_{column}_{n}"] = table = SignTable(core.inputs)
                 m.d.comb += [table.en.eq(advance), tables.eq(table.o)]
                 for k, i in enumerate(table.i, n * core.inputs):
-                    m.d.comb += i.eq(Mux(twice, acts[k - 16], acts[k]) if k >= 16 else acts[k])
+                    m.d.comb += i.eq(Mux(twice, acts[k - half], acts[k]) if k >= half else acts[k])
 
         return m

@@ -23,9 +23,10 @@ def TABLE(inputs):
     return data.ArrayLayout(signed(bound(inputs).bit_length()), 1 << inputs - 1)
 
 
-def TABLES(inputs):
-    """Tables of a group of activations; of one activation each, they are the activations."""
-    return data.ArrayLayout(TABLE(inputs), GROUP // inputs)
+def TABLES(inputs, elements=GROUP):
+    """Tables of a group of activations, or of some of its elements; of one activation each, they
+    are the activations."""
+    return data.ArrayLayout(TABLE(inputs), elements // inputs)
 
 
 class SignTable(wiring.Component):

@@ -24,7 +24,7 @@ def BlockStep(config):
     """A step of a block of rows, and what belongs to it."""
     return data.StructLayout(
         {
-            "codes": config.beat_bits,
+            "codes": config.word_bits,
             "high": config.high_bits,
             **group_scales(config),
             "group": GROUP_BITS,
@@ -59,7 +59,7 @@ class BlockWalker(wiring.Component):
         Groups of columns, less one.
     start : :py:`In(1)`
         The next beat is the first of a block, after its row scales.
-    beats : :py:`In(stream.Signature(config.beat_bits))`
+    beats : :py:`In(stream.Signature(config.word_bits))`
         Blocks, without their row scales and padding.
     o : :py:`Out(stream.Signature(BlockStep(config)))`
         Steps, as cores take them (:mod:`~rtl.linear.nibbles`). In TERNARY `codes` are as they are
@@ -76,14 +76,14 @@ class BlockWalker(wiring.Component):
                 "format": In(WeightFormat),
                 "last_group": In(GROUP_BITS),
                 "start": In(1),
-                "beats": In(stream.Signature(config.beat_bits)),
+                "beats": In(stream.Signature(config.word_bits)),
                 "o": Out(stream.Signature(BlockStep(config))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        n, beat_bits, fmt = self.config.rows, self.config.beat_bits, self.format
+        n, word_bits, fmt = self.config.rows, self.config.word_bits, self.format
         dense = [its for its in FORMATS.values() if not its.sparse]
 
         tile = Signal(range(TILES), reset_less=True)
@@ -94,8 +94,8 @@ class BlockWalker(wiring.Component):
         gear = Signal(range(max(its.gear for its in dense)), reset_less=True)
         due = Signal(reset_less=True)  # the next beat is a scale beat
         high_due = Signal(reset_less=True)  # it is one of high bits, or the one after
-        high = Signal(beat_bits if self.config.high_bits else 0, reset_less=True)
-        pairs = Signal(beat_bits, reset_less=True)  # still needed; those of the step first
+        high = Signal(word_bits if self.config.high_bits else 0, reset_less=True)
+        pairs = Signal(word_bits, reset_less=True)  # still needed; those of the step first
 
         o = self.o.p
         scaled, geared, single, signs, high_end = (

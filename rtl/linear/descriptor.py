@@ -17,7 +17,7 @@ __all__ = ["DescriptorReader"]
 class DescriptorReader(wiring.Component):
     """Read the :class:`~rtl.spec.descriptor.Descriptor` in front of a matrix.
 
-    Latency is zero cycles to `format` and `centre`, one to `fault`. Throughput is one beat per
+    Latency is zero cycles to `format` and `centre`, one to `fault`. Throughput is one word per
     cycle.
 
     Parameters
@@ -28,13 +28,13 @@ class DescriptorReader(wiring.Component):
     Members
     -------
     rows, groups : :py:`In(ROW_BITS), In(GROUP_BITS)`
-        What the matrix must have. Sampled with the first beat.
-    beats : :py:`In(stream.Signature(config.beat_bits))`
-        Beats of descriptors. Always ready.
+        What the matrix must have. Sampled with the first word.
+    beats : :py:`In(stream.Signature(config.word_bits))`
+        Words of descriptors. Always ready.
     last : :py:`Out(1)`
-        The next beat is the last of a descriptor.
+        The next word is the last of a descriptor.
     format, centre : :py:`Out(WeightFormat), Out(CENTRE_BITS)`
-        What the descriptor says; from its last beat until the next one's first.
+        What the descriptor says; from its last word until the next one's first.
     fault : :py:`Out(1)`
         A descriptor contradicts. Held until reset.
     fault_info : :py:`Out(32)`
@@ -49,7 +49,7 @@ class DescriptorReader(wiring.Component):
             {
                 "rows": In(ROW_BITS),
                 "groups": In(GROUP_BITS),
-                "beats": In(stream.Signature(config.beat_bits)),
+                "beats": In(stream.Signature(config.word_bits)),
                 "last": Out(1),
                 "format": Out(WeightFormat),
                 "centre": Out(CENTRE_BITS),
@@ -62,17 +62,17 @@ class DescriptorReader(wiring.Component):
         m = Module()
         config, word = self.config, self.beats.payload
         fields = data.View(Descriptor.layout, word[: Descriptor.layout.size])
-        size, unit_beats = Descriptor.layout.size, config.unit_beats
+        size, unit_words = Descriptor.layout.size, config.unit_words
 
         kept = Signal(Descriptor.layout, reset_less=True)
-        at = Signal(range(max(2, unit_beats)))
+        at = Signal(range(max(2, unit_words)))
         first = Signal()
         m.d.comb += [
             self.beats.ready.eq(1),
             first.eq(at == 0),
-            self.last.eq(at == unit_beats - 1),
+            self.last.eq(at == unit_words - 1),
         ]
-        shown = kept if unit_beats > 1 else Mux(self.beats.valid, fields.as_value(), kept)
+        shown = kept if unit_words > 1 else Mux(self.beats.valid, fields.as_value(), kept)
         shown = data.View(Descriptor.layout, Value.cast(shown))
         m.d.comb += [self.format.eq(shown.format), self.centre.eq(shown.centre)]
 

@@ -17,7 +17,7 @@ from ..spec.payloads import WeightStep
 __all__ = ["EMBED_COMMAND", "Embedder"]
 
 
-HALF = GROUP // 2  # elements of a row that are worked on at a time
+HALF = GROUP // 2
 U4 = WeightFormat.U4
 
 # `centre`: left shift of the centres.
@@ -31,7 +31,8 @@ class Embedder(wiring.Component):
     scale, N times: to the row scaler they are a matrix with a row per element and a single column,
     the first.
 
-    The other rows pass at a step per cycle, half a group of the picked row gives 16 / N tiles.
+    The other rows pass at a step per cycle; a step of the picked row is held, and gives N elements
+    a cycle.
     Latency is two cycles. Backpressure is respected.
 
     Parameters
@@ -86,25 +87,28 @@ class Embedder(wiring.Component):
         weight_tile = Signal(range(tiles + 1), init=tiles)
         scale_tile = Signal(range(tiles + 1), init=tiles)
         scale = Signal(32, reset_less=True)
-        codes = Signal(data.ArrayLayout(signed(8), HALF), reset_less=True)
+        codes = Signal(data.ArrayLayout(signed(8), n), reset_less=True)
         factor = Signal(signed(9), reset_less=True)
         offset = Signal(signed(15), reset_less=True)
-        chunks = Signal(range(HALF // n + 1))  # of N `codes` that are left
-        upper = Signal()  # the step in front is through to its elements 16 to 31
-        picked, ends, load = Signal(), Signal(), Signal()
+        loaded = Signal()  # `codes` wait to be multiplied
+        chunk = Signal(range(GROUP // n))  # of N elements of the step in front
+        upper = chunk[(HALF // n - 1).bit_length()]  # elements 16 to 31
+        picked, ends, load, move = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.command.ready.eq(
                 (weight_tile == tiles)
                 & (scale_tile == tiles)
-                & (chunks == 0)
+                & ~loaded
                 & ~self.accs.valid
                 & ~self.scales.valid
             ),
             self.row_scales.ready.eq(scale_tile != tiles),
             picked.eq(weight_tile == pick),
-            ends.eq(upper | ~self._whole(self.weights.p)),
-            load.eq(self.weights.valid & picked & (weight_tile != tiles) & (chunks == 0)),
-            self.weights.ready.eq((weight_tile != tiles) & (~picked | (chunks == 0) & ends)),
+            ends.eq(
+                chunk[: (HALF // n - 1).bit_length()].all() & (upper | ~self._whole(self.weights.p))
+            ),
+            load.eq(self.weights.valid & picked & (weight_tile != tiles) & (~loaded | move)),
+            self.weights.ready.eq((weight_tile != tiles) & (~picked | load & ends)),
         ]
         with m.If(self.row_scales.valid & self.row_scales.ready):
             m.d.sync += scale_tile.eq(scale_tile + 1)
@@ -112,9 +116,8 @@ class Embedder(wiring.Component):
                 m.d.sync += scale.eq(self.row_scales.payload[row])
 
         # The row scale is the last factor: products need it in place before they leave.
-        move = Signal()
         m.d.comb += move.eq(
-            (chunks != 0)
+            loaded
             & (scale_tile > pick)
             & (self.accs.ready | ~self.accs.valid)
             & (self.scales.ready | ~self.scales.valid)
@@ -127,16 +130,15 @@ class Embedder(wiring.Component):
             m.d.sync += [
                 self.accs.valid.eq(1),
                 self.scales.valid.eq(1),
-                chunks.eq(chunks - 1),
-                codes.as_value().eq(codes.as_value() >> 8 * n),
+                loaded.eq(0),
             ]
             for k in range(n):
                 m.d.sync += self.accs.p[0][k].eq(codes[k] * factor + offset)
         with m.If(load):
             m.d.sync += [
-                codes.as_value().eq(self._half_row(m, row, upper)),
-                chunks.eq(HALF // n),
-                upper.eq(~ends),
+                codes.as_value().eq(self._elements(m, row, chunk, upper)),
+                loaded.eq(1),
+                chunk.eq(Mux(ends, 0, chunk + 1)),
             ]
             m.d.sync += self._scales(row, upper, shift, factor, offset)
         with m.If(self.weights.valid & self.weights.ready & self.weights.p.last):
@@ -164,13 +166,16 @@ class Embedder(wiring.Component):
         """Whether the step has all 32 elements of a group."""
         return self._of(step, lambda its: its.step_format == its.fmt and its.elements == GROUP)
 
-    def _half_row(self, m, row, upper):
-        """Integers of half of the picked row's elements, 8 bits each."""
-        step, values = self.weights.p, []
-        lane = step.codes.word_select(row, 8 * HALF)
-        high = step.high.word_select(row, 2 * GROUP) if self.config.high_bits else None
-        for k in range(HALF):
-            byte = lane.word_select(k, 8)
+    def _elements(self, m, row, chunk, upper):
+        """Integers of N elements of the picked row, 8 bits each."""
+        step, values, n = self.weights.p, [], self.config.rows
+        place = chunk[: (HALF // n - 1).bit_length()]
+        codes = step.codes.word_select(row, 8 * HALF).word_select(place, 8 * n)
+        high = None
+        if self.config.high_bits:
+            high = step.high.word_select(row, 2 * GROUP).word_select(chunk, 2 * n)
+        for k in range(n):
+            byte = codes.word_select(k, 8)
             nibble = Mux(upper, byte[4:], byte[:4])
             value = Signal(signed(8), name=f"value_{k}")
             m.d.comb += value.eq(byte)
@@ -178,9 +183,8 @@ class Embedder(wiring.Component):
                 with m.If(step.format == U4):
                     m.d.comb += value.eq(Cat(1, nibble[:3], ~nibble[3]).as_signed())
             if high is not None:
-                pair = Mux(upper, high.word_select(HALF + k, 2), high.word_select(k, 2))
                 with m.If(among(step.format, SIX & set(self.config.weight_formats))):
-                    m.d.comb += value.eq(Cat(nibble, pair).as_signed())
+                    m.d.comb += value.eq(Cat(nibble, high.word_select(k, 2)).as_signed())
             values.append(value)
         return Cat(values)
 

@@ -66,6 +66,8 @@ class Expander(wiring.Component):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
         self.expanded = {FORMATS[fmt].step_format for fmt in config.weight_formats} - set(native)
+        if config.parts > 1:  # decoded part by part, and expanded there
+            self.expanded -= {TERNARY}
         left = sorted(f.name for f in self.expanded if not FORMATS[f].expands)
         if left:
             able = [f.name for f, its in FORMATS.items() if its.expands]
@@ -167,7 +169,7 @@ class Expander(wiring.Component):
 
     def _nibbles(self, m, held):
         """Codes of the N rows of TERNARY in front: zero has one bit of two, and becomes 0000."""
-        codes = Signal(self.config.beat_bits // 2, name="half")
+        codes = Signal(self.config.word_bits // 2, name="half")
         m.d.comb += codes.eq(held.codes.word_select(held.sub[0], len(codes)))
         nibbles = []
         for n in range(self.config.rows):

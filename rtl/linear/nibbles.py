@@ -40,11 +40,11 @@ class NibbleDecoder(wiring.Component):
         Format of the step.
     half : :py:`In(1)`
         Take the high nibbles (IQ4).
-    nibbles : :py:`In(config.beat_bits)`
+    nibbles : :py:`In(config.word_bits)`
         A beat, as it lies in DRAM.
-    high : :py:`In(config.beat_bits)`
+    high : :py:`In(config.word_bits)`
         The step's high bits, lowest in each row's 128, where the configuration has any.
-    codes : :py:`Out(config.beat_bits)`
+    codes : :py:`Out(config.word_bits)`
         Codes of the step: see :class:`~rtl.spec.payloads.WeightStep`.
     step_high : :py:`Out(config.high_bits)`
         The bits beyond nibbles.
@@ -58,9 +58,9 @@ class NibbleDecoder(wiring.Component):
             {
                 "format": In(WeightFormat),
                 "half": In(1),
-                "nibbles": In(config.beat_bits),
-                "high": In(config.beat_bits if config.high_bits else 0),
-                "codes": Out(config.beat_bits),
+                "nibbles": In(config.word_bits),
+                "high": In(config.word_bits if config.high_bits else 0),
+                "codes": Out(config.word_bits),
                 "step_high": Out(config.high_bits),
             }
         )

@@ -17,6 +17,7 @@ from ..spec.sparse_modes import SLOTS, Mode
 from .activations import ActivationBuffer
 from .expand import Expander
 from .group_scale import GroupScaler
+from .parts import StepParts
 from .slices import WIDEST
 from .unpack import UNPACK_COMMAND, WeightUnpacker
 
@@ -78,7 +79,7 @@ class LinearPipeline(wiring.Component):
         Largest biased exponent of each column's activation vector.
     format : :py:`Out(WeightFormat)`
         Of the command that is taken in this cycle.
-    fault, fault_info : :py:`Out(1), Out(32)`
+    fault, fault_info, starved : :py:`Out(1), Out(32), Out(1)`
         See :class:`~.unpack.WeightUnpacker`.
     """
 
@@ -89,8 +90,15 @@ class LinearPipeline(wiring.Component):
         self.core = cores.create(config)
         self.scaler = GroupScaler(config, self.core.native)
         self.expander = Expander(config, self.core.native)
-        # Unpacker, expander, activation buffer, core, scaler.
-        self.latency = 1 + self.expander.latency + 2 + self.core.latency + self.scaler.latency
+        # Unpacker, expander, parts, activation buffer, core, scaler.
+        self.latency = (
+            1
+            + self.expander.latency
+            + (config.parts - 1)
+            + 2
+            + self.core.latency
+            + self.scaler.latency
+        )
         super().__init__(
             {
                 "command": In(stream.Signature(LINEAR_COMMAND)),
@@ -109,6 +117,7 @@ class LinearPipeline(wiring.Component):
                 "format": Out(WeightFormat),
                 "fault": Out(1),
                 "fault_info": Out(32),
+                "starved": Out(1),
             }
         )
 
@@ -117,16 +126,20 @@ class LinearPipeline(wiring.Component):
         config = self.config
 
         m.submodules.unpacker = unpacker = WeightUnpacker(config)
-        m.submodules.skid = skid = SkidBuffer(WeightStep(config))
         m.submodules.expander = expander = self.expander
+        m.submodules.parts = parts = StepParts(config, self.core.native)
         m.submodules.core = core = self.core
-        m.submodules.buffer = buffer = ActivationBuffer(config, core.inputs)
+        m.submodules.buffer = buffer = ActivationBuffer(config, core.inputs, core.act_elements)
         m.submodules.scaler = scaler = self.scaler
         wiring.connect(m, wiring.flipped(self.beats), unpacker.beats)
         wiring.connect(m, wiring.flipped(self.write), buffer.write)
-        # Skid buffer: breaks the `ready` path from the core to the unpacker.
-        wiring.connect(m, unpacker.o, skid.i)
-        wiring.connect(m, skid.o, expander.i)
+        steps = unpacker.o
+        if config.parts == 1:
+            # Skid buffer: breaks the `ready` path from the core to the unpacker.
+            m.submodules.skid = skid = SkidBuffer(WeightStep(config))
+            wiring.connect(m, steps, skid.i)
+            steps = skid.o
+        wiring.connect(m, steps, expander.i)
         wiring.connect(m, unpacker.row_scales, wiring.flipped(self.row_scales))
         wiring.connect(m, scaler.o, wiring.flipped(self.accs))
         m.d.comb += [
@@ -134,6 +147,7 @@ class LinearPipeline(wiring.Component):
             self.format.eq(unpacker.format),
             self.fault.eq(unpacker.fault),
             self.fault_info.eq(unpacker.fault_info),
+            self.starved.eq(unpacker.starved),
         ]
 
         # What is held from a command belongs to the steps up to here, the last one included.
@@ -142,7 +156,7 @@ class LinearPipeline(wiring.Component):
         embed = Signal()
         idle, command = Signal(), self.command.p
         m.d.comb += [
-            idle.eq(~skid.o.valid & ~expander.busy),
+            idle.eq(~steps.valid & ~expander.busy & ~parts.busy),
             self.command.ready.eq(unpacker.command.ready & idle),
             unpacker.command.valid.eq(self.command.valid & idle),
             *(unpacker.command.p[name].eq(command[name]) for name, _ in UNPACK_COMMAND),
@@ -152,7 +166,7 @@ class LinearPipeline(wiring.Component):
 
         # A step waits here for its activations. There are never more than two, the buffer's
         # registers, and a third that comes as the first leaves: `w_rdy` is always high.
-        step, log, whole = expander.o.p, self._log_slices(m, expander.o.p), core.native & SPARSE
+        step, log, whole = parts.o.p, self._log_slices(m, parts.o.p), core.native & SPARSE
         halves = [fmt for fmt in core.native if FORMATS[fmt].elements < GROUP]
         past_layout = data.StructLayout(
             {
@@ -170,14 +184,18 @@ class LinearPipeline(wiring.Component):
         m.submodules.waiting = waiting = fifo.SyncFIFO(width=waiting_layout.size, depth=4)
         back = data.View(waiting_layout, waiting.w_data)
         m.d.comb += [
-            self.embed.p.eq(step),
+            self.embed.p.eq(expander.o.p),
             self.embed.valid.eq(expander.o.valid & embed),
+            parts.i.p.eq(expander.o.p),
+            parts.i.valid.eq(expander.o.valid & ~embed),
+            expander.o.ready.eq(Mux(embed, self.embed.ready, parts.i.ready)),
+            parts.o.ready.eq(buffer.read.ready),
+            buffer.read.valid.eq(parts.o.valid),
+            buffer.read.p.part.eq(step.part),
             buffer.read.p.group.eq(step.group + act),
             buffer.read.p.half.eq(step.half),
             buffer.read.p.split.eq(among(step.format, halves)),
-            buffer.read.valid.eq(expander.o.valid & ~embed),
             waiting.w_en.eq(buffer.read.valid & buffer.read.ready),
-            expander.o.ready.eq(Mux(embed, self.embed.ready, buffer.read.ready)),
             back.past.centre_shift.eq(centre),
             back.past.halved.eq(
                 among(step.format, [f for f in config.weight_formats if FORMATS[f].group < GROUP])
@@ -212,7 +230,9 @@ class LinearPipeline(wiring.Component):
             take.eq(ready & core.weights.ready & core.acts.ready),
             waiting.r_en.eq(take),
             buffer.o.ready.eq(take),
-            past.w_en.eq(take),
+            past.w_en.eq(
+                take & (front.weights.part == config.parts - 1 if config.parts > 1 else 1)
+            ),
             past.w_data.eq(Cat(front.past, buffer.o.p.sums, buffer.o.p.shift)),
         ]
 

@@ -22,7 +22,7 @@ def StripeStep(config):
     """What belongs to a code beat of a sparse matrix."""
     return data.StructLayout(
         {
-            "index": config.beat_bits,  # in the lowest bits of each lane
+            "index": config.word_bits,  # in the lowest bits of each lane
             "mode": 3,
             "beat": 4,
             "group": GROUP_BITS,
@@ -53,7 +53,7 @@ class StripeWalker(wiring.Component):
     -------
     wide : :py:`In(1)`
         Codes have eight bits, not four.
-    beats : :py:`In(stream.Signature(config.beat_bits))`
+    beats : :py:`In(stream.Signature(config.word_bits))`
         Stripes, without their row scales. One may follow the other.
     o : :py:`Out(stream.Signature(StripeStep(config)))`
         A payload per code beat, with that beat.
@@ -66,17 +66,17 @@ class StripeWalker(wiring.Component):
         super().__init__(
             {
                 "wide": In(1),
-                "beats": In(stream.Signature(config.beat_bits)),
+                "beats": In(stream.Signature(config.word_bits)),
                 "o": Out(stream.Signature(StripeStep(config))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        beat_bits = self.config.beat_bits
+        word_bits = self.config.word_bits
         block_layout = data.StructLayout({"mode": 3, "last": 1})
         part_layout = data.ArrayLayout(block_layout, PART)
-        parts = beat_bits // part_layout.size
+        parts = word_bits // part_layout.size
         part_bits, place_bits = (parts - 1).bit_length(), (PART - 1).bit_length()
 
         # The header, the part of it that is searched, and which parts are still to be.
@@ -95,7 +95,7 @@ class StripeWalker(wiring.Component):
         last_beat = Signal(4, reset_less=True)
         first = Signal(init=1)
         indexed = Signal(reset_less=True)  # the next beat is an index
-        index = Signal(beat_bits, reset_less=True)
+        index = Signal(word_bits, reset_less=True)
 
         found = [part[n].mode.any() for n in range(PART)]
         some, code, done = Signal(), Signal(), Signal()
@@ -189,7 +189,7 @@ class StripeWalker(wiring.Component):
                 index[n : n + 128].eq(
                     Mux(four_times, index[n : n + 128] >> 32, index[n : n + 128] >> 64)
                 )
-                for n in range(0, self.config.beat_bits, 128)
+                for n in range(0, self.config.word_bits, 128)
             ]
             with m.If(~done):
                 m.d.sync += [

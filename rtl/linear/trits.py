@@ -17,7 +17,7 @@ TRITS = (
 
 def TritStep(config):
     """A TERNARY step: bytes of trits, or, decoded, two planes per row."""
-    return data.StructLayout({"codes": config.beat_bits, "group": 10, "first": 1, "last": 1})
+    return data.StructLayout({"codes": config.word_bits, "group": 10, "first": 1, "last": 1})
 
 
 class TritDecoder(wiring.Component):
@@ -67,7 +67,7 @@ class TritDecoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        size = self.config.beat_bytes
+        size = self.config.word_bytes
 
         move, valid = Signal(), Signal(TRITS)
         m.d.comb += [

@@ -97,7 +97,7 @@ class LinearUnit(wiring.Component):
         m.d.comb += [
             search.index.eq(self.best_index),
             self.best.eq(search.entry),
-            self.starved.eq(front.beats.ready & ~self.beats.valid),
+            self.starved.eq(front.starved),
             self.fault.eq(front.fault),
             self.fault_info.eq(front.fault_info),
         ]

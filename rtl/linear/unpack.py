@@ -14,6 +14,7 @@ from ..spec.payloads import WeightStep
 from ..spec.sparse_modes import BLOCK
 from .block import BlockWalker
 from .descriptor import DescriptorReader
+from .gather import Gather
 from .stripe import StripeWalker
 from .trits import TritDecoder
 
@@ -42,15 +43,16 @@ class WeightUnpacker(wiring.Component):
     finds the format and the shift of centres in the descriptor in front of the matrix. A descriptor
     that contradicts the command or the configuration is a fault, after which nothing more is taken
     until reset. All tiles of the last block or stripe come out, padding included; the zeros that
-    fill the matrix up to a unit of DRAM are taken and dropped. Steps of TERNARY are decoded, and
-    those of nibbles and more bits (:class:`~.nibbles.NibbleDecoder`); those of a sparse matrix are
-    its code beats.
+    fill the matrix up to a unit of DRAM are taken and dropped. Steps of TERNARY are decoded, unless
+    they come in parts (:mod:`~.part_trits`), and those of nibbles and more bits
+    (:class:`~.nibbles.NibbleDecoder`); those of a sparse matrix are its code beats.
 
-    Latency is one cycle from a beat to its payload, five in TERNARY. Throughput is one beat and one
-    step per cycle (see :class:`~.block.BlockWalker` and :class:`~.stripe.StripeWalker`);
-    descriptors and scale, header and index beats give no output. A command costs no cycle beyond
-    its descriptor's beats, or one where it has none; after TERNARY, four more. Backpressure is
-    respected: `row_scales` holds up the weights only when :func:`SCALE_BEATS` of it wait already.
+    Latency is one cycle from a word to its payload, five in TERNARY. Throughput is one beat per
+    cycle, and one step per cycle of words that are there (see :class:`~.gather.Gather`,
+    :class:`~.block.BlockWalker` and :class:`~.stripe.StripeWalker`); descriptors and scale, header
+    and index words give no output. A command costs no cycle beyond its descriptor's beats, or one
+    where it has none; after TERNARY, four more. Backpressure is respected: `row_scales` holds up
+    the weights only when :func:`SCALE_BEATS` words of it wait already.
 
     Parameters
     ----------
@@ -64,7 +66,8 @@ class WeightUnpacker(wiring.Component):
         of the matrix before is taken, and all its steps but one that is at `o`; taken together with
         the last beat of the descriptor.
     beats : :py:`In(stream.Signature(config.beat_bits))`
-        Packed matrices, as they lie in DRAM.
+        Packed matrices, as they lie in DRAM. Where a word has several, all but the last of the next
+        word are taken before it is due.
     o : :py:`Out(stream.Signature(WeightStep(config)))`
         Steps; `sub` is 0. `scale` is 1 and `centre` 0 where the format has none, `mode` and `beat`
         are 0 in what is no code beat. Scales and centres beyond the step's rows do not matter, nor
@@ -79,12 +82,16 @@ class WeightUnpacker(wiring.Component):
         The descriptor of the command taken last contradicts. Held until reset, with `fault_info`.
     fault_info : :py:`Out(32)`
         See :func:`rtl.spec.descriptor.fault_info`.
+    starved : :py:`Out(1)`
+        A word could have been taken in this cycle, but no beat came.
     """
 
     def __init__(self, config):
         if not isinstance(config, Config):
             raise TypeError(f"Configuration must be a Config, not {config!r}")
         self.config = config
+        # Where steps come in parts, those of TERNARY are decoded part by part.
+        self.whole_trits = "TERNARY" in config.formats and config.parts == 1
         super().__init__(
             {
                 "command": In(stream.Signature(UNPACK_COMMAND)),
@@ -95,19 +102,25 @@ class WeightUnpacker(wiring.Component):
                 "centre": Out(CENTRE_BITS),
                 "fault": Out(1),
                 "fault_info": Out(32),
+                "starved": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        config, beat = self.config, self.beats
+        config = self.config
+
+        m.submodules.gather = gather = Gather(config)
+        wiring.connect(m, wiring.flipped(self.beats), gather.i)
+        self._words = word = gather.o
+        m.d.comb += self.starved.eq(word.ready & ~self.beats.valid)
 
         scales = self.keep_scales(m)
         fmt = Signal(WeightFormat, reset_less=True)
         last_group = Signal(GROUP_BITS, reset_less=True)
         blocks = Signal(ROW_BITS, reset_less=True)  # or stripes, after this one
-        scale_beat = Signal(range(STRIPE_BEATS), reset_less=True)
-        unit = Signal(range(max(2, config.unit_beats)))  # beats of the last unit taken: 0 in IDLE
+        scale_word = Signal(range(STRIPE_BEATS), reset_less=True)
+        unit = Signal(range(max(2, config.unit_words)))  # words of the last unit taken: 0 in IDLE
 
         descriptor = self._descriptor(m)
         m.submodules.block = block = BlockWalker(config)
@@ -118,7 +131,7 @@ class WeightUnpacker(wiring.Component):
             sparse.eq(among(fmt, SPARSE) if config.sparse else 0),
             block.format.eq(fmt),
             block.last_group.eq(last_group),
-            block.beats.payload.eq(beat.payload),
+            block.beats.payload.eq(word.payload),
             end.eq(block.o.valid & block.o.ready & block.o.p.end),
         ]
         busy = self._outputs(m, fmt, sparse, block.o, stripe, free, end)
@@ -130,57 +143,57 @@ class WeightUnpacker(wiring.Component):
                         fmt.eq(self.format),
                         last_group.eq(self.command.p.groups - 1),
                         blocks.eq(self.blocks()),
-                        scale_beat.eq(0),
+                        scale_word.eq(0),
                     ]
                     m.next = "ROW_SCALES"
             with m.State("ROW_SCALES"):
-                taken = beat.valid & scales.w_rdy & ~descriptor.fault
+                taken = word.valid & scales.w_rdy & ~descriptor.fault
                 m.d.comb += [
                     block.start.eq(1),
-                    beat.ready.eq(scales.w_rdy & ~descriptor.fault),
+                    word.ready.eq(scales.w_rdy & ~descriptor.fault),
                     scales.w_en.eq(taken),
                 ]
                 with m.If(taken):
-                    m.d.sync += scale_beat.eq(scale_beat + 1)
-                    with m.If(~sparse | (scale_beat == STRIPE_BEATS - 1)):
+                    m.d.sync += scale_word.eq(scale_word + 1)
+                    with m.If(~sparse | (scale_word == STRIPE_BEATS - 1)):
                         m.next = "STEPS"
             with m.State("STEPS"):
-                m.d.comb += [block.beats.valid.eq(beat.valid), beat.ready.eq(block.beats.ready)]
+                m.d.comb += [block.beats.valid.eq(word.valid), word.ready.eq(block.beats.ready)]
                 if stripe is not None:
                     with m.If(sparse):
                         m.d.comb += [
                             block.beats.valid.eq(0),
-                            stripe.beats.valid.eq(beat.valid),
-                            beat.ready.eq(stripe.beats.ready),
+                            stripe.beats.valid.eq(word.valid),
+                            word.ready.eq(stripe.beats.ready),
                         ]
                 with m.If(end):
-                    m.d.sync += [blocks.eq(blocks - 1), scale_beat.eq(0)]
+                    m.d.sync += [blocks.eq(blocks - 1), scale_word.eq(0)]
                     m.next = "ROW_SCALES"
-                    # A step without a beat may be the last one.
-                    full = unit == Mux(block.o.p.spare, 0, config.unit_beats - 1)
+                    # A step without a word may be the last one.
+                    full = unit == Mux(block.o.p.spare, 0, config.unit_words - 1)
                     with m.If(blocks == 0):
                         m.next = "PADDING"
                         with m.If(full):
                             m.next = "IDLE"
             with m.State("PADDING"):
-                m.d.comb += beat.ready.eq(1)
-                with m.If(beat.valid & (unit == config.unit_beats - 1)):
+                m.d.comb += word.ready.eq(1)
+                with m.If(word.valid & (unit == config.unit_words - 1)):
                     m.next = "IDLE"
 
-        with m.If(beat.valid & beat.ready):
-            m.d.sync += unit.eq(Mux(unit == config.unit_beats - 1, 0, unit + 1))
+        with m.If(word.valid & word.ready):
+            m.d.sync += unit.eq(Mux(unit == config.unit_words - 1, 0, unit + 1))
 
         return m
 
     def _read_descriptor(self, m, descriptor, busy):
-        """Take a command together with the last beat of its descriptor."""
-        command, beats = self.command.p, self.beats
+        """Take a command together with the last word of its descriptor."""
+        command, words = self.command.p, self._words
         due = Signal()
         m.d.comb += [
             due.eq(self.command.valid & ~busy & ~command.embed),
-            beats.ready.eq(due),
-            descriptor.beats.valid.eq(due & beats.valid),
-            self.command.ready.eq(~busy & (command.embed | beats.valid & descriptor.last)),
+            words.ready.eq(due),
+            descriptor.beats.valid.eq(due & words.valid),
+            self.command.ready.eq(~busy & (command.embed | words.valid & descriptor.last)),
         ]
 
     def _descriptor(self, m):
@@ -190,7 +203,7 @@ class WeightUnpacker(wiring.Component):
         m.d.comb += [
             descriptor.rows.eq(command.rows),
             descriptor.groups.eq(command.groups),
-            descriptor.beats.payload.eq(self.beats.payload),
+            descriptor.beats.payload.eq(self._words.payload),
             self.format.eq(Mux(command.embed, command.format, descriptor.format)),
             self.centre.eq(descriptor.centre),
             self.fault.eq(descriptor.fault),
@@ -200,16 +213,16 @@ class WeightUnpacker(wiring.Component):
 
     def keep_scales(self, m):
         """Keep row scales, which leave N at a time. Returns the FIFO, whose head is a whole
-        beat.
+        word.
         """
         m.submodules.scales = scales = fifo.SyncFIFO(
-            width=self.config.beat_bits, depth=SCALE_BEATS(self.config)
+            width=self.config.word_bits, depth=SCALE_BEATS(self.config)
         )
         scale_slice = Signal(range(TILES))
         m.d.comb += [
-            scales.w_data.eq(self.beats.payload),
+            scales.w_data.eq(self._words.payload),
             self.row_scales.payload.as_value().eq(
-                scales.r_data.word_select(scale_slice, self.config.beat_bits // TILES)
+                scales.r_data.word_select(scale_slice, self.config.word_bits // TILES)
             ),
             self.row_scales.valid.eq(scales.r_rdy),
             scales.r_en.eq(self.row_scales.ready & (scale_slice == TILES - 1)),
@@ -232,13 +245,13 @@ class WeightUnpacker(wiring.Component):
         any.
         """
         self._steps(m, fmt, step, free)
-        busy = self._trits(m, fmt, step, free) if "TERNARY" in self.config.formats else C(0)
+        busy = self._trits(m, fmt, step, free) if self.whole_trits else C(0)
         if stripe is not None:
             m.submodules.stripe = stripe
             self._code_beats(m, stripe.o, free)
             m.d.comb += [
                 stripe.wide.eq(among(fmt, [f for f in SPARSE if FORMATS[f].code_bits == 8])),
-                stripe.beats.payload.eq(self.beats.payload),
+                stripe.beats.payload.eq(self._words.payload),
             ]
             with m.If(sparse):
                 m.d.comb += end.eq(stripe.o.valid & stripe.o.ready & stripe.o.p.end)
@@ -258,6 +271,8 @@ class WeightUnpacker(wiring.Component):
                 self.o.p[name].eq(step.p[name])
                 for name in ("codes", "high", "scale", "centre", "group", "half", "first", "last")
             ]
+            if len(self.o.p.spare):
+                m.d.sync += self.o.p.spare.eq(step.p.spare)
 
     def _step_format(self, fmt):
         """Format that steps come to the core as."""

@@ -16,7 +16,7 @@ __all__ = ["AREA", "CHECKED", "MemoryPort"]
 
 BURST_BEATS = 64
 OUTSTANDING = 2  # bursts: enough that one is on its way while another is summed up
-WORD_BITS = 32  # summed up in a cycle
+WORD_BITS = 32  # summed up in a cycle, unless beats are narrower
 
 # Units of memory to `write`, or to sum up.
 AREA = data.StructLayout({"write": 1, "unit": 32, "units": 32})
@@ -33,7 +33,7 @@ class MemoryPort(wiring.Component):
     takes bursts of one beat, each after the response to the one before: it is as fast as links are,
     and then all is written when it is answered. Reading takes bursts of up to 64 beats.
 
-    Throughput in reading is 4 bytes per cycle, where memory is faster than that.
+    Throughput in reading is 4 bytes per cycle, or a beat where that is less.
 
     Parameters
     ----------
@@ -70,6 +70,7 @@ class MemoryPort(wiring.Component):
                 f"Memory must have from 1 to {(1 << addr_width) // UNIT_BYTES} units, not {units!r}"
             )
         self.config, self.units = config, units
+        self.word_bits = min(WORD_BITS, config.beat_bits)
         super().__init__(
             {
                 "i": In(stream.Signature(AREA)),
@@ -84,10 +85,10 @@ class MemoryPort(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, axi, answer = self.config, self.axi, self.o.payload
-        beat_bytes, words = config.beat_bytes, config.beat_bits // WORD_BITS
+        beat_bytes, words = config.beat_bytes, config.beat_bits // self.word_bits
 
         m.submodules.splitter = splitter = Splitter(BURST_BEATS // config.unit_beats)
-        m.submodules.crc = crc = CRC32_ETHERNET(data_width=WORD_BITS).create()
+        m.submodules.crc = crc = CRC32_ETHERNET(data_width=self.word_bits).create()
         area = Signal(AREA, reset_less=True)
         end = Signal(33, reset_less=True)
         beat = Signal(config.beat_bits, reset_less=True)
@@ -106,7 +107,7 @@ class MemoryPort(wiring.Component):
             axi.wlast.eq(1),
             axi.arsize.eq((beat_bytes - 1).bit_length()),
             axi.arburst.eq(INCR),
-            crc.data.eq(beat[:WORD_BITS]),
+            crc.data.eq(beat[: self.word_bits]),
             crc.valid.eq(unsummed != 0),
             answer.crc.eq(crc.crc),
         ]
@@ -116,7 +117,7 @@ class MemoryPort(wiring.Component):
         self.ask(m, splitter)
 
         with m.If(unsummed != 0):
-            m.d.sync += [beat.eq(beat >> WORD_BITS), unsummed.eq(unsummed - 1)]
+            m.d.sync += [beat.eq(beat >> self.word_bits), unsummed.eq(unsummed - 1)]
 
         with m.FSM():
             with m.State("IDLE"):
@@ -188,7 +189,8 @@ class MemoryPort(wiring.Component):
 
     def load(self, m, splitter, beat, unsummed, left, more):
         """States of a read: beats are read as fast as they can be summed."""
-        axi, answer, words = self.axi, self.o.payload, self.config.beat_bits // WORD_BITS
+        axi, answer = self.axi, self.o.payload
+        words = self.config.beat_bits // self.word_bits
         with m.State("ASK"):
             m.d.comb += splitter.i.valid.eq(1)
             with m.If(splitter.i.ready):

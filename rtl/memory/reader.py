@@ -1,15 +1,16 @@
 """Memory reader: several clients share the AXI4 read channels."""
 
 from amaranth import *
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import INCR, AXI4Read
+from ..bus.fifo import Fifo
 from ..spec.config import UNIT_BYTES
 from ..spec.csr import FaultCode
-from ..spec.limits import MAX_BURST_BEATS, MAX_BURST_UNITS
+from ..spec.limits import MAX_BURST_BEATS
 from ..spec.payloads import ReadRequest
-from .splitter import Splitter
+from .bursts import Bursts
 
 
 __all__ = ["ADDR_WIDTH", "ID_WIDTH", "MemoryReader"]
@@ -22,23 +23,24 @@ ID_WIDTH = 4
 class MemoryReader(wiring.Component):
     """Serve read requests of several clients from one AXI4 port.
 
-    A request becomes INCR bursts of at most 64 beats, a quarter of the client's buffer and 4 KB.
-    A burst is issued only when the client's buffer has room for all of it: memory is never held
+    A request becomes INCR bursts of at most 64 beats, a quarter of the client's buffer and 4 KB;
+    none is shorter than a unit.
+    A burst is issued only when the client's buffer has room for its longest: memory is never held
     up (`rready` is constant), a client that waits does not block another, and many bursts are
     outstanding. Among clients that can issue, the one with the highest number does: let number 0
     be the one that runs ahead furthest. A burst's identifier is its client's number; bursts of
     different clients may be answered in any order or interleaved.
 
-    Latency is seven cycles from request to `arvalid`, three from a beat on the bus to the same
+    Latency is five cycles from request to `arvalid`, three from a beat on the bus to the same
     beat at the client. Throughput is one beat per cycle, for a client whose buffer covers the
-    latency of memory plus a burst.
+    latency of memory plus a burst, and whose bursts are of four beats or more.
 
     Parameters
     ----------
     config : :class:`~rtl.spec.config.Config`
         Configuration.
     depths : iterable of :class:`int`
-        Beats that each client's buffer holds: powers of two, at least 4 units.
+        Beats that each client's buffer holds: powers of two, at least 16 and at least 2 units.
 
     Attributes
     ----------
@@ -79,13 +81,13 @@ class MemoryReader(wiring.Component):
         if not 1 <= len(self.depths) <= 1 << ID_WIDTH:
             raise ValueError(f"Clients must be from 1 to {1 << ID_WIDTH}, not {len(self.depths)}")
         for depth in self.depths:
-            if not isinstance(depth, int) or depth < 4 * config.unit_beats or depth & (depth - 1):
+            if not isinstance(depth, int) or depth < config.least_beats or depth & (depth - 1):
                 raise ValueError(
                     f"Depth must be a power of two of at least "
-                    f"{4 * config.unit_beats} beats, not {depth!r}"
+                    f"{config.least_beats} beats, not {depth!r}"
                 )
         self.burst_units = [
-            min(MAX_BURST_BEATS, depth // 4) // config.unit_beats for depth in self.depths
+            max(1, min(MAX_BURST_BEATS, depth // 4) // config.unit_beats) for depth in self.depths
         ]
         clients = len(self.depths)
         super().__init__(
@@ -125,61 +127,46 @@ class MemoryReader(wiring.Component):
             r.last.eq(axi.rlast),
         ]
 
-        free = Signal()
+        m.submodules.bursts = bursts = Bursts(self.burst_units)
+        burst = bursts.o.payload
+        beats = Signal(range(MAX_BURST_BEATS + 1))
+        issued = Signal()
         m.d.comb += [
-            free.eq(~axi.arvalid | axi.arready),
             axi.arsize.eq((self.config.beat_bytes - 1).bit_length()),
             axi.arburst.eq(INCR),
+            axi.arvalid.eq(bursts.o.valid),
+            axi.arid.eq(burst.client),
+            axi.araddr.eq(burst.addr << UNIT_BYTES.bit_length() - 1),
+            axi.arlen.eq(beats - 1),
+            beats.eq(burst.units << unit_beats.bit_length() - 1),
+            bursts.o.ready.eq(axi.arready),
+            issued.eq(axi.arvalid & axi.arready),
+            bursts.limit.eq(self.limit),
+            bursts.halt.eq(self.halt),
         ]
-        with m.If(axi.arready):
-            m.d.sync += axi.arvalid.eq(0)
 
-        refused = Signal(len(self.depths))
-        eligible = Signal(len(self.depths))
-        claimed = Const(0)  # by a client of higher number
-        for n in reversed(range(len(self.depths))):
-            splitter = m.submodules[f"splitter{n}"] = Splitter(self.burst_units[n])
-            wiring.connect(m, wiring.flipped(self.req[n]), splitter.i)
-            burst = splitter.o.payload
-            m.d.comb += [splitter.limit.eq(self.limit), refused[n].eq(splitter.fault)]
-
-            # One more than the depth: the queue keeps one entry in its output register.
-            depth = self.depths[n]
-            buffer = m.submodules[f"buffer{n}"] = fifo.SyncFIFOBuffered(
-                width=self.config.beat_bits, depth=depth + 1
-            )
-            m.d.comb += [buffer.w_data.eq(r.data), buffer.w_en.eq(r_valid & (r.id == n))]
-            wiring.connect(m, buffer.r_stream, wiring.flipped(self.data[n]))
-
-            room = Signal(range(depth + 1), init=depth)  # beats neither buffered nor on the way
-            beats = Signal(range(MAX_BURST_UNITS * unit_beats + 1))
-            grant = Signal(name=f"grant{n}")
-            gone = Signal(
-                name=f"gone{n}"
-            )  # a beat left; arrives late, so it counts in the next cycle
+        for n, depth in enumerate(self.depths):
+            wiring.connect(m, wiring.flipped(self.req[n]), bursts.i[n])
+            buffer = m.submodules[f"buffer{n}"] = Fifo(self.config.beat_bits, depth)
             m.d.comb += [
-                beats.eq(burst.units << unit_beats.bit_length() - 1),
-                grant.eq(eligible[n] & free & ~claimed),
-                splitter.o.ready.eq(grant),
+                buffer.i.payload.eq(r.data),
+                buffer.i.valid.eq(r_valid & (r.id == n)),
             ]
-            m.d.sync += [
-                eligible[n].eq(splitter.o.valid & (room >= beats) & ~grant & ~self.halt),
-                gone.eq(buffer.r_rdy & buffer.r_en),
-                room.eq(room + gone - Mux(grant, beats, 0)),
-            ]
-            with m.If(grant):
-                m.d.sync += [
-                    axi.arvalid.eq(1),
-                    axi.arid.eq(n),
-                    axi.araddr.eq(burst.addr << UNIT_BYTES.bit_length() - 1),
-                    axi.arlen.eq(beats - 1),
-                ]
-            claimed = claimed | eligible[n]
+            wiring.connect(m, buffer.o, wiring.flipped(self.data[n]))
 
-        bursts = Signal(range(sum(self.depths) + 1))
+            longest = self.burst_units[n] * unit_beats
+            room = Signal(range(depth + 1), init=depth)  # beats neither buffered nor on the way
+            gone = Signal(name=f"gone{n}")  # a beat left; arrives late, so it counts a cycle later
+            m.d.comb += bursts.room[n].eq(room[(longest - 1).bit_length() :].any())
+            m.d.sync += [
+                gone.eq(buffer.o.valid & buffer.o.ready),
+                room.eq(room + gone - Mux(issued & (burst.client == n), beats, 0)),
+            ]
+
+        outstanding = Signal(range(sum(self.depths) + 1))  # bursts
         m.d.sync += [
-            bursts.eq(bursts + (eligible.any() & free) - (r_valid & r.last)),
-            self.idle.eq((bursts == 0) & ~eligible.any()),
+            outstanding.eq(outstanding + issued - (r_valid & r.last)),
+            self.idle.eq((outstanding == 0) & ~bursts.busy),
         ]
 
         with m.If(~self.fault):
@@ -190,13 +177,12 @@ class MemoryReader(wiring.Component):
                     self.fault_info.eq(r.resp),
                     self.fault_client.eq(r.id),
                 ]
-            for n, request in enumerate(self.req):
-                with m.Elif(refused[n]):
-                    m.d.sync += [
-                        self.fault.eq(1),
-                        self.fault_code.eq(FaultCode.ADDRESS),
-                        self.fault_info.eq(request.payload.addr),
-                        self.fault_client.eq(n),
-                    ]
+            with m.Elif(bursts.fault):
+                m.d.sync += [
+                    self.fault.eq(1),
+                    self.fault_code.eq(FaultCode.ADDRESS),
+                    self.fault_info.eq(burst.addr),
+                    self.fault_client.eq(burst.client),
+                ]
 
         return m

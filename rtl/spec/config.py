@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-ISA_VERSION = 6  # Bumped whenever an image of yesterday would compute something else today.
+ISA_VERSION = 7  # Bumped whenever an image of yesterday would compute something else today.
 
 # Linear cores, and the weight formats whose steps each takes as they are packed. They stand here,
 # and not with the components in `rtl/cores/`, since configurations and images are checked by hosts
@@ -190,8 +190,8 @@ class Config:
             self.program_words,
         )
         check(
-            power_of_two(self.prefetch_beats, 16, 4096),
-            "prefetch_beats must be a power of two from 16 to 4096",
+            power_of_two(self.prefetch_beats, self.least_beats, 4096),
+            f"prefetch_beats must be a power of two from {self.least_beats} to 4096",
             self.prefetch_beats,
         )
         check(
@@ -252,9 +252,28 @@ class Config:
         return self.word_bits // self.beat_bits
 
     @property
+    def elements(self):
+        """Elements of a row that the linear core works on in a cycle: where words have several
+        beats, a part of a group.
+        """
+        return GROUP // self.parts
+
+    @property
     def unit_beats(self):
         """Beats of one `UNIT_BYTES` unit of DRAM."""
         return UNIT_BYTES // self.beat_bytes
+
+    @property
+    def unit_words(self):
+        """Words of packed weights of one `UNIT_BYTES` unit of DRAM."""
+        return UNIT_BYTES // self.word_bytes
+
+    @property
+    def least_beats(self):
+        """Beats that a buffer of the memory reader holds at least: two units, so that one may come
+        while another is used.
+        """
+        return max(16, 2 * self.unit_beats)
 
     @property
     def rows(self):

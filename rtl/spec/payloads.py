@@ -3,12 +3,13 @@
 from amaranth import signed
 from amaranth.lib import data
 
-from .isa import WORD_BITS, WeightFormat
+from .isa import WORD_BITS, Insn, Sync, WeightFormat
 from .limits import GROUP_BITS, PC_BITS, ROW_BITS, STREAM_BITS, UNIT_ADDRESS_BITS
 
 
 __all__ = [
     "Dispatched",
+    "queue_bits",
     "Fault",
     "ReadRequest",
     "WriteLine",
@@ -23,6 +24,20 @@ __all__ = [
 
 # An instruction in a unit's queue: registers are added already; `pc` is its index in the program.
 Dispatched = data.StructLayout({"word": WORD_BITS, "pc": PC_BITS})
+
+
+def queue_bits(unit):
+    """Bits of an instruction, from the lowest, that a unit reads: not the numbers of registers
+    behind the fields, since those are added by then.
+    """
+    return max(
+        cls.layout[name].offset + cls.layout[name].width
+        for op, cls in Insn.by_op.items()
+        if op.value >> 4 == unit.value or cls is Sync
+        for name, _ in cls.layout
+        if name not in cls.relative.values()
+    )
+
 
 # Raised by a unit, held until reset: `info` says what was wrong (an address, an opcode).
 Fault = data.StructLayout({"pc": PC_BITS, "info": 32})
@@ -85,16 +100,18 @@ def WeightStep(config):
     (:mod:`rtl.spec.formats.nibbles`)."""
     return data.StructLayout(
         {
-            "codes": config.beat_bits,
+            "codes": config.word_bits,
             "high": config.high_bits,
             "format": WeightFormat,
             # of a code beat's slots
-            "index": config.beat_bits if config.sparse else 0,
+            "index": config.word_bits if config.sparse else 0,
             "mode": 3,  # of a code beat's block
             "beat": 4,  # of a code beat: its place in the block
             **group_scales(config),
             "group": GROUP_BITS,  # along K, from 0
             "half": 1,  # elements 16-31 of the group (S8, sparse)
+            # TERNARY in parts: no word is for it (:mod:`rtl.linear.part_trits`)
+            "spare": int(config.parts > 1 and config.has(lambda its: its.name == "TERNARY")),
             "sub": 4,  # of the tile's slices of rows, in order, if it has several
             "first": 1,  # first of a tile's steps, or block's code beats
             "last": 1,

@@ -2,9 +2,9 @@
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..bus.ram import BlockRam
 from ..spec.payloads import vector_write
 
 
@@ -40,8 +40,9 @@ class VectorMemory(wiring.Component):
     Three lines are read and one is written per cycle, from three copies of the same contents. Among
     the writers the first that has something goes; the others wait, so that the first is always
     ready. Read latency is one cycle. A write accepted in cycle t is seen by reads whose line is
-    presented in cycle t + 2 or later: a unit that is busy during t and idle in t + 1 has made its
-    writes visible to every instruction dispatched after.
+    presented in cycle t + 2 or later; what those of t + 1 see of it is undefined. So a unit that is
+    busy during t and idle in t + 1 has made its writes visible to every instruction dispatched
+    after.
 
     Contents are undefined after power-up, and survive reset.
 
@@ -57,6 +58,8 @@ class VectorMemory(wiring.Component):
         Read ports.
     writers : :py:`In(stream.Signature(vector_write(config))).array(writers)`
         Writes, the most urgent writer first.
+    waiting : :py:`Out(1)`
+        A write is not accepted in this cycle.
     """
 
     def __init__(self, config, writers):
@@ -67,6 +70,7 @@ class VectorMemory(wiring.Component):
             {
                 **{name: In(VectorRead(config)) for name in "abc"},
                 "writers": In(stream.Signature(vector_write(config))).array(writers),
+                "waiting": Out(1),
             }
         )
 
@@ -80,27 +84,24 @@ class VectorMemory(wiring.Component):
         for writer in self.writers:
             m.d.comb += writer.ready.eq(~taken)
             taken = taken | writer.valid
+        m.d.comb += self.waiting.eq(Cat(w.valid & ~w.ready for w in self.writers).any())
         m.d.sync += valid.eq(taken)
         for writer in reversed(self.writers):
             with m.If(writer.valid):
                 m.d.sync += write.eq(writer.payload)
 
-        shape = data.ArrayLayout(32, self.config.lanes)
+        lines = self.config.vector_words // self.config.lanes
         for name in "abc":
             read = getattr(self, name)
-            memory = Memory(
-                shape=shape, depth=self.config.vector_words // self.config.lanes, init=[]
-            )
-            m.submodules[f"copy_{name}"] = memory
-            write_port = memory.write_port(granularity=1)
-            read_port = memory.read_port()
+            copy = BlockRam(data.ArrayLayout(32, self.config.lanes), lines, granularity=1)
+            m.submodules[f"copy_{name}"] = copy
             m.d.comb += [
-                write_port.addr.eq(write.line),
-                write_port.data.eq(write.data),
-                write_port.en.eq(write.mask & valid.replicate(self.config.lanes)),
-                read_port.addr.eq(read.line),
-                read_port.en.eq(read.en),
-                read.data.eq(read_port.data),
+                copy.write_addr.eq(write.line),
+                copy.write_data.eq(write.data),
+                copy.write_en.eq(write.mask & valid.replicate(self.config.lanes)),
+                copy.read_addr.eq(read.line),
+                copy.read_en.eq(read.en),
+                read.data.eq(copy.data),
             ]
 
         return m

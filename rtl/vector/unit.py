@@ -8,6 +8,7 @@ from ..spec.isa import Dest, Func, Op, Quant, Vector
 from ..spec.limits import INNER, INNER_BITS, OUTER_BITS, REPETITIONS
 from ..spec.payloads import ActivationWrite, Dispatched, Quantized, vector_write
 from .datapath import Datapath
+from .interlock import Interlock
 from .memory import VectorRead
 from .quantizer import Quantizer
 from .walk import Walk
@@ -22,21 +23,26 @@ def fields(layout, word):
 
 
 class VectorUnit(wiring.Component):
-    """Execute :class:`~rtl.spec.isa.Vector` and :class:`~rtl.spec.isa.Quant` instructions, one at a
-    time.
+    """Execute :class:`~rtl.spec.isa.Vector` and :class:`~rtl.spec.isa.Quant` instructions, in
+    order.
 
-    Elements are read, computed and written one line per cycle. An instruction begins when all
-    results of the one before can be read, so that a sequence behaves as if executed in order; but
-    within one instruction, operands must not depend on its results: `d` may be the very lines of an
-    operand (in place), and must not otherwise overlap with what is yet to be read.
+    Elements are read, computed and written one line per cycle. The next instruction begins while
+    results of this one are on their way, and waits for those that it reads
+    (:class:`~rtl.vector.interlock.Interlock`), so that a sequence behaves as if executed in order;
+    but within one instruction, operands must not depend on its results: `d` may be the very lines
+    of an operand (in place), and must not otherwise overlap with what is yet to be read.
 
-    With N = outer * inner / lanes, the next instruction is accepted after these cycles:
+    With N = outer * inner / lanes, the next instruction is accepted after these cycles, while reads
+    need not wait:
 
-    - MADD, NMADD: N + 11.
-    - CLAMP, SCALE, NSCALE, RECIP, RSQRT: N + 5.
-    - DOT: N + 1 + outer * (6 + the cycles of :class:`~rtl.vector.reduce.Reduce`).
+    - DOT: N + 1 + outer * (5 + those of :class:`~rtl.vector.reduce.Reduce`).
     - Quant: when its last run has been accepted by the destination; lines are read as fast as the
       :class:`~rtl.vector.quantizer.Quantizer` takes them.
+    - Others: N + 1, and 12 if that is less; when `busy` is low, after N + 11, if the results of
+      repetitions overlap or do not rise.
+
+    While another writer waits, one cycle in `SHARE` goes by without a read, so that one goes by
+    without a write.
 
     An `outer` or `inner` of zero does nothing. Other opcodes must not be sent.
 
@@ -49,12 +55,15 @@ class VectorUnit(wiring.Component):
     insn : :py:`In(stream.Signature(Dispatched))`
         Instructions.
     busy : :py:`Out(1)`
-        An instruction is executing. Once low, its results can be read (by instructions accepted in
-        the same cycle or later), and its groups have been accepted.
+        An instruction is executing, or its results are on their way. Once low, its results can be
+        read (by instructions accepted in the same cycle or later), and its groups have been
+        accepted.
     a, b, c : :py:`Out(VectorRead(config))`
         Read ports of the vector memory.
     write : :py:`Out(stream.Signature(vector_write(config)))`
         Results. Must always be accepted, and be visible two cycles later.
+    waiting : :py:`In(1)`
+        Another writer of the vector memory waits.
     act : :py:`Out(stream.Signature(ActivationWrite(config)))`
         Groups for the activation buffer.
     query : :py:`Out(stream.Signature(Quantized(config)))`
@@ -62,6 +71,8 @@ class VectorUnit(wiring.Component):
     kv : :py:`Out(stream.Signature(Quantized(config)))`
         Groups for attention's append.
     """
+
+    SHARE = 8
 
     def __init__(self, config):
         self.config = config
@@ -71,6 +82,7 @@ class VectorUnit(wiring.Component):
                 "busy": Out(1),
                 **{name: Out(VectorRead(config)) for name in "abc"},
                 "write": Out(stream.Signature(vector_write(config))),
+                "waiting": In(1),
                 "act": Out(stream.Signature(ActivationWrite(config))),
                 "query": Out(stream.Signature(Quantized(config))),
                 "kv": Out(stream.Signature(Quantized(config))),
@@ -81,8 +93,10 @@ class VectorUnit(wiring.Component):
         m = Module()
         m.submodules.datapath = datapath = Datapath(self.config)
         m.submodules.quantizer = quantizer = Quantizer(self.config)
+        m.submodules.interlock = interlock = Interlock(len(self.write.p.line))
 
-        new_is_quant = fields(Vector.layout, self.insn.p.word).op == Op.QUANT
+        new_vector = fields(Vector.layout, self.insn.p.word)
+        new_is_quant = new_vector.op == Op.QUANT
         start = Signal()
         m.d.comb += start.eq(self.insn.valid & self.insn.ready)
 
@@ -99,9 +113,11 @@ class VectorUnit(wiring.Component):
         taken = Signal()  # The quantizer can take a line, or there is none.
         left = Signal()  # Runs are left in the quantizer.
         read = Signal()  # A line was read, and is not in the datapath yet.
+        pause = self.pause(m)
+        in_flight = read | datapath.pending | datapath.o.valid
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.insn.ready.eq(1)
+                m.d.comb += [self.insn.ready.eq(interlock.ready), self.busy.eq(in_flight)]
                 with m.If(start):
                     m.next = "READ"
                     with m.If(nothing):
@@ -112,32 +128,50 @@ class VectorUnit(wiring.Component):
             with m.State("READ"):
                 m.d.comb += [
                     self.busy.eq(1),
-                    step.eq(1),
+                    step.eq(~interlock.hold & ~pause),
                     self.a.en.eq(1),
                     self.b.en.eq(~vector.b_const),
                     self.c.en.eq(~vector.c_const),
                 ]
-                with m.If(wrap & ((vector.func == Func.DOT) | (outer == 1))):
+                with m.If(step & wrap & (vector.func == Func.DOT)):
                     m.next = "DRAIN"
+                with m.Elif(step & wrap & (outer == 1)):
+                    m.next = "IDLE"
 
             with m.State("QUANTIZE"):
-                m.d.comb += [self.busy.eq(1), step.eq(taken), self.a.en.eq(taken)]
-                with m.If(taken & wrap & (outer == 1)):
+                m.d.comb += [self.busy.eq(1), step.eq(taken & ~interlock.hold), self.a.en.eq(taken)]
+                with m.If(step & wrap & (outer == 1)):
                     m.next = "DRAIN"
 
             with m.State("DRAIN"):
                 m.d.comb += self.busy.eq(1)
-                with m.If(is_quant):
-                    with m.If(~left):
-                        m.next = "IDLE"
-                with m.Elif(~read & ~datapath.pending):
+                with m.If(~read & ~datapath.pending & ~(is_quant & left)):
                     m.next = "IDLE"
-                    with m.If(outer.any()):
+                    with m.If(~is_quant & outer.any()):
                         m.next = "READ"
 
-        self.compute(m, datapath, vector, written, step & ~is_quant, wrap, read)
+        self.compute(m, datapath, vector, written, step & ~is_quant, wrap, outer, start, read)
+        m.d.comb += [
+            interlock.start.eq(start),
+            interlock.results.eq(~nothing & ~new_is_quant & (new_vector.func != Func.DOT)),
+            interlock.step.eq(step & ~is_quant),
+            interlock.line.eq(written),
+            interlock.in_flight.eq(in_flight),
+        ]
+        self.watch(m, interlock, datapath, vector, is_quant)
         self.quantize(m, quantizer, quant, start, step & is_quant, taken, left)
         return m
+
+    def pause(self, m):
+        """Whether no line is read in this cycle, for the sake of another writer."""
+        pause = Signal()
+        since = Signal(range(self.SHARE))
+        m.d.comb += pause.eq(since == self.SHARE - 1)
+        with m.If(since.any()):
+            m.d.sync += since.eq(since - 1)
+        with m.Elif(self.waiting):
+            m.d.sync += since.eq(self.SHARE - 1)
+        return pause
 
     def count(self, m, vector, quant, is_quant, start, step, wrap):
         """Count lines left of the repetition, and repetitions left. `wrap` is the repetition's last
@@ -195,20 +229,38 @@ class VectorUnit(wiring.Component):
             m.d.comb += [walks["a"].stride.eq(quant.stride[word_bits:]), walks["a"].fill.eq(0)]
         return walks["d"].line
 
-    def compute(self, m, datapath, vector, line, step, last, read):
+    def watch(self, m, interlock, datapath, vector, is_quant):
+        """Tell the interlock what is read and written."""
+        m.d.comb += [
+            interlock.rising.eq(is_quant | (vector.outer == 1) | (vector.d_stride >= vector.inner)),
+            interlock.written.eq(datapath.written),
+            interlock.first.eq(datapath.first),
+            interlock.last.eq(datapath.last),
+            interlock.at.eq(datapath.o.p.line),
+            interlock.reads.eq(Mux(is_quant, 1, Cat(1, ~vector.b_const, ~vector.c_const))),
+            *[interlock.lines[n].eq(getattr(self, name).line) for n, name in enumerate("abc")],
+        ]
+
+    def compute(self, m, datapath, vector, line, step, wrap, outer, start, read):
         """Send what is read through the datapath. Sets `read` while a line is on its way there."""
         read_line = Signal.like(line, reset_less=True)
-        read_last = Signal(reset_less=True)
+        first, read_first, read_last = Signal(), Signal(reset_less=True), Signal(reset_less=True)
+        with m.If(step):
+            m.d.sync += first.eq(0)
+        with m.If(start):
+            m.d.sync += first.eq(1)
         m.d.sync += [
             read.eq(step),
             read_line.eq(line),
-            read_last.eq(last),
+            read_first.eq(first),
+            read_last.eq(wrap & ((vector.func == Func.DOT) | (outer == 1))),
             datapath.i.valid.eq(read),
+            datapath.i.p.func.eq(vector.func),
             datapath.i.p.line.eq(read_line),
+            datapath.i.p.first.eq(read_first),
             datapath.i.p.last.eq(read_last),
         ]
         m.d.comb += [
-            datapath.func.eq(vector.func),
             self.write.valid.eq(datapath.o.valid),
             self.write.payload.eq(datapath.o.payload),
         ]

@@ -44,6 +44,7 @@ CONFIGS = {
         Config(name="large", beat_bits=512, columns=2, lanes=8, queries=2, counters=True),
         WeightFormat.U4,
     ),
+    "narrow": (Config(name="narrow", beat_bits=16, columns=1, lanes=4), WeightFormat.U4),
     "lut": (get("small-lut"), WeightFormat.U3),
     "dspchain": (get("small-dspchain"), WeightFormat.SPARSE4),
 }
@@ -86,7 +87,7 @@ def program(config, fmt):
     too.
     """
     block = config.kv_block_units
-    embedding = stream_units(WeightFormat.S8, UNIT_WORDS, GROUPS, config.beat_bytes)
+    embedding = stream_units(WeightFormat.S8, UNIT_WORDS, GROUPS, config.word_bytes)
     weights = len(matrices(config, fmt)[0]) // 64
     append = dict(heads=1, position_reg=7)
     return [
@@ -138,7 +139,7 @@ def handover(config):
     """
     lanes, block, kept = config.lanes, config.kv_block_units, 1024
     rounds = config.head_dim // lanes
-    embedding = stream_units(WeightFormat.S8, UNIT_WORDS, GROUPS, config.beat_bytes)
+    embedding = stream_units(WeightFormat.S8, UNIT_WORDS, GROUPS, config.word_bytes)
 
     def copy(a, n):
         """Keep a line, as one of the `n`-th unit's."""

@@ -19,7 +19,7 @@ def arrays(config):
     entry a group: its exponent in bits 7:0, and the sum of its 32 values, signed, in bits 20:8.
     """
     return {
-        "vector": "core.memory.copy_a",
+        "vector": "core.memory.copy_a.words",
         **{f"activations{n}": f"core.linear.front.buffer.infos{n}" for n in range(config.columns)},
     }
 
@@ -27,15 +27,13 @@ def arrays(config):
 def counters(config):
     """Counters of a configuration: name to place in the hierarchy.
 
-    `load` and so on: instructions in a unit's queue, but for the oldest, which has a register of
-    its own. `prefetch`: beats of weights in their buffer. `token1` and so on: tokens that wait.
+    `load` and so on: instructions of a unit's queue in the store: the oldest has a register of its
+    own. `prefetch`: beats of weights in their buffer. `token1` and so on: tokens that wait.
     """
-    queues = {
-        name: f"core.{name}_queue.queue.inner_level" for name in (u.name.lower() for u in Unit)
-    }
+    queues = {unit.name.lower(): f"core.store.level{n}" for n, unit in enumerate(Unit)}
     return queues | {
-        "prefetch": "core.reader.buffer0.inner_level",
-        **{f"token{n}": f"core.tokens.count{n}" for n in range(1, TOKEN_COUNTERS)},
+        "prefetch": "core.reader.buffer0.level",
+        **{f"token{n}": f"core.tokens.counts[{n}]" for n in range(1, TOKEN_COUNTERS)},
     }
 
 

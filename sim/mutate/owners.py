@@ -52,13 +52,14 @@ def _cores():
 
 # A helper that many components call is its first caller's: a mutant of it is drawn there alone.
 OWNERS = {
-    "accumulate": _owner("attention/accumulate"),
+    "accumulate": _owner("attention/accumulate attention/fold"),
     "activations": _owner("linear/activations"),
     "append": _owner("attention/append"),
     "arbiter": _owner("bus/arbiter bus/axi"),
     "attention": _owner(
         "attention/unit attention/blocks attention/intake attention/output attention/products "
-        "attention/queries attention/sequence attention/tag attention/window bus/delay"
+        "attention/queries attention/reorder attention/sequence attention/tag attention/window "
+        "bus/delay"
     ),
     "best": _owner("linear/best"),
     "cap": _owner("attention/cap"),
@@ -81,20 +82,20 @@ OWNERS = {
     "linear_front": _owner("linear/pipeline"),
     "linear_unit": _owner("linear/unit"),
     "link": _owner("link/link bus/wishbone"),
-    "link_bridge": _owner("link/bridge link/executor link/memory link/registers"),
+    "link_bridge": _owner("link/bridge link/executor link/memory link/registers memory/splitter"),
     "link_cobs": _owner("link/cobs"),
     "link_frame": _owner("link/frame"),
     "link_uart": _owner("link/uart"),
     "load": _owner("memory/load"),
     "lut": _owner("cores/lut cores/carried cores/tabled cores/tables", "tabled"),
-    "memory_reader": _owner("memory/reader memory/splitter"),
+    "memory_reader": _owner("memory/reader memory/bursts bus/fifo bus/ram"),
     "memory_writer": _owner("memory/writer"),
     "quantizer": _owner("vector/quantizer vector/quantizer_lane"),
-    "queue": _owner("control/queue control/tokens"),
+    "queue": _owner("control/queue control/store control/tokens"),
     "reduce": _owner("vector/reduce"),
     "row_scale": _owner("linear/row_scale"),
     "scores": _owner("attention/scores"),
-    "sequencer": _owner("control/sequencer"),
+    "sequencer": _owner("control/sequencer control/dispatcher"),
     "skid": _owner("bus/skid"),
     "slice": _owner("bus/slice bus/register"),
     "softmax": _owner("attention/softmax"),

@@ -83,6 +83,7 @@ PARTS = {
     "rtl/vector/datapath.py": "rtl/vector/unit.py",
     "rtl/vector/lane.py": "rtl/vector/unit.py",
     "rtl/vector/quantizer_lane.py": "rtl/vector/quantizer.py",
+    "rtl/attention/fold.py": "rtl/attention/accumulate.py",
     "rtl/attention/output.py": "rtl/attention/unit.py",
     "rtl/attention/products.py": "rtl/attention/unit.py",
 }
@@ -108,6 +109,7 @@ MOVES = {
     "rtl/attention/blocks.py": "addresses of blocks",
     "rtl/attention/intake.py": "names the beats of the cache",
     "rtl/attention/queries.py": "memory of queries",
+    "rtl/attention/reorder.py": "memory of beats",
     "rtl/attention/sequence.py": "order of the cache's blocks",
     "rtl/attention/window.py": "address of a window's first block",
     "rtl/attention/tag.py": "layout",

@@ -45,7 +45,8 @@ def seed(value, share, smallest, largest, x):
 
 
 def elementwise(func, a, b, c):
-    """`a * b + c`, `c - a * b`, `clamp(a, -|b|, |b|)`, `a * 2**n`, `1 / a`, `rsqrt(|a|)`
+    """`a * b + c`, `c - a * b`, `n - a * b`, `clamp(a, -|b|, |b|)`, `a * 2**n`, `1 + a * 2**-n`,
+    `1 / a`, `rsqrt(|a|)`
 
     2^-24 of the product and of the sum; none of CLAMP; 2^-24 of SCALE where it leaves the normal
     range; 5.1 % and 3.5 % of the first guesses RECIP and RSQRT, the most for any fraction, for a
@@ -62,6 +63,12 @@ def elementwise(func, a, b, c):
             return Within(value, torch.zeros_like(value))
         case Func.SCALE | Func.NSCALE:
             return near(a * torch.exp2(low_ten(pattern) * (1 if func == Func.SCALE else -1)), 1)
+        case Func.NSCALE1:
+            scaled = near(a * torch.exp2(-low_ten(pattern)), 1)
+            total = near(scaled.value + 1, 1)
+            return Within(total.value, total.bound + (1 + ROUNDING) * scaled.bound)
+        case Func.REST:
+            return multiply_add(-a, b, low_ten(pattern))
         case Func.RECIP:
             return seed(1 / a, 0.051, MIN_NORMAL, 2.0**125, a)
         case Func.RSQRT:

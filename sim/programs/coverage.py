@@ -223,7 +223,7 @@ class Coverage:
 
     def _limits(self, program, executed, peaks):
         full = {
-            f"queue of {unit.name}": (unit.name.lower(), depth - 1)
+            f"queue of {unit.name}": (unit.name.lower(), depth)
             for unit, depth in QUEUE_DEPTHS.items()
         }
         # Of the beats that there is room for, one has left the buffer for the register behind it.

@@ -44,6 +44,8 @@ FUNCTIONS = {
     Func.NSCALE: lambda a, b, c: torch_ops.scale(a, c, -1),
     Func.RECIP: lambda a, b, c: torch_ops.reciprocal_seed(a),
     Func.RSQRT: lambda a, b, c: torch_ops.rsqrt_seed(a),
+    Func.NSCALE1: lambda a, b, c: torch_ops.madd(torch_ops.scale(a, c, -1), 1.0, 1.0),
+    Func.REST: lambda a, b, c: torch_ops.nmadd(a, b, torch_ops.low_ten(c).float()),
 }
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "nmadd",
     "dot",
     "clamp",
+    "low_ten",
     "scale",
     "shift",
     "from_int",
@@ -127,9 +128,14 @@ def clamp(a, b):
     return single(a.clamp(-limit, limit).abs().copysign(a))
 
 
+def low_ten(t):
+    """The integer in the low ten bits of t's pattern."""
+    return t.view(int32) << 22 >> 22
+
+
 def scale(a, t, sign=1):
     """a * 2**(sign * n), n in the low ten bits of t's pattern."""
-    return shift(a, sign * (t.view(int32) << 22 >> 22))
+    return shift(a, sign * low_ten(t))
 
 
 def reciprocal_seed(d):

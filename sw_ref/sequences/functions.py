@@ -19,6 +19,8 @@ FUNCTIONS = {
     Func.NSCALE: lambda a, b, c: numerics.scale(a, c, -1),
     Func.RECIP: lambda a, b, c: numerics.recip_seed(a),
     Func.RSQRT: lambda a, b, c: numerics.rsqrt_seed(a),
+    Func.NSCALE1: lambda a, b, c: numerics.nscale1(a, c),
+    Func.REST: numerics.rest,
 }
 
 GATES = {}  # Functions of gates, of float32 arrays and without the machine's rounding, by name.

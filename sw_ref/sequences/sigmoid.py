@@ -1,8 +1,8 @@
 """The logistic function, 1 / (1 + exp(-x))."""
 
-from .exp2_negative import exp2_negative
+from .exp2_parts import exp2_parts
 from .reciprocal import reciprocal
-from .trace import clamp, sequence
+from .trace import clamp, one_and_scaled_down, sequence
 
 
 __all__ = ["LOG2E", "sigmoid"]
@@ -19,6 +19,6 @@ def sigmoid(w):
     lie in r.
     """
     w.r = clamp(w.x, 80.0)
-    w.add(exp2_negative(LOG2E))  # u = exp(-x)
-    w.t = w.u + 1.0
+    w.add(exp2_parts(LOG2E))
+    w.t = one_and_scaled_down(w.u, w.t)  # 1 + exp(-x)
     w.add(reciprocal(), d="t")

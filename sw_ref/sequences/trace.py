@@ -15,6 +15,8 @@ __all__ = [
     "inputs",
     "clamp",
     "scaled_down",
+    "one_and_scaled_down",
+    "integer",
     "recip_seed",
     "rsqrt_seed",
 ]
@@ -79,6 +81,26 @@ def name(operand):
     if isinstance(operand, (int, float)):
         return float(operand)
     raise TypeError(f"Operand must be a word or a number, not {operand!r}")
+
+
+@dataclass(frozen=True)
+class Integer:
+    """The integer n that a word - MAGIC stands for, which a * b is taken from."""
+
+    name: str
+
+    def __sub__(self, other) -> Any:
+        return Step(Func.REST, (other.a, other.b, self.name))
+
+
+def integer(exponent) -> Any:
+    """The integer n that `exponent` - MAGIC stands for."""
+    return Integer(exponent.name)
+
+
+def one_and_scaled_down(value, exponent) -> Any:
+    """1 + `value` * 2**-n, n the integer that `exponent` - MAGIC stands for."""
+    return Step(Func.NSCALE1, (value.name, None, name(exponent)))
 
 
 def clamp(value, limit) -> Any:

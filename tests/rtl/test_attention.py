@@ -36,7 +36,7 @@ def test_ports(name):
     assert len(KvAppend(config).line.payload.as_value()) == 33 + 512 + 64  # addresses do not wrap
 
 
-@pytest.mark.parametrize("beat_bits, latency", [(128, 4), (256, 5), (512, 5)])
+@pytest.mark.parametrize("beat_bits, latency", [(16, 3), (64, 4), (128, 4), (256, 5), (512, 5)])
 def test_sums(beat_bits, latency):
     config = Config(name="test", beat_bits=beat_bits, columns=1, lanes=4)
     assert sum_latency(config) == latency

@@ -71,7 +71,7 @@ def test_peaks(ran):
     peaks = sim.peaks()
     assert list(peaks) == list(counters(CONFIG))
     assert {name: most for name, most in peaks.items() if most} == {
-        "vector": 63,
+        "vector": 64,
         "load": peaks["load"],
         "token5": 2,
     } and peaks["load"] < 7

@@ -19,6 +19,7 @@ PARAMETERS = {
     "norm_scale": (576, 1e-5),
     "centred": (576,),
     "exp2_negative": (1.4426950408889634,),
+    "exp2_parts": (1.4426950408889634,),
     "magnitude": (7.5,),
 }
 TRACED = {name: its(*PARAMETERS.get(name, ())) for name, its in SEQUENCES.items()}

@@ -53,6 +53,8 @@ class Func(enum.Enum, shape=5):
     NSCALE = 5  # d = a * 2**-n
     RECIP = 6  # d = first guess at 1 / a
     RSQRT = 7  # d = first guess at 1 / sqrt(a)
+    NSCALE1 = 8  # d = 1 + a * 2**-n, rounded after each
+    REST = 9  # d = n - a * b, rounded after each
 
 
 class Dest(enum.Enum, shape=2):

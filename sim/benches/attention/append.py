@@ -14,6 +14,8 @@ from sim.harness.bench import Source, case, rng, start
 
 CASES = {
     "small": lambda: KvAppend(get("small")),
+    "eight": lambda: KvAppend(Config(name="eight", beat_bits=64, columns=1, lanes=8, head_dim=128)),
+    "two": lambda: KvAppend(Config(name="two", beat_bits=16, columns=1, lanes=2)),
     "large": lambda: KvAppend(
         Config(name="large", beat_bits=512, columns=1, lanes=16, head_dim=256)
     ),

@@ -46,8 +46,8 @@ class Ports(wiring.Component):
 
 CAPS = {"gemma": 50.0, "least": float(MIN_CAP)}
 CONFIGS = {
-    name: Config(name=name, beat_bits=128, columns=1, lanes=4, queries=2, score_cap=cap)
-    for name, cap in CAPS.items()
+    name: Config(name=name, beat_bits=bits, columns=1, lanes=4, queries=2, score_cap=cap)
+    for (name, cap), bits in zip(CAPS.items(), (16, 64))
 }
 CASES = {name: lambda config=config: Ports(config) for name, config in CONFIGS.items()}
 LIMIT = 1 << SCORE_BITS - 1

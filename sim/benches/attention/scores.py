@@ -56,6 +56,8 @@ class Ports(wiring.Component):
 CONFIGS = {
     "small": get("small"),  # four beats per key
     "wide": get("wide"),  # one
+    "eight": Config(name="eight", beat_bits=64, columns=1, lanes=4, queries=2, head_dim=128),
+    "two": Config(name="two", beat_bits=16, columns=1, lanes=2, queries=1),
     "long": Config(name="long", beat_bits=128, columns=1, lanes=4, queries=1, head_dim=256),
 }
 CASES = {name: lambda config=config: Ports(config) for name, config in CONFIGS.items()}

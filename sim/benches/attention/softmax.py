@@ -40,7 +40,9 @@ class Ports(wiring.Component):
 
 CONFIGS = {
     "small": get("small"),
-    "one": Config(name="one", beat_bits=128, columns=1, lanes=4, queries=1),
+    "one": Config(name="one", beat_bits=512, columns=1, lanes=4, queries=1),  # one chunk
+    "eight": Config(name="eight", beat_bits=64, columns=1, lanes=4, queries=1, head_dim=128),
+    "two": Config(name="two", beat_bits=16, columns=1, lanes=2, queries=2),
 }
 CASES = {name: lambda config=config: Ports(config) for name, config in CONFIGS.items()}
 LIMIT = 1 << SCORE_BITS - 1
@@ -101,8 +103,13 @@ def heads(blocks):
     return [blocks[at:end] for at, end in zip(first, [*first[1:], len(blocks)])]
 
 
-def expected(blocks):
-    """Per block: the payload of `rescale`, and those of `weights`."""
+def chunks(config):
+    """How often a block's weights come."""
+    return config.head_dim // config.beat_bytes
+
+
+def expected(blocks, times):
+    """Per block: the payload of `rescale`, and those of `weights`, so many times."""
     for own in heads(blocks):
         score = np.concatenate([block.score for block in own], 1)
         exponent = np.concatenate([block.exponent for block in own])
@@ -118,7 +125,8 @@ def expected(blocks):
                     "first": int(block.first),
                     "last": int(block.last),
                 },
-                [{"shares": shares[:, t].tolist(), "factors": factors[:, t].tolist()} for t in at],
+                [{"shares": shares[:, t].tolist(), "factors": factors[:, t].tolist()} for t in at]
+                * times,
             )
 
 
@@ -159,7 +167,7 @@ class Bench:
             await cycles(self.dut)
 
     async def check(self, blocks):
-        wanted = list(expected(blocks))
+        wanted = list(expected(blocks, chunks(self.config)))
         tasks = [cocotb.start_soon(self.watch()), cocotb.start_soon(self.send(blocks))]
 
         async def check_rescale():
@@ -199,12 +207,12 @@ async def latency(dut):
     valid = get_port(dut, "weights.valid")
     get_port(dut, "weights.ready").value = get_port(dut, "rescale.ready").value = 1
     await bench.send(blocks)
-    offers = []
-    for _ in range(BLOCK + 20):
+    offers, count = [], BLOCK * chunks(bench.config)
+    for _ in range(count + 20):
         await FallingEdge(dut.clk)
         offers.append(int(valid.value))
         await cycles(dut)
     before = offers.index(1)
-    assert offers[before : before + BLOCK + 1] == [1] * BLOCK + [0]
+    assert offers[before : before + count + 1] == [1] * count + [0]
     # The last score's own cycle is not among these.
     assert before + 1 == 6, f"latency must be 6, not {before + 1}"

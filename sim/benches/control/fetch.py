@@ -1,4 +1,4 @@
-"""Program fetcher and memory, with beats of half a word, a word, and two."""
+"""Program fetcher and memory, with beats of a sixteenth, half a word, a word, and two."""
 
 import cocotb
 from cocotb.triggers import FallingEdge
@@ -11,6 +11,7 @@ from sim.harness.bench import Sink, Source, case, cycles, get_port, rng, start
 
 
 CONFIGS = {
+    "narrow": Config(name="narrow", beat_bits=16, columns=1, lanes=4, program_words=16),
     "half": Config(name="half", beat_bits=128, columns=1, lanes=4, program_words=64),
     "same": Config(name="same", beat_bits=256, columns=1, lanes=4, program_words=16),
     "double": get("wide"),

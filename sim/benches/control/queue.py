@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from cocotb.triggers import FallingEdge
 
 from rtl.control.queue import UnitQueue
+from rtl.control.store import InstructionStore
 from rtl.control.tokens import TokenCounters
 from rtl.spec.isa import WORD_BITS, Load, Op, Sync
 from rtl.spec.limits import PC_BITS, TOKEN_COUNTERS, TOKENS_AHEAD
@@ -18,7 +19,9 @@ QUEUES = 4
 
 
 class Queues(wiring.Component):
-    """Several queues on one set of counters."""
+    """Several queues on one set of counters and one store, which is given one instruction at a
+    time.
+    """
 
     def __init__(self, depth):
         self.depth = depth
@@ -37,15 +40,24 @@ class Queues(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.tokens = tokens = TokenCounters(QUEUES)
+        m.submodules.store = store = InstructionStore([self.depth] * QUEUES)
+        given = Const(0)  # to a queue before this one
+        for ours, its in zip(self.i, store.i):
+            # Only what has room, so that a full queue keeps nothing from the others.
+            goes = ours.valid & its.ready & ~given
+            given = given | goes
+            m.d.comb += [its.valid.eq(goes), ours.ready.eq(goes)]
+            with m.If(goes):
+                m.d.comb += [each.payload.eq(ours.payload) for each in store.i]
         for n in range(QUEUES):
-            queue = m.submodules[f"queue{n}"] = UnitQueue(self.depth)
-            wiring.connect(m, wiring.flipped(self.i[n]), queue.i)
+            queue = m.submodules[f"queue{n}"] = UnitQueue()
+            wiring.connect(m, store.o[n], queue.i)
             wiring.connect(m, queue.o, wiring.flipped(self.o[n]))
             wiring.connect(m, queue.tokens, tokens.queues[n])
             m.d.comb += [
                 queue.busy.eq(self.busy[n]),
                 queue.stop.eq(self.stop),
-                self.empty[n].eq(queue.empty),
+                self.empty[n].eq(queue.empty & store.empty[n]),
                 self.passed[n].eq(queue.passed),
                 self.pc[n].eq(queue.pc),
             ]

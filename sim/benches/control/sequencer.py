@@ -286,13 +286,16 @@ async def halt_waits_until_idle(dut):
 
 
 @cocotb.test()
-async def one_dispatch_every_four_cycles(dut):
-    memories = await begin(dut, [Loop(length=1, count=100), Vector(a_reg=1), Quant(), Halt()])
+@cocotb.parametrize(added=[0, 1, 4])
+async def one_dispatch_every_four_cycles(dut, added):
+    """And a cycle more for each register that is added."""
+    numbers = {f"{operand}_reg": n + 1 for n, operand in enumerate("abcd"[:added])}
+    memories = await begin(dut, [Loop(length=1, count=100), Vector(**numbers), Quant(), Halt()])
     sink = Sink(dut, f"queues.{list(Unit).index(Unit.VECTOR)}", Dispatched, stall=0)
     await sink.receive()
     began = cocotb.utils.get_sim_time("step")
     await sink.receive_all(99)
-    assert cocotb.utils.get_sim_time("step") - began == 1000 * 99 * 4 * 10
+    assert cocotb.utils.get_sim_time("step") - began == 1000 * 99 * (4 + added) * 10
     memories.cancel()
 
 

@@ -22,6 +22,7 @@ from ..linear._matrix import generator, tables
 __all__ = ["Steps", "kinds", "tests"]
 
 
+PLANES = "U1", "U2", "U3", "TERNARY"  # formats whose codes are planes, to a core that takes them
 ADVERSITY = [((0, 0), 0), ((0.5, 0), 0), ((0, 0.5), 0.3), ((0.3, 0.3), 0.6)]  # gaps, and stalls
 
 
@@ -99,6 +100,35 @@ def sparse(its, mode, lanes, gen, edge):
     )
 
 
+def pieces(value, bits, parts):
+    """Parts of `value`, of `bits` bits: each has some of the lower half, and as many of the
+    upper."""
+    split = np.array([value >> n & 1 for n in range(bits)], np.uint8)
+    return split.reshape(2, parts, -1).swapaxes(0, 1).reshape(parts, -1)
+
+
+def as_integers(parts):
+    """Integers of bits (part, bit), low ones first."""
+    return [
+        word(
+            np.packbits(np.append(part, [0] * (-len(part) % 8)).astype(np.uint8), bitorder="little")
+        )
+        for part in parts
+    ]
+
+
+def parts_of(its, native, config, codes, high):
+    """Codes, and bits beyond them, of each part of a step; of planes, those of each plane."""
+    parts, bits = config.parts, config.beat_bits
+    if parts > 1 and native and its.name in PLANES:
+        planes = [pieces(codes >> n & (1 << GROUP) - 1, GROUP, parts) for n in range(0, 128, GROUP)]
+        codes = as_integers(np.concatenate(planes, 1))
+    else:
+        codes = [codes >> bits * n & (1 << bits) - 1 for n in range(parts)]
+    highs = as_integers(pieces(high, 2 * GROUP, parts)) if parts > 1 else [high]
+    return list(zip(codes, highs))
+
+
 @dataclass
 class Steps:
     """A core on the bench.
@@ -114,28 +144,42 @@ class Steps:
     core: object
 
     def step(self, gen, fmt, mode, edge=0.3):
-        """Operands, and the sums (column, row) of each payload, of the rows that it has."""
+        """Operands of each part, and the sums (column, row) of each payload, of the rows that it
+        has."""
         core, its = self.core, FORMATS[fmt]
         acts = draw(gen, -128, 127, (core.config.columns, GROUP), edge)
         if its.sparse:
             codes, index, integers = sparse(its, mode, core.config.rows, gen, edge)
-            high = 0
+            high, bits = 0, its.lane_slots * INDEX_BITS[mode] // core.config.parts
         else:
             codes, high, integers = dense(its, fmt in core.native, core.config.rows, gen, edge)
-            index = int(gen.integers(1 << 62))
+            index, bits = int(gen.integers(1 << 62)), 8
         depth = integers.shape[1]
         sums = PRODUCTS.expect(integers, acts[:, :depth])
         if its.group < GROUP:  # those of the upper halves, too
             upper = PRODUCTS.expect(integers[:, its.group :], acts[:, its.group :])
             sums = np.concatenate([sums, upper], 1)
         payloads = np.split(sums, range(core.lanes, sums.shape[1], core.lanes), 1)
-        more = {"index": index, "mode": mode.value, "high": high}
-        weights = {"codes": codes, "format": fmt.value} | {
-            name: more[name] for name in core.weights.p.shape().members if name in more
-        }
-        if core.inputs > 1:  # whoever builds the tables gives those of half a group twice
-            acts = tables(acts if depth == GROUP else np.tile(acts[:, :depth], 2), core.inputs)
-        return weights, acts.tolist(), [part.tolist() for part in payloads]
+        cut = parts_of(its, fmt in core.native, core.config, codes, high)
+        weights = []
+        for part, (codes, high) in enumerate(cut):
+            more = {"index": index, "mode": mode.value, "high": high, "part": part}
+            if core.config.parts > 1:  # those of the part's slots
+                more["index"] = index >> bits * part & (1 << bits) - 1
+            weights.append(
+                {"codes": codes, "format": fmt.value}
+                | {name: more[name] for name in core.weights.p.shape().members if name in more}
+            )
+        if core.inputs > 1 and depth < GROUP:
+            acts = np.tile(acts[:, :depth], 2)  # whoever builds the tables gives them twice
+        if core.act_elements == GROUP:
+            acts = [acts] * len(cut)
+        else:
+            acts = acts.reshape(len(acts), 2, len(cut), -1).transpose(2, 0, 1, 3)
+            acts = [part.reshape(core.config.columns, -1) for part in acts]
+        if core.inputs > 1:
+            acts = [tables(part, core.inputs) for part in acts]
+        return weights, [part.tolist() for part in acts], [part.tolist() for part in payloads]
 
     def ends(self, stall=0.0, gaps=(0.0, 0.0)):
         """Sources and sink of the core."""
@@ -152,7 +196,7 @@ class Steps:
     def send(self, steps, ends):
         """Offer the operands of steps."""
         for n, source in enumerate(ends[:2]):
-            cocotb.start_soon(source.send_all([step[n] for step in steps]))
+            cocotb.start_soon(source.send_all([part for step in steps for part in step[n]]))
 
     async def receive(self, kinds, steps, sink):
         """Take the sums of steps, and compare the rows that they have."""
@@ -188,8 +232,8 @@ class Steps:
         await self.check(order, [self.step(gen, *kind, edge=1) for kind in order])
 
     async def latency_and_throughput(self):
-        """Sums come `latency` cycles after their operands; a step takes as many cycles as it has
-        passes.
+        """Sums come `latency` cycles after the operands of the last part; a step takes as many
+        cycles as it has passes.
         """
         core, gen, count = self.core, generator(rng()), 10
         await start(self.dut)
@@ -222,7 +266,8 @@ class Steps:
             for _ in range(3 * core.capacity * core.passes(*kind)):
                 await RisingEdge(self.dut.clk)
             # The last payloads of a step may have no room: then it is not taken yet.
-            assert ends[0].count == core.capacity // core.outputs(*kind), kind
+            taken = core.capacity // core.outputs(*kind)
+            assert ends[0].count == taken * core.config.parts, kind
             await self.receive([kind] * count, steps, ends[2])
             await ends[2].expect_none()
 

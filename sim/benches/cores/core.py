@@ -16,6 +16,9 @@ SIZES = {
     "odd": {"beat_bits": 256, "columns": 3},
     "plain": {"beat_bits": 256, "columns": 2, "formats": ("U4", "S8")},
     "files": {"columns": 2, "formats": ("U4", "S8", "U5", "S6", *BOOKS)},
+    "half": {"beat_bits": 64, "columns": 2},
+    "quarter": {"beat_bits": 32, "columns": 3, "formats": ("U4", "S8", "U5", "S6", *BOOKS)},
+    "eighth": {"beat_bits": 16},
     "books": {"beat_bits": 256, "formats": ("S8", *BOOKS)},
 }
 CONFIGS = {

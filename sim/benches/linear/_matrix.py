@@ -128,7 +128,7 @@ class Matrix:
             self.scale,
             self.centre,
             self.row_scale,
-            self.config.beat_bytes,
+            self.config.word_bytes,
             self.config.patterns,
         )
         return self.as_beats(packed)

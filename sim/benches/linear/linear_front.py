@@ -32,6 +32,9 @@ def config(name, beat_bits, columns, core, **changes):
 
 
 S8 = WeightFormat.S8
+PLAIN = "U4", "S8", "TERNARY"
+SKIPPED = "TERNARY", "SPARSE4", "SPARSE8"
+PLANES = "U1", "U2", "U3", "TERNARY"
 FILES = "U4", "S8", "U5", "S6", "FP4", "FP4_16", "IQ4"
 
 CONFIGS = {
@@ -47,6 +50,15 @@ CONFIGS = {
     "files-lut": config("files-lut", 128, 1, "lut", formats=(*FILES, "U1", "TERNARY")),
     "files-dspchain": config("files-dspchain", 256, 2, "dspchain", formats=(*FILES, "SPARSE4")),
     "books": config("books", 512, 1, "dspchain", formats=("S8", "FP4", "FP4_16", "IQ4")),
+    "half": config("half", 64, 2, "systolic", formats=(*FILES, "TERNARY", "SPARSE4", "SPARSE8")),
+    "half-lut": config("half-lut", 64, 1, "lut", formats=(*FILES, *PLANES, "SPARSE4")),
+    "half-dspchain": config("half-dspchain", 64, 2, "dspchain", formats=(*FILES, *SKIPPED)),
+    "quarter-dspchain": config("quarter-dspchain", 32, 1, "dspchain", formats=(*PLAIN, "SPARSE4")),
+    "eighth-dspchain": config("eighth-dspchain", 16, 1, "dspchain"),
+    "quarter": config("quarter", 32, 3, "systolic", formats=(*PLAIN, "S6")),
+    "quarter-lut": config("quarter-lut", 32, 1, "lut", formats=(*PLAIN, "U3")),
+    "eighth": config("eighth", 16, 1, "systolic", formats=PLAIN),
+    "eighth-lut": config("eighth-lut", 16, 2, "lut", formats=(*PLAIN, "U1", "U2")),
     "patterns": config(
         "patterns", 128, 2, "dspchain", formats=("S8", "SPARSE4"), patterns=("4:16", "2:4")
     ),
@@ -73,7 +85,7 @@ def sources(dut, config, gap):
 
 def sinks(dut, config, stall):
     return [
-        Sink(dut, name, layouts(config)[name], stall=stall)
+        Sink(dut, name, layouts(config)[name], stall=stall, limit=10000 * config.parts)
         for name in ("accs", "row_scales", "embed")
     ]
 
@@ -181,7 +193,7 @@ async def one_beat_per_cycle(dut):
         matrix = Matrix.random(config, gen, fmt, 3 * config.block_rows, groups)
         sending = cocotb.start_soon(commands.send(command(matrix)))
         await cycles(dut)  # it waits for its descriptor
-        ends, seen, slices = [], [], its.step_rows
+        ends, seen, slices, parts = [], [], its.step_rows, config.parts
         for n, beat in enumerate(matrix.beats + [None] * (latency + slices)):
             get_port(dut, "beats.valid").value = beat is not None
             get_port(dut, "beats.payload").value = beat or 0
@@ -190,15 +202,16 @@ async def one_beat_per_cycle(dut):
             if get_port(dut, "accs.valid").value:
                 seen.append(n)
             await cycles(dut)
-        # Where the tiles end: (step of the block) to (beat of the block).
+        # Where the tiles end: (step of the block) to (word of the block), and to its last beat.
         steps = groups * its.steps_per_group
-        block = its.block_beats(groups, config.beat_bytes)
+        block = its.block_beats(groups, config.word_bytes)
         for b in range(3):
             for t in range(its.tiles):
                 n = (t + 1) * steps - 1
                 high = 1 + n // its.high_run if its.high_run else 0
                 scales = 1 + n // its.scale_run
-                ends.append(config.unit_beats + b * block + 1 + n + scales + high)
+                word = config.unit_words + b * block + 1 + n + scales + high
+                ends.append((word + 1) * parts - 1)
         await sending
         assert seen == [n + latency + k for n in ends for k in range(slices)]
 
@@ -206,15 +219,18 @@ async def one_beat_per_cycle(dut):
 def core_cycles(core, matrix):
     """Cycles that the core needs for the steps of a matrix."""
     fmt, its, whole = matrix.fmt, FORMATS[matrix.fmt], matrix.fmt in core.native
+    count, config = 0, matrix.config
     if not its.sparse:
         tiles = len(matrix.tiles(matrix.codes)) // its.step_rows
         steps = GROUP // FORMATS[its.step_format].elements  # of a group
-        return tiles * matrix.groups * steps * (1 if whole else its.step_rows)
-    count, size = 0, matrix.config.beat_bytes
-    packed = b"".join(beat.to_bytes(size, "little") for beat in matrix.body)
+        return tiles * matrix.groups * steps * config.parts * (1 if whole else its.step_rows)
+    size = config.word_bytes
+    packed = b"".join(beat.to_bytes(config.beat_bytes, "little") for beat in matrix.body)
     for _, _, mode, _ in its.walk(packed, matrix.rows, matrix.groups, size):
         if mode is not None:
-            count += its.code_beats(mode) * core.passes(fmt, mode) if whole else BLOCK
+            count += (
+                its.code_beats(mode) * core.passes(fmt, mode) if whole else BLOCK * config.parts
+            )
     return count
 
 

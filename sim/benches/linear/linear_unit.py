@@ -23,7 +23,11 @@ from ._matrix import Matrix
 
 
 def small(core, **changes):
-    return Config(name=core, beat_bits=128, columns=2, lanes=4, core=core, **changes)
+    usual = {"beat_bits": 128, "columns": 2, "lanes": 4}
+    return Config(name=core, core=core, **usual | changes)
+
+
+FILES = "U4", "S8", "U5", "S6", "FP4", "FP4_16", "IQ4"
 
 
 CASES = {
@@ -36,6 +40,8 @@ CASES = {
     "plain": lambda: LinearUnit(small("systolic", formats=("U4", "S8"))),
     "lut": lambda: LinearUnit(small("lut")),
     "dspchain": lambda: LinearUnit(small("dspchain")),
+    "half": lambda: LinearUnit(small("lut", beat_bits=64, lanes=8, formats=(*FILES, "TERNARY"))),
+    "eighth": lambda: LinearUnit(small("systolic", beat_bits=16, lanes=2)),
 }
 
 f32 = np.float32
@@ -318,7 +324,9 @@ async def descriptor_that_contradicts(dut, what):
     assert int(dut.fault.value) == bool(found)
     if found:
         assert int(dut.fault_info.value) == fault_info(raw, found)
-        assert unit.beats.count == len(whole.beats) + config.unit_beats
+        # Of the word behind the descriptor all beats but the last are taken.
+        taken = len(whole.beats) + config.unit_beats + config.parts - 1
+        assert unit.beats.count == taken
         assert (unit.memory[64:] == 0xDEADBEEF).all()
         feeding.cancel()
     elif what == "none":

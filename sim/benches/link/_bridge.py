@@ -5,7 +5,7 @@ import zlib
 import cocotb
 
 from rtl.link.cobs import DECODED, PACKET
-from rtl.spec.config import get
+from rtl.spec.config import Config, get
 from rtl.spec.csr import REGISTERS
 from rtl.spec.protocol import MESSAGES, Op, Status, pack, unpack
 from sim.harness.bench import Sink, Source, case, rng, start
@@ -13,7 +13,11 @@ from sim.harness.bench import Sink, Source, case, rng, start
 from ._link import connect
 
 
-CONFIGS = {"small": get("small"), "wide": get("wide")}
+CONFIGS = {
+    "narrow": Config(name="narrow", beat_bits=16, columns=1, lanes=4),
+    "small": get("small"),
+    "wide": get("wide"),
+}
 UNITS = 200  # memory that crosses 4 KB, and does not end at one
 BOARD = 0xC0FFEE42
 PATIENCE = 110  # fewer than the bytes of a beat take on `wide`

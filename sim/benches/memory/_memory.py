@@ -12,10 +12,11 @@ def pattern(address, beat_bytes):
     """Contents of DRAM: the beat at a byte address. Words of 32 bits differ, up to 16 GiB all of
     them.
     """
-    words = range(address // 4, address // 4 + beat_bytes // 4)
-    return sum(
+    words = range(address // 4, (address + beat_bytes + 3) // 4)
+    text = sum(
         (0x9E37_79B1 * (word ^ word >> 17) & 0xFFFF_FFFF) << 32 * n for n, word in enumerate(words)
     )
+    return text >> 8 * (address % 4) & (1 << 8 * beat_bytes) - 1
 
 
 class ReadMemory:

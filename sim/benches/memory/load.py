@@ -15,6 +15,8 @@ from sim.oracles.fp import LOAD
 CONFIGS = {
     "equal": get("small"),  # a beat is a line
     "cut": Config(name="cut", beat_bits=512, columns=1, lanes=2),  # a beat is eight lines
+    # a line is eight beats, and a word two
+    "narrow": Config(name="narrow", beat_bits=16, columns=1, lanes=4),
     "gather": Config(name="gather", beat_bits=128, columns=1, lanes=16),  # a line is four beats
 }
 CASES = {name: lambda config=config: LoadUnit(config) for name, config in CONFIGS.items()}
@@ -44,13 +46,14 @@ async def copies(dut, gap, stall):
         Sink(dut, "req", ReadRequest, stall=stall),
         Sink(dut, "write", vector_write(config), stall=stall),
     )
-    per_beat, lanes = config.beat_bits // 32, config.lanes
+    lanes, beat_mask = config.lanes, (1 << config.beat_bits) - 1
     # What comes next is on offer already: it must not be taken early.
     sending = cocotb.start_soon(
         beats.send_all(
-            sum(word << 32 * n for n, word in enumerate(values[at : at + per_beat]))
+            text >> at & beat_mask
             for values in words
-            for at in range(0, len(values), per_beat)
+            for text in [sum(word << 32 * n for n, word in enumerate(values))]
+            for at in range(0, 32 * len(values), config.beat_bits)
         )
     )
     for load, values in zip(insns, words):

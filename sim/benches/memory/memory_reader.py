@@ -7,7 +7,7 @@ from cocotb.triggers import FallingEdge
 from cocotbext.axi import AxiRamRead, AxiReadBus
 
 from rtl.memory.reader import MemoryReader
-from rtl.spec.config import get
+from rtl.spec.config import Config, get
 from rtl.spec.csr import FaultCode
 from rtl.spec.limits import STREAM, UNITS
 from rtl.spec.payloads import ReadRequest
@@ -17,7 +17,11 @@ from ._memory import ReadMemory, pattern
 
 
 DEPTHS = (512, 256, 64, 64)
-CONFIGS = {"small": get("small"), "wide": get("wide")}
+CONFIGS = {
+    "narrow": Config(name="narrow", beat_bits=16, columns=1, lanes=4),
+    "small": get("small"),
+    "wide": get("wide"),
+}
 CASES = {
     name: lambda config=config: MemoryReader(config, DEPTHS) for name, config in CONFIGS.items()
 }
@@ -109,8 +113,8 @@ async def a_waiting_client_blocks_no_other(dut):
 
 @cocotb.test()
 async def many_bursts(dut):
-    """Of a unit each: as many are on their way as there is room for their beats."""
-    config, memory, task = await begin(dut, latency=5 * sum(DEPTHS))
+    """Of a unit each: as many are on their way as leave room for a longest burst."""
+    config, memory, task = await begin(dut, latency=9 * sum(DEPTHS))
     requests = [
         [{"addr": 1000 * n + k, "size": 1} for k in range(depth // config.unit_beats + 5)]
         for n, depth in enumerate(DEPTHS)
@@ -118,8 +122,12 @@ async def many_bursts(dut):
     for n, wanted in enumerate(requests):
         source = Source(dut, f"req.{n}", ReadRequest, gap=0, limit=1 << 20)
         cocotb.start_soon(source.send_all(wanted))
-    await cycles(dut, 4 * sum(DEPTHS))
-    assert len(memory.bursts) == sum(DEPTHS) // config.unit_beats and not memory.beats
+    await cycles(dut, 8 * sum(DEPTHS))
+    longest = [units * config.unit_beats for units in MemoryReader(config, DEPTHS).burst_units]
+    assert not memory.beats
+    assert len(memory.bursts) == sum(
+        (depth - most) // config.unit_beats + 1 for depth, most in zip(DEPTHS, longest)
+    )
     assert not int(dut.idle.value)
     for n, wanted in enumerate(requests):
         await Sink(dut, f"data.{n}", config.beat_bits, stall=0, limit=10 * sum(DEPTHS)).expect_all(
@@ -181,6 +189,7 @@ async def longest_request(dut, high):
     await Sink(dut, "data.0", config.beat_bits, stall=0).expect_all(want)
     assert not int(dut.fault.value)
     # One unit further it is refused, while the first is on its way.
+    source = Source(dut, "req.1", ReadRequest, gap=0)
     cocotb.start_soon(source.send({"addr": UNITS - STREAM + 1, "size": STREAM}))
     await cycles(dut, 50)
     assert int(dut.fault.value) and int(dut.fault_info.value) == UNITS - STREAM + 1

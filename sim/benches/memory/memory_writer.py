@@ -7,14 +7,18 @@ from cocotb.triggers import FallingEdge
 from cocotbext.axi import AxiRamWrite, AxiWriteBus
 
 from rtl.memory.writer import MemoryWriter
-from rtl.spec.config import get
+from rtl.spec.config import Config, get
 from rtl.spec.csr import FaultCode
 from rtl.spec.limits import MAX_OUTSTANDING, UNITS
 from rtl.spec.payloads import WriteLine
 from sim.harness.bench import Source, cycles, rng, start
 
 
-CONFIGS = {"small": get("small"), "wide": get("wide")}
+CONFIGS = {
+    "narrow": Config(name="narrow", beat_bits=16, columns=1, lanes=4),
+    "small": get("small"),
+    "wide": get("wide"),
+}
 CASES = {name: lambda config=config: MemoryWriter(config) for name, config in CONFIGS.items()}
 FIRST, END, LIMIT = 8, 56, 64  # what may be written, and all that there is
 
@@ -162,7 +166,7 @@ async def bus_fault(dut, response):
     dut.first.value, dut.end.value, dut.limit.value = FIRST, END, LIMIT
     dut.axi__awready.value = dut.axi__wready.value = 1
     await Source(dut, "line", WriteLine, gap=0).send(random_line(rng()))
-    await cycles(dut, 20)
+    await cycles(dut, 50)
     assert not int(dut.fault.value) and not int(dut.written.value)
     dut.axi__bresp.value = response
     dut.axi__bvalid.value = 1

@@ -14,6 +14,7 @@ from rtl.spec.isa import Dest, Func, Vector
 from rtl.spec.limits import REPETITIONS
 from rtl.spec.payloads import ActivationWrite, Dispatched, Quantized, vector_write
 from rtl.vector.memory import VectorMemory, VectorRead
+from rtl.vector.reduce import PARTIAL_SUMS, Reduce
 from rtl.vector.unit import VectorUnit
 from sim.harness.bench import Sink, Source, case, get_port, rng, start
 from sim.harness.patterns import EDGES, pattern
@@ -50,6 +51,7 @@ class VectorSystem(wiring.Component):
             connect(m, getattr(unit, name), getattr(memory, name))
         m.d.comb += [
             self.busy.eq(unit.busy),
+            unit.waiting.eq(memory.waiting),
             unit.a.data.eq(memory.a.data),
             self.peek.data.eq(memory.a.data),
             memory.a.line.eq(Mux(unit.busy, unit.a.line, self.peek.line)),
@@ -72,8 +74,6 @@ CONFIGS = {
     ),
 }
 CASES = {name: lambda config=config: VectorSystem(config) for name, config in CONFIGS.items()}
-
-TERNARY = (Func.MADD, Func.NMADD)
 
 
 async def fill(source, model, first, patterns):
@@ -213,7 +213,7 @@ async def around_the_limits(dut):
     size = config.vector_words // 8 if config.vector_words < 1024 else 256
     await start(dut)
     filler, insn = Source(dut, "fill", vector_write(config)), Source(dut, "insn", Dispatched)
-    for func in (Func.SCALE, Func.NSCALE, Func.CLAMP):
+    for func in (Func.SCALE, Func.NSCALE, Func.NSCALE1, Func.CLAMP):
         a = [pattern(random) for _ in range(size)]
         if func == Func.CLAMP:
             other = [max((x & 0x7FFFFFFF) + random.choice([-1, 0, 1]), 0) & 0x7FFFFFFF for x in a]
@@ -254,25 +254,61 @@ async def takes_as_long_as_promised(dut):
     lanes = config.lanes
     await start(dut)
     source = Source(dut, "insn", Dispatched, gap=0)
-    steps = 64 // lanes
-    reduce = 7 * 4 + steps - 1 + lanes.bit_length() - 1
-    shapes = (1, 1), (2, 3), (0, 3), (3, 0)
+    slots, folding = PARTIAL_SUMS // lanes, Reduce(lanes).latency
+    shapes = (1, 1), (2, 3), (0, 3), (3, 0), (1, 40)
     for func, (outer, lines) in [*product(Func, shapes), (Func.MADD, (REPETITIONS, 1))]:
-        insn = Vector(func=func, outer=outer, inner=lines * lanes)
-        count = outer * lines
-        if not count:
-            promised = 2
-        elif func == Func.DOT:
-            promised = count + 1 + outer * (6 + reduce)
-        else:
-            promised = count + (11 if func in TERNARY else 5)
-        await source.send(dispatched(insn))  # Accepted at the edge that this returns at.
-        for cycle in range(promised):
-            await FallingEdge(dut.clk)
-            ready = int(get_port(dut, "insn.ready").value)
-            assert int(dut.busy.value) == 1 - ready
-            assert ready == (cycle == promised - 1), f"{insn}: {cycle + 1} cycles"
-        await RisingEdge(dut.clk)
+        for stride in (0, lines * lanes):
+            insn = Vector(func=func, outer=outer, inner=lines * lanes, d_stride=stride)
+            count = outer * lines
+            if not count:
+                promised = busy = 2
+            elif func == Func.DOT:
+                promised = busy = count + 1 + outer * (5 + folding + max(slots - lines, 0))
+            else:
+                busy = count + 11
+                promised = max(count + 1, 12) if stride or outer == 1 else busy
+            await source.send(dispatched(insn))  # Accepted at the edge that this returns at.
+            for cycle in range(1, busy + 1):
+                await FallingEdge(dut.clk)
+                assert int(dut.busy.value) == (cycle < busy), f"{insn}: {cycle} cycles"
+                ready = int(get_port(dut, "insn.ready").value)
+                assert ready == (cycle >= promised), f"{insn}: {cycle} cycles"
+            await RisingEdge(dut.clk)
+
+
+@cocotb.test()
+async def waits_for_what_it_reads(dut):
+    """Chains of instructions that read what the one before writes, at every distance."""
+    config, random = CONFIGS[case()], rng("chains")
+    model, lanes = Model(config), config.lanes
+    await start(dut)
+    filler = Source(dut, "fill", vector_write(config), gap=0)
+    insn = Source(dut, "insn", Dispatched, gap=0, limit=30000)
+    room = config.vector_words // 2
+    for outer, lines in [(1, 1), (1, 12), (1, 16), (3, 4), (2, 6), (5, 1)]:
+        await fill(filler, model, 0, numbers(random, config.vector_words, near_only=True))
+        insns = []
+        for distance in range(-4, 13):
+            func = random.choice([func for func in Func if func != Func.DOT])
+            stride = (lines + random.randrange(3) * (outer > 1)) * lanes
+            for source, target in ((0, room), (room, 0)):
+                each = Vector(
+                    func=func,
+                    outer=outer,
+                    inner=lines * lanes,
+                    d=target + 4 * lanes,
+                    d_stride=stride,
+                    a=source + (4 + distance) * lanes,
+                    a_stride=stride,
+                    b=source + 4 * lanes,
+                    b_fill=random.getrandbits(1),
+                    c_const=1,
+                )
+                model.vector(each)
+                insns.append(dispatched(each))
+        await insn.send_all(insns)
+        await idle(dut)
+        await compare(dut, model)
 
 
 @cocotb.test()

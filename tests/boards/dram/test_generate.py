@@ -82,6 +82,19 @@ def test_ports(dram):
     assert {"user_clk", "user_rst"} <= connected or dram.kind == "sdr"
 
 
+@pytest.mark.seconds(2)
+@pytest.mark.parametrize("data_bits", [16, 32, 64, 128])
+@BOTH
+def test_widths(dram, data_bits):
+    """Ports as wide as what the memory brings in a cycle, or wider, or narrower."""
+    text = generate(dram, data_bits=data_bits, id_width=4)
+    ports = dict(
+        (name, int(bits) + 1)
+        for bits, name in re.findall(r"\[ *(\d+):0\] user_port_axi_(rdata|wdata|wstrb)\b", text)
+    )
+    assert ports == {"rdata": data_bits, "wdata": data_bits, "wstrb": data_bits // 8}
+
+
 @pytest.mark.seconds(1)
 @BOTH
 def test_always_the_same(dram, fresh, monkeypatch):

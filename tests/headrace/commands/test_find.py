@@ -11,8 +11,8 @@ from ..command import call
 
 
 ORDER = (
-    "run chat compile verify prune quantize eval compare compare-cores area verilog config "
-    "bitstream export random mutate doctor"
+    "run chat compile verify profile prune quantize eval compare compare-cores area verilog config "
+    "bitstream load export random mutate doctor"
 )
 HELLO = '''
 def register(parsers):

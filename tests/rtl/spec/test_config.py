@@ -105,6 +105,15 @@ def test_formats_wrong(core, formats, text):
     assert str(error.value) == f"Configuration 'small': {text}"
 
 
+def test_narrow_beats_need_longer_buffers():
+    """Two units, whatever their beats."""
+    for beat_bits, least in ((64, 16), (32, 32), (16, 64)):
+        narrow = replace(SMALL, beat_bits=beat_bits, prefetch_beats=least)
+        assert narrow.least_beats == least == max(16, 2 * narrow.unit_beats)
+        with pytest.raises(ValueError, match=f"a power of two from {least} to 4096, not"):
+            replace(narrow, prefetch_beats=least // 2)
+
+
 def test_patterns_wrong():
     for pattern in ("1:16", "16:16", "2:8", None):
         with pytest.raises(ValueError) as error:
@@ -190,7 +199,7 @@ def test_nobody_pays_for_formats_of_files_that_are_not_used(
 @pytest.mark.parametrize(
     "field, low, high",
     [
-        ("beat_bits", 128, 512),
+        ("beat_bits", 16, 512),
         ("columns", 1, 16),
         ("lanes", 2, 16),
         ("queries", 1, 16),

@@ -100,4 +100,6 @@ def test_run():
 
 def test_files():
     """Each file is one bench's: those that a bench answers for."""
-    assert measure.files("queue") == {"rtl/control/queue.py", "rtl/control/tokens.py"}
+    assert measure.files("queue") == {
+        f"rtl/control/{name}.py" for name in ("queue", "store", "tokens")
+    }

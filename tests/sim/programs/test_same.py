@@ -1,5 +1,6 @@
 """Random legal programs give the same on the accelerator and on the functional machine."""
 
+from dataclasses import replace
 from random import Random
 from types import SimpleNamespace
 
@@ -18,13 +19,15 @@ from sim.programs.world import World
 from sw_ref.machine import Machine
 
 
-COUNTS = {"small": 60, "wide": 40}
+COUNTS = {"small": 60, "wide": 40, "narrow": 30}
+# The machine of a narrow memory: as in tests/test_narrow_beats.py, so that it is built once.
+NARROW = replace(get("small"), beat_bits=64)
 
 
 @pytest.mark.seconds(40)
 @pytest.mark.parametrize("name", COUNTS)
 def test_same(name):
-    config = get(name)
+    config = NARROW if name == "narrow" else get(name)
     coverage = Coverage(config)
     with Pair(config, coverage) as pair:
         for n, world, program in programs(config, 1, COUNTS[name]):

@@ -1,0 +1,108 @@
+"""Estimate of a step: cycles, what each unit and node takes of them, and bytes."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from host.image.image import Image
+from rtl.spec.config import Config
+from rtl.spec.isa import Unit
+
+from .hardware import hardware as of_components
+from .program import dispatched
+from .step import Step
+
+
+__all__ = ["Estimate", "NodeCycles", "estimate"]
+
+
+# Of every 16 rows of an embedding, of which one is picked, the one in the middle.
+TOKEN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCycles:
+    """Cycles that a unit is at a node of the model's graph, waiting for data included."""
+
+    node: str
+    unit: str
+    cycles: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a step is expected to take.
+
+    Attributes
+    ----------
+    cycles : :class:`int`
+        From the start to the end, as the register CYCLES counts them.
+    nodes : tuple of :class:`NodeCycles`
+        In the order of the program. Units run side by side: they add up to more.
+    busy : dict of :class:`str`
+        Cycles in which each unit executes something.
+    bytes_weights, bytes_kv : :class:`int`
+        Bytes that are read.
+    """
+
+    cycles: int
+    nodes: tuple[NodeCycles, ...]
+    busy: dict[str, int]
+    bytes_weights: int
+    bytes_kv: int
+
+
+def estimate(
+    image: Image,
+    config: Config,
+    *,
+    position: int = 0,
+    columns: int = 1,
+    head: bool = True,
+    hardware: Any = None,
+) -> Estimate:
+    """Estimate a step of an image without running it.
+
+    Parameters
+    ----------
+    image : :class:`~host.image.image.Image`
+        Of its weights, formats and which blocks of sparse matrices are stored matter.
+    config : :class:`~rtl.spec.config.Config`
+        Accelerator, with its DRAM.
+    position : :class:`int`
+        Of the first column: positions in the KV cache.
+    columns : :class:`int`
+        Tokens of the step.
+    head : :class:`bool`
+        Whether logits are wanted.
+    hardware
+        Latencies, of :func:`.hardware.hardware`. None: the configuration's.
+
+    Raises :exc:`~sw_ref.legal.IllegalProgram`.
+    """
+    hardware = of_components(config) if hardware is None else hardware
+    program = dispatched(image, config, hardware, [TOKEN] * columns, position, head)
+    step = Step(image, config, hardware, {})
+    step.run(program)
+    nodes: dict[tuple[str, int], float] = {}
+    busy: dict[int, float] = defaultdict(float)
+    for unit in Unit:
+        spans = [its for its in step.spans if its[0] == unit.value]
+        # The linear unit takes the next instruction while results of the last are written.
+        ends = [min(one[3], other[2]) for one, other in pairwise(spans)]
+        for (number, pc, start, last), end in zip(spans, [*ends, *(s[3] for s in spans[-1:])]):
+            key = image.node(pc) or f"instruction {pc}", number
+            nodes[key] = nodes.get(key, 0.0) + end - start
+            busy[number] += min(last, end) - start
+    names = {unit.value: unit.name.lower() for unit in Unit}
+    beats = step.beats
+    return Estimate(
+        cycles=round(step.cycles),
+        nodes=tuple(
+            NodeCycles(node, names[unit], round(cycles)) for (node, unit), cycles in nodes.items()
+        ),
+        busy={names[unit]: round(cycles) for unit, cycles in busy.items()},
+        bytes_weights=beats["weights"] * config.beat_bytes,
+        bytes_kv=beats["kv"] * config.beat_bytes,
+    )
