@@ -1,7 +1,7 @@
 """Compile a model for a configuration: quantize, tile, lay out, schedule, and pack an image."""
 
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 
 from host.errors import UserError
@@ -14,13 +14,14 @@ from sw_ref.verify import verify_image
 
 from .as_s8 import as_s8
 from .dram_layout import MemoryMap
+from .estimate import estimate
 from .fallback import held
 from .head import HeadReport, head_format
 from .pack import Packed
 from .passes import lowerable
 from .place import place as place_values
 from .plan import Matrix, centre_shift, formats_of, plan_of
-from .report import estimate
+from .report import report
 from .rounding import round_to
 from .schedule import schedule
 from .sequencer_registers import COLUMN_WORDS
@@ -286,10 +287,8 @@ class Compilation:
         return program
 
     def report(self):
-        """What :func:`~mapper.report.estimate` says, and what rounding the head again costs."""
-        found = estimate(
-            self.config, self.model, self.memory, self.values, self.packed, self.program
-        )
+        """What :func:`~mapper.report.report` says, and what rounding the head again costs."""
+        found = report(self.config, self.model, self.memory, self.values, self.packed, self.program)
         if self.head_format is not None:
             found["head"] = asdict(HeadReport.of(self.head, self.kept_head, self.config))
         return found
@@ -328,6 +327,8 @@ class Compilation:
             report=self.report(),
         )
         with _legal(model):
+            cycles = estimate(image, config).cycles
+            image = replace(image, report=image.report | {"estimated_cycles_per_token": cycles})
             return _verify(image, config)
 
 

@@ -1,4 +1,4 @@
-"""Report: sizes of an image, and estimated cycles of each operation of a decode step."""
+"""Report: sizes of an image, and the least cycles of each operation of a decode step."""
 
 import math
 from collections import Counter
@@ -13,7 +13,7 @@ from rtl.spec.sparse_modes import BLOCK, MODES, SLOTS, Mode
 from .plan import Matrix
 
 
-__all__ = ["Tally", "add_tensors", "block_modes", "estimate"]
+__all__ = ["Tally", "add_tensors", "block_modes", "report"]
 
 
 PATTERNS = {Mode.ZERO: "0:16", **{mode: name for name, mode in MODES.items()}, Mode.DENSE: "16:16"}
@@ -160,11 +160,12 @@ def _errors(tallies):
     }
 
 
-def estimate(config, model, memory, vector, packed, program):
+def report(config, model, memory, vector, packed, program):
     """`packed` is the :class:`~mapper.pack.Packed` of the layers' matrices and of the head.
 
-    Returns sizes in bytes and cycles, as a JSON-ready dictionary. Cycles are a bound, a beat of
-    weights or a step of the core each: they leave out what vector work and DRAM timing add.
+    Returns sizes in bytes and cycles, as a JSON-ready dictionary. Cycles of operations are a bound,
+    a beat of weights or a step of the core each; what a step takes, :mod:`.estimate` finds of the
+    whole image.
     """
     tallies = packed.tallies
     operations = [tally.row(config) for tally in tallies]
@@ -190,7 +191,6 @@ def estimate(config, model, memory, vector, packed, program):
         "kv_cache_bytes": (memory.end - memory.image_units) * UNIT_BYTES,
         "memory_bytes": memory.end * UNIT_BYTES,
         "vector_words": vector.words,
-        "estimated_cycles_per_token": sum(o["cycles"] for o in operations),
         "layers_bits_per_weight": 8 * sum(t.size for t in layers) / sum(t.weights for t in layers),
         "layer_units": memory.layer_units,
         "scale_error": _errors(tallies),

@@ -153,7 +153,7 @@ def show(found: Profile, name: str) -> None:
         print(f"(all layers, from the difference of {found.cuts[0]} and {found.cuts[1]})")
     print(
         f"{found.cycles:,} cycles, {found.tokens_per_second:,.1f} tokens/s at "
-        f"{found.clock_mhz:g} MHz; the compiler estimates {found.estimated_cycles:,}"
+        f"{found.clock_mhz:g} MHz; the estimate is {found.estimated_cycles:,}"
     )
     print(
         f"{found.bytes_weights:,} bytes of weights and {found.bytes_kv:,} of the KV cache: "

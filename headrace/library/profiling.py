@@ -40,7 +40,7 @@ class Profile:
     ceiling : :class:`float`
         Share of that peak that the memory gives to a plain sequential stream.
     estimated_cycles : :class:`int`
-        What the compiler says, without running.
+        What :mod:`mapper.estimate` says, without running.
     clock_mhz, tokens_per_second : :class:`float`
     units : mapping of :class:`str` to mapping
         Cycles of each unit: `busy`, and of those `working`, `starved` and `blocked`, of which
@@ -167,6 +167,7 @@ def profile(
 
 
 def _run(target, machine, layers, position, columns, timeline):
+    from mapper.estimate import estimate
     from sim.profiling import profiled
 
     image = target.image(layers)
@@ -180,18 +181,9 @@ def _run(target, machine, layers, position, columns, timeline):
         recording = profiled(
             machine, image, tokens, position, columns == 1, timeline=timeline, progress=step
         )
-    recording.counts["estimated",] = _estimated(image, layers, columns == 1)
+    found = estimate(image, machine, position=position, columns=columns, head=columns == 1)
+    recording.counts["estimated",] = found.cycles
     return recording
-
-
-def _estimated(image, layers, head):
-    """The compiler's cycles, of an image that runs so many layers."""
-    share = layers / image.model["layers"]
-    return sum(
-        its["cycles"] * (share if its["operation"] not in ("head", "embedding") else 1)
-        for its in image.report["operations"]
-        if head or its["operation"] != "head"
-    )
 
 
 def _extrapolated(more, fewer, cuts, layers):
@@ -230,7 +222,7 @@ def _of(machine, counts, recording, position, columns, cuts):
         bytes_written=moved["write"],
         utilization=(moved["weight"] + moved["kv"]) / seconds / machine.dram_peak,
         ceiling=ceiling(machine),
-        estimated_cycles=round(counts["estimated",]),
+        estimated_cycles=counts["estimated",],
         clock_mhz=machine.clock_mhz,
         tokens_per_second=columns / seconds,
         units=_units(counts),

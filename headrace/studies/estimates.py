@@ -1,4 +1,4 @@
-"""The estimate of cycles beside RTL: ``python -m headrace.studies.estimates [--cases N] [--seed N]``.
+"""The estimate of cycles beside RTL: ``python -m headrace.studies.estimates [--cases N]``.
 
 Draws cases by a seed: a configuration, a model that it takes, how many columns, and a position.
 Each is one step on the simulated FPGA, in front of the configuration's DRAM, and one of
@@ -203,11 +203,15 @@ def command(argv: list[str] | None) -> None:
         check_target(args.output)
     machines = [c for c in MACHINES if not args.machine or c.name in args.machine]
     found = []
-    with steps("measuring") as step:
+
+    def rows(step):
         for its in measured(args.cases, args.seed, step, machines):
             found.append(its)
-            step(f"{len(found)} of {args.cases}")
-    print("\n".join(table(COLUMNS, [_row(its) for its in found], left=2)))
+            yield _row(its)
+
+    with steps("measuring") as step:
+        for line in table(COLUMNS, rows(step), left=2):
+            print(line, flush=True)
     figures = summary(found)
     print(", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in figures.items()))
     if args.output is not None:

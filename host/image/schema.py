@@ -132,7 +132,7 @@ class Operation(Part, frozen=True):
 
 
 class Report(Part, frozen=True):
-    """Sizes and cycles; see :func:`mapper.report.estimate`."""
+    """Sizes and cycles; see :func:`mapper.report.report`."""
 
     configuration: Name
     program_instructions: Positive

@@ -126,14 +126,15 @@ class AttentionTime:
 
     def _attend(self, insn: Attend) -> Process:
         clock, config, hardware = self.clock, self.config, self.hardware
-        chunks = -(-config.head_dim // config.beat_bytes)
-        lines = insn.queries * (config.head_dim // config.lanes + 1)
+        chunks = config.head_dim // config.beat_bytes
+        # Sums of a chunk are handed on word by word, once a block those of the denominators too.
+        handed = -(-insn.queries * config.beat_bytes // hardware.words)
         phases = self._phases(insn)
         clock.start(self._collect(insn.heads, insn.queries))
         yield hardware.sequence + (hardware.window if insn.window else 0)
         clock.start(self._ask(phases))
         scored = []  # when the scores of blocks, whose values are to come, are there
-        weighed = summed = read = 0.0
+        weighed = summed = 0.0
         for phase in phases:
             if not phase.value:
                 yield from self.client.take(config.unit_beats)
@@ -145,16 +146,15 @@ class AttentionTime:
                     self.banks -= 1
                     clock.fire(self.bank_free)
             else:
-                # Weights follow those of the block before; accumulators are rescaled meanwhile.
-                begun = max(scored.pop(0), weighed)
-                opened = max(begun + 1, summed) + hardware.rescale
-                start = max(begun + hardware.softmax, opened, clock.now)
+                # Weights follow those of the block before; values come chunk by chunk, the first
+                # one of the last position before the second one of the first.
+                start = max(max(scored.pop(0), weighed) + hardware.softmax, clock.now)
                 yield from self.client.take(phase.lines * chunks, 1.0, start)
-                weighed, summed = clock.now + 1, clock.now + hardware.accumulate
-                if phase.last:
-                    read = max(summed, read) + lines
-                    summed = read
+                yield clock.until(self.client.latest + (chunks - 1) * phase.lines)
+                yield clock.until(max(start, summed - handed) + (chunks - 1) * handed)
+                weighed = clock.now + 1
+                summed = max(clock.now + hardware.kept, summed) + handed + insn.queries
             self.ahead -= 1
             clock.fire(self.phase_done)
-        yield clock.until(read + hardware.output)
+        yield clock.until(summed + hardware.output)
         yield 1

@@ -8,16 +8,20 @@ from rtl.spec.csr import BEST
 __all__ = ["search_cycles"]
 
 
-LOOK, INSERT = 2, 2  # cycles of every logit, and more of one that is among the best so far
+BLOCK = 8  # entries that move at once
+
+
+LOOK, INSERT = 1, 6  # cycles of every logit, and more of one that is among the best so far
 
 
 @lru_cache(maxsize=16)
 def _sums(count: int) -> list[float]:
     sums = [0.0]
     for n in range(count):
-        kept = min(n, BEST - 1)  # entries that may move down, in the mean half of them
+        moved = min(n, BEST - 1) / 2  # entries that move down, in the mean: blocks, then entries
         share = min(1.0, BEST / (n + 1))
-        sums.append(sums[-1] + LOOK + share * (INSERT + kept / 2))
+        own = min(moved, (BLOCK - 1) / 2)
+        sums.append(sums[-1] + LOOK + share * (INSERT + (moved - own) / BLOCK + own))
     return sums
 
 

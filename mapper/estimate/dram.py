@@ -16,7 +16,7 @@ class _Bank:
 
     def __init__(self):
         self.row = -1  # closed
-        self.open_at = self.close_at = self.act_at = LONG_AGO
+        self.open_at = self.close_at = self.act_at = float(LONG_AGO)
 
 
 class Memory:

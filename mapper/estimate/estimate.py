@@ -10,6 +10,7 @@ from rtl.spec.config import Config
 from rtl.spec.isa import Unit
 
 from .hardware import hardware as of_components
+from .layers import first_rounds, rounds, weight_cycles
 from .program import dispatched
 from .step import Step
 
@@ -19,6 +20,7 @@ __all__ = ["Estimate", "NodeCycles", "estimate"]
 
 # Of every 16 rows of an embedding, of which one is picked, the one in the middle.
 TOKEN = 8
+KEPT = 4  # layers that are followed, of many
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +85,55 @@ def estimate(
     """
     hardware = of_components(config) if hardware is None else hardware
     program = dispatched(image, config, hardware, [TOKEN] * columns, position, head)
-    step = Step(image, config, hardware, {})
-    step.run(program)
-    nodes: dict[tuple[str, int], float] = {}
-    busy: dict[int, float] = defaultdict(float)
+    layers = rounds(program)
+
+    def measured(count: int) -> dict[tuple, float]:
+        step = Step(image, config, hardware)
+        step.run(first_rounds(program, layers, count))
+        return _counts(step)
+
+    if len(layers) <= KEPT + 1:
+        return _estimate(measured(len(layers)), image, config)
+    # Layers behind the first few take what the last of those takes more, or as much more as their
+    # weights do.
+    found, less = measured(KEPT), measured(KEPT - 1)
+    weights = [weight_cycles(program, each) for each in layers]
+    times = sum(weights[KEPT:]) / weights[KEPT - 1]
+    for key in found:
+        found[key] += times * (found[key] - less[key])
+    return _estimate(found, image, config)
+
+
+def _counts(step: Step) -> dict[tuple, float]:
+    """Cycles, beats, and what units and instructions take, so that they can be added up."""
+    found: dict[tuple, float] = defaultdict(float)
+    found["cycles",] = step.cycles
+    found |= {("beats", client): beats for client, beats in step.beats.items()}
     for unit in Unit:
         spans = [its for its in step.spans if its[0] == unit.value]
         # The linear unit takes the next instruction while results of the last are written.
         ends = [min(one[3], other[2]) for one, other in pairwise(spans)]
-        for (number, pc, start, last), end in zip(spans, [*ends, *(s[3] for s in spans[-1:])]):
-            key = image.node(pc) or f"instruction {pc}", number
-            nodes[key] = nodes.get(key, 0.0) + end - start
-            busy[number] += min(last, end) - start
-    names = {unit.value: unit.name.lower() for unit in Unit}
-    beats = step.beats
+        for (_, pc, start, last), end in zip(spans, [*ends, *(s[3] for s in spans[-1:])]):
+            found["insn", unit, pc] += end - start
+            found["busy", unit] += min(last, end) - start
+    return found
+
+
+def _estimate(found: dict[tuple, float], image: Image, config: Config) -> Estimate:
+    nodes: dict[tuple[str, Unit], float] = {}
+    for key, cycles in found.items():
+        if key[0] == "insn":
+            _, unit, pc = key
+            of_node = image.node(pc) or f"instruction {pc}", unit
+            nodes[of_node] = nodes.get(of_node, 0.0) + cycles
     return Estimate(
-        cycles=round(step.cycles),
+        cycles=round(found["cycles",]),
         nodes=tuple(
-            NodeCycles(node, names[unit], round(cycles)) for (node, unit), cycles in nodes.items()
+            NodeCycles(node, unit.name.lower(), round(cycles))
+            for (node, unit), cycles in nodes.items()
+            if round(cycles)
         ),
-        busy={names[unit]: round(cycles) for unit, cycles in busy.items()},
-        bytes_weights=beats["weights"] * config.beat_bytes,
-        bytes_kv=beats["kv"] * config.beat_bytes,
+        busy={unit.name.lower(): round(found["busy", unit]) for unit in Unit},
+        bytes_weights=round(found["beats", "weights"] * config.beat_bytes),
+        bytes_kv=round(found["beats", "kv"] * config.beat_bytes),
     )

@@ -1,24 +1,25 @@
 """What the estimate takes from components: their latencies and depths, and no number of its own."""
 
-import warnings
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
-from amaranth.hdl import UnusedElaboratable
+from amaranth.hdl import Elaboratable
 
 from rtl import top
-from rtl.attention.output import AttentionOutput
-from rtl.attention.products import sum_latency
+from rtl.attention.accumulate import words_at_once
+from rtl.attention.fold import Fold
+from rtl.attention.products import ProductArray, sum_latency
 from rtl.attention.unit import PHASES_AHEAD
 from rtl.attention.window import WindowStart
-from rtl.cores import create
+from rtl.fp.from_int import IntToFp
 from rtl.linear.pipeline import LinearPipeline
 from rtl.linear.row_scale import RowScaler
 from rtl.spec.config import Config
 from rtl.vector.lane import Lane
 from rtl.vector.quantizer import Quantizer
-from rtl.vector.reduce import PARTIAL_SUMS, Reduce
+from rtl.vector.reduce import Reduce
+from rtl.vector.unit import VectorUnit
 
 
 __all__ = ["Hardware", "hardware"]
@@ -35,21 +36,28 @@ def hardware(config: Config) -> Any:
 
 @lru_cache(maxsize=32)
 def _found(config: Config) -> dict:
-    with warnings.catch_warnings():
-        # They are asked, not built.
-        warnings.simplefilter("ignore", UnusedElaboratable)
-        return _of_components(config)
+    pipeline, quantizer, reduce = LinearPipeline(config), Quantizer(config), Reduce(config.lanes)
+    for component in (pipeline, quantizer, reduce):
+        _use(component)
+    return _of_components(config, pipeline, quantizer, reduce)
 
 
-def _of_components(config: Config) -> dict:
-    pipeline, quantizer = LinearPipeline(config), Quantizer(config)
-    core = create(config)
+def _use(component: Any) -> None:
+    """Tell Amaranth that a component, and those in it, are asked, and need not be built."""
+    component._MustUse__used = True
+    for part in vars(component).values():
+        if isinstance(part, Elaboratable):
+            _use(part)
+
+
+def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
+    core = pipeline.core
     return {
         # MemoryReader, Bursts
         "depths": top.reader_depths(config),
-        "request": 4,
-        "split": 2,
-        "grant": 3,
+        "request": 5,
+        "burst": 3,
+        "counted": 2,
         "deliver": 3,
         # MemoryWriter
         "write_line": config.unit_beats + 3,
@@ -67,13 +75,13 @@ def _of_components(config: Config) -> dict:
         "queue": 3,
         "next_insn": 3,
         "sync": 1,
-        "after_sync": 2,
         "given": 2,
         # VectorUnit
-        "first_result": 4 + Lane.LATENCY,
-        "last_result": 3 + Lane.LATENCY,
-        "dot": 5 + Reduce(config.lanes).latency,
-        "slots": PARTIAL_SUMS // config.lanes,
+        "result": 2 + Lane.LATENCY,
+        "visible": 2,
+        "dot": 5 + reduce.latency,
+        "slots": reduce.slots,
+        "share": VectorUnit.SHARE,
         "quantizer": quantizer.latency,
         # LinearUnit
         "pipeline": pipeline.latency,
@@ -85,15 +93,16 @@ def _of_components(config: Config) -> dict:
         "embed": 2,
         # LoadUnit
         "load": 3,
+        "parts": config.parts,
         "passes": core.passes,
         "native": core.native,
         # AttentionUnit
         "scores": 1 + sum_latency(config) + 4,
         "softmax": 5,
-        "rescale": 3,
-        "accumulate": 3,
+        "words": words_at_once(config),
+        "kept": 1 + ProductArray.LATENCY + 1,
         "phases_ahead": PHASES_AHEAD,
         "sequence": 2,
-        "output": AttentionOutput.LATENCY,
+        "output": Fold.LATENCY + IntToFp.LATENCY + 2,
         "window": WindowStart.LATENCY + 1,
     }

@@ -41,7 +41,10 @@ class Work:
 def _steps(fmt: WeightFormat, hardware: Hardware, mode=None) -> int:
     """Cycles of the core for a step, or of the expander before it."""
     if FORMATS[fmt].step_format in hardware.native:
-        return hardware.passes(FORMATS[fmt].step_format, *() if mode is None else (mode,))
+        return (
+            hardware.passes(FORMATS[fmt].step_format, *() if mode is None else (mode,))
+            / hardware.parts
+        )
     return FORMATS[fmt].step_slices(mode)
 
 

@@ -32,16 +32,25 @@ class Dispatched:
         Of the sequencer since the one before.
     round : :class:`int`
         Rounds of outermost loops that ended before.
+    work : :class:`~.matrices.Work` or None
+        Of an instruction of the linear unit.
+    stream : :class:`int`
+        Number of the STREAM that it takes weights of.
     """
 
     pc: int
     insn: Insn
     cycles: int
     round: int
+    work: Work | None
+    stream: int
 
 
-def dispatched(image: Image, config: Config, hardware: Hardware, tokens, position, head):
+def dispatched(
+    image: Image, config: Config, hardware: Hardware, tokens, position, head
+) -> list[Dispatched]:
     """All of a step, in order."""
+    weights = Weights(image, config, hardware)
     costs = {Scalar: hardware.scalar, Loop: hardware.loop, Token: hardware.token}
     cycles, found = 0, []
 
@@ -53,10 +62,9 @@ def dispatched(image: Image, config: Config, hardware: Hardware, tokens, positio
     insns = decoded(tuple(image.instructions), config.program_words)
     sequencer = Sequencer(insns, bounds, len(tokens))
     for pc, insn in sequencer.run(tokens, position, head, passed=passed):
-        # The registers that it names are read one a cycle.
-        added = sum(bool(getattr(insns[pc], name)) for name in insn.relative.values())
+        added = sum(getattr(insns[pc], name) != 0 for name in insns[pc].relative.values())
         cycles += hardware.dispatch + added
-        found.append(Dispatched(pc, insn, cycles, sequencer.rounds))
+        found.append(Dispatched(pc, insn, cycles, sequencer.rounds, *weights.follow(insn)))
         cycles = 0
     return found
 
@@ -68,17 +76,11 @@ class Weights:
     ----------
     image : :class:`~host.image.image.Image`
         What matrices are in, and which blocks of sparse ones are stored, is in its memory.
-    known : :class:`dict`
-        Matrices that were looked at.
     """
 
-    def __init__(self, image: Image, config: Config, hardware: Hardware, known: dict):
-        self.memory, self.config, self.hardware, self.known = (
-            image.memory,
-            config,
-            hardware,
-            known,
-        )
+    def __init__(self, image: Image, config: Config, hardware: Hardware):
+        self.memory, self.config, self.hardware = image.memory, config, hardware
+        self.known: dict = {}  # matrices that were looked at
         self.streams: list[list[int]] = []  # address and units left
         self.number = 0
 

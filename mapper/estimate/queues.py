@@ -20,12 +20,12 @@ class Tokens:
         self.counts: dict[int, int] = {}
         self.given: dict[int, Signal] = {}
 
-    def give(self, counter: int) -> None:
-        """Give a token, which can be taken some cycles later."""
-        self.clock.start(self._give(counter))
+    def give(self, counter: int, late: bool) -> None:
+        """Give a token, which can be taken some cycles later; one more if its Sync took one."""
+        self.clock.start(self._give(counter, late))
 
-    def _give(self, counter: int) -> Process:
-        yield self.hardware.given
+    def _give(self, counter: int, late: bool) -> Process:
+        yield self.hardware.given + late
         self.counts[counter] = self.counts.get(counter, 0) + 1
         self.clock.fire(self.given.setdefault(counter, Signal()))
 
@@ -98,7 +98,7 @@ class Queue:
                 if insn.take:
                     yield from self.tokens.take(insn.take)
                 if insn.give:
-                    self.tokens.give(insn.give)
+                    self.tokens.give(insn.give, insn.take != 0)
                 taken = clock.now
             else:
                 taken = clock.now

@@ -34,38 +34,43 @@ class Client:
         Beats that the buffer has room for beyond what is on the way.
     beats : :class:`int`
         Taken so far.
+    latest : :class:`float`
+        When the last beat that was taken had come.
     """
 
     def __init__(self, reader: "Reader", depth: int):
         self.reader, self.depth, self.room = reader, depth, depth
-        self.burst_units = min(MAX_BURST_BEATS, depth // 4) // reader.unit_beats
-        self.bursts: deque[list] = deque()  # address and units left of requests, and when they are
+        self.burst_units = max(1, min(MAX_BURST_BEATS, depth // 4) // reader.unit_beats)
+        self.requests: deque[list[int]] = deque()  # address and units left
+        self.active = False  # the first of them was accepted
         self.came: deque[Beats] = deque()
-        self.beats = 0
+        self.beats, self.latest = 0, 0.0
         self.arrived = Signal()
 
     def request(self, address: int, units: int) -> None:
         """Ask for units from one on."""
         if units:
-            clock = self.reader.clock
-            self.bursts.append([address, units, clock.now + self.reader.hardware.request])
-            clock.fire(self.reader.changed)
+            self.requests.append([address, units])
+            self.reader.clock.fire(self.reader.changed)
 
-    def next_burst(self) -> tuple[int, int, float] | None:
-        """Address, units, and the cycle from which on it may be asked for, of the next burst."""
-        if not self.bursts:
+    @property
+    def can_ask(self) -> bool:
+        """A request is new, or has more bursts and there is room for the longest."""
+        has_room = self.room >= self.burst_units * self.reader.unit_beats
+        return bool(self.requests) and (not self.active or has_room)
+
+    def split(self) -> tuple[int, int] | None:
+        """Take the next burst, its address and its units, off the request; None without room."""
+        if self.room < self.burst_units * self.reader.unit_beats:
             return None
-        address, left, when = self.bursts[0]
-        return address, min(left, self.burst_units - address % self.burst_units), when
-
-    def split(self, units: int, when: float) -> None:
-        """Take a burst off the request; the next may be asked for from `when` on."""
-        front = self.bursts[0]
-        front[0], front[1], front[2] = front[0] + units, front[1] - units, when
+        front = self.requests[0]
+        address, left = front
+        units = min(left, self.burst_units - address % self.burst_units)
+        front[:] = address + units, left - units
         if not front[1]:
-            self.bursts.popleft()
-            if self.bursts:
-                self.bursts[0][2] = max(self.bursts[0][2], when)
+            self.requests.popleft()
+            self.active = False
+        return address, units
 
     def take(self, count: int, per_beat: float = 1.0, at_least: float = 0.0) -> Process:
         """Take so many beats, each in `per_beat` cycles at least and no two in one cycle, and none
@@ -81,7 +86,7 @@ class Client:
             begun, last = max(done, its.first), its.first + pace * (taken - 1)
             done = max(begun + taken * per_beat, last + 1)
             its.count -= taken
-            its.first = last + pace
+            its.first, self.latest = last + pace, last
             count -= taken
             if not its.count:
                 self.came.popleft()
@@ -89,17 +94,22 @@ class Client:
             self.give_back(taken)
 
     def give_back(self, count: int) -> None:
-        """Beats left the buffer."""
-        self.room += count
+        """Beats left the buffer, which counts them a little later."""
         self.beats += count
-        if self.bursts:
+        self.reader.clock.start(self._count(count))
+
+    def _count(self, count: int) -> Process:
+        yield self.reader.hardware.counted
+        self.room += count
+        if self.requests:
             self.reader.clock.fire(self.reader.changed)
 
 
 class Reader:
-    """Asks for bursts, one at a time: of the clients that can, for the one with the highest number.
+    """Asks for bursts, one after the other: of the clients that can, for the one with the highest
+    number.
 
-    A burst is asked for when its client's buffer has room for all of it.
+    A burst is asked for when its client's buffer has room for the longest.
     """
 
     def __init__(self, clock: Clock, config: Config, memory: Memory, hardware: Hardware):
@@ -112,31 +122,18 @@ class Reader:
     def _run(self) -> Process:
         clock, hardware = self.clock, self.hardware
         while True:
-            soonest = None
-            for client in reversed(self.clients):
-                burst = client.next_burst()
-                if burst is None:
-                    continue
-                address, units, when = burst
-                beats = units * self.unit_beats
-                if client.room < beats:
-                    continue
-                if when > clock.now:
-                    soonest = when if soonest is None else min(when, soonest)
-                    continue
-                self._ask(client, address, units, beats)
-                soonest = clock.now + 1
-                break
-            if soonest is None:
+            client = next((its for its in reversed(self.clients) if its.can_ask), None)
+            if client is None:
                 yield self.changed
-                yield hardware.grant
-            else:
-                yield soonest - clock.now
-
-    def _ask(self, client, address, units, beats):
-        clock, hardware = self.clock, self.hardware
-        client.room -= beats
-        client.split(units, clock.now + hardware.split)
-        first, last = self.memory.read(clock.now + 1, address * UNIT_BYTES, beats)
-        client.came.append(Beats(beats, first + hardware.deliver, last + hardware.deliver))
-        clock.fire(client.arrived)
+                continue
+            yield hardware.burst if client.active else hardware.request
+            client.active = True
+            burst = client.split()
+            if burst is not None:
+                address, units = burst
+                beats = units * self.unit_beats
+                client.room -= beats
+                first, last = self.memory.read(clock.now + 1, address * UNIT_BYTES, beats)
+                client.came.append(Beats(beats, first + hardware.deliver, last + hardware.deliver))
+                clock.fire(client.arrived)
+            yield 1

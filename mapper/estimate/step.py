@@ -4,7 +4,8 @@ from collections import deque
 
 from host.image.image import Image
 from rtl.spec.config import Config
-from rtl.spec.isa import INSTRUCTION_BYTES, MatMul, Stream, Unit
+from rtl.spec.dram import Dram
+from rtl.spec.isa import INSTRUCTION_BYTES, MatMul, Unit
 from rtl.spec.numbers import UNIT_BYTES
 from sw_ref.accesses import unit_of
 
@@ -14,7 +15,7 @@ from .events import Clock, Process
 from .hardware import Hardware
 from .linear import LinearTime
 from .memory_units import LoadTime, StreamTime
-from .program import Dispatched, Weights
+from .program import Dispatched
 from .queues import Queue, Tokens
 from .reader import Reader
 from .vector import VectorTime
@@ -38,12 +39,12 @@ class Step:
         Unit, program counter, first cycle and end of each instruction.
     """
 
-    def __init__(self, image: Image, config: Config, hardware: Hardware, known: dict):
+    def __init__(self, image: Image, config: Config, hardware: Hardware):
         self.image, self.config, self.hardware = image, config, hardware
         self.clock = Clock()
+        assert isinstance(config.dram, Dram)
         self.memory = Memory(config.dram, config.beat_bytes, config.clock_mhz)
         self.reader = Reader(self.clock, config, self.memory, hardware)
-        self.weights = Weights(image, config, hardware, known)
         self.spans: list[tuple[int, int, float, float]] = []
         self.cycles = self._ended = 0.0
         self._works: deque = deque()
@@ -53,7 +54,7 @@ class Step:
     def _queues(self) -> dict[int, Queue]:
         clock, config, hardware = self.clock, self.config, self.hardware
         clients = self.reader.clients
-        port = WritePort(clock)
+        port = WritePort(clock, hardware.share)
         vector = VectorTime(clock, config, hardware, port)
         units = {
             Unit.LOAD: LoadTime(clock, config, hardware, clients[LOAD], port),
@@ -83,9 +84,21 @@ class Step:
             for u, unit in units.items()
         }
 
+    @property
+    def beats(self) -> dict[str, int]:
+        """Beats that were read: of the weights, and of the KV cache."""
+        clients = self.reader.clients
+        return {"weights": clients[WEIGHTS].beats, "kv": clients[KV].beats}
+
     def run(self, program: list[Dispatched]) -> None:
         """Run a program to its end."""
-        self._follow(program)
+        taken: dict[int, int] = {}
+        for its in program:
+            if its.work is not None:
+                self._works.append(its.work)
+                units = its.work.units + isinstance(its.insn, MatMul)  # its descriptor
+                taken[its.stream] = taken.get(its.stream, 0) + units
+        self._sizes.extend(taken[n] for n in sorted(taken))
         self.clock.start(self._sequence(program))
         self.clock.run()
         idle = max(queue.unit.idle_at for queue in self.queues.values())
@@ -93,24 +106,6 @@ class Step:
         waiting = [unit for unit, queue in self.queues.items() if queue.executing]
         if waiting:
             raise RuntimeError(f"Units {waiting} wait for ever")
-
-    @property
-    def beats(self) -> dict[str, int]:
-        """Beats that were read: of the weights, and of the KV cache."""
-        clients = self.reader.clients
-        return {"weights": clients[WEIGHTS].beats, "kv": clients[KV].beats}
-
-    def _follow(self, program: list[Dispatched]) -> None:
-        """Find the work of all matrices, and how much is taken of each STREAM."""
-        taken: deque[int] = deque()
-        for its in program:
-            if isinstance(its.insn, Stream):
-                taken.append(0)
-            work, number = self.weights.follow(its.insn)
-            if work is not None:
-                self._works.append(work)
-                taken[number] += work.units + isinstance(its.insn, MatMul)
-        self._sizes.extend(taken)
 
     def _sequence(self, program: list[Dispatched]) -> Process:
         yield from self._fetch()

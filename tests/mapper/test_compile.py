@@ -62,7 +62,7 @@ def test_report(fmt, tied):
         if fmt in SPARSE:
             assert sum(op["blocks"].values()) == 3 * -(-op["rows"] // 16) * op["depth"] // 16
         assert op["cycles"] >= op["bytes"] // 16
-    assert report["estimated_cycles_per_token"] == sum(op["cycles"] for op in report["operations"])
+    assert report["estimated_cycles_per_token"] > sum(op["cycles"] for op in report["operations"])
 
 
 BITS = {"U1": 1, "U2": 2, "U3": 3, "U4": 4, "S8": 8, "TERNARY": 1.6}
