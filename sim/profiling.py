@@ -1,6 +1,7 @@
 """Where the cycles of one step go, on the simulated FPGA."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .fpga.device import SimDevice
 __all__ = [
     "CLIENTS",
     "REST",
+    "Recording",
     "STALLS",
     "UNITS",
     "assumed_cache",
@@ -128,7 +130,19 @@ def _nodes(spans, transitions, cycles):
     return found
 
 
+@dataclass(frozen=True)
+class Recording:
+    """A step that was recorded: its :func:`step_counts`, the :class:`~.fpga.nodes.Span` of each
+    unit, and :meth:`~.fpga.device.SimDevice.traffic`.
+    """
+
+    counts: Counter
+    spans: list
+    traffic: np.ndarray
+
+
 def profiled(config, image, tokens, position, head, *, timeline=None, progress=None):
-    """:func:`step_counts` on a device of its own."""
+    """Record a step on a device of its own; parameters are those of :func:`step_counts`."""
     with SimDevice(config, timeline=timeline, record=True, build_progress=progress) as device:
-        return step_counts(device, image, tokens, position, head), device.traffic()
+        counts = step_counts(device, image, tokens, position, head)
+        return Recording(counts, list(device.nodes()), device.traffic())

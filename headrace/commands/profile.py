@@ -12,8 +12,9 @@ from host.progress import console
 
 from ..devices import check
 from ..library.models import check_context
-from ..library.pictures import bandwidth, roofline
+from ..library.over_time import bandwidth, timeline
 from ..library.profiling import Profile, Target, check_step, profile
+from ..library.roofline import roofline
 from ..library.targets import of_model, of_shape
 from ..options import ModelOptions, add_model, read
 
@@ -29,6 +30,7 @@ MEMORY = {
     "idle": "nobody asks",
 }
 MOST_NODES = 24  # that the table has
+PICTURE = ".svg"  # how the name of a timeline that is a picture ends
 WIDTH = 120  # columns, where nobody says
 
 
@@ -84,7 +86,11 @@ def register(commands):
         "difference",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--timeline", metavar="FILE", help="write what the units do, for Perfetto")
+    parser.add_argument(
+        "--timeline",
+        metavar="FILE",
+        help="write what the units do, for Perfetto; a picture of one layer, if it ends in .svg",
+    )
     parser.add_argument("--roofline", metavar="FILE", help="write a roofline plot, as SVG")
     parser.add_argument(
         "--bandwidth", metavar="FILE", help="write a plot of the bandwidth over time, as SVG"
@@ -102,15 +108,20 @@ def run(args):
     for path in (options.roofline, options.bandwidth):
         if path is not None:
             check_target(path)
+    drawn = options.timeline is not None and options.timeline.endswith(PICTURE)
     target = target_of(options)
     found = profile(
         target,
         position=options.position,
         columns=options.columns,
         layers=options.layers,
-        timeline=options.timeline,
+        timeline=None if drawn else options.timeline,
     )
-    for path, draw in ((options.roofline, roofline), (options.bandwidth, bandwidth)):
+    for path, draw in (
+        (options.roofline, roofline),
+        (options.bandwidth, bandwidth),
+        (options.timeline if drawn else None, timeline),
+    ):
         if path is not None:
             with replacing(path) as partial:
                 partial.write_text(draw(found, target.name))
@@ -142,7 +153,7 @@ def show(found: Profile, name: str) -> None:
         print(f"(all layers, from the difference of {found.cuts[0]} and {found.cuts[1]})")
     print(
         f"{found.cycles:,} cycles, {found.tokens_per_second:,.1f} tokens/s at "
-        f"{found.clock_mhz:g} MHz; the compiler estimates {found.estimated_cycles:,}"
+        f"{found.clock_mhz:g} MHz; the estimate is {found.estimated_cycles:,}"
     )
     print(
         f"{found.bytes_weights:,} bytes of weights and {found.bytes_kv:,} of the KV cache: "

@@ -15,7 +15,7 @@ from .machines import Machine
 
 
 if TYPE_CHECKING:
-    import numpy as np
+    from sim.profiling import Recording
 
 
 __all__ = ["Profile", "Target", "check_step", "profile"]
@@ -40,7 +40,7 @@ class Profile:
     ceiling : :class:`float`
         Share of that peak that the memory gives to a plain sequential stream.
     estimated_cycles : :class:`int`
-        What the compiler says, without running.
+        What :mod:`mapper.estimate` says, without running.
     clock_mhz, tokens_per_second : :class:`float`
     units : mapping of :class:`str` to mapping
         Cycles of each unit: `busy`, and of those `working`, `starved` and `blocked`, of which
@@ -56,6 +56,9 @@ class Profile:
         Layers of the two runs, or empty.
     limit, why : :class:`str`
         What limits, in a few words, and the figures that this follows from.
+    machine : :class:`Machine`
+    recording : :class:`sim.profiling.Recording`
+        Of the larger cut, for pictures.
     """
 
     config: str
@@ -79,7 +82,7 @@ class Profile:
     limit: str
     why: str
     machine: Machine = field(repr=False)
-    traffic: "np.ndarray" = field(repr=False, compare=False)
+    recording: "Recording" = field(repr=False, compare=False)
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -157,10 +160,10 @@ def profile(
     runs = []
     for n in reversed(cuts or [target.layers]):
         runs.append(_run(target, machine, n, position, columns, None if runs else timeline))
-    counts, traffic = runs[0]
+    counts = runs[0].counts
     if cuts:
-        counts = _extrapolated(counts, runs[1][0], cuts, target.layers)
-    return _of(machine, counts, traffic, position, columns, cuts)
+        counts = _extrapolated(counts, runs[1].counts, cuts, target.layers)
+    return _of(machine, counts, runs[0], position, columns, cuts)
 
 
 def _run(target, machine, layers, position, columns, timeline):
@@ -175,12 +178,12 @@ def _run(target, machine, layers, position, columns, timeline):
         )
     tokens = tuple(n % image.vocab for n in range(1, columns + 1))
     with steps(f"profiling {layers} layers of {target.name} on {machine.name}") as step:
-        counts, traffic = profiled(
+        recording = profiled(
             machine, image, tokens, position, columns == 1, timeline=timeline, progress=step
         )
     found = estimate(image, machine, position=position, columns=columns, head=columns == 1)
-    counts["estimated",] = found.cycles
-    return counts, traffic
+    recording.counts["estimated",] = found.cycles
+    return recording
 
 
 def _extrapolated(more, fewer, cuts, layers):
@@ -198,7 +201,7 @@ def _extrapolated(more, fewer, cuts, layers):
     return found
 
 
-def _of(machine, counts, traffic, position, columns, cuts):
+def _of(machine, counts, recording, position, columns, cuts):
     from sim.fpga.ceiling import ceiling
 
     cycles, seconds = counts["cycles",], counts["cycles",] / machine.clock_mhz / 1e6
@@ -219,7 +222,7 @@ def _of(machine, counts, traffic, position, columns, cuts):
         bytes_written=moved["write"],
         utilization=(moved["weight"] + moved["kv"]) / seconds / machine.dram_peak,
         ceiling=ceiling(machine),
-        estimated_cycles=round(counts["estimated",]),
+        estimated_cycles=counts["estimated",],
         clock_mhz=machine.clock_mhz,
         tokens_per_second=columns / seconds,
         units=_units(counts),
@@ -229,7 +232,7 @@ def _of(machine, counts, traffic, position, columns, cuts):
         limit=found.what,
         why=found.why,
         machine=machine,
-        traffic=traffic,
+        recording=recording,
     )
 
 

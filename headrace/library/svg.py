@@ -1,10 +1,23 @@
 """Parts of plots as plain SVG."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 
-__all__ = ["FONT", "GRID", "INK", "PAPER", "SOFT", "STROKES", "card", "stroke", "text"]
+__all__ = [
+    "FONT",
+    "GRID",
+    "INK",
+    "PAPER",
+    "SOFT",
+    "STROKES",
+    "Plot",
+    "card",
+    "line",
+    "stroke",
+    "text",
+]
 
 
 FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
@@ -54,3 +67,47 @@ def card(width: float, height: float, title: str, what: str, parts: Iterable[str
             "</svg>\n",
         ]
     )
+
+
+def line(points: Iterable[tuple[float, float]], colour: str, dashes: str = "") -> str:
+    """A line through points."""
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return (
+        f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" '
+        f'stroke-dasharray="{dashes}"/>'
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """An area with axes: where it is on the figure, and where a value is along each axis, from 0 at
+    the left or bottom to 1.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    right_of: Callable[[float], float]
+    above: Callable[[float], float]
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Where a point is on the figure."""
+        return (
+            self.left + self.width * self.right_of(x),
+            self.top + self.height * (1 - self.above(y)),
+        )
+
+    def axes(
+        self, xs: Iterable[tuple[float, str]], ys: Iterable[tuple[float, str]]
+    ) -> Iterable[str]:
+        """A grid with marks at values."""
+        bottom = self.top + self.height
+        for value, mark in xs:
+            x = self.left + self.width * self.right_of(value)
+            yield f'<path d="M{x:.1f} {self.top}v{self.height}" stroke="{GRID}"/>'
+            yield text(x, bottom + 20, mark)
+        for value, mark in ys:
+            y = bottom - self.height * self.above(value)
+            yield f'<path d="M{self.left} {y:.1f}h{self.width}" stroke="{GRID}"/>'
+            yield text(self.left - 8, y + 4, mark, anchor="end")

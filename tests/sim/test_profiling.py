@@ -40,7 +40,7 @@ def of(counts, *key):
 @pytest.mark.seconds(20)
 def test_each_cycle_is_one_nodes(ran):
     _, counts, _ = ran
-    assert of(counts, "node", None, None, "cycles") == counts["cycles",] > 10_000
+    assert of(counts, "node", None, None, "cycles") == counts["cycles",] > 1000
     for key, value in counts.items():
         if key[0] == "node" and key[1:3] != REST and key[-1] == "cycles":
             assert 0 <= value <= counts[*key[:3], "busy"]
