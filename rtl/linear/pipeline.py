@@ -192,13 +192,7 @@ class LinearPipeline(wiring.Component):
         )
         m.submodules.waiting = waiting = fifo.SyncFIFO(width=waiting_layout.size, depth=4)
         back = data.View(waiting_layout, waiting.w_data)
-        if config.aside:
-            m.d.comb += [
-                buffer.read.p.fifth.eq(step.fifth),
-                buffer.read.p.place.eq(step.place),
-                buffer.read.p.fifth_group.eq(step.group + act + (TRITS - step.place)),
-                back.trits.eq(step.trits[: len(back.trits)]),
-            ]
+        self._read_fifth(m, buffer.read.p, step, act, back)
         m.d.comb += [
             self.embed.p.eq(expander.o.p),
             self.embed.valid.eq(expander.o.valid & embed),
@@ -286,31 +280,39 @@ class LinearPipeline(wiring.Component):
         ]
         with m.If(give):
             m.d.sync += part.eq(Mux(part == more, 0, part + 1))
-        if config.aside:
-            sums = self._fifths(m, front.trits, buffer.o.p.fifth, take, past.r_en)
-            m.d.comb += [
-                scaler.i.p.fifth.as_value().eq(sums),
-                scaler.i.p.fifth_shift.eq(entry.fifth_shift),
-            ]
+        self._fifths(m, front, buffer.o.p, take, past.r_en, entry)
         assert WIDEST == 4
 
         return m
 
-    def _fifths(self, m, trits, acts, take, give):
-        """Add up what steps carry of the fifth one, beside the core. Returns the sums that belong
-        to the core's in front."""
+    def _read_fifth(self, m, read, step, act, back):
+        """Read what a step carries of the fifth one, whose trits wait with it."""
+        if self.config.aside:
+            m.d.comb += [
+                read.fifth.eq(step.fifth),
+                read.place.eq(step.place),
+                read.fifth_group.eq(step.group + act + (TRITS - step.place)),
+                back.trits.eq(step.trits[: len(back.trits)]),
+            ]
+
+    def _fifths(self, m, front, acts, take, give, entry):
+        """Add up what steps carry of the fifth one, beside the core, and give it to the scaler with
+        the sums that the core gives."""
+        if not self.config.aside:
+            return
         m.submodules.fifths = fifths = FifthSums(self.config, self.scaler.fifth_rows)
         assert fifths.LATENCY < self.core.latency
         sums = Value.cast(fifths.sums)
         m.submodules.fifth_sums = queue = fifo.SyncFIFO(width=len(sums), depth=self.core.capacity)
         m.d.comb += [
-            Value.cast(fifths.trits).eq(trits),
-            Value.cast(fifths.acts).eq(Value.cast(acts)),
+            Value.cast(fifths.trits).eq(front.trits),
+            Value.cast(fifths.acts).eq(Value.cast(acts.fifth)),
             queue.w_en.eq(delayed(m, take, fifths.LATENCY)),
             queue.w_data.eq(sums),
             queue.r_en.eq(give),
+            self.scaler.i.p.fifth.as_value().eq(queue.r_data),
+            self.scaler.i.p.fifth_shift.eq(entry.fifth_shift),
         ]
-        return queue.r_data
 
     def _log_slices(self, m, step):
         """Logarithm of the slices of rows that a step has on its way into the core."""

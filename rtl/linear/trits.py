@@ -17,7 +17,6 @@ TRITS = 4  # of a byte, that belong to its own step; one more belongs to the fif
 
 def TritStep(config):
     """A TERNARY step: bytes of trits, or, decoded, two planes per row."""
-    spare = {} if config.aside else {"spare": 1}  # fifth of its run: `codes` does not matter
     return data.StructLayout(
         {
             "codes": config.word_bits,
@@ -25,15 +24,13 @@ def TritStep(config):
             "first": 1,
             "last": 1,
             **fifth_step(config),
-            **spare,
         }
     )
 
 
 def DecodedStep(config):
     """A decoded step, and the trits of the fifth step that came with it."""
-    trits = {"trits": config.word_bits // 4} if config.aside else {}
-    return data.StructLayout({**TritStep(config).members, **trits})
+    return data.StructLayout({**TritStep(config).members, "trits": config.word_bits // 4})
 
 
 class TritDecoder(wiring.Component):
@@ -42,8 +39,7 @@ class TritDecoder(wiring.Component):
     A byte is a fraction in base 3: times three, the bits above the byte are its next digit, and the
     byte that is left holds the others (:mod:`rtl.spec.formats`; BitNet's runtimes decode so too). A
     stage of the pipeline takes a digit off. The digits that are left after four are a part of the
-    fifth step: where it does not pass `aside` they are kept, and are the codes of the step that no
-    beat is for.
+    fifth step. Steps that come in parts are for :class:`~.part_trits.PartTrits`.
 
     Latency is :attr:`latency` cycles, throughput one step per cycle. Backpressure is respected.
 
@@ -125,38 +121,15 @@ class TritDecoder(wiring.Component):
             step, rest, low, high = held, held.rest, held.low, held.high
 
         fifth = [self._digit(rest[n])[0] for n in range(size)]
-        planes = [low, high]
-        if not self.config.aside:
-            kept = self._keep(m, fifth, move & valid[-1] & ~step.spare)
-            planes = [
-                [Mux(step.spare, of_fifth[n], own[n]) for n in range(size)]
-                for of_fifth, own in zip(kept, planes)
-            ]
         codes, trits = [], []
         for row in range(0, size, 8):
-            codes += [plane[n] for plane in planes for n in range(row, row + 8)]
+            codes += [plane[n] for plane in (low, high) for n in range(row, row + 8)]
             trits += [digit.any() for digit in fifth[row : row + 8]]
             trits += [digit[1] for digit in fifth[row : row + 8]]
-        m.d.comb += self.o.p.codes.eq(Cat(codes))
-        if self.config.aside:
-            m.d.comb += self.o.p.trits.eq(Cat(trits))
+        m.d.comb += [self.o.p.codes.eq(Cat(codes)), self.o.p.trits.eq(Cat(trits))]
         m.d.comb += [self.o.p[name].eq(step[name]) for name in about]
 
         return m
-
-    def _keep(self, m, fifth, en):
-        """Keep the fifth digits of four beats, which are a step without a beat. Returns its
-        planes."""
-        planes = []
-        for plane in range(2):
-            planes.append([])
-            for n, digit in enumerate(fifth):
-                # Four trits of each byte and the fifth ones of four bytes lie in the same places.
-                kept = Signal(TRITS, name=f"kept_{n}_{plane}", reset_less=True)
-                with m.If(en):
-                    m.d.sync += kept.eq(Cat(kept[1:], digit[1] if plane else digit.any()))
-                planes[plane].append(kept)
-        return planes
 
     def _digit(self, rest):
         """Next digit of a byte, and the byte that is left."""

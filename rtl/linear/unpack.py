@@ -299,9 +299,7 @@ class WeightUnpacker(wiring.Component):
             with m.If(free):
                 m.d.sync += self.o.valid.eq(trits.o.valid)
                 m.d.sync += [
-                    self.o.p[name].eq(trits.o.p[name])
-                    for name, _ in DecodedStep(self.config)
-                    if name != "spare"
+                    self.o.p[name].eq(trits.o.p[name]) for name, _ in DecodedStep(self.config)
                 ]
         return trits.busy
 
