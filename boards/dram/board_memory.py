@@ -98,6 +98,13 @@ class BoardMemory:
         return 2 if self.clock_mhz <= 100 else 3
 
     @property
+    def port_bits(self):
+        """Bits of one access of its controller: a word of an SDR memory, a burst of eight words of
+        a DDR3 memory. LiteDRAM converts narrower ports to it one access at a time, which is slow.
+        """
+        return {"sdr": 16, "ddr3": 128}[self.kind]
+
+    @property
     def units(self):
         """Units of memory."""
         return self.chip.bytes // UNIT_BYTES

@@ -6,7 +6,8 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.bus.axi import AXI4, flat
+from rtl.bus.axi import AXI4, flat, gather
+from rtl.bus.widener import AXI4Widener
 from rtl.bus.wishbone import Wishbone
 from rtl.link.registers import CONTROL_ADDR_WIDTH
 from rtl.memory.reader import ADDR_WIDTH, ID_WIDTH
@@ -32,6 +33,9 @@ class DramController(wiring.Component):
 
     An SDR memory gets no command in the 200 us after a reset, as it wants; so long the control bus
     keeps whoever asks waiting.
+
+    Beats narrower than the memory's own accesses pass an :class:`~rtl.bus.widener.AXI4Widener`:
+    reads must be of whole accesses then, as those of units are.
 
     The controller of a DDR3 memory makes its own clock: `user_clk`, which has to be the domain
     `sync` then, with the reset `user_rst`.
@@ -72,6 +76,7 @@ class DramController(wiring.Component):
                 f"Pads of a memory of kind {dram.kind!r} must be {', '.join(PADS[dram.kind])}, "
                 f"not {', '.join(pads)}"
             )
+        self._port_bits = max(config.beat_bits, dram.port_bits)
         self._address_bits = (dram.chip.bytes - 1).bit_length()
         if addr_width < self._address_bits:
             raise ValueError(
@@ -96,7 +101,17 @@ class DramController(wiring.Component):
 
     def verilog(self):
         """Text of the module that this one instantiates."""
-        return generate(self.dram, data_bits=self.config.beat_bits, id_width=ID_WIDTH)
+        return generate(self.dram, data_bits=self._port_bits, id_width=ID_WIDTH)
+
+    def port(self, m):
+        """Memory, as wide as the controller's own port."""
+        memory = gather(self, "memory", self._buses["memory"])
+        widths = len(self.memory_araddr), self.config.beat_bits, ID_WIDTH
+        if self._port_bits == self.config.beat_bits:
+            return memory
+        m.submodules.widener = widener = AXI4Widener(*widths, self._port_bits)
+        wiring.connect(m, memory, widener.i)
+        return widener.o
 
     def elaborate(self, platform):
         m = Module()
@@ -123,14 +138,15 @@ class DramController(wiring.Component):
                 "o_user_rst": self.user_rst,
             }
 
-        for bus, prefix in (("memory", "user_port_axi"), ("control", "wb_ctrl")):
-            for name, member in self._buses[bus].members.items():
-                ours = getattr(self, f"{bus}_{name}")
+        control = gather(self, "control", self._buses["control"])
+        for bus, prefix in ((self.port(m), "user_port_axi"), (control, "wb_ctrl")):
+            for name, member in bus.signature.members.items():
+                ours = getattr(bus, name)
                 if name in ("araddr", "awaddr"):
                     ours = ours[: self._address_bits]
                 if name in ("arsize", "awsize"):  # which has a bit too many there
                     ours = Cat(ours, C(0, 1))
-                ports[f"{'i' if member.flow == In else 'o'}_{prefix}_{name}"] = ours
+                ports[f"{'i' if member.flow == Out else 'o'}_{prefix}_{name}"] = ours
         m.submodules.core = Instance(
             "litedram_core", **ports, i_wb_ctrl_bte=C(0, 2), i_wb_ctrl_cti=C(0, 3)
         )

@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "Vcore.h"
+#include "Vtop.h"
 
-static Vcore top;
+static Vtop top;
 
 static void tick() {
     top.clk = 0;
@@ -18,29 +18,29 @@ int main(int, char **arguments) {
     long beats = std::atol(arguments[1]), burst = std::atol(arguments[2]), bytes = std::atol(arguments[3]);
     for (int n = 0; n < 100'000; n++)
         tick();  // its reset, and its PHY's
-    top.wb_ctrl_adr = 0;  // init_done
-    top.wb_ctrl_dat_w = 1;
-    top.wb_ctrl_sel = 15;
-    top.wb_ctrl_we = top.wb_ctrl_cyc = top.wb_ctrl_stb = 1;
-    for (int n = 0; !top.wb_ctrl_ack; n++, tick())
+    top.control_adr = 0;  // init_done
+    top.control_dat_w = 1;
+    top.control_sel = 15;
+    top.control_we = top.control_cyc = top.control_stb = 1;
+    for (int n = 0; !top.control_ack; n++, tick())
         if (n == 1000)
             return 1;
     tick();
-    top.wb_ctrl_cyc = top.wb_ctrl_stb = 0;
+    top.control_cyc = top.control_stb = 0;
     tick();
 
-    top.user_port_axi_rready = top.user_port_axi_arburst = 1;
-    top.user_port_axi_arlen = burst - 1;
-    top.user_port_axi_arsize = __builtin_ctzl(bytes);
+    top.memory_rready = top.memory_arburst = 1;
+    top.memory_arlen = burst - 1;
+    top.memory_arsize = __builtin_ctzl(bytes);
     long address = 0, under_way = 0, cycles = 0;
     while (beats > 0 && cycles < 10'000'000) {
-        top.user_port_axi_arvalid = under_way < 8;
-        top.user_port_axi_araddr = address;
+        top.memory_arvalid = under_way < 8;
+        top.memory_araddr = address;
         top.clk = 0;
         top.eval();
-        bool asked = top.user_port_axi_arvalid && top.user_port_axi_arready;
-        bool last = top.user_port_axi_rvalid && top.user_port_axi_rlast;
-        beats -= top.user_port_axi_rvalid;
+        bool asked = top.memory_arvalid && top.memory_arready;
+        bool last = top.memory_rvalid && top.memory_rlast;
+        beats -= top.memory_rvalid;
         address += asked ? burst * bytes : 0;
         under_way += asked - last;
         top.clk = 1;
