@@ -203,6 +203,7 @@ def _extrapolated(more, fewer, cuts, layers):
 
 def _of(machine, counts, recording, position, columns, cuts):
     from sim.fpga.ceiling import ceiling
+    from sim.profiling import DRAM
 
     cycles, seconds = counts["cycles",], counts["cycles",] / machine.clock_mhz / 1e6
     moved = {
@@ -226,7 +227,8 @@ def _of(machine, counts, recording, position, columns, cuts):
         clock_mhz=machine.clock_mhz,
         tokens_per_second=columns / seconds,
         units=_units(counts),
-        dram={key[1]: value for key, value in counts.items() if key[0] == "dram"},
+        # By name, since sums of counters drop those of zero: many memories have no bank groups.
+        dram={name: counts["dram", name] for name in (*DRAM, "data", "idle", "clocks")},
         nodes=_nodes(counts, cycles),
         cuts=cuts,
         limit=found.what,

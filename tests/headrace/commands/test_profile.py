@@ -1,11 +1,13 @@
 """`headrace profile`: where the cycles of a step go."""
 
 import json
+from collections import Counter
 from xml.etree import ElementTree
 
 import pytest
 
 import headrace
+from headrace.commands.profile import MEMORY, memory_table
 from headrace.library import profiling
 from headrace.library.profiling import Target, profile
 from rtl.spec.config import get
@@ -118,6 +120,14 @@ def test_table(capsys, tmp_path):
     for head in ("Node,", "head", "Unit", "linear", "vector", "Memory"):
         assert head in heads
     assert lines[-1].startswith("The linear core. LINEAR works ")
+
+
+def test_waits_that_there_are_none_of():
+    """A DDR3 has no groups of banks to wait for: the memory's table says zero."""
+    counts = Counter({("cycles",): 100, ("dram", "clocks"): 200, ("dram", "data"): 150})
+    found = profiling._of(WIDE, counts + Counter(), None, 0, 1, ())
+    assert found.dram["spacing"] == 0 and found.dram["data"] == 150
+    assert memory_table(found).row_count == len(MEMORY)
 
 
 @pytest.mark.seconds(20)
