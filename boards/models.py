@@ -22,8 +22,7 @@ class Model:
     context : :class:`int`
         Positions that it is compiled for.
     memory_units : :class:`int`
-        Units of memory that it needs with the ULX3S's configuration; with the others' it is no
-        more.
+        Units of memory that it needs with the configuration of the boards.
     weight_bytes : :class:`int`
         Bytes of weights that a token reads.
     formats : tuple of :class:`str`

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from boards.board import get
@@ -9,19 +11,16 @@ from mapper.read.find import load
 @pytest.mark.seconds(20)
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_as_compiled(model):
-    """What is written down is what compiled images say."""
-    of = load(model.name, 8)
-    image, other = (
-        compile_model(of, get(name).config, min(2048, of.context))
-        for name in ("ulx3s-85f", "ecpix5-85f")
-    )
+    """What is written down is what compiled images say, on a machine that has the formats."""
+    of, config = load(model.name, 8), get("ulx3s-85f").config
+    formats = tuple({*config.formats, *model.formats})
+    image = compile_model(of, replace(config, formats=formats), min(2048, of.context))
     assert (image.context, image.memory_units, image.weight_bytes, tuple(image.formats)) == (
         model.context,
         model.memory_units,
         model.weight_bytes,
         model.formats,
     )
-    assert other.memory_units <= model.memory_units and other.weight_bytes == model.weight_bytes
 
 
 def test_what_lacks():
