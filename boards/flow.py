@@ -25,7 +25,7 @@ TOOLS = {
     "ecppack": ("ECPPACK", "packing"),
 }
 # A clock that misses its target is reported here, with all the others. The other placer needs a
-# third more wire, the other router an hour (docs/boards.md).
+# third more wire, the other router an hour (RFC 13).
 MORE = {
     "nextpnr-ecp5": [
         "--report",

@@ -49,10 +49,10 @@ class Model:
 
 
 MODELS = [
-    Model("smollm2", 2048, 1_788_857, 89_859_904, ("U4", "S8")),
-    Model("tiny", 512, 19_359, 895_552, ("S8", "TERNARY")),
-    Model("tiny-mixed", 512, 23_322, 1_149_184, ("S8", "SPARSE4")),
-    Model("tiny-sparse", 512, 36_621, 2_000_320, ("S8", "SPARSE8")),
+    Model("smollm2", 2048, 1_788_895, 89_861_824, ("U4", "S8")),
+    Model("tiny", 512, 19_373, 895_744, ("S8", "TERNARY")),
+    Model("tiny-mixed", 512, 23_337, 1_149_440, ("S8", "SPARSE4")),
+    Model("tiny-sparse", 512, 36_635, 2_000_512, ("S8", "SPARSE8")),
 ]
 
 

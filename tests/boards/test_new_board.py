@@ -95,7 +95,7 @@ def test_every_board_has_its_files():
     for name, board in BOARDS.items():
         module = board.module.removeprefix("boards.")
         assert module == name.replace("-", "_") and (FOLDER / f"{module}.py").exists()
-        assert (FOLDER / f"{name}.toml").exists() and bitstream.baseline(name) is not None
+        assert (FOLDER / f"{name}.toml").exists()
         assert boards.get(name) is board
 
 

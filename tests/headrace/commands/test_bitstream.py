@@ -43,7 +43,7 @@ def test_list(capsys):
         assert line.startswith(board.name)
         assert {str(board.dram.chip.bytes >> 20), f"{board.peak / 1e6:.0f}"} <= set(line.split())
     assert "too large" in lines[0] and "too large" not in lines[1] + lines[2]
-    assert f"{get('ecpix5-85f').peak / 89_859_904:.1f}" in lines[1].split()
+    assert f"{get('ecpix5-85f').peak / MODELS[0].weight_bytes:.1f}" in lines[1].split()
 
 
 @pytest.mark.parametrize(
