@@ -7,7 +7,7 @@ from typing import Any
 from amaranth.hdl import Elaboratable
 
 from rtl import top
-from rtl.attention.accumulate import words_at_once
+from rtl.attention.accumulate import CAPTURE, words_at_once
 from rtl.attention.fold import Fold
 from rtl.attention.products import ProductArray, sum_latency
 from rtl.attention.reorder import ReorderBuffer
@@ -95,6 +95,7 @@ def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
         # LoadUnit
         "load": 3,
         "parts": config.parts,
+        "steps_ahead": 2,  # one is expanded, or with the core, one waits in the skid buffer
         "passes": core.passes,
         "native": core.native,
         # AttentionUnit
@@ -103,6 +104,7 @@ def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
         "words": words_at_once(config),
         # Where positions have several chunks, beats wait in a ring for their turn.
         "ring": 2 * KV_BLOCK * chunks - ReorderBuffer.MARGIN if chunks > 1 else 0,
+        "capture": CAPTURE,
         "kept": 1 + ProductArray.LATENCY + 1,
         "phases_ahead": PHASES_AHEAD,
         "sequence": 2,

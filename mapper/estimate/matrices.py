@@ -1,6 +1,5 @@
 """Matrices of the weight stream: beats, and the cycles that the linear unit's front takes."""
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,24 +84,34 @@ def sparse_work(
 ) -> Work:
     """Of a matrix in stripes, whose blocks `data`, which begins with it, has.
 
-    A header takes a cycle besides its beat, in which the first block is found. Where the core, or
-    the expander, takes longer than its beats, it does not wait for headers and row scales.
+    A header takes a cycle besides its beat, in which the first block is found. Row scales, headers
+    and indices are no steps: the core, or the expander, goes on meanwhile with those that wait.
     """
     its: Any = FORMATS[fmt]
-    modes, beats, stripes = Counter(), 0, 0
-    for stripe, _, mode, at in its.walk(data, rows, groups, config.word_bytes):
-        stripes, beats = stripe, at
-        if mode is not None:
-            modes[mode] += 1
-    headers = beats - 4 * stripes - sum(its.beats_of(mode) * n for mode, n in modes.items())
-    core = sum(
-        count * max(its.beats_of(mode), its.code_beats(mode) * _steps(fmt, hardware, mode))
-        for mode, count in modes.items()
-    )
+    costs: dict = {}  # beats, code beats, cycles of each, by mode
+    stripe = beats = blocks = 0
+    taken = done = 0.0  # beats, and the core with their steps
+    ahead = hardware.steps_ahead
+    for its_stripe, block, mode, at in its.walk(data, rows, groups, config.word_bytes):
+        # Between blocks, and behind the last, there are but headers and row scales.
+        if mode is None:
+            stripe, beats = its_stripe, at
+            break
+        cost = costs.get(mode)
+        if cost is None:
+            cost = its.beats_of(mode), its.code_beats(mode), _steps(fmt, hardware, mode)
+            costs[mode] = cost
+        of_block, codes, steps = cost
+        between = at - beats
+        headers = between - 4 * (its_stripe != stripe or not blocks)
+        taken += between + headers
+        stripe, beats, blocks = its_stripe, at + of_block, blocks + 1
+        first = taken + (of_block > codes)  # behind an index
+        done = max(max(done, first) + codes * steps, taken + of_block - 1 + steps)
+        taken = max(taken + of_block, done - ahead * steps + 1)
     units = -(-beats * config.word_bytes // UNIT_BYTES)
-    return Work(
-        units, units * config.unit_beats, max(beats + headers, core) * config.parts, stripes, BLOCK
-    )
+    cycles = max(taken, done) * config.parts
+    return Work(units, units * config.unit_beats, cycles, stripe, BLOCK)
 
 
 assert GROUP % BLOCK == 0
