@@ -78,11 +78,11 @@ class LinearTime:
         yield from self.beats.take(config.unit_beats)  # the descriptor
         results = work.slices * config.rows * (1 if insn.best else insn.column + 1)  # of a tile
         back, latency = self._begin_back(), hardware.pipeline
-        began = clock.now
         left, tiles, per_beat = work.beats, 0.0, work.cycles / work.beats
         # Two lines may wait for the port; the first is half complete, in the mean.
         line = config.lanes if insn.column == 0 or insn.best else config.rows
         slack, (ended, _) = 1.5 * line, self.port.stalls(self.ended, 0, line)
+        rate = work.tiles * results / line / max(work.cycles, work.tiles * results)
         while left:
             count = min(left, MAX_BURST_BEATS)
             yield from self.beats.take(count, per_beat)
@@ -95,10 +95,9 @@ class LinearTime:
                 cycles = (tiles - before) * results
             # Then the back stands still while the vector unit writes.
             ended, blocked = self.port.stalls(ended, slack, line)
-            if not insn.best:
-                self.port.want(cycles / line / max(1.0, clock.now - began), back)
-            began = clock.now
             back = max(back + cycles + blocked, clock.now + latency + min(results, cycles))
+            if not insn.best:
+                self.port.want(rate, max(back, clock.now + left * per_beat + latency))
             # Finished tiles wait before the back, so many at most.
             yield clock.until(back - latency - hardware.tiles_held * results)
         self.ended = ended
