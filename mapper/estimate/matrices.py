@@ -54,8 +54,9 @@ def dense_work(
 
     The unpacker takes a beat a cycle. A step that has no beat, the last of a gear, takes a cycle of
     its own, unless the beat of scales that is next comes with it; so does the second step of a beat
-    that is two. Those of TERNARY may pass beside the others, and cost none. The core takes a step
-    in as many passes as it needs, or the expander cuts it.
+    that is two. Those of TERNARY may pass beside the others, and cost none. Where a step has parts,
+    the beats of the next word come meanwhile. The core takes a step in as many passes as it needs,
+    or the expander cuts it.
     """
     its: Any = FORMATS[fmt]
     blocks = -(-rows // config.block_rows)
@@ -67,7 +68,7 @@ def dense_work(
     if its.scale_run and its.gear and its.scale_run % its.gear == 0:
         spare -= steps // its.scale_run
     twice = steps // 2 if its.step_format != fmt else 0
-    unpack = of_block + (spare + twice) * config.parts
+    unpack = of_block + spare + twice if config.parts == 1 else max(of_block, steps * config.parts)
     core = (steps - its.tiles * beside) * _steps(fmt, hardware) * config.parts
     units = -(-blocks * of_block * config.beat_bytes // UNIT_BYTES)
     return Work(
