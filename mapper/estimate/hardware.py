@@ -86,7 +86,7 @@ def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
         "quantizer": quantizer.latency,
         # LinearUnit
         "pipeline": pipeline.latency,
-        "tiles_held": pipeline.scaler.held,
+        "sums_held": pipeline.scaler.held,
         "row_scale": RowScaler.LATENCY,
         "front_drain": 3,
         "place": 7,

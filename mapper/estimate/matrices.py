@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from rtl.linear.slices import payload_slices
 from rtl.spec.config import GROUP, UNIT_BYTES, Config
 from rtl.spec.formats import FORMATS, WeightFormat
 from rtl.spec.sparse_modes import BLOCK
@@ -28,6 +29,8 @@ class Work:
         Rows whose sums come at the same time are a tile.
     slices : :class:`int`
         Slices of N rows of a tile.
+    payload : :class:`int`
+        Slices whose sums come in one cycle.
     """
 
     units: int
@@ -35,6 +38,7 @@ class Work:
     cycles: float
     tiles: int
     slices: int
+    payload: int
 
 
 def _steps(fmt: WeightFormat, hardware: Hardware, mode=None) -> int:
@@ -77,6 +81,7 @@ def dense_work(
         blocks * max(unpack, core),
         blocks * its.tiles,
         its.tile_slices,
+        payload_slices(fmt, hardware.native),
     )
 
 
@@ -112,7 +117,8 @@ def sparse_work(
         taken = max(taken + of_block, done - ahead * steps + 1)
     units = -(-beats * config.word_bytes // UNIT_BYTES)
     cycles = max(taken, done) * config.parts
-    return Work(units, units * config.unit_beats, cycles, stripe, BLOCK)
+    payload = payload_slices(fmt, hardware.native)
+    return Work(units, units * config.unit_beats, cycles, stripe, BLOCK, payload)
 
 
 assert GROUP % BLOCK == 0
