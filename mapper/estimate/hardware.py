@@ -14,6 +14,7 @@ from rtl.attention.reorder import ReorderBuffer
 from rtl.attention.unit import PHASES_AHEAD
 from rtl.attention.window import WindowStart
 from rtl.fp.from_int import IntToFp
+from rtl.linear.best import BestLogits
 from rtl.linear.pipeline import LinearPipeline
 from rtl.linear.row_scale import RowScaler
 from rtl.spec.config import KV_BLOCK, Config
@@ -87,6 +88,7 @@ def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
         # LinearUnit
         "pipeline": pipeline.latency,
         "sums_held": pipeline.scaler.held,
+        "logits_held": BestLogits.DEPTH,
         "row_scale": RowScaler.LATENCY,
         "front_drain": 3,
         "place": 7,

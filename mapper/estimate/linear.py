@@ -79,7 +79,9 @@ class LinearTime:
         columns = 1 if insn.best else insn.column + 1
         results = work.slices * config.rows * columns  # of a tile
         of_payload = work.payload * config.rows * columns
+        held = hardware.sums_held * of_payload + (hardware.logits_held if insn.best else 0)
         ahead = work.slices // work.payload - 1  # cycles from a tile's first sums to its last
+        ahead *= config.parts
         back, latency = self._begin_back(), hardware.pipeline
         left, tiles, per_beat = work.beats, 0, work.cycles / work.beats
         of_tile = work.cycles / work.tiles
@@ -89,6 +91,7 @@ class LinearTime:
         line = config.lanes if insn.column == 0 or insn.best else config.rows
         slack, (ended, _) = 1.5 * line, self.port.stalls(self.ended, 0, line)
         rate = work.tiles * results / line / max(work.cycles, work.tiles * results)
+        since = clock.now
         while left:
             count = min(left, MAX_BURST_BEATS)
             yield from self.beats.take(count, per_beat)
@@ -100,15 +103,18 @@ class LinearTime:
                 cycles = search_cycles(insn.rows, before * rows, tiles * rows)
             else:
                 cycles = (tiles - before) * results
-            # Then the back stands still while the vector unit writes.
+            # While it is at work, the back stands still when the vector unit writes.
             ended, blocked = self.port.stalls(ended, slack, line)
+            blocked *= min(1.0, cycles / max(1.0, clock.now - since))
+            since = clock.now
             complete = clock.now - (passed - tiles) * of_tile  # the last of the tiles
             least = max(min(results, cycles) - ahead, of_payload)
             back = max(back + cycles + blocked, complete + latency + least)
             if not insn.best:
                 self.port.want(rate, max(back, clock.now + left * per_beat + latency))
-            if tiles:  # sums wait before the back, so many at most
-                yield clock.until(back - latency - hardware.sums_held * of_payload)
+            if tiles:  # sums wait before the back, and logits before the search, so many at most
+                each = cycles / ((tiles - before) * results) if tiles > before else 1.0
+                yield clock.until(back - latency - held * max(1.0, each))
         self.ended = ended
         # The rows that pad the matrix come last, and nobody waits for them.
         padding = (work.tiles * work.slices * config.rows - insn.rows) * columns
