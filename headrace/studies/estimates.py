@@ -12,7 +12,7 @@ import json
 import random
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from statistics import mean
@@ -38,6 +38,7 @@ __all__ = ["Case", "Measured", "cases", "measure", "summary"]
 
 # Both sizes, all cores, other widths of beats, lanes, columns and prefetch buffers, all memories.
 MACHINES = [
+    replace(CONFIGS["small"], name="small-64", beat_bits=64),
     *(CONFIGS[name] for name in ("small", "wide", "wide-lut", "small-dspchain", "wide-dspchain")),
     *(RANDOM[name] for name in ("odd", "models-lut", "models-dspchain")),
 ]

@@ -63,8 +63,8 @@ class AttentionTime:
         self.idle_at = self.clock.now
 
     def _append(self, insn: Append) -> Process:
-        """A head's elements are collected, then written line by line, then its exponent; at the end
-        memory acknowledges all.
+        """A head's elements are collected, then written line by line, then its exponent, which
+        fills a unit first; at the end memory acknowledges all.
         """
         clock, config, hardware = self.clock, self.config, self.hardware
         line_units = config.head_dim // UNIT_BYTES
@@ -75,6 +75,8 @@ class AttentionTime:
             yield from self.keys.take()
             block = insn.addr + head * insn.stride
             for unit in [*(block + 1 + place * line_units + n for n in range(line_units)), block]:
+                if unit == block:
+                    yield config.head_dim // config.lanes
                 yield clock.until(self.writer_free)
                 self.writer_free = clock.now + hardware.write_line
                 last = clock.now + hardware.write_start + config.unit_beats
@@ -134,7 +136,7 @@ class AttentionTime:
         yield hardware.sequence + (hardware.window if insn.window else 0)
         clock.start(self._ask(phases))
         scored = []  # when the scores of blocks, whose values are to come, are there
-        weighed = summed = 0.0
+        weighed = summed = opened = 0.0
         for phase in phases:
             if not phase.value:
                 yield from self.client.take(config.unit_beats)
@@ -150,10 +152,14 @@ class AttentionTime:
                 # one of the last position before the second one of the first.
                 start = max(max(scored.pop(0), weighed) + hardware.softmax, clock.now)
                 yield from self.client.take(phase.lines * chunks, 1.0, start)
-                yield clock.until(self.client.latest + (chunks - 1) * phase.lines)
-                yield clock.until(max(start, summed - handed) + (chunks - 1) * handed)
+                # A chunk ends once the sums of the one before are on their way; in a head's last
+                # block, once they are all gone.
+                after = handed + (hardware.capture - 1) * phase.last
+                ended = max(start + phase.lines, self.client.latest + 2 - chunks, opened)
+                yield clock.until(ended + (chunks - 1) * max(phase.lines, after))
                 weighed = clock.now + 1
-                summed = max(clock.now + hardware.kept, summed) + handed + insn.queries
+                opened = clock.now + after + insn.queries
+                summed = clock.now + hardware.kept + handed + insn.queries
             self.ahead -= 1
             clock.fire(self.phase_done)
         yield clock.until(summed + hardware.output)

@@ -7,13 +7,14 @@ from typing import Any
 from amaranth.hdl import Elaboratable
 
 from rtl import top
-from rtl.attention.accumulate import words_at_once
+from rtl.attention.accumulate import CAPTURE, words_at_once
 from rtl.attention.fold import Fold
 from rtl.attention.products import ProductArray, sum_latency
 from rtl.attention.reorder import ReorderBuffer
 from rtl.attention.unit import PHASES_AHEAD
 from rtl.attention.window import WindowStart
 from rtl.fp.from_int import IntToFp
+from rtl.linear.best import BestLogits
 from rtl.linear.pipeline import LinearPipeline
 from rtl.linear.row_scale import RowScaler
 from rtl.spec.config import KV_BLOCK, Config
@@ -86,7 +87,8 @@ def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
         "quantizer": quantizer.latency,
         # LinearUnit
         "pipeline": pipeline.latency,
-        "tiles_held": pipeline.scaler.held,
+        "sums_held": pipeline.scaler.held,
+        "logits_held": BestLogits.DEPTH,
         "row_scale": RowScaler.LATENCY,
         "front_drain": 3,
         "place": 7,
@@ -95,6 +97,7 @@ def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
         # LoadUnit
         "load": 3,
         "parts": config.parts,
+        "steps_ahead": 2,  # one is expanded, or with the core, one waits in the skid buffer
         "passes": core.passes,
         "native": core.native,
         # AttentionUnit
@@ -103,6 +106,7 @@ def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
         "words": words_at_once(config),
         # Where positions have several chunks, beats wait in a ring for their turn.
         "ring": 2 * KV_BLOCK * chunks - ReorderBuffer.MARGIN if chunks > 1 else 0,
+        "capture": CAPTURE,
         "kept": 1 + ProductArray.LATENCY + 1,
         "phases_ahead": PHASES_AHEAD,
         "sequence": 2,

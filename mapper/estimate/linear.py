@@ -76,33 +76,49 @@ class LinearTime:
     def _multiply(self, insn: MatMul, work: Work) -> Process:
         clock, config, hardware = self.clock, self.config, self.hardware
         yield from self.beats.take(config.unit_beats)  # the descriptor
-        results = work.slices * config.rows * (1 if insn.best else insn.column + 1)  # of a tile
+        columns = 1 if insn.best else insn.column + 1
+        results = work.slices * config.rows * columns  # of a tile
+        of_payload = work.payload * config.rows * columns
+        held = hardware.sums_held * of_payload + (hardware.logits_held if insn.best else 0)
+        ahead = work.slices // work.payload - 1  # cycles from a tile's first sums to its last
+        ahead *= config.parts
         back, latency = self._begin_back(), hardware.pipeline
-        began = clock.now
-        left, tiles, per_beat = work.beats, 0.0, work.cycles / work.beats
+        left, tiles, per_beat = work.beats, 0, work.cycles / work.beats
+        of_tile = work.cycles / work.tiles
+        # No result comes before the first tile is complete.
+        back = max(back, clock.now + of_tile - ahead + latency)
         # Two lines may wait for the port; the first is half complete, in the mean.
         line = config.lanes if insn.column == 0 or insn.best else config.rows
         slack, (ended, _) = 1.5 * line, self.port.stalls(self.ended, 0, line)
+        rate = work.tiles * results / line / max(work.cycles, work.tiles * results)
+        since = clock.now
         while left:
             count = min(left, MAX_BURST_BEATS)
             yield from self.beats.take(count, per_beat)
             left -= count
-            before, tiles = tiles, work.tiles * (1 - left / work.beats)
+            passed = work.tiles * (1 - left / work.beats)
+            before, tiles = tiles, int(passed + 1e-6)
             if insn.best:
                 rows = work.slices * config.rows
                 cycles = search_cycles(insn.rows, before * rows, tiles * rows)
             else:
                 cycles = (tiles - before) * results
-            # Then the back stands still while the vector unit writes.
+            # While it is at work, the back stands still when the vector unit writes.
             ended, blocked = self.port.stalls(ended, slack, line)
+            blocked *= min(1.0, cycles / max(1.0, clock.now - since))
+            since = clock.now
+            complete = clock.now - (passed - tiles) * of_tile  # the last of the tiles
+            least = max(min(results, cycles) - ahead, of_payload)
+            back = max(back + cycles + blocked, complete + latency + least)
             if not insn.best:
-                self.port.want(cycles / line / max(1.0, clock.now - began), back)
-            began = clock.now
-            back = max(back + cycles + blocked, clock.now + latency + min(results, cycles))
-            # Finished tiles wait before the back, so many at most.
-            yield clock.until(back - latency - hardware.tiles_held * results)
+                self.port.want(rate, max(back, clock.now + left * per_beat + latency))
+            if tiles:  # sums wait before the back, and logits before the search, so many at most
+                each = cycles / ((tiles - before) * results) if tiles > before else 1.0
+                yield clock.until(back - latency - held * max(1.0, each))
         self.ended = ended
-        self.done_at = back + hardware.row_scale + hardware.place
+        # The rows that pad the matrix come last, and nobody waits for them.
+        padding = (work.tiles * work.slices * config.rows - insn.rows) * columns
+        self.done_at = back - min(padding, results) + hardware.row_scale + hardware.place
 
     def _embed(self, insn: Embed, work: Work) -> Process:
         """Rows pass a step a cycle; the one that is picked gives its elements one by one."""

@@ -1,9 +1,9 @@
 """Matrices of the weight stream: beats, and the cycles that the linear unit's front takes."""
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from rtl.linear.slices import payload_slices
 from rtl.spec.config import GROUP, UNIT_BYTES, Config
 from rtl.spec.formats import FORMATS, WeightFormat
 from rtl.spec.sparse_modes import BLOCK
@@ -29,6 +29,8 @@ class Work:
         Rows whose sums come at the same time are a tile.
     slices : :class:`int`
         Slices of N rows of a tile.
+    payload : :class:`int`
+        Slices whose sums come in one cycle.
     """
 
     units: int
@@ -36,6 +38,7 @@ class Work:
     cycles: float
     tiles: int
     slices: int
+    payload: int
 
 
 def _steps(fmt: WeightFormat, hardware: Hardware, mode=None) -> int:
@@ -55,8 +58,9 @@ def dense_work(
 
     The unpacker takes a beat a cycle. A step that has no beat, the last of a gear, takes a cycle of
     its own, unless the beat of scales that is next comes with it; so does the second step of a beat
-    that is two. Those of TERNARY may pass beside the others, and cost none. The core takes a step
-    in as many passes as it needs, or the expander cuts it.
+    that is two. Those of TERNARY may pass beside the others, and cost none. Where a step has parts,
+    the beats of the next word come meanwhile. The core takes a step in as many passes as it needs,
+    or the expander cuts it.
     """
     its: Any = FORMATS[fmt]
     blocks = -(-rows // config.block_rows)
@@ -68,7 +72,7 @@ def dense_work(
     if its.scale_run and its.gear and its.scale_run % its.gear == 0:
         spare -= steps // its.scale_run
     twice = steps // 2 if its.step_format != fmt else 0
-    unpack = of_block + (spare + twice) * config.parts
+    unpack = of_block + spare + twice if config.parts == 1 else max(of_block, steps * config.parts)
     core = (steps - its.tiles * beside) * _steps(fmt, hardware) * config.parts
     units = -(-blocks * of_block * config.beat_bytes // UNIT_BYTES)
     return Work(
@@ -77,6 +81,7 @@ def dense_work(
         blocks * max(unpack, core),
         blocks * its.tiles,
         its.tile_slices,
+        payload_slices(fmt, hardware.native),
     )
 
 
@@ -85,24 +90,35 @@ def sparse_work(
 ) -> Work:
     """Of a matrix in stripes, whose blocks `data`, which begins with it, has.
 
-    A header takes a cycle besides its beat, in which the first block is found. Where the core, or
-    the expander, takes longer than its beats, it does not wait for headers and row scales.
+    A header takes a cycle besides its beat, in which the first block is found. Row scales, headers
+    and indices are no steps: the core, or the expander, goes on meanwhile with those that wait.
     """
     its: Any = FORMATS[fmt]
-    modes, beats, stripes = Counter(), 0, 0
-    for stripe, _, mode, at in its.walk(data, rows, groups, config.word_bytes):
-        stripes, beats = stripe, at
-        if mode is not None:
-            modes[mode] += 1
-    headers = beats - 4 * stripes - sum(its.beats_of(mode) * n for mode, n in modes.items())
-    core = sum(
-        count * max(its.beats_of(mode), its.code_beats(mode) * _steps(fmt, hardware, mode))
-        for mode, count in modes.items()
-    )
+    costs: dict = {}  # beats, code beats, cycles of each, by mode
+    stripe = beats = blocks = 0
+    taken = done = 0.0  # beats, and the core with their steps
+    ahead = hardware.steps_ahead
+    for its_stripe, block, mode, at in its.walk(data, rows, groups, config.word_bytes):
+        # Between blocks, and behind the last, there are but headers and row scales.
+        if mode is None:
+            stripe, beats = its_stripe, at
+            break
+        cost = costs.get(mode)
+        if cost is None:
+            cost = its.beats_of(mode), its.code_beats(mode), _steps(fmt, hardware, mode)
+            costs[mode] = cost
+        of_block, codes, steps = cost
+        between = at - beats
+        headers = between - 4 * (its_stripe != stripe or not blocks)
+        taken += between + headers
+        stripe, beats, blocks = its_stripe, at + of_block, blocks + 1
+        first = taken + (of_block > codes)  # behind an index
+        done = max(max(done, first) + codes * steps, taken + of_block - 1 + steps)
+        taken = max(taken + of_block, done - ahead * steps + 1)
     units = -(-beats * config.word_bytes // UNIT_BYTES)
-    return Work(
-        units, units * config.unit_beats, max(beats + headers, core) * config.parts, stripes, BLOCK
-    )
+    cycles = max(taken, done) * config.parts
+    payload = payload_slices(fmt, hardware.native)
+    return Work(units, units * config.unit_beats, cycles, stripe, BLOCK, payload)
 
 
 assert GROUP % BLOCK == 0

@@ -44,6 +44,8 @@ class Queue:
     unit
         Executes instructions: `execute(insn)` is a process, `idle_at` when it is not busy.
     depth : :class:`int`
+    beside : :class:`bool`
+        Syncs that only give wait beside the queue.
     note : callable
         Told (program counter, cycle of the taking, cycle of the end) of each.
     """
@@ -55,10 +57,11 @@ class Queue:
         tokens: Tokens,
         unit,
         depth: int,
+        beside: bool,
         note: Callable[[int, float, float], None],
     ):
         self.clock, self.hardware, self.tokens, self.unit = clock, hardware, tokens, unit
-        self.note = note
+        self.beside, self.note = beside, note
         self.room = depth + 1  # the head is in a register
         self.entries: deque[tuple[float, int, Insn]] = deque()
         self.filled, self.freed = Signal(), Signal()
@@ -99,7 +102,7 @@ class Queue:
             yield clock.until(max(pushed + hardware.queue, taken + hardware.next_insn))
             self.room += 1
             clock.fire(self.freed)
-            if isinstance(insn, Sync) and not insn.take:
+            if isinstance(insn, Sync) and self.beside and not insn.take:
                 # It waits beside the queue, where there is room for one.
                 while self.due:
                     yield self.gone
@@ -110,6 +113,8 @@ class Queue:
                 if hasattr(unit, "drain"):
                     yield from unit.drain()
                 yield clock.until(unit.idle_at)
+                while self.due:
+                    yield self.gone
                 yield hardware.sync
                 if insn.take:
                     yield from self.tokens.take(insn.take)

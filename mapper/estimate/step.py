@@ -80,7 +80,13 @@ class Step:
 
         return {
             u.value: Queue(
-                clock, hardware, tokens, unit, hardware.queue_depths[u.value], note(u.value)
+                clock,
+                hardware,
+                tokens,
+                unit,
+                hardware.queue_depths[u.value],
+                u == Unit.LINEAR,
+                note(u.value),
             )
             for u, unit in units.items()
         }
