@@ -104,9 +104,7 @@ def bytes_per_cycle(board):
             folder,
         )
 
-    program = cached(
-        CACHE / f"bandwidth-{board.name}", "obj/Vtop", list(files.values()), build
-    )
+    program = cached(CACHE / f"bandwidth-{board.name}", "obj/Vtop", list(files.values()), build)
     beat = board.config.beat_bytes
     done = subprocess.run(
         [program, str(BEATS), str(BURST), str(beat)],
@@ -122,9 +120,7 @@ def command(argv):
     parser = argparse.ArgumentParser(
         prog="python -m boards.simulated.bandwidth", description=__doc__.split(":")[0]
     )
-    parser.add_argument(
-        "boards", nargs="*", metavar="BOARD", default=list(boards.BOARDS)
-    )
+    parser.add_argument("boards", nargs="*", metavar="BOARD", default=list(boards.BOARDS))
     for board in list(map(boards.get, parser.parse_args(argv).boards)):
         rate, peak = bytes_per_cycle(board), board.dram.peak / board.clock_mhz / 1e6
         print(

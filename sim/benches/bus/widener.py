@@ -98,9 +98,7 @@ async def one_beat_every_cycle(dut):
     asked = watch(dut, "o", "ar", "len", "size")
     read = watch(dut, "i", "r", "last")
     await master.read(0, beats * beat)
-    assert [fields for _, *fields in asked] == [
-        [beats * beat // word - 1, (word - 1).bit_length()]
-    ]
+    assert [fields for _, *fields in asked] == [[beats * beat // word - 1, (word - 1).bit_length()]]
     assert [last for _, last in read] == [0] * (beats - 1) + [1]
     assert read[-1][0] - read[0][0] == beats - 1
     written = watch(dut, "o", "w")

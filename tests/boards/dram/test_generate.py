@@ -49,13 +49,17 @@ def test_generate(dram, fresh):
 
 
 @pytest.mark.seconds(1)
+@pytest.mark.parametrize("beat_bits", [16, 64, 128])
 @BOTH
-def test_ports(dram):
+def test_ports(dram, beat_bits):
     """The component fits the generated module: each of its ports is there, in the same
-    direction.
+    direction, and at least as wide as an access of the memory.
     """
     used = pads(dram)
-    component = DramController(configs.get("small"), dram, used, addr_width=32)
+    config = replace(configs.get("small"), beat_bits=beat_bits)
+    component = DramController(config, dram, used, addr_width=32)
+    (high,) = re.findall(r"\[ *(\d+):0\] user_port_axi_rdata\b", component.verilog())
+    assert int(high) + 1 == max(beat_bits, dram.port_bits)
     text = rtlil.convert(
         component,
         name="top",
