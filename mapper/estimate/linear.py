@@ -61,6 +61,11 @@ class LinearTime:
         self.free_at = self.clock.now + self.hardware.front_drain
         self.idle_at = max(self.done_at, self.clock.now)
 
+    @property
+    def complete_at(self) -> float:
+        """Cycle in which the last line of what was executed is written: somewhat before `idle_at`."""
+        return self.idle_at - self.hardware.written + 1
+
     def drain(self) -> Process:
         """Wait until it is not busy: the last line waits for the write port."""
         yield self.clock.until(self.idle_at - self.hardware.written)
