@@ -110,7 +110,7 @@ class LinearTime:
                 cycles = (tiles - before) * results
             # While it is at work, the back stands still when the vector unit writes.
             ended, blocked = self.port.stalls(ended, slack, line)
-            blocked *= min(1.0, cycles / max(1.0, clock.now - since))
+            blocked *= min(1.0, (cycles + blocked) / max(1.0, clock.now - since))
             since = clock.now
             complete = clock.now - (passed - tiles) * of_tile  # the last of the tiles
             least = max(min(results, cycles) - ahead, of_payload)
