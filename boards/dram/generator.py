@@ -7,6 +7,8 @@
   refreshes take longer than the 64 ms that they may. Here it is rounded down.
 - Whether a bank takes a command is known late in a cycle, and the AXI port has much to do with it.
   Here there are registers in between, in both directions.
+- A refresh is asked for by a comparison on the way to the banks, and a calibration of drivers is
+  forgotten. Here a register asks for both.
 - Its converter to a narrower memory takes a cycle for each wide access before the narrow ones: nine
   for eight transfers. Here it takes the next wide access while it gives the last narrow one.
 """
@@ -16,6 +18,7 @@ import sys
 import yaml
 from litedram import gen, modules
 from litedram.common import LiteDRAMNativePort
+from litedram.core import refresher
 from litedram.frontend import adapter
 from litedram.frontend.axi import LiteDRAMAXI2Native
 from litex.soc.interconnect import stream
@@ -37,6 +40,24 @@ class AXI2Native(Module):
             commands.source.connect(port.cmd),
             near.wdata.connect(port.wdata),
             port.rdata.connect(near.rdata),
+        ]
+
+
+class RefreshTimer(Module):
+    """Ask for a refresh, or a calibration of drivers, each `period` cycles.
+
+    LiteDRAM's own says so in the cycle in which its counter is zero: the comparison is then part of
+    the path to the banks, which limits the clock, and a calibration that cannot begin in that very
+    cycle is forgotten. This one asks from a register, until `wait` is low.
+    """
+
+    def __init__(self, period):
+        self.wait, self.done = Signal(), Signal()
+        self.count = Signal(max=period, reset=period - 2)
+        self.sync += [
+            If(~self.wait, self.done.eq(0), self.count.eq(self.count.reset))
+            .Elif(self.count == 0, self.done.eq(1))
+            .Else(self.count.eq(self.count - 1))
         ]
 
 
@@ -86,6 +107,7 @@ def main():
         for timings in chip.speedgrade_timings.values():
             timings.tRFC = None, settings["rfc_ns"]
     gen.LiteDRAMAXI2Native = AXI2Native
+    refresher.RefreshTimer = RefreshTimer
     adapter.LiteDRAMNativePortDownConverter = DownConverter
     gen.main()
 

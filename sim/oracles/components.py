@@ -119,6 +119,7 @@ MOVES = {
     "rtl/attention/sequence.py": "order of the cache's blocks",
     "rtl/attention/window.py": "address of a window's first block",
     "rtl/attention/tag.py": "layout",
+    "rtl/memory/bursts.py": "cuts requests of clients into bursts",
     "rtl/memory/reader.py": "reads DRAM",
     "rtl/memory/splitter.py": "cuts requests into bursts",
     "rtl/memory/stream.py": "requests weights",

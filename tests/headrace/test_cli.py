@@ -68,7 +68,7 @@ def test_compile_then_run(model, capsys, tmp_path):
     code, out, _ = call(
         capsys, "compile", "--model", model, "-o", image, "--config", "small", "--context", 64
     )
-    assert code == 0 and image.exists() and "cycles per token" in out
+    assert code == 0 and image.exists() and "cycles for a token at position 0" in out
     assert json.loads(call(capsys, "compile", "--model", model, "-o", image, "--json")[1])
     code, out, _ = call(capsys, "run", "--model", image, "--tokens", 1, "--json", "--prompt", "hi")
     assert code == 0 and json.loads(out)["config"] == "wide"

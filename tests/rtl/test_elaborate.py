@@ -73,6 +73,7 @@ OTHERS = {
     "StepParts": {"native": set(WeightFormat) - ROW_SCALED},
     "PartTrits": {"native": set(WeightFormat) - ROW_SCALED},
     "PartsTree": {"slices": 4},
+    "FifthSums": {"rows": 2},
     "MemoryPort": {"units": 64},
     "Bridge": {"board": 1, "units": 64},
     "UartLink": {"divisor": 8, "board": 1, "units": 64},

@@ -42,6 +42,9 @@ def test_conformance_bench(core):
         "abacus-plain",
         "abacus-files",
         "abacus-books",
+        "abacus-half",
+        "abacus-quarter",
+        "abacus-eighth",
     }
     assert all(type(cases[name]()) is core for name in cases if name.startswith(NAME))
 

@@ -107,7 +107,7 @@ def test_core_lacks_a_format(compare):
         (["--cores", "lut,gpu"], f"--cores must be of {', '.join(CORES)}, not 'gpu'"),
         (
             ["--formats", "U6"],
-            "--formats must be of U4, S8, U5, S6, FP4, FP4_16, TERNARY, SPARSE4, SPARSE8, IQ4, U1, "
+            "--formats must be of U4, S8, TERNARY, U5, S6, FP4, FP4_16, SPARSE4, SPARSE8, IQ4, U1, "
             "U2, U3, not 'U6'",
         ),
         (["--tokens", "0"], "--tokens must be at least 1, not 0"),

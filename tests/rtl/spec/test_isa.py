@@ -165,6 +165,8 @@ def test_formats_have_their_numbers():
         "NSCALE": 5,
         "RECIP": 6,
         "RSQRT": 7,
+        "NSCALE1": 8,
+        "REST": 9,
     }
     assert Vector.layout["func"].width == 5
 
