@@ -63,7 +63,7 @@ class LinearTime:
 
     @property
     def complete_at(self) -> float:
-        """Cycle in which the last line of what was executed is written: somewhat before `idle_at`."""
+        """Cycle in which the last line of what was executed is written, before `idle_at`."""
         return self.idle_at - self.hardware.written + 1
 
     def drain(self) -> Process:

@@ -29,8 +29,7 @@ class Unhurried:
 
 @pytest.mark.parametrize("beside", [True, False])
 def test_sync_that_gives(beside):
-    """Where it waits beside the queue, what follows is taken before all is complete; the token comes
-    as late."""
+    """Beside the queue it waits while what follows is taken; the token comes as late."""
     clock, latencies, taken, given = Clock(), hardware(CONFIGS["small"]), [], []
     tokens = Tokens(clock, latencies)
     unit = Unhurried(clock)
