@@ -1,6 +1,10 @@
-"""What the estimate takes from components: their latencies and depths, and no number of its own."""
+"""What the estimate takes from components: their latencies and depths, and no number of its own.
 
-from functools import lru_cache
+Where a component has an attribute, that is taken. Cycles between the states of its machine are
+literals: they stand in the component's docstring, and a wrong one is seen beside RTL.
+"""
+
+from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +21,7 @@ from rtl.fp.from_int import IntToFp
 from rtl.linear.best import BestLogits
 from rtl.linear.pipeline import LinearPipeline
 from rtl.linear.row_scale import RowScaler
+from rtl.linear.slices import payload_slices
 from rtl.spec.config import KV_BLOCK, Config
 from rtl.vector.lane import Lane
 from rtl.vector.quantizer import Quantizer
@@ -68,7 +73,6 @@ def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
         # Sequencer, UnitQueue, TokenCounters
         "dispatch": 4,
         "loop": 7,
-        "skip": 7,
         "token": 6,
         "scalar": 11,
         "start": 4,
@@ -100,6 +104,7 @@ def _of_components(config: Config, pipeline, quantizer, reduce) -> dict:
         "steps_ahead": 2,  # one is expanded, or with the core, one waits in the skid buffer
         "passes": core.passes,
         "native": core.native,
+        "payload": partial(payload_slices, native=core.native),
         # AttentionUnit
         "scores": 1 + sum_latency(config) + 4,
         "softmax": 5,

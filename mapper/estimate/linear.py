@@ -61,6 +61,11 @@ class LinearTime:
         self.free_at = self.clock.now + self.hardware.front_drain
         self.idle_at = max(self.done_at, self.clock.now)
 
+    @property
+    def complete_at(self) -> float:
+        """Cycle in which the last line of what was executed is written, before `idle_at`."""
+        return self.idle_at - self.hardware.written + 1
+
     def drain(self) -> Process:
         """Wait until it is not busy: the last line waits for the write port."""
         yield self.clock.until(self.idle_at - self.hardware.written)
@@ -105,7 +110,7 @@ class LinearTime:
                 cycles = (tiles - before) * results
             # While it is at work, the back stands still when the vector unit writes.
             ended, blocked = self.port.stalls(ended, slack, line)
-            blocked *= min(1.0, cycles / max(1.0, clock.now - since))
+            blocked *= min(1.0, (cycles + blocked) / max(1.0, clock.now - since))
             since = clock.now
             complete = clock.now - (passed - tiles) * of_tile  # the last of the tiles
             least = max(min(results, cycles) - ahead, of_payload)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rtl.linear.slices import payload_slices
 from rtl.spec.config import GROUP, UNIT_BYTES, Config
 from rtl.spec.formats import FORMATS, WeightFormat
 from rtl.spec.sparse_modes import BLOCK
@@ -81,7 +80,7 @@ def dense_work(
         blocks * max(unpack, core),
         blocks * its.tiles,
         its.tile_slices,
-        payload_slices(fmt, hardware.native),
+        hardware.payload(fmt),
     )
 
 
@@ -117,8 +116,7 @@ def sparse_work(
         taken = max(taken + of_block, done - ahead * steps + 1)
     units = -(-beats * config.word_bytes // UNIT_BYTES)
     cycles = max(taken, done) * config.parts
-    payload = payload_slices(fmt, hardware.native)
-    return Work(units, units * config.unit_beats, cycles, stripe, BLOCK, payload)
+    return Work(units, units * config.unit_beats, cycles, stripe, BLOCK, hardware.payload(fmt))
 
 
 assert GROUP % BLOCK == 0

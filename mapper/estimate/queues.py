@@ -42,7 +42,8 @@ class Queue:
     Parameters
     ----------
     unit
-        Executes instructions: `execute(insn)` is a process, `idle_at` when it is not busy.
+        Executes instructions: `execute(insn)` is a process, `idle_at` when it is not busy; and with
+        `beside`, `complete_at` when all is complete.
     depth : :class:`int`
     beside : :class:`bool`
         Syncs that only give wait beside the queue.
@@ -107,7 +108,7 @@ class Queue:
                 while self.due:
                     yield self.gone
                 self.due = True
-                clock.start(self._give(insn, unit.idle_at))
+                clock.start(self._give(insn, unit.complete_at))
                 taken = clock.now
             elif isinstance(insn, Sync):
                 if hasattr(unit, "drain"):

@@ -11,7 +11,7 @@ from sw_ref.accesses import unit_of
 
 from .attention import AttentionTime
 from .dram import Memory
-from .events import Clock, Process
+from .events import Clock, Process, Signal
 from .hardware import Hardware
 from .linear import LinearTime
 from .memory_units import LoadTime, StreamTime
@@ -47,6 +47,7 @@ class Step:
         self.reader = Reader(self.clock, config, self.memory, hardware)
         self.spans: list[tuple[int, int, float, float]] = []
         self.cycles = self._ended = 0.0
+        self._fetched, self._came = 0, Signal()  # instructions
         self._works: deque = deque()
         self._sizes: deque[int] = deque()
         self.queues = self._queues()
@@ -115,19 +116,27 @@ class Step:
             raise RuntimeError(f"Units {waiting} wait for ever")
 
     def _sequence(self, program: list[Dispatched]) -> Process:
-        yield from self._fetch()
+        self.clock.start(self._fetch())
+        yield from self._wait_for(0)
+        yield self.hardware.start
         for its in program:
+            yield from self._wait_for(its.pc)
             yield its.cycles
             yield from self.queues[unit_of(its.insn)].push(its.pc, its.insn)
         self._ended = self.clock.now
 
+    def _wait_for(self, pc: int) -> Process:
+        """Wait until an instruction is fetched."""
+        while self._fetched <= pc:
+            yield self._came
+
     def _fetch(self) -> Process:
+        """Fetch the program, unit by unit."""
         client = self.reader.clients[FETCH]
         units = -(-self.image.length * INSTRUCTION_BYTES // UNIT_BYTES)
         client.request(self.image.program, units)
         words = max(1.0, self.config.beat_bytes / INSTRUCTION_BYTES)
-        # Instructions are read while later ones come.
-        beats = self.config.unit_beats
-        yield from client.take(beats, words)
-        self.clock.start(client.take((units - 1) * beats, words))
-        yield self.hardware.start
+        for _ in range(units):
+            yield from client.take(self.config.unit_beats, words)
+            self._fetched += UNIT_BYTES // INSTRUCTION_BYTES
+            self.clock.fire(self._came)
