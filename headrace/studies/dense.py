@@ -70,8 +70,8 @@ class DenseCore(LinearCore):
         if multiply not in ("products", "planes"):
             raise ValueError(f"Multiplications must be 'products' or 'planes', not {multiply!r}")
         self.format, self.multiply = format, multiply
-        self.bits, self.elements = BITS[format], elements_of(format)
-        self.levels = (self.elements - 1).bit_length()
+        self.bits, self.summed = BITS[format], elements_of(format)
+        self.levels = (self.summed - 1).bit_length()
         self.plane_levels = 0 if format == "TERNARY" else (self.bits - 1).bit_length()
         # Operands, products, trees; planes, correction; the FIFO.
         latency = 2 + self.levels + 1
@@ -109,7 +109,7 @@ class DenseCore(LinearCore):
         words = SPREAD[self.format]
         own = self.weights.p.codes[GROUP * words * row : GROUP * words * (row + 1)]
         codes = []
-        for k in range(self.elements):
+        for k in range(self.summed):
             if self.format == "S8":
                 value = own.word_select(k, 8)
             elif self.format == "U4":
@@ -121,7 +121,7 @@ class DenseCore(LinearCore):
 
     def _acts(self, m, column):
         return [
-            _later(m, self.acts.p[column][k], f"act_{column}_{k}") for k in range(self.elements)
+            _later(m, self.acts.p[column][k], f"act_{column}_{k}") for k in range(self.summed)
         ]
 
     def _products(self, m, column, codes, acts):

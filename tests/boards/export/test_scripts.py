@@ -175,7 +175,7 @@ def test_timing_is_missed(folder):
             "package_ip.tcl",
             "set_property range 8192",
             "set_property range 4096",
-            "register BEST is beyond the block",
+            "register COUNTER is beyond the block",
         ),
         (
             "package_ip.tcl",

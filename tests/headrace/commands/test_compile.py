@@ -27,7 +27,7 @@ def test_derived(path, tmp_path, capsys):
     images = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     code, out, err = call(capsys, "compile", "--model", path, "-o", images[0], "--context", 64)
     assert code == 0 and err.splitlines()[0] == (
-        "headrace: configuration 'wide' has 32768 words of vector memory, the model needs 120576; "
+        "headrace: configuration 'wide' has 32768 words of vector memory, the model needs 116736; "
         "64 groups of activations, the model needs 256: derived "
         "'wide+vector_words=131072,act_groups=256'"
     )
@@ -75,9 +75,9 @@ def test_named_one_is_not_changed(path, tmp_path, capsys):
 def test_chosen_values_and_needed_ones(path, tmp_path, capsys):
     args = "compile", "--model", path, "-o", tmp_path / "m.safetensors", "--set", "columns=1"
     code, out, err = call(capsys, *args)
-    assert code == 0 and "\ncolumns = 1\n" in out and "\nvector_words = 65536\n" in out
+    assert code == 0 and "\ncolumns = 1\n" in out and "\nact_groups = 256\n" in out
     assert err.splitlines()[0].startswith(
-        "headrace: configuration 'wide+columns=1' has 32768 words"
+        "headrace: configuration 'wide+columns=1' has 64 groups of activations"
     )
 
 

@@ -16,7 +16,7 @@ def steps(core, count):
     gen = np.random.default_rng(1)
     for n in range(count):
         high = (1 << core.bits) - 1
-        shape = core.lanes, core.elements
+        shape = core.lanes, core.summed
         codes = gen.integers(0, high + 1, shape) if n > 3 else np.full(shape, [0, high][n % 2])
         acts = (
             gen.integers(-128, 128, (2, GROUP))
@@ -42,7 +42,7 @@ def steps(core, count):
         weights = {"S8": (codes ^ 128) - 128, "TERNARY": (codes & 1) + (codes >> 1) - 1}.get(
             core.format, 2 * codes - high
         )
-        yield beat, acts, acts[:, : core.elements] @ weights.T
+        yield beat, acts, acts[:, : core.summed] @ weights.T
 
 
 @pytest.mark.seconds(1)
