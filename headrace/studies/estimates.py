@@ -3,8 +3,8 @@
 Draws cases by a seed: a configuration, a model that it takes, how many columns, and a position.
 Each is one step on the simulated FPGA, in front of the configuration's DRAM, and one of
 :func:`mapper.estimate.estimate`. Models are those that come with Headrace, two layers of SmolLM2,
-and random Llamas (:func:`sim.models.shape.draw`). Prints a table with the error of each case, the
-mean and the worst; ``--output`` writes the figures as JSON.
+and random Llamas (:func:`sim.models.shape.draw`). Prints a table with the error of each case, and
+one with the mean and the worst of each machine; ``--output`` writes the figures as JSON.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from sim.models.shape import draw
 from .document import table
 
 
-__all__ = ["Case", "Measured", "cases", "measure", "summary"]
+__all__ = ["Case", "Measured", "by_machine", "cases", "measure", "summary"]
 
 
 # Both sizes, all cores, other widths of beats, lanes, columns and prefetch buffers, all memories.
@@ -153,6 +153,14 @@ def summary(found: list[Measured]) -> dict:
     }
 
 
+def by_machine(found: list[Measured]) -> Iterator[list[str]]:
+    """Yield a row for each machine, and one for all: cases, mean and worst error."""
+    machines = list(dict.fromkeys(its.machine for its in found))
+    for name in [*machines, None]:
+        errors = [100 * abs(its.error) for its in found if name in (its.machine, None)]
+        yield [name or "all", str(len(errors)), f"{mean(errors):.2f} %", f"{max(errors):.2f} %"]
+
+
 def measured(count: int, seed: int, say=None, machines=None) -> Iterator[Measured]:
     """Yield what comes of cases."""
     device, config = None, None
@@ -214,7 +222,7 @@ def command(argv: list[str] | None) -> None:
         for line in table(COLUMNS, rows(step), left=2):
             print(line, flush=True)
     figures = summary(found)
-    print(", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in figures.items()))
+    print(*table(["Machine", "Cases", "Mean", "Worst"], by_machine(found)), sep="\n")
     if args.output is not None:
         with replacing(Path(args.output)) as path:
             cases_of = [asdict(its) for its in found]

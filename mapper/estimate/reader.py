@@ -32,6 +32,8 @@ class Client:
         What was asked for and not taken.
     room : :class:`int`
         Beats that the buffer has room for beyond what is on the way.
+    ring : :class:`int`
+        Beats that the client keeps behind the buffer, until it takes them.
     beats : :class:`int`
         Taken so far.
     latest : :class:`float`
@@ -45,6 +47,7 @@ class Client:
         self.active = False  # the first of them was accepted
         self.came: deque[Beats] = deque()
         self.beats, self.latest = 0, 0.0
+        self.ring = self.kept = self.buffered = 0  # beats in the ring, and before it
         self.arrived = Signal()
 
     def request(self, address: int, units: int) -> None:
@@ -96,7 +99,23 @@ class Client:
     def give_back(self, count: int) -> None:
         """Beats left the buffer, which counts them a little later."""
         self.beats += count
-        self.reader.clock.start(self._count(count))
+        if self.ring:
+            self.kept -= count
+            self._keep()
+        else:
+            self.reader.clock.start(self._count(count))
+
+    def arrive(self, count: int, at: float) -> Process:
+        """Beats come, and leave the buffer for the ring as far as that has places."""
+        yield self.reader.clock.until(at)
+        self.buffered += count
+        self._keep()
+
+    def _keep(self) -> None:
+        count = min(self.buffered, self.ring - self.kept)
+        if count > 0:
+            self.buffered, self.kept = self.buffered - count, self.kept + count
+            self.reader.clock.start(self._count(count))
 
     def _count(self, count: int) -> Process:
         yield self.reader.hardware.counted
@@ -136,4 +155,6 @@ class Reader:
                 first, last = self.memory.read(clock.now + 1, address * UNIT_BYTES, beats)
                 client.came.append(Beats(beats, first + hardware.deliver, last + hardware.deliver))
                 clock.fire(client.arrived)
+                if client.ring:
+                    clock.start(client.arrive(beats, last + hardware.deliver))
             yield 1

@@ -55,7 +55,7 @@ class Step:
     def _queues(self) -> dict[int, Queue]:
         clock, config, hardware = self.clock, self.config, self.hardware
         clients = self.reader.clients
-        clients[KV].room += hardware.ring
+        clients[KV].ring = hardware.ring
         port = WritePort(clock, hardware.share)
         vector = VectorTime(clock, config, hardware, port)
         units = {
