@@ -117,7 +117,7 @@ def WeightStep(config):
             "mode": 3,  # of a code beat's block
             "beat": 4,  # of a code beat: its place in the block
             **fifth_step(config),
-            "trits": config.word_bits // 4 if config.aside else 0,
+            **({"trits": config.word_bits // 4} if config.aside else {}),
             **group_scales(config),
             "group": GROUP_BITS,  # along K, from 0
             "half": 1,  # elements 16-31 of the group (S8, sparse)
