@@ -120,9 +120,7 @@ class DenseCore(LinearCore):
         return codes
 
     def _acts(self, m, column):
-        return [
-            _later(m, self.acts.p[column][k], f"act_{column}_{k}") for k in range(self.summed)
-        ]
+        return [_later(m, self.acts.p[column][k], f"act_{column}_{k}") for k in range(self.summed)]
 
     def _products(self, m, column, codes, acts):
         """Sums of products of signed weights."""
