@@ -115,6 +115,7 @@ OWNERS = {
     ),
     "vector_memory": _owner("vector/memory"),
     "vector_unit": _owner("vector/unit vector/datapath vector/lane vector/walk vector/interlock"),
+    "widener": _owner("bus/widener"),
 }
 
 
