@@ -47,12 +47,16 @@ class Span:
 
 
 def _runs(work, cycles):
-    """Yield (first cycle, cycle of what comes next, work) of instructions that are for one node."""
+    """Yield (first cycle, cycle of what comes next, work) of instructions that are for one node.
+
+    What comes next is an instruction: a Sync that only gives leaves LINEAR's queue early.
+    """
     start = 0
     for n in range(1, len(cycles) + 1):
         if n == len(cycles) or not _same(work[start], work[n]):
             if work[start] is not None:
-                yield cycles[start], cycles[n] if n < len(cycles) else None, work[start:n]
+                after = (cycle for cycle, its in zip(cycles[n:], work[n:]) if its is not None)
+                yield cycles[start], next(after, None), work[start:n]
             start = n
 
 

@@ -120,7 +120,7 @@ def test_table(capsys, tmp_path):
     heads = [line.split()[0] for line in lines if line]
     for head in ("Node,", "head", "Unit", "linear", "vector", "Memory"):
         assert head in heads
-    assert lines[-1].startswith("The vector unit. LINEAR is idle while VECTOR works in ")
+    assert lines[-1].startswith("Attention. LINEAR is idle while ATTENTION works in ")
 
 
 def test_waits_that_there_are_none_of():
