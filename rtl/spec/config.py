@@ -322,7 +322,7 @@ class Config:
     @property
     def aside(self):
         """Whether the last steps of gears pass beside the others: of formats that can, where a word
-        is a beat. Narrower beats leave the core the time for them.
+        is a beat. In narrower beats they take cycles of their own: five for four beats.
         """
         return self.parts == 1 and self.has(lambda its: its.aside)
 

@@ -1,46 +1,21 @@
 """AXI4 register slice: data integrity, and a beat every cycle."""
 
-import logging
-
 import cocotb
 from cocotb.triggers import FallingEdge
 from cocotb.utils import get_sim_time
-from cocotbext.axi import AxiBus, AxiMaster, AxiRam, AxiResp
+from cocotbext.axi import AxiResp
 
 from rtl.bus.slice import AXI4Slice
 from sim.harness.bench import case, rng, start
 
+from ._ends import SIZE, begin
 from ._memory import answering
 
 
 WIDTHS = {"small": 128, "wide": 512}
 CASES = {name: lambda width=width: AXI4Slice(20, width, 4) for name, width in WIDTHS.items()}
-SIZE = 1 << 20  # all bits of an address
 PERIOD = 10  # ns, of the clock
 CHANNELS = {"ar": ("i", "o"), "aw": ("i", "o"), "w": ("i", "o"), "r": ("o", "i"), "b": ("o", "i")}
-
-
-async def begin(dut, stall=0.0):
-    logging.getLogger("cocotb.slice").setLevel(logging.WARNING)
-    await start(dut)
-    master = AxiMaster(AxiBus.from_prefix(dut, "i_"), dut.clk, dut.rst)
-    ram = AxiRam(AxiBus.from_prefix(dut, "o_"), dut.clk, dut.rst, size=SIZE)
-    ram.write(0, rng("memory").randbytes(SIZE))
-    ends = [
-        end
-        for side in (master, ram)
-        for end in (
-            side.write_if.aw_channel,
-            side.write_if.w_channel,
-            side.write_if.b_channel,
-            side.read_if.ar_channel,
-            side.read_if.r_channel,
-        )
-    ]
-    for n, end in enumerate(ends if stall else ()):
-        random = rng(f"stall {n}")
-        end.set_pause_generator(iter(lambda random=random: random.random() < stall, None))
-    return master, ram
 
 
 def times(dut, found):

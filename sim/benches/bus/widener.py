@@ -1,15 +1,14 @@
 """AXI4 width converter: data integrity, memory's bursts, and a beat every cycle."""
 
-import logging
-
 import cocotb
 from cocotb.triggers import FallingEdge
 from cocotb.utils import get_sim_time
-from cocotbext.axi import AxiBus, AxiMaster, AxiRam, AxiResp
+from cocotbext.axi import AxiResp
 
 from rtl.bus.widener import AXI4Widener
-from sim.harness.bench import case, rng, start
+from sim.harness.bench import case, rng
 
+from ._ends import SIZE, begin
 from ._memory import answering
 
 
@@ -18,31 +17,7 @@ CASES = {
     name: lambda narrow=narrow, wide=wide: AXI4Widener(20, narrow, 4, wide)
     for name, (narrow, wide) in WIDTHS.items()
 }
-SIZE = 1 << 20  # all bits of an address
 PERIOD = 10  # ns, of the clock
-
-
-async def begin(dut, stall=0.0):
-    logging.getLogger("cocotb.widener").setLevel(logging.WARNING)
-    await start(dut)
-    master = AxiMaster(AxiBus.from_prefix(dut, "i_"), dut.clk, dut.rst)
-    ram = AxiRam(AxiBus.from_prefix(dut, "o_"), dut.clk, dut.rst, size=SIZE)
-    ram.write(0, rng("memory").randbytes(SIZE))
-    ends = [
-        end
-        for side in (master, ram)
-        for end in (
-            side.write_if.aw_channel,
-            side.write_if.w_channel,
-            side.write_if.b_channel,
-            side.read_if.ar_channel,
-            side.read_if.r_channel,
-        )
-    ]
-    for n, end in enumerate(ends if stall else ()):
-        random = rng(f"stall {n}")
-        end.set_pause_generator(iter(lambda random=random: random.random() < stall, None))
-    return master, ram
 
 
 def watch(dut, end, channel, *names):
